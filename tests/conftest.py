@@ -1,0 +1,108 @@
+"""Options and fixtures shared by all tests: device, dtype, data directory, global state."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch, numpy or matplotlib are imported: workers share the cores, pictures need no screen.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--device` and `--dtype`, which run the same statements elsewhere."""
+    group = parser.getgroup("sk_mige")
+    group.addoption(
+        "--device", default="cpu", help="torch device of the tensors in the tests: cpu, cuda, auto"
+    )
+    group.addoption(
+        "--dtype",
+        default="float64",
+        choices=["float32", "float64"],
+        help="dtype of the tensors in the tests that are not about dtypes",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a device that is not there before any test runs, rather than skip them all."""
+    name = config.getoption("--device")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise pytest.UsageError(f"--device {name}: this torch sees no CUDA device; use --device cpu")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests marked `gpu` out where no CUDA device is asked for."""
+    if _device(config).type == "cuda":
+        return
+    kept = [item for item in items if item.get_closest_marker("gpu") is None]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def _device(config: pytest.Config) -> torch.device:
+    name = config.getoption("--device")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> torch.device:
+    """Return the device under test."""
+    return _device(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def dtype(pytestconfig: pytest.Config) -> torch.dtype:
+    """Return the floating-point type under test."""
+    return getattr(torch, pytestconfig.getoption("--dtype"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return NumPy's generator, seeded alike for every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def generator(device: torch.device) -> torch.Generator:
+    """Return torch's generator on the device under test, seeded alike for every test."""
+    return torch.Generator(device=device).manual_seed(0)
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - it is what is watched
+    state = {
+        "random": random.getstate(),
+        "numpy.random": (name, keys.tobytes(), *rest),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["torch.cuda"] = [s.numpy().tobytes() for s in torch.cuda.get_rng_state_all()]
+    return state
+
+
+@pytest.fixture
+def global_random_state_untouched() -> Iterator[None]:
+    """Assert that the test leaves Python's, NumPy's and torch's global generators as they were."""
+    before = _random_state()
+    yield
+    after = _random_state()
+    moved = [name for name in before if before[name] != after[name]]
+    assert not moved, f"the global random state moved: {', '.join(moved)}"

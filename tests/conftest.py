@@ -42,7 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse a device that is not there before any test runs, rather than skip them all."""
     name = config.getoption("--device")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise pytest.UsageError(f"--device {name}: this torch sees no CUDA device; use --device cpu")
+        raise pytest.UsageError(
+            f"--device {name}: this torch sees no CUDA device; use --device cpu"
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

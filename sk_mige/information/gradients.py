@@ -1,0 +1,258 @@
+"""Surrogates whose gradients are those of entropy and of mutual information.
+
+Nothing here estimates a mutual information. Each function returns a scalar tensor whose *gradient*
+is an estimate of the gradient of H(z) or of I(x; z): maximise it to maximise the information.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from sk_mige.score import median_bandwidth, squared_distances, ssge
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sk_mige.score import ScoreFunction
+
+__all__ = [
+    "entropy_surrogate",
+    "hidden_mutual_info_surrogate",
+    "joint_squared_distances",
+    "mutual_info_surrogate",
+]
+
+
+def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tensor:
+    r"""Scalar whose gradient estimates that of the entropy H(z).
+
+    .. math:: \nabla_\phi H(z) = -\mathbb{E}[\nabla_z \log q(z)^\top \nabla_\phi z]
+              \quad\Longleftarrow\quad
+              -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
+
+    where ``sg`` stops the gradient: the estimated score ĝ is a constant.
+
+    Parameters
+    ----------
+    z : tensor of shape (M, ...)
+        Samples, differentiable with respect to the parameters of interest; flattened to (M, d).
+    score : callable, default=None
+        ``score(z) -> (M, d)``, the scores of the samples' own density. By default
+        :func:`sk_mige.score.ssge`.
+
+    Returns
+    -------
+    tensor of shape ()
+        A surrogate: its gradient means something (nats per unit of the parameter), its value
+        does not.
+
+    Examples
+    --------
+    The entropy of a·ε grows like log a, so the gradient with respect to log a is 1:
+
+    >>> import torch
+    >>> from sk_mige.information import entropy_surrogate
+    >>> eps = torch.randn(400, 1, generator=torch.Generator().manual_seed(0))
+    >>> log_a = torch.tensor(0.7, requires_grad=True)
+    >>> entropy_surrogate(log_a.exp() * eps).backward()
+    >>> bool(abs(log_a.grad - 1) < 0.1)
+    True
+    """
+    flat = z.flatten(1)
+    return -_inner(_scores(score, flat), flat)
+
+
+def mutual_info_surrogate(
+    x: Tensor | None,
+    z: Tensor,
+    *,
+    score: ScoreFunction | None = None,
+    joint_score: ScoreFunction | None = None,
+    x_scale: float = 1.0,
+    projection: Tensor | None = None,
+    sq_distances_x: Tensor | None = None,
+) -> Tensor:
+    r"""Scalar whose gradient estimates that of I(x; z), z = E(x): circumstance I.
+
+    .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
+              = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
+                \nabla_\phi z\big]
+
+    Only the z-block of the joint score is needed, because x does not depend on φ. So x enters
+    through the kernel's squared distances alone and its dimension costs one matrix product.
+
+    Parameters
+    ----------
+    x : tensor of shape (M, ...) or None
+        Inputs; flattened. May be None when ``sq_distances_x`` is given.
+    z : tensor of shape (M, ...)
+        Representations, differentiable; flattened to (M, d).
+    score, joint_score : callable, default=None
+        Score functions of z and of the pair, ``score(z)`` and
+        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`;
+        ``joint_score=None`` uses ``score``.
+    x_scale : float, default=1.0
+        Weight of x against z in the joint kernel: x's squared distances are scaled so that their
+        median is ``x_scale**2`` times that of z's. See :func:`joint_squared_distances`.
+    projection : tensor of shape (k, d_x), default=None
+        x's distances are taken after this projection, usually a random one.
+    sq_distances_x : tensor of shape (M, M), default=None
+        Squared distances of x, computed elsewhere; ``x`` and ``projection`` are then not read.
+
+    Returns
+    -------
+    tensor of shape ()
+        A surrogate: maximise it to maximise I(x; z). Its value is not a mutual information.
+
+    Notes
+    -----
+    For a deterministic encoder I(x; z) is infinite or, for discrete x, the entropy of z's values.
+    What is followed is the gradient of a smoothed information: the kernel's bandwidth sets the
+    resolution at which z distinguishes inputs.
+
+    References
+    ----------
+    L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+    Representation Learning", ICLR 2020, Eqs. 9-11.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import mutual_info_surrogate
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> images = torch.rand(32, 3, 8, 8, generator=generator)
+    >>> encoder = torch.nn.Linear(192, 4)
+    >>> loss = -mutual_info_surrogate(images, encoder(images.flatten(1)))
+    >>> loss.backward()
+    >>> encoder.weight.grad.shape
+    torch.Size([4, 192])
+    """
+    flat = z.flatten(1)
+    points = flat.detach()
+    if sq_distances_x is None:
+        if x is None:
+            raise ValueError("x=None needs sq_distances_x; pass one of them")
+        sq_distances_x = _input_distances(x, points, projection)
+    joint = joint_squared_distances(sq_distances_x, squared_distances(points), x_scale=x_scale)
+    marginal_scores = _scores(score, flat)
+    joint_scores = _scores(joint_score or score, flat, sq_distances=joint)
+    return -_inner(marginal_scores - joint_scores, flat)
+
+
+def hidden_mutual_info_surrogate(
+    h: Tensor,
+    z: Tensor,
+    *,
+    score: ScoreFunction | None = None,
+    hidden_score: ScoreFunction | None = None,
+    joint_score: ScoreFunction | None = None,
+) -> Tensor:
+    r"""Scalar whose gradient estimates that of I(h; z), h = C(x), z = f(h): circumstance II.
+
+    .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
+
+    Both h and z depend on the parameters, so both blocks of the joint score are needed.
+
+    Parameters
+    ----------
+    h : tensor of shape (M, ...)
+        Hidden representations, differentiable; flattened to (M, d_h).
+    z : tensor of shape (M, ...)
+        Representations, differentiable; flattened to (M, d_z).
+    score, hidden_score, joint_score : callable, default=None
+        Score functions of z, of h and of the pair. ``None`` for ``score`` is
+        :func:`sk_mige.score.ssge`; ``None`` for the others uses ``score``.
+
+    Returns
+    -------
+    tensor of shape ()
+        A surrogate: maximise it to maximise I(h; z).
+
+    Notes
+    -----
+    Information is unchanged when h and z are each multiplied by a number, so before the joint
+    score is estimated h is brought to the scale of z (equal medians of the squared distances)
+    and its block of the score is scaled back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import hidden_mutual_info_surrogate
+    >>> h = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    >>> hidden_mutual_info_surrogate(h, torch.tanh(h[:, :2])).backward()
+    >>> h.grad.shape
+    torch.Size([50, 3])
+    """
+    flat_h, flat_z = h.flatten(1), z.flatten(1)
+    points_h, points_z = flat_h.detach(), flat_z.detach()
+    ratio = _scale_ratio(squared_distances(points_h), squared_distances(points_z)).sqrt()
+    joint = _scores(joint_score or score, torch.cat([ratio * points_h, points_z], dim=1))
+    joint_h, joint_z = ratio * joint[:, : flat_h.shape[1]], joint[:, flat_h.shape[1] :]
+    h_part = _inner(_scores(hidden_score or score, flat_h) - joint_h, flat_h)
+    z_part = _inner(_scores(score, flat_z) - joint_z, flat_z)
+    return -(h_part + z_part)
+
+
+def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:
+    r"""Squared distances of the pairs (x, z), with x brought to the scale of z.
+
+    .. math:: D = c\,D_x + D_z, \qquad
+              c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
+
+    Matching medians makes the joint kernel, and with it the MI gradient, independent of the
+    units of x, of its dimension and of any constant in a projection's norm: a random projection
+    to k dimensions gives the same result for every k, up to its own noise.
+
+    Parameters
+    ----------
+    sq_x, sq_z : tensors of shape (..., M, M)
+        Squared distances.
+    x_scale : float, default=1.0
+        Weight of x's distances against z's. Larger values ask z to tell apart inputs that lie
+        closer together; 0 leaves z alone.
+
+    Returns
+    -------
+    tensor of shape (..., M, M)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import joint_squared_distances
+    >>> from sk_mige.score import squared_distances
+    >>> x = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> sq = joint_squared_distances(squared_distances(100 * x), squared_distances(x))
+    >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
+    True
+    """
+    ratio = _scale_ratio(sq_x, sq_z)[..., None, None]
+    return x_scale**2 * ratio * sq_x + sq_z
+
+
+def _scale_ratio(sq_x: Tensor, sq_z: Tensor) -> Tensor:
+    """Median squared distance of z over that of x, shape (...); finite for collapsed batches."""
+    ratio = (median_bandwidth(sq_z) / median_bandwidth(sq_x)).square()
+    return torch.nan_to_num(ratio, nan=1.0, posinf=1.0)
+
+
+def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
+    """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
+    flat = x.detach().flatten(1).to(like)
+    if projection is not None:
+        flat = flat @ projection.to(like).mT
+    return squared_distances(flat)
+
+
+def _scores(
+    score: ScoreFunction | None, z: Tensor, *, sq_distances: Tensor | None = None
+) -> Tensor:
+    """Scores (..., M, d) at the samples z, as constants."""
+    with torch.no_grad():
+        return (score or ssge)(z.detach(), sq_distances=sq_distances).detach()
+
+
+def _inner(scores: Tensor, z: Tensor) -> Tensor:
+    """Mean over samples of ⟨scores, z⟩."""
+    return (scores * z).sum(-1).mean()

@@ -1,0 +1,52 @@
+# Every target starts from a fresh clone: it makes .venv, installs the pinned versions, and runs.
+# `demo` and `test` are the README's lines (tests/test_docs.py holds them to it).
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint docs bench clean
+
+help:
+	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
+	@echo "make test   run the test suite (the slow tests too: make test-slow)"
+	@echo "make lint   ruff, mypy, the direction of imports"
+	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make bench  run the benchmarks"
+	@echo "make clean  remove what these targets made"
+
+demo:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[examples]"
+	$(BIN)/python examples/quickstart.py
+
+test:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pytest -n auto
+
+.PHONY: test-slow
+test-slow:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pytest -n auto -m slow
+
+.venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,distributed]"
+	@touch $@
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/dev
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: .venv/dev
+	$(BIN)/python -m pytest benchmarks -o testpaths=benchmarks -p no:cacheprovider
+
+clean:
+	rm -rf .venv build dist *.egg-info docs/_build docs/gallery docs/api/generated docs/paper/generated
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .benchmarks

@@ -1,0 +1,178 @@
+"""Measurements as pages: every ``docs/results/NAME.json`` becomes a table beside the paper's figures.
+
+``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
+differ in seed and time alone are one line: mean, standard deviation, number of seeds. At the start
+of a build a page for each file is written to ``docs/paper/generated``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+RESULTS = Path(__file__).parents[1] / "results"
+GENERATED = Path(__file__).parents[1] / "paper" / "generated"
+
+# What may differ between the rows of one line of the table.
+_REPEATED = ("value", "seed", "seconds")
+_TITLES = {"value": "Measured", "paper": "Paper", "seed": "Seeds", "seconds": "Seconds"}
+# A table of more lines than this scrolls within the page.
+_LONG = 40
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read one file of measurements and check its form, so that a slip shows in the build."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    missing = {"command", "versions", "machine", "rows"} - results.keys()
+    if missing:
+        raise ValueError(f"{path.name}: missing {', '.join(sorted(missing))}")
+    return dict(results)
+
+
+def table(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Gather the rows that differ in seed and time alone; format every cell; drop empty columns."""
+    keys = list(dict.fromkeys(key for row in rows for key in row if key not in _REPEATED))
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(json.dumps(row.get(key)) for key in keys), []).append(row)
+    lines = []
+    for members in groups.values():
+        cells = {key: _format(members[0].get(key)) for key in keys if key != "paper"}
+        values = [m["value"] for m in members if m.get("value") is not None]
+        cells["value"] = _mean(values, spread=True)
+        cells["paper"] = _format(members[0].get("paper"))
+        seeds = {m["seed"] for m in members if m.get("seed") is not None}
+        cells["seed"] = str(len(seeds)) if seeds else ""
+        cells["seconds"] = _mean([m["seconds"] for m in members if m.get("seconds") is not None])
+        lines.append(cells)
+    used = [key for key in (lines[0] if lines else {}) if any(line[key] for line in lines)]
+    return [{_TITLES.get(key, key.capitalize()): line[key] for key in used} for line in lines]
+
+
+def _format(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_format(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_format(item) for item in value)
+    return str(value)
+
+
+def _mean(values: list[float], *, spread: bool = False) -> str:
+    """Write the mean with as many decimals as its spread (or four digits) makes sensible."""
+    if not values:
+        return ""
+    mean = statistics.fmean(values)
+    deviation = statistics.stdev(values) if spread and len(values) > 1 else 0.0
+    if not (math.isfinite(mean) and math.isfinite(deviation)):
+        return str(mean)
+    if deviation == 0.0:
+        return f"{mean:.4g}"
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    if decimals > 6 or abs(mean) >= 1e6:
+        return f"{mean:.3g} ± {deviation:.1g}"
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
+class ResultsDirective(SphinxDirective):
+    """``.. results:: NAME``: the table of ``docs/results/NAME.json`` with how it was measured."""
+
+    required_arguments = 1
+    option_spec = {
+        "metric": directives.unchanged,
+        "dataset": directives.unchanged,
+        "feature": directives.unchanged,
+        "method": directives.unchanged,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        path = RESULTS / f"{self.arguments[0]}.json"
+        self.env.note_dependency(str(path))
+        if not path.exists():
+            text = f"No measurements of {path.stem!r} are in this version of the documentation."
+            return [nodes.note("", nodes.paragraph(text=text))]
+        results = load(path)
+        rows = [
+            row
+            for row in results["rows"]
+            if all(row.get(key) == wanted for key, wanted in self.options.items())
+        ]
+        made = [_table_node(table(rows))] if rows else []
+        return [*made, _provenance(results)]
+
+
+def _table_node(lines: list[dict[str, str]]) -> nodes.Node:
+    titles = list(lines[0])
+    group = nodes.tgroup(cols=len(titles))
+    group += [nodes.colspec(colwidth=1) for _ in titles]
+    head, body = nodes.thead(), nodes.tbody()
+    head += _row(titles)
+    body += [_row(line.values()) for line in lines]
+    group += [head, body]
+    made = nodes.table("", group, classes=["results"])
+    classes = ["pst-scrollable-table-container", *(["long-table"] if len(lines) > _LONG else [])]
+    return nodes.container("", made, classes=classes)
+
+
+def _row(cells: Any) -> nodes.row:
+    row = nodes.row()
+    row += [nodes.entry("", nodes.paragraph(text=cell)) for cell in cells]
+    return row
+
+
+def _provenance(results: dict[str, Any]) -> nodes.Node:
+    paragraph = nodes.paragraph(classes=["provenance"])
+    paragraph += nodes.Text("Measured by ")
+    paragraph += nodes.literal(text=_format(results["command"]))
+    details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])
+    paragraph += nodes.Text(f" ({details}). Where several seeds were run: mean ± standard deviation.")
+    return paragraph
+
+
+def write_pages(app: Sphinx, config: Config) -> None:
+    """Write one page for each file of results, and the page that lists them."""
+    GENERATED.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.stem for path in RESULTS.glob("*.json"))
+    pages = {name: _page(name) for name in names}
+    listed = "\n".join(f"   {name}" for name in names)
+    body = f".. toctree::\n   :maxdepth: 1\n\n{listed}\n" if names else "Nothing yet.\n"
+    pages["index"] = f"{_title('All measurements')}\n{body}"
+    for stale in set(GENERATED.glob("*.rst")) - {GENERATED / f"{name}.rst" for name in pages}:
+        stale.unlink()
+    for name, text in pages.items():
+        target = GENERATED / f"{name}.rst"
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def _page(name: str) -> str:
+    title = load(RESULTS / f"{name}.json").get("title", name.replace("_", " ").capitalize())
+    picture = Path("images") / f"{name}.png"
+    shown = (RESULTS.parent / picture).exists()
+    figure = f".. image:: /{picture}\n   :alt: {title}\n\n" if shown else ""
+    return f"{_title(title)}\n{figure}.. results:: {name}\n"
+
+
+def _title(text: str) -> str:
+    return f"{text}\n{'=' * len(text)}\n"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive and write the pages."""
+    app.add_directive("results", ResultsDirective)
+    app.connect("config-inited", write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,113 @@
+"""Configuration of the documentation. It builds offline; set SK_MIGE_INTERSPHINX=1 to link outwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import sk_mige
+
+project = "sk_mige"
+author = "The sk_mige developers"
+copyright = "2026, the sk_mige developers"
+version = release = sk_mige.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "myst_parser",
+    "api",
+    "mathml",
+    "results",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "results", "images"]
+default_role = "code"
+nitpicky = False
+
+# -- API reference --------------------------------------------------------------------------------
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_typehints = "none"  # the docstrings say it, with shapes
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+
+def skip_foreign_member(
+    app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out what scikit-learn documents: its own methods, inherited or generated."""
+    origin = getattr(obj, "__module__", None) or ""
+    if name.startswith("set_") and name.endswith("_request"):
+        return True
+    return True if origin.startswith(("sklearn.", "skorch.", "typing")) else None
+
+
+# -- gallery --------------------------------------------------------------------------------------
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"[\\/]plot_",
+    # Scripts that are no gallery entry (quickstart, studies) are run by hand, not shown here.
+    "ignore_pattern": r"[\\/](?!plot_)\w+\.py$",
+    "copyfile_regex": r"",
+    "nested_sections": False,
+    "within_subsection_order": "FileNameSortKey",
+    "show_memory": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+    "abort_on_example_error": True,
+    "image_srcset": ["2x"],
+    "doc_module": ("sk_mige",),
+    "backreferences_dir": "api/generated/backreferences",
+    "reference_url": {"sk_mige": None},
+    "plot_gallery": os.environ.get("SK_MIGE_GALLERY", "1") != "0",
+    "write_computation_times": False,
+}
+
+# -- links to other projects' documentation need the network, so they are asked for -----------------
+if os.environ.get("SK_MIGE_INTERSPHINX") == "1":
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+        "skorch": ("https://skorch.readthedocs.io/en/stable", None),
+    }
+
+# -- HTML -----------------------------------------------------------------------------------------
+html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["sk_mige.css"]
+html_title = "sk_mige"
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "sk_mige"},
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "collapse_navigation": True,
+    "show_toc_level": 2,
+}
+html_sidebars = {"gallery/**": [], "changelog": [], "getting_started": []}
+
+
+def setup(app: Any) -> None:
+    """Connect what this file itself defines."""
+    app.connect("autodoc-skip-member", skip_foreign_member)

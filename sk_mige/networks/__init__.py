@@ -1,0 +1,16 @@
+"""Torch modules: encoders, heads and the network that holds them."""
+
+from .conv import ConvEncoder
+from .encoder import EncoderNetwork
+from .heads import Code, DeterministicHead, GaussianHead, StandardizingHead
+from .mlp import MLPEncoder
+
+__all__ = [
+    "Code",
+    "ConvEncoder",
+    "DeterministicHead",
+    "EncoderNetwork",
+    "GaussianHead",
+    "MLPEncoder",
+    "StandardizingHead",
+]

@@ -1,0 +1,91 @@
+"""Convolutional encoder of Deep InfoMax."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+__all__ = ["ConvEncoder"]
+
+
+class ConvEncoder(nn.Sequential):
+    """Convolutional encoder: strided convolutions, one fully connected layer, one linear layer.
+
+    Each convolution has kernel 4, stride 2 and padding 1, so it halves the image; batch norm and
+    ReLU follow it, as they do the fully connected layer.
+
+    Parameters
+    ----------
+    input_shape : tuple (channels, height, width)
+        Shape of an image.
+    n_outputs : int
+        Width of the output.
+    channels : sequence of int, default=(64, 128, 256)
+        Channels of the convolutions; the default is the encoder that Deep InfoMax and MIGE use
+        for images of 32 x 32 pixels.
+    fc_size : int, default=1024
+        Width of the fully connected layer.
+
+    Raises
+    ------
+    ValueError
+        When the image is too small to be halved once for every convolution.
+
+    Notes
+    -----
+    The layers are submodules ``conv`` (feature maps of shape (channels, height, width)), ``fc``
+    and ``Y``.
+
+    References
+    ----------
+    R. D. Hjelm et al., "Learning deep representations by mutual information estimation and
+    maximization", ICLR 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import ConvEncoder
+    >>> encoder = ConvEncoder((1, 16, 16), 10, channels=(8, 16), fc_size=32)
+    >>> encoder(torch.zeros(5, 1, 16, 16)).shape
+    torch.Size([5, 10])
+    >>> encoder.conv(torch.zeros(5, 1, 16, 16)).shape
+    torch.Size([5, 16, 4, 4])
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        n_outputs: int,
+        channels: Sequence[int] = (64, 128, 256),
+        fc_size: int = 1024,
+    ) -> None:
+        depth, height, width = input_shape
+        smallest = 2 ** len(channels)
+        if min(height, width) < smallest:
+            raise ValueError(
+                f"images of {height} x {width} pixels are too small for {len(channels)} "
+                f"convolutions that each halve them: at least {smallest} x {smallest} pixels are "
+                "needed; use fewer channels, or encoder='mlp'"
+            )
+        convolutions: list[nn.Module] = []
+        for size in channels:
+            convolutions += [
+                nn.Conv2d(depth, size, kernel_size=4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(size),
+                nn.ReLU(),
+            ]
+            depth, height, width = size, height // 2, width // 2
+        super().__init__(
+            OrderedDict(
+                conv=nn.Sequential(*convolutions),
+                fc=nn.Sequential(
+                    nn.Flatten(),
+                    nn.Linear(depth * height * width, fc_size, bias=False),
+                    nn.BatchNorm1d(fc_size),
+                    nn.ReLU(),
+                ),
+                Y=nn.Linear(fc_size, n_outputs),
+            )
+        )

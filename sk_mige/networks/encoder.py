@@ -1,0 +1,75 @@
+"""The whole network that is trained: encoder, head and, in the bottleneck, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .heads import Code
+
+__all__ = ["EncoderNetwork"]
+
+
+class EncoderNetwork(nn.Module):
+    """Encoder → head → decoder, from rows of features to a :class:`Code`.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From inputs to ``head.n_inputs`` values a row.
+    head : nn.Module
+        From the encoder's output to a :class:`Code`.
+    decoder : nn.Module, default=None
+        From z to predictions.
+    input_shape : sequence of int, default=None
+        Shape that a row is given before it enters the encoder, such as (channels, height, width);
+        None leaves rows as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import DeterministicHead, EncoderNetwork, MLPEncoder
+    >>> network = EncoderNetwork(MLPEncoder(4, 2), DeterministicHead(2))
+    >>> network(torch.zeros(5, 4)).z.shape
+    torch.Size([5, 2])
+    >>> network.layer(torch.zeros(5, 4), "hidden1").shape
+    torch.Size([5, 512])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        decoder: nn.Module | None = None,
+        *,
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.decoder = decoder
+        self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
+
+    def forward(self, x: Tensor) -> Code:
+        """Code of the rows x (M, n_features)."""
+        code: Code = self.head(self.encoder(self.shaped(x)))
+        if self.decoder is not None:
+            code = code._replace(prediction=self.decoder(code.z))
+        return code
+
+    def shaped(self, x: Tensor) -> Tensor:
+        """Rows (M, n_features) in the shape that the encoder takes."""
+        return x if self.input_shape is None else x.unflatten(1, self.input_shape)
+
+    def layer(self, x: Tensor, name: str) -> Tensor:
+        """Output of the encoder's submodule ``name`` for the rows x, flattened to (M, n)."""
+        kept: list[Tensor] = []
+        submodule = self.encoder.get_submodule(name)
+        handle = submodule.register_forward_hook(lambda _module, _args, out: kept.append(out))
+        try:
+            self.encoder(self.shaped(x))
+        finally:
+            handle.remove()
+        return torch.flatten(kept[-1], 1)

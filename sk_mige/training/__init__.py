@@ -1,0 +1,25 @@
+"""Training: batches, devices, objectives and the skorch net that runs them."""
+
+from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .device import available_device, resolve_device, seeded
+from .net import EncoderNet, NonFiniteLossError, build_net
+from .objectives import Bottleneck, GaussianLikelihood, InfoMax, Objective, class_likelihood
+from .progress import TrainingProgress
+
+__all__ = [
+    "ArrayDataset",
+    "Bottleneck",
+    "EncoderNet",
+    "EqualBatchSampler",
+    "GaussianLikelihood",
+    "InfoMax",
+    "NonFiniteLossError",
+    "Objective",
+    "TrainingProgress",
+    "available_device",
+    "build_net",
+    "class_likelihood",
+    "keep_batch",
+    "resolve_device",
+    "seeded",
+]

@@ -1,0 +1,112 @@
+"""Batches: rows are fetched a batch at once, and batches are of nearly equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch"]
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ArrayDataset(Dataset[Batch]):
+    """Rows of arrays as float32 tensors, a whole batch at each access.
+
+    Fetching rows one by one and stacking them is ten times slower than indexing a batch at once,
+    which the data loader does through ``__getitems__``. Indexing copies, so read-only arrays and
+    memory maps serve as well, and no float32 copy of the whole array is made.
+
+    Parameters
+    ----------
+    X : ndarray or tensor of shape (n, d)
+        Inputs.
+    y : ndarray of shape (n,) or (n, t), default=None
+        Targets, integers for classes; zeros stand in where there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.training import ArrayDataset
+    >>> x, y = ArrayDataset(np.eye(3))[[2, 0]]
+    >>> x
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+
+    def __init__(self, X: NDArray[Any] | Tensor, y: NDArray[Any] | None = None) -> None:
+        self.X = X
+        self.y = y
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, index: Any) -> Batch:
+        rows = self.X[index]
+        x = torch.as_tensor(rows, dtype=torch.float32)
+        if self.y is None:
+            # skorch wants a target of the same length.
+            return x, torch.zeros(len(rows))
+        y = torch.as_tensor(self.y[index])
+        return x, y if y.dtype == torch.int64 else y.float()
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        return self[indices]
+
+
+class EqualBatchSampler(Sampler[list[int]]):
+    """Random batches of nearly equal size, all rows in each pass.
+
+    The n rows are dealt to as many batches as ``batch_size`` demands, whose sizes differ by one
+    at most. So no pass ends with a batch of a few rows, from which neither a score nor a batch
+    norm can be estimated.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    batch_size : int
+        Largest size of a batch; only where n is 3 and this is 2 is it exceeded.
+    generator : torch.Generator
+        Source of the order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import EqualBatchSampler
+    >>> sampler = EqualBatchSampler(129, 64, torch.Generator().manual_seed(0))
+    >>> [len(batch) for batch in sampler]
+    [43, 43, 43]
+    """
+
+    def __init__(self, n: int, batch_size: int, generator: torch.Generator) -> None:
+        self.n = n
+        self.generator = generator
+        # Never fewer than two rows in a batch.
+        self.n_batches = max(1, min(-(-n // batch_size), n // 2))
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(self.n, generator=self.generator).numpy()
+        for batch in np.array_split(order, self.n_batches):
+            yield batch.tolist()
+
+
+def keep_batch(batch: Batch) -> Batch:
+    """Collate nothing: the data set has made a batch already.
+
+    Examples
+    --------
+    >>> from sk_mige.training import keep_batch
+    >>> keep_batch("a batch")
+    'a batch'
+    """
+    return batch

@@ -1,0 +1,202 @@
+"""The skorch net that trains an encoder: batches at once, and no step after a non-finite loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EpochTimer, PassthroughScoring
+from skorch.dataset import unpack_data
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sk_mige.networks import Code
+
+from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .objectives import Objective
+
+__all__ = ["EncoderNet", "NonFiniteLossError", "build_net"]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss of a batch was infinite or not a number.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Where it happened, counted from 1.
+
+    Examples
+    --------
+    >>> from sk_mige.training import NonFiniteLossError
+    >>> str(NonFiniteLossError(2, 7))
+    'the loss became infinite or NaN at step 7 of epoch 2'
+    """
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__(f"the loss became infinite or NaN at step {step} of epoch {epoch}")
+        self.epoch = epoch
+        self.step = step
+
+
+class EncoderNet(NeuralNet):
+    """A skorch net whose criterion sees code, inputs and targets.
+
+    Weights are copied at each step at which the loss is finite, so that a run that diverges can
+    return to the last good ones. Build it with :func:`build_net`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import EncoderNet
+    >>> EncoderNet(torch.nn.Linear, lambda code, x, y: code.z.mean()).initialized_
+    False
+    """
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+        ]
+
+    def initialize_criterion(self) -> EncoderNet:
+        """Take the objective as it is: it has been built already."""
+        self.criterion_ = self.criterion
+        return self
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Drop the weights kept by an earlier run."""
+        self.good_weights_: list[Tensor] | None = None
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
+        """Random batches of equal size from the net's own generator."""
+        sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
+        self.batches_an_epoch = len(sampler)
+        return DataLoader(
+            dataset, batch_sampler=sampler, collate_fn=keep_batch, generator=self.generator
+        )
+
+    def get_loss(
+        self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
+    ) -> Tensor:
+        """The objective's value."""
+        loss: Tensor = self.criterion_(y_pred, X, y_true)
+        return loss
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Forward and backward pass of one batch, refused when the loss is not finite."""
+        self._set_training(True)
+        x, y = (part.to(self.device) for part in unpack_data(batch))
+        code = self.infer(x, **fit_params)
+        loss = self.get_loss(code, y, X=x, training=True)
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
+        self._keep_weights()
+        loss.backward()
+        return {"loss": loss.detach(), "y_pred": code}
+
+    def restore_weights(self) -> bool:
+        """Return to the weights at the last finite loss; False when there was none."""
+        if self.good_weights_ is None:
+            return False
+        with torch.no_grad():
+            for tensor, good in zip(self._tensors(), self.good_weights_, strict=True):
+                tensor.copy_(good)
+        return True
+
+    @torch.no_grad()
+    def _keep_weights(self) -> None:
+        if self.good_weights_ is None:
+            self.good_weights_ = [tensor.clone() for tensor in self._tensors()]
+            return
+        for good, tensor in zip(self.good_weights_, self._tensors(), strict=True):
+            good.copy_(tensor)
+
+    def _tensors(self) -> list[Tensor]:
+        modules = [part for part in (self.module_, self.criterion_) if isinstance(part, nn.Module)]
+        return [t.detach() for m in modules for t in (*m.parameters(), *m.buffers())]
+
+
+def build_net(
+    module: nn.Module,
+    objective: Objective,
+    *,
+    optimizer: Callable[..., torch.optim.Optimizer],
+    lr: float,
+    batch_size: int,
+    device: torch.device,
+    generator: torch.Generator,
+    callbacks: Sequence[Any] | None = None,
+    max_epochs: int = 1,
+    verbose: int = 0,
+) -> EncoderNet:
+    """An initialised net, ready for ``fit_loop`` or ``partial_fit``.
+
+    Parameters
+    ----------
+    module : nn.Module
+        From rows to :class:`sk_mige.networks.Code`.
+    objective : callable
+        Loss of a batch; see :class:`Objective`.
+    optimizer : callable
+        Class or factory, called with parameter groups and ``lr``.
+    lr : float
+        Learning rate.
+    batch_size : int
+        Largest number of rows in a batch.
+    device : torch.device
+        Where to train.
+    generator : torch.Generator
+        Source of the batches' order, on the CPU.
+    callbacks : sequence, default=None
+        skorch callbacks, used as they are: clone those that belong to somebody else.
+    max_epochs : int, default=1
+        Epochs of a call to ``fit``.
+    verbose : int, default=0
+        skorch's verbosity.
+
+    Returns
+    -------
+    EncoderNet
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sk_mige.networks import DeterministicHead, EncoderNetwork, MLPEncoder
+    >>> from sk_mige.score import ssge
+    >>> from sk_mige.training import ArrayDataset, InfoMax, build_net
+    >>> module = EncoderNetwork(MLPEncoder(3, 2, (8,)), DeterministicHead(2))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> net = build_net(
+    ...     module, InfoMax(ssge), optimizer=torch.optim.Adam, lr=1e-3, batch_size=16,
+    ...     device=torch.device("cpu"), generator=generator,
+    ... )
+    >>> X = np.random.default_rng(0).normal(size=(32, 3))
+    >>> len(net.partial_fit(ArrayDataset(X), epochs=2).history)
+    2
+    """
+    net = EncoderNet(
+        module,
+        objective,
+        optimizer=optimizer,
+        lr=lr,
+        batch_size=batch_size,
+        max_epochs=max_epochs,
+        dataset=ArrayDataset,
+        train_split=None,
+        callbacks=_as_list(callbacks),
+        device=device,
+        verbose=verbose,
+    )
+    net.generator = generator
+    net.initialize()
+    return net
+
+
+def _as_list(callbacks: Iterable[Any] | None) -> list[Any]:
+    return [] if callbacks is None else list(callbacks)

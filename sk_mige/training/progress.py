@@ -1,0 +1,53 @@
+"""Progress of a training run: one bar, with the time that is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+__all__ = ["TrainingProgress"]
+
+
+class TrainingProgress(Callback):
+    """One progress bar for all epochs, on standard error.
+
+    Parameters
+    ----------
+    epochs : int
+        Number of epochs in this run.
+    description : str, default="training"
+        Text before the bar.
+
+    Examples
+    --------
+    >>> from sk_mige.training import TrainingProgress
+    >>> TrainingProgress(20, "MIGEEncoder").epochs
+    20
+    """
+
+    def __init__(self, epochs: int, description: str = "training") -> None:
+        self.epochs = epochs
+        self.description = description
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(
+            total=self.epochs,
+            desc=self.description,
+            unit="epoch",
+            bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
+        )
+
+    def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
+        """Advance by one batch's share of an epoch."""
+        self.bar_.update(1 / net.batches_an_epoch)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the epoch's mean loss."""
+        self.bar_.set_postfix_str(f"loss {net.history[-1, 'train_loss']:.4g}", refresh=False)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()

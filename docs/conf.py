@@ -25,8 +25,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "myst_parser",
+    "sphinx-mathjax-offline",
     "api",
-    "mathml",
     "results",
 ]
 templates_path = ["_templates"]
@@ -46,11 +46,11 @@ numpydoc_xref_param_type = False
 def skip_foreign_member(
     app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Leave out what scikit-learn documents: its own methods, inherited or generated."""
+    """Leave out what is inherited from elsewhere and documented there."""
     origin = getattr(obj, "__module__", None) or ""
     if name.startswith("set_") and name.endswith("_request"):
         return True
-    return True if origin.startswith(("sklearn.", "skorch.", "typing")) else None
+    return True if origin.startswith(("sklearn.", "skorch.", "torch.", "typing")) else None
 
 
 # -- gallery --------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "image_srcset": ["2x"],
     "doc_module": ("sk_mige",),
-    "backreferences_dir": "api/generated/backreferences",
+    "backreferences_dir": "api/backreferences",
     "reference_url": {"sk_mige": None},
     "plot_gallery": os.environ.get("SK_MIGE_GALLERY", "1") != "0",
     "write_computation_times": False,
@@ -86,9 +86,11 @@ if os.environ.get("SK_MIGE_INTERSPHINX") == "1":
         "skorch": ("https://skorch.readthedocs.io/en/stable", None),
     }
 
+# The formulas: MathJax comes with the site. A formula too wide for the page scrolls.
+mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1.5em"}}
+
 # -- HTML -----------------------------------------------------------------------------------------
 html_theme = "pydata_sphinx_theme"
-html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["sk_mige.css"]
 html_title = "sk_mige"
@@ -97,7 +99,7 @@ html_theme_options = {
     "logo": {"text": "sk_mige"},
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -105,7 +107,9 @@ html_theme_options = {
     "collapse_navigation": True,
     "show_toc_level": 2,
 }
-html_sidebars = {"gallery/**": [], "changelog": [], "getting_started": []}
+html_sidebars = {
+    page: [] for page in ("gallery/**", "changelog", "getting_started", "architecture", "contributing")
+}
 
 
 def setup(app: Any) -> None:

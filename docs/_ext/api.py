@@ -1,7 +1,7 @@
 """The API reference, written from what each package lists in ``__all__``: no list to forget.
 
-Before a build ``docs/api/generated/index.rst`` gets one section a package, each a table that
-links to one page a name. The packages stand in the order in which a reader meets them.
+Before a build ``docs/api`` gets a page for each package, with a table that links to one page a
+name, and an index. The packages stand in the order in which a reader meets them.
 """
 
 from __future__ import annotations
@@ -16,29 +16,32 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
-GENERATED = Path(__file__).parents[1] / "api" / "generated"
+API = Path(__file__).parents[1] / "api"
 
-PACKAGES = (
-    "sk_mige",
-    "sk_mige.score",
-    "sk_mige.information",
-    "sk_mige.inspection",
-    "sk_mige.datasets",
-    "sk_mige.networks",
-    "sk_mige.training",
-)
+PACKAGES = {
+    "sk_mige": "Estimators",
+    "sk_mige.score": "Scores of tensors",
+    "sk_mige.information": "Gradients of information",
+    "sk_mige.inspection": "Pictures",
+    "sk_mige.datasets": "Data",
+    "sk_mige.networks": "Networks",
+    "sk_mige.training": "Training",
+}
+
+INTRODUCTION = """\
+What is listed here is public: it is documented, tested, and changes with a note in the
+:doc:`/changelog` only. The estimators have, beside their own, the methods that every scikit-learn
+estimator has (``get_params``, ``set_params``, ``set_output``, metadata routing).
+"""
 
 
 def public_names(package: str) -> list[str]:
-    """List the documented names of one package, fully qualified; an absent package has none."""
+    """List the names of one package that get a page; an absent package has none."""
     module = _module(package)
     if module is None:
         return []
-    return [
-        f"{package}.{name}"
-        for name in getattr(module, "__all__", [])
-        if not name.startswith("__") and _documented(getattr(module, name))
-    ]
+    named = [name for name in getattr(module, "__all__", []) if not name.startswith("__")]
+    return [name for name in named if _documented(getattr(module, name))]
 
 
 def _documented(value: object) -> bool:
@@ -55,31 +58,36 @@ def _module(package: str) -> ModuleType | None:
         raise
 
 
-def write_index(app: Sphinx, config: Config) -> None:
-    """Write the page of all public names."""
-    sections = [_title("All public names", "=")]
-    for package in PACKAGES:
-        names = public_names(package)
-        if not names:
-            continue
-        summary = (inspect.getdoc(_module(package)) or "").partition("\n")[0]
-        listed = "\n".join(f"   {name}" for name in names)
-        sections.append(
-            f".. module:: {package}\n\n{_title(f'``{package}``', '-')}\n{summary}\n\n"
-            f".. autosummary::\n   :toctree: .\n   :nosignatures:\n\n{listed}\n"
-        )
-    text = "\n".join(sections)
-    GENERATED.mkdir(parents=True, exist_ok=True)
-    target = GENERATED / "index.rst"
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        target.write_text(text, encoding="utf-8")
+def write_pages(app: Sphinx, config: Config) -> None:
+    """Write a page for each package and the one that lists them."""
+    present = [package for package in PACKAGES if public_names(package)]
+    listed = "\n".join(f"   {package}" for package in present)
+    pages = {package: _page(package) for package in present}
+    pages["index"] = (
+        f"{_title('API reference')}\n{INTRODUCTION}\n.. toctree::\n   :maxdepth: 1\n\n{listed}\n"
+    )
+    API.mkdir(exist_ok=True)
+    for name, text in pages.items():
+        target = API / f"{name}.rst"
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
 
 
-def _title(text: str, underline: str) -> str:
-    return f"{text}\n{underline * len(text)}\n"
+def _page(package: str) -> str:
+    summary = (inspect.getdoc(_module(package)) or "").partition("\n")[0]
+    names = "\n".join(f"   {name}" for name in public_names(package))
+    return (
+        f"{_title(f'{PACKAGES[package]}: {package}')}\n"
+        f".. module:: {package}\n\n{summary}\n\n"
+        f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{names}\n"
+    )
+
+
+def _title(text: str) -> str:
+    return f"{text}\n{'=' * len(text)}\n"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Write the pages before sphinx.ext.autosummary reads them."""
-    app.connect("config-inited", write_index)
+    """Write the pages before Sphinx looks for them."""
+    app.connect("config-inited", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

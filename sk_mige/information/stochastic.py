@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
+from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import _inner, _scores
 from sk_mige.information.marginals import marginal_scores
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["conditional_scores", "stochastic_mutual_info_surrogate"]
+__all__ = ["Conditional", "Marginal", "conditional_scores", "stochastic_mutual_info_surrogate"]
 
-Conditional = tuple["Tensor", "Tensor"] | Distribution | Callable[["Tensor"], "Tensor"]
-Marginal = Literal["auto", "score", "stein", "gaussian", "mixture", "leave-one-out"]
+Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tensor], Tensor]"
+Marginal: TypeAlias = Literal["auto", "gaussian", "score", "stein", "mixture", "leave-one-out"]
 
 
 def stochastic_mutual_info_surrogate(
@@ -42,12 +43,14 @@ def stochastic_mutual_info_surrogate(
         One or S reparameterised draws of z for each of M inputs, differentiable.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
         What is known of q(z | x). A pair of tensors (mean, standard deviation), each
-        broadcastable to (M, d), is a Gaussian with independent coordinates. A
-        ``torch.distributions.Distribution`` or a callable ``log_prob(z)`` is differentiated at
-        z. None is an implicit encoder, whose conditional score is estimated from the S draws of
-        each x: it needs S of 8 and more, and d below S.
-    marginal : {"auto", "score", "stein", "gaussian", "mixture", "leave-one-out"}, default="auto"
-        How the score of the marginal q(z) is found; see :func:`marginal_scores`.
+        broadcastable to (M, d), or a ``torch.distributions.Normal`` is a Gaussian with
+        independent coordinates. Any other ``torch.distributions.Distribution``, or a callable
+        ``log_prob(z)``, is differentiated at z. None is an implicit encoder, whose conditional
+        score is estimated from the S draws of each x: it wants S of 16 or more, and d below S/2.
+    marginal : str, default="auto"
+        How H(z) is estimated (Notes): "gaussian", "score", "stein", "mixture" or "leave-one-out".
+        "auto" is "gaussian" for a Gaussian conditional, "stein" for another explicit one, and
+        "score" for an implicit one, whose S·M draws are many.
     score, conditional_score : callable, default=None
         Score functions of the marginal and of an implicit conditional; None is
         :func:`sk_mige.score.ssge`, and for the conditional ``score``.
@@ -56,6 +59,32 @@ def stochastic_mutual_info_surrogate(
     -------
     tensor of shape ()
         A surrogate: its gradient is that of I(x; z), in nats.
+
+    Raises
+    ------
+    ValueError
+        If an implicit conditional comes with a single draw, if ``marginal`` is unknown or needs
+        a Gaussian conditional, or if it is "gaussian" and the conditional was detached.
+
+    Notes
+    -----
+    With an exact H(z | x) any estimate of ∇H(z) that is too small rewards ever more noise, and
+    scores estimated from M samples in d ≥ M dimensions are too small by a factor of about M/d.
+
+    "gaussian"
+        :func:`gaussian_mutual_info`, which is not fooled: its gradient flows through the live
+        mean and scale, without the noise of a draw, and is unbiased for linear-Gaussian encoders
+        at any ratio d/M. For others it is the gradient of an upper bound of I.
+    "score"
+        The estimated score, literally. For d well below M.
+    "stein"
+        The estimated score times the number that makes Stein's identity
+        mean(ĝ·(z − z̄)) = −d hold in the batch: the right overall size, whatever d/M.
+    "mixture"
+        q(z) = Σ_m q(z | x_m)/M over the batch: exact for data that consist of the batch, hence
+        saturated at log M nats, where its gradient vanishes.
+    "leave-one-out"
+        The same without the sample's own component: too far away for d of some 10 and more.
 
     References
     ----------
@@ -71,12 +100,29 @@ def stochastic_mutual_info_surrogate(
     >>> scale = torch.tensor(0.5, requires_grad=True)
     >>> z = mean + scale * torch.randn(200, 2, generator=generator)
     >>> stochastic_mutual_info_surrogate(z, conditional=(mean, scale)).backward()
-    >>> bool(scale.grad < 0)  # noise destroys information
-    True
+    >>> float(scale.grad)  # I = log(1 + 1/scale**2): -2/(scale + scale**3) = -3.2
+    -3.2
     """
+    gaussian = _gaussian(conditional)
+    if marginal == "auto":
+        explicit = "stein" if gaussian is None else "gaussian"
+        marginal = "score" if conditional is None else explicit  # type: ignore[assignment]
+    if marginal in ("gaussian", "mixture", "leave-one-out") and gaussian is None:
+        raise ValueError(
+            f"marginal={marginal!r} needs a Gaussian conditional=(mean, scale); got "
+            f"{type(conditional).__name__}. Use marginal='score' or 'stein'"
+        )
+    if marginal == "gaussian":
+        assert gaussian is not None
+        if z.requires_grad and not any(part.requires_grad for part in gaussian):
+            raise ValueError(
+                "marginal='gaussian' differentiates the conditional's mean and scale, and both "
+                "are detached; pass them as the encoder computed them"
+            )
+        return gaussian_mutual_info(*gaussian)
     given_x = conditional_scores(z, conditional, score=conditional_score or score)
     rows = z.reshape(-1, z.shape[-1])
-    of_z = marginal_scores(rows, marginal, score=score, conditional=conditional)
+    of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
     return -_inner(of_z - given_x.reshape(rows.shape), rows)
 
 
@@ -102,6 +148,11 @@ def conditional_scores(
     -------
     tensor of the shape of z
 
+    Raises
+    ------
+    ValueError
+        If an implicit conditional comes with fewer than two draws of each z.
+
     Examples
     --------
     >>> import torch
@@ -117,11 +168,23 @@ def conditional_scores(
                 f"with S >= 2; got shape {tuple(z.shape)}. Draw more, or pass conditional=..."
             )
         return _scores(score, points.transpose(0, 1)).transpose(0, 1)
-    if isinstance(conditional, tuple):
-        mean, scale = (part.detach() for part in conditional)
+    gaussian = _gaussian(conditional)
+    if gaussian is not None:
+        mean, scale = (part.detach() for part in gaussian)
         return (mean - points) / scale.square()
     log_prob = conditional.log_prob if isinstance(conditional, Distribution) else conditional
     with torch.enable_grad():
         points = points.requires_grad_(True)
-        (scores,) = torch.autograd.grad(log_prob(points).sum(), points)
+        (scores,) = torch.autograd.grad(log_prob(points).sum(), points)  # type: ignore[operator]
     return scores.detach()
+
+
+def _gaussian(conditional: Conditional | None) -> tuple[Tensor, Tensor] | None:
+    """Mean and scale of a conditional that is Gaussian with independent coordinates."""
+    if isinstance(conditional, tuple):
+        return conditional
+    if isinstance(conditional, Independent):
+        conditional = conditional.base_dist
+    if isinstance(conditional, Normal):
+        return conditional.loc, conditional.scale
+    return None

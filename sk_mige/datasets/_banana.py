@@ -1,0 +1,118 @@
+"""The banana: a Gaussian bent along a parabola."""
+
+from __future__ import annotations
+
+__all__ = ["BananaScore", "make_banana"]
+
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_scalar
+
+from ._exact_score import ExactScore
+
+
+class BananaScore(ExactScore):
+    r"""Score of the banana :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`.
+
+    :math:`u` and :math:`\varepsilon` are standard normal. With the residual
+    :math:`r = x_2 - c(x_1^2 - 1)`,
+
+    .. math:: \nabla \log q(x) = (-x_1 + 2 c\, x_1 r / s^2,\; -r / s^2).
+
+    Parameters
+    ----------
+    curvature : float, default=1.0
+        :math:`c`; 0 gives a Gaussian, a negative number bends downwards.
+    noise : float, default=0.5
+        Standard deviation :math:`s` across the parabola.
+
+    Attributes
+    ----------
+    n_features : int
+        2.
+
+    See Also
+    --------
+    make_banana : Samples together with this score.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import BananaScore
+    >>> score = BananaScore()
+    >>> score([[0.0, 0.0], [1.0, 0.0]])
+    array([[ 0., -4.],
+           [-1.,  0.]])
+    """
+
+    def __init__(self, curvature: float = 1.0, noise: float = 0.5) -> None:
+        check_scalar(curvature, "curvature", Real)
+        check_scalar(noise, "noise", Real, min_val=0, include_boundaries="neither")
+        self.curvature = curvature
+        self.noise = noise
+        self.n_features = 2
+
+    def _residual(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return points[:, 1] - self.curvature * (points[:, 0] ** 2 - 1)
+
+    def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        pull = self._residual(points) / self.noise**2
+        u = points[:, 0]
+        return np.stack([-u + 2 * self.curvature * u * pull, -pull], axis=1)
+
+    def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        squares = points[:, 0] ** 2 + (self._residual(points) / self.noise) ** 2
+        return np.asarray(-squares / 2 - np.log(2 * np.pi * self.noise))
+
+    def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
+        u, epsilon = rng.standard_normal((2, n_samples))
+        return np.stack([u, self.curvature * (u**2 - 1) + self.noise * epsilon], axis=1)
+
+
+def make_banana(
+    n_samples: int = 100,
+    *,
+    curvature: float = 1.0,
+    noise: float = 0.5,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float64], BananaScore]:
+    r"""Generate samples of a Gaussian bent along a parabola, with their exact score.
+
+    :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`, of mean 0, with independent
+    :math:`u, \varepsilon \sim \mathcal N(0, 1)`. With the residual :math:`r = x_2 - c(x_1^2 - 1)`,
+
+    .. math:: \nabla \log q(x) = (-x_1 + 2 c\, x_1 r / s^2,\; -r / s^2).
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of samples.
+    curvature : float, default=1.0
+        :math:`c`; 0 gives a Gaussian, a negative number bends downwards.
+    noise : float, default=0.5
+        Standard deviation :math:`s` across the parabola.
+    random_state : int, RandomState instance or None, default=None
+        Seed or generator of the samples.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2)
+        Samples.
+    score : BananaScore
+        Callable that maps points to exact scores.
+
+    Raises
+    ------
+    ValueError
+        If ``noise`` is not positive.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import make_banana
+    >>> X, score = make_banana(512, random_state=0)
+    >>> score(X).shape
+    (512, 2)
+    """
+    score = BananaScore(curvature, noise)
+    return score.sample(n_samples, random_state=random_state), score

@@ -1,0 +1,317 @@
+"""Mixtures of Gaussians: given, on the corners of a cube, or in separated clusters."""
+
+from __future__ import annotations
+
+__all__ = [
+    "GaussianMixtureScore",
+    "make_gaussian_clusters",
+    "make_gaussian_grid",
+    "make_gaussian_mixture",
+]
+
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import pdist
+from scipy.special import logsumexp, softmax
+from sklearn.utils import check_random_state, check_scalar
+
+from ._exact_score import ExactScore
+from ._gaussian import GaussianScore
+from ._scatter import Scatter, random_covariance
+
+
+class GaussianMixtureScore(ExactScore):
+    r"""Score of a mixture of Gaussians.
+
+    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`,
+
+    .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
+
+    Parameters
+    ----------
+    means : array-like of shape (K, d)
+        Means :math:`\mu_k`.
+    covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=1.0
+        One variance for all components, one each, one full matrix for all, or one each.
+    weights : array-like of shape (K,), default=None
+        Weights :math:`w_k`, positive; they are divided by their sum. None: all alike.
+
+    Attributes
+    ----------
+    n_features : int
+        Dimension :math:`d`.
+    weights : ndarray of shape (K,)
+        Weights, of sum 1.
+
+    See Also
+    --------
+    make_gaussian_mixture : Samples of a mixture together with this score.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import GaussianMixtureScore
+    >>> score = GaussianMixtureScore(means=[[-1.0], [1.0]], covariances=0.25)
+    >>> score([[0.0], [9.0]])
+    array([[  0.],
+           [-32.]])
+    """
+
+    def __init__(
+        self,
+        means: ArrayLike,
+        covariances: ArrayLike = 1.0,
+        weights: ArrayLike | None = None,
+    ) -> None:
+        centres = np.asarray(means, dtype=np.float64)
+        if centres.ndim != 2 or 0 in centres.shape:
+            raise ValueError(f"means must have shape (K, d); got {centres.shape}.")
+        k, d = centres.shape
+        given = np.asarray(covariances, dtype=np.float64)
+        if given.shape not in [(), (k,), (d, d), (k, d, d)]:
+            raise ValueError(
+                f"covariances must be a number or have shape ({k},), ({d}, {d}) or ({k}, {d}, {d}) "
+                f"for {k} means in {d} dimensions; got {given.shape}."
+            )
+        each = given if given.ndim in (1, 3) else [given] * k
+        self._components = [GaussianScore(m, c) for m, c in zip(centres, each, strict=True)]
+        shares = np.ones(k) if weights is None else np.asarray(weights, dtype=np.float64)
+        if shares.shape != (k,) or not (np.isfinite(shares).all() and (shares > 0).all()):
+            raise ValueError(
+                f"weights must be {k} positive numbers, one per mean; got {weights!r}."
+            )
+        self.weights = shares / shares.sum()
+        self.n_features = d
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Means, shape (K, d)."""
+        return np.stack([component.mean for component in self._components])
+
+    @property
+    def covariances(self) -> NDArray[np.float64]:
+        """Covariances, shape (K, d, d)."""
+        return np.stack([component.covariance for component in self._components])
+
+    def _log_joint(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log of w_k q_k(x), shape (n, K)."""
+        each = [component._log_density(points) for component in self._components]
+        return np.asarray(np.stack(each, axis=1) + np.log(self.weights))
+
+    def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        responsibilities = softmax(self._log_joint(points), axis=1)
+        score = np.zeros_like(points)
+        for share, component in zip(responsibilities.T, self._components, strict=True):
+            score += share[:, None] * component._score(points)
+        return score
+
+    def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(logsumexp(self._log_joint(points), axis=1))
+
+    def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
+        chosen = rng.choice(len(self.weights), size=n_samples, p=self.weights)
+        samples = rng.standard_normal((n_samples, self.n_features))
+        for k, component in enumerate(self._components):
+            rows = chosen == k
+            samples[rows] = component._scatter.colour(samples[rows])
+        return samples
+
+
+def make_gaussian_mixture(
+    n_samples: int = 100,
+    *,
+    means: ArrayLike | None = None,
+    covariances: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
+    r"""Generate samples of a mixture of Gaussians, with its exact score.
+
+    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`,
+
+    .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
+
+    The default has three modes in the plane, apart enough for a kernel's bandwidth to matter.
+    Equal means with a large variance among small ones give a unimodal density of heavy tails.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of samples.
+    means : array-like of shape (K, d), default=None
+        Means. None: (−2, 0), (2, 0) and (0, 2.5).
+    covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=None
+        One variance for all components, one each, one full matrix for all, or one each.
+        None: 0.36, a standard deviation of 0.6.
+    weights : array-like of shape (K,), default=None
+        Weights, divided by their sum. None: all alike.
+    random_state : int, RandomState instance or None, default=None
+        Seed or generator of the samples.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, d)
+        Samples.
+    score : GaussianMixtureScore
+        Callable that maps points to exact scores.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit each other, a covariance is not positive definite or a weight not
+        positive.
+
+    See Also
+    --------
+    make_gaussian_clusters : Random means, apart from each other, with one covariance.
+    make_gaussian_grid : Many components that overlap, on the corners of a cube.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import make_gaussian_mixture
+    >>> X, score = make_gaussian_mixture(500, random_state=0)
+    >>> score(X).shape
+    (500, 2)
+
+    Heavy tails: nine samples in ten from a core, the tenth from ten times as far.
+
+    >>> X, score = make_gaussian_mixture(
+    ...     500, means=[[0, 0], [0, 0]], covariances=[1, 100], weights=[0.9, 0.1], random_state=0
+    ... )
+    """
+    if means is None:
+        means = [[-2.0, 0.0], [2.0, 0.0], [0.0, 2.5]]
+    score = GaussianMixtureScore(means, 0.36 if covariances is None else covariances, weights)
+    return score.sample(n_samples, random_state=random_state), score
+
+
+def make_gaussian_clusters(
+    n_samples: int = 100,
+    n_features: int = 2,
+    *,
+    n_clusters: int = 3,
+    separation: float = 6.0,
+    condition_number: float = 10.0,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
+    r"""Generate separated clusters that share one full covariance, with their exact score.
+
+    One Gaussian fitted to all of it describes the whole and misses every cluster, which makes
+    this a test for whatever falls back on a Gaussian. Means are Gaussian draws, scaled together
+    until the closest two are ``separation`` apart in the covariance's own metric,
+    :math:`\min_{k \ne l} \lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of samples.
+    n_features : int, default=2
+        Dimension :math:`d`.
+    n_clusters : int, default=3
+        Number of clusters, at least 2, equally likely.
+    separation : float, default=6.0
+        Distance between the closest two means, in standard deviations of a cluster.
+    condition_number : float, default=10.0
+        Of the shared covariance; its determinant is 1 and its eigenvectors are random. Taken as
+        1 where ``n_features`` is 1.
+    random_state : int, RandomState instance or None, default=None
+        Seed or generator of covariance, means and samples, in this order.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Samples.
+    score : GaussianMixtureScore
+        Callable that maps points to exact scores.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    See Also
+    --------
+    make_gaussian_mixture : Any mixture.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import make_gaussian_clusters
+    >>> X, score = make_gaussian_clusters(300, 5, random_state=0)
+    >>> score.means.shape
+    (3, 5)
+    """
+    check_scalar(n_features, "n_features", Integral, min_val=1)
+    check_scalar(n_clusters, "n_clusters", Integral, min_val=2)
+    check_scalar(separation, "separation", Real, min_val=0, include_boundaries="neither")
+    rng = check_random_state(random_state)
+    covariance = random_covariance(n_features, condition_number if n_features > 1 else 1.0, rng)
+    white = rng.standard_normal((n_clusters, n_features))
+    white *= separation / pdist(white).min()
+    means = Scatter(np.zeros(n_features), covariance, "covariance").colour(white)
+    shared = np.diag(covariance) if covariance.ndim == 1 else covariance
+    score = GaussianMixtureScore(means, shared)
+    return score.sample(n_samples, random_state=rng), score
+
+
+def make_gaussian_grid(
+    n_samples: int = 100,
+    n_features: int = 32,
+    *,
+    n_components: int = 32,
+    std: float = 1.0,
+    spacing: float = 1.0,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
+    r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
+
+    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`; corners may
+    repeat. With the defaults the components overlap, which makes the density smooth and high
+    dimensional without being Gaussian [1]_.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of samples.
+    n_features : int, default=32
+        Dimension :math:`d` of the cube.
+    n_components : int, default=32
+        Number of Gaussians, equally likely.
+    std : float, default=1.0
+        Standard deviation of each.
+    spacing : float, default=1.0
+        Edge of the cube.
+    random_state : int, RandomState instance or None, default=None
+        Seed or generator of the corners and the samples, in this order.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Samples.
+    score : GaussianMixtureScore
+        Callable that maps points to exact scores.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    .. [1] Y. Zhou, J. Shi, J. Zhu, "Nonparametric Score Estimators", ICML 2020.
+
+    Examples
+    --------
+    >>> from sk_mige.datasets import make_gaussian_grid
+    >>> X, score = make_gaussian_grid(128, random_state=0)
+    >>> X.shape, score.means.shape
+    ((128, 32), (32, 32))
+    """
+    check_scalar(n_features, "n_features", Integral, min_val=1)
+    check_scalar(n_components, "n_components", Integral, min_val=1)
+    check_scalar(std, "std", Real, min_val=0, include_boundaries="neither")
+    check_scalar(spacing, "spacing", Real, min_val=0)
+    rng = check_random_state(random_state)
+    corners = spacing * rng.randint(2, size=(n_components, n_features))
+    score = GaussianMixtureScore(corners, std**2)
+    return score.sample(n_samples, random_state=rng), score

@@ -1,0 +1,109 @@
+"""A location and a positive definite matrix, factored once: what elliptical densities share."""
+
+from __future__ import annotations
+
+__all__ = ["Scatter", "random_covariance"]
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_solve, solve_triangular
+
+
+class Scatter:
+    """A location and a matrix, the latter kept as a diagonal where it is one.
+
+    A diagonal costs O(d) rather than O(d²), so that images' dimensions stay within reach.
+    """
+
+    def __init__(self, location: ArrayLike, matrix: ArrayLike, name: str) -> None:
+        self.location: NDArray[np.float64] = np.array(location, dtype=np.float64, ndmin=1)
+        if self.location.ndim != 1 or not np.isfinite(self.location).all():
+            raise ValueError(
+                "A location must be one finite vector of shape (d,); got shape "
+                f"{self.location.shape}."
+            )
+        d = len(self.location)
+        given = np.array(matrix, dtype=np.float64)
+        if given.ndim < 2:
+            if given.shape not in [(), (d,)]:
+                raise ValueError(_complaint(name, d, f"shape {given.shape}"))
+            if not (np.isfinite(given).all() and (given > 0).all()):
+                raise ValueError(_complaint(name, d, "a variance that is not positive"))
+            # The factor L with L Lᵀ = matrix: a vector of standard deviations, or triangular.
+            self.factor = np.asarray(np.sqrt(np.broadcast_to(given, (d,))), dtype=np.float64)
+        else:
+            if given.shape != (d, d):
+                raise ValueError(_complaint(name, d, f"shape {given.shape}"))
+            if not np.allclose(given, given.T, rtol=1e-10, atol=0):
+                raise ValueError(_complaint(name, d, "a matrix that is not symmetric"))
+            try:
+                self.factor = np.asarray(np.linalg.cholesky(given), dtype=np.float64)
+            except np.linalg.LinAlgError as error:
+                raise ValueError(
+                    _complaint(name, d, "a matrix that is not positive definite")
+                ) from error
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The matrix itself, shape (d, d)."""
+        if self.factor.ndim == 1:
+            return np.diag(self.factor**2)
+        return self.factor @ self.factor.T
+
+    @property
+    def half_log_det(self) -> float:
+        """½ log det of the matrix."""
+        scales = self.factor if self.factor.ndim == 1 else np.diag(self.factor)
+        return float(np.log(scales).sum())
+
+    def whiten(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """L⁻¹ (x − location), shape (n, d)."""
+        centred = points - self.location
+        if self.factor.ndim == 1:
+            return centred / self.factor
+        return np.asarray(solve_triangular(self.factor, centred.T, lower=True).T)
+
+    def colour(self, white: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Location + L w, the inverse of `whiten`."""
+        if self.factor.ndim == 1:
+            return self.location + white * self.factor
+        return self.location + white @ self.factor.T
+
+    def solve(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Matrix⁻¹ (x − location), shape (n, d)."""
+        centred = points - self.location
+        if self.factor.ndim == 1:
+            return np.asarray(centred / self.factor**2)
+        return np.asarray(cho_solve((self.factor, True), centred.T).T)
+
+
+def random_covariance(
+    n_features: int, condition_number: float, rng: np.random.RandomState
+) -> NDArray[np.float64]:
+    """Covariance of determinant 1 with log-spaced eigenvalues along random directions.
+
+    The identity, as a vector of ones, where the condition number is 1.
+    """
+    if not (np.isfinite(condition_number) and condition_number >= 1):
+        raise ValueError(f"condition_number == {condition_number}, must be finite and >= 1.")
+    if condition_number == 1:
+        return np.ones(n_features)
+    if n_features == 1:
+        raise ValueError(
+            f"condition_number == {condition_number}, but a single feature has condition number 1: "
+            "use n_features >= 2."
+        )
+    # The Q of a Gaussian matrix is uniform over rotations once the signs of R are taken out.
+    q, r = np.linalg.qr(rng.standard_normal((n_features, n_features)))
+    directions = q * np.sign(np.diag(r))
+    root = np.sqrt(condition_number)
+    eigenvalues = np.geomspace(1 / root, root, n_features)
+    covariance = (directions * eigenvalues) @ directions.T
+    return np.asarray((covariance + covariance.T) / 2)
+
+
+def _complaint(name: str, d: int, got: str) -> str:
+    return (
+        f"{name} must be a positive number, {d} positive variances, or a symmetric positive "
+        f"definite matrix of shape ({d}, {d}); got {got}."
+    )

@@ -59,6 +59,19 @@ class EncoderNetwork(nn.Module):
             code = code._replace(prediction=self.decoder(code.z))
         return code
 
+    def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Decoder's outputs (S, M, t) for S draws z = mean + scale · noise; noise is (S, K).
+
+        Without noise, or with a deterministic head, S is 1 and z is the head's own.
+        """
+        assert self.decoder is not None
+        code: Code = self.head(self.encoder(self.shaped(x)))
+        if noise is None or code.conditional is None:
+            return torch.unsqueeze(self.decoder(code.z), 0)
+        mean, scale = code.conditional
+        outputs: Tensor = self.decoder(mean + scale * noise[:, None])
+        return outputs
+
     def shaped(self, x: Tensor) -> Tensor:
         """Rows (M, n_features) in the shape that the encoder takes."""
         return x if self.input_shape is None else x.unflatten(1, self.input_shape)

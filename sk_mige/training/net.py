@@ -68,9 +68,14 @@ class EncoderNet(NeuralNet):
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Drop the weights kept by an earlier run."""
-        self.good_weights_: list[Tensor] | None = None
+        """Keep the weights that training starts from: the last good ones for now."""
+        self._good_weights = [tensor.clone() for tensor in self._tensors()]
         super().on_train_begin(net, X=X, y=y, **kwargs)
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Let the copy of the weights go."""
+        self._good_weights = []
+        super().on_train_end(net, X=X, y=y, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Random batches of equal size from the net's own generator."""
@@ -99,21 +104,15 @@ class EncoderNet(NeuralNet):
         loss.backward()
         return {"loss": loss.detach(), "y_pred": code}
 
-    def restore_weights(self) -> bool:
-        """Return to the weights at the last finite loss; False when there was none."""
-        if self.good_weights_ is None:
-            return False
-        with torch.no_grad():
-            for tensor, good in zip(self._tensors(), self.good_weights_, strict=True):
-                tensor.copy_(good)
-        return True
+    @torch.no_grad()
+    def restore_weights(self) -> None:
+        """Return to the weights at the last finite loss of the run in progress."""
+        for tensor, good in zip(self._tensors(), self._good_weights, strict=True):
+            tensor.copy_(good)
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
-        if self.good_weights_ is None:
-            self.good_weights_ = [tensor.clone() for tensor in self._tensors()]
-            return
-        for good, tensor in zip(self.good_weights_, self._tensors(), strict=True):
+        for good, tensor in zip(self._good_weights, self._tensors(), strict=True):
             good.copy_(tensor)
 
     def _tensors(self) -> list[Tensor]:

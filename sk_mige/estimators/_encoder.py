@@ -1,0 +1,261 @@
+"""MIGEEncoder: representations learned through the gradient of mutual information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import ClassifierTags, RegressorTags, Tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from ._encoder_fitting import FittingMixin
+from ._encoder_prediction import PredictionMixin
+from ._encoder_state import PortableStateMixin
+from ._encoder_training import TrainingMixin
+
+__all__ = ["MIGEEncoder"]
+
+
+class MIGEEncoder(
+    PortableStateMixin,
+    FittingMixin,
+    PredictionMixin,
+    TrainingMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    r"""Encoder trained by mutual information gradient estimation (MIGE).
+
+    With ``mode="infomax"`` a network z = E(x) is trained, without labels, to keep as much as it
+    can of its input: it follows the gradient
+
+    .. math:: \nabla_\phi I(x; z) = -\mathbb{E}\big[(\nabla_z \log q(z)
+              - \nabla_z \log q(x, z))^\top \nabla_\phi z\big],
+
+    whose scores :math:`\nabla_z \log q` are estimated from each batch [1]_. With ``mode="ib"`` it
+    is trained to predict y while forgetting the rest of x, by minimising
+    :math:`-\log p(y | z) + \beta\, I(z; x)`, the information bottleneck.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Dimension of the representation z.
+    mode : {"infomax", "ib"}, default="infomax"
+        What is learned: a representation of x alone, or a bottleneck between x and y.
+    score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
+        How scores are estimated from a batch; it is not fitted itself. A
+        :class:`RandomProjectionSSGE` projects x (never z) before distances are taken. None is
+        SSGE with the median bandwidth and eigen_threshold 0.999: with fewer eigenfunctions the
+        encoder collapses to a few directions.
+    encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
+        The network. A module is copied and trained on from its own weights. A callable is called
+        with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and returns
+        a module. The number of outputs is ``n_components``, or twice as many (means, then scales)
+        for the Gaussian head.
+    hidden_layer_sizes : sequence of int, default=(512, 512)
+        Hidden layers of encoder="mlp".
+    input_shape : tuple of int, default=None
+        Shape of a row inside the network, such as (channels, height, width). X stays
+        two-dimensional for scikit-learn. encoder="conv" needs it.
+    standardize : bool, default=True
+        In mode="infomax", end the network with a batch norm without weights, so that every
+        component has variance 1. Information does not depend on scale, but its estimate does.
+    head : {"gaussian", "deterministic"}, default="gaussian"
+        In mode="ib", whether z is drawn from a Gaussian with learned mean and scale or is the
+        encoder's output itself.
+    task : {"auto", "classification", "regression"}, default="auto"
+        In mode="ib", the kind of y. "auto" looks at y in ``fit``: integers, strings and booleans
+        are classes, other numbers are values. State the task where other tools must know it
+        before ``fit``, as for stratified cross-validation.
+    beta : float, default=1e-3
+        In mode="ib", the price of a nat of information about x, in nats of log-likelihood.
+    marginal : str, default="auto"
+        In mode="ib", how the score of q(z) is estimated; see
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`.
+    x_scale : float, default=1.0
+        Weight of x against z in the kernel of their joint score, where both have been brought to
+        the same median distance.
+    n_prediction_samples : int, default=12
+        Draws of z that ``predict`` and ``predict_proba`` average over; 0 uses the mean of z.
+    max_epochs : int, default=50
+        Passes over the data.
+    batch_size : int, default=256
+        Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
+    lr : float, default=1e-3
+        Learning rate.
+    optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
+        A class or factory is called with the network's parameters and ``lr``.
+    output : str, default=None
+        What ``transform`` returns: None is z; else the name of one of the encoder's submodules,
+        whose flattened output it is: "hidden1", … of "mlp", "conv", "fc" and "Y" of "conv", any
+        of your own module's. It can be set after ``fit``.
+    device : str or torch.device, default="auto"
+        "auto" is CUDA where there is a GPU, else the CPU.
+    callbacks : list, default=None
+        skorch callbacks, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``. They
+        are copied. For scikit-learn's own callbacks use ``set_callbacks``.
+    warm_start : bool, default=False
+        Whether a second call to ``fit`` continues where the first ended.
+    verbose : int, default=0
+        1 shows a bar with the time left, 2 prints a line an epoch.
+    random_state : int, RandomState or None, default=None
+        Seeds the weights, the batches and the noise. Torch's and NumPy's own generators are not
+        touched.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The trained network: ``module_.encoder``, ``module_.head``, ``module_.decoder``.
+    net_ : skorch.NeuralNet
+        The net that trained it.
+    history_ : list of dict
+        One record an epoch: its number, ``train_loss``, ``dur`` in seconds and what callbacks
+        added. In mode="infomax" the loss is a surrogate: its gradient is that of −I(x; z), its
+        value is not an information.
+    n_iter_ : int
+        Number of finished epochs.
+    classes_ : ndarray of shape (n_classes,)
+        Labels; only for classification.
+    task_ : str
+        "classification" or "regression"; only with mode="ib".
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where they are strings.
+
+    See Also
+    --------
+    SSGEScoreEstimator : The scores it follows.
+    RandomProjectionSSGE : The same for inputs of many dimensions.
+
+    Notes
+    -----
+    The networks compute in float32; the result has the dtype of X (float32 for integers).
+    Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles hold the weights as NumPy
+    arrays and load on machines without a GPU.
+
+    References
+    ----------
+    .. [1] L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+       Representation Learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> X, y = load_digits(return_X_y=True)
+    >>> encoder = MIGEEncoder(n_components=16, max_epochs=2, random_state=0)
+    >>> encoder.fit_transform(X).shape
+    (1797, 16)
+
+    As a classifier with a bottleneck:
+
+    >>> bottleneck = MIGEEncoder(n_components=16, mode="ib", max_epochs=5, random_state=0)
+    >>> bottleneck.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "mode": [StrOptions({"infomax", "ib"})],
+        "score_estimator": [HasMethods(["_training_score"]), None],
+        "encoder": [StrOptions({"mlp", "conv"}), torch.nn.Module, callable],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "input_shape": ["array-like", None],
+        "standardize": ["boolean"],
+        "head": [StrOptions({"gaussian", "deterministic"})],
+        "task": [StrOptions({"auto", "classification", "regression"})],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "marginal": [str],
+        "x_scale": [Interval(Real, 0, None, closed="left")],
+        "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
+        "output": [str, None],
+        "device": [str, torch.device],
+        "callbacks": [list, tuple, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        mode: str = "infomax",
+        score_estimator: Any = None,
+        encoder: str | torch.nn.Module | Callable[..., torch.nn.Module] = "mlp",
+        hidden_layer_sizes: Any = (512, 512),
+        input_shape: tuple[int, ...] | None = None,
+        standardize: bool = True,
+        head: str = "gaussian",
+        task: str = "auto",
+        beta: float = 1e-3,
+        marginal: str = "auto",
+        x_scale: float = 1.0,
+        n_prediction_samples: int = 12,
+        max_epochs: int = 50,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
+        output: str | None = None,
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.mode = mode
+        self.score_estimator = score_estimator
+        self.encoder = encoder
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.input_shape = input_shape
+        self.standardize = standardize
+        self.head = head
+        self.task = task
+        self.beta = beta
+        self.marginal = marginal
+        self.x_scale = x_scale
+        self.n_prediction_samples = n_prediction_samples
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.output = output
+        self.device = device
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._output_width()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        if self.mode != "ib":
+            return tags
+        tags.target_tags.required = True
+        task = self._current_task()
+        if task == "classification":
+            tags.estimator_type = "classifier"
+            tags.classifier_tags = ClassifierTags()
+        elif task == "regression":
+            tags.estimator_type = "regressor"
+            tags.regressor_tags = RegressorTags()
+            tags.target_tags.multi_output = True
+        return tags

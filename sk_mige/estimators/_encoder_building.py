@@ -1,0 +1,192 @@
+"""From MIGEEncoder's parameters to torch: the network, the optimizer, the objective."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sk_mige.networks import (
+    ConvEncoder,
+    DeterministicHead,
+    EncoderNetwork,
+    GaussianHead,
+    MLPEncoder,
+    StandardizingHead,
+)
+from sk_mige.score import ScoreFunction, ssge
+from sk_mige.training import (
+    Bottleneck,
+    GaussianLikelihood,
+    InfoMax,
+    Objective,
+    class_likelihood,
+)
+
+__all__ = ["Architecture", "build_objective", "make_optimizer"]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+
+# With fewer eigenfunctions the encoder collapses to a few directions; see docs/results/defaults.
+TRAINING_EIGEN_THRESHOLD = 0.999
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What determines the network's shape: enough to build it again, without its weights."""
+
+    n_features: int
+    n_components: int
+    mode: str
+    encoder: Any
+    head: str
+    hidden_layer_sizes: tuple[int, ...]
+    input_shape: tuple[int, ...] | None
+    standardize: bool
+    n_targets: int = 0
+
+    def build(self) -> EncoderNetwork:
+        """A new network with fresh weights (those of a given module are kept)."""
+        head = self._head()
+        encoder = self._encoder(head.n_inputs)
+        decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
+        network = EncoderNetwork(encoder, head, decoder, input_shape=self.input_shape)
+        self._check_output(network, head.n_inputs)
+        return network
+
+    def portable(self) -> Architecture:
+        """The same on the CPU, so that it unpickles on machines without a GPU."""
+        if isinstance(self.encoder, nn.Module):
+            return replace(self, encoder=copy.deepcopy(self.encoder).cpu())
+        return self
+
+    def _head(self) -> DeterministicHead | GaussianHead:
+        if self.mode == "infomax":
+            head = StandardizingHead if self.standardize else DeterministicHead
+            return head(self.n_components)
+        if self.head == "gaussian":
+            return GaussianHead(self.n_components)
+        return DeterministicHead(self.n_components)
+
+    def _encoder(self, n_outputs: int) -> nn.Module:
+        shape = self.input_shape
+        if shape is not None and prod(shape) != self.n_features:
+            raise ValueError(
+                f"input_shape={shape} holds {prod(shape)} values, but X has {self.n_features} "
+                "features; their product must be the number of features"
+            )
+        if isinstance(self.encoder, nn.Module):
+            return copy.deepcopy(self.encoder)
+        if isinstance(self.encoder, str) and self.encoder == "mlp":
+            sizes = self.hidden_layer_sizes
+            mlp = MLPEncoder(self.n_features, n_outputs, sizes)
+            return mlp if shape is None else nn.Sequential(nn.Flatten(), mlp)
+        if isinstance(self.encoder, str):
+            if shape is None or len(shape) != 3:
+                raise ValueError(
+                    "encoder='conv' needs input_shape=(channels, height, width), for example "
+                    f"input_shape=(1, 28, 28) for 784 features; got input_shape={shape}"
+                )
+            return ConvEncoder((shape[0], shape[1], shape[2]), n_outputs)
+        made = self.encoder(self.n_features if shape is None else shape, n_outputs)
+        if not isinstance(made, nn.Module):
+            raise TypeError(
+                "encoder, called with (n_features or input_shape, n_outputs), must return a "
+                f"torch.nn.Module; got {type(made).__name__}"
+            )
+        return made
+
+    def _check_output(self, network: EncoderNetwork, n_outputs: int) -> None:
+        # Also gives lazy modules their shapes. Evaluation mode leaves batch norms untouched.
+        network.eval()
+        device = next((p.device for p in network.encoder.parameters()), torch.device("cpu"))
+        rows = torch.zeros(2, self.n_features, device=device)
+        with torch.no_grad():
+            output = network.encoder(network.shaped(rows))
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        if got != (2, n_outputs):
+            raise ValueError(
+                f"the encoder's output for 2 rows must have shape (2, {n_outputs}) "
+                f"for n_components={self.n_components}"
+                + (" (means and scales of a Gaussian head)" if self.head_doubles else "")
+                + f"; got {got}"
+            )
+
+    @property
+    def head_doubles(self) -> bool:
+        """Whether the encoder must give two values for each component."""
+        return self.mode == "ib" and self.head == "gaussian"
+
+
+def make_optimizer(optimizer: Any) -> Callable[..., torch.optim.Optimizer]:
+    """Optimizer class or factory from its name."""
+    return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+
+
+def make_score(
+    score_estimator: Any, n_features: int, seed: int
+) -> tuple[ScoreFunction, torch.Tensor | None]:
+    """Score function of a batch and the projection of x, drawn once for a fit."""
+    if score_estimator is None:
+        return partial(ssge, eigen_threshold=TRAINING_EIGEN_THRESHOLD), None
+    if not hasattr(score_estimator, "_training_score"):
+        raise TypeError(
+            "score_estimator must be an SSGEScoreEstimator, a RandomProjectionSSGE or None; got "
+            f"{score_estimator!r}"
+        )
+    score: ScoreFunction = score_estimator._training_score()
+    if not hasattr(score_estimator, "_training_projection"):
+        return score, None
+    projection = score_estimator._training_projection(n_features, seed)
+    if projection is None:
+        return score, None
+    if hasattr(projection, "toarray"):
+        projection = projection.toarray()
+    return score, torch.as_tensor(np.asarray(projection), dtype=torch.float32)
+
+
+def build_objective(
+    *,
+    mode: str,
+    task: str | None,
+    score_estimator: Any,
+    n_features: int,
+    n_targets: int,
+    x_scale: float,
+    beta: float,
+    marginal: str,
+    seed: int,
+    device: torch.device,
+    likelihood: Any = None,
+) -> Objective:
+    """The loss of a batch; ``likelihood`` carries learned parameters over from an earlier call."""
+    score, projection = make_score(score_estimator, n_features, seed)
+    if projection is not None:
+        projection = projection.to(device)
+    information = InfoMax(score, x_scale=x_scale, projection=projection)
+    if mode == "infomax":
+        return information
+    if likelihood is None:
+        likelihood = (
+            class_likelihood if task == "classification" else GaussianLikelihood(n_targets)
+        )
+    return Bottleneck(likelihood, information, beta, marginal=marginal)
+
+
+def as_sizes(sizes: int | Sequence[int]) -> tuple[int, ...]:
+    """hidden_layer_sizes as a tuple; a number is one layer."""
+    listed = (sizes,) if np.isscalar(sizes) else tuple(sizes)  # type: ignore[arg-type]
+    if any(int(size) != size or size < 1 for size in listed):
+        raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
+    return tuple(int(size) for size in listed)

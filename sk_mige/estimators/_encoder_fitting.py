@@ -1,0 +1,166 @@
+"""``fit`` and ``partial_fit`` of MIGEEncoder: from what users pass to what is trained on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import _fit_context
+from sklearn.callback import with_callbacks
+from sklearn.preprocessing import StandardScaler
+
+from ._encoder_training import EpochTasks
+from ._encoder_validation import (
+    as_numpy,
+    check_classes,
+    check_rows,
+    check_targets,
+    check_varies,
+    find_classes,
+    namespace_of,
+    resolve_task,
+)
+
+__all__ = ["FittingMixin"]
+
+
+class FittingMixin:
+    """Validates, encodes targets, starts or continues, trains."""
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train the encoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; dense and finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets of mode="ib". Ignored in mode="infomax".
+
+        Returns
+        -------
+        MIGEEncoder
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            For constant, too few or non-finite rows, for targets that do not suit the task, and
+            for networks that do not suit the data.
+        TypeError
+            For sparse X.
+        RuntimeError
+            Where ``device`` names one that this machine lacks.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the loss became infinite or NaN: training stops at the last good weights.
+        """
+        context = self._init_callback_context(max_subtasks=int(self.max_epochs))
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
+        self._train(X, targets, int(self.max_epochs), [EpochTasks(self, context)])
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
+        """Train on for one pass over X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets of mode="ib".
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever be seen; needed in the first call for classification,
+            optional later.
+
+        Returns
+        -------
+        MIGEEncoder
+            This estimator.
+        """
+        X, targets = self._prepare(
+            X, y, reset=not self._is_started(), classes=classes, stream=True
+        )
+        self._train(X, targets, 1)
+        return self
+
+    def _prepare(
+        self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
+    ) -> tuple[Any, NDArray[Any] | None]:
+        """Checked rows and encoded targets, with a network ready to train on them."""
+        X = check_rows(self, X, reset=reset)
+        check_varies(X)
+        if reset:
+            for name in ("task_", "classes_", "net_", "module_"):
+                vars(self).pop(name, None)
+            self._fit_namespace = namespace_of(X)
+            if self.n_components > X.shape[0]:
+                warnings.warn(
+                    f"n_components={self.n_components} is more than the {X.shape[0]} rows of X: "
+                    "no score can be estimated in that many dimensions; use fewer components or "
+                    "more rows",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        targets, n_targets = None, 0
+        if self.mode == "ib":
+            targets, n_targets = self._prepare_targets(X, y, reset, classes, stream)
+        if reset:
+            self._start(n_targets)
+        else:
+            self._refresh()
+        return X, targets
+
+    def _prepare_targets(
+        self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
+    ) -> tuple[NDArray[Any], int]:
+        """Class indices, or values at mean 0 and variance 1, and the decoder's width."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} with mode='ib' requires y to be passed, but the target y "
+                "is None: pass labels or values, or use mode='infomax'"
+            )
+        y = as_numpy(y)
+        task = resolve_task(self.task, y if classes is None else classes) if reset else self.task_
+        y = check_targets(self, X, y, task)
+        if reset:
+            self.task_ = task
+        if task == "classification":
+            self._set_classes(y, reset, classes, stream)
+            return check_classes(y, self.classes_), len(self.classes_)
+        columns = y.reshape(len(y), -1)
+        if reset:
+            self._flat_target = y.ndim == 1
+            self._target_scaler = StandardScaler().fit(columns)
+        elif columns.shape[1] != self._target_scaler.n_features_in_:
+            raise ValueError(
+                f"y has {columns.shape[1]} targets, but fit saw "
+                f"{self._target_scaler.n_features_in_}"
+            )
+        return self._target_scaler.transform(columns), columns.shape[1]
+
+    def _set_classes(self, y: NDArray[Any], reset: bool, classes: Any, stream: bool) -> None:
+        if reset:
+            if stream and classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: all labels that "
+                    "will ever be seen"
+                )
+            self.classes_ = find_classes(y if classes is None else np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+
+    def _is_started(self) -> bool:
+        return hasattr(self, "net_")

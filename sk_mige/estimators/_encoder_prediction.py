@@ -1,0 +1,160 @@
+"""What a fitted MIGEEncoder computes: representations and, in the bottleneck, predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ._encoder_validation import as_numpy, check_queries, like_input
+
+__all__ = ["PredictionMixin"]
+
+
+def _predicts(estimator: Any) -> bool:
+    if estimator.mode != "ib":
+        raise AttributeError(
+            f"mode={estimator.mode!r} learns a representation, not predictions: use mode='ib', or "
+            "put a classifier after the encoder"
+        )
+    return True
+
+
+def _classifies(estimator: Any) -> bool:
+    if _predicts(estimator) and estimator._current_task() == "regression":
+        raise AttributeError("predict_proba needs classes, and this is a regression")
+    return True
+
+
+class PredictionMixin:
+    """``transform``, and in mode="ib" ``predict``, ``predict_proba`` and ``score``."""
+
+    def transform(self, X: Any) -> Any:
+        """Representations of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+            z, or its mean where it is drawn; the layer's values where ``output`` names one.
+        """
+        check_is_fitted(self)
+        X = check_queries(self, X, "transform")
+        return like_input(self._in_chunks(self._represent, X), X)
+
+    @available_if(_predicts)
+    def predict(self, X: Any) -> Any:
+        """Most probable class, or expected value, of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_targets)
+            Classes, or real values in the units of the targets given to ``fit``.
+        """
+        check_is_fitted(self)
+        X = check_queries(self, X, "predict")
+        if self.task_ == "classification":
+            labels = self.classes_[self._mean_prediction(X).argmax(axis=1)]
+            return like_input(labels, X, keep_dtype=True)
+        return like_input(self._unscaled(self._mean_prediction(X)), X)
+
+    @available_if(_classifies)
+    def predict_proba(self, X: Any) -> Any:
+        """Probability of each class, in the order of ``classes_``.
+
+        The average over ``n_prediction_samples`` draws of z for each row, which are the same
+        draws of ε for every row and every call; with 0 the decoder reads the mean of z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        X = check_queries(self, X, "predict_proba")
+        return like_input(self._mean_prediction(X), X)
+
+    @available_if(_predicts)
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of the predicted classes, or R² of the predicted values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        predicted = as_numpy(self.predict(X))
+        metric = accuracy_score if self.task_ == "classification" else r2_score
+        return float(metric(as_numpy(y), predicted, sample_weight=as_numpy(sample_weight)))
+
+    def _mean_prediction(self, X: Any) -> NDArray[Any]:
+        """Class probabilities, or scaled values, averaged over draws of z, float64."""
+        noise = self._prediction_noise()
+
+        def averaged(x: torch.Tensor) -> torch.Tensor:
+            raw = self.module_.predictions(x, noise).double()
+            return (raw.softmax(-1) if self.task_ == "classification" else raw).mean(0)
+
+        return self._in_chunks(averaged, X)
+
+    def _prediction_noise(self) -> torch.Tensor | None:
+        """Draws of ε (S, K), the same for every row: predictions do not depend on the batch."""
+        if self.n_prediction_samples == 0:
+            return None
+        size = (self.n_prediction_samples, self._architecture.n_components)
+        draws = np.random.RandomState(self._seed).standard_normal(size).astype(np.float32)
+        return torch.as_tensor(draws, device=self._device)
+
+    def _unscaled(self, values: NDArray[Any]) -> NDArray[Any]:
+        restored: NDArray[Any] = self._target_scaler.inverse_transform(values)
+        return restored[:, 0] if self._flat_target else restored
+
+    def _represent(self, x: torch.Tensor) -> torch.Tensor:
+        if self.output is None:
+            return torch.as_tensor(self.module_(x).z)
+        try:
+            return torch.as_tensor(self.module_.layer(x, self.output))
+        except AttributeError as error:
+            names = [name for name, _ in self.module_.encoder.named_modules() if name]
+            raise ValueError(
+                f"output={self.output!r} is no submodule of the encoder; it has {names}"
+            ) from error
+
+    def _output_width(self) -> int:
+        if self.output is None:
+            return int(self._architecture.n_components)
+        with torch.inference_mode():
+            rows = torch.zeros(1, self._architecture.n_features, device=self._device)
+            return int(self._represent(rows).shape[1])
+
+    def _current_task(self) -> str | None:
+        """The task where it is known: by parameter, or by fit."""
+        if self.task != "auto":
+            return str(self.task)
+        return getattr(self, "task_", None)

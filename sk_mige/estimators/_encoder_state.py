@@ -1,0 +1,71 @@
+"""How a fitted encoder is stored: NumPy weights and what rebuilds the network around them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from sk_mige.training import available_device, seeded
+
+__all__ = ["PortableStateMixin"]
+
+
+class PortableStateMixin:
+    """Pickles without tensors.
+
+    Weights are kept as NumPy arrays, so that a model fitted on a GPU loads on a machine without
+    one, that stores which know no torch (skops) can hold it, and that nothing of the training
+    data, of the optimizer's moments or of the batches' history is carried along. After loading,
+    ``partial_fit`` and ``warm_start`` continue with a fresh optimizer.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[misc]
+        if "net_" not in state:
+            return state
+        net, module = state.pop("net_"), state.pop("module_")
+        state.pop("_device")
+        state["_stored_weights"] = _to_numpy(module)
+        state["_stored_objective"] = _to_numpy(net.criterion_)
+        architecture = self._architecture.portable()  # type: ignore[attr-defined]
+        state["_architecture"] = architecture
+        if isinstance(state["encoder"], nn.Module):
+            state["encoder"] = architecture.encoder
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        weights = state.pop("_stored_weights", None)
+        objective = state.pop("_stored_objective", None)
+        super().__setstate__(state)  # type: ignore[misc]
+        if weights is None:
+            return
+        self._device = available_device(self.device)  # type: ignore[attr-defined]
+        if self.device not in ("auto", str(self._device)) and (  # type: ignore[attr-defined]
+            torch.device(self.device).type != self._device.type  # type: ignore[attr-defined]
+        ):
+            warnings.warn(
+                f"the encoder was fitted with device={self.device!r}, "  # type: ignore[attr-defined]
+                f"which this machine lacks; it continues on {self._device}",
+                stacklevel=2,
+            )
+        with seeded(self._seed, self._device):  # type: ignore[attr-defined]
+            module = self._architecture.build()  # type: ignore[attr-defined]
+            _from_numpy(module, weights)
+            self._build_net(module)  # type: ignore[attr-defined]
+        _from_numpy(self.net_.criterion_, objective)  # type: ignore[attr-defined]
+
+
+def _to_numpy(module: Any) -> dict[str, Any]:
+    if not isinstance(module, nn.Module):
+        return {}
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def _from_numpy(module: Any, weights: dict[str, Any] | None) -> None:
+    if weights:
+        # Copies: the arrays of a memory-mapped pickle are read-only.
+        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})

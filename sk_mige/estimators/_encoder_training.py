@@ -1,0 +1,208 @@
+"""Running the net for an encoder: seeds, progress, interruptions, what is remembered."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from skorch.callbacks import Callback, PrintLog
+
+from sk_mige.networks import EncoderNetwork
+from sk_mige.training import (
+    ArrayDataset,
+    NonFiniteLossError,
+    TrainingProgress,
+    build_net,
+    resolve_device,
+    seeded,
+)
+
+from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
+from ._encoder_validation import to_rows
+
+__all__ = ["TrainingMixin"]
+
+# Values of one chunk of rows at prediction: 64 MiB as float32.
+CHUNK_VALUES = 2**24
+
+
+class EpochTasks(Callback):
+    """Reports epochs to scikit-learn's callbacks, such as the bars of a nested grid search."""
+
+    def __init__(self, estimator: Any, context: Any) -> None:
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        task = self.context.subcontext(task_name="epoch")
+        self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.task_.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # skorch's own way to stop after an epoch
+
+
+class TrainingMixin:
+    """The part of :class:`MIGEEncoder` that trains and evaluates its network."""
+
+    def _start(self, n_targets: int) -> None:
+        """A fresh network and net for data of ``n_features_in_`` features."""
+        self._device = resolve_device(self.device)
+        rng = check_random_state(self.random_state)
+        self._seed = int(rng.randint(np.iinfo(np.int32).max))
+        self._architecture = Architecture(
+            n_features=self.n_features_in_,
+            n_components=int(self.n_components),
+            mode=self.mode,
+            encoder=self.encoder,
+            head=self.head,
+            hidden_layer_sizes=as_sizes(self.hidden_layer_sizes),
+            input_shape=None if self.input_shape is None else tuple(self.input_shape),
+            standardize=self.standardize,
+            n_targets=n_targets,
+        )
+        self.history_: list[dict[str, Any]] = []
+        self.n_iter_ = 0
+        with seeded(self._seed, self._device):
+            self._build_net(self._architecture.build())
+
+    def _build_net(self, module: EncoderNetwork) -> None:
+        self.module_ = module.to(self._device)
+        callbacks = [_copied(callback) for callback in self.callbacks or []]
+        if self.verbose > 1:
+            callbacks.append(PrintLog())
+        self.net_ = build_net(
+            self.module_,
+            self._objective(),
+            optimizer=make_optimizer(self.optimizer),
+            lr=self.lr,
+            batch_size=int(self.batch_size),
+            max_epochs=int(self.max_epochs),
+            device=self._device,
+            # Continues elsewhere in the sequence after loading a pickle.
+            generator=torch.Generator().manual_seed(self._seed + self.n_iter_),
+            callbacks=callbacks,
+        )
+
+    def _objective(self, likelihood: Any = None) -> Any:
+        built = self._architecture
+        return build_objective(
+            mode=built.mode,
+            task=getattr(self, "task_", None),
+            score_estimator=self.score_estimator,
+            n_features=built.n_features,
+            n_targets=built.n_targets,
+            x_scale=self.x_scale,
+            beta=self.beta,
+            marginal=self.marginal,
+            seed=self._seed,
+            device=self._device,
+            likelihood=likelihood,
+        )
+
+    def _refresh(self) -> None:
+        """Let parameters that were set since the last call take part in the next one."""
+        net = self.net_
+        net.criterion_ = self._objective(getattr(net.criterion_, "likelihood", None))
+        net.batch_size = int(self.batch_size)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = self.lr
+
+    def _train(self, X: Any, y: Any, epochs: int, extra: list[Callback] | None = None) -> None:
+        """Run epochs on the net; whatever stops it, the estimator stays usable."""
+        net = self.net_
+        done = len(net.history)
+        callbacks = list(extra or [])
+        if self.verbose == 1:
+            callbacks.append(TrainingProgress(epochs, type(self).__name__))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator))
+        with seeded(seed, self._device), _with_callbacks(net, callbacks):
+            net.notify("on_train_begin")
+            try:
+                net.fit_loop(ArrayDataset(to_rows(X), y), epochs=epochs)
+            except KeyboardInterrupt:
+                self._report_interruption()
+            except NonFiniteLossError as error:
+                self._recover(error)
+            finally:
+                net.notify("on_train_end")
+        self.history_ = self.history_ + [
+            _plain(row) for row in net.history[done:] if "dur" in row
+        ]
+        self.n_iter_ = len(self.history_)
+        self.module_.eval()
+
+    def _report_interruption(self) -> None:
+        if "dur" in self.net_.history[-1]:
+            return  # a callback, such as early stopping, ended training after an epoch
+        warnings.warn(
+            f"training was interrupted in epoch {len(self.net_.history)}; the encoder keeps what "
+            "it has learned so far",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def _recover(self, error: NonFiniteLossError) -> None:
+        self.net_.restore_weights()
+        advice = "a smaller lr, a scaler before the encoder, or larger batches may help"
+        if error.epoch == 1 and error.step == 1:
+            raise ValueError(f"{error}, before any weight changed: {advice}") from error
+        warnings.warn(
+            f"{error}; training stopped and the weights of the last finite loss are kept: {advice}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+    def _in_chunks(self, function: Callable[[torch.Tensor], torch.Tensor], X: Any) -> NDArray[Any]:
+        """``function`` of the rows in evaluation mode, chunk by chunk, as NumPy."""
+        self.module_.eval()
+        rows = to_rows(X)
+        size = max(256, CHUNK_VALUES // max(1, rows.shape[1]))
+        results = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), size):
+                chunk = rows[start : start + size]
+                if isinstance(chunk, np.ndarray):  # a copy: it may be read-only
+                    chunk = np.array(chunk, dtype=np.float32)
+                x = torch.as_tensor(chunk, dtype=torch.float32, device=self._device)
+                results.append(function(x).cpu().numpy())
+        return np.concatenate(results)
+
+
+@contextmanager
+def _with_callbacks(net: Any, callbacks: list[Callback]) -> Iterator[None]:
+    """Callbacks for one run only."""
+    own = net.callbacks_
+    net.callbacks_ = own + [(type(callback).__name__, callback) for callback in callbacks]
+    try:
+        yield
+    finally:
+        net.callbacks_ = own
+
+
+def _copied(callback: Any) -> Any:
+    """A callback of our own: those of the user keep no trace of training."""
+    if isinstance(callback, tuple):
+        name, inner = callback
+        return name, _copied(inner)
+    if isinstance(callback, type):
+        return callback
+    return clone(callback) if hasattr(callback, "get_params") else copy.deepcopy(callback)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """One epoch's record without its batches and skorch's bookkeeping."""
+    return {
+        key: value
+        for key, value in row.items()
+        if key != "batches" and not key.endswith(("_best", "_batch_count"))
+    }

@@ -1,0 +1,151 @@
+"""What MIGEEncoder accepts: rows, targets, and the namespace in which both arrive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+
+__all__ = ["check_classes", "check_queries", "check_rows", "check_targets", "resolve_task", "to_rows"]
+
+Rows = NDArray[Any] | torch.Tensor
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
+    """Dense, finite, floating X (n, d) in its own namespace; integers become float32."""
+    if sp.issparse(X):
+        raise TypeError(
+            f"{type(estimator).__name__} takes dense input, got a sparse {X.format} container of "
+            f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD (or, where memory allows, a "
+            "FunctionTransformer that calls X.toarray()) before it"
+        )
+    xp, _ = get_namespace(X)
+    X = validate_data(
+        estimator,
+        X,
+        dtype=[xp.float32, xp.float64],
+        ensure_min_samples=min_rows,
+        reset=reset,
+    )
+    largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(
+            f"X has values up to {largest:.1e}, too large for dtype('float32') in which the "
+            "networks compute: put a scaler such as StandardScaler before the encoder"
+        )
+    return X
+
+
+def check_varies(X: Any) -> None:
+    """Refuse rows that are all the same: there is no information in them to keep."""
+    xp, _ = get_namespace(X)
+    if bool(xp.all(X == X[:1, :])):
+        raise ValueError(
+            f"X is constant: its {X.shape[0]} rows are all the same, so there is no information "
+            "about them to keep"
+        )
+
+
+def check_queries(estimator: Any, X: Any, method: str) -> Any:
+    """Rows given to a fitted estimator, in the namespace of those it was fitted to."""
+    xp, _, _ = get_namespace_and_device(X)
+    fitted = estimator._fit_namespace
+    if xp.__name__ != fitted:
+        raise ValueError(
+            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace "
+            f"as those passed to fit(): {fitted}, got {xp.__name__}"
+        )
+    return check_rows(estimator, X, reset=False, min_rows=1)
+
+
+def namespace_of(X: Any) -> str:
+    """Name of the array namespace of X, as dispatch sees it."""
+    xp, _ = get_namespace(X)
+    return str(xp.__name__)
+
+
+def to_rows(X: Any) -> Rows:
+    """X as something that batches can be indexed from: torch and NumPy stay as they are."""
+    if isinstance(X, torch.Tensor):
+        return X.detach()
+    return np.asarray(move_to(X, xp=np, device="cpu"))
+
+
+def like_input(values: NDArray[Any], X: Any, *, keep_dtype: bool = False) -> Any:
+    """Results in the namespace and on the device of X, and in its dtype unless told otherwise."""
+    xp, _, device = get_namespace_and_device(X)
+    if values.dtype.kind not in "fiub":  # labels that are no numbers stay NumPy's
+        return values
+    return xp.asarray(values, dtype=None if keep_dtype else X.dtype, device=device)
+
+
+def as_numpy(y: Any) -> Any:
+    """Targets as NumPy, from whatever namespace they come."""
+    if y is None or sp.issparse(y):
+        return y
+    return move_to(y, xp=np, device="cpu") if hasattr(y, "__array_namespace__") else (
+        y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y
+    )
+
+
+def resolve_task(task: str, y: Any) -> str:
+    """"classification" or "regression", from the parameter or from the kind of the targets."""
+    if task != "auto":
+        return task
+    kind = type_of_target(y, input_name="y")
+    if kind in ("binary", "multiclass"):
+        return "classification"
+    if kind.startswith("continuous") or kind == "multiclass-multioutput":
+        return "regression"
+    raise ValueError(
+        f"Unknown label type: {kind}. mode='ib' takes one class a row, or real numbers "
+        "(task='regression')"
+    )
+
+
+def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
+    """Targets fit for the task: labels (n,) or float64 values (n, t)."""
+    if task == "classification":
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        if type_of_target(y, input_name="y").startswith("continuous"):
+            raise ValueError(
+                "Unknown label type: continuous. y holds real numbers, which are no classes: set "
+                "task='regression', or bin them"
+            )
+        check_classification_targets(y)
+        return np.asarray(y)
+    y = check_array(
+        y, dtype=np.float64, ensure_2d=False, estimator=estimator, input_name="y"
+    )
+    check_consistent_length(X, y)
+    if y.ndim > 2:
+        raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
+    return y
+
+
+def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Index in ``classes`` of each label."""
+    unseen = np.setdiff1d(y, classes)
+    if unseen.size:
+        raise ValueError(
+            f"y contains classes that fit did not see: {unseen.tolist()}; known are "
+            f"{classes.tolist()}. Name all of them in the first partial_fit(..., classes=...)"
+        )
+    return np.searchsorted(classes, y).astype(np.int64)
+
+
+def find_classes(y: NDArray[Any]) -> NDArray[Any]:
+    """Sorted labels, of which there must be two."""
+    classes: NDArray[Any] = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"classification needs at least two classes, y has one class: {classes.tolist()}"
+        )
+    return classes

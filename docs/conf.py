@@ -1,4 +1,4 @@
-"""Configuration of the documentation. It builds offline; set SK_MIGE_INTERSPHINX=1 to link outwards."""
+"""Configuration of the documentation, which builds offline (see intersphinx below)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
-# -- links to other projects' documentation need the network, so they are asked for -----------------
+# -- links to other projects' documentation need the network, so they are asked for ---------------
 if os.environ.get("SK_MIGE_INTERSPHINX") == "1":
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
@@ -100,6 +100,7 @@ html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -108,7 +109,8 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 html_sidebars = {
-    page: [] for page in ("gallery/**", "changelog", "getting_started", "architecture", "contributing")
+    page: []
+    for page in ("gallery/**", "changelog", "getting_started", "architecture", "contributing")
 }
 
 

@@ -48,5 +48,5 @@ plt.show()
 
 # %%
 # The estimate is smooth in ρ because nothing in it is random but the sample: neighbouring ρ see the
-# same x and ε. It grows less accurate with the dimension: plain SSGE, with 256 samples in 20 dimensions,
-# finds scores that are somewhat too short.
+# same x and ε. It grows less accurate with the dimension: plain SSGE, with 256 samples in 20
+# dimensions, finds scores that are somewhat too short.

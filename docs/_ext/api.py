@@ -25,7 +25,6 @@ PACKAGES = {
     "sk_mige.inspection": "Pictures",
     "sk_mige.datasets": "Data",
     "sk_mige.networks": "Networks",
-    "sk_mige.training": "Training",
 }
 
 INTRODUCTION = """\
@@ -64,7 +63,7 @@ def write_pages(app: Sphinx, config: Config) -> None:
     listed = "\n".join(f"   {package}" for package in present)
     pages = {package: _page(package) for package in present}
     pages["index"] = (
-        f"{_title('API reference')}\n{INTRODUCTION}\n.. toctree::\n   :maxdepth: 1\n\n{listed}\n"
+        f"{_title('API reference')}\n{INTRODUCTION}\n.. toctree::\n   :maxdepth: 2\n\n{listed}\n"
     )
     API.mkdir(exist_ok=True)
     for name, text in pages.items():

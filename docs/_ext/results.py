@@ -1,4 +1,4 @@
-"""Measurements as pages: every ``docs/results/NAME.json`` becomes a table beside the paper's figures.
+"""Measurements as pages: ``docs/results/NAME.json`` becomes a table beside the paper's figures.
 
 ``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
 differ in seed and time alone are one line: mean, standard deviation, number of seeds. At the start
@@ -139,7 +139,9 @@ def _provenance(results: dict[str, Any]) -> nodes.Node:
     paragraph += nodes.Text("Measured by ")
     paragraph += nodes.literal(text=_format(results["command"]))
     details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])
-    paragraph += nodes.Text(f" ({details}). Where several seeds were run: mean ± standard deviation.")
+    paragraph += nodes.Text(
+        f" ({details}). Where several seeds were run: mean ± standard deviation."
+    )
     return paragraph
 
 

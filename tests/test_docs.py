@@ -1,0 +1,162 @@
+"""The documentation tells the truth: its code runs, its commands are those of the Makefile."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpydoc.validate
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(
+        page
+        for page in (ROOT / "docs").rglob("*.rst")
+        # Pages made by the build: their sources are docstrings and examples, tested elsewhere.
+        if not {"api", "gallery", "generated", "_templates", "_build"} & set(page.parts)
+    ),
+]
+RST_BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:   :.*\n)*\n((?:(?: {3}.*)?\n)+)", re.M)
+MARKDOWN_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+
+
+def load_extension(name: str) -> ModuleType:
+    """Import one of the documentation's own Sphinx extensions."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+api = load_extension("api")
+results = load_extension("results")
+
+
+def code_blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the source of each block of one language on a page."""
+    text = page.read_text(encoding="utf-8") + "\n"
+    pattern = MARKDOWN_BLOCK if page.suffix == ".md" else RST_BLOCK
+    for match in pattern.finditer(text):
+        if match.group(1) == language:
+            yield text.count("\n", 0, match.start(2)), inspect.cleandoc("\n" + match.group(2))
+
+
+def with_python(pages: list[Path]) -> list[Path]:
+    return [page for page in pages if any(code_blocks(page, "python"))]
+
+
+@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.stem)
+def test_code_on_the_page_runs_from_top_to_bottom(
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    global_random_state_untouched: None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for line, source in code_blocks(page, "python"):
+        # Empty lines before it make a traceback point into the page.
+        exec(compile("\n" * line + source, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_readme_and_makefile_give_the_same_commands(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(rf"^{target}:\n((?:\t.*\n)+)", makefile, re.M)
+    assert recipe, f"no recipe {target!r} in the Makefile"
+    commands = recipe.group(1).replace("$(PYTHON)", "python3").replace("$(BIN)", ".venv/bin")
+    expected = [line.strip() for line in commands.splitlines()]
+    blocks = [source.splitlines() for _, source in code_blocks(ROOT / "README.md", "bash")]
+    assert expected in blocks
+
+
+def public_objects() -> Iterator[str]:
+    """Yield the dotted names of the classes and functions that the API reference lists."""
+    for package in api.PACKAGES:
+        for name in api.public_names(package):
+            yield f"{package}.{name}"
+
+
+def resolve(dotted: str) -> object:
+    package, _, name = dotted.rpartition(".")
+    return getattr(importlib.import_module(package), name)
+
+
+def public_docstrings() -> Iterator[str]:
+    """Yield the public objects, and the public methods that this package gives its classes."""
+    for dotted in public_objects():
+        yield dotted
+        value = resolve(dotted)
+        if not inspect.isclass(value):
+            continue
+        for name in dir(value):
+            origin = getattr(inspect.getattr_static(value, name), "__module__", "") or ""
+            if not name.startswith("_") and origin.startswith("sk_mige"):
+                yield f"{dotted}.{name}"
+
+
+@pytest.mark.parametrize("dotted", list(public_objects()))
+def test_public_object_has_an_example(dotted: str) -> None:
+    assert ">>>" in (inspect.getdoc(resolve(dotted)) or "")
+
+
+@pytest.mark.parametrize("dotted", list(public_docstrings()))
+def test_docstring_passes_numpydoc(dotted: str) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    waived = set(settings["tool"]["numpydoc_validation"]["checks"])
+    errors = numpydoc.validate.validate(dotted)["errors"]
+    assert [message for message in errors if message[0] not in waived] == []
+
+
+ROW = {
+    "dataset": "digits",
+    "method": "MIGE",
+    "feature": "z",
+    "metric": "accuracy",
+    "epochs": 3,
+    "seconds": 1.5,
+    "paper": 90.5,
+}
+
+
+def test_rows_that_differ_in_seed_alone_are_one_line_of_the_table() -> None:
+    rows = [{**ROW, "seed": seed, "value": value} for seed, value in enumerate([90.0, 91.0, 92.0])]
+    (line,) = results.table(rows)
+    assert line["Measured"] == "91.0 ± 1.0"
+    assert line["Seeds"] == "3"
+    assert line["Paper"] == "90.5"
+
+
+def test_a_column_that_no_row_fills_is_left_out() -> None:
+    (line,) = results.table([{**ROW, "seed": 0, "value": 90.0, "paper": None}])
+    assert "Paper" not in line
+    assert line["Measured"] == "90"
+
+
+def test_measurements_without_their_command_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "nameless.json"
+    path.write_text(json.dumps({"rows": [ROW], "versions": {}, "machine": ""}))
+    with pytest.raises(ValueError, match="command"):
+        results.load(path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem
+)
+def test_recorded_measurements_make_a_table(path: Path) -> None:
+    rows = results.load(path)["rows"]
+    assert rows
+    assert results.table(rows)
+    for row in rows:
+        assert {"dataset", "method", "metric", "value", "seed"} <= row.keys()

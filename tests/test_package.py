@@ -1,0 +1,60 @@
+"""The package as it is installed: light to import, typed, one version everywhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+
+import sk_mige
+from sk_mige.__main__ import report
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> str:
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_import_leaves_alone_what_only_extras_bring() -> None:
+    heavy = "{'matplotlib', 'pandas', 'polars', 'pooch', 'dask', 'distributed', 'accelerate'}"
+    loaded = run("-c", f"import sk_mige, sys; print(*sorted({heavy} & set(sys.modules)))")
+    # skorch and scikit-learn look for some of these themselves; what they load is not ours.
+    others = run("-c", f"import sklearn, skorch, sys; print(*sorted({heavy} & set(sys.modules)))")
+    assert set(loaded.split()) <= set(others.split())
+
+
+def test_public_names_are_importable() -> None:
+    for name in sk_mige.__all__:
+        assert hasattr(sk_mige, name)
+
+
+def test_version_is_the_same_wherever_it_is_written() -> None:
+    assert metadata.version("sk-mige") == sk_mige.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.M).group(1) == sk_mige.__version__
+    assert f"## {sk_mige.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_package_is_marked_as_typed() -> None:
+    assert resources.files("sk_mige").joinpath("py.typed").is_file()
+
+
+def test_report_names_versions_and_devices() -> None:
+    printed = run("-m", "sk_mige")
+    assert printed.strip() == report().strip()
+    for name in ("python", "sk_mige", "scikit-learn", "torch", "cpu", "cuda"):
+        assert re.search(rf"^ *{name}: ", printed, re.M), name
+
+
+def test_report_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("sk_mige.__main__.metadata.version", absent)
+    assert "skops: not installed" in report()

@@ -10,7 +10,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,7 +90,6 @@ def generator(device: torch.device) -> torch.Generator:
 def _random_state() -> dict[str, Any]:
     name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - it is what is watched
     state = {
-        "random": random.getstate(),
         "numpy.random": (name, keys.tobytes(), *rest),
         "torch": torch.get_rng_state().numpy().tobytes(),
     }
@@ -102,7 +100,7 @@ def _random_state() -> dict[str, Any]:
 
 @pytest.fixture
 def global_random_state_untouched() -> Iterator[None]:
-    """Assert that the test leaves Python's, NumPy's and torch's global generators as they were."""
+    """Assert that the test leaves NumPy's and torch's global generators as they were."""
     before = _random_state()
     yield
     after = _random_state()

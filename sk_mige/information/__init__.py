@@ -1,5 +1,21 @@
 """Gradients and bounds of mutual information, as differentiable surrogates."""
 
+from sk_mige.information.bounds import (
+    BoundEstimate,
+    DonskerVaradhan,
+    club,
+    infonce,
+    jensen_shannon,
+    make_bound,
+    nwj,
+    smile,
+)
+from sk_mige.information.critics import (
+    ConcatenatedCritic,
+    GaussianCritic,
+    SeparableCritic,
+    fit_critic,
+)
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import (
     entropy_surrogate,
@@ -7,14 +23,30 @@ from sk_mige.information.gradients import (
     joint_squared_distances,
     mutual_info_surrogate,
 )
+from sk_mige.information.prior import PriorMatching
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 
 __all__ = [
-    "conditional_scores",
+    # surrogates: maximise them to maximise the information
     "entropy_surrogate",
-    "gaussian_mutual_info",
-    "hidden_mutual_info_surrogate",
-    "joint_squared_distances",
     "mutual_info_surrogate",
+    "hidden_mutual_info_surrogate",
     "stochastic_mutual_info_surrogate",
+    "gaussian_mutual_info",
+    "conditional_scores",
+    "joint_squared_distances",
+    # critics and their bounds
+    "make_bound",
+    "BoundEstimate",
+    "DonskerVaradhan",
+    "nwj",
+    "jensen_shannon",
+    "smile",
+    "infonce",
+    "club",
+    "SeparableCritic",
+    "ConcatenatedCritic",
+    "GaussianCritic",
+    "fit_critic",
+    "PriorMatching",
 ]

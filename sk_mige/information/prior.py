@@ -1,0 +1,69 @@
+"""Matching the distribution of a representation to a prior by an adversary, as in Deep InfoMax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from sk_mige.information.critics import _mlp
+
+__all__ = ["PriorMatching"]
+
+
+class PriorMatching(nn.Module):
+    r"""Adversary that tells representations from draws of a prior.
+
+    With D the discriminator's logit,
+
+    .. math:: \mathcal{L}_D = \mathbb{E}_{u \sim p}\,\mathrm{sp}(-D(u))
+                  + \mathbb{E}_z\,\mathrm{sp}(D(z)), \qquad
+              \mathcal{L}_E = \mathbb{E}_z\,\mathrm{sp}(-D(z)) ,
+
+    the discriminator minimises :math:`\mathcal{L}_D` and the encoder adds a multiple of
+    :math:`\mathcal{L}_E` to its loss.
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension of z.
+    prior : {"uniform", "normal"}, default="uniform"
+        U(0, 1) for each coordinate, which asks for an encoder that ends in a sigmoid, or N(0, 1).
+    hidden : sequence of int, default=(1000, 200)
+        Widths of the discriminator's ReLU layers: those of Deep InfoMax.
+
+    References
+    ----------
+    R. D. Hjelm et al., "Learning deep representations by mutual information estimation and
+    maximization", ICLR 2019, Eq. 7.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import PriorMatching
+    >>> matching = PriorMatching(2)
+    >>> z = torch.rand(16, 2, requires_grad=True)
+    >>> discriminator_loss, encoder_loss = matching(z)
+    """
+
+    def __init__(
+        self, n_features: int, prior: str = "uniform", hidden: Sequence[int] = (1000, 200)
+    ) -> None:
+        super().__init__()
+        if prior not in ("uniform", "normal"):
+            raise ValueError(f"prior must be 'uniform' or 'normal'; got {prior!r}")
+        self.prior = prior
+        self.discriminator = _mlp(n_features, hidden, 1)
+
+    def forward(self, z: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Losses of the discriminator (z held fixed) and of the encoder (discriminator fixed)."""
+        flat = z.flatten(1)
+        draw = torch.rand if self.prior == "uniform" else torch.randn
+        target = draw(flat.shape, generator=generator, dtype=flat.dtype, device=flat.device)
+        told = self.discriminator(flat.detach())
+        loss = softplus(-self.discriminator(target)).mean() + softplus(told).mean()
+        fixed = {name: part.detach() for name, part in self.discriminator.named_parameters()}
+        fooled = torch.func.functional_call(self.discriminator, fixed, (flat,))
+        return loss, softplus(-fooled).mean()

@@ -1,25 +1,15 @@
-"""Mixtures of Gaussians: given, on the corners of a cube, or in separated clusters."""
+"""Mixtures of Gaussians: any means, covariances and weights."""
 
 from __future__ import annotations
 
-__all__ = [
-    "GaussianMixtureScore",
-    "make_gaussian_clusters",
-    "make_gaussian_grid",
-    "make_gaussian_mixture",
-]
-
-from numbers import Integral, Real
+__all__ = ["GaussianMixtureScore", "make_gaussian_mixture"]
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import pdist
 from scipy.special import logsumexp, softmax
-from sklearn.utils import check_random_state, check_scalar
 
 from ._exact_score import ExactScore
 from ._gaussian import GaussianScore
-from ._scatter import Scatter, random_covariance
 
 
 class GaussianMixtureScore(ExactScore):
@@ -184,134 +174,3 @@ def make_gaussian_mixture(
         means = [[-2.0, 0.0], [2.0, 0.0], [0.0, 2.5]]
     score = GaussianMixtureScore(means, 0.36 if covariances is None else covariances, weights)
     return score.sample(n_samples, random_state=random_state), score
-
-
-def make_gaussian_clusters(
-    n_samples: int = 100,
-    n_features: int = 2,
-    *,
-    n_clusters: int = 3,
-    separation: float = 6.0,
-    condition_number: float = 10.0,
-    random_state: int | np.random.RandomState | None = None,
-) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
-    r"""Generate separated clusters that share one full covariance, with their exact score.
-
-    One Gaussian fitted to all of it describes the whole and misses every cluster, which makes
-    this a test for whatever falls back on a Gaussian. Means are Gaussian draws, scaled together
-    until the closest two are ``separation`` apart in the covariance's own metric,
-    :math:`\min_{k \ne l} \lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
-
-    Parameters
-    ----------
-    n_samples : int, default=100
-        Number of samples.
-    n_features : int, default=2
-        Dimension :math:`d`.
-    n_clusters : int, default=3
-        Number of clusters, at least 2, equally likely.
-    separation : float, default=6.0
-        Distance between the closest two means, in standard deviations of a cluster.
-    condition_number : float, default=10.0
-        Of the shared covariance; its determinant is 1 and its eigenvectors are random. Taken as
-        1 where ``n_features`` is 1.
-    random_state : int, RandomState instance or None, default=None
-        Seed or generator of covariance, means and samples, in this order.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-    score : GaussianMixtureScore
-        Callable that maps points to exact scores.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    See Also
-    --------
-    make_gaussian_mixture : Any mixture.
-
-    Examples
-    --------
-    >>> from sk_mige.datasets import make_gaussian_clusters
-    >>> X, score = make_gaussian_clusters(300, 5, random_state=0)
-    >>> score.means.shape
-    (3, 5)
-    """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
-    check_scalar(n_clusters, "n_clusters", Integral, min_val=2)
-    check_scalar(separation, "separation", Real, min_val=0, include_boundaries="neither")
-    rng = check_random_state(random_state)
-    covariance = random_covariance(n_features, condition_number if n_features > 1 else 1.0, rng)
-    white = rng.standard_normal((n_clusters, n_features))
-    white *= separation / pdist(white).min()
-    means = Scatter(np.zeros(n_features), covariance, "covariance").colour(white)
-    shared = np.diag(covariance) if covariance.ndim == 1 else covariance
-    score = GaussianMixtureScore(means, shared)
-    return score.sample(n_samples, random_state=rng), score
-
-
-def make_gaussian_grid(
-    n_samples: int = 100,
-    n_features: int = 32,
-    *,
-    n_components: int = 32,
-    std: float = 1.0,
-    spacing: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
-) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
-    r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
-
-    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`; corners may
-    repeat. With the defaults the components overlap, which makes the density smooth and high
-    dimensional without being Gaussian [1]_.
-
-    Parameters
-    ----------
-    n_samples : int, default=100
-        Number of samples.
-    n_features : int, default=32
-        Dimension :math:`d` of the cube.
-    n_components : int, default=32
-        Number of Gaussians, equally likely.
-    std : float, default=1.0
-        Standard deviation of each.
-    spacing : float, default=1.0
-        Edge of the cube.
-    random_state : int, RandomState instance or None, default=None
-        Seed or generator of the corners and the samples, in this order.
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_features)
-        Samples.
-    score : GaussianMixtureScore
-        Callable that maps points to exact scores.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    References
-    ----------
-    .. [1] Y. Zhou, J. Shi, J. Zhu, "Nonparametric Score Estimators", ICML 2020.
-
-    Examples
-    --------
-    >>> from sk_mige.datasets import make_gaussian_grid
-    >>> X, score = make_gaussian_grid(128, random_state=0)
-    >>> X.shape, score.means.shape
-    ((128, 32), (32, 32))
-    """
-    check_scalar(n_features, "n_features", Integral, min_val=1)
-    check_scalar(n_components, "n_components", Integral, min_val=1)
-    check_scalar(std, "std", Real, min_val=0, include_boundaries="neither")
-    check_scalar(spacing, "spacing", Real, min_val=0)
-    rng = check_random_state(random_state)
-    corners = spacing * rng.randint(2, size=(n_components, n_features))
-    score = GaussianMixtureScore(corners, std**2)
-    return score.sample(n_samples, random_state=rng), score

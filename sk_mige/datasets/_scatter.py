@@ -34,7 +34,8 @@ class Scatter:
         else:
             if given.shape != (d, d):
                 raise ValueError(_complaint(name, d, f"shape {given.shape}"))
-            if not np.allclose(given, given.T, rtol=1e-10, atol=0):
+            # Rounding leaves products such as Q diag(v) Qᵀ unequal in their last digits.
+            if not np.allclose(given, given.T, rtol=0, atol=1e-10 * np.abs(given).max()):
                 raise ValueError(_complaint(name, d, "a matrix that is not symmetric"))
             try:
                 self.factor = np.asarray(np.linalg.cholesky(given), dtype=np.float64)

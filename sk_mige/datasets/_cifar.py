@@ -1,0 +1,242 @@
+"""Readers of CIFAR-10 and CIFAR-100, in the official binary version."""
+
+from __future__ import annotations
+
+__all__ = ["fetch_cifar10", "fetch_cifar100"]
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+
+from ._files import Archive, get_data_home, obtain_members
+from ._images import as_bunch, check_labels, check_subset, read_names, read_rows, to_float
+
+IMAGE_SHAPE = (3, 32, 32)
+PIXELS = 3 * 32 * 32
+
+CIFAR10_FILES = {
+    "train": [f"data_batch_{i}.bin" for i in range(1, 6)],
+    "test": ["test_batch.bin"],
+}
+CIFAR10 = Archive(
+    "cifar-10-binary.tar.gz",
+    ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+    "c32a1d4ab5d03f1284b67883e8d87530",
+    "cifar-10-batches-bin",
+    (*CIFAR10_FILES["train"], *CIFAR10_FILES["test"], "batches.meta.txt"),
+)
+CIFAR100 = Archive(
+    "cifar-100-binary.tar.gz",
+    ("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",),
+    "03b5dce01913d631647c71ecec9e9cb8",
+    "cifar-100-binary",
+    ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"),
+)
+
+CIFAR10_DESCR = """\
+CIFAR-10: photographs of ten kinds of objects, 32 x 32 pixels in colour, 50,000 to train and
+10,000 to test.
+
+A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009."""
+
+CIFAR100_DESCR = """\
+CIFAR-100: photographs of a hundred kinds of objects in twenty groups, 32 x 32 pixels in colour,
+50,000 to train and 10,000 to test.
+
+A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009."""
+
+
+def fetch_cifar10(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test"] = "train",
+    as_float: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
+    r"""Load CIFAR-10, photographs of 32 × 32 pixels in colour, from its official binary version.
+
+    The files ``data_batch_1.bin`` to ``data_batch_5.bin``, ``test_batch.bin`` and
+    ``batches.meta.txt`` are looked for in the folder ``cifar-10-batches-bin`` of the data home.
+    When one is missing, ``cifar-10-binary.tar.gz`` is unpacked: from the data home if it is
+    there, else downloaded (170 MB, checked by md5 sum). Nothing is unpickled.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has, or is to have, the folder ``cifar-10-batches-bin``; see `get_data_home`.
+    subset : {"train", "test"}, default="train"
+        50,000 images to train, or 10,000 to test.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    download_if_missing : bool, default=True
+        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        The bunch has
+
+        - ``data``, ndarray of shape (n, 3072): one image a row, the red plane first, then green,
+          then blue, each row by row of pixels;
+        - ``target``, ndarray of int64 of shape (n,): the class;
+        - ``target_names``, list of str, and ``DESCR``, str;
+        - ``image_shape``, (3, 32, 32): channels, height, width, so that
+          ``data.reshape(-1, *image_shape)`` gives images.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing and not downloaded; it says which, from where and whereto.
+    ImportError
+        If the archive is to be downloaded without pooch.
+    ValueError
+        If a file is damaged, or ``subset`` unknown.
+
+    See Also
+    --------
+    fetch_cifar100 : A hundred classes.
+
+    References
+    ----------
+    .. [1] A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+
+    Examples
+    --------
+    Two black images in the official format, in place of ten thousand:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sk_mige.datasets import fetch_cifar10
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     folder = Path(home, "cifar-10-batches-bin")
+    ...     folder.mkdir()
+    ...     np.zeros((2, 1 + 3072), np.uint8).tofile(folder / "test_batch.bin")
+    ...     _ = (folder / "batches.meta.txt").write_text("airplane\nautomobile\n")
+    ...     images = fetch_cifar10(data_home=home, subset="test")
+    >>> images.data.shape, images.data.dtype, images.target, images.image_shape
+    ((2, 3072), dtype('uint8'), array([0, 0]), (3, 32, 32))
+    """
+    check_subset(subset, list(CIFAR10_FILES))
+    names = [*CIFAR10_FILES[subset], "batches.meta.txt"]
+    *batches, meta = obtain_members(get_data_home(data_home), CIFAR10, names, download_if_missing)
+    target_names = read_names(meta)
+    rows = [read_rows(path, 1 + PIXELS) for path in batches]
+    target = np.concatenate(
+        [
+            check_labels(path, batch[:, 0], len(batch), len(target_names))
+            for path, batch in zip(batches, rows, strict=True)
+        ]
+    )
+    data = np.concatenate([batch[:, 1:] for batch in rows])
+    return as_bunch(
+        to_float(data) if as_float else data,
+        target,
+        return_X_y,
+        target_names=target_names,
+        image_shape=IMAGE_SHAPE,
+        DESCR=CIFAR10_DESCR,
+    )
+
+
+def fetch_cifar100(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test"] = "train",
+    labels: Literal["fine", "coarse"] = "fine",
+    as_float: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
+    r"""Load CIFAR-100, photographs of 32 × 32 pixels in colour, from its official binary version.
+
+    The files ``train.bin``, ``test.bin``, ``fine_label_names.txt`` and
+    ``coarse_label_names.txt`` are looked for in the folder ``cifar-100-binary`` of the data home.
+    When one is missing, ``cifar-100-binary.tar.gz`` is unpacked: from the data home if it is
+    there, else downloaded (169 MB, checked by md5 sum). Nothing is unpickled.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has, or is to have, the folder ``cifar-100-binary``; see `get_data_home`.
+    subset : {"train", "test"}, default="train"
+        50,000 images to train, or 10,000 to test.
+    labels : {"fine", "coarse"}, default="fine"
+        Whether ``target`` is one of 100 classes, or one of the 20 groups they belong to. The
+        bunch has both.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    download_if_missing : bool, default=True
+        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        As `fetch_cifar10`: ``data`` of shape (n, 3072), ``target``, ``target_names``,
+        ``image_shape`` (3, 32, 32) and ``DESCR``; also ``fine_target``, ``coarse_target``,
+        ``fine_target_names`` and ``coarse_target_names``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing and not downloaded; it says which, from where and whereto.
+    ImportError
+        If the archive is to be downloaded without pooch.
+    ValueError
+        If a file is damaged, or ``subset`` or ``labels`` unknown.
+
+    See Also
+    --------
+    fetch_cifar10 : Ten classes.
+
+    References
+    ----------
+    .. [1] A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+
+    Examples
+    --------
+    One black image in the official format, in place of ten thousand:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sk_mige.datasets import fetch_cifar100
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     folder = Path(home, "cifar-100-binary")
+    ...     folder.mkdir()
+    ...     np.zeros((1, 2 + 3072), np.uint8).tofile(folder / "test.bin")
+    ...     _ = (folder / "fine_label_names.txt").write_text("apple\nbear\n")
+    ...     _ = (folder / "coarse_label_names.txt").write_text("fruit\nanimals\n")
+    ...     images = fetch_cifar100(data_home=home, subset="test", labels="coarse")
+    >>> images.target_names[images.target[0]], images.fine_target_names[images.fine_target[0]]
+    ('fruit', 'apple')
+    """
+    check_subset(subset, ["train", "test"])
+    if labels not in ("fine", "coarse"):
+        raise ValueError(f"labels == {labels!r}, must be one of 'fine', 'coarse'.")
+    names = [f"{subset}.bin", "fine_label_names.txt", "coarse_label_names.txt"]
+    path, fine_names, coarse_names = obtain_members(
+        get_data_home(data_home), CIFAR100, names, download_if_missing
+    )
+    rows = read_rows(path, 2 + PIXELS)
+    both: dict[str, Any] = {}
+    for column, (kind, file) in enumerate([("coarse", coarse_names), ("fine", fine_names)]):
+        both[f"{kind}_target_names"] = read_names(file)
+        n_classes = len(both[f"{kind}_target_names"])
+        both[f"{kind}_target"] = check_labels(path, rows[:, column], len(rows), n_classes)
+    data = np.ascontiguousarray(rows[:, 2:])
+    return as_bunch(
+        to_float(data) if as_float else data,
+        both[f"{labels}_target"],
+        return_X_y,
+        target_names=both[f"{labels}_target_names"],
+        image_shape=IMAGE_SHAPE,
+        DESCR=CIFAR100_DESCR,
+        **both,
+    )

@@ -1,0 +1,72 @@
+"""What all image readers share: checks, scaling to floats, and the bunch they return."""
+
+from __future__ import annotations
+
+__all__ = ["as_bunch", "check_labels", "check_subset", "read_names", "read_rows", "to_float"]
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+
+def check_subset(subset: str, allowed: Sequence[str]) -> None:
+    """Refuse a subset that the data set does not have."""
+    if subset not in allowed:
+        raise ValueError(f"subset == {subset!r}, must be one of {', '.join(map(repr, allowed))}.")
+
+
+def read_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
+    """Read a file of rows of bytes, shape (n, row_bytes)."""
+    raw = np.fromfile(path, dtype=np.uint8)
+    check_size(path, raw.size, row_bytes)
+    return raw.reshape(-1, row_bytes)
+
+
+def check_size(path: Path, n_bytes: int, row_bytes: int) -> None:
+    """Refuse a file that is not a whole number of rows."""
+    if n_bytes == 0 or n_bytes % row_bytes:
+        raise ValueError(
+            f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: it is "
+            "incomplete or not of the official binary format. Remove it to have it fetched again."
+        )
+
+
+def read_names(path: Path) -> list[str]:
+    """Read class names, one a line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def check_labels(
+    path: Path, labels: NDArray[Any], n_rows: int, n_classes: int
+) -> NDArray[np.int64]:
+    """Return labels as int64, and refuse those that do not fit the images or the classes."""
+    if len(labels) != n_rows:
+        raise ValueError(f"{path} has {len(labels)} labels for {n_rows} images.")
+    labels = labels.astype(np.int64)
+    if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise ValueError(
+            f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
+            "classes, counted from 0: it is damaged or not of the official binary format."
+        )
+    return labels
+
+
+def to_float(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scale bytes to float32 in [0, 1]."""
+    scaled = pixels.astype(np.float32)
+    scaled /= 255
+    return scaled
+
+
+def as_bunch(
+    data: NDArray[Any], target: NDArray[np.int64], return_X_y: bool, **description: Any
+) -> Any:
+    """Return a scikit-learn bunch, or data and target alone."""
+    if return_X_y:
+        return data, target
+    return Bunch(data=data, target=target, **description)

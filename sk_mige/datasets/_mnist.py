@@ -1,0 +1,280 @@
+"""Readers of MNIST and Fashion-MNIST, which share the idx format."""
+
+from __future__ import annotations
+
+__all__ = ["fetch_fashion_mnist", "fetch_mnist"]
+
+import gzip
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._files import RemoteFile, get_data_home, obtain
+from ._images import as_bunch, check_labels, check_subset, to_float
+
+IMAGES = {"train": "train-images-idx3-ubyte.gz", "test": "t10k-images-idx3-ubyte.gz"}
+LABELS = {"train": "train-labels-idx1-ubyte.gz", "test": "t10k-labels-idx1-ubyte.gz"}
+
+
+def _remote_files(hosts: Sequence[str], md5: dict[str, str]) -> dict[str, RemoteFile]:
+    return {n: RemoteFile(n, tuple(f"{host}/{n}" for host in hosts), m) for n, m in md5.items()}
+
+
+MNIST = _remote_files(
+    [
+        "https://storage.googleapis.com/cvdf-datasets/mnist",
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+    ],
+    {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+)
+FASHION_MNIST = _remote_files(
+    [
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    ],
+    {
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+)
+
+MNIST_DESCR = """\
+MNIST: handwritten digits, 28 x 28 grey pixels, 60,000 to train and 10,000 to test.
+Ink is bright (255), paper is 0.
+
+Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document
+recognition", Proceedings of the IEEE 86(11), 1998."""
+
+FASHION_MNIST_DESCR = """\
+Fashion-MNIST: photographs of clothing in the format and size of MNIST, 28 x 28 grey pixels,
+60,000 to train and 10,000 to test.
+
+H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
+learning algorithms", arXiv:1708.07747, 2017."""
+
+CLOTHES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+
+
+def fetch_mnist(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test"] = "train",
+    as_float: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
+    """Load MNIST, handwritten digits of 28 × 28 grey pixels, from its official files.
+
+    The files ``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``,
+    ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz`` are looked for in the folder
+    ``mnist`` of the data home, and downloaded (12 MB in all, checked by md5 sum) when missing.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has, or is to have, the folder ``mnist``; see `get_data_home`.
+    subset : {"train", "test"}, default="train"
+        60,000 images to train, or 10,000 to test.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    download_if_missing : bool, default=True
+        Whether a missing file is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        The bunch has
+
+        - ``data``, ndarray of shape (n, 784): one image a row, row by row of pixels;
+        - ``target``, ndarray of int64 of shape (n,): the digit;
+        - ``target_names``, list of str, and ``DESCR``, str;
+        - ``image_shape``, (1, 28, 28): channels, height, width, so that
+          ``data.reshape(-1, *image_shape)`` gives images.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing and not downloaded; it says which, from where and whereto.
+    ImportError
+        If a file is to be downloaded without pooch.
+    ValueError
+        If a file is damaged, or ``subset`` unknown.
+
+    See Also
+    --------
+    fetch_fashion_mnist : Clothing, in the same format.
+    sklearn.datasets.load_digits : Smaller digits, which need no download.
+
+    References
+    ----------
+    .. [1] Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to
+       document recognition", Proceedings of the IEEE 86(11), 1998.
+
+    Examples
+    --------
+    Two blank images in the official format, in place of ten thousand:
+
+    >>> import gzip, struct, tempfile
+    >>> from pathlib import Path
+    >>> from sk_mige.datasets import fetch_mnist
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     folder = Path(home, "mnist")
+    ...     folder.mkdir()
+    ...     images = struct.pack(">4B3i", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 28 * 28)
+    ...     labels = struct.pack(">4Bi", 0, 0, 8, 1, 2) + bytes([7, 2])
+    ...     _ = (folder / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+    ...     _ = (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    ...     digits = fetch_mnist(data_home=home, subset="test", as_float=True)
+    >>> digits.data.shape, digits.data.dtype, digits.target, digits.image_shape
+    ((2, 784), dtype('float32'), array([7, 2]), (1, 28, 28))
+    """
+    return _fetch_idx(
+        "mnist",
+        MNIST,
+        data_home,
+        subset,
+        as_float,
+        return_X_y,
+        download_if_missing,
+        target_names=[str(digit) for digit in range(10)],
+        DESCR=MNIST_DESCR,
+    )
+
+
+def fetch_fashion_mnist(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test"] = "train",
+    as_float: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
+    """Load Fashion-MNIST, clothing of 28 × 28 grey pixels, from its official files.
+
+    The files have the names and the format of MNIST's. They are looked for in the folder
+    ``fashion-mnist`` of the data home, and downloaded (31 MB in all, checked by md5 sum) when
+    missing.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has, or is to have, the folder ``fashion-mnist``; see `get_data_home`.
+    subset : {"train", "test"}, default="train"
+        60,000 images to train, or 10,000 to test.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    download_if_missing : bool, default=True
+        Whether a missing file is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        As `fetch_mnist`: ``data`` of shape (n, 784), ``target``, ``target_names`` (ten kinds of
+        clothing), ``image_shape`` (1, 28, 28) and ``DESCR``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing and not downloaded; it says which, from where and whereto.
+    ImportError
+        If a file is to be downloaded without pooch.
+    ValueError
+        If a file is damaged, or ``subset`` unknown.
+
+    See Also
+    --------
+    fetch_mnist : Handwritten digits; its example shows the format.
+
+    References
+    ----------
+    .. [1] H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking
+       machine learning algorithms", arXiv:1708.07747, 2017.
+
+    Examples
+    --------
+    Where the files are not there and are not to be downloaded, the message says what to do:
+
+    >>> from sk_mige.datasets import fetch_fashion_mnist
+    >>> fetch_fashion_mnist(data_home="/nowhere", download_if_missing=False)
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: train-images-idx3-ubyte.gz is not in /nowhere/fashion-mnist. Download ...
+    """
+    return _fetch_idx(
+        "fashion-mnist",
+        FASHION_MNIST,
+        data_home,
+        subset,
+        as_float,
+        return_X_y,
+        download_if_missing,
+        target_names=list(CLOTHES),
+        DESCR=FASHION_MNIST_DESCR,
+    )
+
+
+def _fetch_idx(
+    folder_name: str,
+    files: dict[str, RemoteFile],
+    data_home: str | os.PathLike[str] | None,
+    subset: str,
+    as_float: bool,
+    return_X_y: bool,
+    download_if_missing: bool,
+    **description: Any,
+) -> Any:
+    check_subset(subset, list(IMAGES))
+    folder = get_data_home(data_home) / folder_name
+    paths = [obtain(folder, files[n[subset]], download_if_missing) for n in (IMAGES, LABELS)]
+    images, labels = _read_idx(paths[0], 3), _read_idx(paths[1], 1)
+    target = check_labels(paths[1], labels, len(images), 10)
+    data = images.reshape(len(images), -1)
+    description["image_shape"] = (1, *images.shape[1:])
+    return as_bunch(to_float(data) if as_float else data, target, return_X_y, **description)
+
+
+def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
+    """Read an array of bytes: two zeros, the type 8, the number of axes, their lengths, values."""
+    again = "Remove it to have it downloaded again."
+    try:
+        with gzip.open(path) as stream:
+            raw = stream.read()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or incomplete ({error}). {again}") from error
+    header = 4 + 4 * n_dims
+    if len(raw) < header or raw[:4] != bytes([0, 0, 8, n_dims]):
+        raise ValueError(f"{path} is not an idx file of bytes with {n_dims} axes. {again}")
+    shape = struct.unpack(f">{n_dims}i", raw[4:header])
+    values = np.frombuffer(raw, dtype=np.uint8, offset=header)
+    if values.size != np.prod(shape, dtype=np.int64):
+        raise ValueError(f"{path} announces the shape {shape}, has {values.size} bytes. {again}")
+    # A copy, because a view of bytes is read-only.
+    return values.reshape(shape).copy()

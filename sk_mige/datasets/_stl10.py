@@ -1,0 +1,208 @@
+"""Reader of STL-10, in the official binary version."""
+
+from __future__ import annotations
+
+__all__ = ["fetch_stl10"]
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from ._files import Archive, get_data_home, obtain_members, replacing
+from ._images import as_bunch, check_labels, check_size, check_subset, read_names
+
+IMAGE_SHAPE = (3, 96, 96)
+PIXELS = 3 * 96 * 96
+# Images converted at once: 28 MB of bytes.
+CHUNK = 1000
+
+STL10 = Archive(
+    "stl10_binary.tar.gz",
+    ("https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",),
+    "91f7769df0f17e558f3565bffb0c7dfb",
+    "stl10_binary",
+    (
+        "train_X.bin",
+        "train_y.bin",
+        "test_X.bin",
+        "test_y.bin",
+        "unlabeled_X.bin",
+        "class_names.txt",
+        "fold_indices.txt",
+    ),
+)
+
+STL10_DESCR = """\
+STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour, 5,000 to train in ten
+predefined folds of 1,000, 8,000 to test, and 100,000 without labels, of a broader kind.
+
+A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised feature
+learning", AISTATS 2011."""
+
+
+def fetch_stl10(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test", "unlabeled"] = "train",
+    as_float: bool = False,
+    mmap: bool = False,
+    return_X_y: bool = False,
+    download_if_missing: bool = True,
+) -> Any:
+    r"""Load STL-10, photographs of 96 × 96 pixels in colour, from its official binary version.
+
+    The files ``train_X.bin``, ``train_y.bin``, ``test_X.bin``, ``test_y.bin``,
+    ``unlabeled_X.bin``, ``class_names.txt`` and ``fold_indices.txt`` are looked for in the folder
+    ``stl10_binary`` of the data home. When one is missing, ``stl10_binary.tar.gz`` is unpacked:
+    from the data home if it is there, else downloaded (2.6 GB, checked by md5 sum).
+
+    The official files hold each image column by column, and count classes from 1; here images
+    are row by row and classes counted from 0, as everywhere else.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has, or is to have, the folder ``stl10_binary``; see `get_data_home`.
+    subset : {"train", "test", "unlabeled"}, default="train"
+        5,000 images to train, 8,000 to test, or 100,000 without labels.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory:
+        2.8 GB for the unlabelled images.
+    mmap : bool, default=False
+        Whether ``data`` is a read-only memory map rather than in memory. The first such call
+        writes the images, row by row, to a file beside the official one and of its size.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    download_if_missing : bool, default=True
+        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        The bunch has
+
+        - ``data``, ndarray of shape (n, 27648): one image a row, the red plane first, then green,
+          then blue, each row by row of pixels;
+        - ``target``, ndarray of int64 of shape (n,): the class, or −1 where there is no label;
+        - ``folds``, with ``subset="train"`` only: list of ten arrays, the rows to train on in
+          each of the predefined trials;
+        - ``target_names``, list of str, and ``DESCR``, str;
+        - ``image_shape``, (3, 96, 96): channels, height, width, so that
+          ``data.reshape(-1, *image_shape)`` gives images.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing and not downloaded; it says which, from where and whereto.
+    ImportError
+        If the archive is to be downloaded without pooch.
+    ValueError
+        If a file is damaged, ``subset`` is unknown, or both ``as_float`` and ``mmap`` are asked
+        for.
+
+    See Also
+    --------
+    fetch_cifar10 : Smaller photographs.
+
+    References
+    ----------
+    .. [1] A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised
+       feature learning", AISTATS 2011.
+
+    Examples
+    --------
+    Two black images in the official format, in place of a hundred thousand:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sk_mige.datasets import fetch_stl10
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     folder = Path(home, "stl10_binary")
+    ...     folder.mkdir()
+    ...     np.zeros((2, 27648), np.uint8).tofile(folder / "unlabeled_X.bin")
+    ...     _ = (folder / "class_names.txt").write_text("airplane\nbird\n")
+    ...     images = fetch_stl10(data_home=home, subset="unlabeled")
+    >>> images.data.shape, images.target, images.image_shape
+    ((2, 27648), array([-1, -1]), (3, 96, 96))
+    """
+    check_subset(subset, ["train", "test", "unlabeled"])
+    if mmap and as_float:
+        raise ValueError(
+            "mmap=True maps the file's bytes and cannot scale them: use as_float=False, and scale "
+            "batch by batch or in a pipeline."
+        )
+    names = [f"{subset}_X.bin", "class_names.txt"]
+    if subset != "unlabeled":
+        names.append(f"{subset}_y.bin")
+    if subset == "train":
+        names.append("fold_indices.txt")
+    pixels, classes, *others = obtain_members(
+        get_data_home(data_home), STL10, names, download_if_missing
+    )
+    data = _map_rows(pixels) if mmap else _read_rows(pixels, as_float)
+    description: dict[str, Any] = {"target_names": read_names(classes)}
+    if subset == "unlabeled":
+        target = np.full(len(data), -1, dtype=np.int64)
+    else:
+        # From 0: the 0 that no official file has would wrap to 255 in bytes, hence int64 first.
+        labels = np.fromfile(others[0], dtype=np.uint8).astype(np.int64) - 1
+        target = check_labels(others[0], labels, len(data), len(description["target_names"]))
+    if subset == "train":
+        description["folds"] = _read_folds(others[1], len(data))
+    return as_bunch(
+        data, target, return_X_y, image_shape=IMAGE_SHAPE, DESCR=STL10_DESCR, **description
+    )
+
+
+def _official(path: Path) -> NDArray[np.uint8]:
+    """Map the official file and turn its columns to rows, shape (n, 3, 96, 96), copying nothing."""
+    check_size(path, path.stat().st_size, PIXELS)
+    columns = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *IMAGE_SHAPE)
+    return columns.transpose(0, 1, 3, 2)
+
+
+def _copy_rows(images: NDArray[np.uint8], rows: NDArray[Any]) -> None:
+    """Write images into rows of pixels by chunks, so that nothing is in memory twice."""
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        rows[start : start + CHUNK] = chunk.reshape(len(chunk), PIXELS)
+
+
+def _read_rows(path: Path, as_float: bool) -> NDArray[Any]:
+    images = _official(path)
+    rows = np.empty((len(images), PIXELS), dtype=np.float32 if as_float else np.uint8)
+    _copy_rows(images, rows)
+    if as_float:
+        rows /= 255
+    return rows
+
+
+def _map_rows(path: Path) -> NDArray[np.uint8]:
+    """Map a row-by-row copy of the official file, written beside it when there is none."""
+    copy = path.with_suffix(".rows.npy")
+    if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
+        images = _official(path)
+        with replacing(copy) as part:
+            rows = open_memmap(part, "w+", np.uint8, (len(images), PIXELS))
+            _copy_rows(images, rows)
+            rows.flush()
+            del rows  # closes the map before the file is renamed
+    return open_memmap(copy, "r")
+
+
+def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
+    try:
+        folds = [
+            np.array(line.split(), dtype=np.int64) for line in path.read_text("utf-8").splitlines()
+        ]
+    except ValueError as error:
+        raise ValueError(f"{path} has something other than row numbers: {error}.") from error
+    for fold in folds:
+        if len(fold) and not 0 <= fold.min() <= fold.max() < n_rows:
+            raise ValueError(f"{path} has row numbers beyond the {n_rows} images to train.")
+    return folds

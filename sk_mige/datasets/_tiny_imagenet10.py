@@ -1,0 +1,124 @@
+"""Reader of a local stand-in for STL-10, pooled from Tiny ImageNet."""
+
+from __future__ import annotations
+
+__all__ = ["load_tiny_imagenet10"]
+
+import os
+import zipfile
+from typing import Any, Literal
+
+import numpy as np
+
+from ._files import VARIABLE, get_data_home
+from ._images import as_bunch, check_labels, check_subset, to_float
+
+DESCR = """\
+Ten classes pooled from Tiny ImageNet: photographs of 64 x 64 pixels in colour, 5,000 to train,
+5,000 to test and 7,760 without labels. A stand-in for STL-10 in size and kind; it is NOT STL-10,
+and no result on it is one on STL-10. ImageNet's terms: research use."""
+
+
+def load_tiny_imagenet10(
+    *,
+    data_home: str | os.PathLike[str] | None = None,
+    subset: Literal["train", "test", "unlabeled"] = "train",
+    as_float: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load ten classes pooled from Tiny ImageNet, a local stand-in for STL-10.
+
+    This is no published data set, it cannot be downloaded, and it is *not* STL-10: it serves
+    where STL-10 cannot be had and photographs of its kind are wanted. The files ``train.npz``,
+    ``test.npz`` and ``unlabeled.npz`` are looked for in the folder ``tinyimagenet10`` of the data
+    home. Each has the arrays ``images``, uint8 of shape (n, height, width, 3), ``class_names``
+    and, but for the last, ``labels``; anyone may write such files. Nothing is unpickled.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that has the folder ``tinyimagenet10``; see `get_data_home`.
+    subset : {"train", "test", "unlabeled"}, default="train"
+        Which of the three files.
+    as_float : bool, default=False
+        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+
+    Returns
+    -------
+    Bunch or tuple of two ndarrays
+        The bunch has
+
+        - ``data``, ndarray of shape (n, 12288): one image a row, the red plane first, then green,
+          then blue, each row by row of pixels;
+        - ``target``, ndarray of int64 of shape (n,): the class, or −1 where there is no label;
+        - ``target_names``, list of str, and ``DESCR``, str;
+        - ``image_shape``, (3, 64, 64): channels, height, width.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is missing.
+    ValueError
+        If the file is damaged or has other arrays, or ``subset`` is unknown.
+
+    See Also
+    --------
+    fetch_stl10 : The data set that this one stands in for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sk_mige.datasets import load_tiny_imagenet10
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     Path(home, "tinyimagenet10").mkdir()
+    ...     np.savez(
+    ...         Path(home, "tinyimagenet10", "train.npz"),
+    ...         images=np.zeros((2, 64, 64, 3), np.uint8),
+    ...         labels=np.array([1, 0]),
+    ...         class_names=np.array(["bird", "boat"]),
+    ...     )
+    ...     images = load_tiny_imagenet10(data_home=home)
+    >>> images.data.shape, images.image_shape, images.target_names[images.target[0]]
+    ((2, 12288), (3, 64, 64), 'boat')
+    """
+    check_subset(subset, ["train", "test", "unlabeled"])
+    path = get_data_home(data_home) / "tinyimagenet10" / f"{subset}.npz"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path.name} is not in {path.parent}. This data set cannot be downloaded; name the "
+            f"folder that has it by data_home or the environment variable {VARIABLE}."
+        )
+    try:
+        # Opened here, because np.load leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            images = arrays["images"]
+            target_names = [str(name) for name in arrays["class_names"]]
+            labels = arrays["labels"] if subset != "unlabeled" else None
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged, or is not an npz file with plain arrays 'images', 'labels' and "
+            f"'class_names': {error}."
+        ) from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(
+            f"{path} must have images of uint8 of shape (n, height, width, 3); got {images.dtype} "
+            f"of shape {images.shape}."
+        )
+    planes = images.transpose(0, 3, 1, 2)
+    data = np.ascontiguousarray(planes).reshape(len(planes), -1)
+    if labels is None:
+        target = np.full(len(data), -1, dtype=np.int64)
+    else:
+        target = check_labels(path, labels, len(data), len(target_names))
+    return as_bunch(
+        to_float(data) if as_float else data,
+        target,
+        return_X_y,
+        target_names=target_names,
+        image_shape=planes.shape[1:],
+        DESCR=DESCR,
+    )

@@ -2,8 +2,9 @@
 Handwritten digits in two dimensions
 ====================================
 
-An encoder with two components, trained to keep as much information about the images as it can, beside the
-first two principal components. Neither has seen a label; the colours are there for the reader.
+An encoder with two components, trained to keep as much information about the images as it can,
+beside the first two principal components. Neither has seen a label; the colours are there for the
+reader.
 """
 
 # %%
@@ -37,7 +38,8 @@ fig.colorbar(points, ax=axes, ticks=range(10), label="digit", shrink=0.8)
 plt.show()
 
 # %%
-# The objective went down as the information went up. Its value is no information: see the user guide.
+# The objective went down as the information went up. Its value is no information: see the user
+# guide.
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 ax.plot([epoch["epoch"] for epoch in encoder.history_], [e["train_loss"] for e in encoder.history_])

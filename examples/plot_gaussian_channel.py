@@ -2,15 +2,16 @@
 A noisy channel: how fast information is lost
 =============================================
 
-A signal passes a channel that adds noise of standard deviation σ. How much information does a little
-more noise cost? The estimate knows the channel, as a stochastic encoder knows its own noise, but not the
-signal: it sees samples of the output.
+A signal passes a channel that adds noise of standard deviation σ. How much information does a
+little more noise cost? The estimate knows the channel, as a stochastic encoder knows its own
+noise, but not the signal: it sees samples of the output.
 """
 
 # %%
-# Two signals: a Gaussian one, of which ½ log(1 + 1/σ²) nats survive, and one that takes the values ±1.
-# As long as the noise is small the latter is read without error, and a little more noise costs nothing;
-# the most is lost where the two values begin to overlap. Its truth is found by quadrature.
+# Two signals: a Gaussian one, of which ½ log(1 + 1/σ²) nats survive, and one that takes the
+# values ±1. As long as the noise is small the latter is read without error, and a little more
+# noise costs nothing; the most is lost where the two values begin to overlap. Its truth is found
+# by quadrature.
 
 from functools import partial
 
@@ -42,8 +43,8 @@ truths = {
 }
 
 # %%
-# The two modes of the binary signal lie far apart beside their width. The eigenfunctions that tell the
-# shape of one mode have small eigenvalues, so the threshold is raised.
+# The two modes of the binary signal lie far apart beside their width. The eigenfunctions that
+# tell the shape of one mode have small eigenvalues, so the threshold is raised.
 
 score = partial(ssge, eigen_threshold=0.9999)
 

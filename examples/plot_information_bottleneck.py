@@ -2,8 +2,9 @@
 What a bottleneck forgets
 =========================
 
-The information bottleneck predicts y from z and pays β for every nat that z keeps about x. A larger β
-makes images of one digit share one place; far too large a one makes all of them share it.
+The information bottleneck predicts y from z and pays β for every nat that z keeps about x. A
+larger β makes images of one digit share one place; far too large a one makes all of them share
+it.
 """
 
 # %%

@@ -2,14 +2,15 @@
 InfoMax by hand: a linear encoder finds the principal component
 ===============================================================
 
-A neuron sees x, answers with z = w·x + noise, and may turn w but not lengthen it. The direction that
-passes the most information about Gaussian x is known: the first principal component (Linsker, 1988). Here
-w climbs the estimated gradient of I(x; z) in an ordinary training loop, without ever seeing a covariance.
+A neuron sees x, answers with z = w·x + noise, and may turn w but not lengthen it. The direction
+that passes the most information about Gaussian x is known: the first principal component
+(Linsker, 1988). Here w climbs the estimated gradient of I(x; z) in an ordinary training loop,
+without ever seeing a covariance.
 """
 
 # %%
-# The noise of the neuron does not depend on w, so neither does H(z | x): the gradient of the information
-# is that of the entropy H(z).
+# The noise of the neuron does not depend on w, so neither does H(z | x): the gradient of the
+# information is that of the entropy H(z).
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,8 +42,8 @@ for _ in range(80):
     directions.append(direction.detach().numpy().copy())
 
 # %%
-# Left: the samples and the neuron's direction as it turns, from light to dark. Right: the angle that is left
-# between it and the first principal component.
+# Left: the samples and the neuron's direction as it turns, from light to dark. Right: the angle
+# that is left between it and the first principal component.
 
 principal = PCA(n_components=1, random_state=0).fit(X).components_[0]
 angles = np.rad2deg(np.arccos(np.abs(np.array(directions) @ principal).clip(max=1)))

@@ -2,9 +2,9 @@
 The gradient of mutual information along its curve
 ==================================================
 
-Two Gaussian vectors of correlation ρ in each of d coordinates have mutual information
-−d/2 · log(1 − ρ²), whose derivative dρ / (1 − ρ²) is known. The estimate needs 256 samples, no
-critic and no training: a surrogate is differentiated with respect to ρ.
+Two Gaussian vectors of correlation ρ in each of d coordinates have mutual information −d/2 ·
+log(1 − ρ²), whose derivative dρ / (1 − ρ²) is known. The estimate needs 256 samples, no critic
+and no training: a surrogate is differentiated with respect to ρ.
 """
 
 # %%
@@ -47,6 +47,6 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# The estimate is smooth in ρ because nothing in it is random but the sample: neighbouring ρ see the
-# same x and ε. It grows less accurate with the dimension: plain SSGE, with 256 samples in 20
+# The estimate is smooth in ρ because nothing in it is random but the sample: neighbouring ρ see
+# the same x and ε. It grows less accurate with the dimension: plain SSGE, with 256 samples in 20
 # dimensions, finds scores that are somewhat too short.

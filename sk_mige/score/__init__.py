@@ -1,13 +1,34 @@
 """Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out."""
 
+from .base import RadialBase, fit_base
+from .expansion import KernelExpansion, ScoreModel
+from .fitting import ScoreFit, ScoreSettings, fit_dense, fit_frame, fit_landmarks, spectral_filter
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
+from .sums import KernelSums, kernel_sums
+from .whitening import Whitening, identity_whitening, ledoit_wolf_shrinkage, whitening
 
 __all__ = [
+    "KernelExpansion",
+    "KernelSums",
+    "RadialBase",
+    "ScoreFit",
     "ScoreFunction",
+    "ScoreModel",
+    "ScoreSettings",
+    "Whitening",
+    "fit_base",
+    "fit_dense",
+    "fit_frame",
+    "fit_landmarks",
+    "identity_whitening",
+    "kernel_sums",
     "leading_eigenpairs",
+    "ledoit_wolf_shrinkage",
     "median_bandwidth",
     "rbf_kernel",
+    "spectral_filter",
     "squared_distances",
     "ssge",
+    "whitening",
 ]

@@ -1,0 +1,212 @@
+"""Score matching as least squares: additive sums, their spectral basis, losses along a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .expansion import KernelExpansion
+from .kernels import squared_distances
+
+__all__ = ["KernelSums", "SpectralBasis", "kernel_sums", "spectral_basis", "path_losses"]
+
+
+@dataclass(frozen=True)
+class KernelSums:
+    r"""What a set of samples contributes to Hyvärinen's loss over a :class:`KernelExpansion`.
+
+    For coefficients C the summed loss of the samples is
+    :math:`\tfrac12 \mathrm{tr}(C^\top A C) - \langle R, C\rangle + c`. All parts are sums over
+    samples, so sets are joined by adding. ``fit`` is the form that is minimised; ``loss`` the
+    one that measures, which differs only with a projection or when curl-free.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples summed.
+    fit, loss : pair of Tensors (m, m) and (m, d)
+        A and R. One object where both coincide.
+    constant : float
+        c, the base's own loss.
+    """
+
+    n_samples: int
+    fit: tuple[Tensor, Tensor]
+    loss: tuple[Tensor, Tensor]
+    constant: float
+
+    def _combine(self, other: KernelSums, sign: int) -> KernelSums:
+        fit = (self.fit[0] + sign * other.fit[0], self.fit[1] + sign * other.fit[1])
+        if self.loss is self.fit:
+            loss = fit
+        else:
+            loss = (self.loss[0] + sign * other.loss[0], self.loss[1] + sign * other.loss[1])
+        return KernelSums(
+            self.n_samples + sign * other.n_samples,
+            fit,
+            loss,
+            self.constant + sign * other.constant,
+        )
+
+    def __add__(self, other: KernelSums) -> KernelSums:
+        return self._combine(other, 1)
+
+    def __sub__(self, other: KernelSums) -> KernelSums:
+        return self._combine(other, -1)
+
+
+def kernel_sums(
+    expansion: KernelExpansion,
+    x: Tensor,
+    *,
+    quadratic: bool = True,
+    gram: Tensor | None = None,
+) -> KernelSums:
+    r"""Sums of the rows of x over an expansion.
+
+    With :math:`K = k(X, Z)`, of shape (n, m), and :math:`s = K^\top 1`, for sections
+    :math:`k(\cdot, z_m) C_m`
+
+    .. math:: A = K^\top K, \qquad
+              R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, W + K^\top (w \circ Y)\, W ,
+
+    the second term being the base's. With a projection the fitted R keeps the samples' own
+    coordinates, as published, while the measured one uses those the kernel depends on,
+    :math:`P^\top P (Y - Z)`. For gradient fields A collects
+    :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle` and R the negative Laplacians.
+
+    Parameters
+    ----------
+    expansion : KernelExpansion
+        Coordinates, base, centres, kernel.
+    x : Tensor of shape (n, d)
+        Samples.
+    quadratic : bool, default=True
+        Whether to form A. At the centres themselves it is the square of the Gram matrix, and the
+        eigendecomposition of the latter serves.
+    gram : Tensor of shape (n, m), default=None
+        Kernel between samples and centres, where it is known already.
+
+    Returns
+    -------
+    KernelSums
+    """
+    ex, white = expansion, expansion.whitening
+    s2 = ex.bandwidth**2
+    y = white(x)
+    yw = white.linear(y)
+    gram = ex.gram(y) if gram is None else gram
+    radii, squares = y.square().sum(1), yw.square().sum(1)
+    weight, slope = ex.base.weight(radii)
+    trace = white.precision_trace
+    constant = float((0.5 * weight**2 * squares - weight * trace - 2 * slope * squares).sum())
+    if ex.curl_free:
+        fit = _gradient_field(gram, y, ex.centers, radii, weight, s2, float(white.n_features))
+        centers_w = white.linear(ex.centers)
+        loss = _gradient_field(gram, yw, centers_w, squares, weight, s2, trace)
+        return KernelSums(len(x), fit, loss, constant)
+    total = gram.sum(0)[:, None]
+    matrix = gram.mT @ gram if quadratic else gram.new_empty(0)
+    centers_w = white.linear(ex.centers)
+    rhs = gram.mT @ ((1 / s2 + weight)[:, None] * yw) - total * centers_w / s2
+    fit = (matrix, rhs)
+    if ex.projection is None:
+        return KernelSums(len(x), fit, fit, constant)
+    u, kernel_centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
+    projected = (gram.mT @ u - total * kernel_centers) @ ex.projection / s2
+    measured = white.linear(projected) + gram.mT @ (weight[:, None] * yw)
+    return KernelSums(len(x), fit, (matrix, measured), constant)
+
+
+def _gradient_field(
+    gram: Tensor, y: Tensor, z: Tensor, radii: Tensor, weight: Tensor, s2: float, trace: float
+) -> tuple[Tensor, Tensor]:
+    """A and R of gradients of sections, in the metric that y and z are expressed in."""
+    inner = y @ z.mT
+    weighted = gram * inner
+    cross = weighted.mT @ gram
+    matrix = (gram * radii[:, None]).mT @ gram - cross - cross.mT + (gram.mT @ gram) * (z @ z.mT)
+    laplacian = gram * (squared_distances(y, z) / s2**2 - trace / s2)
+    pull = gram * (radii[:, None] - inner) * (weight[:, None] / s2)
+    return matrix / s2**2, -(laplacian + pull).sum(0)[:, None]
+
+
+@dataclass(frozen=True)
+class SpectralBasis:
+    """Directions of the centres' coefficients in which fit and penalty are both diagonal.
+
+    Attributes
+    ----------
+    vectors : Tensor of shape (m, r)
+        S, with S' K_ZZ S = I and S' A S = diag(values).
+    values : Tensor of shape (r,)
+        In descending order.
+    """
+
+    vectors: Tensor
+    values: Tensor
+
+
+def spectral_basis(gram: Tensor, quadratic: Tensor | None = None) -> SpectralBasis:
+    r"""Simultaneous diagonalisation of the kernel's and of the fit's quadratic form.
+
+    For landmarks the basis is that of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`; where every sample
+    is a centre (``quadratic=None``), A = K², the basis is :math:`U \Lambda^{-1/2}` and the values
+    are the eigenvalues of K themselves: SSGE's.
+
+    Parameters
+    ----------
+    gram : Tensor of shape (m, m)
+        Kernel between the centres.
+    quadratic : Tensor of shape (m, m), default=None
+        A.
+
+    Returns
+    -------
+    SpectralBasis
+    """
+    values, vectors = torch.linalg.eigh(gram)
+    kept = values > 10 * len(values) * torch.finfo(values.dtype).eps * values[-1]
+    basis = vectors[:, kept] * values[kept].rsqrt()
+    if quadratic is None:
+        return SpectralBasis(basis.flip(1), values[kept].flip(0))
+    values, rotation = torch.linalg.eigh(basis.mT @ quadratic @ basis)
+    return SpectralBasis((basis @ rotation).flip(1), values.clamp_min(0).flip(0))
+
+
+def path_losses(
+    basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: KernelSums
+) -> Tensor:
+    r"""Mean held-out loss of every spectral filter of one fit.
+
+    For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
+
+    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
+              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
+
+    so that each further filter costs O(r²).
+
+    Parameters
+    ----------
+    basis : SpectralBasis
+        Of the training sums.
+    rhs : Tensor of shape (m, d)
+        R of the training sums.
+    filters : Tensor of shape (F, r)
+        One filter h a row.
+    held_out : KernelSums
+        Sums of the held-out samples over the same expansion.
+
+    Returns
+    -------
+    Tensor of shape (F,)
+        Losses per held-out sample.
+    """
+    quadratic, linear = held_out.loss
+    projected = basis.vectors.mT @ rhs
+    form = (basis.vectors.mT @ quadratic @ basis.vectors) * (projected @ projected.mT)
+    slope = (projected * (basis.vectors.mT @ linear)).sum(1)
+    losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
+    return (losses + held_out.constant) / held_out.n_samples

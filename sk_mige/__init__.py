@@ -1,5 +1,7 @@
 """Scores, gradients of mutual information and representations, in scikit-learn's manner."""
 
+from .estimators import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["MIGEEncoder", "RandomProjectionSSGE", "SSGEScoreEstimator", "__version__"]

@@ -1,0 +1,7 @@
+"""The scikit-learn shell: validation, fitted attributes, tags, and hardly any arithmetic."""
+
+from ._encoder import MIGEEncoder
+from ._score import SSGEScoreEstimator
+from ._score_projection import RandomProjectionSSGE
+
+__all__ = ["MIGEEncoder", "RandomProjectionSSGE", "SSGEScoreEstimator"]

@@ -80,6 +80,7 @@ def ssge(
     n_eigen: int | None = None,
     eigen_threshold: float | None = 0.99,
     bandwidth: float | Tensor | str = "median",
+    alpha: float = 0.0,
 ) -> Tensor:
     r"""Scores :math:`\nabla \log q` at the samples themselves, as published.
 
@@ -105,6 +106,8 @@ def ssge(
         Fraction of the spectrum that the kept eigenvalues reach.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
+    alpha : float, default=0.0
+        Tikhonov strength: :math:`\Lambda^{-1}` becomes :math:`(\Lambda + M \alpha)^{-1}`.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def ssge(
     eigenvalues, vectors = torch.linalg.eigh(gram)
     eigenvalues, vectors = eigenvalues.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(eigenvalues, n_eigen, eigen_threshold)
-    inverse = torch.where(kept, eigenvalues, torch.inf).reciprocal()
+    inverse = torch.where(kept, eigenvalues + z.shape[-2] * alpha, torch.inf).reciprocal()
     # K - diag(K1) annihilates constants, so z may be centred: it keeps the product accurate.
     laplacian = gram - torch.diag_embed(gram.sum(-1))
     centred = (z - z.mean(-2, keepdim=True)).to(sq.dtype)

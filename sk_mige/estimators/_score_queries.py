@@ -1,0 +1,225 @@
+"""What a fitted score answers: scores, losses, derivatives, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from sk_mige.score import ScoreModel
+from sk_mige.training.device import available_device
+
+from ._score_input import check_samples, like_input, row_chunks, to_tensor
+
+__all__ = ["ScoreQueriesMixin"]
+
+
+class ScoreQueriesMixin:
+    """Methods of every estimator that holds a :class:`~sk_mige.score.ScoreModel`."""
+
+    _model: ScoreModel
+    device: str | torch.device
+
+    def transform(self, X: Any) -> Any:
+        r"""Estimate scores :math:`\nabla \log q` at any points.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points; they may be others than those of the fit. Computed in chunks, so that millions
+            of rows stream through.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Scores in input coordinates, in units of 1 / feature, in the dtype of X.
+        """
+        X = self._check_query(X)
+        return self._by_chunks(self._model.score, X, X.shape)
+
+    def score(self, X: Any, y: None = None) -> float:
+        r"""Minus Hyvärinen's loss, the mean over rows of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`.
+
+        Its expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2`
+        with g the true score, so that on *held-out* rows the highest value belongs to the
+        estimate closest to the truth, which need not be known. In input coordinates: values
+        compare estimators of the same data, not of differently scaled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples of the density, not those of the fit.
+        y : None
+            Ignored; there for scikit-learn's model selection.
+
+        Returns
+        -------
+        float
+            Higher is better.
+        """
+        return -float(np.mean(self.hyvarinen_loss(X)))
+
+    def hyvarinen_loss(self, X: Any) -> Any:
+        """Hyvärinen's loss of each row, whose mean :meth:`score` negates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples of the density, not those of the fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Losses, in units of 1 / feature².
+        """
+        X = self._check_query(X)
+        return self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1])
+
+    def divergence(self, X: Any) -> Any:
+        r"""Divergence :math:`\nabla \cdot \hat g` of the estimated score, in closed form.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The Laplacian of the estimated log-density, in units of 1 / feature².
+        """
+        X = self._check_query(X)
+        return self._by_chunks(self._model.divergence, X, X.shape[:1])
+
+    def jacobian_vector_product(self, X: Any, V: Any) -> Any:
+        r"""Products :math:`J_{\hat g}(x)\, v` with the Jacobian of the estimated score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points x.
+        V : array-like of shape (n_samples, n_features)
+            Vectors v, one for each point.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Directional derivatives of the score.
+        """
+        X, V = self._check_query(X), self._check_query(V)
+        if X.shape != V.shape:
+            raise ValueError(f"V must have the shape of X, {tuple(X.shape)}, got {tuple(V.shape)}")
+        device, dtype = self._place()
+        parts = [
+            self._model.jvp(x.to(dtype), to_tensor(V[rows], device).to(dtype))
+            for rows, x in row_chunks(X, self._width, device)
+        ]
+        return like_input(torch.cat(parts), X)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_steps: int = 500,
+        step_size: float = 0.05,
+        adjusted: bool = False,
+        random_state: Any = None,
+    ) -> Any:
+        r"""Draw samples by Langevin dynamics along the estimated score.
+
+        .. math:: x \leftarrow x + \epsilon\, \hat g(x)\, v + \sqrt{2 \epsilon v}\, \xi,
+                  \qquad \xi \sim N(0, I)
+
+        with :math:`\epsilon` the step size and v the mean variance of the centres, from which the
+        chains start. Good enough for a picture; the estimate knows nothing far from the data.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of chains, each giving one sample.
+        n_steps : int, default=500
+            Steps of each chain.
+        step_size : float, default=0.05
+            :math:`\epsilon`, as a fraction of the data's variance.
+        adjusted : bool, default=False
+            Accept or reject each step (Metropolis), with the log-density's difference taken as
+            the integral of the score along the step by the trapezoidal rule.
+        random_state : int, RandomState instance or None, default=None
+            Source of starting points and noise.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            float64.
+        """
+        check_is_fitted(self)
+        if n_samples < 1 or n_steps < 0 or not step_size > 0:
+            raise ValueError(
+                "sample needs n_samples >= 1, n_steps >= 0 and step_size > 0, got "
+                f"{n_samples}, {n_steps} and {step_size}"
+            )
+        rng = check_random_state(random_state)
+        centers = self._centers_in_input()
+        x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples))]
+        epsilon = step_size * float(centers.var(0, correction=0).mean())
+        drift = self._model.score(x)
+        for _ in range(n_steps):
+            noise = torch.from_numpy(rng.standard_normal(x.shape)).to(x)
+            proposal = x + epsilon * drift + (2 * epsilon) ** 0.5 * noise
+            there = self._model.score(proposal)
+            if adjusted:
+                gain = 0.5 * ((drift + there) * (proposal - x)).sum(1)
+                forward = noise.square().sum(1) / 2
+                back = (x - proposal - epsilon * there).square().sum(1) / (4 * epsilon)
+                uniform = torch.from_numpy(rng.uniform(size=n_samples)).to(x)
+                accept = (uniform.log() < gain + forward - back)[:, None]
+                x, drift = torch.where(accept, proposal, x), torch.where(accept, there, drift)
+            else:
+                x, drift = proposal, there
+        return x.cpu().numpy().astype(np.float64)
+
+    def _check_query(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return check_samples(self, X, reset=False)
+
+    def _place(self) -> tuple[torch.device, torch.dtype]:
+        """Device and dtype in which the model computes; it moves to the device when asked."""
+        device = available_device(self.device)
+        coefficients = self._model.coefficients
+        if coefficients.device != device:
+            self._model = self._model.to(device)
+        return device, coefficients.dtype
+
+    def _by_chunks(self, function: Callable[[Tensor], Tensor], X: Any, shape: Any) -> Any:
+        device, dtype = self._place()
+        name = function.__name__
+        out = torch.empty(tuple(shape), dtype=dtype)
+        for rows, x in row_chunks(X, self._width, device):
+            # Points keep their own dtype where the model reduces them to its span first.
+            x = x if self._model.span is not None else x.to(dtype)
+            out[rows] = getattr(self._model, name)(x).to(out)
+        return like_input(out, X)
+
+    @property
+    def _width(self) -> int:
+        """Columns that a chunk's largest matrix has."""
+        return int(max(self._model.coefficients.shape[0], self.n_features_in_))  # type: ignore[attr-defined]
+
+    def _centers_in_input(self) -> Tensor:
+        """The centres, mapped back to input coordinates."""
+        model = self._model
+        white = model.expansion.whitening
+        gains = white.gains + white.rest
+        y = model.expansion.centers
+        inside = (y @ white.vectors) / gains
+        x = inside @ white.vectors.mT + white.mean
+        if white.rest:
+            x = x + (y - (y @ white.vectors) @ white.vectors.mT) / white.rest
+        if model.span is None:
+            return x
+        return x[:, :-1].to(model.span.axes.dtype) @ model.span.axes.mT + model.span.origin

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from ._encoder_fitting import FittingMixin
 from ._encoder_prediction import PredictionMixin
 from ._encoder_state import PortableStateMixin
-from ._encoder_training import TrainingMixin
 
 __all__ = ["MIGEEncoder"]
 
@@ -25,8 +23,6 @@ class MIGEEncoder(
     PortableStateMixin,
     FittingMixin,
     PredictionMixin,
-    TrainingMixin,
-    CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,

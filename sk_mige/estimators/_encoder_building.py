@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def build_objective(
     n_targets: int,
     x_scale: float,
     beta: float,
-    marginal: str,
+    marginal: Any,
     seed: int,
     device: torch.device,
     likelihood: Any = None,
@@ -178,15 +179,13 @@ def build_objective(
     if mode == "infomax":
         return information
     if likelihood is None:
-        likelihood = (
-            class_likelihood if task == "classification" else GaussianLikelihood(n_targets)
-        )
+        likelihood = class_likelihood if task == "classification" else GaussianLikelihood(n_targets)
     return Bottleneck(likelihood, information, beta, marginal=marginal)
 
 
-def as_sizes(sizes: int | Sequence[int]) -> tuple[int, ...]:
+def as_sizes(sizes: Any) -> tuple[int, ...]:
     """hidden_layer_sizes as a tuple; a number is one layer."""
-    listed = (sizes,) if np.isscalar(sizes) else tuple(sizes)  # type: ignore[arg-type]
-    if any(int(size) != size or size < 1 for size in listed):
+    listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
         raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
     return tuple(int(size) for size in listed)

@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
-from sklearn.callback import with_callbacks
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.preprocessing import StandardScaler
 
-from ._encoder_training import EpochTasks
+from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
     as_numpy,
     check_classes,
@@ -26,7 +26,7 @@ from ._encoder_validation import (
 __all__ = ["FittingMixin"]
 
 
-class FittingMixin:
+class FittingMixin(CallbackSupportMixin, TrainingMixin):
     """Validates, encodes targets, starts or continues, trains."""
 
     @with_callbacks
@@ -79,17 +79,16 @@ class FittingMixin:
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of mode="ib".
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever be seen; needed in the first call for classification,
-            optional later.
+            All labels that will ever be seen; needed in the first call for
+            task="classification", optional later. With task="auto" those in the first y are
+            taken when this is None.
 
         Returns
         -------
         MIGEEncoder
             This estimator.
         """
-        X, targets = self._prepare(
-            X, y, reset=not self._is_started(), classes=classes, stream=True
-        )
+        X, targets = self._prepare(X, y, reset=not self._is_started(), classes=classes, stream=True)
         self._train(X, targets, 1)
         return self
 
@@ -150,7 +149,7 @@ class FittingMixin:
 
     def _set_classes(self, y: NDArray[Any], reset: bool, classes: Any, stream: bool) -> None:
         if reset:
-            if stream and classes is None:
+            if stream and classes is None and self.task == "classification":
                 raise ValueError(
                     "classes must be passed on the first call to partial_fit: all labels that "
                     "will ever be seen"
@@ -161,6 +160,3 @@ class FittingMixin:
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{self.classes_!r}"
             )
-
-    def _is_started(self) -> bool:
-        return hasattr(self, "net_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,16 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._encoder_validation import as_numpy, check_queries, like_input
+from ._encoder_attributes import EncoderAttributes
+from ._encoder_validation import as_numpy, check_queries, like_input, to_rows
 
 __all__ = ["PredictionMixin"]
+
+
+# Values of one chunk of rows at prediction: 64 MiB as float32.
+CHUNK_VALUES = 2**24
+# Matrix products of fewer rows take other paths through the libraries, which round differently.
+FEWEST_ROWS = 32
 
 
 def _predicts(estimator: Any) -> bool:
@@ -31,7 +39,7 @@ def _classifies(estimator: Any) -> bool:
     return True
 
 
-class PredictionMixin:
+class PredictionMixin(EncoderAttributes):
     """``transform``, and in mode="ib" ``predict``, ``predict_proba`` and ``score``."""
 
     def transform(self, X: Any) -> Any:
@@ -153,8 +161,23 @@ class PredictionMixin:
             rows = torch.zeros(1, self._architecture.n_features, device=self._device)
             return int(self._represent(rows).shape[1])
 
-    def _current_task(self) -> str | None:
-        """The task where it is known: by parameter, or by fit."""
-        if self.task != "auto":
-            return str(self.task)
-        return getattr(self, "task_", None)
+    def _in_chunks(self, function: Callable[[torch.Tensor], torch.Tensor], X: Any) -> NDArray[Any]:
+        """``function`` of the rows in evaluation mode, chunk by chunk, as NumPy."""
+        self.module_.eval()
+        rows = to_rows(X)
+        size = max(256, CHUNK_VALUES // max(1, rows.shape[1]))
+        results = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), size):
+                chunk = rows[start : start + size]
+                if isinstance(chunk, np.ndarray):  # a copy: it may be read-only
+                    chunk = np.array(chunk, dtype=np.float32)
+                x = torch.as_tensor(chunk, dtype=torch.float32, device=self._device)
+                results.append(function(_padded(x)).cpu().numpy()[: len(x)])
+        return np.concatenate(results)
+
+
+def _padded(x: torch.Tensor) -> torch.Tensor:
+    """At least FEWEST_ROWS rows, so that a row's result does not depend on its company."""
+    missing = max(0, FEWEST_ROWS - len(x))
+    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x

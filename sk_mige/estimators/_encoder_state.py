@@ -10,10 +10,12 @@ from torch import nn
 
 from sk_mige.training import available_device, seeded
 
+from ._encoder_training import TrainingMixin
+
 __all__ = ["PortableStateMixin"]
 
 
-class PortableStateMixin:
+class PortableStateMixin(TrainingMixin):
     """Pickles without tensors.
 
     Weights are kept as NumPy arrays, so that a model fitted on a GPU loads on a machine without
@@ -23,14 +25,14 @@ class PortableStateMixin:
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[misc]
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         if "net_" not in state:
             return state
         net, module = state.pop("net_"), state.pop("module_")
         state.pop("_device")
         state["_stored_weights"] = _to_numpy(module)
         state["_stored_objective"] = _to_numpy(net.criterion_)
-        architecture = self._architecture.portable()  # type: ignore[attr-defined]
+        architecture = self._architecture.portable()
         state["_architecture"] = architecture
         if isinstance(state["encoder"], nn.Module):
             state["encoder"] = architecture.encoder
@@ -43,20 +45,20 @@ class PortableStateMixin:
         super().__setstate__(state)  # type: ignore[misc]
         if weights is None:
             return
-        self._device = available_device(self.device)  # type: ignore[attr-defined]
-        if self.device not in ("auto", str(self._device)) and (  # type: ignore[attr-defined]
-            torch.device(self.device).type != self._device.type  # type: ignore[attr-defined]
+        self._device = available_device(self.device)
+        if self.device not in ("auto", str(self._device)) and (
+            torch.device(self.device).type != self._device.type
         ):
             warnings.warn(
-                f"the encoder was fitted with device={self.device!r}, "  # type: ignore[attr-defined]
+                f"the encoder was fitted with device={self.device!r}, "
                 f"which this machine lacks; it continues on {self._device}",
                 stacklevel=2,
             )
-        with seeded(self._seed, self._device):  # type: ignore[attr-defined]
-            module = self._architecture.build()  # type: ignore[attr-defined]
+        with seeded(self._seed, self._device):
+            module = self._architecture.build()
             _from_numpy(module, weights)
-            self._build_net(module)  # type: ignore[attr-defined]
-        _from_numpy(self.net_.criterion_, objective)  # type: ignore[attr-defined]
+            self._build_net(module)
+        _from_numpy(self.net_.criterion_, objective)
 
 
 def _to_numpy(module: Any) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -26,13 +25,11 @@ from sk_mige.training import (
     seeded,
 )
 
+from ._encoder_attributes import EncoderAttributes
 from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
 from ._encoder_validation import to_rows
 
 __all__ = ["TrainingMixin"]
-
-# Values of one chunk of rows at prediction: 64 MiB as float32.
-CHUNK_VALUES = 2**24
 
 
 class EpochTasks(Callback):
@@ -51,7 +48,7 @@ class EpochTasks(Callback):
             raise KeyboardInterrupt  # skorch's own way to stop after an epoch
 
 
-class TrainingMixin:
+class TrainingMixin(EncoderAttributes):
     """The part of :class:`MIGEEncoder` that trains and evaluates its network."""
 
     def _start(self, n_targets: int) -> None:
@@ -135,9 +132,7 @@ class TrainingMixin:
                 self._recover(error)
             finally:
                 net.notify("on_train_end")
-        self.history_ = self.history_ + [
-            _plain(row) for row in net.history[done:] if "dur" in row
-        ]
+        self.history_ = self.history_ + [_plain(row) for row in net.history[done:] if "dur" in row]
         self.n_iter_ = len(self.history_)
         self.module_.eval()
 
@@ -161,21 +156,6 @@ class TrainingMixin:
             ConvergenceWarning,
             stacklevel=4,
         )
-
-    def _in_chunks(self, function: Callable[[torch.Tensor], torch.Tensor], X: Any) -> NDArray[Any]:
-        """``function`` of the rows in evaluation mode, chunk by chunk, as NumPy."""
-        self.module_.eval()
-        rows = to_rows(X)
-        size = max(256, CHUNK_VALUES // max(1, rows.shape[1]))
-        results = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), size):
-                chunk = rows[start : start + size]
-                if isinstance(chunk, np.ndarray):  # a copy: it may be read-only
-                    chunk = np.array(chunk, dtype=np.float32)
-                x = torch.as_tensor(chunk, dtype=torch.float32, device=self._device)
-                results.append(function(x).cpu().numpy())
-        return np.concatenate(results)
 
 
 @contextmanager
@@ -202,7 +182,7 @@ def _copied(callback: Any) -> Any:
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """One epoch's record without its batches and skorch's bookkeeping."""
     return {
-        key: value
+        key: float(value) if isinstance(value, np.floating) else value
         for key, value in row.items()
         if key != "batches" and not key.endswith(("_best", "_batch_count"))
     }

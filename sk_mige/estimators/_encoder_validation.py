@@ -10,9 +10,21 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 
-__all__ = ["check_classes", "check_queries", "check_rows", "check_targets", "resolve_task", "to_rows"]
+__all__ = [
+    "check_classes",
+    "check_queries",
+    "check_rows",
+    "check_targets",
+    "resolve_task",
+    "to_rows",
+]
 
 Rows = NDArray[Any] | torch.Tensor
 
@@ -45,7 +57,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
 def check_varies(X: Any) -> None:
     """Refuse rows that are all the same: there is no information in them to keep."""
     xp, _ = get_namespace(X)
-    if bool(xp.all(X == X[:1, :])):
+    if bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so there is no information "
             "about them to keep"
@@ -89,13 +101,15 @@ def as_numpy(y: Any) -> Any:
     """Targets as NumPy, from whatever namespace they come."""
     if y is None or sp.issparse(y):
         return y
-    return move_to(y, xp=np, device="cpu") if hasattr(y, "__array_namespace__") else (
-        y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y
+    return (
+        move_to(y, xp=np, device="cpu")
+        if hasattr(y, "__array_namespace__")
+        else (y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
     )
 
 
 def resolve_task(task: str, y: Any) -> str:
-    """"classification" or "regression", from the parameter or from the kind of the targets."""
+    """Classification or regression, from the parameter or from the kind of the targets."""
     if task != "auto":
         return task
     kind = type_of_target(y, input_name="y")
@@ -121,13 +135,13 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
             )
         check_classification_targets(y)
         return np.asarray(y)
-    y = check_array(
+    values: NDArray[Any] = check_array(
         y, dtype=np.float64, ensure_2d=False, estimator=estimator, input_name="y"
     )
-    check_consistent_length(X, y)
-    if y.ndim > 2:
-        raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
-    return y
+    check_consistent_length(X, values)
+    if values.ndim > 2:
+        raise ValueError(f"y must have shape (n,) or (n, n_targets), got {values.shape}")
+    return values
 
 
 def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:

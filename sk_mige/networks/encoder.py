@@ -74,7 +74,7 @@ class EncoderNetwork(nn.Module):
 
     def shaped(self, x: Tensor) -> Tensor:
         """Rows (M, n_features) in the shape that the encoder takes."""
-        return x if self.input_shape is None else x.unflatten(1, self.input_shape)
+        return x if self.input_shape is None else x.reshape(-1, *self.input_shape)
 
     def layer(self, x: Tensor, name: str) -> Tensor:
         """Output of the encoder's submodule ``name`` for the rows x, flattened to (M, n)."""

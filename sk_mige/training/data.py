@@ -100,7 +100,7 @@ class EqualBatchSampler(Sampler[list[int]]):
             yield batch.tolist()
 
 
-def keep_batch(batch: Batch) -> Batch:
+def keep_batch(batch: Any) -> Any:
     """Collate nothing: the data set has made a batch already.
 
     Examples

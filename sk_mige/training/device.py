@@ -44,10 +44,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"device={device!r} is not a device: use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"
         ) from error
     if not _exists(resolved):
+        mps = "an" if torch.backends.mps.is_available() else "no"
         raise RuntimeError(
-            f"device={str(device)!r} was asked for, but this machine has {torch.cuda.device_count()}"
-            f" CUDA devices and {'an' if torch.backends.mps.is_available() else 'no'} MPS device; "
-            "device='auto' takes what there is, device='cpu' always works"
+            f"device={str(device)!r} was asked for, but this machine has "
+            f"{torch.cuda.device_count()} CUDA devices and {mps} MPS device; device='auto' takes "
+            "what there is, device='cpu' always works"
         )
     return resolved
 

@@ -101,7 +101,7 @@ class EncoderNet(NeuralNet):
         if not torch.isfinite(loss):
             raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
         self._keep_weights()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return {"loss": loss.detach(), "y_pred": code}
 
     @torch.no_grad()

@@ -100,7 +100,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         check_varies(X)
         if reset:
             for name in ("task_", "classes_", "net_", "module_"):
-                vars(self).pop(name, None)
+                self.__dict__.pop(name, None)
             self._fit_namespace = namespace_of(X)
             if self.n_components > X.shape[0]:
                 warnings.warn(

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
@@ -128,6 +129,8 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     if task == "classification":
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
             raise ValueError(
                 "Unknown label type: continuous. y holds real numbers, which are no classes: set "

@@ -1,7 +1,18 @@
 """Scores, gradients of mutual information and representations, in scikit-learn's manner."""
 
-from .estimators import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+from .estimators import (
+    MIGEEncoder,
+    RandomProjectionSSGE,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["MIGEEncoder", "RandomProjectionSSGE", "SSGEScoreEstimator", "__version__"]
+__all__ = [
+    "MIGEEncoder",
+    "RandomProjectionSSGE",
+    "SSGEScoreEstimator",
+    "SSGEScoreEstimatorCV",
+    "__version__",
+]

@@ -2,6 +2,12 @@
 
 from ._encoder import MIGEEncoder
 from ._score import SSGEScoreEstimator
+from ._score_cv import SSGEScoreEstimatorCV
 from ._score_projection import RandomProjectionSSGE
 
-__all__ = ["MIGEEncoder", "RandomProjectionSSGE", "SSGEScoreEstimator"]
+__all__ = [
+    "MIGEEncoder",
+    "RandomProjectionSSGE",
+    "SSGEScoreEstimator",
+    "SSGEScoreEstimatorCV",
+]

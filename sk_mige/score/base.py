@@ -51,9 +51,7 @@ class RadialBase:
         return weight, -weight / denominator
 
 
-def fit_base(
-    kind: str | None, radii: Tensor, n_features: int, variance: float = 1.0
-) -> RadialBase:
+def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float = 1.0) -> RadialBase:
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
     In whitened coordinates the loss of :math:`g_0` is

@@ -158,8 +158,6 @@ class ScoreModel:
             gains=ex.whitening.gains.to(target),
         )
         projection = None if ex.projection is None else ex.projection.to(target)
-        moved = replace(
-            ex, whitening=white, centers=ex.centers.to(target), projection=projection
-        )
+        moved = replace(ex, whitening=white, centers=ex.centers.to(target), projection=projection)
         span = None if self.span is None else self.span.to(target)
         return ScoreModel(moved, self.coefficients.to(target), span)

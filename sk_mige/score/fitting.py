@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,14 @@ from .expansion import KernelExpansion, ScoreModel
 from .kernels import median_bandwidth, squared_distances
 from .span import sample_span
 from .spectral import leading_eigenpairs
-from .sums import KernelSums, SpectralBasis, kernel_sums, path_losses, spectral_basis
+from .sums import (
+    KernelSums,
+    SpectralBasis,
+    kernel_basis,
+    kernel_sums,
+    path_losses,
+    spectral_basis,
+)
 from .whitening import Whitening, identity_whitening, whitening
 
 __all__ = [
@@ -52,6 +58,7 @@ class ScoreSettings:
     shrinkage: float | str = "auto"
     base: str | None = "student"
     curl_free: bool = False
+    bandwidth_factor: float = 1.0  # multiplies the median
 
     @property
     def truncates(self) -> bool:
@@ -203,16 +210,14 @@ def frame_expansion(
     expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free)
     sq = squared_distances(expansion.kernel_coordinates(y))
     if isinstance(settings.bandwidth, str):
-        sigma = float(median_bandwidth(sq))
+        sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
     else:
         sigma = float(settings.bandwidth)
     gram = sq.div_(-2 * sigma**2).exp_()
     return replace(expansion, bandwidth=sigma), gram
 
 
-def fit_dense(
-    x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None
-) -> ScoreFit:
+def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
     """Fit with every sample a centre.
 
     Parameters
@@ -236,11 +241,11 @@ def fit_dense(
         span, points = None, x.to(_working_dtype(x))
         projection = None if projection is None else projection.to(points)
     expansion, gram = frame_expansion(points, settings, projection=projection, n_features=d)
-    sums = _dense_sums(expansion, points, gram)
     alpha = _alpha(settings)
     if math.isnan(alpha):
         alpha = _choose_alpha_dense(points, settings, projection, d)
-    fit = _solve(expansion, gram, sums, settings, alpha)
+    basis, sums = _dense_problem(expansion, points, gram)
+    fit = _solve(expansion, basis, sums, settings, alpha)
     return replace(fit, model=replace(fit.model, span=span))
 
 
@@ -263,6 +268,7 @@ def fit_landmarks(
     ScoreFit
     """
     gram = expansion.gram()
+    kernel = kernel_basis(gram)
     total = fold_sums[0]
     for sums in fold_sums[1:]:
         total = total + sums
@@ -272,12 +278,12 @@ def fit_landmarks(
         for held_out in fold_sums:
             if 0 < held_out.n_samples < total.n_samples:
                 train = total - held_out
-                basis = spectral_basis(gram, train.fit[0])
+                basis = spectral_basis(kernel, train.fit[0])
                 filters = _alpha_filters(basis, train.n_samples)
                 part = path_losses(basis, train.fit[1], filters, held_out)
                 losses += part * held_out.n_samples
         alpha = _best_alpha(losses) if total.n_samples >= MIN_SAMPLES_TO_CHOOSE else FALLBACK_ALPHA
-    return _solve(expansion, gram, total, settings, alpha, dense=False)
+    return _solve(expansion, spectral_basis(kernel, total.fit[0]), total, settings, alpha)
 
 
 def _alpha(settings: ScoreSettings) -> float:
@@ -287,9 +293,13 @@ def _alpha(settings: ScoreSettings) -> float:
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
 
 
-def _dense_sums(expansion: KernelExpansion, x: Tensor, gram: Tensor) -> KernelSums:
-    """Sums at the centres themselves; A = K² stays unformed unless the field is a gradient."""
-    return kernel_sums(expansion, x, quadratic=False, gram=gram)
+def _dense_problem(
+    expansion: KernelExpansion, x: Tensor, gram: Tensor
+) -> tuple[SpectralBasis, KernelSums]:
+    """Basis and sums at the centres themselves; A = K² stays unformed for the score itself."""
+    sums = kernel_sums(expansion, x, quadratic=expansion.curl_free, gram=gram, purpose="fit")
+    basis = kernel_basis(gram)
+    return (spectral_basis(basis, sums.fit[0]) if expansion.curl_free else basis), sums
 
 
 def _choose_alpha_dense(
@@ -302,27 +312,15 @@ def _choose_alpha_dense(
     losses = torch.zeros(len(ALPHAS), dtype=x.dtype, device=x.device)
     for k in range(N_FOLDS):
         train, held_out = x[fold != k], x[fold == k]
-        losses += fold_losses(train, held_out, settings, _alpha_filters, projection, n_features)
+        expansion, gram = frame_expansion(
+            train, settings, projection=projection, n_features=n_features
+        )
+        basis, sums = _dense_problem(expansion, train, gram)
+        filters = _alpha_filters(basis, len(train))
+        measured = kernel_sums(expansion, held_out, purpose="loss")
+        part = path_losses(basis, sums.fit[1], filters, measured)
+        losses += part * len(held_out)
     return _best_alpha(losses)
-
-
-def fold_losses(
-    train: Tensor,
-    held_out: Tensor,
-    settings: ScoreSettings,
-    make_filters: Any,
-    projection: Tensor | None = None,
-    n_features: int | None = None,
-) -> Tensor:
-    """Summed held-out loss of every filter that ``make_filters(basis, n)`` returns."""
-    expansion, gram = frame_expansion(
-        train, settings, projection=projection, n_features=n_features
-    )
-    sums = _dense_sums(expansion, train, gram)
-    basis = spectral_basis(gram, sums.fit[0] if settings.curl_free else None)
-    filters = make_filters(basis, len(train))
-    losses = path_losses(basis, sums.fit[1], filters, kernel_sums(expansion, held_out))
-    return losses * len(held_out)
 
 
 def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:
@@ -337,16 +335,12 @@ def _best_alpha(losses: Tensor) -> float:
 
 def _solve(
     expansion: KernelExpansion,
-    gram: Tensor,
+    basis: SpectralBasis,
     sums: KernelSums,
     settings: ScoreSettings,
     alpha: float,
-    *,
-    dense: bool = True,
 ) -> ScoreFit:
     """Coefficients C = S diag(h) S' R."""
-    quadratic = None if dense and not settings.curl_free else sums.fit[0]
-    basis = spectral_basis(gram, quadratic)
     kept = None
     if settings.truncates:
         kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)

@@ -10,7 +10,14 @@ from torch import Tensor
 from .expansion import KernelExpansion
 from .kernels import squared_distances
 
-__all__ = ["KernelSums", "SpectralBasis", "kernel_sums", "spectral_basis", "path_losses"]
+__all__ = [
+    "KernelSums",
+    "SpectralBasis",
+    "kernel_sums",
+    "kernel_basis",
+    "spectral_basis",
+    "path_losses",
+]
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def kernel_sums(
     *,
     quadratic: bool = True,
     gram: Tensor | None = None,
+    purpose: str = "both",
 ) -> KernelSums:
     r"""Sums of the rows of x over an expansion.
 
@@ -88,6 +96,9 @@ def kernel_sums(
         eigendecomposition of the latter serves.
     gram : Tensor of shape (n, m), default=None
         Kernel between samples and centres, where it is known already.
+    purpose : {"fit", "loss", "both"}, default="both"
+        What the sums serve; where the two forms differ, the other one is not computed and stands
+        for both.
 
     Returns
     -------
@@ -102,35 +113,50 @@ def kernel_sums(
     weight, slope = ex.base.weight(radii)
     trace = white.precision_trace
     constant = float((0.5 * weight**2 * squares - weight * trace - 2 * slope * squares).sum())
+    fit = loss = None
     if ex.curl_free:
-        fit = _gradient_field(gram, y, ex.centers, radii, weight, s2, float(white.n_features))
-        centers_w = white.linear(ex.centers)
-        loss = _gradient_field(gram, yw, centers_w, squares, weight, s2, trace)
-        return KernelSums(len(x), fit, loss, constant)
-    total = gram.sum(0)[:, None]
-    matrix = gram.mT @ gram if quadratic else gram.new_empty(0)
-    centers_w = white.linear(ex.centers)
-    rhs = gram.mT @ ((1 / s2 + weight)[:, None] * yw) - total * centers_w / s2
-    fit = (matrix, rhs)
-    if ex.projection is None:
-        return KernelSums(len(x), fit, fit, constant)
-    u, kernel_centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
-    projected = (gram.mT @ u - total * kernel_centers) @ ex.projection / s2
-    measured = white.linear(projected) + gram.mT @ (weight[:, None] * yw)
-    return KernelSums(len(x), fit, (matrix, measured), constant)
+        if purpose != "loss":
+            d = float(white.n_features)
+            fit = _gradient_field(gram, y, ex.centers, radii, weight, s2, d, quadratic)
+        if purpose != "fit":
+            z = white.linear(ex.centers)
+            loss = _gradient_field(gram, yw, z, squares, weight, s2, trace, quadratic)
+    else:
+        total = gram.sum(0)[:, None]
+        matrix = gram.mT @ gram if quadratic else gram.new_empty(0)
+        if purpose != "loss" or ex.projection is None:
+            centers_w = white.linear(ex.centers)
+            rhs = gram.mT @ ((1 / s2 + weight)[:, None] * yw) - total * centers_w / s2
+            fit = (matrix, rhs)
+        if purpose != "fit" and ex.projection is not None:
+            u, kernel_centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
+            projected = (gram.mT @ u - total * kernel_centers) @ ex.projection / s2
+            loss = (matrix, white.linear(projected) + gram.mT @ (weight[:, None] * yw))
+    form = fit or loss
+    assert form is not None  # purpose is one of three
+    return KernelSums(len(x), fit or form, loss or form, constant)
 
 
 def _gradient_field(
-    gram: Tensor, y: Tensor, z: Tensor, radii: Tensor, weight: Tensor, s2: float, trace: float
+    gram: Tensor,
+    y: Tensor,
+    z: Tensor,
+    radii: Tensor,
+    weight: Tensor,
+    s2: float,
+    trace: float,
+    quadratic: bool,
 ) -> tuple[Tensor, Tensor]:
     """A and R of gradients of sections, in the metric that y and z are expressed in."""
     inner = y @ z.mT
-    weighted = gram * inner
-    cross = weighted.mT @ gram
-    matrix = (gram * radii[:, None]).mT @ gram - cross - cross.mT + (gram.mT @ gram) * (z @ z.mT)
     laplacian = gram * (squared_distances(y, z) / s2**2 - trace / s2)
     pull = gram * (radii[:, None] - inner) * (weight[:, None] / s2)
-    return matrix / s2**2, -(laplacian + pull).sum(0)[:, None]
+    rhs = -(laplacian + pull).sum(0)[:, None]
+    if not quadratic:
+        return gram.new_empty(0), rhs
+    # <x - z_i, x - z_j> = |x|^2 - <x, z_i> - <x, z_j> + <z_i, z_j>, each a product of matrices.
+    half = (gram * (0.5 * radii[:, None] - inner)).mT @ gram
+    return (half + half.mT + (gram.mT @ gram) * (z @ z.mT)) / s2**2, rhs
 
 
 @dataclass(frozen=True)
@@ -149,19 +175,15 @@ class SpectralBasis:
     values: Tensor
 
 
-def spectral_basis(gram: Tensor, quadratic: Tensor | None = None) -> SpectralBasis:
-    r"""Simultaneous diagonalisation of the kernel's and of the fit's quadratic form.
+def kernel_basis(gram: Tensor) -> SpectralBasis:
+    r"""Basis :math:`U \Lambda^{-1/2}` of a Gram matrix and its spectrum.
 
-    For landmarks the basis is that of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`; where every sample
-    is a centre (``quadratic=None``), A = K², the basis is :math:`U \Lambda^{-1/2}` and the values
-    are the eigenvalues of K themselves: SSGE's.
+    Where every sample is a centre, A = K², this already diagonalises the fit: SSGE's expansion.
 
     Parameters
     ----------
     gram : Tensor of shape (m, m)
         Kernel between the centres.
-    quadratic : Tensor of shape (m, m), default=None
-        A.
 
     Returns
     -------
@@ -170,15 +192,30 @@ def spectral_basis(gram: Tensor, quadratic: Tensor | None = None) -> SpectralBas
     values, vectors = torch.linalg.eigh(gram)
     kept = values > 10 * len(values) * torch.finfo(values.dtype).eps * values[-1]
     basis = vectors[:, kept] * values[kept].rsqrt()
-    if quadratic is None:
-        return SpectralBasis(basis.flip(1), values[kept].flip(0))
-    values, rotation = torch.linalg.eigh(basis.mT @ quadratic @ basis)
-    return SpectralBasis((basis @ rotation).flip(1), values.clamp_min(0).flip(0))
+    return SpectralBasis(basis.flip(1), values[kept].flip(0))
 
 
-def path_losses(
-    basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: KernelSums
-) -> Tensor:
+def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
+    r"""Simultaneous diagonalisation of the kernel's and of the fit's quadratic form.
+
+    The basis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, which landmarks and gradient fields need.
+
+    Parameters
+    ----------
+    kernel : SpectralBasis
+        From :func:`kernel_basis`.
+    quadratic : Tensor of shape (m, m)
+        A.
+
+    Returns
+    -------
+    SpectralBasis
+    """
+    values, rotation = torch.linalg.eigh(kernel.vectors.mT @ quadratic @ kernel.vectors)
+    return SpectralBasis((kernel.vectors @ rotation).flip(1), values.clamp_min(0).flip(0))
+
+
+def path_losses(basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: KernelSums) -> Tensor:
     r"""Mean held-out loss of every spectral filter of one fit.
 
     For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,

@@ -1,0 +1,146 @@
+"""Cross-validation of whole score estimators by held-out Hyvärinen loss, sharing what can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .base import fit_base
+from .expansion import KernelExpansion
+from .fitting import ScoreSettings, spectral_filter
+from .kernels import median_bandwidth, squared_distances
+from .spectral import leading_eigenpairs
+from .sums import SpectralBasis, kernel_basis, kernel_sums, path_losses, spectral_basis
+from .whitening import whitening
+
+__all__ = ["CandidateGrid", "candidates", "cross_validate_scores"]
+
+
+@dataclass(frozen=True)
+class CandidateGrid:
+    """What is tried: every combination, with one eigendecomposition for all filters and bases."""
+
+    shrinkages: Sequence[float | str]
+    bandwidth_factors: Sequence[float]
+    curl_frees: Sequence[bool]
+    bases: Sequence[str | None]
+    eigen_thresholds: Sequence[float]
+    alphas: Sequence[float]
+
+
+def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
+    """Settings of every candidate, in the order in which losses are returned.
+
+    Parameters
+    ----------
+    grid : CandidateGrid
+        What is tried.
+
+    Returns
+    -------
+    list of ScoreSettings
+    """
+    return [
+        ScoreSettings(
+            eigen_threshold=threshold,
+            alpha=alpha,
+            shrinkage=shrinkage,
+            base=base,
+            curl_free=curl_free,
+            bandwidth_factor=factor,
+        )
+        for shrinkage in grid.shrinkages
+        for factor in grid.bandwidth_factors
+        for curl_free in grid.curl_frees
+        for base in grid.bases
+        for threshold, alpha in _filter_parameters(grid)
+    ]
+
+
+def cross_validate_scores(
+    x: Tensor,
+    grid: CandidateGrid,
+    splits: Iterable[tuple[Tensor, Tensor]],
+    n_features: int | None = None,
+) -> Tensor:
+    """Held-out Hyvärinen losses, in input coordinates, of every candidate on every split.
+
+    Whitening, bandwidth and base are refitted on each training part. Costs, per split and
+    bandwidth, one eigendecomposition for each whitening and one more, of the kernel's numerical
+    rank, for gradient fields.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    grid : CandidateGrid
+        What is tried.
+    splits : iterable of pairs of index Tensors
+        Training and held-out rows.
+    n_features : int, default=None
+        Dimension of the space of which x gives coordinates.
+
+    Returns
+    -------
+    Tensor of shape (n_splits, n_candidates)
+        Mean loss over each split's held-out rows.
+    """
+    rows = [
+        torch.cat(list(_split_losses(x[train], x[held_out], grid, n_features)))
+        for train, held_out in splits
+    ]
+    return torch.stack(rows)
+
+
+def _split_losses(
+    train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
+) -> Iterator[Tensor]:
+    """Losses of one split, one tensor over all filters for each of the other combinations."""
+    d = n_features or train.shape[1]
+    for shrinkage in grid.shrinkages:
+        white, radii = whitening(train, shrinkage, d)
+        bases = [fit_base(kind, radii, d) for kind in grid.bases]
+        y, y_held = white(train), white(held_out)
+        sq, sq_held = squared_distances(y), squared_distances(y_held, y)
+        median = float(median_bandwidth(sq))
+        for factor in grid.bandwidth_factors:
+            sigma = factor * median
+            gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
+            kernel = kernel_basis(gram)
+            for curl_free in grid.curl_frees:
+                expansion = KernelExpansion(white, bases[0], y, sigma, None, curl_free)
+                basis, held_matrix = kernel, None
+                for number, base in enumerate(bases):
+                    expansion = replace(expansion, base=base)
+                    first = number == 0  # A does not depend on the base
+                    sums = kernel_sums(
+                        expansion, train, quadratic=first and curl_free, gram=gram, purpose="fit"
+                    )
+                    if first and curl_free:
+                        basis = spectral_basis(kernel, sums.fit[0])
+                    held = kernel_sums(
+                        expansion, held_out, quadratic=first, gram=gram_held, purpose="loss"
+                    )
+                    held_matrix = held.loss[0] if held_matrix is None else held_matrix
+                    held = replace(held, loss=(held_matrix, held.loss[1]))
+                    yield path_losses(basis, sums.fit[1], _filters(basis, grid, len(train)), held)
+
+
+def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:
+    """Pairs (eigen_threshold, alpha): cutoffs without Tikhonov, then Tikhonov without cutoff."""
+    cutoffs: list[tuple[float | None, float]] = [(t, 0.0) for t in grid.eigen_thresholds]
+    return cutoffs + [(None, alpha) for alpha in grid.alphas]
+
+
+def _filters(basis: SpectralBasis, grid: CandidateGrid, n_samples: int) -> Tensor:
+    """One row for each pair of :func:`_filter_parameters`."""
+    rows = []
+    for threshold, alpha in _filter_parameters(grid):
+        kept = None
+        if threshold is not None:
+            kept = leading_eigenpairs(basis.values, None, threshold)
+        rows.append(spectral_filter(basis.values, n_samples, alpha, kept))
+    return torch.stack(rows)

@@ -1,0 +1,67 @@
+"""Encoders: shapes, names of their layers, what each layer computes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sk_mige.networks import ConvEncoder, DeterministicHead, EncoderNetwork, MLPEncoder
+
+
+def test_perceptron_without_hidden_layers_is_linear() -> None:
+    encoder = MLPEncoder(3, 2, ())
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(encoder(x), x @ encoder.Y.weight.T + encoder.Y.bias)
+
+
+def test_perceptron_with_batch_norm_ignores_the_units_of_its_input() -> None:
+    encoder = MLPEncoder(3, 2, (8,)).train()
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(encoder(1000 * x + 5), encoder(x), rtol=1e-2, atol=1e-3)
+
+
+def test_perceptron_without_batch_norm_has_none() -> None:
+    encoder = MLPEncoder(3, 2, (8, 4), batch_norm=False)
+    assert not [m for m in encoder.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert encoder(torch.zeros(1, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "maps"), [((1, 28, 28), (256, 3, 3)), ((3, 32, 32), (256, 4, 4))]
+)
+def test_convolutions_halve_the_image_three_times(
+    shape: tuple[int, int, int], maps: tuple[int, int, int]
+) -> None:
+    encoder = ConvEncoder(shape, 64, fc_size=32)
+    x = torch.zeros(2, *shape)
+    assert encoder.conv(x).shape == (2, *maps)
+    assert encoder.fc(encoder.conv(x)).shape == (2, 32)
+    assert encoder(x).shape == (2, 64)
+
+
+def test_too_small_an_image_is_named_with_what_would_do() -> None:
+    with pytest.raises(ValueError, match=r"7 x 28 pixels are too small.*at least 8 x 8"):
+        ConvEncoder((1, 7, 28), 64)
+
+
+def test_layers_are_read_by_name_and_compose_to_the_output() -> None:
+    torch_generator = torch.Generator().manual_seed(0)
+    network = EncoderNetwork(
+        ConvEncoder((1, 8, 8), 3, channels=(4,), fc_size=16),
+        DeterministicHead(3),
+        input_shape=(1, 8, 8),
+    ).eval()
+    x = torch.randn(5, 64, generator=torch_generator)
+    assert network.layer(x, "conv").shape == (5, 4 * 4 * 4)
+    fc = network.layer(x, "fc")
+    torch.testing.assert_close(network.encoder.Y(fc), network(x).z)
+    torch.testing.assert_close(network.layer(x, "Y"), network(x).z)
+
+
+def test_reading_a_layer_leaves_no_hook_behind() -> None:
+    network = EncoderNetwork(MLPEncoder(4, 2, (8,)), DeterministicHead(2)).eval()
+    network.layer(torch.zeros(2, 4), "hidden1")
+    assert not network.encoder.hidden1._forward_hooks
+    with pytest.raises(AttributeError):
+        network.layer(torch.zeros(2, 4), "no_such_layer")

@@ -1,0 +1,67 @@
+"""Devices and random numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sk_mige.training import available_device, resolve_device, seeded
+
+
+def test_auto_takes_the_gpu_where_there_is_one() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert resolve_device("auto").type == expected
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_what_would_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(RuntimeError, match=r"device='cuda'.*0 CUDA devices.*device='auto'"):
+        resolve_device("cuda")
+
+
+def test_the_second_gpu_of_one_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(RuntimeError, match="cuda:1"):
+        resolve_device("cuda:1")
+
+
+@pytest.mark.parametrize("nonsense", ["gpu", "cuda:x", 3.5])
+def test_unknown_names_are_refused_with_those_that_are_known(nonsense: object) -> None:
+    with pytest.raises(ValueError, match=r"is not a device: use 'auto', 'cpu'"):
+        resolve_device(nonsense)  # type: ignore[arg-type]
+
+
+def test_loading_elsewhere_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert available_device("cuda") == torch.device("cpu")
+
+
+def test_mps_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("mps") == torch.device("mps")
+    assert resolve_device("auto").type != "mps"
+
+
+def test_seeded_draws_repeat_and_leave_no_trace(
+    device: torch.device, global_random_state_untouched: None
+) -> None:
+    draws = []
+    for seed in (0, 0, 1):
+        with seeded(seed, device):
+            draws.append(torch.randn(4, device=device))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_an_error_within_leaves_no_trace_either(global_random_state_untouched: None) -> None:
+    def draw_and_fail() -> None:
+        with seeded(0, torch.device("cpu")):
+            torch.rand(3)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        draw_and_fail()

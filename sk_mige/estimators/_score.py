@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -19,25 +17,21 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_mige.score import ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
+from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 from sk_mige.training.device import resolve_device
 
 from ._score_input import check_samples, check_varies, row_chunks, to_tensor
-from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
 from ._score_queries import ScoreQueriesMixin
 from ._score_streaming import StreamingMixin
+from ._score_training import BatchScoreMixin
 
 __all__ = ["SSGEScoreEstimator"]
-
-# Dense fits hold several (n, n) float64 matrices: 128 MiB each at this size, 29 GB in all at
-# 60,000 rows.
-MAX_DENSE_ROWS = 4_000
-AUTO_LANDMARKS = 1_000
 
 
 class SSGEScoreEstimator(
     ScoreQueriesMixin,
     StreamingMixin,
+    BatchScoreMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -272,39 +266,6 @@ class SSGEScoreEstimator(
             )
         return device
 
-    def _check_landmarks(self, n_samples: int) -> None:
-        if isinstance(self.n_landmarks, Integral) and self.n_landmarks > n_samples:
-            raise ValueError(
-                f"n_landmarks={self.n_landmarks} is more than the {n_samples} rows to choose "
-                "them from; pass at most that many, or None to use every row"
-            )
-
-    def _n_centers(self, n_samples: int) -> int | None:
-        """Number of landmarks, or None where every row is a centre."""
-        if self.n_landmarks is None:
-            return None
-        if isinstance(self.n_landmarks, str):
-            if n_samples <= MAX_DENSE_ROWS:
-                return None
-            warnings.warn(
-                f"{n_samples} rows are beyond the {MAX_DENSE_ROWS} of a dense fit: "
-                f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} "
-                "to do so silently, or None for all rows.",
-                UserWarning,
-                stacklevel=5,
-            )
-            return AUTO_LANDMARKS
-        return int(self.n_landmarks)
-
-    def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
-        """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
-        device, dtype = self._compute_device(), torch.float64
-        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], device).to(dtype)
-        picked = choose_landmarks(x.cpu().numpy(), n_centers, self.landmark_selection, rng)
-        projection = self._projection(X.shape[1], x, rng)
-        landmarks = x[torch.from_numpy(picked).to(device)]
-        return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
-
     def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
         """Set the fitted attributes."""
         self._model = fit.model
@@ -328,33 +289,7 @@ class SSGEScoreEstimator(
         check_is_fitted(self, "bandwidth_")
         return self._centers_in_input().cpu().numpy()
 
-    def _training_score(self) -> ScoreFunction:
-        """The score function that MIGE applies to each batch: SSGE with these parameters.
-
-        Within a batch the spectrum is cut off at ``eigen_threshold`` (0.99 where the parameter is
-        None) or regularised by a numeric ``alpha``; whitening and base belong to densities
-        estimated once, not to a batch's joint kernel.
-        """
-        alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
-        threshold = self.eigen_threshold
-        if threshold is None and alpha == 0.0:
-            threshold = 0.99
-        return partial(
-            ssge,
-            n_eigen=self.n_eigen,
-            eigen_threshold=threshold,
-            bandwidth=self.bandwidth,
-            alpha=alpha,
-        )
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State with the model on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        if "_model" in state:
-            state["_model"] = state["_model"].to(torch.device("cpu"))
-        return state

@@ -16,11 +16,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sk_mige.score.fitting import ALPHAS, ScoreSettings, fit_dense, radial_folds
+from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score.folds import radial_folds
 from sk_mige.score.selection import CandidateGrid, candidates, cross_validate_scores
 from sk_mige.score.span import sample_span
 
 from ._score import SSGEScoreEstimator
+from ._score_grid import checked_grid
 from ._score_input import check_samples, check_varies, row_chunks, to_tensor
 
 __all__ = ["SSGEScoreEstimatorCV"]
@@ -181,7 +183,7 @@ class SSGEScoreEstimatorCV(SSGEScoreEstimator):
             If a part of the grid is empty or impossible, or X is as
             :meth:`SSGEScoreEstimator.fit` refuses it.
         """
-        grid = self._grid()
+        grid = checked_grid(self)
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X)
         self._check_landmarks(X.shape[0])
@@ -206,40 +208,6 @@ class SSGEScoreEstimatorCV(SSGEScoreEstimator):
     def _settings(self) -> ScoreSettings:
         """Settings of the best candidate; before there is one, those of a default fit."""
         return getattr(self, "_best", None) or ScoreSettings()
-
-    def _grid(self) -> CandidateGrid:
-        """The grid, or an error that says which part of it is impossible."""
-        alphas = ALPHAS if isinstance(self.alphas, str) else tuple(map(float, self.alphas))
-        grid = CandidateGrid(
-            tuple(self.shrinkages),
-            tuple(map(float, self.bandwidth_factors)),
-            tuple(map(bool, self.curl_free)),  # type: ignore[call-overload]
-            tuple(self.bases),
-            tuple(map(float, self.eigen_thresholds)),
-            alphas,
-        )
-        for name in ("shrinkages", "bandwidth_factors", "curl_frees", "bases"):
-            if not getattr(grid, name):
-                shown = "curl_free" if name == "curl_frees" else name
-                raise ValueError(f"{shown} is empty: give at least one value to try")
-        if not grid.eigen_thresholds and not grid.alphas:
-            raise ValueError("eigen_thresholds and alphas are both empty: give one of them values")
-        _check_values("bandwidth_factors", grid.bandwidth_factors, lambda v: v > 0, "positive")
-        _check_values("eigen_thresholds", grid.eigen_thresholds, lambda v: 0 < v <= 1, "in (0, 1]")
-        _check_values("alphas", grid.alphas, lambda v: v >= 0, "0 or more")
-        _check_values(
-            "shrinkages",
-            grid.shrinkages,
-            lambda v: v in ("auto", "ledoit-wolf") if isinstance(v, str) else 0 <= v <= 1,
-            "in [0, 1], 'auto' or 'ledoit-wolf'",
-        )
-        _check_values(
-            "bases",
-            grid.bases,
-            lambda v: v in ("student", "gaussian", None),
-            "'student', 'gaussian' or None",
-        )
-        return grid
 
     def _compare(self, x: Tensor, grid: CandidateGrid) -> ScoreSettings:
         """Cross-validate and set the attributes that tell of it."""
@@ -274,11 +242,12 @@ class SSGEScoreEstimatorCV(SSGEScoreEstimator):
     def _splits(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         n = len(x)
         if isinstance(self.cv, Integral):
-            if self.cv > n // 2:
+            n_folds = int(self.cv)
+            if n_folds > n // 2:
                 raise ValueError(
-                    f"cv={self.cv} folds need at least {2 * self.cv} samples, X has {n}; lower cv"
+                    f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {n}; lower cv"
                 )
-            fold = radial_folds(x, int(self.cv))
+            fold = radial_folds(x, n_folds)
             return [
                 ((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(self.cv)
             ]
@@ -310,9 +279,3 @@ PARAMETERS = (
     "eigen_threshold",
     "alpha",
 )
-
-
-def _check_values(name: str, values: Sequence[Any], valid: Any, wanted: str) -> None:
-    bad = [value for value in values if not valid(value)]
-    if bad:
-        raise ValueError(f"{name} must be {wanted}, got {bad}")

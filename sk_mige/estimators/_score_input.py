@@ -28,7 +28,7 @@ def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> 
 def check_varies(X: Any) -> None:
     """Refuse rows that are all equal: they have no density, and so no score."""
     xp, _ = get_namespace(X)
-    if bool(xp.all(X == X[:1, :])):
+    if bool(xp.all(X[:1, :] == X)):
         raise ValueError(
             f"X is constant: all of its {X.shape[0]} rows are equal, so that no density and no "
             "score can be estimated; pass samples that vary in at least one feature"

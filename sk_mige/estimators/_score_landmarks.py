@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
@@ -17,15 +18,19 @@ from sk_mige.score import (
     ScoreSettings,
     fit_landmarks,
     kernel_sums,
+    median_bandwidth,
+    rbf_kernel,
+    squared_distances,
 )
-from sk_mige.score.fitting import N_FOLDS, frame_expansion
+from sk_mige.score.folds import N_FOLDS
+from sk_mige.score.frame import frame_expansion
 
 from ._score_input import CHUNK_ELEMENTS
 
 __all__ = ["LandmarkAccumulator", "choose_landmarks", "frame_rows"]
 
 
-def frame_rows(n_samples: int, n_features: int, rng: np.random.RandomState) -> np.ndarray:
+def frame_rows(n_samples: int, n_features: int, rng: np.random.RandomState) -> NDArray[Any]:
     """Rows from which whitening, base and landmarks are taken: all, or a sample of them.
 
     A covariance of 10,000 rows, or four per feature, is as good as any here, and does not ask
@@ -38,8 +43,8 @@ def frame_rows(n_samples: int, n_features: int, rng: np.random.RandomState) -> n
 
 
 def choose_landmarks(
-    y: np.ndarray, n_landmarks: int, method: str, rng: np.random.RandomState
-) -> np.ndarray:
+    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState
+) -> NDArray[Any]:
     """Indices of the rows of y that become landmarks.
 
     ``"random"`` draws them evenly, ``"kmeans++"`` far from one another (scikit-learn's seeding),
@@ -58,10 +63,8 @@ def choose_landmarks(
     return np.sort(rng.choice(n, n_landmarks, replace=False))
 
 
-def _leverage_sample(y: np.ndarray, n_landmarks: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw without replacement by the leverages diag(K (K + mu I)^-1), mu at the m-th eigenvalue."""
-    from sk_mige.score import median_bandwidth, rbf_kernel, squared_distances
-
+def _leverage_sample(y: NDArray[Any], n_landmarks: int, rng: np.random.RandomState) -> NDArray[Any]:
+    """Draw by the ridge leverages diag(K (K + mu I)^-1), mu the m-th eigenvalue."""
     sq = squared_distances(torch.from_numpy(y))
     values, vectors = torch.linalg.eigh(rbf_kernel(sq, median_bandwidth(sq)))
     values = values.clamp_min(0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -144,7 +145,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         self.n_components_ = self.components_.shape[0]
         return torch.from_numpy(self.components_).to(like)
 
-    def _draw(self, n_features: int, rng: Any) -> np.ndarray:
+    def _draw(self, n_features: int, rng: Any) -> NDArray[Any]:
         """Draw R (k, d) with scikit-learn."""
         if isinstance(self.n_components, str):
             k = min(n_features, AUTO_COMPONENTS)
@@ -161,8 +162,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         if self.projection == "sparse":
             drawn = SparseRandomProjection(k, random_state=rng).fit(shape)
             return np.ascontiguousarray(drawn.components_.toarray())
-        return GaussianRandomProjection(k, random_state=rng).fit(shape).components_
+        matrix: NDArray[Any] = GaussianRandomProjection(k, random_state=rng).fit(shape).components_
+        return matrix
 
-    def _training_projection(self, n_features: int, random_state: Any) -> np.ndarray:
+    def _training_projection(self, n_features: int, random_state: Any) -> NDArray[Any]:
         """Projection (k, d) that MIGEEncoder applies to its inputs, drawn once a fit."""
         return self._draw(n_features, check_random_state(random_state))

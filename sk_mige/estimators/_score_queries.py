@@ -43,12 +43,13 @@ class ScoreQueriesMixin:
         return self._by_chunks(self._model.score, X, X.shape)
 
     def score(self, X: Any, y: None = None) -> float:
-        r"""Minus Hyvärinen's loss, the mean over rows of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`.
+        r"""Minus Hyvärinen's loss on the rows of X, their mean.
 
-        Its expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2`
-        with g the true score, so that on *held-out* rows the highest value belongs to the
-        estimate closest to the truth, which need not be known. In input coordinates: values
-        compare estimators of the same data, not of differently scaled data.
+        The mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`, whose expectation is
+        :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
+        score. On *held-out* rows the highest value thus belongs to the estimate closest to the
+        truth, which need not be known. In input coordinates: values compare estimators of the
+        same data, not of differently scaled data.
 
         Parameters
         ----------
@@ -223,3 +224,10 @@ class ScoreQueriesMixin:
         if model.span is None:
             return x
         return x[:, :-1].to(model.span.axes.dtype) @ model.span.axes.mT + model.span.origin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State with the model on the CPU, so that it loads where there is no GPU."""
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[misc]
+        if "_model" in state:
+            state["_model"] = state["_model"].to(torch.device("cpu"))
+        return state

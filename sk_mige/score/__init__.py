@@ -2,7 +2,9 @@
 
 from .base import RadialBase, fit_base
 from .expansion import KernelExpansion, ScoreModel
-from .fitting import ScoreFit, ScoreSettings, fit_dense, fit_frame, fit_landmarks, spectral_filter
+from .filters import spectral_filter
+from .fitting import ScoreFit, fit_dense, fit_landmarks
+from .frame import ScoreSettings, fit_frame
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
 from .sums import KernelSums, kernel_sums

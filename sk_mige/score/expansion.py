@@ -127,7 +127,8 @@ class ScoreModel:
     def jvp(self, x: Tensor, v: Tensor) -> Tensor:
         r"""Directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d), in closed form."""
         if self.span is not None:
-            return torch.func.jvp(self.score, (x,), (v,))[1]
+            derivative: Tensor = torch.func.jvp(self.score, (x,), (v,))[1]
+            return derivative
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
         y, dy = white(x), white.linear(v)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .base import RadialBase, fit_base
 from .expansion import KernelExpansion, ScoreModel
-from .kernels import median_bandwidth, squared_distances
+from .filters import ALPHAS, spectral_filter
+from .folds import N_FOLDS, radial_folds
+from .frame import ScoreSettings, frame_expansion
 from .span import sample_span
 from .spectral import leading_eigenpairs
 from .sums import (
@@ -21,54 +22,11 @@ from .sums import (
     path_losses,
     spectral_basis,
 )
-from .whitening import Whitening, identity_whitening, whitening
 
-__all__ = [
-    "ALPHAS",
-    "ScoreFit",
-    "ScoreSettings",
-    "fit_dense",
-    "fit_frame",
-    "fit_landmarks",
-    "frame_expansion",
-    "radial_folds",
-    "spectral_filter",
-]
+__all__ = ["ScoreFit", "fit_dense", "fit_landmarks"]
 
-# Tikhonov strengths tried, relative to the kernel operator's trace of 1. The last leaves the
-# base alone.
-ALPHAS: tuple[float, ...] = (
-    *(10.0 ** (k / 2) for k in range(-14, 3)),
-    math.inf,
-)
-N_FOLDS = 3
 MIN_SAMPLES_TO_CHOOSE = 12  # below, folds are too small to say anything
 FALLBACK_ALPHA = 0.1
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """What determines a fit; see :class:`sk_mige.SSGEScoreEstimator` for the meanings."""
-
-    n_eigen: int | None = None
-    eigen_threshold: float | None = None
-    alpha: float | str = "auto"
-    bandwidth: float | str = "median"
-    whiten: bool = True
-    shrinkage: float | str = "auto"
-    base: str | None = "student"
-    curl_free: bool = False
-    bandwidth_factor: float = 1.0  # multiplies the median
-
-    @property
-    def truncates(self) -> bool:
-        """Whether the spectrum is cut off."""
-        return self.n_eigen is not None or self.eigen_threshold is not None
-
-    @property
-    def chooses_alpha(self) -> bool:
-        """Whether the Tikhonov strength is chosen on held-out folds."""
-        return self.alpha == "auto" and not self.truncates
 
 
 @dataclass(frozen=True)
@@ -91,130 +49,6 @@ class ScoreFit:
     alpha: float
     eigenvalues: Tensor
     n_eigen: int
-
-
-def spectral_filter(
-    values: Tensor, n_samples: int, alpha: float, kept: Tensor | None = None
-) -> Tensor:
-    r"""Tikhonov's filter :math:`h = 1 / (a + n \alpha)`, on the kept part of the spectrum.
-
-    Parameters
-    ----------
-    values : Tensor of shape (r,)
-        Spectrum a of the sums, descending.
-    n_samples : int
-        Number of samples n that were summed.
-    alpha : float
-        Strength; 0 is the plain inverse and infinity returns zeros.
-    kept : Tensor of bool of shape (r,), default=None
-        Spectral cutoff; by default nothing is cut.
-
-    Returns
-    -------
-    Tensor of shape (r,)
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.score import spectral_filter
-    >>> spectral_filter(torch.tensor([2.0, 1.0]), 10, 0.1)
-    tensor([0.3333, 0.5000])
-    """
-    if math.isinf(alpha):
-        return torch.zeros_like(values)
-    inverse = (values + n_samples * alpha).clamp_min(torch.finfo(values.dtype).tiny).reciprocal()
-    return inverse if kept is None else inverse * kept
-
-
-def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
-    """Fold number of each row: dealt in turn to the rows sorted by distance from the mean.
-
-    Every fold gets its share of centre and tails, and the folds do not depend on the order in
-    which the rows come.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Samples.
-    n_folds : int, default=3
-        Number of folds.
-
-    Returns
-    -------
-    Tensor of int of shape (n,)
-    """
-    radii = (x - x.mean(0)).square().sum(1)
-    rank = torch.argsort(torch.argsort(radii, stable=True))
-    return rank % n_folds
-
-
-def fit_frame(
-    x: Tensor, settings: ScoreSettings, n_features: int | None = None
-) -> tuple[Whitening, RadialBase]:
-    """Whitening and base, all that is estimated before the kernel.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Samples.
-    settings : ScoreSettings
-        Choices.
-    n_features : int, default=None
-        Dimension of the space of which x gives coordinates.
-
-    Returns
-    -------
-    whitening : Whitening
-    base : RadialBase
-    """
-    d = n_features or x.shape[1]
-    if settings.whiten:
-        white, radii = whitening(x, settings.shrinkage, d)
-        return white, fit_base(settings.base, radii, d)
-    white = identity_whitening(x, d)
-    squares = (x - white.mean).square().sum(1)
-    variance = float(squares.mean()) / d or 1.0
-    return white, fit_base(settings.base, squares / variance, d, variance)
-
-
-def frame_expansion(
-    x: Tensor,
-    settings: ScoreSettings,
-    *,
-    centers: Tensor | None = None,
-    projection: Tensor | None = None,
-    n_features: int | None = None,
-) -> tuple[KernelExpansion, Tensor]:
-    """Expansion over the rows of x, or over other centres, and the Gram matrix of its centres.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Samples that determine whitening and base.
-    settings : ScoreSettings
-        Choices.
-    centers : Tensor of shape (m, d), default=None
-        Landmarks in input coordinates; the rows of x by default.
-    projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
-    n_features : int, default=None
-        Dimension of the space of which x gives coordinates.
-
-    Returns
-    -------
-    expansion : KernelExpansion
-    gram : Tensor of shape (m, m)
-    """
-    white, base = fit_frame(x, settings, n_features)
-    y = white(x if centers is None else centers)
-    expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free)
-    sq = squared_distances(expansion.kernel_coordinates(y))
-    if isinstance(settings.bandwidth, str):
-        sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
-    else:
-        sigma = float(settings.bandwidth)
-    gram = sq.div_(-2 * sigma**2).exp_()
-    return replace(expansion, bandwidth=sigma), gram
 
 
 def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .base import fit_base
 from .expansion import KernelExpansion
-from .fitting import ScoreSettings, spectral_filter
+from .filters import spectral_filter
+from .frame import ScoreSettings
 from .kernels import median_bandwidth, squared_distances
 from .spectral import leading_eigenpairs
 from .sums import SpectralBasis, kernel_basis, kernel_sums, path_losses, spectral_basis

@@ -146,7 +146,8 @@ def ssge(
     j = max(1, int(kept.sum(-1).max()))
     u = vectors[..., :j]
     weights = (u.mT @ laplacian) * (inverse[..., :j] / sigma[..., None].square())[..., None]
-    return (u @ (weights @ centred)).to(z.dtype)
+    scores: Tensor = (u @ (weights @ centred)).to(z.dtype)
+    return scores
 
 
 def eigh_dtype(tensor: Tensor) -> torch.dtype:

@@ -1,0 +1,37 @@
+"""A score estimator's parameters as a function of batches, for encoders to train with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sk_mige.score import ScoreFunction, ssge
+
+__all__ = ["BatchScoreMixin"]
+
+
+class BatchScoreMixin:
+    """What :class:`~sk_mige.MIGEEncoder` asks of its ``score_estimator``."""
+
+    n_eigen: int | None
+    eigen_threshold: float | None
+    alpha: float | str
+    bandwidth: float | str
+
+    def _training_score(self) -> ScoreFunction:
+        """The score function that MIGE applies to each batch: SSGE with these parameters.
+
+        Within a batch the spectrum is cut off at ``eigen_threshold`` (0.99 where the parameter is
+        None) or regularised by a numeric ``alpha``; whitening and base belong to densities
+        estimated once, not to a batch's joint kernel.
+        """
+        alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
+        threshold = self.eigen_threshold
+        if threshold is None and alpha == 0.0:
+            threshold = 0.99
+        return partial(
+            ssge,
+            n_eigen=self.n_eigen,
+            eigen_threshold=threshold,
+            bandwidth=self.bandwidth,
+            alpha=alpha,
+        )

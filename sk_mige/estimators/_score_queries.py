@@ -227,7 +227,7 @@ class ScoreQueriesMixin:
 
     def __getstate__(self) -> dict[str, Any]:
         """State with the model on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[misc]
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
         if "_model" in state:
             state["_model"] = state["_model"].to(torch.device("cpu"))
         return state

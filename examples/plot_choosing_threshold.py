@@ -8,7 +8,8 @@ shows the same from held-out samples alone.
 """
 
 # %%
-# The published estimator, on three modes: a median bandwidth, and a threshold to be chosen.
+# Three modes, a median bandwidth, and a threshold to be chosen. Asking for a threshold switches
+# the default regularisation off, which chooses its own strength in the same way.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,8 +32,8 @@ errors = [
 ]
 
 # %%
-# Half the mean squared error is the loss up to a constant, so both curves have the same shape, and
-# the same place to stop.
+# Half the mean squared error is the loss up to a constant, so both curves have the same shape,
+# and the same place to stop.
 
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.5, 6), sharex=True, layout="constrained")
 top.loglog(residuals, errors, "C0o-")

@@ -3,8 +3,8 @@ Scores of a density known by its samples
 ========================================
 
 Five hundred points, and nothing else: in which direction does their density grow? Arrows show the
-estimated score, −∇ of the energy, over the samples; beside it the exact one, which the toy densities
-know and the estimator does not.
+estimated score, −∇ of the energy, over the samples; beside it the exact one, which the toy
+densities know and the estimator does not.
 """
 
 # %%
@@ -39,5 +39,5 @@ plt.show()
 
 # %%
 # Where there are no samples the estimate has nothing to go by; arrows are drawn where the density
-# is at least that of the rarest sample. How the relative error falls with the number of samples is
-# the subject of another picture.
+# is at least that of the rarest sample. How the relative error falls with the number of samples
+# is the subject of another picture.

@@ -1,0 +1,59 @@
+"""
+Error against the number of samples
+===================================
+
+The relative error of the score, E‖ĝ − g‖² / E‖g‖² at fresh points, as samples are added: the
+default settings, and the estimator as it was published, with two shares of the spectrum.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from sk_mige import SSGEScoreEstimator
+from sk_mige.datasets import make_banana, make_gaussian, make_gaussian_mixture, make_student_t
+
+densities = {
+    "banana": make_banana,
+    "three modes": make_gaussian_mixture,
+    "Gaussian, 20 dimensions": lambda n, **kw: make_gaussian(n, 20, condition_number=100, **kw),
+    "Student-t, 5 dimensions": lambda n, **kw: make_student_t(n, 5, df=5, **kw),
+}
+published = {"whiten": False, "base": None}
+estimators = {
+    "default": SSGEScoreEstimator(),
+    "published, 0.99": SSGEScoreEstimator(eigen_threshold=0.99, **published),
+    "published, 0.94": SSGEScoreEstimator(eigen_threshold=0.94, **published),
+}
+sizes = [64, 128, 256, 512]
+
+
+def error(estimator, make, n, seed):
+    """Relative error of one fit at 2,000 fresh points."""
+    X, exact = make(n, random_state=seed)
+    fresh, _ = make(2000, random_state=seed + 1000)
+    truth = exact(fresh)
+    return np.sum((estimator.fit(X).transform(fresh) - truth) ** 2) / np.sum(truth**2)
+
+
+# %%
+# The geometric mean of three draws. An error of 1 is that of answering zero everywhere.
+
+fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, layout="constrained")
+for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
+    for label, estimator in estimators.items():
+        errors = [[error(estimator, make, n, seed) for seed in range(3)] for n in sizes]
+        ax.loglog(sizes, np.exp(np.log(errors).mean(axis=1)), "o-", label=label)
+    ax.axhline(1, color="0.7", linewidth=1)
+    ax.set(title=name)
+axes[0, 0].legend(frameon=False)
+for ax in axes[1]:
+    ax.set(xlabel="samples", xticks=sizes, xticklabels=sizes)
+for ax in axes[:, 0]:
+    ax.set(ylabel="relative error")
+plt.show()
+
+# %%
+# On banana and modes a fixed share of the spectrum stops the published estimator early, and more
+# samples do not help. The Gaussian has a condition number of 100: at 0.94 its narrow directions,
+# where scores are largest, are never seen.

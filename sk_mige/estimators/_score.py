@@ -6,36 +6,21 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
-from sk_mige.training.device import resolve_device
+from sk_mige.score import ScoreSettings, fit_dense
 
+from ._score_base import BaseScoreEstimator
 from ._score_input import check_samples, check_varies, row_chunks, to_tensor
-from ._score_queries import ScoreQueriesMixin
 from ._score_streaming import StreamingMixin
 from ._score_training import BatchScoreMixin
 
 __all__ = ["SSGEScoreEstimator"]
 
 
-class SSGEScoreEstimator(
-    ScoreQueriesMixin,
-    StreamingMixin,
-    BatchScoreMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
     The Spectral Stein Gradient Estimator [1]_ as what it is, least-squares score matching over
@@ -252,44 +237,3 @@ class SSGEScoreEstimator(
             self.base,
             self.curl_free,
         )
-
-    def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None:
-        """Projection of the kernel's coordinates; this class has none."""
-        return None
-
-    def _compute_device(self) -> torch.device:
-        device = resolve_device(self.device)
-        if device.type == "mps":
-            raise ValueError(
-                "device='mps' has no float64, which the eigendecompositions need: use 'cpu', or "
-                "sk_mige.score.ssge on MPS tensors"
-            )
-        return device
-
-    def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
-        """Set the fitted attributes."""
-        self._model = fit.model
-        expansion = fit.model.expansion
-        self.bandwidth_ = expansion.bandwidth
-        self.alpha_ = fit.alpha
-        self.eigenvalues_ = fit.eigenvalues.cpu().numpy()
-        self.n_eigen_ = fit.n_eigen
-        self.shrinkage_ = expansion.whitening.shrinkage
-        self.degrees_of_freedom_ = expansion.base.dof
-        span = fit.model.span
-        mean = expansion.whitening.mean if span is None else span.origin
-        self.mean_ = mean.cpu().numpy()
-        self.n_samples_seen_ = n_samples
-        self._n_features_out = self.n_features_in_
-        return self
-
-    @property
-    def centers_(self) -> Any:
-        """Centres of the kernel in input coordinates."""
-        check_is_fitted(self, "bandwidth_")
-        return self._centers_in_input().cpu().numpy()
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

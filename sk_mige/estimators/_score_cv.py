@@ -22,6 +22,7 @@ from sk_mige.score.selection import CandidateGrid, candidates, cross_validate_sc
 from sk_mige.score.span import sample_span
 
 from ._score import SSGEScoreEstimator
+from ._score_base import BaseScoreEstimator
 from ._score_grid import checked_grid
 from ._score_input import check_samples, check_varies, row_chunks, to_tensor
 
@@ -31,7 +32,7 @@ __all__ = ["SSGEScoreEstimatorCV"]
 MAX_SELECTION_ROWS = 2_048
 
 
-class SSGEScoreEstimatorCV(SSGEScoreEstimator):
+class SSGEScoreEstimatorCV(BaseScoreEstimator):
     r"""Score estimator with bandwidth, regularisation, base and whitening cross-validated.
 
     Every combination is compared by Hyvärinen's loss on held-out folds,
@@ -154,7 +155,7 @@ class SSGEScoreEstimatorCV(SSGEScoreEstimator):
         self.alphas = alphas
         self.shrinkages = shrinkages
         self.bases = bases
-        self.curl_free = curl_free  # type: ignore[assignment]  # a sequence here
+        self.curl_free = curl_free
         self.cv = cv
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
@@ -187,7 +188,6 @@ class SSGEScoreEstimatorCV(SSGEScoreEstimator):
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X)
         self._check_landmarks(X.shape[0])
-        self._accumulator = None
         rng = check_random_state(self.random_state)
         device = self._compute_device()
         n_centers = self._n_centers(X.shape[0])

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from functools import reduce
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from torch import Tensor
 
 from sk_mige.score import KernelSums
 
+from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator
 from ._score_input import check_samples, check_varies, to_tensor
-from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
-
-if TYPE_CHECKING:
-    from sk_mige.score import ScoreFit, ScoreSettings
+from ._score_landmarks import LandmarkAccumulator
 
 __all__ = ["StreamingMixin"]
 
 
-# Dense fits hold several (n, n) float64 matrices: 128 MiB each at this size, 29 GB in all at
-# 60,000 rows.
-MAX_DENSE_ROWS = 4_000
-AUTO_LANDMARKS = 1_000
-
-
-class StreamingMixin:
+class StreamingMixin(BaseScoreEstimator):
     """``partial_fit``, ``fit_batches``, ``merge`` and dask arrays, for landmark estimators."""
 
-    n_landmarks: int | str | None
-    landmark_selection: str
-    random_state: Any
     _accumulator: LandmarkAccumulator | None
-
-    if TYPE_CHECKING:
-
-        def _settings(self) -> ScoreSettings: ...
-        def _keep(self, fit: ScoreFit, n_samples: int) -> Self: ...
-        def _compute_device(self) -> torch.device: ...
-        def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None: ...
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: None = None) -> Self:
@@ -141,39 +120,6 @@ class StreamingMixin:
         """
         self._accumulator_or_raise().fold_sums = []
         return self
-
-    def _check_landmarks(self, n_samples: int) -> None:
-        if isinstance(self.n_landmarks, int) and self.n_landmarks > n_samples:
-            raise ValueError(
-                f"n_landmarks={self.n_landmarks} is more than the {n_samples} rows to choose "
-                "them from; pass at most that many, or None to use every row"
-            )
-
-    def _n_centers(self, n_samples: int) -> int | None:
-        """Number of landmarks, or None where every row is a centre."""
-        if self.n_landmarks is None:
-            return None
-        if isinstance(self.n_landmarks, str):
-            if n_samples <= MAX_DENSE_ROWS:
-                return None
-            warnings.warn(
-                f"{n_samples} rows are beyond the {MAX_DENSE_ROWS} of a dense fit: "
-                f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} "
-                "to do so silently, or None for all rows.",
-                UserWarning,
-                stacklevel=5,
-            )
-            return AUTO_LANDMARKS
-        return int(self.n_landmarks)
-
-    def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
-        """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
-        device, dtype = self._compute_device(), torch.float64
-        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], device).to(dtype)
-        picked = choose_landmarks(x.cpu().numpy(), n_centers, self.landmark_selection, rng)
-        projection = self._projection(X.shape[1], x, rng)
-        landmarks = x[torch.from_numpy(picked).to(device)]
-        return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
 
     def _accumulator_or_raise(self) -> LandmarkAccumulator:
         accumulator: LandmarkAccumulator | None = getattr(self, "_accumulator", None)

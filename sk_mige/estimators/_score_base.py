@@ -1,0 +1,115 @@
+"""What score estimators of kernel sections share: landmarks, devices, fitted attributes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from sk_mige.score import ScoreFit, ScoreSettings
+from sk_mige.training.device import resolve_device
+
+from ._score_input import to_tensor
+from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
+from ._score_queries import ScoreQueriesMixin
+
+__all__ = ["BaseScoreEstimator"]
+
+# Dense fits hold several (n, n) float64 matrices: 128 MiB each at this size, 29 GB in all at
+# 60,000 rows.
+MAX_DENSE_ROWS = 4_000
+AUTO_LANDMARKS = 1_000
+
+
+class BaseScoreEstimator(
+    ScoreQueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base class; subclasses say which settings they fit with."""
+
+    n_landmarks: int | str | None
+    landmark_selection: str
+    device: str | torch.device
+    random_state: Any
+    n_features_in_: int
+
+    def _settings(self) -> ScoreSettings:
+        """Settings of the next fit."""
+        raise NotImplementedError
+
+    def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None:
+        """Projection of the kernel's coordinates; this class has none."""
+        return None
+
+    def _compute_device(self) -> torch.device:
+        device = resolve_device(self.device)
+        if device.type == "mps":
+            raise ValueError(
+                "device='mps' has no float64, which the eigendecompositions need: use 'cpu', or "
+                "sk_mige.score.ssge on MPS tensors"
+            )
+        return device
+
+    def _check_landmarks(self, n_samples: int) -> None:
+        if isinstance(self.n_landmarks, int) and self.n_landmarks > n_samples:
+            raise ValueError(
+                f"n_landmarks={self.n_landmarks} is more than the {n_samples} rows to choose "
+                "them from; pass at most that many, or None to use every row"
+            )
+
+    def _n_centers(self, n_samples: int) -> int | None:
+        """Number of landmarks, or None where every row is a centre."""
+        if self.n_landmarks is None:
+            return None
+        if isinstance(self.n_landmarks, str):
+            if n_samples <= MAX_DENSE_ROWS:
+                return None
+            warnings.warn(
+                f"{n_samples} rows are beyond the {MAX_DENSE_ROWS} of a dense fit: "
+                f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} "
+                "to do so silently, or None for all rows.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return AUTO_LANDMARKS
+        return int(self.n_landmarks)
+
+    def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
+        """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
+        device, dtype = self._compute_device(), torch.float64
+        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], device).to(dtype)
+        picked = choose_landmarks(x.cpu().numpy(), n_centers, self.landmark_selection, rng)
+        projection = self._projection(X.shape[1], x, rng)
+        landmarks = x[torch.from_numpy(picked).to(device)]
+        return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
+
+    def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
+        """Set the fitted attributes."""
+        self._model = fit.model
+        expansion = fit.model.expansion
+        self.bandwidth_ = expansion.bandwidth
+        self.alpha_ = fit.alpha
+        self.eigenvalues_ = fit.eigenvalues.cpu().numpy()
+        self.n_eigen_ = fit.n_eigen
+        self.shrinkage_ = expansion.whitening.shrinkage
+        self.degrees_of_freedom_ = expansion.base.dof
+        span = fit.model.span
+        mean = expansion.whitening.mean if span is None else span.origin
+        self.mean_ = mean.cpu().numpy()
+        self.n_samples_seen_ = n_samples
+        self._n_features_out = self.n_features_in_
+        return self
+
+    @property
+    def centers_(self) -> Any:
+        """Centres of the kernel in input coordinates."""
+        check_is_fitted(self, "bandwidth_")
+        return self._centers_in_input().cpu().numpy()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

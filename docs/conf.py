@@ -32,6 +32,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "results", "images"]
 default_role = "code"
+toc_object_entries_show_parents = "hide"
 nitpicky = False
 
 # -- API reference --------------------------------------------------------------------------------

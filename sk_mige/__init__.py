@@ -3,8 +3,10 @@
 from .estimators import (
     MIGEEncoder,
     RandomProjectionSSGE,
+    SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
 )
 
 __version__ = "0.1.0"
@@ -14,5 +16,7 @@ __all__ = [
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",
     "SSGEScoreEstimatorCV",
+    "SlicedScoreMatching",
+    "SteinScoreEstimator",
     "__version__",
 ]

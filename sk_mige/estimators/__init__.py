@@ -4,10 +4,14 @@ from ._encoder import MIGEEncoder
 from ._score import SSGEScoreEstimator
 from ._score_cv import SSGEScoreEstimatorCV
 from ._score_projection import RandomProjectionSSGE
+from ._sliced_score import SlicedScoreMatching
+from ._stein import SteinScoreEstimator
 
 __all__ = [
     "MIGEEncoder",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",
     "SSGEScoreEstimatorCV",
+    "SlicedScoreMatching",
+    "SteinScoreEstimator",
 ]

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_mige.score import ScoreFit, ScoreSettings
+from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings, SteinModel
 from sk_mige.training.device import resolve_device
 
 from ._score_input import to_tensor
@@ -88,20 +88,24 @@ class BaseScoreEstimator(
 
     def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
         """Set the fitted attributes."""
-        self._model = fit.model
-        expansion = fit.model.expansion
-        self.bandwidth_ = expansion.bandwidth
+        self._keep_model(fit.model, n_samples)
         self.alpha_ = fit.alpha
         self.eigenvalues_ = fit.eigenvalues.cpu().numpy()
         self.n_eigen_ = fit.n_eigen
+        self.degrees_of_freedom_ = fit.model.expansion.base.dof
+        return self
+
+    def _keep_model(self, model: ScoreModel | SteinModel, n_samples: int) -> None:
+        """Set the attributes that every model has."""
+        self._model = model
+        expansion = model.expansion
+        self.bandwidth_ = expansion.bandwidth
         self.shrinkage_ = expansion.whitening.shrinkage
-        self.degrees_of_freedom_ = expansion.base.dof
-        span = fit.model.span
+        span = model.span
         mean = expansion.whitening.mean if span is None else span.origin
         self.mean_ = mean.cpu().numpy()
         self.n_samples_seen_ = n_samples
         self._n_features_out = self.n_features_in_
-        return self
 
     @property
     def centers_(self) -> Any:

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_mige.score import ScoreModel
+from sk_mige.score import ScoreModel, SteinModel
 from sk_mige.training.device import available_device
 
 from ._score_input import check_samples, like_input, row_chunks, to_tensor
@@ -22,7 +22,7 @@ __all__ = ["ScoreQueriesMixin"]
 class ScoreQueriesMixin:
     """Methods of every estimator that holds a :class:`~sk_mige.score.ScoreModel`."""
 
-    _model: ScoreModel
+    _model: ScoreModel | SteinModel
     device: str | torch.device
 
     def transform(self, X: Any) -> Any:

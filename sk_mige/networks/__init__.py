@@ -4,6 +4,7 @@ from .conv import ConvEncoder
 from .encoder import EncoderNetwork
 from .heads import Code, DeterministicHead, GaussianHead, StandardizingHead
 from .mlp import MLPEncoder
+from .score import ScoreNetwork, SlicedScore
 
 __all__ = [
     "Code",
@@ -12,5 +13,7 @@ __all__ = [
     "EncoderNetwork",
     "GaussianHead",
     "MLPEncoder",
+    "ScoreNetwork",
+    "SlicedScore",
     "StandardizingHead",
 ]

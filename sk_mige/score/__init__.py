@@ -7,6 +7,7 @@ from .fitting import ScoreFit, fit_dense, fit_landmarks
 from .frame import ScoreSettings, fit_frame
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
+from .stein import SteinModel, fit_stein
 from .sums import KernelSums, kernel_sums
 from .whitening import Whitening, identity_whitening, ledoit_wolf_shrinkage, whitening
 
@@ -18,11 +19,13 @@ __all__ = [
     "ScoreFunction",
     "ScoreModel",
     "ScoreSettings",
+    "SteinModel",
     "Whitening",
     "fit_base",
     "fit_dense",
     "fit_frame",
     "fit_landmarks",
+    "fit_stein",
     "identity_whitening",
     "kernel_sums",
     "leading_eigenpairs",

@@ -57,7 +57,8 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     In whitened coordinates the loss of :math:`g_0` is
     :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. The radii
     should be leave-one-out ones: in sample, whitening makes them nearly equal once d nears n, and
-    tails cannot be seen.
+    tails cannot be seen. A finite number of degrees is chosen only where its gain over the
+    Gaussian exceeds one standard error.
 
     Parameters
     ----------
@@ -85,10 +86,12 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     """
     if kind is None or kind == "gaussian":
         return RadialBase(None if kind is None else math.inf, variance, n_features)
-    best, best_loss = math.inf, math.inf
-    for dof in reversed(DEGREES_OF_FREEDOM):  # ties go to the Gaussian
+    losses = []
+    for dof in DEGREES_OF_FREEDOM:
         weight, slope = RadialBase(dof, 1.0, n_features).weight(radii)
-        loss = float((0.5 * weight**2 * radii - weight * n_features - 2 * slope * radii).mean())
-        if loss < best_loss - 1e-12 * abs(loss):
-            best, best_loss = dof, loss
-    return RadialBase(best, variance, n_features)
+        losses.append(0.5 * weight**2 * radii - weight * n_features - 2 * slope * radii)
+    best = int(torch.stack([loss.mean() for loss in losses]).argmin())
+    gain = losses[-1] - losses[best]  # over the Gaussian, sample by sample
+    # The simpler density, unless the gain stands out of its own noise.
+    clear = len(gain) > 1 and bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+    return RadialBase(DEGREES_OF_FREEDOM[best] if clear else math.inf, variance, n_features)

@@ -127,7 +127,8 @@ class ScoreModel:
     def jvp(self, x: Tensor, v: Tensor) -> Tensor:
         r"""Directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d), in closed form."""
         if self.span is not None:
-            derivative: Tensor = torch.func.jvp(self.score, (x,), (v,))[1]
+            jvp = torch.autograd.functional.jvp
+            derivative: Tensor = jvp(self.score, x, v)[1]  # type: ignore[no-untyped-call]
             return derivative
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
@@ -152,12 +153,7 @@ class ScoreModel:
     def to(self, target: torch.dtype | torch.device) -> ScoreModel:
         """The same model in another dtype or on another device."""
         ex = self.expansion
-        white = replace(
-            ex.whitening,
-            mean=ex.whitening.mean.to(target),
-            vectors=ex.whitening.vectors.to(target),
-            gains=ex.whitening.gains.to(target),
-        )
+        white = ex.whitening.to(target)
         projection = None if ex.projection is None else ex.projection.to(target)
         moved = replace(ex, whitening=white, centers=ex.centers.to(target), projection=projection)
         span = None if self.span is None else self.span.to(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,6 +55,11 @@ class Whitening:
     def __call__(self, x: Tensor) -> Tensor:
         """Whitened coordinates of the rows of x, shape (n, d)."""
         return self.linear(x - self.mean)
+
+    def to(self, target: torch.dtype | torch.device) -> Whitening:
+        """The same map in another dtype or on another device."""
+        mean, vectors, gains = (t.to(target) for t in (self.mean, self.vectors, self.gains))
+        return replace(self, mean=mean, vectors=vectors, gains=gains)
 
     @property
     def precision_trace(self) -> float:

@@ -5,6 +5,7 @@ from .device import available_device, resolve_device, seeded
 from .net import EncoderNet, NonFiniteLossError, build_net
 from .objectives import Bottleneck, GaussianLikelihood, InfoMax, Objective, class_likelihood
 from .progress import TrainingProgress
+from .sliced import sliced_score_matching_loss
 
 __all__ = [
     "ArrayDataset",
@@ -22,4 +23,5 @@ __all__ = [
     "keep_batch",
     "resolve_device",
     "seeded",
+    "sliced_score_matching_loss",
 ]

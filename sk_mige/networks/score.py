@@ -1,0 +1,91 @@
+"""A network that is a vector field: the score, learnt rather than solved for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ScoreNetwork", "SlicedScore"]
+
+
+class SlicedScore(NamedTuple):
+    r"""What sliced score matching needs of a batch.
+
+    Attributes
+    ----------
+    score : Tensor of shape (n, d)
+        Scores.
+    curvature : Tensor of shape (n,)
+        Mean over random directions v of :math:`v^\top J v`.
+    """
+
+    score: Tensor
+    curvature: Tensor
+
+
+class ScoreNetwork(nn.Module):
+    r"""Score of a standard Gaussian plus a perceptron: :math:`s(x) = -x + f(x)`.
+
+    In training mode the forward pass returns, besides the scores, :math:`v^\top J_s(x) v` for
+    random directions v with :math:`E[v v^\top] = I`, by one more backward pass each, whatever the
+    dimension.
+
+    Parameters
+    ----------
+    n_features : int
+        Dimension d of the density.
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers, with SiLU between them: the loss differentiates twice.
+    n_directions : int, default=1
+        Random directions per sample and step.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import ScoreNetwork
+    >>> network = ScoreNetwork(3)
+    >>> network(torch.zeros(5, 3)).curvature.shape
+    torch.Size([5])
+    >>> network.eval()(torch.zeros(5, 3)).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        n_directions: int = 1,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = n_features
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), nn.SiLU()]
+            width = size
+        last = nn.Linear(width, n_features)
+        nn.init.zeros_(last.weight)  # training starts from the Gaussian's score
+        nn.init.zeros_(last.bias)
+        self.body = nn.Sequential(*layers, last)
+        self.n_directions = n_directions
+
+    def score(self, x: Tensor) -> Tensor:
+        """Scores (n, d) at points (n, d)."""
+        correction: Tensor = self.body(x)
+        return correction - x
+
+    def forward(self, x: Tensor) -> Tensor | SlicedScore:
+        """Scores; in training with the curvature along random directions."""
+        if not self.training:
+            return self.score(x)
+        x = x.detach().requires_grad_()
+        scores = self.score(x)
+        curvature = x.new_zeros(len(x))
+        for _ in range(self.n_directions):
+            # Rademacher directions: of all with unit covariance those of least variance.
+            v = torch.randint(0, 2, x.shape, device=x.device).to(x) * 2 - 1
+            (pulled,) = torch.autograd.grad((scores * v).sum(), x, create_graph=True)
+            curvature = curvature + (pulled * v).sum(1) / self.n_directions
+        return SlicedScore(scores, curvature)

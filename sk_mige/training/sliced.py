@@ -1,0 +1,47 @@
+"""The loss of sliced score matching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from sk_mige.networks import SlicedScore
+
+__all__ = ["sliced_score_matching_loss"]
+
+
+def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None) -> Tensor:
+    r"""Hyvärinen's loss with its divergence estimated along random directions.
+
+    .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
+              \qquad \mathbb E[v v^\top] = I ,
+
+    the variance-reduced form: the norm is exact, only the divergence is sliced.
+
+    Parameters
+    ----------
+    output : SlicedScore
+        What a :class:`sk_mige.networks.ScoreNetwork` returns in training mode.
+    x, y : object, default=None
+        Ignored; every objective of a net is called with the batch.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The loss, to be minimised.
+
+    References
+    ----------
+    Y. Song, S. Garg, J. Shi, S. Ermon, "Sliced Score Matching: A Scalable Approach to Density and
+    Score Estimation", UAI 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import SlicedScore
+    >>> from sk_mige.training import sliced_score_matching_loss
+    >>> sliced_score_matching_loss(SlicedScore(torch.ones(4, 2), -2 * torch.ones(4)))
+    tensor(-1.)
+    """
+    return 0.5 * output.score.square().sum(1).mean() + output.curvature.mean()

@@ -6,6 +6,7 @@ from .filters import spectral_filter
 from .fitting import ScoreFit, fit_dense, fit_landmarks
 from .frame import ScoreSettings, fit_frame
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .solvers import subspace_eigh
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
 from .stein import SteinModel, fit_stein
 from .sums import KernelSums, kernel_sums
@@ -35,5 +36,6 @@ __all__ = [
     "spectral_filter",
     "squared_distances",
     "ssge",
+    "subspace_eigh",
     "whitening",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
@@ -23,8 +23,6 @@ class MIGEEncoder(
     PortableStateMixin,
     FittingMixin,
     PredictionMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     BaseEstimator,
 ):
     r"""Encoder trained by mutual information gradient estimation (MIGE).

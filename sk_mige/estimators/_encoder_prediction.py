@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -39,7 +40,7 @@ def _classifies(estimator: Any) -> bool:
     return True
 
 
-class PredictionMixin(EncoderAttributes):
+class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EncoderAttributes):
     """``transform``, and in mode="ib" ``predict``, ``predict_proba`` and ``score``."""
 
     def transform(self, X: Any) -> Any:

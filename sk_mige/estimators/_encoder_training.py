@@ -88,6 +88,7 @@ class TrainingMixin(EncoderAttributes):
             # Continues elsewhere in the sequence after loading a pickle.
             generator=torch.Generator().manual_seed(self._seed + self.n_iter_),
             callbacks=callbacks,
+            verbose=max(0, int(self.verbose) - 1),
         )
 
     def _objective(self, likelihood: Any = None) -> Any:

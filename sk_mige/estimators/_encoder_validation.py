@@ -39,20 +39,32 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             "FunctionTransformer that calls X.toarray()) before it"
         )
     xp, _ = get_namespace(X)
+    # Integers need no more digits than the networks have; memory is better spent otherwise.
     X = validate_data(
         estimator,
         X,
-        dtype=[xp.float32, xp.float64],
+        dtype=xp.float32 if _is_integral(X) else [xp.float64, xp.float32],
         ensure_min_samples=min_rows,
         reset=reset,
     )
     largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         raise ValueError(
             f"X has values up to {largest:.1e}, too large for dtype('float32') in which the "
             "networks compute: put a scaler such as StandardScaler before the encoder"
         )
     return X
+
+
+def _is_integral(X: Any) -> bool:
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "iub"
+    if isinstance(dtype, torch.dtype):
+        return not (dtype.is_floating_point or dtype.is_complex)
+    return hasattr(X, "__array_namespace__") and bool(
+        X.__array_namespace__().isdtype(dtype, ("integral", "bool"))
+    )
 
 
 def check_varies(X: Any) -> None:

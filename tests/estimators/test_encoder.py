@@ -1,0 +1,246 @@
+"""MIGEEncoder as a transformer: what it computes, in which form, and that it repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from torch import nn
+
+from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige.networks import ConvEncoder, MLPEncoder
+
+SMALL: dict[str, Any] = {
+    "n_components": 3,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 3,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(150, 3)) @ rng.normal(size=(3, 16)) + rng.normal(size=(150, 16)) / 9
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def effective_rank(Z: np.ndarray) -> float:
+    eigenvalues = np.linalg.eigvalsh(np.cov(Z.T)).clip(1e-12)
+    p = eigenvalues / eigenvalues.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def test_training_raises_the_information_about_held_out_digits(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = digits
+    encoder = MIGEEncoder(16, max_epochs=15, batch_size=128, random_state=0)
+    trained = encoder.fit_transform(X)
+    untrained = clone(encoder).set_params(max_epochs=1, lr=1e-30).fit_transform(X)
+    probe = LogisticRegression(max_iter=2000)
+    scores = [cross_val_score(probe, Z, y, cv=3).mean() for Z in (trained, untrained)]
+    assert scores[0] > scores[1] + 0.02
+    assert effective_rank(trained) > effective_rank(untrained)
+
+
+def test_default_settings_do_not_collapse(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    Z = MIGEEncoder(max_epochs=10, random_state=0).fit_transform(digits[0])
+    assert Z.shape == (1797, 64)
+    assert effective_rank(Z) > 32
+
+
+def test_every_component_has_unit_variance(X: np.ndarray) -> None:
+    Z = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(X)
+    np.testing.assert_allclose(Z.mean(0), 0, atol=0.2)
+    np.testing.assert_allclose(Z.std(0), 1, atol=0.2)
+
+
+def test_without_standardising_the_network_ends_with_its_linear_layer(X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**SMALL, standardize=False).fit(X)
+    np.testing.assert_array_equal(
+        encoder.transform(X), clone(encoder).set_params(output="Y").fit_transform(X)
+    )
+
+
+def test_units_of_the_input_do_not_matter(X: np.ndarray) -> None:
+    # By a power of two: a change of units without rounding.
+    Z = MIGEEncoder(**SMALL).fit_transform(X)
+    scaled = MIGEEncoder(**SMALL).fit_transform(X * 2.0**20)
+    # The weights start alike, so batch norm's epsilon is all that differs.
+    assert np.corrcoef(Z[:, 0], scaled[:, 0])[0, 1] > 0.9
+
+
+def test_same_seed_same_result_and_global_state_untouched(
+    X: np.ndarray, global_random_state_untouched: None
+) -> None:
+    first = MIGEEncoder(**SMALL).fit_transform(X)
+    np.testing.assert_array_equal(first, MIGEEncoder(**SMALL).fit_transform(X))
+    other = MIGEEncoder(**{**SMALL, "random_state": 1}).fit_transform(X)
+    assert not np.allclose(first, other)
+
+
+def test_targets_are_ignored_without_a_bottleneck(X: np.ndarray) -> None:
+    y = np.arange(len(X))
+    np.testing.assert_array_equal(
+        MIGEEncoder(**SMALL).fit(X, y).transform(X), MIGEEncoder(**SMALL).fit(X).transform(X)
+    )
+    assert not hasattr(MIGEEncoder(**SMALL).fit(X, y), "predict")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_result_has_the_dtype_of_the_input(X: np.ndarray, dtype: type) -> None:
+    assert MIGEEncoder(**SMALL).fit_transform(X.astype(dtype)).dtype == dtype
+
+
+def test_integer_images_are_taken_as_float32(rng: np.random.Generator) -> None:
+    X = rng.integers(0, 255, size=(60, 16), dtype=np.uint8)
+    encoder = MIGEEncoder(**SMALL).fit(X)
+    assert encoder.transform(X).dtype == np.float32
+    np.testing.assert_allclose(
+        encoder.transform(X), encoder.transform(X.astype(np.float64)), rtol=1e-6
+    )
+
+
+def test_a_row_does_not_depend_on_its_company(X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**SMALL).fit(X)
+    together = encoder.transform(X[:20])
+    alone = np.concatenate([encoder.transform(X[i : i + 1]) for i in range(20)])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_read_only_memory_maps_are_accepted(X: np.ndarray, tmp_path: Path) -> None:
+    joblib.dump(X, tmp_path / "X.joblib")
+    mapped = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(
+        MIGEEncoder(**SMALL).fit_transform(mapped), MIGEEncoder(**SMALL).fit_transform(X)
+    )
+
+
+def test_pandas_and_polars_come_out_with_names(X: np.ndarray) -> None:
+    names = [f"pixel{i}" for i in range(16)]
+    encoder = MIGEEncoder(**SMALL).set_output(transform="pandas")
+    frame = encoder.fit_transform(pd.DataFrame(X, columns=names))
+    assert list(frame.columns) == ["migeencoder0", "migeencoder1", "migeencoder2"]
+    assert list(encoder.feature_names_in_) == names
+    frame = encoder.set_output(transform="polars").transform(pl.DataFrame(X, schema=names))
+    assert isinstance(frame, pl.DataFrame)
+    assert frame.columns == list(encoder.get_feature_names_out())
+    assert set(frame.dtypes) == {pl.Float64}
+
+
+def test_torch_in_torch_out_under_dispatch(
+    X: np.ndarray, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it
+    x = torch.as_tensor(X, dtype=torch.float32, device=device)
+    with config_context(array_api_dispatch=True):
+        Z = MIGEEncoder(**SMALL).fit(x).transform(x)
+    assert isinstance(Z, torch.Tensor)
+    assert Z.dtype == torch.float32
+    assert Z.device == x.device
+    expected = MIGEEncoder(**SMALL).fit_transform(X.astype(np.float32))
+    np.testing.assert_allclose(Z.cpu().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_integer_tensors_are_taken_as_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    x = torch.arange(160).reshape(20, 8) % 7
+    with config_context(array_api_dispatch=True):
+        assert MIGEEncoder(**SMALL).fit_transform(x).dtype == torch.float32
+
+
+def test_tensors_become_arrays_without_dispatch(X: np.ndarray) -> None:
+    assert isinstance(MIGEEncoder(**SMALL).fit_transform(torch.as_tensor(X)), np.ndarray)
+
+
+@pytest.mark.parametrize("name", ["conv", "fc", "Y"])
+def test_layers_of_the_convolutional_encoder_come_by_name(name: str, X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**SMALL, encoder="conv", input_shape=(1, 4, 4))
+    encoder.set_params(encoder=lambda shape, k: ConvEncoder(shape, k, channels=(4,), fc_size=8))
+    Z = encoder.fit(X).set_params(output=name).transform(X)
+    assert Z.shape == (150, {"conv": 16, "fc": 8, "Y": 3}[name])
+    assert len(encoder.get_feature_names_out()) == Z.shape[1]
+
+
+def test_convolutional_encoder_takes_rows_as_images(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(40, 64)).astype(np.float32)
+    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 1}, encoder="conv", input_shape=(1, 8, 8))
+    assert encoder.fit_transform(X).shape == (40, 3)
+    assert isinstance(encoder.module_.encoder, ConvEncoder)
+
+
+def test_perceptron_takes_images_too(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(40, 12))
+    assert MIGEEncoder(**SMALL, input_shape=(3, 2, 2)).fit_transform(X).shape == (40, 3)
+
+
+def test_own_module_is_copied_and_trained_from_its_weights(X: np.ndarray) -> None:
+    module = nn.Linear(16, 3)
+    before = module.weight.detach().clone()
+    encoder = MIGEEncoder(**SMALL, encoder=module).fit(X)
+    assert torch.equal(module.weight, before)
+    assert encoder.encoder is module
+    assert not torch.equal(encoder.module_.encoder.weight, before)
+    assert torch.allclose(encoder.module_.encoder.weight, before, atol=0.2)
+
+
+@pytest.mark.parametrize("factory", [nn.Linear, MLPEncoder, lambda d, k: nn.LazyLinear(k)])
+def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) -> None:
+    pipeline = make_pipeline(MinMaxScaler(), MIGEEncoder(**SMALL, encoder=factory))
+    assert pipeline.fit_transform(X).shape == (150, 3)
+    assert pipeline.fit_transform(X[:, :7]).shape == (150, 3)
+
+
+def test_score_estimator_is_left_unfitted_and_takes_part(X: np.ndarray) -> None:
+    few = SSGEScoreEstimator(n_eigen=1)
+    encoder = MIGEEncoder(**SMALL, score_estimator=few).fit(X)
+    assert not [name for name in vars(few) if name.endswith("_")]
+    assert not np.allclose(encoder.transform(X), MIGEEncoder(**SMALL).fit_transform(X))
+
+
+def test_projection_is_drawn_once_a_fit_and_applied_to_x_alone(X: np.ndarray) -> None:
+    projected = RandomProjectionSSGE(n_components=5)
+    encoder = MIGEEncoder(**SMALL, score_estimator=projected).fit(X)
+    projection = encoder.net_.criterion_.projection
+    assert projection.shape == (5, 16)
+    encoder.set_params(warm_start=True).fit(X)
+    assert torch.equal(encoder.net_.criterion_.projection, projection)
+    # z has 3 components, fewer than the 5 of the projection: z cannot have been projected.
+    assert encoder.transform(X).shape == (150, 3)
+
+
+def test_grid_search_over_the_projection_gives_the_same_with_two_jobs(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = digits[0][:200], digits[1][:200]
+    pipeline = make_pipeline(
+        MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE()),
+        LogisticRegression(max_iter=500),
+    )
+    grid = {"migeencoder__score_estimator__n_components": [2, 8]}
+    results = []
+    for n_jobs in (1, 2):
+        search = GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs).fit(X, y)
+        results.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*results)

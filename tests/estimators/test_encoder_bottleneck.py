@@ -1,0 +1,210 @@
+"""The information bottleneck: predictions, tasks, classes, and stability in β."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import is_classifier, is_regressor
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mige import MIGEEncoder
+
+SMALL: dict[str, Any] = {
+    "n_components": 3,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 3,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def ib(**parameters: Any) -> MIGEEncoder:
+    return MIGEEncoder(mode="ib", **{**SMALL, **parameters})
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def sigma(encoder: MIGEEncoder, X: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        code = encoder.module_(torch.as_tensor(X, dtype=torch.float32))
+    return code.conditional[1].numpy()
+
+
+@pytest.mark.parametrize("head", ["gaussian", "deterministic"])
+def test_bottleneck_classifies_held_out_digits(
+    head: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    encoder = ib(head=head, n_components=8, hidden_layer_sizes=(64,), max_epochs=15, lr=3e-3)
+    encoder.fit(X[:1200], y[:1200])
+    assert encoder.score(X[1200:], y[1200:]) > 0.85
+    assert encoder.transform(X).shape == (1797, 8)
+    probabilities = encoder.predict_proba(X[1200:])
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    np.testing.assert_array_equal(
+        encoder.classes_[probabilities.argmax(1)], encoder.predict(X[1200:])
+    )
+
+
+def test_a_dearer_nat_leaves_less_information(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    noise = []
+    for beta in (0.0, 1e-2, 1.0):
+        encoder = ib(beta=beta, max_epochs=15, lr=1e-2, head="gaussian").fit(X, y)
+        # Signal against noise: what is left of the rows' differences in z.
+        noise.append(float((sigma(encoder, X) / encoder.transform(X).std(0)).mean()))
+    assert noise[0] < noise[1] < noise[2]
+
+
+@settings(max_examples=8)
+@given(
+    beta=st.floats(0, 1),
+    n_components=st.sampled_from([2, 64, 256]),
+    head=st.sampled_from(["gaussian", "deterministic"]),
+    task=st.sampled_from(["classification", "regression"]),
+)
+def test_no_beta_and_no_width_makes_it_run_away(
+    beta: float, n_components: int, head: str, task: str
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(256, 5))
+    y = (X[:, 0] > 0).astype(int) if task == "classification" else X[:, 0]
+    encoder = ib(beta=beta, n_components=n_components, head=head, task=task, max_epochs=20, lr=1e-2)
+    encoder.fit(X, y)
+    assert np.isfinite(encoder.history_[-1]["train_loss"])
+    Z = encoder.transform(X)
+    assert np.isfinite(Z).all()
+    assert np.abs(Z).max() < 1e3
+    if head == "gaussian":
+        # The trap: rewarded for noise without bound, σ grows to some 40 and on.
+        assert sigma(encoder, X).max() < 10
+
+
+def test_regression_returns_to_the_units_of_its_targets(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(300, 4))
+    y = 1e4 + 1e3 * X[:, :2]
+    encoder = ib(max_epochs=60, lr=1e-2).fit(X, y)
+    assert encoder.task_ == "regression"
+    assert encoder.predict(X).shape == (300, 2)
+    assert encoder.score(X, y) > 0.8
+    assert encoder.fit(X, y[:, 0]).predict(X).shape == (300,)
+
+
+def test_absent_without_a_bottleneck_and_without_classes(rng: np.random.Generator) -> None:
+    for name in ("predict", "predict_proba", "score"):
+        assert not hasattr(MIGEEncoder(), name)
+        assert hasattr(MIGEEncoder(mode="ib"), name)
+    with pytest.raises(AttributeError) as caught:
+        MIGEEncoder().predict  # noqa: B018
+    assert "use mode='ib'" in str(caught.value.__cause__)
+    assert not hasattr(MIGEEncoder(mode="ib", task="regression"), "predict_proba")
+    fitted = ib().fit(rng.normal(size=(50, 2)), rng.normal(size=50))
+    assert not hasattr(fitted, "predict_proba")
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (np.arange(60) % 3, "classification"),
+        (np.array(["b", "a"] * 30), "classification"),
+        (np.arange(60) % 2 == 0, "classification"),
+        (np.linspace(0, 1, 60), "regression"),
+        (np.random.default_rng(0).normal(size=(60, 2)), "regression"),
+    ],
+    ids=["integers", "strings", "booleans", "values", "several values"],
+)
+def test_auto_tells_classes_from_values(y: np.ndarray, task: str, rng: np.random.Generator) -> None:
+    encoder = ib().fit(rng.normal(size=(60, 2)), y)
+    assert encoder.task_ == task
+    assert is_classifier(encoder) == (task == "classification")
+    assert is_regressor(encoder) == (task == "regression")
+    assert hasattr(encoder, "classes_") == (task == "classification")
+    assert encoder.predict(rng.normal(size=(5, 2))).dtype.kind == y.dtype.kind
+
+
+def test_tags_say_the_task_before_fit() -> None:
+    assert is_classifier(MIGEEncoder(mode="ib", task="classification"))
+    assert is_regressor(MIGEEncoder(mode="ib", task="regression"))
+    assert not is_classifier(MIGEEncoder(task="classification"))
+
+
+def test_predictions_do_not_vary_between_calls_or_batches(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = digits
+    encoder = ib().fit(X, y)
+    together = encoder.predict_proba(X[:9])
+    np.testing.assert_array_equal(together, encoder.predict_proba(X[:9]))
+    np.testing.assert_array_equal(together[4:5], encoder.predict_proba(X[4:5]))
+    at_the_mean = encoder.set_params(n_prediction_samples=0).predict_proba(X[:9])
+    assert not np.array_equal(together, at_the_mean)
+
+
+def test_scores_may_be_weighted(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    encoder = ib().fit(X, y)
+    right = encoder.predict(X) == y
+    assert encoder.score(X, y, sample_weight=right) == 1.0
+
+
+def test_partial_fit_knows_its_classes_from_the_first_call(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = digits
+    encoder = ib(task="classification").partial_fit(X[:50], y[:50], classes=np.arange(10))
+    encoder.partial_fit(X[50:], y[50:])
+    assert encoder.n_iter_ == 2
+    assert encoder.predict_proba(X).shape == (1797, 10)
+
+
+def test_unseen_classes_are_named() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    encoder = ib(task="classification").partial_fit(X, np.arange(30) % 2, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"classes that fit did not see: \[7\]"):
+        encoder.partial_fit(X, np.full(30, 7))
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        encoder.partial_fit(X, np.arange(30) % 2, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        ib(task="classification").partial_fit(X, np.arange(30) % 2)
+
+
+def test_partial_fit_of_values_keeps_their_number_and_scale() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))
+    encoder = ib().partial_fit(X, y)
+    likelihood = encoder.net_.criterion_.likelihood
+    encoder.partial_fit(X, 5 * y)
+    assert encoder.net_.criterion_.likelihood is likelihood
+    assert encoder.predict(X).shape == (60, 2)
+    with pytest.raises(ValueError, match="y has 1 targets, but fit saw 2"):
+        encoder.partial_fit(X, y[:, 0])
+
+
+def test_beta_set_between_calls_takes_part(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    encoder = ib(warm_start=True, beta=0.0).fit(X, y)
+    assert encoder.net_.criterion_.beta == 0
+    encoder.set_params(beta=0.5, lr=1e-4).fit(X, y)
+    assert encoder.net_.criterion_.beta == 0.5
+    assert encoder.net_.optimizer_.param_groups[0]["lr"] == 1e-4
+
+
+def test_grid_search_over_beta_in_a_pipeline(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits[0][:300], digits[1][:300]
+    pipeline = make_pipeline(StandardScaler(), ib(task="classification", max_epochs=10, lr=1e-2))
+    search = GridSearchCV(pipeline, {"migeencoder__beta": [0, 1e-2]}, cv=2).fit(X, y)
+    assert search.predict(X).shape == (300,)
+    assert search.best_score_ > 0.3

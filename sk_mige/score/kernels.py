@@ -82,6 +82,9 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     pairs = sq[..., row, col]
     if pairs.shape[-1] == 0:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
+    # Distances between equal rows come out as rounding errors of the largest ones, not as 0.
+    noise = 16 * torch.finfo(sq.dtype).eps * pairs.amax(dim=-1, keepdim=True)
+    pairs = torch.where(pairs > noise, pairs, 0)
     median = pairs.median(dim=-1).values
     if bool((median <= 0).any()):
         positive = torch.where(pairs > 0, pairs, torch.nan).nanmedian(dim=-1).values

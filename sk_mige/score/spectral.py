@@ -137,8 +137,8 @@ def ssge(
     """
     z = z.detach()
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
-    sq = sq.to(eigh_dtype(sq))
     sigma = median_bandwidth(sq) if isinstance(bandwidth, str) else bandwidth
+    sq = sq.to(eigh_dtype(sq))
     sigma = torch.as_tensor(sigma, dtype=sq.dtype, device=sq.device)
     gram = rbf_kernel(sq, sigma)
     if solver == "cholesky":

@@ -23,10 +23,19 @@ from sk_mige.information.gradients import (
     joint_squared_distances,
     mutual_info_surrogate,
 )
+from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.prior import PriorMatching
+from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
+from sk_mige.information.whitened import whitened_scores
 
 __all__ = [
+    # from samples
+    "mutual_info_gradient",
+    "MutualInfoGradient",
+    "whitened_scores",
+    "gaussianize_margins",
+    "gaussianize_ranks",
     # surrogates: maximise them to maximise the information
     "entropy_surrogate",
     "mutual_info_surrogate",

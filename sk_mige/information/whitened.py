@@ -1,0 +1,91 @@
+"""The score estimate behind this package's own MI gradients: affine equivariant to the letter."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sk_mige.score import (
+    KernelSums,
+    ScoreModel,
+    ScoreSettings,
+    fit_dense,
+    fit_landmarks,
+    kernel_sums,
+    whitening,
+)
+from sk_mige.score.folds import radial_folds
+from sk_mige.score.frame import frame_expansion
+
+__all__ = ["whitened_scores"]
+
+# In whitened coordinates the base is the standard Gaussian; the expansion corrects it as far as
+# held-out folds confirm.
+SETTINGS = ScoreSettings(whiten=False, base="gaussian")
+MAX_DENSE = 600
+N_LANDMARKS = 400
+CHUNK = 8192
+
+
+def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
+    r"""Scores at the samples: a Gaussian with their covariance, corrected where data ask for it.
+
+    .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
+              \quad W = S^{-1/2}
+
+    Whitening uses the sample covariance S of *all* samples and no shrinkage, so that the
+    estimate transforms exactly as a score does, and mutual information's gradient is unchanged
+    by affine maps. Tikhonov's strength, up to infinity, at which the Gaussian stands alone, is
+    chosen by Hyvärinen's loss on three folds in those coordinates.
+
+    With shrinkage and with a whitening of its own for each fold, as suits scores at new points,
+    the error of Figure 1's gradients is several times larger: in sample, the surplus of the
+    covariance's inverse cancels between marginal and joint.
+
+    Parameters
+    ----------
+    z : tensor of shape (n, d)
+        Samples, n of 3 d or more; with fewer, whitening falls back on shrinkage. Beyond 600
+        samples the kernel sections sit at 400 of them.
+    sq_distances : None
+        Not used; part of the score functions' interface.
+
+    Returns
+    -------
+    tensor of shape (n, d)
+        Scores, detached, in the dtype of z.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import whitened_scores
+    >>> z = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    >>> bool(torch.allclose(whitened_scores(10 * z), whitened_scores(z) / 10, atol=1e-5))
+    True
+    """
+    if sq_distances is not None:
+        raise ValueError("whitened scores need coordinates; sq_distances must be None")
+    points = z.detach()
+    if points.device.type != "mps":
+        points = points.double()
+    n, d = points.shape
+    white, _ = whitening(points, 0.0 if n >= 3 * d else "auto")
+    y = white(points)
+    model = fit_dense(y, SETTINGS).model if n <= MAX_DENSE else _landmark_model(y)
+    return white.linear(model.score(y)).to(z.dtype)
+
+
+def _landmark_model(y: Tensor) -> ScoreModel:
+    """Fit over landmarks that, like the folds, do not depend on the order of the rows."""
+    order = torch.argsort(y.square().sum(1))
+    picks = torch.linspace(0, len(y) - 1, N_LANDMARKS, device=y.device).round().long()
+    expansion, _ = frame_expansion(y, SETTINGS, centers=y[order[picks]])
+    fold = radial_folds(y)
+    sums = []
+    for k in range(int(fold.max()) + 1):
+        parts = [kernel_sums(expansion, rows) for rows in torch.split(y[fold == k], CHUNK)]
+        total: KernelSums = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        sums.append(total)
+    return fit_landmarks(expansion, sums, SETTINGS).model

@@ -154,6 +154,14 @@ def test_a_column_that_no_row_fills_is_left_out() -> None:
     assert line["Measured"] == "90"
 
 
+def test_what_is_the_same_in_every_line_is_said_once() -> None:
+    rows = [{**ROW, "method": method, "seed": 0, "value": 90.0} for method in ("MIGE", "PCA")]
+    said_once = results.common(results.table(rows))
+    assert said_once["Dataset"] == "digits"
+    assert "Method" not in said_once
+    assert "Measured" not in said_once
+
+
 def test_measurements_without_their_command_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "nameless.json"
     path.write_text(json.dumps({"rows": [ROW], "versions": {}, "machine": ""}))

@@ -1,8 +1,9 @@
 """Measurements as pages: ``docs/results/NAME.json`` becomes a table beside the paper's figures.
 
 ``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
-differ in seed and time alone are one line: mean, standard deviation, number of seeds. At the start
-of a build a page for each file is written to ``docs/paper/generated``.
+differ in seed and time alone are one line: mean, standard deviation, number of seeds. What is the
+same in all lines is said once, below the table. A picture ``docs/images/NAME.png`` stands above it.
+At the start of a build a page for each file is written to ``docs/paper/generated``.
 """
 
 from __future__ import annotations
@@ -60,6 +61,17 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [{_TITLES.get(key, key.capitalize()): line[key] for key in used} for line in lines]
 
 
+def common(lines: list[dict[str, str]]) -> dict[str, str]:
+    """Pick the columns that say the same in every line and so are better said once."""
+    if len(lines) < 2:
+        return {}
+    return {
+        title: cell
+        for title, cell in lines[0].items()
+        if title not in ("Measured", "Paper") and all(line[title] == cell for line in lines)
+    }
+
+
 def _format(value: Any) -> str:
     if value is None:
         return ""
@@ -111,8 +123,18 @@ class ResultsDirective(SphinxDirective):
             for row in results["rows"]
             if all(row.get(key) == wanted for key, wanted in self.options.items())
         ]
-        made = [_table_node(table(rows))] if rows else []
-        return [*made, _provenance(results)]
+        if not rows:
+            raise self.error(f"{path.name} has no row with {self.options}")
+        lines = table(rows)
+        said_once = common(lines)
+        lines = [{k: v for k, v in line.items() if k not in said_once} for line in lines]
+        return [*self._picture(path.stem), _table_node(lines), _provenance(results, said_once)]
+
+    def _picture(self, name: str) -> list[nodes.Node]:
+        if self.options or not (RESULTS.parent / "images" / f"{name}.png").exists():
+            return []
+        text = f".. image:: /images/{name}.png\n   :alt: What {name} measured, as a picture\n"
+        return self.parse_text_to_nodes(text)
 
 
 def _table_node(lines: list[dict[str, str]]) -> nodes.Node:
@@ -134,8 +156,11 @@ def _row(cells: Any) -> nodes.row:
     return row
 
 
-def _provenance(results: dict[str, Any]) -> nodes.Node:
+def _provenance(results: dict[str, Any], said_once: dict[str, str]) -> nodes.Node:
     paragraph = nodes.paragraph(classes=["provenance"])
+    if said_once:
+        everywhere = ", ".join(f"{title.lower()} {cell}" for title, cell in said_once.items())
+        paragraph += nodes.Text(f"In every line: {everywhere}. ")
     paragraph += nodes.Text("Measured by ")
     paragraph += nodes.literal(text=_format(results["command"]))
     details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])
@@ -163,10 +188,7 @@ def write_pages(app: Sphinx, config: Config) -> None:
 
 def _page(name: str) -> str:
     title = load(RESULTS / f"{name}.json").get("title", name.replace("_", " ").capitalize())
-    picture = Path("images") / f"{name}.png"
-    shown = (RESULTS.parent / picture).exists()
-    figure = f".. image:: /{picture}\n   :alt: {title}\n\n" if shown else ""
-    return f"{_title(title)}\n{figure}.. results:: {name}\n"
+    return f"{_title(title)}\n.. results:: {name}\n"
 
 
 def _title(text: str) -> str:

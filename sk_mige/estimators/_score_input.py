@@ -13,8 +13,9 @@ from torch import Tensor
 
 __all__ = ["check_samples", "like_input", "row_chunks", "to_tensor"]
 
-# Elements of a chunk's Gram matrix: 64 MiB in float64, large enough for full speed.
-CHUNK_ELEMENTS = 2**23
+# Elements of a chunk's Gram matrix: 16 MiB in float64, large enough for full speed and small
+# enough to be taken from memory that is there already rather than asked of the system each time.
+CHUNK_ELEMENTS = 2**21
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .kernels import rbf_kernel, squared_distances
+from .kernels import squared_distances
 from .span import Span
 from .whitening import Whitening
 
@@ -57,8 +57,11 @@ class KernelExpansion:
         """Kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
         centers = self.kernel_coordinates(self.centers)
         if y is None:
-            return rbf_kernel(squared_distances(centers), self.bandwidth)
-        return rbf_kernel(squared_distances(self.kernel_coordinates(y), centers), self.bandwidth)
+            sq = squared_distances(centers)
+        else:
+            sq = squared_distances(self.kernel_coordinates(y), centers)
+        # In place: for long streams the passes over this matrix are the cost.
+        return sq.mul_(-0.5 / self.bandwidth**2).exp_()
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class ScoreModel:
     def score(self, x: Tensor) -> Tensor:
         r"""Scores :math:`\hat g(x)`, shape (n, d), at any points (n, d)."""
         if self.span is not None:
-            inner = self.span.embed(x)
+            inner = self.span.embed(x).to(self.coefficients)
             return self.span.lift(x, inner, self._score(inner))
         return self._score(x)
 
@@ -104,7 +107,7 @@ class ScoreModel:
 
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\, \langle u - u_m, P W C_m \rangle .
         """
-        x = x if self.span is None else self.span.embed(x)
+        x = x if self.span is None else self.span.embed(x).to(self.coefficients)
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
         y = white(x)

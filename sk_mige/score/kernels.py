@@ -50,7 +50,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     y = y - center
     y_norms = y.square().sum(-1)
     sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(x @ y.mT, alpha=2)
-    return sq.clamp_min(0)
+    return sq.clamp_min_(0)
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:

@@ -1,0 +1,135 @@
+"""Fits: dense, over landmarks, in the span of few samples; what is chosen on held-out rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
+from sk_mige.score import ScoreSettings, fit_dense, fit_landmarks, kernel_sums, ssge
+from sk_mige.score.fitting import ALPHAS, frame_expansion, radial_folds
+from sk_mige.score.span import sample_span
+
+
+def gaussian(n, d, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("threshold", [0.94, 0.99])
+@pytest.mark.parametrize(("n", "d"), [(60, 3), (20, 50)])
+def test_the_published_settings_are_ssge(threshold, n, d):
+    x = gaussian(n, d) * 3 + 5
+    settings = ScoreSettings(eigen_threshold=threshold, whiten=False, base=None)
+    model = fit_dense(x, settings).model
+    torch.testing.assert_close(model.score(x), ssge(x, eigen_threshold=threshold))
+
+
+def test_out_of_sample_scores_are_kernel_sections_times_coefficients():
+    """ĝ(E) = k(E, X) C with C = σ⁻² U_J Λ_J⁻² U_J' (K X − diag(K1) X)."""
+    x, fresh = gaussian(50, 3) + 1, gaussian(8, 3, seed=1)
+    fit = fit_dense(x, ScoreSettings(n_eigen=7, whiten=False, base=None))
+    sigma = fit.model.expansion.bandwidth
+    gram = torch.exp(-torch.cdist(x, x).square() / (2 * sigma**2))
+    values, u = torch.linalg.eigh(gram)
+    values, u = values[-7:], u[:, -7:]
+    g = gram @ x - gram.sum(1, keepdim=True) * x
+    c = u @ ((u.mT @ g) / values[:, None].square()) / sigma**2
+    cross = torch.exp(-torch.cdist(fresh, x).square() / (2 * sigma**2))
+    torch.testing.assert_close(fit.model.score(fresh), cross @ c)
+    assert fit.n_eigen == 7
+    assert fit.alpha == 0.0
+
+
+@pytest.mark.parametrize("curl_free", [False, True])
+def test_all_rows_as_landmarks_are_the_dense_fit(curl_free):
+    x, fresh = gaussian(70, 8), gaussian(9, 8, seed=1)
+    settings = ScoreSettings(alpha=1e-3, curl_free=curl_free)
+    expansion, _ = frame_expansion(x, settings, centers=x)
+    parts = [kernel_sums(expansion, part) for part in x.split(25)]
+    model = fit_landmarks(expansion, parts, settings).model
+    expected = fit_dense(x, settings).model.score(fresh)
+    torch.testing.assert_close(model.score(fresh), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_orthonormal_projection_onto_all_dimensions_changes_nothing():
+    x, fresh = gaussian(40, 3) * 2, gaussian(5, 3, seed=1)
+    rotation = torch.linalg.qr(gaussian(3, 3, seed=2))[0]
+    plain = fit_dense(x, ScoreSettings())
+    rotated = fit_dense(x, ScoreSettings(), projection=rotation)
+    assert rotated.alpha == plain.alpha
+    torch.testing.assert_close(rotated.model.score(fresh), plain.model.score(fresh))
+
+
+@pytest.mark.parametrize("settings", [
+    ScoreSettings(alpha=1e-3), ScoreSettings(alpha=1e-3, curl_free=True),
+    ScoreSettings(alpha=1e-3, shrinkage=1.0), ScoreSettings(eigen_threshold=0.99, base=None),
+])  # fmt: skip
+def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
+    """Rows padded with zeros to many more dimensions, and turned: the span knows no difference."""
+    generator = torch.Generator().manual_seed(3)
+    x = gaussian(12, 30)
+    turn = torch.linalg.qr(torch.randn(30, 30, generator=generator, dtype=torch.float64))[0]
+    span, coordinates = sample_span(x)
+    torch.testing.assert_close(torch.cdist(coordinates, coordinates), torch.cdist(x, x))
+    fresh = torch.cat([x[:3], gaussian(3, 30, seed=4)])
+    torch.testing.assert_close(torch.cdist(span.embed(fresh[3:]), coordinates),
+                               torch.cdist(fresh[3:], x))  # fmt: skip
+    plain = fit_dense(x, settings).model.score(fresh)
+    turned = fit_dense(x @ turn, settings).model.score(fresh @ turn) @ turn.mT
+    torch.testing.assert_close(turned, plain, rtol=1e-6, atol=1e-7)
+
+
+def test_hyvarinens_loss_finds_the_estimate_closest_to_the_truth():
+    for make in (make_banana, make_gaussian_mixture, make_ring):
+        X, exact = make(400, random_state=0)
+        held_out = exact.sample(4000, random_state=1)
+        x, held = torch.from_numpy(X), torch.from_numpy(held_out)
+        truth = torch.from_numpy(exact(held_out))
+        losses, errors = [], []
+        for threshold in (0.5, 0.9, 0.99, 0.9999):
+            model = fit_dense(x, ScoreSettings(eigen_threshold=threshold)).model
+            losses.append(float(model.hyvarinen_loss(held).mean()))
+            errors.append(float((model.score(held) - truth).square().sum(1).mean()) / 2)
+        assert np.argmin(losses) == np.argmin(errors)
+        # The loss is half the squared distance but for a constant of the density.
+        constant = -0.5 * float(truth.square().sum(1).mean())
+        for loss, error in zip(losses, errors, strict=True):
+            assert loss == pytest.approx(error + constant, abs=0.15 * abs(constant))
+
+
+def test_folds_share_the_radii_and_do_not_depend_on_the_order():
+    x = gaussian(31, 2)
+    fold = radial_folds(x)
+    assert sorted(torch.bincount(fold).tolist()) == [10, 10, 11]
+    order = torch.randperm(31, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(radial_folds(x[order]), fold[order])
+    radii = (x - x.mean(0)).norm(dim=1)
+    medians = torch.stack([radii[fold == k].median() for k in range(3)])
+    assert medians.max() - medians.min() < 0.2
+
+
+def test_the_chosen_strength_is_the_best_of_its_grid_on_the_folds():
+    x = torch.from_numpy(make_banana(150, random_state=0)[0])
+    fold = radial_folds(x)
+
+    def loss(alpha):
+        total = 0.0
+        for k in range(3):
+            model = fit_dense(x[fold != k], ScoreSettings(alpha=alpha)).model
+            total += float(model.hyvarinen_loss(x[fold == k]).sum())
+        return total
+
+    assert fit_dense(x, ScoreSettings()).alpha == min(ALPHAS, key=loss)
+
+
+def test_gaussian_data_leave_the_base_alone():
+    fit = fit_dense(gaussian(500, 5), ScoreSettings())
+    assert fit.alpha > 1e-2
+    x = gaussian(9, 5, seed=1)
+    torch.testing.assert_close(fit.model.score(x), -x, atol=0.5, rtol=0.2)
+
+
+def test_too_few_samples_to_hold_any_out_fall_back_on_a_fixed_strength():
+    assert fit_dense(gaussian(6, 2), ScoreSettings()).alpha == 0.1

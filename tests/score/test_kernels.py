@@ -1,0 +1,78 @@
+"""Distances, the kernel and its median bandwidth."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+from sk_mige.score import median_bandwidth, rbf_kernel, squared_distances
+
+
+def test_distances_are_those_of_the_definition(generator):
+    x = torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    y = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    direct = (x[:, None] - y[None]).square().sum(-1)
+    torch.testing.assert_close(squared_distances(x, y), direct)
+
+
+def test_distances_to_itself_are_symmetric_with_a_zero_diagonal(generator):
+    sq = squared_distances(torch.randn(20, 3, generator=generator, dtype=torch.float32))
+    assert torch.equal(sq, sq.mT)
+    assert torch.equal(sq.diagonal(), torch.zeros(20))
+
+
+def test_leading_dimensions_are_independent_sets(generator):
+    x = torch.randn(2, 3, 6, 4, generator=generator, dtype=torch.float64)
+    sq = squared_distances(x)
+    assert sq.shape == (2, 3, 6, 6)
+    torch.testing.assert_close(sq[1, 2], squared_distances(x[1, 2]))
+    torch.testing.assert_close(median_bandwidth(sq)[1, 2], median_bandwidth(sq[1, 2]))
+
+
+@settings(max_examples=20)
+@given(shift=st.floats(-1e6, 1e6))
+def test_a_far_mean_costs_float32_nothing(shift):
+    x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    moved = x + shift  # rounds the points themselves
+    exact = (moved.double()[:, None] - moved.double()[None]).square().sum(-1)
+    torch.testing.assert_close(
+        squared_distances(moved).double(), exact, rtol=1e-4, atol=1e-5 * (1 + 1e-6 * abs(shift))
+    )
+
+
+def test_the_kernel_is_one_at_distance_zero_and_falls_to_zero():
+    values = rbf_kernel(torch.tensor([[0.0, 2.0, 1e6]]), 1.0)
+    torch.testing.assert_close(values, torch.tensor([[1.0, 0.36787944, 0.0]]))
+
+
+def test_each_set_may_have_its_own_bandwidth():
+    sq = torch.full((2, 1, 1), 2.0)
+    values = rbf_kernel(sq, torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(values[:, 0, 0], torch.tensor([-1.0, -0.25]).exp())
+
+
+def test_the_median_is_that_of_pairs_of_distinct_points(generator):
+    x = torch.randn(9, 2, generator=generator, dtype=torch.float64)
+    distances = torch.pdist(x)  # 36 pairs: torch takes the lower of the two in the middle
+    torch.testing.assert_close(median_bandwidth(squared_distances(x)), distances.median())
+
+
+def test_duplicates_leave_the_median_of_what_differs():
+    x = torch.tensor([[0.0]] * 8 + [[3.0]])
+    assert median_bandwidth(squared_distances(x)) == 3.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_collapsed_set_has_a_constant_kernel(n):
+    sq = squared_distances(torch.full((n, 3), 7.0))
+    assert torch.equal(rbf_kernel(sq, median_bandwidth(sq)), torch.ones(n, n))
+
+
+def test_one_collapsed_set_among_others_does_not_touch_them(generator):
+    x = torch.randn(2, 6, 2, generator=generator, dtype=torch.float64)
+    x[0] = 1.0
+    sigma = median_bandwidth(squared_distances(x))
+    assert sigma[0] == 1.0
+    torch.testing.assert_close(sigma[1], median_bandwidth(squared_distances(x[1])))

@@ -1,0 +1,101 @@
+"""SSGE at its own samples: the published estimator, without its tensors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sk_mige.score import leading_eigenpairs, median_bandwidth, squared_distances, ssge
+
+
+def tensor_formulation(x, evaluate_at, sigma, n_eigen):
+    """Eqs. 4-7 of the paper, literally: eigenfunctions and their gradients, (M, M, d) arrays."""
+    m = len(x)
+    differences = x[:, None] - x[None]
+    gram = torch.exp(-differences.square().sum(-1) / (2 * sigma**2))
+    values, vectors = torch.linalg.eigh(gram)
+    values, vectors = values.flip(0)[:n_eigen], vectors.flip(1)[:, :n_eigen]
+    gradients = -gram[..., None] * differences / sigma**2  # of k(x_a, x_b) in x_a
+    psi_gradients = m**0.5 / values[:, None, None] * torch.einsum("bj,abd->jad", vectors, gradients)
+    beta = -psi_gradients.mean(1)
+    cross = torch.exp(-(evaluate_at[:, None] - x[None]).square().sum(-1) / (2 * sigma**2))
+    psi = m**0.5 * cross @ vectors / values
+    return psi @ beta
+
+
+@pytest.fixture
+def x(generator):
+    return torch.randn(60, 3, generator=generator, dtype=torch.float64) + 2.0
+
+
+@pytest.mark.parametrize("n_eigen", [1, 5, 20])
+def test_products_of_matrices_equal_the_tensor_formulation(x, n_eigen):
+    sigma = float(median_bandwidth(squared_distances(x)))
+    expected = tensor_formulation(x, x, sigma, n_eigen)
+    torch.testing.assert_close(ssge(x, n_eigen=n_eigen), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.94, 0.99])
+def test_the_threshold_keeps_the_fewest_eigenpairs_that_reach_it(x, threshold):
+    sigma = float(median_bandwidth(squared_distances(x)))
+    values = torch.linalg.eigvalsh(torch.exp(-squared_distances(x) / (2 * sigma**2))).flip(0)
+    shares = values.cumsum(0) / values.sum()
+    n_eigen = int((shares < threshold).sum()) + 1
+    expected = ssge(x, n_eigen=n_eigen)
+    torch.testing.assert_close(ssge(x, eigen_threshold=threshold), expected)
+
+
+def test_at_least_one_eigenpair_is_kept():
+    assert leading_eigenpairs(torch.tensor([5.0, 1.0]), eigen_threshold=1e-6).sum() == 1
+
+
+@pytest.mark.parametrize("threshold", [None, 1.0])
+def test_eigenvalues_that_are_rounding_errors_are_never_kept(threshold):
+    values = torch.tensor([1.0, 1e-3, 1e-17, -1e-18], dtype=torch.float64)
+    expected = torch.tensor([True, True, False, False])
+    assert torch.equal(leading_eigenpairs(values, eigen_threshold=threshold), expected)
+    assert torch.equal(leading_eigenpairs(values, n_eigen=4), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_eigen": 4}, {"alpha": 1e-2, "eigen_threshold": None}])
+def test_a_batch_of_sets_equals_a_loop_over_them(generator, options):
+    z = torch.randn(4, 3, 20, 2, generator=generator, dtype=torch.float64)
+    z *= torch.tensor([1.0, 3.0, 10.0]).double()[:, None, None]  # unlike numbers of eigenpairs
+    z[0, 0, 5:] = z[0, 0, :1]
+    looped = torch.stack([torch.stack([ssge(b, **options) for b in a]) for a in z])
+    torch.testing.assert_close(ssge(z, **options), looped)
+
+
+def test_foreign_distances_take_the_kernels_place(x, generator):
+    other = torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    joint = torch.cat([x, other], dim=1)
+    sq = squared_distances(x) + squared_distances(other)
+    # The x-block of the joint score: the kernel of both, the displacements of one.
+    torch.testing.assert_close(ssge(x, sq_distances=sq), ssge(joint)[:, :3])
+
+
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_float32_is_within_a_thousandth_of_float64(x, shift):
+    single = (x + shift).float()
+    exact = ssge(single.double())
+    estimated = ssge(single)
+    assert estimated.dtype == torch.float32
+    assert (estimated.double() - exact).norm() < 1e-3 * exact.norm()
+
+
+def test_no_gradient_flows_through_the_score(x):
+    assert not ssge(x.requires_grad_()).requires_grad
+
+
+def test_tikhonov_divides_by_the_shifted_eigenvalues(x):
+    sigma = float(median_bandwidth(squared_distances(x)))
+    gram = torch.exp(-squared_distances(x) / (2 * sigma**2))
+    laplacian = gram @ x - gram.sum(1, keepdim=True) * x
+    expected = torch.linalg.solve(gram + 60 * 0.1 * torch.eye(60).double(), laplacian) / sigma**2
+    torch.testing.assert_close(ssge(x, alpha=0.1, eigen_threshold=None), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3, 8)])
+def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
+    assert ssge(torch.randn(*shape, generator=generator)).isfinite().all()
+    assert torch.equal(ssge(torch.ones(*shape)), torch.zeros(*shape))

@@ -1,0 +1,117 @@
+"""Score matching as a quadratic form in additive sums."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums
+from sk_mige.score.fitting import spectral_filter
+from sk_mige.score.sums import kernel_basis, path_losses, spectral_basis
+
+KINDS = [
+    {},
+    {"base": None},
+    {"curl_free": True},
+    {"projected": True},
+]
+
+
+@pytest.fixture(params=KINDS, ids=["sections", "no base", "curl-free", "projected"])
+def problem(request, expand):
+    """An expansion over landmarks, samples to fit and samples to hold out."""
+    return expand(**request.param)
+
+
+def assert_equal_sums(left, right):
+    assert left.n_samples == right.n_samples
+    assert left.constant == pytest.approx(right.constant)
+    for mine, other in zip(left.fit + left.loss, right.fit + right.loss, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_sums_over_parts_add_up_and_subtract(problem):
+    expansion, x, _ = problem
+    whole, first, rest = (kernel_sums(expansion, part) for part in (x, x[:13], x[13:]))
+    assert_equal_sums(first + rest, whole)
+    assert_equal_sums(whole - rest, first)
+    assert_equal_sums(kernel_sums(expansion, x.flip(0)), whole)
+
+
+def test_at_its_own_centres_the_quadratic_form_is_the_gram_matrix_squared(expand):
+    expansion, x, _ = expand()
+    centers = x[:12]
+    gram = expansion.gram()
+    torch.testing.assert_close(kernel_sums(expansion, centers).fit[0], gram @ gram)
+
+
+def test_without_a_base_the_linear_form_is_that_of_the_kernels_gradients(expand):
+    """R = K'X/σ² − diag(s) Z/σ², in whitened coordinates and mapped back."""
+    expansion, x, _ = expand(base=None)
+    y, z = expansion.whitening(x), expansion.centers
+    gram = expansion.gram(y)
+    direct = torch.einsum("nm,nmd->md", gram, y[:, None] - z[None]) / expansion.bandwidth**2
+    sums = kernel_sums(expansion, x)
+    torch.testing.assert_close(sums.fit[1], expansion.whitening.linear(direct))
+
+
+def test_the_summed_loss_is_a_quadratic_form_of_the_coefficients(problem, generator):
+    expansion, x, _ = problem
+    sums = kernel_sums(expansion, x)
+    quadratic, linear = sums.loss
+    c = torch.randn(linear.shape, generator=generator, dtype=torch.float64)
+    form = 0.5 * (c * (quadratic @ c)).sum() - (linear * c).sum() + sums.constant
+    direct = ScoreModel(expansion, c).hyvarinen_loss(x).sum()
+    torch.testing.assert_close(form, direct)
+
+
+def test_the_fit_is_where_the_penalised_forms_gradient_vanishes(problem):
+    expansion, x, _ = problem
+    alpha = 1e-2
+    sums = kernel_sums(expansion, x)
+    settings = ScoreSettings(alpha=alpha)
+    c = fit_landmarks(expansion, [sums], settings).model.coefficients
+    quadratic, linear = sums.fit
+    gradient = quadratic @ c + len(x) * alpha * expansion.gram() @ c - linear
+    assert gradient.norm() < 1e-8 * linear.norm()
+
+
+def test_losses_along_the_path_are_the_losses_of_the_models(problem):
+    expansion, x, held_out = problem
+    train, held = kernel_sums(expansion, x), kernel_sums(expansion, held_out)
+    basis = spectral_basis(kernel_basis(expansion.gram()), train.fit[0])
+    filters = torch.stack([
+        spectral_filter(basis.values, len(x), alpha) for alpha in (1e-4, 1e-2, 1.0, float("inf"))
+    ])  # fmt: skip
+    losses = path_losses(basis, train.fit[1], filters, held)
+    for loss, filter_ in zip(losses, filters, strict=True):
+        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ train.fit[1]))
+        direct = ScoreModel(expansion, c).hyvarinen_loss(held_out).mean()
+        torch.testing.assert_close(loss, direct, rtol=1e-6, atol=1e-6)
+
+
+def test_the_basis_diagonalises_kernel_and_fit_at_once(problem):
+    expansion, x, _ = problem
+    quadratic = kernel_sums(expansion, x).fit[0]
+    basis = spectral_basis(kernel_basis(expansion.gram()), quadratic)
+    s, eye = basis.vectors, torch.eye(len(basis.values)).double()
+    torch.testing.assert_close(s.mT @ expansion.gram() @ s, eye, rtol=1e-6, atol=1e-6)
+    diagonal = s.mT @ quadratic @ s
+    tolerance = 1e-8 * float(basis.values[0])
+    torch.testing.assert_close(diagonal, torch.diag(basis.values), rtol=1e-6, atol=tolerance)
+    assert torch.equal(basis.values, basis.values.sort(descending=True).values)
+
+
+def test_an_infinite_strength_leaves_the_base_alone(problem):
+    expansion, x, _ = problem
+    fit = fit_landmarks(expansion, [kernel_sums(expansion, x)], ScoreSettings(alpha=float("inf")))
+    assert not fit.model.coefficients.any()
+    assert fit.n_eigen == 0
+
+
+@pytest.mark.parametrize("purpose", ["fit", "loss"])
+def test_sums_for_one_purpose_are_those_of_both(problem, purpose):
+    expansion, x, _ = problem
+    both, one = kernel_sums(expansion, x), kernel_sums(expansion, x, purpose=purpose)
+    for mine, other in zip(getattr(one, purpose), getattr(both, purpose), strict=True):
+        torch.testing.assert_close(mine, other)

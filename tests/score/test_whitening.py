@@ -1,0 +1,149 @@
+"""Whitening, its shrinkage, and the radii that leave one sample out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.covariance import ledoit_wolf_shrinkage as sklearn_ledoit_wolf
+
+from sk_mige.score import (
+    ScoreSettings,
+    fit_dense,
+    identity_whitening,
+    ledoit_wolf_shrinkage,
+    whitening,
+)
+from sk_mige.score.whitening import SHRINKAGE_GRID
+
+
+def correlated(n, d, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(d, d, generator=generator, dtype=torch.float64)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64) @ mixing + 10.0
+
+
+def left_out(x, i, rho):
+    """Shrunk covariance and displacement of row i, both from the moments of the other rows."""
+    n, d = x.shape
+    others = torch.cat([x[:i], x[i + 1 :]])
+    scale = torch.cov(x.mT).trace() / d
+    covariance = (1 - rho) * torch.cov(others.mT) + rho * scale * torch.eye(d).double()
+    return covariance, x[i] - others.mean(0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 3), (30, 30), (10, 25)])
+@pytest.mark.parametrize("rho", [0.1, 1.0])
+def test_whitened_covariance_is_the_inverse_of_the_shrunk_one(n, d, rho):
+    x = correlated(n, d)
+    white, _ = whitening(x, rho)
+    covariance = torch.cov(x.mT, correction=0)
+    shrunk = (1 - rho) * covariance + rho * covariance.trace() / d * torch.eye(d).double()
+    w = white.linear(torch.eye(d).double())
+    torch.testing.assert_close(w @ shrunk @ w, torch.eye(d).double(), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(w, w.mT)
+    assert white.precision_trace == pytest.approx(float((w @ w).trace()))
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 3), (12, 12), (9, 20)])
+@pytest.mark.parametrize("rho", [0.05, 0.5, 1.0])
+def test_radii_are_those_of_a_loop_that_leaves_each_row_out(n, d, rho):
+    x = correlated(n, d)
+    _, radii = whitening(x, rho)
+    looped = []
+    for i in range(n):
+        covariance, displacement = left_out(x, i, rho)
+        looped.append(displacement @ torch.linalg.solve(covariance, displacement))
+    torch.testing.assert_close(radii, torch.stack(looped))
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 3), (20, 10), (9, 20)])
+def test_automatic_shrinkage_maximises_the_leave_one_out_likelihood(n, d):
+    x = correlated(n, d)
+
+    def loss(rho):
+        total = 0.0
+        for i in range(n):
+            covariance, displacement = left_out(x, i, rho)
+            total += torch.logdet(covariance)
+            total += displacement @ torch.linalg.solve(covariance, displacement)
+        return float(total)
+
+    candidates = [rho for rho in SHRINKAGE_GRID if rho > 0 or d < n - 2]
+    assert whitening(x)[0].shrinkage == min(candidates, key=loss)
+
+
+@settings(max_examples=20)
+@given(n=st.integers(3, 40), d=st.integers(2, 50), seed=st.integers(0, 99))
+def test_ledoit_wolf_is_scikit_learns(n, d, seed):
+    x = correlated(n, d, seed)
+    centred = x - x.mean(0)
+    spectrum = torch.linalg.eigvalsh(centred.mT @ centred / n)
+    expected = sklearn_ledoit_wolf(x.numpy())
+    assert ledoit_wolf_shrinkage(centred, spectrum, d) == pytest.approx(expected, abs=1e-9)
+    assert whitening(x, "ledoit-wolf")[0].shrinkage == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10_000),
+    log_condition=st.floats(0, 3),
+    curl_free=st.booleans(),
+    base=st.sampled_from(["student", "gaussian", None]),
+)
+def test_without_shrinkage_the_score_is_equivariant_under_affine_maps(
+    seed, log_condition, curl_free, base
+):
+    """If y = A x + b, then s_y(y) = A^-T s_x(x): for any density, however A mixes and scales."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(40, 3, generator=generator, dtype=torch.float64).square()
+    fresh = torch.rand(10, 3, generator=generator, dtype=torch.float64)
+    left, right = (
+        torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+        for _ in range(2)
+    )
+    a = left @ torch.diag(10.0 ** torch.linspace(0, log_condition, 3).double()) @ right
+    b = 100 * torch.randn(3, generator=generator, dtype=torch.float64)
+    options = ScoreSettings(shrinkage=0.0, alpha=1e-3, curl_free=curl_free, base=base)
+    plain = fit_dense(x, options).model.score(fresh)
+    mapped = fit_dense(x @ a.mT + b, options).model.score(fresh @ a.mT + b)
+    # The metric in which curl-free coefficients are regularised is the whitened one as well.
+    assert (mapped @ a - plain).norm() < 1e-6 * plain.norm()
+
+
+def test_full_shrinkage_is_one_common_scale():
+    x = correlated(50, 4)
+    white, _ = whitening(x, 1.0)
+    assert white.gains.numel() == 0
+    assert white.rest == pytest.approx(float(torch.cov(x.mT, correction=0).trace() / 4) ** -0.5)
+
+
+def test_constant_rows_are_left_as_they_are():
+    x = torch.full((5, 3), 2.0, dtype=torch.float64)
+    white, radii = whitening(x)
+    assert torch.equal(white(x), torch.zeros(5, 3).double())
+    assert torch.equal(radii, torch.zeros(5).double())
+
+
+def test_a_constant_column_does_not_make_the_map_infinite():
+    x = correlated(30, 3)
+    x[:, 1] = 4.0
+    for shrinkage in (0.0, 1e-5, "auto"):
+        white, radii = whitening(x, shrinkage)
+        assert white(x).isfinite().all()
+        assert radii.isfinite().all()
+
+
+def test_the_identity_only_centres():
+    x = correlated(30, 3)
+    torch.testing.assert_close(identity_whitening(x)(x), x - x.mean(0))
+    assert identity_whitening(x).precision_trace == 3.0
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_two_and_three_samples_can_be_whitened(n):
+    white, radii = whitening(correlated(n, 2))
+    assert white.shrinkage == 1.0 or n > 3
+    assert np.isfinite(radii.numpy()).all()

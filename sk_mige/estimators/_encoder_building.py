@@ -31,6 +31,8 @@ from sk_mige.training import (
     class_likelihood,
 )
 
+from ._score_training import TRAINING_EIGEN_THRESHOLD
+
 __all__ = ["Architecture", "build_objective", "make_optimizer"]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -38,9 +40,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
-
-# With fewer eigenfunctions the encoder collapses to a few directions; see docs/results/defaults.
-TRAINING_EIGEN_THRESHOLD = 0.999
 
 
 @dataclass(frozen=True)

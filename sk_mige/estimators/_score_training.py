@@ -6,7 +6,11 @@ from functools import partial
 
 from sk_mige.score import ScoreFunction, ssge
 
-__all__ = ["BatchScoreMixin"]
+__all__ = ["TRAINING_EIGEN_THRESHOLD", "BatchScoreMixin"]
+
+# With fewer eigenfunctions an encoder collapses to the directions that they can express; see
+# docs/results/defaults.json.
+TRAINING_EIGEN_THRESHOLD = 0.999
 
 
 class BatchScoreMixin:
@@ -20,14 +24,14 @@ class BatchScoreMixin:
     def _training_score(self) -> ScoreFunction:
         """The score function that MIGE applies to each batch: SSGE with these parameters.
 
-        Within a batch the spectrum is cut off at ``eigen_threshold`` (0.99 where the parameter is
+        Within a batch the spectrum is cut off at ``eigen_threshold`` (0.999 where the parameter is
         None) or regularised by a numeric ``alpha``; whitening and base belong to densities
         estimated once, not to a batch's joint kernel.
         """
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and alpha == 0.0:
-            threshold = 0.99
+            threshold = TRAINING_EIGEN_THRESHOLD
         return partial(
             ssge,
             n_eigen=self.n_eigen,

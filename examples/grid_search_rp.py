@@ -1,0 +1,159 @@
+"""Search over the dimension of the random projection, in a pipeline, with GridSearchCV.
+
+    python examples/grid_search_rp.py                # 1,797 digits of 64 pixels: some minutes
+    python examples/grid_search_rp.py --data mnist   # 2,000 digits of 784 pixels
+
+MIGE sees the inputs x through their distances alone, and a random projection to k dimensions
+keeps distances up to a relative error of about sqrt(2/k). How small may k be before the
+representation suffers? The scaler, the encoder and the classifier are one estimator here, so
+cross-validation answers with accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")  # a picture in a file needs no screen
+
+import matplotlib.pyplot as plt
+import sklearn
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import sk_mige
+from sk_mige import MIGEEncoder, RandomProjectionSSGE
+from sk_mige.datasets import fetch_mnist
+
+KEY = "represent__score_estimator__n_components"
+
+
+def load(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels."""
+    if name == "digits":
+        return load_digits(return_X_y=True)
+    X, y = fetch_mnist(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(X))[:2000]
+    return X[rows], y[rows]
+
+
+def draw(search: GridSearchCV, exact: np.ndarray, path: Path, title: str) -> None:
+    """Accuracy against k, beside that of exact distances."""
+    results = search.cv_results_
+    k = np.array([parameters[KEY] for parameters in results["params"]])
+    mean, std = 100 * results["mean_test_score"], 100 * results["std_test_score"]
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    axes.errorbar(k, mean, std, marker="o", capsize=3, label="random projection to k dimensions")
+    axes.axhline(100 * exact.mean(), color="C1", label="exact distances")
+    low, high = (100 * exact.mean() + sign * 100 * exact.std() for sign in (-1, 1))
+    axes.axhspan(low, high, color="C1", alpha=0.15, linewidth=0)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(k, k)
+    axes.set(title=title, xlabel="k", ylabel="accuracy of a linear classifier on z, %")
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=["digits", "mnist"], default="digits")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", type=Path, default=Path("grid_search_rp.png"))
+    parser.add_argument("--results", type=Path, default=None, help="also write the rows as JSON")
+    arguments = parser.parse_args()
+    X, y = load(arguments.data)
+    start = time.perf_counter()
+
+    pipeline = Pipeline(
+        [
+            ("scale", MinMaxScaler()),
+            (
+                "represent",
+                MIGEEncoder(
+                    n_components=32,
+                    score_estimator=RandomProjectionSSGE(eigen_threshold=0.999),
+                    max_epochs=arguments.epochs,
+                    device="cpu",
+                    random_state=arguments.seed,
+                ),
+            ),
+            ("classify", LogisticRegression(max_iter=2000)),
+        ]
+    )
+    folds = StratifiedKFold(3, shuffle=True, random_state=arguments.seed)
+    dimensions = [1, 2, 4, 8, 16, 32, 64]
+    search = GridSearchCV(pipeline, {KEY: dimensions}, cv=folds, n_jobs=arguments.jobs, verbose=2)
+    search.fit(X, y)
+    plain = pipeline.set_params(represent__score_estimator=None)
+    exact = cross_val_score(plain, X, y, cv=folds, n_jobs=arguments.jobs)
+    seconds = time.perf_counter() - start
+
+    print(f"{'k':>6}  accuracy, % (mean and standard deviation over the folds)")
+    results = search.cv_results_
+    for k, mean, std in zip(
+        dimensions, results["mean_test_score"], results["std_test_score"], strict=True
+    ):
+        print(f"{k:>6}  {100 * mean:.2f} ± {100 * std:.2f}")
+    print(f" exact  {100 * exact.mean():.2f} ± {100 * exact.std():.2f}")
+    print(f"best: k = {search.best_params_[KEY]}; {seconds:.0f} s in all")
+    title = f"{arguments.data}: {X.shape[1]} pixels, batches of {pipeline['represent'].batch_size}"
+    draw(search, exact, arguments.picture, title)
+    print(f"drawn in {arguments.picture}")
+    if arguments.results:
+        write(arguments, search, exact)
+
+
+def write(arguments: argparse.Namespace, search: GridSearchCV, exact: np.ndarray) -> None:
+    """The measurements as rows, one for each k and fold."""
+    results = search.cv_results_
+    scores = {
+        f"MIGE, RP to {parameters[KEY]}": [
+            results[f"split{fold}_test_score"][i] for fold in range(search.n_splits_)
+        ]
+        for i, parameters in enumerate(results["params"])
+    }
+    scores["MIGE, exact distances"] = list(exact)
+    rows = [
+        {
+            "dataset": arguments.data,
+            "method": method,
+            "feature": "z (32)",
+            "metric": "accuracy, logistic regression",
+            "value": round(100 * float(score), 3),
+            "seed": fold,
+            "epochs": arguments.epochs,
+            "seconds": None,
+            "paper": None,
+        }
+        for method, values in scores.items()
+        for fold, score in enumerate(values)
+    ]
+    content = {
+        "command": "python " + " ".join(sys.argv),
+        "versions": {
+            "python": platform.python_version(),
+            "scikit-learn": sklearn.__version__,
+            "sk_mige": sk_mige.__version__,
+            "torch": torch.__version__,
+        },
+        "machine": f"{platform.machine()}, {arguments.jobs} processes",
+        "rows": rows,
+    }
+    arguments.results.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ from sk_mige.information.critics import (
     SeparableCritic,
     fit_critic,
 )
+from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import (
     entropy_surrogate,
@@ -27,12 +28,16 @@ from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.prior import PriorMatching
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
+from sk_mige.information.value import MutualInfo, mutual_info_score_based
 from sk_mige.information.whitened import whitened_scores
 
 __all__ = [
     # from samples
     "mutual_info_gradient",
     "MutualInfoGradient",
+    "mutual_info_score_based",
+    "MutualInfo",
+    "relative_fisher_information",
     "whitened_scores",
     "gaussianize_margins",
     "gaussianize_ranks",

@@ -7,9 +7,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["check_derivative", "check_pair", "check_rows"]
+__all__ = ["check_choice", "check_derivative", "check_pair", "check_rows"]
 
 MIN_SAMPLES = 4
+
+
+def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:

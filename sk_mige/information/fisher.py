@@ -1,0 +1,80 @@
+"""How far a distribution is from Gaussian, in Fisher's metric, without in-sample optimism."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sk_mige.score import KernelSums, ScoreSettings, kernel_sums, spectral_filter
+from sk_mige.score.filters import ALPHAS
+from sk_mige.score.folds import radial_folds
+from sk_mige.score.frame import frame_expansion
+from sk_mige.score.sums import SpectralBasis, kernel_basis, path_losses, spectral_basis
+
+__all__ = ["relative_fisher_information"]
+
+# Narrower than the median: what differs from a Gaussian does so within it.
+SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
+
+
+def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
+    r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples.
+
+    For any score ĝ fitted elsewhere, Hyvärinen's loss J gives a lower bound,
+
+    .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
+              \qquad g_0(z) = -z ,
+
+    whose error is of second order in that of ĝ. Each fold measures the fit of the others, at
+    the Tikhonov strength that those prefer among themselves; where they prefer none to the
+    Gaussian, the result is 0.
+
+    Parameters
+    ----------
+    z : tensor of shape (n, d)
+        Samples with mean 0 and covariance I.
+    n_landmarks : int, default=300
+        Kernel sections; at most half of the samples are used.
+    n_folds : int, default=4
+        Number of folds.
+
+    Returns
+    -------
+    tensor of shape (n_folds,)
+        One value a fold; their mean is the estimate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import relative_fisher_information
+    >>> normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> bool(relative_fisher_information(normal.double()).mean().abs() < 0.05)
+    True
+    """
+    n = len(z)
+    order = torch.argsort(z.square().sum(1))
+    m = max(1, min(n_landmarks, n // 2))
+    picks = torch.linspace(0, n - 1, m, device=z.device).round().long()
+    expansion, gram = frame_expansion(z, SETTINGS, centers=z[order[picks]])
+    kernel = kernel_basis(gram)
+    fold = radial_folds(z, n_folds)
+    parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    gains = torch.stack(
+        [
+            _gains(spectral_basis(kernel, (total - part).fit[0]), total - part, part)
+            for part in parts
+        ]
+    )
+    others = gains.sum(0) - gains
+    best = others.argmax(1, keepdim=True)
+    return gains.gather(1, best)[:, 0]
+
+
+def _gains(basis: SpectralBasis, train: KernelSums, held_out: KernelSums) -> Tensor:
+    """Twice the held-out loss that each Tikhonov strength saves against the Gaussian alone."""
+    filters = torch.stack([spectral_filter(basis.values, train.n_samples, a) for a in ALPHAS])
+    losses = path_losses(basis, train.fit[1], filters, held_out)
+    return 2 * (losses[-1] - losses)  # the last strength is infinite

@@ -1,0 +1,177 @@
+"""Mutual information itself, by integrating scores along a path of growing noise."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sk_mige.information._checks import check_choice, check_pair
+from sk_mige.information.fisher import relative_fisher_information
+from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.score import whitening
+
+__all__ = ["MutualInfo", "mutual_info_score_based"]
+
+# Times s of the Ornstein-Uhlenbeck path. Its end has next to nothing left to integrate: relative
+# Fisher information falls at least like exp(-2 s) for anything without a Gaussian's mean and
+# covariance, and here both are matched.
+PATH = (0.0, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0)
+
+
+class MutualInfo(NamedTuple):
+    """An estimated mutual information.
+
+    Attributes
+    ----------
+    value : float
+        Nats. Infinite if a linear combination of y is one of x.
+    standard_error : float
+        One standard deviation; it does not contain the bias of the score estimates.
+    gaussian : float
+        The part of the value that the covariance determines.
+    """
+
+    value: float
+    standard_error: float
+    gaussian: float
+
+
+def mutual_info_score_based(
+    x: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    margins: str | None = "gaussian",
+    n_landmarks: int = 300,
+    n_folds: int = 4,
+    random_state: int = 0,
+) -> MutualInfo:
+    r"""Mutual information of x and y in nats, from estimated scores.
+
+    By de Bruijn's identity the divergence of a distribution from the Gaussian g with its mean and
+    covariance is the integral of its relative Fisher information along the
+    Ornstein-Uhlenbeck path,
+
+    .. math:: D(p \| g) = \tfrac12 \int_0^\infty \mathbb{E}\,\|\nabla\log p_s - \nabla\log g\|^2
+              \, ds,
+
+    and, with :math:`\pi` a shuffling of the samples that makes x and y independent,
+
+    .. math:: I(x; y) = I_\text{Gauss} + D(p_{x, y} \| g) - D(p_{x, \pi y} \| g_\pi) .
+
+    Parameters
+    ----------
+    x : array-like of shape (n, ...)
+        Samples of x; every row is flattened.
+    y : array-like of shape (n, ...)
+        Samples of y, row by row belonging to x.
+    margins : {"gaussian", None}, default="gaussian"
+        "gaussian" replaces each coordinate by its normal scores, which leaves information
+        unchanged and makes the Gaussian part exact for any coordinatewise increasing transforms
+        of Gaussians. ``None`` is better for mixtures: clusters that are plain in x and y are
+        bent by the map.
+    n_landmarks : int, default=300
+        Kernel sections of the score estimate.
+    n_folds : int, default=4
+        Folds for cross-fitting: squared norms of scores estimated in sample would be too large.
+    random_state : int, default=0
+        Seed of the path's noise and of the shuffling.
+
+    Returns
+    -------
+    MutualInfo
+        Value, standard error and the Gaussian part.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a value is not finite, there are fewer than 4 samples, a variable is
+        constant, or both together have more than a third as many coordinates as samples.
+
+    Notes
+    -----
+    The Gaussian part is corrected for the exact bias of the sample covariance's
+    log-determinants. Both divergences are underestimated where samples are too few to see the
+    structure; the shuffled pair is estimated in the same space with the same kernel, so that
+    most of it cancels. With too little evidence both are 0 and the Gaussian part remains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.information import mutual_info_score_based
+    >>> rng = np.random.default_rng(0)
+    >>> x, noise = rng.standard_normal((2, 1000, 2))
+    >>> y = (0.8 * x + 0.6 * noise) ** 3  # I = -log(1 - 0.64) = 1.02 nats, cubes or not
+    >>> value, error, _ = mutual_info_score_based(x, y)
+    >>> bool(abs(value - 1.02) < 3 * error)
+    True
+    """
+    check_choice("margins", margins, ("gaussian", None))
+    if n_folds < 2:
+        raise ValueError(f"n_folds must be at least 2; got {n_folds}")
+    if n_landmarks < 1:
+        raise ValueError(f"n_landmarks must be at least 1; got {n_landmarks}")
+    x_rows, y_rows = check_pair(x, y)
+    n, d = len(x_rows), x_rows.shape[1] + y_rows.shape[1]
+    if 3 * d > n:
+        raise ValueError(
+            f"x and y have {d} coordinates together and {n} samples, of which 3 for each "
+            "coordinate are needed; project x or y to fewer dimensions, or collect more"
+        )
+    if margins == "gaussian":
+        x_rows, y_rows = gaussianize_ranks(x_rows), gaussianize_ranks(y_rows)
+    x_rows, y_rows = _whitened(x_rows), _whitened(y_rows)
+    gaussian, terms = _gaussian_information(x_rows, y_rows)
+    if math.isinf(gaussian):
+        return MutualInfo(math.inf, math.nan, math.inf)
+    generator = torch.Generator().manual_seed(random_state)
+    shuffled = y_rows[torch.randperm(n, generator=generator)]
+    noise = torch.randn(n, d, generator=generator, dtype=x_rows.dtype)
+    correction = torch.stack(
+        [
+            _divergence(torch.cat([x_rows, part], dim=1), noise, n_landmarks, n_folds)
+            for part in (y_rows, shuffled)
+        ]
+    )
+    difference = correction[0] - correction[1]  # one a fold
+    variance = terms.var() / n + difference.var() / n_folds
+    value = gaussian + float(difference.mean())
+    return MutualInfo(value, math.sqrt(float(variance)), gaussian)
+
+
+def _divergence(z: Tensor, noise: Tensor, n_landmarks: int, n_folds: int) -> Tensor:
+    """D(p || g) estimated on each fold, shape (n_folds,)."""
+    z = _whitened(z)
+    rates = [
+        relative_fisher_information(
+            _whitened(z + math.sqrt(math.expm1(s)) * noise), n_landmarks, n_folds
+        )
+        for s in PATH
+    ]
+    return 0.5 * torch.trapezoid(torch.stack(rates), torch.tensor(PATH, dtype=z.dtype), dim=0)
+
+
+def _whitened(z: Tensor) -> Tensor:
+    """Coordinates with mean 0 and sample covariance I."""
+    return whitening(z, 0.0)[0](z)
+
+
+def _gaussian_information(x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+    """I of the Gaussian with the covariance of whitened x and y, unbiased, and its terms (n,)."""
+    n, dx, dy = len(x), x.shape[1], y.shape[1]
+    left, rho, right = torch.linalg.svd(x.mT @ y / n, full_matrices=False)
+    if bool(rho[0] > 1 - 1e-12):
+        return math.inf, x.new_zeros(n)
+    information = -0.5 * torch.log1p(-rho.square()).sum()
+    # E log det of a Wishart matrix is a sum of digammas, whatever its covariance.
+    dof = torch.arange(n - 1, n - 1 - dx - dy, -1, dtype=x.dtype) / 2
+    psi = torch.digamma(dof)
+    bias = 0.5 * (psi[:dx].sum() + psi[:dy].sum() - psi.sum())
+    u, v = x @ left, y @ right.mT
+    # log density ratio: its spread over samples is the sampling error of the information
+    quadratic = (u.square() + v.square()) * rho.square() - 2 * rho * u * v
+    terms = -0.5 * (quadratic / (1 - rho.square())).sum(1)
+    return float(information - bias), terms

@@ -34,6 +34,14 @@ class BoundEstimate(NamedTuple):
         Its gradient with respect to x and y is the bound's MI gradient.
     critic_objective : tensor of shape ()
         What the critic maximises. The same tensor as ``objective`` but for CLUB, an upper bound.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import infonce
+    >>> value, objective, _ = infonce(torch.zeros(3, 3, requires_grad=True))
+    >>> value.requires_grad, objective.requires_grad
+    (False, True)
     """
 
     value: Tensor
@@ -157,7 +165,7 @@ def smile(scores: Tensor, clip: float = 5.0) -> BoundEstimate:
     scores : tensor of shape (M, M)
         Critic scores of all pairs.
     clip : float, default=5.0
-        τ. Smaller is biased more and varies less; 5 is a value its authors recommend.
+        Threshold τ. Smaller is biased more and varies less; 5 is a value its authors recommend.
 
     Returns
     -------

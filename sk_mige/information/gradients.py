@@ -97,7 +97,7 @@ def mutual_info_surrogate(
         Weight of x against z in the joint kernel: x's squared distances are scaled so that their
         median is ``x_scale**2`` times that of z's. See :func:`joint_squared_distances`.
     projection : tensor of shape (k, d_x), default=None
-        x's distances are taken after this projection, usually a random one.
+        Distances of x are taken after this projection, usually a random one.
     sq_distances_x : tensor of shape (M, M), default=None
         Squared distances of x, computed elsewhere; ``x`` and ``projection`` are then not read.
 

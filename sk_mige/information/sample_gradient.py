@@ -28,6 +28,12 @@ class MutualInfoGradient(NamedTuple):
         dI/dθ in nats per unit of θ.
     standard_error : float or array of shape (p,)
         One standard deviation of the gradient over samples.
+
+    Examples
+    --------
+    >>> from sk_mige.information import MutualInfoGradient
+    >>> MutualInfoGradient(gradient=2.0, standard_error=0.1).gradient
+    2.0
     """
 
     gradient: Any

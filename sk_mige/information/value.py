@@ -33,6 +33,12 @@ class MutualInfo(NamedTuple):
         One standard deviation; it does not contain the bias of the score estimates.
     gaussian : float
         The part of the value that the covariance determines.
+
+    Examples
+    --------
+    >>> from sk_mige.information import MutualInfo
+    >>> MutualInfo(value=1.5, standard_error=0.1, gaussian=1.2).value
+    1.5
     """
 
     value: float

@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sk_mige.information.bounds import BOUNDS
+
 from ._encoder_fitting import FittingMixin
 from ._encoder_prediction import PredictionMixin
 from ._encoder_state import PortableStateMixin
@@ -76,6 +78,17 @@ class MIGEEncoder(
     x_scale : float, default=1.0
         Weight of x against z in the kernel of their joint score, where both have been brought to
         the same median distance.
+    mi_estimator : str, default="mige"
+        What I(x; z) is followed by: "mige", or a bound with a critic that is trained along,
+        "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or "club". ``beta`` and
+        mode="ib" apply to each; ``score_estimator``, ``marginal`` and ``x_scale`` to "mige" only.
+    critic : {"separable", "concatenated"}, default="separable"
+        Form of a bound's critic.
+    prior : {"uniform", "normal"}, default="uniform"
+        In mode="infomax", the distribution that each component (for "uniform" its sigmoid) is
+        drawn to by an adversary.
+    prior_weight : float, default=0.0
+        What matching the prior counts against the information; 0 leaves it out.
     n_prediction_samples : int, default=12
         Draws of z that ``predict`` and ``predict_proba`` average over; 0 uses the mean of z.
     max_epochs : int, default=50
@@ -169,6 +182,10 @@ class MIGEEncoder(
         "beta": [Interval(Real, 0, None, closed="left")],
         "marginal": [str],
         "x_scale": [Interval(Real, 0, None, closed="left")],
+        "mi_estimator": [StrOptions({"mige", *BOUNDS})],
+        "critic": [StrOptions({"separable", "concatenated"})],
+        "prior": [StrOptions({"uniform", "normal"})],
+        "prior_weight": [Interval(Real, 0, None, closed="left")],
         "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -197,6 +214,10 @@ class MIGEEncoder(
         beta: float = 1e-3,
         marginal: str = "auto",
         x_scale: float = 1.0,
+        mi_estimator: str = "mige",
+        critic: str = "separable",
+        prior: str = "uniform",
+        prior_weight: float = 0.0,
         n_prediction_samples: int = 12,
         max_epochs: int = 50,
         batch_size: int = 256,
@@ -221,6 +242,10 @@ class MIGEEncoder(
         self.beta = beta
         self.marginal = marginal
         self.x_scale = x_scale
+        self.mi_estimator = mi_estimator
+        self.critic = critic
+        self.prior = prior
+        self.prior_weight = prior_weight
         self.n_prediction_samples = n_prediction_samples
         self.max_epochs = max_epochs
         self.batch_size = batch_size

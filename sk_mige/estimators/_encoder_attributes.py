@@ -32,6 +32,10 @@ class EncoderAttributes:
     beta: float
     marginal: Any
     x_scale: float
+    mi_estimator: str
+    critic: str
+    prior: str
+    prior_weight: float
     n_prediction_samples: int
     max_epochs: int
     batch_size: int

@@ -25,9 +25,12 @@ from sk_mige.networks import (
 from sk_mige.score import ScoreFunction, ssge
 from sk_mige.training import (
     Bottleneck,
+    CriticInfoMax,
+    CriticInformation,
     GaussianLikelihood,
     InfoMax,
     Objective,
+    PriorMatched,
     class_likelihood,
 )
 
@@ -168,18 +171,56 @@ def build_objective(
     marginal: Any,
     seed: int,
     device: torch.device,
-    likelihood: Any = None,
+    mi_estimator: str = "mige",
+    critic: str = "separable",
+    n_components: int = 1,
+    prior: str = "uniform",
+    prior_weight: float = 0.0,
+    previous: Any = None,
 ) -> Objective:
-    """The loss of a batch; ``likelihood`` carries learned parameters over from an earlier call."""
+    """The loss of a batch; learned parameters are carried over from the ``previous`` objective."""
     score, projection = make_score(score_estimator, n_features, seed)
     if projection is not None:
         projection = projection.to(device)
     information = InfoMax(score, x_scale=x_scale, projection=projection)
-    if mode == "infomax":
-        return information
-    if likelihood is None:
-        likelihood = class_likelihood if task == "classification" else GaussianLikelihood(n_targets)
-    return Bottleneck(likelihood, information, beta, marginal=marginal)
+    learned = None
+    if mi_estimator != "mige":
+        learned = CriticInformation(mi_estimator, n_features, n_components, critic).to(device)
+    if mode == "ib":
+        likelihood: Any = class_likelihood
+        if task != "classification":
+            likelihood = GaussianLikelihood(n_targets).to(device)
+        objective: Any = Bottleneck(
+            likelihood, information, beta, marginal=marginal, critic=learned
+        )
+    else:
+        objective = information if learned is None else CriticInfoMax(learned)
+        if prior_weight > 0:
+            objective = PriorMatched(objective, n_components, prior, prior_weight).to(device)
+    result: Objective = objective if previous is None else _continued(objective, previous)
+    return result
+
+
+def _continued(objective: Any, previous: Any) -> Any:
+    """The new objective with the learned parts of the previous one, which the optimizer holds."""
+    if not isinstance(objective, nn.Module):
+        return objective
+    parts = dict(previous.named_children()) if isinstance(previous, nn.Module) else {}
+    for name, part in objective.named_children():
+        if not list(part.parameters()):
+            continue
+        if shapes(part) != shapes(parts.get(name)):
+            raise ValueError(
+                "mi_estimator, critic, prior and prior_weight decide what is learned beside the "
+                "encoder; after changing them call fit with warm_start=False"
+            )
+        setattr(objective, name, parts[name])
+    return objective
+
+
+def shapes(module: nn.Module | None) -> dict[str, torch.Size]:
+    """Names and shapes of what a module learns."""
+    return {} if module is None else {k: v.shape for k, v in module.named_parameters()}
 
 
 def as_sizes(sizes: Any) -> tuple[int, ...]:

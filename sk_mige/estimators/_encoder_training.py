@@ -91,7 +91,7 @@ class TrainingMixin(EncoderAttributes):
             verbose=max(0, int(self.verbose) - 1),
         )
 
-    def _objective(self, likelihood: Any = None) -> Any:
+    def _objective(self, previous: Any = None) -> Any:
         built = self._architecture
         return build_objective(
             mode=built.mode,
@@ -104,13 +104,18 @@ class TrainingMixin(EncoderAttributes):
             marginal=self.marginal,
             seed=self._seed,
             device=self._device,
-            likelihood=likelihood,
+            mi_estimator=self.mi_estimator,
+            critic=self.critic,
+            n_components=built.n_components,
+            prior=self.prior,
+            prior_weight=self.prior_weight,
+            previous=previous,
         )
 
     def _refresh(self) -> None:
         """Let parameters that were set since the last call take part in the next one."""
         net = self.net_
-        net.criterion_ = self._objective(getattr(net.criterion_, "likelihood", None))
+        net.criterion_ = self._objective(net.criterion_)
         net.batch_size = int(self.batch_size)
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr

@@ -1,5 +1,6 @@
 """Training: batches, devices, objectives and the skorch net that runs them."""
 
+from .critics import CriticInfoMax, CriticInformation, PriorMatched
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
 from .device import available_device, resolve_device, seeded
 from .net import EncoderNet, NonFiniteLossError, build_net
@@ -10,12 +11,15 @@ from .sliced import sliced_score_matching_loss
 __all__ = [
     "ArrayDataset",
     "Bottleneck",
+    "CriticInfoMax",
+    "CriticInformation",
     "EncoderNet",
     "EqualBatchSampler",
     "GaussianLikelihood",
     "InfoMax",
     "NonFiniteLossError",
     "Objective",
+    "PriorMatched",
     "TrainingProgress",
     "available_device",
     "build_net",

@@ -23,6 +23,14 @@ __all__ = ["Bottleneck", "GaussianLikelihood", "InfoMax", "Objective", "class_li
 Likelihood = Callable[[Tensor, Tensor], Tensor]
 
 
+class Rival(Protocol):
+    """Another estimate of I(x; z), with losses for z and for what it learns itself."""
+
+    def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimate, to be lowered through z, and the loss of its own parameters."""
+        ...
+
+
 class Objective(Protocol):
     """The loss of one batch, as a scalar tensor.
 
@@ -101,6 +109,8 @@ class Bottleneck(nn.Module):
     marginal : str, default="auto"
         How the score of q(z) is estimated, see
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`.
+    critic : CriticInformation, default=None
+        A bound of I(z; x) that takes the place of MIGE, as in MINE's bottleneck.
 
     Examples
     --------
@@ -121,8 +131,10 @@ class Bottleneck(nn.Module):
         beta: float,
         *,
         marginal: Marginal = "auto",
+        critic: Rival | None = None,
     ) -> None:
         super().__init__()
+        self.critic = critic
         self.likelihood = likelihood
         self.information = information
         self.beta = beta
@@ -134,6 +146,9 @@ class Bottleneck(nn.Module):
         loss = self.likelihood(code.prediction, y)
         if self.beta == 0:
             return loss
+        if self.critic is not None:
+            bound, critic_loss = self.critic.minimise(x, code.z)
+            return loss + self.beta * bound + critic_loss
         if code.conditional is None:
             return loss + self.beta * self.information(code, x, y)
         return loss + self.beta * stochastic_mutual_info_surrogate(

@@ -1,0 +1,144 @@
+"""Objectives that learn a critic, or an adversary, while the encoder learns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sk_mige.information import (
+    ConcatenatedCritic,
+    GaussianCritic,
+    PriorMatching,
+    SeparableCritic,
+    make_bound,
+)
+from sk_mige.networks import Code
+
+from .objectives import Objective
+
+__all__ = ["CriticInformation", "CriticInfoMax", "PriorMatched"]
+
+CRITICS = {"separable": SeparableCritic, "concatenated": ConcatenatedCritic}
+
+
+class CriticInformation(nn.Module):
+    r"""A bound of I(x; z) whose critic learns from each batch that it is evaluated on.
+
+    Parameters
+    ----------
+    bound : {"mine", "mine-f", "jsd", "smile", "infonce", "club"}
+        Which bound; see :func:`sk_mige.information.make_bound`.
+    n_features, n_components : int
+        Dimensions of x and z.
+    critic : {"separable", "concatenated"}, default="separable"
+        Form of the critic, each with a hidden layer of 512 units; CLUB learns a conditional
+        Gaussian instead.
+
+    Notes
+    -----
+    x is normalised over the batch before it enters the critic, which makes the critic as
+    indifferent to the units of x as MIGE is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import CriticInformation
+    >>> information = CriticInformation("infonce", 5, 2)
+    >>> information.maximise(torch.randn(8, 5), torch.randn(8, 2)).shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self, bound: str, n_features: int, n_components: int, critic: str = "separable"
+    ) -> None:
+        super().__init__()
+        self.bound = make_bound(bound)
+        self.normalize = nn.BatchNorm1d(n_features, affine=False)
+        kind = GaussianCritic if bound == "club" else CRITICS[critic]
+        self.critic: nn.Module = kind(n_features, n_components)
+
+    def maximise(self, x: Tensor, z: Tensor) -> Tensor:
+        """Loss whose descent raises I(x; z) through z and makes the bound tight."""
+        x = self.normalize(x.flatten(1))
+        estimate = self.bound(self.critic(x, z))
+        if estimate.objective is estimate.critic_objective:
+            return -estimate.objective
+        # An upper bound pulls critic and encoder apart: each sees the other as it is.
+        return -self._through_z(x, z) + self._critic_loss(x, z)
+
+    def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Bound to be lowered through z, and the critic's own loss."""
+        x = self.normalize(x.flatten(1))
+        return self._through_z(x, z), self._critic_loss(x, z)
+
+    def _through_z(self, x: Tensor, z: Tensor) -> Tensor:
+        fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
+        return self.bound(torch.func.functional_call(self.critic, fixed, (x, z))).objective
+
+    def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        return -self.bound(self.critic(x, z.detach())).critic_objective
+
+
+class CriticInfoMax(nn.Module):
+    """InfoMax by a learned critic: Deep InfoMax's objectives and their successors.
+
+    Parameters
+    ----------
+    information : CriticInformation
+        The bound and its critic.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.training import CriticInfoMax, CriticInformation
+    >>> objective = CriticInfoMax(CriticInformation("jsd", 5, 2))
+    >>> objective(Code(torch.randn(8, 2)), torch.randn(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    def __init__(self, information: CriticInformation) -> None:
+        super().__init__()
+        self.information = information
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Minus the bound, for encoder and critic alike."""
+        return self.information.maximise(x, code.z)
+
+
+class PriorMatched(nn.Module):
+    r"""An objective plus an adversary that draws the codes' distribution towards a prior.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss that prior matching is added to.
+    n_components : int
+        Dimension of z.
+    prior : {"uniform", "normal"}
+        N(0, 1) for each component, or U(0, 1) for each component's sigmoid.
+    weight : float
+        What matching the prior counts against the objective.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.training import PriorMatched
+    >>> objective = PriorMatched(lambda code, x, y: code.z.mean(), 2, "normal", 0.1)
+    >>> objective(Code(torch.randn(8, 2)), torch.zeros(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    def __init__(self, objective: Objective, n_components: int, prior: str, weight: float) -> None:
+        super().__init__()
+        self.objective = objective
+        self.matching = PriorMatching(n_components, prior)
+        self.weight = weight
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Objective, adversary's loss and the weighted loss of being told apart."""
+        z = code.z.sigmoid() if self.matching.prior == "uniform" else code.z
+        adversary, encoder = self.matching(z)
+        loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
+        return loss

@@ -1,0 +1,97 @@
+"""A critic learns to make its bound tight; the encoder follows the bound up or down."""
+
+import pytest
+import torch
+
+from sk_mige import MIGEEncoder
+from sk_mige.information.bounds import BOUNDS
+from sk_mige.networks import Code
+from sk_mige.training import CriticInfoMax, CriticInformation, PriorMatched
+
+
+def batch(seed=0, n=32):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 5, generator=generator)
+    return x, (x[:, :2] + 0.1 * torch.randn(n, 2, generator=generator)).requires_grad_()
+
+
+def gradients(loss, z, critic):
+    return torch.autograd.grad(loss, [z, *critic.parameters()], allow_unused=True)
+
+
+@pytest.fixture
+def information(request):
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        return CriticInformation(request.param, 5, 2)
+
+
+@pytest.mark.parametrize("information", ["jsd", "infonce", "mine-f", "club"], indirect=True)
+def test_minimising_turns_the_encoders_gradient_and_leaves_the_critics(information):
+    x, z = batch()
+    up = gradients(information.maximise(x, z), z, information.critic)
+    bound, critic_loss = information.minimise(x, z)
+    down = gradients(bound + critic_loss, z, information.critic)
+    torch.testing.assert_close(down[0], -up[0])
+    torch.testing.assert_close(down[1:], up[1:])
+
+
+@pytest.mark.parametrize("information", ["jsd", "infonce", "mine", "smile"], indirect=True)
+def test_training_the_critic_alone_raises_the_bound_for_dependent_pairs(information):
+    optimizer = torch.optim.Adam(information.critic.parameters(), lr=1e-3)
+    values = []
+    for step in range(60):
+        x, z = batch(step)
+        _, loss = information.minimise(x, z)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scores = information.critic(information.normalize(x), z)
+        values.append(information.bound(scores).value.item())
+    assert sum(values[-10:]) > sum(values[:10]) + 5
+
+
+@pytest.mark.parametrize("information", ["infonce"], indirect=True)
+def test_the_critic_does_not_feel_the_units_of_x(information):
+    x, z = batch()
+    objective = CriticInfoMax(information)
+    here = objective(Code(z), x, torch.zeros(len(x)))
+    there = objective(Code(z), 1000 * x + 7, torch.zeros(len(x)))
+    torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-3)
+
+
+def test_the_adversary_pulls_codes_towards_the_prior():
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        matched = PriorMatched(lambda code, x, y: code.z.sum() * 0, 1, "normal", 1.0)
+        z = torch.nn.Parameter(5 + 0.1 * torch.randn(64, 1))
+        optimizer = torch.optim.Adam([z, *matched.parameters()], lr=3e-2)
+        for _ in range(200):
+            optimizer.zero_grad()
+            matched(Code(z), torch.zeros(64, 1), torch.zeros(64)).backward()
+            optimizer.step()
+    assert abs(float(z.detach().mean())) < 2.5
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDS))
+@pytest.mark.parametrize("mode", ["infomax", "ib"])
+def test_one_word_switches_what_the_encoder_follows(name, mode):
+    x, _ = batch(n=64)
+    X, y = x.numpy(), (x[:, 0] > 0).numpy().astype(int)
+    encoder = MIGEEncoder(
+        2, mode=mode, mi_estimator=name, hidden_layer_sizes=(16,), max_epochs=2, random_state=0
+    ).fit(X, y)
+    assert encoder.transform(X).shape == (64, 2)
+    before = [p.clone() for p in encoder.net_.criterion_.parameters()]
+    encoder.partial_fit(X, y)
+    after = encoder.net_.criterion_.parameters()
+    changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert any(changed), "partial_fit must go on training the same critic"
+
+
+def test_a_changed_objective_needs_a_fresh_fit():
+    x, _ = batch(n=64)
+    encoder = MIGEEncoder(2, mi_estimator="jsd", hidden_layer_sizes=(16,), max_epochs=1)
+    encoder.fit(x.numpy()).set_params(mi_estimator="club")
+    with pytest.raises(ValueError, match="mi_estimator.*warm_start=False"):
+        encoder.partial_fit(x.numpy())

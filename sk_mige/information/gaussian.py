@@ -82,16 +82,25 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
     if m < 2:
         return jensen + 0.0 * mean.sum()
     centred = (mean - mean.mean(0)) / noise
-    gram = centred @ centred.mT / (m - 1)
-    return 0.5 * _log_det(gram, floor).to(jensen) + jensen
+    return 0.5 * _log_det(_spectrum(centred), floor).to(jensen) + jensen
 
 
-def _log_det(gram: Tensor, floor: float) -> Tensor:
-    """G-estimate of log det(I + Σ) from the Gram matrix (M, M) of M centred samples over M - 1."""
-    if gram.device.type != "mps":
-        gram = gram.double()
-    # Centring leaves one eigenvalue at exactly 0: it is the smallest and says nothing.
-    g = torch.linalg.eigvalsh(gram)[1:].clamp_min(0)
+def _spectrum(centred: Tensor) -> Tensor:
+    """The M - 1 eigenvalues of the Gram matrix of M centred samples, over M - 1."""
+    m, d = centred.shape
+    if centred.device.type != "mps":
+        centred = centred.double()
+    if d < m - 1:  # the covariance has the same eigenvalues but for zeros
+        values = torch.linalg.eigvalsh(centred.mT @ centred / (m - 1))
+        values = torch.cat([values.new_zeros(m - 1 - d), values])
+    else:  # centring leaves one eigenvalue at 0, the smallest, which says nothing
+        values = torch.linalg.eigvalsh(centred @ centred.mT / (m - 1))[1:]
+    spectrum: Tensor = values.clamp_min(0)
+    return spectrum
+
+
+def _log_det(g: Tensor, floor: float) -> Tensor:
+    """G-estimate of log det(I + Σ) from the Gram matrix's n eigenvalues."""
     n = g.shape[0]
     w = _unit_root(g.detach(), floor)
     if w is not None:  # F is stationary in w here, so w is a constant to the gradient

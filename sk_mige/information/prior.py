@@ -64,6 +64,8 @@ class PriorMatching(nn.Module):
         target = draw(flat.shape, generator=generator, dtype=flat.dtype, device=flat.device)
         told = self.discriminator(flat.detach())
         loss = softplus(-self.discriminator(target)).mean() + softplus(told).mean()
-        fixed = {name: part.detach() for name, part in self.discriminator.named_parameters()}
+        fixed = {
+            name: part.detach().clone() for name, part in self.discriminator.named_parameters()
+        }
         fooled = torch.func.functional_call(self.discriminator, fixed, (flat,))
         return loss, softplus(-fooled).mean()

@@ -135,9 +135,11 @@ def test_the_dimension_of_a_random_projection_does_not_change_the_gradient_s_siz
     z = torch.tanh(factors[:, :2]).requires_grad_()
     (exact,) = gradients(mutual_info_surrogate(x, z), z)
     for k in (64, 128, 400):
-        projection = torch.randn(k, 500, generator=generator, dtype=torch.float64)
-        (projected,) = gradients(mutual_info_surrogate(x, z, projection=projection), z)
-        assert 0.9 < projected.norm() / exact.norm() < 1.1
+        projections = torch.randn(10, k, 500, generator=generator, dtype=torch.float64)
+        norms = [
+            gradients(mutual_info_surrogate(x, z, projection=p), z)[0].norm() for p in projections
+        ]
+        assert 0.85 < torch.stack(norms).mean() / exact.norm() < 1.15
 
 
 def test_distances_stand_for_the_inputs(generator):

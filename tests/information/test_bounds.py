@@ -1,0 +1,204 @@
+"""Bounds evaluated at the best critic, the log density ratio of correlated Gaussians."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.distributions import Normal
+
+from sk_mige.information import (
+    ConcatenatedCritic,
+    DonskerVaradhan,
+    GaussianCritic,
+    PriorMatching,
+    SeparableCritic,
+    fit_critic,
+    make_bound,
+    smile,
+)
+from sk_mige.information.bounds import BOUNDS
+
+RHO = 0.6
+
+
+@pytest.fixture(autouse=True)
+def _seed_networks():
+    """Networks draw their weights from the global generator, which is put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(0)
+        yield
+
+
+def correlated(n: int, d: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    x, noise = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
+    return x, RHO * x + math.sqrt(1 - RHO**2) * noise
+
+
+def log_density_ratio(x: Tensor, y: Tensor) -> Tensor:
+    """log p(y_j | x_i) / p(y_j), shape (M, M)."""
+    given_x = Normal(RHO * x[:, None], math.sqrt(1 - RHO**2)).log_prob(y)
+    return (given_x - Normal(0.0, 1.0).log_prob(y)).sum(-1)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
+def test_the_log_density_ratio_makes_every_bound_tight(name, generator):
+    x, y = correlated(2000, 2, generator)
+    ratio = log_density_ratio(x, y)
+    truth = -math.log(1 - RHO**2)
+    shifted = ratio + 1 if name == "mine-f" else ratio
+    assert abs(make_bound(name)(shifted).value - truth) < 0.05
+
+
+def test_club_is_above_the_information_by_a_known_amount(generator):
+    x, y = correlated(3000, 1, generator)
+    given_x = log_density_ratio(x, y) + Normal(0.0, 1.0).log_prob(y).sum(-1)
+    upper = RHO**2 / (1 - RHO**2)
+    assert abs(make_bound("club")(given_x).value - upper) < 0.08
+    assert upper > -0.5 * math.log(1 - RHO**2)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
+def test_the_best_critic_is_a_stationary_point(name, generator):
+    x, y = correlated(3000, 1, generator)
+    shift = 1.0 if name == "mine-f" else 0.0
+    gain = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    scores = gain * log_density_ratio(x, y) + shift
+    objective = make_bound(name)(scores).critic_objective
+    (slope,) = torch.autograd.grad(objective, gain)
+    assert abs(slope) < 0.05
+
+
+@settings(max_examples=20)
+@given(m=st.integers(2, 30), size=st.floats(0, 100))
+def test_infonce_never_exceeds_the_log_of_the_batch(m, size):
+    scores = size * torch.randn(m, m, generator=torch.Generator().manual_seed(0))
+    assert make_bound("infonce")(scores).value <= math.log(m) + 1e-4
+
+
+@settings(max_examples=25)
+@given(name=st.sampled_from(list(BOUNDS)), m=st.integers(2, 10), size=st.floats(0, 1e4))
+def test_objectives_and_gradients_of_mine_jsd_and_the_others_are_finite(name, m, size):
+    generator = torch.Generator().manual_seed(0)
+    scores = (size * torch.randn(m, m, generator=generator).double()).requires_grad_()
+    estimate = make_bound(name)(scores)
+    if name != "mine-f" or size < 100:  # NWJ's value itself is exp of the scores
+        (gradient,) = torch.autograd.grad(estimate.critic_objective, scores)
+        assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_derivatives_are_those_of_the_objective(name, generator):
+    scores = torch.randn(4, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    if name == "mine":  # its objective has the gradient of another function, by design
+        return
+    assert torch.autograd.gradcheck(lambda s: make_bound(name)(s).objective, scores)
+
+
+def test_mine_without_memory_is_donsker_and_varadhans_gradient(generator):
+    scores = torch.randn(5, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    (plain,) = torch.autograd.grad(DonskerVaradhan(rate=1.0)(scores).objective, scores)
+    off = ~torch.eye(5, dtype=torch.bool)
+    value = scores.diagonal().mean() - scores[off].logsumexp(0) + math.log(20)
+    (expected,) = torch.autograd.grad(value, scores)
+    torch.testing.assert_close(plain, expected)
+
+
+def test_mine_divides_by_the_average_over_past_batches(generator):
+    bound = DonskerVaradhan(rate=0.25)
+    bound(torch.zeros(3, 3))  # mean of exp is 1
+    scores = torch.full((3, 3), math.log(5.0), requires_grad=True)
+    (gradient,) = torch.autograd.grad(bound(scores).objective, scores)
+    # average 0.75 · 1 + 0.25 · 5 = 2; each of 6 pairs weighs 5 / 6
+    torch.testing.assert_close(gradient[0, 1], torch.tensor(-5 / 6 / 2))
+
+
+def test_a_smaller_clip_bounds_smiles_partition_function():
+    scores = torch.full((3, 3), 50.0)
+    torch.testing.assert_close(smile(scores, clip=2.0).value, torch.tensor(48.0))
+
+
+def test_an_unknown_bound_is_named():
+    with pytest.raises(ValueError, match="'mi'.*'infonce'"):
+        make_bound("mi")
+
+
+def test_a_separable_critic_is_an_inner_product(generator):
+    critic = SeparableCritic(3, 2, hidden=(7,), n_embedding=5)
+    x, y = torch.randn(4, 3, generator=generator), torch.randn(6, 2, generator=generator)
+    expected = critic.embed_x(x) @ critic.embed_y(y).T
+    torch.testing.assert_close(critic(x, y), expected)
+
+
+def test_a_concatenated_critic_sees_every_pair(generator):
+    critic = ConcatenatedCritic(3, 2, hidden=(7, 5))
+    x, y = torch.randn(4, 3, generator=generator), torch.randn(6, 2, generator=generator)
+    matrix = critic(x, y)
+    torch.testing.assert_close(matrix[2, 4], critic(x[2:3], y[4:5])[0, 0])
+    assert matrix.shape == (4, 6)
+
+
+def test_a_gaussian_critic_is_a_log_density(generator):
+    critic = GaussianCritic(3, 2)
+    x, y = torch.randn(4, 3, generator=generator), torch.randn(5, 2, generator=generator)
+    mean, raw = critic.network(x).chunk(2, dim=1)
+    scale = (5 * torch.tanh(raw / 10)).exp()
+    expected = Normal(mean[:, None], scale[:, None]).log_prob(y).sum(-1)
+    torch.testing.assert_close(critic(x, y), expected)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
+def test_training_tightens_the_bound(name, generator):
+    x, y = (part.float() for part in correlated(400, 2, generator))
+    critic, bound = ConcatenatedCritic(2, 2, hidden=(32,)), make_bound(name)
+    before = bound(critic(x, y)).critic_objective.item()
+    fit_critic(critic, bound, [(x[:100], y[:100])] * 60, learning_rate=1e-2)
+    estimate = make_bound(name)(critic(x[200:], y[200:]))
+    assert estimate.critic_objective > before
+    assert 0.15 < estimate.value < 0.7  # the truth is 0.45
+
+
+def test_a_trained_critic_gives_a_gradient_with_respect_to_the_samples(generator):
+    x, y = (part.float() for part in correlated(200, 2, generator))
+    critic = GaussianCritic(2, 2, hidden=(16,))
+    fit_critic(critic, make_bound("club"), [(x, y)] * 80, learning_rate=1e-2)
+    noise = torch.tensor(0.0, requires_grad=True)
+    scattered = y + noise * torch.randn(200, 2, generator=generator)
+    (slope,) = torch.autograd.grad(make_bound("club")(critic(x, scattered)).objective, noise)
+    assert torch.isfinite(slope)
+
+
+def test_prior_matching_leaves_encoder_and_discriminator_to_their_own_losses(generator):
+    matching = PriorMatching(2, hidden=(8,))
+    z = torch.rand(30, 2, generator=generator, requires_grad=True)
+    discriminator_loss, encoder_loss = matching(z, generator)
+    weights = list(matching.parameters())
+    assert torch.autograd.grad(discriminator_loss, [z], allow_unused=True) == (None,)
+    assert torch.autograd.grad(encoder_loss, weights, allow_unused=True) == (None,) * len(weights)
+    (gradient,) = torch.autograd.grad(matching(z, generator)[1], z)
+    assert gradient.norm() > 0
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_prior_matching_moves_samples_towards_the_prior(prior, generator):
+    matching = PriorMatching(1, prior, hidden=(16,))
+    z = torch.full((64, 1), -3.0) + 0.1 * torch.randn(64, 1, generator=generator)
+    z.requires_grad_()
+    learner = torch.optim.Adam(matching.parameters(), lr=1e-2)
+    mover = torch.optim.Adam([z], lr=5e-2)
+    for _ in range(60):
+        discriminator_loss, encoder_loss = matching(z, generator)
+        for optimizer, loss in ((learner, discriminator_loss), (mover, encoder_loss)):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert z.mean() > -2.0
+
+
+def test_an_unknown_prior_is_named():
+    with pytest.raises(ValueError, match="'cauchy'"):
+        PriorMatching(2, prior="cauchy")

@@ -1,0 +1,182 @@
+"""dI/dρ of Figure 1 and its variations, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_mige.information import mutual_info_gradient, whitened_scores
+from sk_mige.score import ssge
+
+
+def channel(rho: float, n: int, d: int, seed: int = 0):
+    """x, y = ρ x + √(1 − ρ²) ε and dy/dρ."""
+    x, noise = np.random.default_rng(seed).standard_normal((2, n, d))
+    scale = np.sqrt(1 - rho**2)
+    return x, rho * x + scale * noise, x - rho / scale * noise
+
+
+def slope(rho: float, d: int) -> float:
+    return d * rho / (1 - rho**2)
+
+
+@pytest.mark.parametrize("d", [1, 8, 32])
+@pytest.mark.parametrize("rho", [-0.8, 0.5])
+def test_the_gradient_of_correlated_gaussians(d, rho):
+    gradient, error = mutual_info_gradient(*channel(rho, 256, d), standard_error="batch")
+    assert abs(gradient - slope(rho, d)) < 4 * error
+    assert abs(gradient / slope(rho, d) - 1) < 0.15
+
+
+def test_the_published_estimator_is_one_setting_and_shrinks_in_many_dimensions():
+    x, y, dy = channel(0.8, 256, 32)
+    published, _ = mutual_info_gradient(
+        x, y, dy, margins=None, joint="coordinates", score=ssge, standard_error="batch"
+    )
+    default, _ = mutual_info_gradient(x, y, dy, standard_error="batch")
+    truth = slope(0.8, 32)
+    assert published < 0.85 * truth
+    assert abs(default - truth) < 0.1 * truth
+
+
+@pytest.mark.parametrize(
+    ("transform", "derivative"),
+    [
+        (lambda y: y**3, lambda y: 3 * y**2),
+        (np.arcsinh, lambda y: 1 / np.sqrt(1 + y**2)),
+        (np.exp, np.exp),
+        (lambda y: -1e6 * y, lambda y: -1e6 * np.ones_like(y)),
+    ],
+    ids=["cube", "asinh", "exp", "units"],
+)
+def test_increasing_transforms_leave_the_gradient_alone(transform, derivative):
+    x, y, dy = channel(0.6, 256, 4)
+    plain, error = mutual_info_gradient(x, y, dy, standard_error="batch")
+    changed, _ = mutual_info_gradient(
+        transform(x), transform(y), derivative(y) * dy, standard_error="batch"
+    )
+    assert abs(changed - plain) < 3 * error
+
+
+def test_the_jackknifes_error_covers_the_spread_over_repetitions():
+    results = [mutual_info_gradient(*channel(0.3, 60, 2, seed), margins=None) for seed in range(12)]
+    spread = np.std([gradient for gradient, _ in results])
+    claimed = np.sqrt(np.mean([error**2 for _, error in results]))
+    assert 0.5 < claimed / spread < 2.5
+
+
+def test_several_parameters_at_once_are_each_as_alone():
+    x, y, dy = channel(0.5, 100, 3)
+    other = np.cos(y)
+    both = mutual_info_gradient(x, y, np.stack([dy, other], -1), n_batches=4)
+    for k, part in enumerate((dy, other)):
+        alone = mutual_info_gradient(x, y, part, n_batches=4)
+        assert both.gradient[k] == pytest.approx(alone.gradient)
+        assert both.standard_error[k] == pytest.approx(alone.standard_error)
+        assert isinstance(alone.gradient, float)
+
+
+def test_both_variables_may_depend_on_the_parameter():
+    """I(θ u + e₁; θ u + e₂) with both signals growing: circumstance II."""
+    u, noise_x, noise_y = np.random.default_rng(0).standard_normal((3, 1500, 1))
+    theta = 1.5
+    x, y = theta * u + noise_x, theta * u + noise_y
+    gradient, error = mutual_info_gradient(x, y, u, dx=u, standard_error="batch")
+    rho = theta**2 / (1 + theta**2)
+    truth = rho / (1 - rho**2) * 2 * theta / (1 + theta**2) ** 2
+    assert abs(gradient - truth) < 0.15 * truth
+    assert error < 0.1
+
+
+def test_the_order_of_the_samples_does_not_matter():
+    x, y, dy = channel(0.5, 80, 2)
+    order = np.random.default_rng(1).permutation(80)
+    straight, _ = mutual_info_gradient(x, y, dy, standard_error="batch")
+    permuted, _ = mutual_info_gradient(x[order], y[order], dy[order], standard_error="batch")
+    assert permuted == pytest.approx(straight, rel=1e-6)
+
+
+def test_images_enter_by_their_distances(rng):
+    images = rng.random((60, 8, 8))
+    images[:, :2] = 0  # margins that never change
+    y = images.reshape(60, 64)[:, 20:22] + 0.1 * rng.standard_normal((60, 2))
+    gradient, error = mutual_info_gradient(images, y, y)
+    assert np.isfinite([gradient, error]).all()
+
+
+def test_tensors_are_welcome():
+    x, y, dy = channel(0.5, 50, 2)
+    arrays = mutual_info_gradient(x, y, dy, n_batches=3)
+    tensors = mutual_info_gradient(*map(torch.from_numpy, (x, y, dy)), n_batches=3)
+    assert tensors == arrays
+
+
+@settings(max_examples=10)
+@given(n=st.integers(4, 40), d=st.integers(1, 12), copies=st.booleans())
+def test_small_samples_and_ties_give_finite_results(n, d, copies):
+    x, y, dy = channel(0.5, n, d)
+    if copies:
+        y = np.round(y)
+        y[0], y[1] = 0, 1  # not constant
+    gradient, error = mutual_info_gradient(x, y, dy, n_batches=2, standard_error="batch")
+    assert np.isfinite([gradient, error]).all()
+
+
+def test_many_samples_go_through_landmarks_and_agree():
+    x, y, dy = channel(0.7, 1200, 2)
+    gradient, error = mutual_info_gradient(x, y, dy, margins=None, standard_error="batch")
+    assert abs(gradient - slope(0.7, 2)) < 4 * error
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 50), d=st.integers(1, 4))
+def test_whitened_scores_are_affine_equivariant(seed, d):
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(60, d, generator=generator, dtype=torch.float64)
+    a = torch.randn(d, d, generator=generator, dtype=torch.float64) + 3 * torch.eye(d).double()
+    moved = whitened_scores(z @ a.mT + 5.0)
+    expected = torch.linalg.solve(a.mT, whitened_scores(z).mT).mT
+    torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_whitened_scores_need_coordinates():
+    with pytest.raises(ValueError, match="sq_distances"):
+        whitened_scores(torch.zeros(3, 1), sq_distances=torch.zeros(3, 3))
+
+
+GOOD = channel(0.5, 20, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": GOOD[1][:-1]}, "same number of samples; got 20 and 19"),
+        ({"x": GOOD[0][:3], "y": GOOD[1][:3]}, "3 samples; at least 4"),
+        ({"x": np.ones((20, 2))}, "x is constant"),
+        ({"y": np.full((20, 2), 7.0)}, "y is constant"),
+        ({"y": GOOD[1] * [1.0, 0.0]}, "y has constant columns .the first is 1."),
+        ({"x": np.where(GOOD[0] > 1, np.nan, GOOD[0])}, "x contains NaN"),
+        ({"y": np.where(GOOD[1] > 1, np.inf, GOOD[1])}, "y contains NaN or infinity"),
+        ({"dy": np.where(GOOD[2] > 1, np.inf, GOOD[2])}, "dy contains NaN or infinity"),
+        ({"dy": GOOD[2][:, :1]}, r"dy must have the shape of y, \(20, 2\)"),
+        ({"dx": np.zeros((20, 2, 3))}, "same parameters"),
+        ({"dx": GOOD[0], "joint": "distances"}, "dx needs 'coordinates'"),
+        ({"x": np.empty((20, 0))}, "no features"),
+        ({"margins": "uniform"}, "margins must be one of 'gaussian', None; got 'uniform'"),
+        ({"joint": "both"}, "joint"),
+        ({"standard_error": "bootstrap"}, "standard_error"),
+        ({"n_batches": 1}, "n_batches"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = dict(zip(("x", "y", "dy"), GOOD, strict=True)) | change
+    with pytest.raises(ValueError, match=message):
+        mutual_info_gradient(**arguments)
+
+
+def test_a_single_number_is_no_sample():
+    with pytest.raises(ValueError, match="single number"):
+        mutual_info_gradient(1.0, 2.0, 3.0)

@@ -62,6 +62,7 @@ DENSITIES = [
     Density("three modes, d=2", make_gaussian_mixture, (128, 512, 2048), {512: 0.13}),
     Density("ring, d=2", make_ring, (128, 512)),
     Density("grid of Gaussians, d=32", make_gaussian_grid, (128, 512), {128: 0.21, 512: 0.16}),
+    Density("N(0, 1), d=1", partial(make_gaussian, n_features=1), (128, 512)),
     Density("N(0, I), d=10", partial(make_gaussian, n_features=10), (128, 512),
             {128: 0.14, 512: 0.046}),
     Density("N(0, I), d=64", partial(make_gaussian, n_features=64), (128, 512)),

@@ -18,7 +18,12 @@ from torch import Tensor
 
 from sk_mige.score import ScoreSettings, fit_dense
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.selection import CandidateGrid, candidates, cross_validate_scores
+from sk_mige.score.selection import (
+    CandidateGrid,
+    candidates,
+    cross_validate_scores,
+    select_candidate,
+)
 from sk_mige.score.span import sample_span
 
 from ._score import SSGEScoreEstimator
@@ -59,8 +64,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     curl_free : sequence of bool, default=(False, True)
         Whether the kernel expansion is of the score or of the log-density.
     cv : int, cross-validation splitter or iterable, default=5
-        Folds. A number deals the rows, sorted by distance from the mean, to the folds in turn,
-        which is deterministic and independent of the rows' order.
+        Folds. A number deals the rows to the folds within strata of distance from the mean, by
+        pseudo-random numbers that are always the same and act on ranks: deterministic, and
+        independent of the rows' order.
     n_landmarks : int, "auto" or None, default="auto"
         As in :class:`SSGEScoreEstimator`. With landmarks, candidates are compared on at most
         2,048 rows, fitted densely, and the strength ``alpha`` is chosen again on all of them.
@@ -79,7 +85,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     best_score_ : float
         Its mean held-out score: minus Hyvärinen's loss, in input coordinates.
     best_index_ : int
-        Its place in ``cv_results_``.
+        Its place in ``cv_results_``. Not always that of rank 1: means are compared with their
+        noise over the folds added, and among candidates less than half a standard error apart
+        the one whose correction to the base has the smallest bound is taken, since a score as
+        good on held-out rows may be absurd beyond them.
     cv_results_ : dict of ndarrays
         ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -216,11 +225,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             _, x = sample_span(x)
         x = x.to(torch.float64)
         splits = self._splits(x)
-        losses = cross_validate_scores(x, grid, splits, d)
+        losses, bounds = cross_validate_scores(x, grid, splits, d)
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
         mean = scores.mean(0)
-        self.best_index_ = int(mean.argmax())
+        self.best_index_ = select_candidate(losses, bounds)
         best = settings[self.best_index_]
         self.best_score_ = float(mean[self.best_index_])
         self.cv_results_ = {

@@ -12,6 +12,7 @@ from .expansion import KernelExpansion, ScoreModel
 from .filters import ALPHAS, spectral_filter
 from .folds import N_FOLDS, radial_folds
 from .frame import ScoreSettings, frame_expansion
+from .selection import select_candidate
 from .span import sample_span
 from .spectral import leading_eigenpairs
 from .sums import (
@@ -108,14 +109,13 @@ def fit_landmarks(
         total = total + sums
     alpha = _alpha(settings)
     if math.isnan(alpha):
-        losses = torch.zeros(len(ALPHAS), dtype=gram.dtype, device=gram.device)
+        losses = []
         for held_out in fold_sums:
             if 0 < held_out.n_samples < total.n_samples:
                 train = total - held_out
                 basis = spectral_basis(kernel, train.fit[0])
                 filters = _alpha_filters(basis, train.n_samples)
-                part = path_losses(basis, train.fit[1], filters, held_out)
-                losses += part * held_out.n_samples
+                losses.append(path_losses(basis, train.fit[1], filters, held_out))
         alpha = _best_alpha(losses) if total.n_samples >= MIN_SAMPLES_TO_CHOOSE else FALLBACK_ALPHA
     return _solve(expansion, spectral_basis(kernel, total.fit[0]), total, settings, alpha)
 
@@ -143,7 +143,7 @@ def _choose_alpha_dense(
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
     fold = radial_folds(x)
-    losses = torch.zeros(len(ALPHAS), dtype=x.dtype, device=x.device)
+    losses = []
     for k in range(N_FOLDS):
         train, held_out = x[fold != k], x[fold == k]
         expansion, gram = frame_expansion(
@@ -152,8 +152,7 @@ def _choose_alpha_dense(
         basis, sums = _dense_problem(expansion, train, gram)
         filters = _alpha_filters(basis, len(train))
         measured = kernel_sums(expansion, held_out, purpose="loss")
-        part = path_losses(basis, sums.fit[1], filters, measured)
-        losses += part * len(held_out)
+        losses.append(path_losses(basis, sums.fit[1], filters, measured))
     return _best_alpha(losses)
 
 
@@ -161,10 +160,12 @@ def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:
     return torch.stack([spectral_filter(basis.values, n_samples, a) for a in ALPHAS])
 
 
-def _best_alpha(losses: Tensor) -> float:
-    """Least loss; of equals the strongest, and never one that is not finite."""
-    order = torch.nan_to_num(losses, nan=math.inf).flip(0)
-    return ALPHAS[len(ALPHAS) - 1 - int(order.argmin())]
+def _best_alpha(losses: list[Tensor]) -> float:
+    """Strength chosen from each fold's losses; the stronger it is, the smaller the bound."""
+    table = torch.stack(losses)
+    bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
+    # Three folds are few: the kernel part has to earn its place beside the base, the last column.
+    return ALPHAS[select_candidate(table, bounds.to(table), table[:, -1:])]
 
 
 def _solve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,22 @@ from .filters import spectral_filter
 from .frame import ScoreSettings
 from .kernels import median_bandwidth, squared_distances
 from .spectral import leading_eigenpairs
-from .sums import SpectralBasis, kernel_basis, kernel_sums, path_losses, spectral_basis
+from .sums import (
+    SpectralBasis,
+    kernel_basis,
+    kernel_sums,
+    path_losses,
+    path_norms,
+    spectral_basis,
+)
 from .whitening import whitening
 
-__all__ = ["CandidateGrid", "candidates", "cross_validate_scores"]
+__all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
+
+# Standard errors by which a tamer candidate's loss may exceed the least one.
+TOLERANCE = 0.5
+# One candidate in this many, but three at least, count as the leading ones.
+LEADING = 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def cross_validate_scores(
     grid: CandidateGrid,
     splits: Iterable[tuple[Tensor, Tensor]],
     n_features: int | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Held-out Hyvärinen losses, in input coordinates, of every candidate on every split.
 
     Whitening, bandwidth and base are refitted on each training part. Costs, per split and
@@ -86,20 +99,74 @@ def cross_validate_scores(
 
     Returns
     -------
-    Tensor of shape (n_splits, n_candidates)
+    losses : Tensor of shape (n_splits, n_candidates)
         Mean loss over each split's held-out rows.
+    bounds : Tensor of shape (n_splits, n_candidates)
+        Bounds on the squared correction to the base, anywhere, see :func:`select_candidate`.
     """
-    rows = [
-        torch.cat(list(_split_losses(x[train], x[held_out], grid, n_features)))
-        for train, held_out in splits
+    parts = [
+        list(_split_losses(x[train], x[held_out], grid, n_features)) for train, held_out in splits
     ]
-    return torch.stack(rows)
+    losses, bounds = (
+        torch.stack([torch.cat([pair[kind] for pair in split]) for split in parts])
+        for kind in (0, 1)
+    )
+    return losses, bounds
+
+
+def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = None) -> int:
+    """Index of the tamest candidate among those that the losses cannot tell from the best.
+
+    The least mean loss over some thousand candidates is often luck, in one fold above all. So a
+    candidate is ranked by its mean plus one standard error of its distance, fold by fold, from
+    the median of the leading candidates, in which what the folds do to all alike cancels.
+
+    A wide kernel with little regularisation fits as well as a narrower one where there are
+    samples, and leaves them like a polynomial. Held-out rows hardly show it: the outermost sample
+    is left out once, and what lies beyond it never. So of the candidates behind the first by at
+    most half a standard error of the difference the one is taken whose correction to the base has
+    the smallest bound.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (n_splits, n_candidates)
+        Held-out losses; what is not finite is never chosen.
+    bounds : Tensor of shape (n_splits, n_candidates)
+        Bounds on the squared correction.
+    reference : Tensor of shape (n_splits, 1), default=None
+        Losses against which noise is measured, in place of the leading candidates' median: with
+        those of the base alone, what departs from it has to be better by a standard error.
+
+    Returns
+    -------
+    int
+    """
+    finite = losses.isfinite().all(0)
+    mean = torch.where(finite, losses.mean(0), math.inf)
+    if len(losses) == 1 or not bool(finite.any()):  # nothing tells noise from merit
+        return int(mean.argmin())
+    if reference is None:
+        n_leading = min(int(finite.sum()), max(3, losses.shape[1] // LEADING))
+        leading = losses[:, mean.argsort(stable=True)[:n_leading]]
+        reference = leading.median(1, keepdim=True).values
+    cautious = torch.where(finite, mean + _standard_error(losses - reference), math.inf)
+    best = int(cautious.argmin())
+    error = _standard_error(losses - losses[:, [best]])
+    allowed = finite & (cautious - cautious[best] <= TOLERANCE * error)
+    allowed[best] = True
+    bound = torch.where(allowed, bounds.mean(0), math.inf)
+    tamest = allowed & (bound <= bound.min())
+    return int(torch.where(tamest, cautious, math.inf).argmin())
+
+
+def _standard_error(values: Tensor) -> Tensor:
+    return values.std(0) / len(values) ** 0.5
 
 
 def _split_losses(
     train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
-) -> Iterator[Tensor]:
-    """Losses of one split, one tensor over all filters for each of the other combinations."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Losses and bounds of one split: tensors over all filters for each other combination."""
     d = n_features or train.shape[1]
     for shrinkage in grid.shrinkages:
         white, radii = whitening(train, shrinkage, d)
@@ -127,7 +194,11 @@ def _split_losses(
                     )
                     held_matrix = held.loss[0] if held_matrix is None else held_matrix
                     held = replace(held, loss=(held_matrix, held.loss[1]))
-                    yield path_losses(basis, sums.fit[1], _filters(basis, grid, len(train)), held)
+                    filters = _filters(basis, grid, len(train))
+                    bounds = path_norms(basis, sums.fit[1], filters)
+                    if curl_free:  # of the potential; its slope, mapped back, is bounded by this
+                        bounds = bounds * (white.largest_gain / sigma) ** 2
+                    yield path_losses(basis, sums.fit[1], filters, held), bounds
 
 
 def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:

@@ -17,6 +17,7 @@ __all__ = [
     "kernel_basis",
     "spectral_basis",
     "path_losses",
+    "path_norms",
 ]
 
 
@@ -247,3 +248,26 @@ def path_losses(basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: Ke
     slope = (projected * (basis.vectors.mT @ linear)).sum(1)
     losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
     return (losses + held_out.constant) / held_out.n_samples
+
+
+def path_norms(basis: SpectralBasis, rhs: Tensor, filters: Tensor) -> Tensor:
+    r"""Squared norm, in the kernel's function space, of every spectral filter of one fit.
+
+    :math:`\mathrm{tr}(C^\top K_{ZZ} C) = \sum_r h_r^2 \|p_r\|^2` with
+    :math:`p = S^\top R`. As k(x, x) = 1 its root bounds the function at every point, near the
+    samples or far from them.
+
+    Parameters
+    ----------
+    basis : SpectralBasis
+        Of the training sums.
+    rhs : Tensor of shape (m, d)
+        R of the training sums.
+    filters : Tensor of shape (F, r)
+        One filter h a row.
+
+    Returns
+    -------
+    Tensor of shape (F,)
+    """
+    return filters.square() @ (basis.vectors.mT @ rhs).square().sum(1)

@@ -62,6 +62,11 @@ class Whitening:
         return replace(self, mean=mean, vectors=vectors, gains=gains)
 
     @property
+    def largest_gain(self) -> float:
+        """Largest singular value of W."""
+        return max([self.rest, *(self.gains + self.rest).tolist()])
+
+    @property
     def precision_trace(self) -> float:
         r"""Trace of :math:`W^2 = \hat\Sigma^{-1}`."""
         inside = (self.gains + self.rest).square().sum()
@@ -156,7 +161,7 @@ def whitening(
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
-        vectors, shrunk = vectors[:, :0], shrunk[:0]
+        vectors, shrunk = vectors[:, :0].clone(), shrunk[:0]  # no view: it would keep them all
         rest = scale**-0.5
     return Whitening(mean, vectors, shrunk.rsqrt() - rest, rest, d, rho), radii
 

@@ -100,28 +100,43 @@ def test_hyvarinens_loss_finds_the_estimate_closest_to_the_truth():
 
 
 def test_folds_share_the_radii_and_do_not_depend_on_the_order():
-    x = gaussian(31, 2)
+    x = gaussian(301, 2)
     fold = radial_folds(x)
-    assert sorted(torch.bincount(fold).tolist()) == [10, 10, 11]
-    order = torch.randperm(31, generator=torch.Generator().manual_seed(0))
+    assert sorted(torch.bincount(fold).tolist()) == [100, 100, 101]
+    order = torch.randperm(301, generator=torch.Generator().manual_seed(0))
     assert torch.equal(radial_folds(x[order]), fold[order])
     radii = (x - x.mean(0)).norm(dim=1)
     medians = torch.stack([radii[fold == k].median() for k in range(3)])
     assert medians.max() - medians.min() < 0.2
 
 
-def test_the_chosen_strength_is_the_best_of_its_grid_on_the_folds():
+def test_a_held_out_row_is_not_always_flanked_by_rows_that_are_not():
+    """Of independent folds, a row's nearest neighbour is in its own fold one time in three."""
+    x = gaussian(3000, 1)
+    by_radius = radial_folds(x)[x.abs()[:, 0].argsort()]
+    alike = (by_radius[1:] == by_radius[:-1]).double().mean()
+    assert alike == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_the_error_on_a_line_is_small_whatever_the_samples():
+    for seed in range(5):
+        x, fresh = gaussian(400, 1, seed=seed), gaussian(400, 1, seed=seed + 50)
+        score = fit_dense(x, ScoreSettings()).model.score(fresh)
+        assert (score + fresh).square().mean() < 0.1
+
+
+def test_the_chosen_strength_is_among_the_best_of_its_grid_on_the_folds():
     x = torch.from_numpy(make_banana(150, random_state=0)[0])
     fold = radial_folds(x)
-
-    def loss(alpha):
-        total = 0.0
-        for k in range(3):
-            model = fit_dense(x[fold != k], ScoreSettings(alpha=alpha)).model
-            total += float(model.hyvarinen_loss(x[fold == k]).sum())
-        return total
-
-    assert fit_dense(x, ScoreSettings()).alpha == min(ALPHAS, key=loss)
+    losses = torch.stack([
+        torch.stack([
+            fit_dense(x[fold != k], ScoreSettings(alpha=alpha)).model.hyvarinen_loss(x[fold == k])
+            .mean() for alpha in ALPHAS
+        ]) for k in range(3)
+    ])  # fmt: skip
+    chosen = ALPHAS.index(fit_dense(x, ScoreSettings()).alpha)
+    excess = losses - losses[:, [int(losses.mean(0).argmin())]]
+    assert excess.mean(0)[chosen] <= excess.std(0)[chosen]
 
 
 def test_gaussian_data_leave_the_base_alone():

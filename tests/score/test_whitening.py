@@ -27,7 +27,7 @@ def correlated(n, d, seed=0):
 
 def left_out(x, i, rho):
     """Shrunk covariance and displacement of row i, both from the moments of the other rows."""
-    n, d = x.shape
+    d = x.shape[1]
     others = torch.cat([x[:i], x[i + 1 :]])
     scale = torch.cov(x.mT).trace() / d
     covariance = (1 - rho) * torch.cov(others.mT) + rho * scale * torch.eye(d).double()

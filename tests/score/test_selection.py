@@ -1,0 +1,95 @@
+"""Choosing among candidates by their held-out losses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sk_mige.datasets import make_banana
+from sk_mige.score import ScoreModel, fit_dense
+from sk_mige.score.fitting import spectral_filter
+from sk_mige.score.selection import (
+    CandidateGrid,
+    candidates,
+    cross_validate_scores,
+    select_candidate,
+)
+from sk_mige.score.sums import kernel_basis, kernel_sums, path_norms
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """Every candidate of a grid, its losses and bounds on two splits."""
+    x = torch.from_numpy(make_banana(60, random_state=0)[0])
+    splits = [(torch.arange(40), torch.arange(40, 60)), (torch.arange(20, 60), torch.arange(20))]
+    grid = CandidateGrid(
+        ("auto", 1.0), (0.5, 2.0), (False, True), ("student", None), (0.9,), (0.1,)
+    )
+    losses, bounds = cross_validate_scores(x, grid, splits)
+    return x, splits, candidates(grid), losses, bounds
+
+
+def test_shared_losses_are_those_of_candidates_fitted_one_by_one(compared):
+    x, splits, settings, losses, _ = compared
+    assert losses.shape == (2, len(settings)) == (2, 32)
+    for row, (train, held_out) in zip(losses, splits, strict=True):
+        for loss, candidate in zip(row, settings, strict=True):
+            direct = fit_dense(x[train], candidate).model.hyvarinen_loss(x[held_out]).mean()
+            torch.testing.assert_close(loss, direct, rtol=1e-6, atol=1e-6)
+
+
+def test_the_bound_bounds_the_correction_everywhere(compared):
+    x, splits, settings, _, bounds = compared
+    everywhere = 5 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0)).double()
+    for bound, candidate in zip(bounds[0], settings, strict=True):
+        model = fit_dense(x[splits[0][0]], candidate).model
+        base = ScoreModel(model.expansion, torch.zeros_like(model.coefficients))
+        correction = (model.score(everywhere) - base.score(everywhere)).square().sum(1)
+        assert correction.max() <= bound * (1 + 1e-9)
+
+
+def test_norms_along_the_path_are_those_of_the_coefficients(expand):
+    expansion, x, _ = expand()
+    gram = expansion.gram()
+    basis, sums = kernel_basis(gram), kernel_sums(expansion, x)
+    filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
+    for norm, filter_ in zip(path_norms(basis, sums.fit[1], filters), filters, strict=True):
+        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
+        torch.testing.assert_close(norm, (c * (gram @ c)).sum())
+
+
+def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():
+    losses = torch.tensor([[1.0, 1.1, 5.0, 1.0], [2.0, 1.9, 5.0, 2.2], [3.0, 3.0, 5.0, 2.8]])
+    bounds = torch.tensor([[9.0, 4.0, 0.0, 9.0]]).expand(3, -1)
+    assert select_candidate(losses, bounds) in (0, 1)  # never the one that is clearly worse
+    equal = torch.tensor([[1.0, 1.0, 5.0], [2.0, 2.0, 5.0], [3.0, 3.0, 5.0]])
+    assert select_candidate(equal, torch.tensor([[9.0, 4.0, 0.0]]).expand(3, -1)) == 1
+
+
+def test_against_a_reference_only_a_gain_beyond_its_noise_counts():
+    """Two folds of three far better than the base, the third worse: not enough."""
+    base = torch.tensor([[-0.50], [-0.53], [-0.51]])
+    wild = torch.tensor([[-1.2], [-0.1], [-1.2]])
+    steady = torch.tensor([[-0.60], [-0.64], [-0.63]])
+    bounds = torch.tensor([[9.0, 4.0, 0.0]]).expand(3, -1)
+    assert select_candidate(torch.cat([wild, steady, base], 1), bounds, base) == 1
+    assert select_candidate(torch.cat([wild, base], 1), bounds[:, [0, 2]], base) == 1
+
+
+def test_a_lucky_fold_does_not_decide():
+    """The least mean belongs to a candidate that is bad in most folds and lucky in one."""
+    steady = torch.tensor([[1.0], [1.0], [1.0], [1.0], [1.0]])
+    lucky = torch.tensor([[2.0], [2.0], [2.0], [2.0], [-3.5]])
+    losses = torch.cat([lucky, steady, steady + 0.01], dim=1)
+    assert losses.mean(0).argmin() == 0
+    assert select_candidate(losses, torch.ones(5, 3)) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_candidate_that_fails_on_a_fold_is_never_chosen(bad):
+    losses = torch.tensor([[bad, 3.0], [1.0, 3.0]])
+    assert select_candidate(losses, torch.tensor([[0.0, 9.0], [0.0, 9.0]])) == 1
+
+
+def test_a_single_split_is_decided_by_its_losses():
+    assert select_candidate(torch.tensor([[2.0, 1.0]]), torch.tensor([[0.0, 9.0]])) == 1

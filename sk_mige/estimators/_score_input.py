@@ -43,8 +43,9 @@ def to_tensor(X: Any, device: torch.device) -> Tensor:
     if not isinstance(X, np.ndarray):  # another array namespace
         X = np.asarray(X)
     # torch warns about arrays it could not write to; nothing here writes, but a copy of a chunk
-    # costs little and a memory map must stay on disk.
-    return torch.from_numpy(X if X.flags.writeable else X.copy()).to(device)
+    # costs little and a memory map must stay on disk. Nor does it read backwards (X[::-1]).
+    as_it_is = X.flags.writeable and all(stride >= 0 for stride in X.strides)
+    return torch.from_numpy(X if as_it_is else X.copy()).to(device)
 
 
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:

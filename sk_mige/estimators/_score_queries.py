@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -19,8 +20,12 @@ from ._score_input import check_samples, like_input, row_chunks, to_tensor
 __all__ = ["ScoreQueriesMixin"]
 
 
-class ScoreQueriesMixin:
-    """Methods of every estimator that holds a :class:`~sk_mige.score.ScoreModel`."""
+class ScoreQueriesMixin(TransformerMixin):
+    """Methods of every estimator that holds a :class:`~sk_mige.score.ScoreModel`.
+
+    A transformer in its own right: scikit-learn lets ``set_output`` reach a ``transform`` only
+    where the class that defines it descends from its mixin.
+    """
 
     _model: ScoreModel | SteinModel
     device: str | torch.device
@@ -63,7 +68,7 @@ class ScoreQueriesMixin:
         float
             Higher is better.
         """
-        return -float(np.mean(self.hyvarinen_loss(X)))
+        return -float(self.hyvarinen_loss(X).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
         """Hyvärinen's loss of each row, whose mean :meth:`score` negates.

@@ -160,7 +160,8 @@ def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = 
 
 
 def _standard_error(values: Tensor) -> Tensor:
-    return values.std(0) / len(values) ** 0.5
+    error: Tensor = values.std(0) / len(values) ** 0.5
+    return error
 
 
 def _split_losses(

@@ -64,7 +64,7 @@ class Whitening:
     @property
     def largest_gain(self) -> float:
         """Largest singular value of W."""
-        return max([self.rest, *(self.gains + self.rest).tolist()])
+        return float(max([self.rest, *(self.gains + self.rest).tolist()]))
 
     @property
     def precision_trace(self) -> float:

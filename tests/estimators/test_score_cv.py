@@ -1,0 +1,156 @@
+"""SSGEScoreEstimatorCV: what it reports is what refits would find."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+
+from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
+from sk_mige.datasets import make_banana, make_gaussian, make_gaussian_clusters, make_ring
+
+SMALL = {
+    "bandwidth_factors": (0.5, 2.0),
+    "eigen_thresholds": (0.9,),
+    "alphas": (1e-2, np.inf),
+    "bases": ("student", None),
+}
+
+
+def relative_error(estimated, exact):
+    return np.sum((estimated - exact) ** 2) / np.sum(exact**2)
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 2), (16, 30)])
+def test_reported_scores_are_those_of_refitted_estimators(n, d):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(2.0, size=(n, d)) @ rng.normal(size=(d, d))
+    splits = list(KFold(2).split(X))
+    # The span of all rows and that of a fold's rows differ by rounding only.
+    search = SSGEScoreEstimatorCV(**SMALL, cv=splits).fit(X)
+    results = search.cv_results_
+    for i in range(0, len(results["mean_test_score"]), 5):
+        for number, (train, test) in enumerate(splits):
+            options = {
+                name: results[f"param_{name}"][i]
+                for name in ("shrinkage", "base", "curl_free", "eigen_threshold", "alpha")
+            }
+            median = SSGEScoreEstimator(**options).fit(X[train]).bandwidth_
+            bandwidth = median * results["param_bandwidth_factor"][i]
+            refitted = SSGEScoreEstimator(**options, bandwidth=bandwidth).fit(X[train])
+            expected = refitted.score(X[test])
+            assert results[f"split{number}_test_score"][i] == pytest.approx(expected, rel=1e-5)
+
+
+def test_summaries_are_those_of_the_splits():
+    X, _ = make_banana(60, random_state=0)
+    search = SSGEScoreEstimatorCV(**SMALL, cv=3).fit(X)
+    results = search.cv_results_
+    splits = np.stack([results[f"split{k}_test_score"] for k in range(3)])
+    np.testing.assert_allclose(results["mean_test_score"], splits.mean(0))
+    np.testing.assert_allclose(results["std_test_score"], splits.std(0))
+    assert results["mean_test_score"][results["rank_test_score"] == 1] == splits.mean(0).max()
+    assert search.best_score_ == results["mean_test_score"][search.best_index_]
+    for name, value in search.best_params_.items():
+        if name != "bandwidth":
+            assert results[f"param_{name}"][search.best_index_] == value
+
+
+def test_the_best_parameters_make_the_same_estimator():
+    X, _ = make_ring(80, random_state=0)
+    search = SSGEScoreEstimatorCV().fit(X)
+    options = dict(search.best_params_)
+    assert options.pop("bandwidth_factor") > 0
+    again = SSGEScoreEstimator(**options).fit(X)
+    np.testing.assert_allclose(again.transform(X), search.transform(X), rtol=1e-6, atol=1e-8)
+
+
+def test_the_choice_is_deterministic_and_independent_of_the_rows_order():
+    X, _ = make_ring(90, random_state=0)
+    first, second = (SSGEScoreEstimatorCV(**SMALL).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.transform(X), second.transform(X))
+    order = np.random.default_rng(0).permutation(90)
+    permuted = SSGEScoreEstimatorCV(**SMALL).fit(X[order])
+    assert permuted.best_index_ == first.best_index_
+    np.testing.assert_allclose(permuted.transform(X), first.transform(X), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e5)])
+def test_units_and_origin_do_not_change_the_choice(scale, shift):
+    X, _ = make_ring(90, random_state=1)
+    plain = SSGEScoreEstimatorCV(**SMALL).fit(X)
+    moved = SSGEScoreEstimatorCV(**SMALL).fit(scale * X + shift)
+    assert moved.best_index_ == plain.best_index_
+    np.testing.assert_allclose(
+        moved.transform(scale * X + shift) * scale, plain.transform(X), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("make", [make_banana, make_ring, make_gaussian_clusters])
+def test_structure_is_not_swallowed_by_the_base(make):
+    errors = {"chosen": [], "base alone": [], "published": []}
+    for seed in range(2):
+        X, exact = make(128, random_state=seed)
+        fresh = exact.sample(400, random_state=50 + seed)
+        for name, estimator in {
+            "chosen": SSGEScoreEstimatorCV(),
+            "base alone": SSGEScoreEstimator(alpha=np.inf),
+            "published": SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None),
+        }.items():
+            errors[name].append(relative_error(estimator.fit(X).transform(fresh), exact(fresh)))
+    assert np.mean(errors["chosen"]) < 0.8 * np.mean(errors["base alone"])
+    assert np.mean(errors["chosen"]) < 0.8 * np.mean(errors["published"])
+
+
+def test_a_gaussian_is_left_to_the_base():
+    X, exact = make_gaussian(150, 5, random_state=0)
+    fresh = exact.sample(300, random_state=1)
+    search = SSGEScoreEstimatorCV().fit(X)
+    assert relative_error(search.transform(fresh), exact(fresh)) < 0.08
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"bandwidth_factors": ()}, "bandwidth_factors is empty"),
+    ({"shrinkages": ()}, "shrinkages is empty"),
+    ({"bases": ()}, "bases is empty"),
+    ({"curl_free": ()}, "curl_free is empty"),
+    ({"eigen_thresholds": (), "alphas": ()}, "eigen_thresholds and alphas are both empty"),
+    ({"bandwidth_factors": (1.0, -2.0)}, r"bandwidth_factors must be positive, got \[-2.0\]"),
+    ({"eigen_thresholds": (1.5,)}, r"eigen_thresholds must be in \(0, 1\], got \[1.5\]"),
+    ({"alphas": (-1.0,)}, r"alphas must be 0 or more, got \[-1.0\]"),
+    ({"shrinkages": (2.0, "none")}, r"shrinkages must be in \[0, 1\].*got \[2.0, 'none'\]"),
+    ({"bases": ("laplace",)}, "bases must be 'student', 'gaussian' or None, got"),
+    ({"cv": 20}, "cv=20 folds need at least 40 samples, X has 30; lower cv"),
+])  # fmt: skip
+def test_an_impossible_grid_is_refused_in_words(options, message):
+    with pytest.raises(ValueError, match=message):
+        SSGEScoreEstimatorCV(**options).fit(np.random.default_rng(0).normal(size=(30, 2)))
+
+
+def test_only_one_of_thresholds_and_alphas_is_needed():
+    X, _ = make_ring(60, random_state=0)
+    cutoffs = SSGEScoreEstimatorCV(alphas=(), eigen_thresholds=(0.9, 0.99), cv=2).fit(X)
+    assert cutoffs.eigen_threshold_ in (0.9, 0.99)
+    assert cutoffs.alpha_ == 0.0
+    strengths = SSGEScoreEstimatorCV(alphas=(0.1,), eigen_thresholds=(), cv=2).fit(X)
+    assert strengths.eigen_threshold_ is None
+    assert strengths.alpha_ == 0.1
+
+
+def test_with_landmarks_the_choice_is_made_on_rows_and_refined_on_all():
+    X, exact = make_ring(300, random_state=0)
+    search = SSGEScoreEstimatorCV(**SMALL, n_landmarks=60, random_state=0).fit(X)
+    assert search.centers_.shape == (60, 2)
+    assert search.n_samples_seen_ == 300
+    assert relative_error(search.transform(X), exact(X)) < 0.7
+
+
+def test_clones_and_pickles(global_random_state_untouched):
+    X, _ = make_ring(40, random_state=0)
+    search = SSGEScoreEstimatorCV(**SMALL, cv=2).fit(X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(search)).transform(X),
+                                  search.transform(X))  # fmt: skip
+    assert clone(search).get_params() == search.get_params()

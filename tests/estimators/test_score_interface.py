@@ -1,0 +1,223 @@
+"""What the estimators accept, refuse and return; the projection's share in it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige.score import ssge
+
+BOTH = [SSGEScoreEstimator, RandomProjectionSSGE]
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(size=(40, 3)) + 1.0
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+@pytest.mark.parametrize(("options", "named"), [
+    ({"n_eigen": 0}, "n_eigen"), ({"eigen_threshold": 1.2}, "eigen_threshold"),
+    ({"alpha": -1.0}, "alpha"), ({"alpha": "best"}, "alpha"), ({"bandwidth": 0.0}, "bandwidth"),
+    ({"bandwidth": "mean"}, "bandwidth"), ({"shrinkage": 2.0}, "shrinkage"),
+    ({"base": "laplace"}, "base"), ({"n_landmarks": 0}, "n_landmarks"),
+    ({"landmark_selection": "best"}, "landmark_selection"),
+])  # fmt: skip
+def test_an_invalid_parameter_is_named_with_what_was_got(X, Estimator, options, named):
+    (value,) = options.values()
+    with pytest.raises(InvalidParameterError, match=f"'{named}' parameter.*Got {value!r}"):
+        Estimator(**options).fit(X)
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+@pytest.mark.parametrize(("data", "message"), [
+    (np.ones((20, 3)), "X is constant: all of its 20 rows are equal.*pass samples that vary"),
+    (np.zeros((1, 3)), "minimum of 2"),
+    (np.array([[0.0, np.nan], [1.0, 2.0]]), "NaN"),
+    (np.array([[0.0, np.inf], [1.0, 2.0]]), "infinity"),
+])  # fmt: skip
+def test_data_without_a_density_are_refused(Estimator, data, message):
+    with pytest.raises(ValueError, match=message):
+        Estimator().fit(data)
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+def test_more_landmarks_than_rows_are_refused(X, Estimator):
+    with pytest.raises(ValueError, match="n_landmarks=41 is more than the 40 rows.*pass at most"):
+        Estimator(n_landmarks=41).fit(X)
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+def test_queries_need_a_fit_and_its_features(X, Estimator):
+    with pytest.raises(NotFittedError):
+        Estimator().transform(X)
+    fitted = Estimator(random_state=0).fit(X)
+    for query in (fitted.transform, fitted.score, fitted.divergence, fitted.hyvarinen_loss):
+        with pytest.raises(ValueError, match="2 features.*expecting 3"):
+            query(X[:, :2])
+    with pytest.raises(ValueError, match=r"V must have the shape of X, \(40, 3\), got \(39, 3\)"):
+        fitted.jacobian_vector_product(X, X[1:])
+    with pytest.raises(ValueError, match=r"n_samples >= 1.*got 0"):
+        fitted.sample(0)
+
+
+def test_a_device_that_cannot_serve_is_refused(X):
+    with pytest.raises((ValueError, RuntimeError), match="device='mps'.*'cpu'"):
+        SSGEScoreEstimator(device="mps").fit(X)
+    with pytest.raises(ValueError, match="abacus"):
+        SSGEScoreEstimator(device="abacus").fit(X)
+
+
+@pytest.mark.parametrize("threshold", [0.94, 0.99])
+def test_the_published_estimator_is_a_matter_of_parameters(X, threshold):
+    published = SSGEScoreEstimator(eigen_threshold=threshold, whiten=False, base=None).fit(X)
+    expected = ssge(torch.from_numpy(X), eigen_threshold=threshold).numpy()
+    np.testing.assert_allclose(published.transform(X), expected, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(published.bandwidth_, np.median(
+        torch.pdist(torch.from_numpy(X)).median()))  # fmt: skip
+    assert published.degrees_of_freedom_ is None
+    assert published.alpha_ == 0.0
+
+
+def test_the_bandwidth_is_that_of_the_fit_whatever_is_asked(X):
+    published = SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None).fit(X)
+    alone = published.transform(X[:1])
+    np.testing.assert_allclose(alone, published.transform(100 * X[::-1])[:0].sum() + alone)
+    np.testing.assert_allclose(alone[0], published.transform(X)[0])
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_output_in_data_frames(X, Estimator, container):
+    frames = pytest.importorskip(container)
+    columns = ["a", "b", "c"]
+    frame = frames.DataFrame({name: X[:, i] for i, name in enumerate(columns)})
+    estimator = Estimator(random_state=0).set_output(transform=container).fit(frame)
+    scores = estimator.transform(frame)
+    assert isinstance(scores, frames.DataFrame)
+    assert list(scores.columns) == list(estimator.get_feature_names_out())
+    assert list(estimator.feature_names_in_) == columns
+    plain = Estimator(random_state=0).fit(X).transform(X)
+    np.testing.assert_allclose(scores.to_numpy(), plain)
+
+
+def test_torch_tensors_in_torch_tensors_out():
+    """In a process of its own: SciPy reads SCIPY_ARRAY_API when it is imported."""
+    program = """
+        import numpy as np, sklearn, torch
+        from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator, SSGEScoreEstimatorCV
+        X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+        for estimator in (SSGEScoreEstimator(), SSGEScoreEstimator(n_landmarks=9, random_state=0),
+                          RandomProjectionSSGE(random_state=0),
+                          SSGEScoreEstimatorCV(bandwidth_factors=[1.0], cv=2)):
+            plain = estimator.fit(X.numpy()).transform(X.numpy())
+            with sklearn.config_context(array_api_dispatch=True):
+                scores = estimator.fit(X).transform(X)
+                assert isinstance(scores, torch.Tensor) and scores.dtype == torch.float32
+                assert isinstance(estimator.score(X), float)
+                assert isinstance(estimator.divergence(X), torch.Tensor)
+            np.testing.assert_allclose(scores.numpy(), plain, rtol=1e-4, atol=1e-4)
+    """
+    environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environment,
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("Estimator", BOTH)
+def test_input_and_global_random_state_stay_as_they_were(
+    X, Estimator, global_random_state_untouched
+):
+    before = X.copy()
+    X.flags.writeable = False
+    fitted = Estimator(random_state=0).fit(X)
+    fitted.transform(X)
+    fitted.sample(3, n_steps=2, random_state=0)
+    Estimator(n_landmarks=5, random_state=0).fit(X)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("options", [{}, {"shrinkage": 1.0}, {"whiten": False}])
+def test_pickles_hold_no_more_than_the_model(rng, options):
+    X = rng.normal(size=(30, 2000))
+    estimator = SSGEScoreEstimator(**options).fit(X)
+    stored = pickle.dumps(estimator)
+    np.testing.assert_array_equal(pickle.loads(stored).transform(X), estimator.transform(X))
+    assert len(stored) < 3 * X.nbytes
+    wide = RandomProjectionSSGE(4, n_landmarks=3, random_state=0, **options).fit(X[:, :300])
+    assert len(pickle.dumps(wide)) < 8 * 300 * (4 + 2 * 3 + 2 * 30 + 4) + 12_000
+
+
+def test_derivatives_agree_with_differences_of_scores(X):
+    estimator = SSGEScoreEstimator(alpha=1e-3).fit(X)
+    step = 1e-5
+    jacobian = np.stack([
+        (estimator.transform(X + step * e) - estimator.transform(X - step * e)) / (2 * step)
+        for e in np.eye(3)
+    ], axis=-1)  # fmt: skip
+    np.testing.assert_allclose(
+        estimator.divergence(X), np.trace(jacobian, axis1=1, axis2=2), rtol=1e-4, atol=1e-4
+    )
+    V = X[::-1]
+    np.testing.assert_allclose(
+        estimator.jacobian_vector_product(X, V), np.einsum("nij,nj->ni", jacobian, V),
+        rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
+    losses = estimator.hyvarinen_loss(X)
+    assert estimator.score(X) == pytest.approx(-losses.mean())
+
+
+def test_model_selection_needs_no_knowledge_of_the_density(X):
+    search = GridSearchCV(SSGEScoreEstimator(), {"eigen_threshold": [0.5, 0.9]}, cv=3).fit(X)
+    assert search.best_params_["eigen_threshold"] in (0.5, 0.9)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_a_projection_has_at_most_as_many_components_as_features(X):
+    message = r"n_components=4 is more than the 3 features.*'auto' takes min\(n_features, 512\)"
+    with pytest.raises(ValueError, match=message):
+        RandomProjectionSSGE(4).fit(X)
+    with pytest.raises(InvalidParameterError, match="'n_components'"):
+        RandomProjectionSSGE(0).fit(X)
+
+
+@pytest.mark.parametrize("projection", ["gaussian", "sparse"])
+def test_projections_preserve_squared_norms_on_average(rng, projection):
+    X = rng.normal(size=(300, 1000))
+    estimator = RandomProjectionSSGE(200, projection=projection, random_state=0).fit(X)
+    assert estimator.components_.shape == (estimator.n_components_, 1000) == (200, 1000)
+    ratio = ((X @ estimator.components_.T) ** 2).sum(1) / (X**2).sum(1)
+    assert ratio.mean() == pytest.approx(1.0, abs=0.05)
+    assert estimator.transform(X[:3]).shape == (3, 1000)
+
+
+@pytest.mark.parametrize(("n_features", "expected"), [(20, 20), (600, 512)])
+def test_auto_components_are_the_features_up_to_512(rng, n_features, expected):
+    X = rng.normal(size=(10, n_features))
+    assert RandomProjectionSSGE(random_state=0).fit(X).n_components_ == expected
+
+
+def test_one_seed_one_projection(X):
+    first, second = (RandomProjectionSSGE(2, random_state=3).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(first.components_, second.components_)
+    other = RandomProjectionSSGE(2, random_state=4).fit(X)
+    assert not np.array_equal(first.components_, other.components_)
+
+
+def test_scores_hardly_depend_on_the_projections_dimension_once_it_is_large(rng):
+    X = rng.normal(size=(100, 400))
+    exact = SSGEScoreEstimator().fit(X).transform(X)
+    for k in (100, 400):
+        projected = RandomProjectionSSGE(k, random_state=0).fit(X).transform(X)
+        assert np.linalg.norm(projected - exact) < 0.1 * np.linalg.norm(exact)

@@ -1,0 +1,187 @@
+"""Landmarks: the same sums however the rows arrive, and nothing else of the data kept."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige.estimators import _score_input, _score_landmarks
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(900, 6)) @ rng.normal(size=(6, 6)) + 4.0
+
+
+def landmark_estimator(**options):
+    return SSGEScoreEstimator(n_landmarks=40, random_state=0, **options)
+
+
+def assert_same_scores(left, right, X):
+    expected = right.transform(X)
+    np.testing.assert_allclose(left.transform(X), expected, rtol=1e-7, atol=1e-7 * expected.std())
+
+
+def test_one_call_of_partial_fit_is_fit(X):
+    assert_same_scores(landmark_estimator().partial_fit(X), landmark_estimator().fit(X), X)
+
+
+def test_a_stream_of_batches_is_a_loop_of_partial_fits(X):
+    parts = [X[:300], X[300:310], X[310:]]
+    streamed = landmark_estimator().fit_batches(part for part in parts)
+    looped = landmark_estimator()
+    for part in parts:
+        looped.partial_fit(part)
+    assert streamed.n_samples_seen_ == 900
+    assert streamed.alpha_ == looped.alpha_
+    assert_same_scores(streamed, looped, X)
+
+
+def test_later_batches_can_be_cut_anywhere(X):
+    whole = landmark_estimator().fit_batches([X[:300], X[300:]])
+    pieces = landmark_estimator().fit_batches([X[:300], *np.array_split(X[300:], 17)])
+    assert_same_scores(pieces, whole, X)
+
+
+def test_merged_parts_are_the_whole(X):
+    mine = landmark_estimator(alpha=1e-3).partial_fit(X[:300])
+    other = copy.deepcopy(mine).forget().partial_fit(X[300:])
+    assert other.n_samples_seen_ == 600
+    mine.merge(other)
+    assert mine.n_samples_seen_ == 900
+    assert_same_scores(mine, landmark_estimator(alpha=1e-3).fit_batches([X[:300], X[300:]]), X)
+
+
+@pytest.mark.parametrize("curl_free", [False, True])
+def test_a_dask_array_is_summed_to_the_same_fit(X, curl_free):
+    da = pytest.importorskip("dask.array")
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        distributed = landmark_estimator(curl_free=curl_free).fit(da.from_array(X, chunks=(200, 6)))
+    assert_same_scores(distributed, landmark_estimator(curl_free=curl_free).fit(X), X)
+
+
+def test_the_size_of_chunks_does_not_matter(X, monkeypatch):
+    expected = landmark_estimator().fit(X)
+    scores = expected.transform(X)
+    monkeypatch.setattr(_score_input, "CHUNK_ELEMENTS", 1000)
+    monkeypatch.setattr(_score_landmarks, "CHUNK_ELEMENTS", 1000)
+    np.testing.assert_allclose(expected.transform(X), scores)
+    assert_same_scores(landmark_estimator().fit(X), expected, X)
+
+
+def test_a_stream_that_breaks_leaves_what_had_arrived(X):
+    class Broken(Exception):
+        pass
+
+    def batches():
+        yield X[:300]
+        yield X[300:500]
+        raise Broken
+
+    estimator = landmark_estimator()
+    with pytest.raises(Broken):
+        estimator.fit_batches(batches())
+    assert estimator.n_samples_seen_ == 500
+    assert_same_scores(estimator, landmark_estimator().fit_batches([X[:300], X[300:500]]), X)
+
+
+def test_an_interrupted_batch_leaves_the_sums_as_they_were(X, monkeypatch):
+    estimator = landmark_estimator().partial_fit(X[:300])
+    before = estimator.transform(X[:5])
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_score_landmarks, "kernel_sums", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            estimator.partial_fit(X[300:])
+    np.testing.assert_array_equal(estimator.transform(X[:5]), before)
+    estimator.partial_fit(X[300:])
+    assert_same_scores(estimator, landmark_estimator().fit_batches([X[:300], X[300:]]), X)
+
+
+@pytest.mark.parametrize("bad", [np.full((3, 6), np.nan), np.zeros((3, 5))])
+def test_a_bad_batch_is_refused_and_nothing_is_lost(X, bad):
+    estimator = landmark_estimator().partial_fit(X)
+    before = estimator.transform(X[:5])
+    with pytest.raises(ValueError, match="NaN|features"):
+        estimator.partial_fit(bad)
+    np.testing.assert_array_equal(estimator.transform(X[:5]), before)
+    assert estimator.n_samples_seen_ == 900
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (lambda X: landmark_estimator().partial_fit(X[1:]), "landmarks"),
+    (lambda X: SSGEScoreEstimator(n_landmarks=39, random_state=0).partial_fit(X), "landmarks"),
+    (lambda X: landmark_estimator(bandwidth=0.5).partial_fit(X), "bandwidths"),
+    (lambda X: landmark_estimator(base=None).partial_fit(X), "bases"),
+    (lambda X: landmark_estimator(curl_free=True).partial_fit(X), "values of curl_free"),
+])  # fmt: skip
+def test_incompatible_parts_are_not_merged_and_the_error_says_why(X, change, named):
+    mine = landmark_estimator().partial_fit(X)
+    before = mine.transform(X[:5])
+    with pytest.raises(ValueError, match=f"cannot merge: .* different {named}"):
+        mine.merge(change(X))
+    np.testing.assert_array_equal(mine.transform(X[:5]), before)
+
+
+def test_what_keeps_no_sums_cannot_be_merged(X):
+    with pytest.raises(ValueError, match="only partial_fit and fit_batches"):
+        landmark_estimator().fit(X).merge(landmark_estimator().partial_fit(X))
+
+
+def test_an_empty_stream_is_refused():
+    with pytest.raises(ValueError, match="batches is empty"):
+        landmark_estimator().fit_batches([])
+
+
+def test_a_read_only_memory_map_is_read_as_it_is(X, tmp_path):
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    estimator = landmark_estimator().fit(mapped)
+    assert_same_scores(estimator, landmark_estimator().fit(X), mapped)
+    assert_same_scores(SSGEScoreEstimator().fit(mapped[:100]), SSGEScoreEstimator().fit(X[:100]), X)
+
+
+def test_the_pickle_holds_landmarks_and_coefficients_and_no_other_rows(X):
+    rows = np.tile(X, (5, 1))
+    estimator = landmark_estimator().fit(rows)
+    stored = pickle.dumps(estimator)
+    assert len(stored) < 4 * 8 * 40 * 6 + 12_000
+    assert_same_scores(pickle.loads(stored), estimator, X)
+    centres = {tuple(np.round(row, 6)) for row in estimator.centers_}
+    assert centres <= {tuple(np.round(row, 6)) for row in X}
+
+
+@pytest.mark.parametrize("selection", ["random", "kmeans++", "leverage"])
+def test_landmarks_are_distinct_rows_of_the_data(X, selection):
+    estimator = landmark_estimator(landmark_selection=selection).fit(X)
+    distances = np.linalg.norm(estimator.centers_[:, None] - X[None], axis=-1)
+    assert distances.min(axis=1).max() < 1e-8
+    assert len(np.unique(distances.argmin(axis=1))) == 40
+    again = landmark_estimator(landmark_selection=selection).fit(X)
+    np.testing.assert_array_equal(again.centers_, estimator.centers_)
+
+
+def test_many_rows_take_landmarks_with_a_message():
+    X = np.random.default_rng(0).normal(size=(4001, 2))
+    with pytest.warns(UserWarning, match="n_landmarks=1000"):
+        estimator = SSGEScoreEstimator(random_state=0).fit(X)
+    assert estimator.centers_.shape == (1000, 2)
+
+
+def test_landmarks_work_behind_a_projection(X):
+    whole = RandomProjectionSSGE(3, n_landmarks=40, random_state=0).fit(X)
+    parts = RandomProjectionSSGE(3, n_landmarks=40, random_state=0).partial_fit(X)
+    assert_same_scores(parts, whole, X)
+    other = RandomProjectionSSGE(3, n_landmarks=40, random_state=1).partial_fit(X)
+    with pytest.raises(ValueError, match="cannot merge"):
+        parts.merge(other)

@@ -9,7 +9,6 @@ from sk_mige.score import (
     KernelSums,
     ScoreModel,
     ScoreSettings,
-    fit_dense,
     fit_landmarks,
     kernel_sums,
     whitening,
@@ -22,8 +21,6 @@ __all__ = ["whitened_scores"]
 # In whitened coordinates the base is the standard Gaussian; the expansion corrects it as far as
 # held-out folds confirm.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
-MAX_DENSE = 600
-N_LANDMARKS = 400
 CHUNK = 8192
 
 
@@ -45,8 +42,8 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples, n of 3 d or more; with fewer, whitening falls back on shrinkage. Beyond 600
-        samples the kernel sections sit at 400 of them.
+        Samples, n of 3 d or more; with fewer, whitening falls back on shrinkage. The kernel
+        sections sit at a tenth of them, at least 100 and at most 400.
     sq_distances : None
         Not used; part of the score functions' interface.
 
@@ -71,14 +68,15 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     n, d = points.shape
     white, _ = whitening(points, 0.0 if n >= 3 * d else "auto")
     y = white(points)
-    model = fit_dense(y, SETTINGS).model if n <= MAX_DENSE else _landmark_model(y)
-    return white.linear(model.score(y)).to(z.dtype)
+    return white.linear(_fit(y).score(y)).to(z.dtype)
 
 
-def _landmark_model(y: Tensor) -> ScoreModel:
+def _fit(y: Tensor) -> ScoreModel:
     """Fit over landmarks that, like the folds, do not depend on the order of the rows."""
+    n = len(y)
+    m = min(n, max(100, min(n // 10, 400)))
     order = torch.argsort(y.square().sum(1))
-    picks = torch.linspace(0, len(y) - 1, N_LANDMARKS, device=y.device).round().long()
+    picks = torch.linspace(0, n - 1, m, device=y.device).round().long()
     expansion, _ = frame_expansion(y, SETTINGS, centers=y[order[picks]])
     fold = radial_folds(y)
     sums = []

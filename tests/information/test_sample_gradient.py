@@ -125,7 +125,7 @@ def test_small_samples_and_ties_give_finite_results(n, d, copies):
     assert np.isfinite([gradient, error]).all()
 
 
-def test_many_samples_go_through_landmarks_and_agree():
+def test_many_samples_agree_better():
     x, y, dy = channel(0.7, 1200, 2)
     gradient, error = mutual_info_gradient(x, y, dy, margins=None, standard_error="batch")
     assert abs(gradient - slope(0.7, 2)) < 4 * error

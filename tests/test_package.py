@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import metadata, resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_report_names_versions_and_devices() -> None:
     assert printed.strip() == report().strip()
     for name in ("python", "sk_mige", "scikit-learn", "torch", "cpu", "cuda"):
         assert re.search(rf"^ *{name}: ", printed, re.M), name
+
+
+def test_report_names_every_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = SimpleNamespace(name="Fast One", total_memory=16 * 2**30, major=9, minor=0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: gpu)
+    assert "cuda:0: Fast One, 16 GiB, capability 9.0" in report()
+    assert "cuda:1: Fast One" in report()
 
 
 def test_report_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

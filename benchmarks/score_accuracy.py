@@ -138,18 +138,25 @@ def main() -> None:
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[key]) + "\n")
         print_line(density, size, done, options.seeds)
+        save(done, options.seeds)
 
     print()
     show(problems, done, options.seeds)
-    if not options.only and options.max_size == 10**9:
-        rows = [
-            done[density.name, f"M={size}", method, seed]
-            for density, size in problems
-            for method in METHODS
-            for seed in range(options.seeds)
-        ]
-        command = "python benchmarks/score_accuracy.py"
-        print("written to", write("score_accuracy", "Accuracy of score estimates", command, rows))
+    print("written to", save(done, options.seeds))
+
+
+def save(done: dict, seeds: int) -> Path:
+    """Write all that has been measured, whether or not the rest has been."""
+    rows = [
+        done[key]
+        for density in DENSITIES
+        for size in density.sizes
+        for method in METHODS
+        for seed in range(seeds)
+        if (key := (density.name, f"M={size}", method, seed)) in done
+    ]
+    command = "python benchmarks/score_accuracy.py"
+    return write("score_accuracy", "Accuracy of score estimates", command, rows)
 
 
 def means(density: Density, size: int, done: dict, seeds: int) -> dict[str, float]:

@@ -1,0 +1,50 @@
+"""
+Error against the dimension
+===========================
+
+The relative error of the score, E‖ĝ − g‖² / E‖g‖² at fresh points, as features are added and the
+number of samples stays: 256.
+"""
+
+# %%
+# Standard normal data, and Gaussians around the corners of a cube. An estimator that falls back on
+# zero, as published, loses the score once there are more features than samples; one that falls back
+# on a Gaussian has only its mean left to pay for.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from sk_mige import SSGEScoreEstimator
+from sk_mige.datasets import make_gaussian, make_gaussian_grid
+
+published = {"whiten": False, "base": None}
+estimators = {
+    "default": SSGEScoreEstimator(),
+    "published, 0.99": SSGEScoreEstimator(eigen_threshold=0.99, **published),
+    "published, 0.94": SSGEScoreEstimator(eigen_threshold=0.94, **published),
+}
+densities = {"N(0, I)": make_gaussian, "grid of Gaussians": make_gaussian_grid}
+dimensions = [2, 8, 32, 128, 512]
+
+
+def error(estimator, make, d, seed):
+    """Relative error of one fit to 256 samples, at 1,000 fresh points."""
+    X, exact = make(256, d, random_state=seed)
+    fresh = exact.sample(1000, random_state=seed + 1000)
+    truth = exact(fresh)
+    return np.sum((estimator.fit(X).transform(fresh) - truth) ** 2) / np.sum(truth**2)
+
+
+fig, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
+for ax, (name, make) in zip(axes, densities.items(), strict=True):
+    for label, estimator in estimators.items():
+        errors = [[error(estimator, make, d, seed) for seed in range(3)] for d in dimensions]
+        ax.loglog(dimensions, np.exp(np.log(errors).mean(axis=1)), "o-", label=label)
+    ax.axvline(256, color="0.7", linewidth=1)
+    ax.set(title=name, xlabel="features", xticks=dimensions, xticklabels=dimensions)
+axes[0].set(ylabel="relative error")
+axes[0].legend(frameon=False)
+plt.show()
+
+# %%
+# The grey line marks as many features as samples.

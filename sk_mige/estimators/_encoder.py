@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sk_mige.information.bounds import BOUNDS
-
+from ._encoder_constraints import PARAMETER_CONSTRAINTS
 from ._encoder_fitting import FittingMixin
 from ._encoder_prediction import PredictionMixin
 from ._encoder_state import PortableStateMixin
@@ -60,9 +57,18 @@ class MIGEEncoder(
     input_shape : tuple of int, default=None
         Shape of a row inside the network, such as (channels, height, width). X stays
         two-dimensional for scikit-learn. encoder="conv" needs it.
-    standardize : bool, default=True
-        In mode="infomax", end the network with a batch norm without weights, so that every
-        component has variance 1. Information does not depend on scale, but its estimate does.
+    output_scale : {"input", "unit"} or None, default="input"
+        In mode="infomax", the units of z, on which information does not depend but its estimate
+        does. "unit" ends the network with a batch norm without weights: every component has
+        variance 1. "input" trains alike, and at the end of ``fit`` rotates and scales z to the
+        principal components of x as z predicts it linearly: uncorrelated, the k-th with the
+        variance of x that it explains, the largest first, as those of PCA are
+        (:func:`sk_mige.training.input_alignment`). ``partial_fit`` leaves this map as it is. None
+        lets the scale go where training takes it.
+    corruption : float, default=0.5
+        In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
+        random, at each step of training. Between x and the representation of a corrupted x the
+        information is finite, and what is robust counts for more.
     head : {"gaussian", "deterministic"}, default="gaussian"
         In mode="ib", whether z is drawn from a Gaussian with learned mean and scale or is the
         encoder's output itself.
@@ -97,6 +103,10 @@ class MIGEEncoder(
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
     lr : float, default=1e-3
         Learning rate.
+    lr_schedule : {"cosine", "constant"}, default="cosine"
+        "cosine" lets the learning rate fall to 0 over the epochs of a call to ``fit``.
+        ``partial_fit`` knows no end and keeps it constant. Choose "constant" when one of the
+        ``callbacks`` schedules it.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A class or factory is called with the network's parameters and ``lr``.
     output : str, default=None
@@ -169,35 +179,7 @@ class MIGEEncoder(
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "mode": [StrOptions({"infomax", "ib"})],
-        "score_estimator": [HasMethods(["_training_score"]), None],
-        "encoder": [StrOptions({"mlp", "conv"}), torch.nn.Module, callable],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "input_shape": ["array-like", None],
-        "standardize": ["boolean"],
-        "head": [StrOptions({"gaussian", "deterministic"})],
-        "task": [StrOptions({"auto", "classification", "regression"})],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "marginal": [str],
-        "x_scale": [Interval(Real, 0, None, closed="left")],
-        "mi_estimator": [StrOptions({"mige", *BOUNDS})],
-        "critic": [StrOptions({"separable", "concatenated"})],
-        "prior": [StrOptions({"uniform", "normal"})],
-        "prior_weight": [Interval(Real, 0, None, closed="left")],
-        "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
-        "output": [str, None],
-        "device": [str, torch.device],
-        "callbacks": [list, tuple, None],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
+    _parameter_constraints: dict[str, list[Any]] = PARAMETER_CONSTRAINTS
 
     def __init__(
         self,
@@ -208,7 +190,8 @@ class MIGEEncoder(
         encoder: str | torch.nn.Module | Callable[..., torch.nn.Module] = "mlp",
         hidden_layer_sizes: Any = (512, 512),
         input_shape: tuple[int, ...] | None = None,
-        standardize: bool = True,
+        output_scale: str | None = "input",
+        corruption: float = 0.5,
         head: str = "gaussian",
         task: str = "auto",
         beta: float = 1e-3,
@@ -222,6 +205,7 @@ class MIGEEncoder(
         max_epochs: int = 50,
         batch_size: int = 256,
         lr: float = 1e-3,
+        lr_schedule: str = "cosine",
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
         output: str | None = None,
         device: str | torch.device = "auto",
@@ -236,7 +220,8 @@ class MIGEEncoder(
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.input_shape = input_shape
-        self.standardize = standardize
+        self.output_scale = output_scale
+        self.corruption = corruption
         self.head = head
         self.task = task
         self.beta = beta
@@ -250,6 +235,7 @@ class MIGEEncoder(
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
+        self.lr_schedule = lr_schedule
         self.optimizer = optimizer
         self.output = output
         self.device = device

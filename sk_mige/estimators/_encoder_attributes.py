@@ -26,7 +26,8 @@ class EncoderAttributes:
     encoder: Any
     hidden_layer_sizes: Any
     input_shape: tuple[int, ...] | None
-    standardize: bool
+    output_scale: str | None
+    corruption: float
     head: str
     task: str
     beta: float
@@ -40,6 +41,7 @@ class EncoderAttributes:
     max_epochs: int
     batch_size: int
     lr: float
+    lr_schedule: str
     optimizer: Any
     output: str | None
     device: str | torch.device

@@ -56,7 +56,8 @@ class Architecture:
     head: str
     hidden_layer_sizes: tuple[int, ...]
     input_shape: tuple[int, ...] | None
-    standardize: bool
+    output_scale: str | None
+    corruption: float
     n_targets: int = 0
 
     def build(self) -> EncoderNetwork:
@@ -64,7 +65,13 @@ class Architecture:
         head = self._head()
         encoder = self._encoder(head.n_inputs)
         decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
-        network = EncoderNetwork(encoder, head, decoder, input_shape=self.input_shape)
+        network = EncoderNetwork(
+            encoder,
+            head,
+            decoder,
+            input_shape=self.input_shape,
+            corruption=self.corruption if self.mode == "infomax" else 0.0,
+        )
         self._check_output(network, head.n_inputs)
         return network
 
@@ -76,7 +83,7 @@ class Architecture:
 
     def _head(self) -> DeterministicHead | GaussianHead:
         if self.mode == "infomax":
-            head = StandardizingHead if self.standardize else DeterministicHead
+            head = DeterministicHead if self.output_scale is None else StandardizingHead
             return head(self.n_components)
         if self.head == "gaussian":
             return GaussianHead(self.n_components)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from sk_mige.training import CosineDecay
 
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
@@ -64,7 +67,12 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
-        self._train(X, targets, int(self.max_epochs), [EpochTasks(self, context)])
+        callbacks: list[Callback] = [EpochTasks(self, context)]
+        if self.lr_schedule == "cosine":
+            callbacks.append(CosineDecay(int(self.max_epochs)))
+        self._train(X, targets, int(self.max_epochs), callbacks)
+        if self.mode == "infomax" and self.output_scale == "input":
+            self._align(X)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 

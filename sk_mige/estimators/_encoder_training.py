@@ -15,12 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, PrintLog
 
-from sk_mige.networks import EncoderNetwork
+from sk_mige.networks import EncoderNetwork, StandardizingHead
 from sk_mige.training import (
     ArrayDataset,
     NonFiniteLossError,
     TrainingProgress,
     build_net,
+    input_alignment,
     resolve_device,
     seeded,
 )
@@ -29,7 +30,10 @@ from ._encoder_attributes import EncoderAttributes
 from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
 from ._encoder_validation import to_rows
 
-__all__ = ["TrainingMixin"]
+__all__ = ["EpochTasks", "TrainingMixin"]
+
+# A few rows a parameter settle a K × K map.
+ALIGNMENT_ROWS = 10_000
 
 
 class EpochTasks(Callback):
@@ -64,7 +68,8 @@ class TrainingMixin(EncoderAttributes):
             head=self.head,
             hidden_layer_sizes=as_sizes(self.hidden_layer_sizes),
             input_shape=None if self.input_shape is None else tuple(self.input_shape),
-            standardize=self.standardize,
+            output_scale=self.output_scale,
+            corruption=float(self.corruption),
             n_targets=n_targets,
         )
         self.history_: list[dict[str, Any]] = []
@@ -142,6 +147,17 @@ class TrainingMixin(EncoderAttributes):
         self.n_iter_ = len(self.history_)
         self.module_.eval()
 
+    def _align(self, X: Any) -> None:
+        """Give z the units of the input, by some ten thousand of the rows."""
+        head, rows = self.module_.head, to_rows(X)
+        assert isinstance(head, StandardizingHead)
+        order = torch.randperm(len(rows), generator=self.net_.generator)[:ALIGNMENT_ROWS]
+        data = ArrayDataset(rows)
+        batches = (data[part.tolist()][0].to(self._device) for part in torch.split(order, 512))
+        head.alignment.copy_(torch.eye(head.n_components))
+        self.module_.eval()
+        head.alignment.copy_(input_alignment(lambda x: self.module_(x).z, batches))
+
     def _report_interruption(self) -> None:
         if "dur" in self.net_.history[-1]:
             return  # a callback, such as early stopping, ended training after an epoch
@@ -168,7 +184,7 @@ class TrainingMixin(EncoderAttributes):
 def _with_callbacks(net: Any, callbacks: list[Callback]) -> Iterator[None]:
     """Callbacks for one run only."""
     own = net.callbacks_
-    net.callbacks_ = own + [(type(callback).__name__, callback) for callback in callbacks]
+    net.callbacks_ = own + [(type(extra).__name__, extra.initialize()) for extra in callbacks]
     try:
         yield
     finally:

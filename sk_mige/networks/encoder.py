@@ -26,6 +26,9 @@ class EncoderNetwork(nn.Module):
     input_shape : sequence of int, default=None
         Shape that a row is given before it enters the encoder, such as (channels, height, width);
         None leaves rows as they are.
+    corruption : float, default=0.0
+        In training, the fraction of each row's values that is hidden (set to 0) from the encoder;
+        the others are divided by ``1 - corruption``.
 
     Examples
     --------
@@ -45,8 +48,10 @@ class EncoderNetwork(nn.Module):
         decoder: nn.Module | None = None,
         *,
         input_shape: Sequence[int] | None = None,
+        corruption: float = 0.0,
     ) -> None:
         super().__init__()
+        self.corrupt = nn.Dropout(corruption)
         self.encoder = encoder
         self.head = head
         self.decoder = decoder
@@ -54,7 +59,7 @@ class EncoderNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Code:
         """Code of the rows x (M, n_features)."""
-        code: Code = self.head(self.encoder(self.shaped(x)))
+        code: Code = self.head(self.encoder(self.shaped(self.corrupt(x))))
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code

@@ -75,6 +75,9 @@ class StandardizingHead(DeterministicHead):
     nothing is lost; but an *estimate* of the entropy rewards growth, and a kernel with one
     bandwidth sees only the components of largest variance. Fixing the units stops both.
 
+    Afterwards z may be given any other units: in evaluation mode it is multiplied by
+    ``alignment``, the identity until one is set.
+
     Parameters
     ----------
     n_components : int
@@ -84,6 +87,8 @@ class StandardizingHead(DeterministicHead):
     ----------
     n_inputs : int
         Width that the encoder's output must have: K.
+    alignment : tensor of shape (K, K)
+        Invertible map of z in evaluation mode; a buffer.
 
     Examples
     --------
@@ -97,10 +102,13 @@ class StandardizingHead(DeterministicHead):
     def __init__(self, n_components: int) -> None:
         super().__init__(n_components)
         self.norm = nn.BatchNorm1d(n_components, affine=False)
+        self.alignment: Tensor
+        self.register_buffer("alignment", torch.eye(n_components))
 
     def forward(self, h: Tensor) -> Code:
-        """Standardised representations of the encoder's outputs h, shape (M, K)."""
-        return Code(self.norm(h))
+        """Standardised, in evaluation aligned, representations of the encoder's outputs (M, K)."""
+        z: Tensor = self.norm(h)
+        return Code(z if self.training else z @ self.alignment)
 
 
 class GaussianHead(nn.Module):

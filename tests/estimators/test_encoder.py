@@ -14,6 +14,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -65,19 +66,60 @@ def test_training_raises_the_information_about_held_out_digits(
 
 
 def test_default_settings_do_not_collapse(digits: tuple[np.ndarray, np.ndarray]) -> None:
-    Z = MIGEEncoder(max_epochs=10, random_state=0).fit_transform(digits[0])
+    encoder = MIGEEncoder(max_epochs=10, random_state=0).fit(digits[0])
+    Z = encoder.transform(digits[0])
     assert Z.shape == (1797, 64)
-    assert effective_rank(Z) > 32
+    # In the units of the input the first components are the largest, as PCA's are.
+    assert effective_rank(Z) > 0.5 * effective_rank(PCA().fit_transform(digits[0]))
+    assert effective_rank(Z @ np.linalg.inv(encoder.module_.head.alignment.numpy())) > 32
 
 
-def test_every_component_has_unit_variance(X: np.ndarray) -> None:
-    Z = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(X)
+def test_every_component_has_unit_variance_where_asked_for(X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 30}, output_scale="unit", corruption=0.0)
+    Z = encoder.fit_transform(X)
     np.testing.assert_allclose(Z.mean(0), 0, atol=0.2)
     np.testing.assert_allclose(Z.std(0), 1, atol=0.2)
 
 
+def test_components_have_the_units_of_the_input_and_the_largest_comes_first(
+    X: np.ndarray,
+) -> None:
+    Z = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(X)
+    covariance = np.cov(Z.T)
+    np.testing.assert_allclose(covariance - np.diag(covariance.diagonal()), 0, atol=1e-3)
+    assert (np.diff(covariance.diagonal()) < 0).all()
+    # Three components cannot explain more of X than its first three principal components.
+    principal = np.linalg.eigvalsh(np.cov(X.T))[::-1][:3]
+    assert covariance.trace() <= principal.sum() * 1.001
+    assert covariance.trace() > 0.5 * principal.sum()
+    in_other_units = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(1024 * X)
+    assert in_other_units.std() == pytest.approx(1024 * Z.std(), rel=0.1)
+
+
+def test_units_of_the_output_are_an_invertible_map_of_the_standardised_one(X: np.ndarray) -> None:
+    unit = MIGEEncoder(**SMALL, output_scale="unit").fit_transform(X)
+    encoder = MIGEEncoder(**SMALL, output_scale="input").fit(X)
+    alignment = encoder.module_.head.alignment.numpy()
+    np.testing.assert_allclose(encoder.transform(X), unit @ alignment, rtol=1e-4, atol=1e-5)
+    assert np.linalg.cond(alignment) < 1e3
+
+
+def test_linear_encoder_of_enough_width_finds_the_principal_components(X: np.ndarray) -> None:
+    linear = MIGEEncoder(**{**SMALL, "n_components": 16}, encoder=nn.Linear).fit(X)
+    principal = PCA(2).fit_transform(X)
+    for found, expected in zip(linear.transform(X).T, principal.T, strict=False):
+        assert abs(np.corrcoef(found, expected)[0, 1]) > 0.999
+
+
+def test_a_stream_keeps_its_axes(X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**SMALL).partial_fit(X)
+    assert torch.equal(encoder.module_.head.alignment, torch.eye(3))
+    fitted = encoder.fit(X).module_.head.alignment.clone()
+    assert torch.equal(encoder.partial_fit(X).module_.head.alignment, fitted)
+
+
 def test_without_standardising_the_network_ends_with_its_linear_layer(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, standardize=False).fit(X)
+    encoder = MIGEEncoder(**SMALL, output_scale=None).fit(X)
     np.testing.assert_array_equal(
         encoder.transform(X), clone(encoder).set_params(output="Y").fit_transform(X)
     )

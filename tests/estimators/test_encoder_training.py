@@ -105,7 +105,8 @@ def test_early_stopping_is_no_interruption(X: np.ndarray) -> None:
 
 def test_callbacks_may_be_named_and_scheduled(X: np.ndarray) -> None:
     scheduler = LRScheduler(policy=torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.1)
-    encoder = MIGEEncoder(**SMALL, callbacks=[("schedule", scheduler)]).fit(X)
+    encoder = MIGEEncoder(**SMALL, lr_schedule="constant", callbacks=[("schedule", scheduler)])
+    encoder.fit(X)
     assert encoder.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(1e-6)
     assert [row["event_lr"] for row in encoder.history_] == pytest.approx([1e-3, 1e-4, 1e-5])
 

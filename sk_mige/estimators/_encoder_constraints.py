@@ -1,0 +1,45 @@
+"""What each parameter of MIGEEncoder may be."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from sk_mige.information.bounds import BOUNDS
+
+__all__ = ["PARAMETER_CONSTRAINTS"]
+
+PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "mode": [StrOptions({"infomax", "ib"})],
+    "score_estimator": [HasMethods(["_training_score"]), None],
+    "encoder": [StrOptions({"mlp", "conv"}), torch.nn.Module, callable],
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "input_shape": ["array-like", None],
+    "output_scale": [StrOptions({"input", "unit"}), None],
+    "corruption": [Interval(Real, 0, 1, closed="left")],
+    "head": [StrOptions({"gaussian", "deterministic"})],
+    "task": [StrOptions({"auto", "classification", "regression"})],
+    "beta": [Interval(Real, 0, None, closed="left")],
+    "marginal": [str],
+    "x_scale": [Interval(Real, 0, None, closed="left")],
+    "mi_estimator": [StrOptions({"mige", *BOUNDS})],
+    "critic": [StrOptions({"separable", "concatenated"})],
+    "prior": [StrOptions({"uniform", "normal"})],
+    "prior_weight": [Interval(Real, 0, None, closed="left")],
+    "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "lr_schedule": [StrOptions({"constant", "cosine"})],
+    "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
+    "output": [str, None],
+    "device": [str, torch.device],
+    "callbacks": [list, tuple, None],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+}

@@ -1,0 +1,76 @@
+"""Giving a representation the units of its input, which changes no information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+__all__ = ["input_alignment"]
+
+
+@torch.no_grad()
+def input_alignment(
+    encode: Callable[[Tensor], Tensor], batches: Iterable[Tensor], *, floor: float = 0.1
+) -> Tensor:
+    r"""Invertible map A of z such that zA are the principal components of x as z predicts it.
+
+    Let :math:`\hat x = z W` be the best linear prediction of (centred) x from (centred) z. Then
+
+    .. math:: \Sigma_z = L L^\top, \quad L^\top W = P S Q^\top, \quad A = L^{-\top} P S,
+              \qquad zA = \hat x\, Q .
+
+    So the components of zA are uncorrelated, the k-th has the variance :math:`s_k^2` of x that it
+    explains, in the units of x, the largest first, as those of PCA are; for a linear encoder that
+    finds the principal subspace zA *is* PCA. The information is that of z, because A is
+    invertible.
+
+    Parameters
+    ----------
+    encode : callable
+        From x (M, ...) to z (M, K).
+    batches : iterable of tensors of shape (M, ...)
+        Inputs.
+    floor : float, default=0.1
+        Smallest :math:`s_k`, as a fraction of their root mean square. It keeps the components
+        that no linear map of x knows.
+
+    Returns
+    -------
+    tensor of shape (K, K)
+        A, float32.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import input_alignment
+    >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 3])
+    >>> A = input_alignment(lambda x: x / x.std(0), [x])
+    >>> (x / x.std(0) @ A).std(0)  # that of the second input, then that of the first
+    tensor([3.2, 1.0])
+    """
+    n = 0
+    sums: list[Tensor] = []
+    for x in batches:
+        z = encode(x).double().cpu()
+        flat = x.flatten(1).double().cpu()
+        parts = [z.sum(0), flat.sum(0), z.T @ z, z.T @ flat]
+        sums = parts if n == 0 else [a + b for a, b in zip(sums, parts, strict=True)]
+        n += len(x)
+    mean_z, mean_x = sums[0] / n, sums[1] / n
+    cov_z = sums[2] / n - mean_z.outer(mean_z)
+    cov_zx = sums[3] / n - mean_z.outer(mean_x)
+    values, vectors = torch.linalg.eigh(cov_z)
+    # Directions in which z does not vary on these rows have no scale to be read off.
+    inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
+    whitened = inverse_root.T @ cov_zx  # LᵀW
+    explained, rotation = torch.linalg.eigh(whitened @ whitened.T)
+    scale = explained.flip(0).clamp_min(0).sqrt()
+    rotation = rotation.flip(1)
+    smallest = floor * scale.square().mean().sqrt()
+    alignment = inverse_root @ rotation * scale.clamp_min(float(smallest))
+    # The sign of an eigenvector is anyone's choice: make each column's largest entry positive.
+    columns = torch.arange(alignment.shape[1])
+    signs = alignment[alignment.abs().argmax(0), columns].sign()
+    return (alignment * signs).float()

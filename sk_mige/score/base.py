@@ -86,11 +86,12 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     """
     if kind is None or kind == "gaussian":
         return RadialBase(None if kind is None else math.inf, variance, n_features)
-    losses = []
-    for dof in DEGREES_OF_FREEDOM:
-        weight, slope = RadialBase(dof, 1.0, n_features).weight(radii)
-        losses.append(0.5 * weight**2 * radii - weight * n_features - 2 * slope * radii)
-    best = int(torch.stack([loss.mean() for loss in losses]).argmin())
+    dofs = torch.tensor(DEGREES_OF_FREEDOM[:-1], dtype=radii.dtype, device=radii.device)[:, None]
+    denominator = dofs - 2 + radii
+    weight = (dofs + n_features) / denominator
+    tails = 0.5 * weight**2 * radii - weight * n_features + 2 * weight / denominator * radii
+    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the Gaussian's comes last
+    best = int(losses.mean(1).argmin())
     gain = losses[-1] - losses[best]  # over the Gaussian, sample by sample
     # The simpler density, unless the gain stands out of its own noise.
     clear = len(gain) > 1 and bool(gain.mean() > gain.std() / len(gain) ** 0.5)

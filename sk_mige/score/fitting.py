@@ -157,7 +157,8 @@ def _choose_alpha_dense(
 
 
 def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:
-    return torch.stack([spectral_filter(basis.values, n_samples, a) for a in ALPHAS])
+    alphas = torch.tensor(ALPHAS, dtype=basis.values.dtype, device=basis.values.device)
+    return (basis.values + n_samples * alphas[:, None]).reciprocal()
 
 
 def _best_alpha(losses: list[Tensor]) -> float:

@@ -78,17 +78,19 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     tensor(2.)
     """
     m = sq.shape[-1]
-    row, col = torch.triu_indices(m, m, offset=1, device=sq.device)
-    pairs = sq[..., row, col]
-    if pairs.shape[-1] == 0:  # a single point has no pair
+    if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
+    # Every pair stands in the matrix twice and its m zeros come first, so the median of the pairs
+    # is an order statistic of the whole matrix: no copy of one triangle.
+    values = sq.flatten(-2)
+    pairs = m * (m - 1) // 2
+    median = values.kthvalue(m + 2 * ((pairs - 1) // 2) + 1).values
     # Distances between equal rows come out as rounding errors of the largest ones, not as 0.
-    noise = 16 * torch.finfo(sq.dtype).eps * pairs.amax(dim=-1, keepdim=True)
-    pairs = torch.where(pairs > noise, pairs, 0)
-    median = pairs.median(dim=-1).values
-    if bool((median <= 0).any()):
-        positive = torch.where(pairs > 0, pairs, torch.nan).nanmedian(dim=-1).values
-        median = torch.where(median > 0, median, positive.nan_to_num(nan=1.0))
+    noise = 16 * torch.finfo(sq.dtype).eps * values.amax(dim=-1)
+    if bool((median <= noise).any()):
+        distinct = torch.where(values > noise[..., None], values, torch.nan)
+        fallback = distinct.nanmedian(dim=-1).values.nan_to_num(nan=1.0)
+        median = torch.where(median > noise, median, fallback)
     return median.sqrt()
 
 

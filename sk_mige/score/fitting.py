@@ -69,7 +69,9 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     ScoreFit
     """
     n, d = x.shape
-    reduces = d >= n > 2 and projection is None and (settings.whiten or settings.chooses_alpha)
+    # A plain fit forms few products of the rows: the span's own two pay from some d = 4 n up.
+    much = settings.whiten or settings.chooses_alpha or d >= 4 * n
+    reduces = d >= n > 2 and projection is None and much
     if reduces:
         span, points = sample_span(x)
     else:
@@ -78,7 +80,9 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     expansion, gram = frame_expansion(points, settings, projection=projection, n_features=d)
     alpha = _alpha(settings)
     if math.isnan(alpha):
-        alpha = _choose_alpha_dense(points, settings, projection, d)
+        # The folds share the bandwidth: a median of pairs hardly differs between them.
+        fixed = replace(settings, bandwidth=expansion.bandwidth)
+        alpha = _choose_alpha_dense(points, fixed, projection, d)
     basis, sums = _dense_problem(expansion, points, gram)
     fit = _solve(expansion, basis, sums, settings, alpha)
     return replace(fit, model=replace(fit.model, span=span))
@@ -139,11 +143,12 @@ def _dense_problem(
 def _choose_alpha_dense(
     x: Tensor, settings: ScoreSettings, projection: Tensor | None, n_features: int
 ) -> float:
-    """Strength with the least Hyvärinen loss over folds, everything refitted in each."""
+    """Strength with the least Hyvärinen loss over folds, whitening and base refitted in each."""
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
     fold = radial_folds(x)
     losses = []
+    direct = not settings.curl_free  # A' is the square of the Gram matrix: no need to form it
     for k in range(N_FOLDS):
         train, held_out = x[fold != k], x[fold == k]
         expansion, gram = frame_expansion(
@@ -151,8 +156,14 @@ def _choose_alpha_dense(
         )
         basis, sums = _dense_problem(expansion, train, gram)
         filters = _alpha_filters(basis, len(train))
-        measured = kernel_sums(expansion, held_out, purpose="loss")
-        losses.append(path_losses(basis, sums.fit[1], filters, measured))
+        sections = expansion.gram(expansion.whitening(held_out))
+        measured = kernel_sums(
+            expansion, held_out, quadratic=not direct, gram=sections, purpose="loss"
+        )
+        part = path_losses(
+            basis, sums.fit[1], filters, measured, sections if direct else None
+        )
+        losses.append(part)
     return _best_alpha(losses)
 
 

@@ -191,15 +191,20 @@ def _split_losses(
                     if first and curl_free:
                         basis = spectral_basis(kernel, sums.fit[0])
                     held = kernel_sums(
-                        expansion, held_out, quadratic=first, gram=gram_held, purpose="loss"
+                        expansion,
+                        held_out,
+                        quadratic=first and curl_free,
+                        gram=gram_held,
+                        purpose="loss",
                     )
                     held_matrix = held.loss[0] if held_matrix is None else held_matrix
                     held = replace(held, loss=(held_matrix, held.loss[1]))
+                    sections = None if curl_free else gram_held
                     filters = _filters(basis, grid, len(train))
                     bounds = path_norms(basis, sums.fit[1], filters)
                     if curl_free:  # of the potential; its slope, mapped back, is bounded by this
                         bounds = bounds * (white.largest_gain / sigma) ** 2
-                    yield path_losses(basis, sums.fit[1], filters, held), bounds
+                    yield path_losses(basis, sums.fit[1], filters, held, sections), bounds
 
 
 def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:

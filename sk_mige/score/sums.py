@@ -216,7 +216,13 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     return SpectralBasis((kernel.vectors @ rotation).flip(1), values.clamp_min(0).flip(0))
 
 
-def path_losses(basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: KernelSums) -> Tensor:
+def path_losses(
+    basis: SpectralBasis,
+    rhs: Tensor,
+    filters: Tensor,
+    held_out: KernelSums,
+    gram: Tensor | None = None,
+) -> Tensor:
     r"""Mean held-out loss of every spectral filter of one fit.
 
     For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
@@ -236,6 +242,9 @@ def path_losses(basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: Ke
         One filter h a row.
     held_out : KernelSums
         Sums of the held-out samples over the same expansion.
+    gram : Tensor of shape (n', m), default=None
+        Kernel between the held-out samples and the centres, where A' is its square and was not
+        formed: the cheaper way for n' < m.
 
     Returns
     -------
@@ -244,7 +253,12 @@ def path_losses(basis: SpectralBasis, rhs: Tensor, filters: Tensor, held_out: Ke
     """
     quadratic, linear = held_out.loss
     projected = basis.vectors.mT @ rhs
-    form = (basis.vectors.mT @ quadratic @ basis.vectors) * (projected @ projected.mT)
+    if gram is None:
+        form = basis.vectors.mT @ quadratic @ basis.vectors
+    else:
+        sections = gram @ basis.vectors
+        form = sections.mT @ sections
+    form = form * (projected @ projected.mT)
     slope = (projected * (basis.vectors.mT @ linear)).sum(1)
     losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
     return (losses + held_out.constant) / held_out.n_samples

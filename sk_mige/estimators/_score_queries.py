@@ -219,13 +219,7 @@ class ScoreQueriesMixin(TransformerMixin):
     def _centers_in_input(self) -> Tensor:
         """The centres, mapped back to input coordinates."""
         model = self._model
-        white = model.expansion.whitening
-        gains = white.gains + white.rest
-        y = model.expansion.centers
-        inside = (y @ white.vectors) / gains
-        x = inside @ white.vectors.mT + white.mean
-        if white.rest:
-            x = x + (y - (y @ white.vectors) @ white.vectors.mT) / white.rest
+        x = model.expansion.whitening.inverse(model.expansion.centers)
         if model.span is None:
             return x
         return x[:, :-1].to(model.span.axes.dtype) @ model.span.axes.mT + model.span.origin

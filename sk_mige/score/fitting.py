@@ -77,7 +77,9 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     else:
         span, points = None, x.to(_working_dtype(x))
         projection = None if projection is None else projection.to(points)
-    expansion, gram = frame_expansion(points, settings, projection=projection, n_features=d)
+    expansion, gram = frame_expansion(
+        points, settings, projection=projection, n_features=d, principal=reduces
+    )
     alpha = _alpha(settings)
     if math.isnan(alpha):
         # The folds share the bandwidth: a median of pairs hardly differs between them.

@@ -40,7 +40,11 @@ class ScoreSettings:
 
 
 def fit_frame(
-    x: Tensor, settings: ScoreSettings, n_features: int | None = None
+    x: Tensor,
+    settings: ScoreSettings,
+    n_features: int | None = None,
+    *,
+    principal: bool = False,
 ) -> tuple[Whitening, RadialBase]:
     """Whitening and base, all that is estimated before the kernel.
 
@@ -52,6 +56,8 @@ def fit_frame(
         Choices.
     n_features : int, default=None
         Dimension of the space of which x gives coordinates.
+    principal : bool, default=False
+        Whether those are principal components, see :func:`whitening`.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def fit_frame(
     """
     d = n_features or x.shape[1]
     if settings.whiten:
-        white, radii = whitening(x, settings.shrinkage, d)
+        white, radii = whitening(x, settings.shrinkage, d, principal=principal)
         return white, fit_base(settings.base, radii, d)
     white = identity_whitening(x, d)
     squares = (x - white.mean).square().sum(1)
@@ -75,6 +81,7 @@ def frame_expansion(
     centers: Tensor | None = None,
     projection: Tensor | None = None,
     n_features: int | None = None,
+    principal: bool = False,
 ) -> tuple[KernelExpansion, Tensor]:
     """Expansion over the rows of x, or over other centres, and the Gram matrix of its centres.
 
@@ -90,13 +97,15 @@ def frame_expansion(
         Projection of the kernel's coordinates.
     n_features : int, default=None
         Dimension of the space of which x gives coordinates.
+    principal : bool, default=False
+        Whether those are principal components, see :func:`whitening`.
 
     Returns
     -------
     expansion : KernelExpansion
     gram : Tensor of shape (m, m)
     """
-    white, base = fit_frame(x, settings, n_features)
+    white, base = fit_frame(x, settings, n_features, principal=principal)
     y = white(x if centers is None else centers)
     expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free)
     sq = squared_distances(expansion.kernel_coordinates(y))

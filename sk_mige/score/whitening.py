@@ -27,8 +27,9 @@ class Whitening:
     ----------
     mean : Tensor of shape (d,)
         Mean :math:`\mu`.
-    vectors : Tensor of shape (d, r)
-        Orthonormal directions whose gain differs from the rest's; r may be 0.
+    vectors : Tensor of shape (d, r) or None
+        Orthonormal directions whose gain differs from the rest's; r may be 0. None stands for the
+        coordinate axes.
     gains : Tensor of shape (r,)
         Gain along each of them, less ``rest``.
     rest : float
@@ -40,7 +41,7 @@ class Whitening:
     """
 
     mean: Tensor
-    vectors: Tensor
+    vectors: Tensor | None
     gains: Tensor
     rest: float
     n_features: int
@@ -50,6 +51,8 @@ class Whitening:
         """Product with W: whitens displacements and, W being symmetric, maps scores back."""
         if self.gains.numel() == 0:
             return x if self.rest == 1.0 else x * self.rest
+        if self.vectors is None:
+            return x * (self.gains + self.rest)
         inside = ((x @ self.vectors) * self.gains) @ self.vectors.mT
         return inside if self.rest == 0.0 else inside + self.rest * x
 
@@ -59,8 +62,22 @@ class Whitening:
 
     def to(self, target: torch.dtype | torch.device) -> Whitening:
         """The same map in another dtype or on another device."""
-        mean, vectors, gains = (t.to(target) for t in (self.mean, self.vectors, self.gains))
-        return replace(self, mean=mean, vectors=vectors, gains=gains)
+        vectors = None if self.vectors is None else self.vectors.to(target)
+        return replace(
+            self, mean=self.mean.to(target), vectors=vectors, gains=self.gains.to(target)
+        )
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Points whose whitened coordinates are the rows of y."""
+        if self.gains.numel() == 0:
+            return y / self.rest + self.mean
+        if self.vectors is None:
+            return y / (self.gains + self.rest) + self.mean
+        inside = y @ self.vectors
+        x = (inside / (self.gains + self.rest)) @ self.vectors.mT
+        if self.rest != 0.0:
+            x = x + (y - inside @ self.vectors.mT) / self.rest
+        return x + self.mean
 
     @property
     def largest_gain(self) -> float:
@@ -93,7 +110,11 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
 
 
 def whitening(
-    x: Tensor, shrinkage: float | str = "auto", n_features: int | None = None
+    x: Tensor,
+    shrinkage: float | str = "auto",
+    n_features: int | None = None,
+    *,
+    principal: bool = False,
 ) -> tuple[Whitening, Tensor]:
     r"""Fit a whitening, and give each sample's leave-one-out squared Mahalanobis distance.
 
@@ -117,6 +138,9 @@ def whitening(
         Intensity, or the rule that chooses it.
     n_features : int, default=None
         Dimension of the space of which x gives coordinates; d by default.
+    principal : bool, default=False
+        Whether the columns of x are its principal components already, the last one zero: those of
+        :func:`sk_mige.score.span.sample_span`. Nothing is decomposed then.
 
     Returns
     -------
@@ -143,11 +167,17 @@ def whitening(
     d = n_features or rows_dim
     mean = x.mean(0)
     centred = x - mean
-    spectrum, vectors = _principal_axes(centred)
+    vectors: Tensor | None = None
+    if principal:
+        components = centred[:, :-1]
+        spectrum = components.square().mean(0)
+    else:
+        spectrum, vectors = _principal_axes(centred)
+        components = centred @ vectors
     scale = float(spectrum.sum()) / d  # mean variance, m
     if scale <= 0.0:  # constant rows: nothing to whiten
         return identity_whitening(x, d), x.new_zeros(n)
-    squares = (centred @ vectors).square()
+    squares = components.square()
     outside = d - spectrum.numel()
     if shrinkage == "auto":
         rho = _loo_shrinkage(spectrum, squares, scale, n, outside)
@@ -162,9 +192,12 @@ def whitening(
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
-        vectors, shrunk = vectors[:, :0].clone(), shrunk[:0]  # no view: it would keep them all
+        vectors, shrunk = x.new_empty((rows_dim, 0)), shrunk[:0]
         rest = scale**-0.5
-    return Whitening(mean, vectors, shrunk.rsqrt() - rest, rest, d, rho), radii
+    gains = shrunk.rsqrt() - rest
+    if vectors is None:
+        gains = torch.cat([gains, gains.new_zeros(1)])  # the column of zeros is outside the span
+    return Whitening(mean, vectors, gains, rest, d, rho), radii
 
 
 def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) -> float:

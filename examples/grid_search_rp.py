@@ -61,7 +61,7 @@ def draw(search: GridSearchCV, exact: np.ndarray, path: Path, title: str) -> Non
     axes.set_xscale("log", base=2)
     axes.set_xticks(k, k)
     axes.set(title=title, xlabel="k", ylabel="accuracy of a linear classifier on z, %")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     figure.savefig(path, dpi=110)
 
 

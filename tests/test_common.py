@@ -11,11 +11,16 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige import (
+    MIGEEncoder,
+    RandomProjectionSSGE,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+)
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (16,), "max_epochs": 5, "device": "cpu"}
 # The checks ask for an accuracy of .83 and an R² of .5, for which five epochs do not do.
-LEARNING = {**SMALL, "max_epochs": 40, "lr": 1e-2}
+LEARNING = {**SMALL, "max_epochs": 25, "lr": 1e-2}
 
 
 def ib(**parameters: Any) -> MIGEEncoder:
@@ -25,18 +30,19 @@ def ib(**parameters: Any) -> MIGEEncoder:
 @parametrize_with_checks(
     [
         SSGEScoreEstimator(),
+        SSGEScoreEstimatorCV(cv=2),
         RandomProjectionSSGE(),
         RandomProjectionSSGE(n_components=1),
         MIGEEncoder(**SMALL),
         MIGEEncoder(**SMALL, score_estimator=SSGEScoreEstimator(eigen_threshold=0.9)),
         MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE(n_components=1)),
         MIGEEncoder(**SMALL, output="hidden1"),
+        MIGEEncoder(**SMALL, output_scale=None),
+        MIGEEncoder(**SMALL, mi_estimator="jsd", prior_weight=0.1),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),
         ib(**LEARNING, task="classification"),
-        ib(**LEARNING, task="classification", head="deterministic"),
         ib(**LEARNING, task="regression"),
-        ib(**LEARNING, task="regression", head="deterministic"),
     ]
 )
 def test_scikit_learn_finds_nothing_to_object(estimator: BaseEstimator, check: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -37,6 +38,8 @@ class TrainingProgress(Callback):
             total=self.epochs,
             desc=self.description,
             unit="epoch",
+            # In a log file each refresh is kept: a few a minute will do.
+            mininterval=0.1 if sys.stderr.isatty() else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
         )
 

@@ -71,7 +71,7 @@ def test_default_settings_do_not_collapse(digits: tuple[np.ndarray, np.ndarray])
     assert Z.shape == (1797, 64)
     # In the units of the input the first components are the largest, as PCA's are.
     assert effective_rank(Z) > 0.5 * effective_rank(PCA().fit_transform(digits[0]))
-    assert effective_rank(Z @ np.linalg.inv(encoder.module_.head.alignment.numpy())) > 32
+    assert effective_rank(Z @ np.linalg.inv(encoder.module_.head.alignment.numpy())) > 24
 
 
 def test_every_component_has_unit_variance_where_asked_for(X: np.ndarray) -> None:

@@ -1,0 +1,238 @@
+"""Study of the encoder's defaults: what each is worth, on digits and on MNIST.
+
+    python examples/defaults.py                          # everything: some hours on two cores
+    python examples/defaults.py --data digits --seeds 0  # a first look: some minutes
+    python examples/defaults.py --only "batch_size"      # the lines whose name contains this
+
+A classifier (scikit-learn's MLPClassifier, its defaults) is trained on raw pixels, on principal
+components, on an untrained encoder and on MIGEEncoder with its defaults, then with one of them
+changed at a time. Each finished line is appended to a file at once, so a run that was stopped
+goes on where it ended; the results are gathered in docs/results/defaults.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+
+import sk_mige
+from sk_mige import MIGEEncoder, SSGEScoreEstimator
+from sk_mige.datasets import fetch_mnist
+from sk_mige.score import squared_distances, ssge
+
+ROOT = Path(__file__).resolve().parents[1]
+MIGE = "MIGEEncoder()"
+
+
+class WhitenedMarginal:
+    """SSGE of z after whitening by its shrunk covariance; the joint score as ever."""
+
+    def __init__(self, shrinkage: float = 0.1) -> None:
+        self.shrinkage = shrinkage
+
+    def _training_score(self) -> Callable[..., torch.Tensor]:
+        def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
+            if sq_distances is not None:
+                return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
+            root = torch.linalg.cholesky(shrunk_covariance(z, self.shrinkage))
+            y = torch.linalg.solve_triangular(root, (z - z.mean(0)).T, upper=False).T
+            s = ssge(y, sq_distances=squared_distances(y), eigen_threshold=0.999)
+            return torch.linalg.solve_triangular(root.T, s.T, upper=True).T
+
+        return score
+
+
+class GaussianMarginal(WhitenedMarginal):
+    """The score of a Gaussian for z; the joint score as ever."""
+
+    def _training_score(self) -> Callable[..., torch.Tensor]:
+        def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
+            if sq_distances is not None:
+                return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
+            covariance = shrunk_covariance(z, self.shrinkage)
+            return -torch.linalg.solve(covariance, (z - z.mean(0)).T).T
+
+        return score
+
+
+def shrunk_covariance(z: torch.Tensor, shrinkage: float) -> torch.Tensor:
+    covariance = torch.cov(z.T)
+    ridge = shrinkage * covariance.diagonal().mean() * torch.eye(z.shape[1])
+    return (1 - shrinkage) * covariance + ridge
+
+
+def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
+    return SSGEScoreEstimator(**{"eigen_threshold": 0.999, **parameters})
+
+
+# What is compared: names of lines and what comes before the classifier.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
+    "eigen_threshold=0.99": {"score_estimator": ssge_with(eigen_threshold=0.99)},
+    "eigen_threshold=1": {"score_estimator": ssge_with(eigen_threshold=1.0)},
+    # z has unit variance, so 11.3 is the median distance of 64 components.
+    "bandwidth=5.7 (half)": {"score_estimator": ssge_with(bandwidth=5.7)},
+    "bandwidth=22.6 (double)": {"score_estimator": ssge_with(bandwidth=22.6)},
+    "score of z whitened": {"score_estimator": WhitenedMarginal()},
+    "score of z Gaussian": {"score_estimator": GaussianMarginal()},
+    "x_scale=0.5": {"x_scale": 0.5},
+    "x_scale=2": {"x_scale": 2.0},
+    "corruption=0": {"corruption": 0.0},
+    "corruption=0.2": {"corruption": 0.2},
+    "corruption=0.7": {"corruption": 0.7},
+    'output_scale="unit"': {"output_scale": "unit"},
+    'corruption=0, output_scale="unit"': {"corruption": 0.0, "output_scale": "unit"},
+    "output_scale=None": {"output_scale": None},
+    "batch_size=64": {"batch_size": 64},
+    "batch_size=128": {"batch_size": 128},
+    "batch_size=512": {"batch_size": 512},
+    "lr=3e-4": {"lr": 3e-4},
+    "lr=3e-3": {"lr": 3e-3},
+    'lr_schedule="constant"': {"lr_schedule": "constant"},
+    "max_epochs=10": {"max_epochs": 10},
+    "max_epochs=20": {"max_epochs": 20},
+    "hidden_layer_sizes=(1024, 1024)": {"hidden_layer_sizes": (1024, 1024)},
+    "hidden_layer_sizes=()": {"hidden_layer_sizes": ()},
+}
+
+
+def representations(seed: int) -> dict[str, Any]:
+    encoder = functools.partial(MIGEEncoder, random_state=seed, device="cpu")
+    return {
+        "raw pixels": FunctionTransformer(),
+        "PCA(64)": PCA(64, random_state=seed),
+        # A learning rate of nothing: batch norm sees the data, the weights stay as drawn.
+        "encoder, untrained": encoder(lr=1e-30, max_epochs=5),
+        'encoder, untrained, output_scale="unit"': encoder(
+            lr=1e-30, max_epochs=5, output_scale="unit"
+        ),
+        MIGE: encoder(),
+    } | {f"MIGEEncoder({name})": encoder(**changed) for name, changed in VARIANTS.items()}
+
+
+@functools.cache
+def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images and labels, to train and to test, pixels from 0 to 1."""
+    if name == "digits":
+        X, y = load_digits(return_X_y=True)
+        split = train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
+    else:
+        X, y = fetch_mnist(return_X_y=True)
+        rows = np.random.default_rng(seed).permutation(len(X))[:10_000]
+        X_test, y_test = fetch_mnist(subset="test", return_X_y=True)
+        split = [X[rows], X_test, y[rows], y_test]
+    scaler = MinMaxScaler().fit(split[0])
+    return scaler.transform(split[0]), scaler.transform(split[1]), split[2], split[3]
+
+
+def effective_rank(Z: np.ndarray) -> float:
+    """exp of the entropy of the covariance's spectrum: in how many directions Z varies."""
+    eigenvalues = np.linalg.eigvalsh(np.cov(Z.T)).clip(1e-12)
+    share = eigenvalues / eigenvalues.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
+    """Rows of one line of the table: accuracy of the classifier, effective rank."""
+    X_train, X_test, y_train, y_test = load(dataset, seed)
+    before = representations(seed)[method]
+    start = time.perf_counter()
+    Z_train = before.fit_transform(X_train)
+    seconds = time.perf_counter() - start
+    classifier = MLPClassifier(random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        accuracy = 100 * classifier.fit(Z_train, y_train).score(before.transform(X_test), y_test)
+    shared = {
+        "dataset": dataset,
+        "method": method,
+        "seed": seed,
+        "epochs": getattr(before, "n_iter_", None),
+        "seconds": round(seconds, 1),
+        "paper": None,
+    }
+    rows = [shared | {"feature": "z", "metric": "accuracy", "value": round(accuracy, 3)}]
+    for feature, Z in directions(before, Z_train).items():
+        rank = round(effective_rank(Z), 2)
+        rows.append(shared | {"feature": feature, "metric": "effective rank", "value": rank})
+    return rows
+
+
+def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
+    """What the effective rank is taken of: z, and z before it got the units of the input."""
+    head = getattr(getattr(before, "module_", None), "head", None)
+    if not hasattr(head, "alignment"):
+        return {"z": Z}
+    standardised = Z @ np.linalg.inv(head.alignment.cpu().numpy())
+    return {"z": Z, "z, standardised": standardised}
+
+
+def gather(log: Path, path: Path) -> None:
+    """Write the rows so far in the form of docs/results, in the order of the study."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    order = list(representations(0))
+    rows = [row for line in lines for row in line["rows"] if row["method"] in order]
+    rows.sort(key=lambda row: (row["dataset"], order.index(row["method"]), row["seed"]))
+    content = {
+        "command": "python examples/defaults.py",
+        "versions": {
+            "python": platform.python_version(),
+            "scikit-learn": sklearn.__version__,
+            "sk_mige": sk_mige.__version__,
+            "torch": torch.__version__,
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared with other work",
+        "rows": rows,
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", choices=["digits", "mnist"], default=None)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--only", default="", help="lines whose name contains this")
+    parser.add_argument("--log", type=Path, default=ROOT / "examples/output/defaults.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "docs/results/defaults.json")
+    arguments = parser.parse_args()
+    arguments.log.parent.mkdir(parents=True, exist_ok=True)
+    arguments.log.touch()
+    done = {tuple(json.loads(line)["key"]) for line in arguments.log.read_text().splitlines()}
+    keys = [
+        (dataset, method, seed)
+        for seed in arguments.seeds
+        for dataset in arguments.data or ["digits", "mnist"]
+        for method in representations(seed)
+        if arguments.only in method and (dataset, method, seed) not in done
+    ]
+    for number, key in enumerate(keys, start=1):
+        rows = measure(*key)
+        with arguments.log.open("a") as file:
+            file.write(json.dumps({"key": key, "rows": rows}) + "\n")
+        values = ", ".join(f"{row['metric']} {row['value']:.2f}" for row in rows)
+        print(f"[{number}/{len(keys)}] {key[0]}, seed {key[2]}, {key[1]}: {values}", flush=True)
+    gather(arguments.log, arguments.results)
+    print(f"gathered in {arguments.results}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Gradients and bounds of mutual information, as differentiable surrogates."""
 
+from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (
     BoundEstimate,
     DonskerVaradhan,
@@ -39,6 +40,7 @@ __all__ = [
     "MutualInfo",
     "relative_fisher_information",
     "whitened_scores",
+    "independent_axes",
     "gaussianize_margins",
     "gaussianize_ranks",
     # surrogates: maximise them to maximise the information

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sk_mige.information._checks import check_choice, check_derivative, check_pair
+from sk_mige.information.axes import independent_axes
 from sk_mige.information.gradients import joint_squared_distances
 from sk_mige.information.margins import gaussianize_margins
 from sk_mige.information.whitened import whitened_scores
@@ -71,7 +72,8 @@ def mutual_info_gradient(
         ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
         "gaussian" first maps every coordinate towards a Gaussian by a smooth increasing function
-        (:func:`gaussianize_margins`): information does not change, and cubes, exponentials and
+        (:func:`gaussianize_margins`), after a rotation to independent axes if that pays
+        (:func:`independent_axes`): information does not change, and cubes, exponentials and
         heavy tails are undone. ``None`` takes the samples as they are.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         How x enters the joint score: with its coordinates, which must be few (a third of the
@@ -177,11 +179,10 @@ def _contributions(
 ) -> Tensor:
     """Each sample's term of the gradient, shape (n, p)."""
     if margins == "gaussian":
-        y, slope = gaussianize_margins(y)
-        dy = slope[..., None] * dy
+        y, dy = _gaussianized(y, dy)
         if joint == "coordinates":
-            x, slope = gaussianize_margins(x)
-            dx = None if dx is None else slope[..., None] * dx
+            x, moved = _gaussianized(x, y.new_zeros(*x.shape, 1) if dx is None else dx)
+            dx = None if dx is None else moved
     if joint == "distances":
         scale = y.std(0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
         y, dy = y / scale, dy / scale[:, None]
@@ -195,6 +196,16 @@ def _contributions(
     if dx is not None:
         terms = terms - torch.einsum("nd,ndp->np", score(x) - both[:, :d], dx)
     return terms
+
+
+def _gaussianized(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples in independent axes with Gaussian margins, and their derivatives."""
+    axes = independent_axes(z)
+    if axes is not None:
+        z = z @ axes
+        dz = torch.einsum("ndp,de->nep", dz, axes)
+    z, slope = gaussianize_margins(z)
+    return z, slope[..., None] * dz
 
 
 def _batch_error(terms: Tensor, batches: tuple[Tensor, ...]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from sk_mige.information import (
     gaussianize_margins,
     gaussianize_ranks,
+    independent_axes,
     mutual_info_score_based,
     relative_fisher_information,
 )
@@ -128,3 +129,25 @@ def test_relative_fisher_information_of_a_mixture(generator):
     truth = torch.trapezoid(density * (score + grid) ** 2, grid)
     estimated = relative_fisher_information((z - z.mean()) / z.std(correction=0)).mean()
     assert abs(estimated / truth - 1) < 0.15
+
+
+def test_independent_axes_undo_a_rotation(generator):
+    z = torch.randn(2000, 3, generator=generator, dtype=torch.float64) ** 3
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+    axes = independent_axes(z @ turn)
+    product = (turn @ axes).abs()  # a permutation but for scale
+    product = product / product.max(0).values
+    assert (product.sort(0).values[:-1] < 0.1).all()
+
+
+def test_axes_stay_where_none_are_better(generator):
+    z = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    for given in (z, z.exp(), z[:, :1], z[:15]):
+        assert independent_axes(given) is None
+
+
+def test_a_rotated_cubic_shares_what_the_gaussians_did():
+    x, y = correlated(2.0, 3000, 3)
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    value, _, _ = mutual_info_score_based(x**3 @ turn, y**3 @ turn.T, n_landmarks=50)
+    assert abs(value - 2.0) < 0.2

@@ -214,7 +214,7 @@ class ScoreQueriesMixin(TransformerMixin):
     @property
     def _width(self) -> int:
         """Columns that a chunk's largest matrix has."""
-        return int(max(self._model.coefficients.shape[0], self.n_features_in_))  # type: ignore[attr-defined]
+        return int(max(self._model.coefficients.shape[0], self.n_features_in_))
 
     def _centers_in_input(self) -> Tensor:
         """The centres, mapped back to input coordinates."""
@@ -226,7 +226,7 @@ class ScoreQueriesMixin(TransformerMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         """State with the model on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        state: dict[str, Any] = super().__getstate__()
         if "_model" in state:
             state["_model"] = state["_model"].to(torch.device("cpu"))
         return state

@@ -69,17 +69,21 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     ScoreFit
     """
     n, d = x.shape
-    # A plain fit forms few products of the rows: the span's own two pay from some d = 4 n up.
-    much = settings.whiten or settings.chooses_alpha or d >= 4 * n
-    reduces = d >= n > 2 and projection is None and much
+    # Fits that form many products of the rows form them in the span's few coordinates.
+    busy = settings.whiten or settings.chooses_alpha or settings.curl_free
+    wide = d >= n and projection is None and not busy
+    reduces = d >= n > 2 and projection is None and busy
     if reduces:
         span, points = sample_span(x)
     else:
-        span, points = None, x.to(_working_dtype(x))
+        # Of wide data only the Gram matrix needs float64: no column is ever inverted.
+        span, points = None, x if wide else x.to(_working_dtype(x))
         projection = None if projection is None else projection.to(points)
     expansion, gram = frame_expansion(
         points, settings, projection=projection, n_features=d, principal=reduces
     )
+    if wide:
+        return _fit_wide(expansion, gram, settings)
     alpha = _alpha(settings)
     if math.isnan(alpha):
         # The folds share the bandwidth: a median of pairs hardly differs between them.
@@ -162,9 +166,7 @@ def _choose_alpha_dense(
         measured = kernel_sums(
             expansion, held_out, quadratic=not direct, gram=sections, purpose="loss"
         )
-        part = path_losses(
-            basis, sums.fit[1], filters, measured, sections if direct else None
-        )
+        part = path_losses(basis, sums.fit[1], filters, measured, sections if direct else None)
         losses.append(part)
     return _best_alpha(losses)
 
@@ -195,9 +197,31 @@ def _solve(
         kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
     filter_ = spectral_filter(basis.values, sums.n_samples, alpha, kept)
     coefficients = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
+    return _report(ScoreModel(expansion, coefficients), alpha, basis, filter_)
+
+
+def _fit_wide(expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings) -> ScoreFit:
+    r"""Dense fit of fewer samples than features, without any product of size n² d but one.
+
+    R is linear in the whitened samples, :math:`R = T\, Y W` with T of shape (n, n), and so are
+    the coefficients, :math:`C = (S\, \mathrm{diag}(h)\, S^\top T)\, Y W`.
+    """
+    y, s2 = expansion.centers, expansion.bandwidth**2
+    basis = kernel_basis(gram)
+    kept, alpha = None, _alpha(settings)
+    if settings.truncates:
+        kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
+    filter_ = spectral_filter(basis.values, len(y), alpha, kept)
+    weight, _ = expansion.base.weight(y.square().sum(1))
+    operator = gram * (1 / s2 + weight.to(gram)) - torch.diag(gram.sum(0) / s2)
+    operator = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ operator))
+    coefficients = operator.to(y.dtype) @ expansion.whitening.linear(y)
+    return _report(ScoreModel(expansion, coefficients), alpha, basis, filter_)
+
+
+def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, filter_: Tensor) -> ScoreFit:
     total = basis.values.sum().clamp_min(torch.finfo(basis.values.dtype).tiny)
-    n_eigen = int((filter_ > 0).sum())
-    return ScoreFit(ScoreModel(expansion, coefficients), alpha, basis.values / total, n_eigen)
+    return ScoreFit(model, alpha, basis.values / total, int((filter_ > 0).sum()))
 
 
 def _working_dtype(x: Tensor) -> torch.dtype:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .base import RadialBase, fit_base
@@ -69,6 +70,8 @@ def fit_frame(
         white, radii = whitening(x, settings.shrinkage, d, principal=principal)
         return white, fit_base(settings.base, radii, d)
     white = identity_whitening(x, d)
+    if settings.base is None:
+        return white, fit_base(None, white.mean, d)
     squares = (x - white.mean).square().sum(1)
     variance = float(squares.mean()) / d or 1.0
     return white, fit_base(settings.base, squares / variance, d, variance)
@@ -113,5 +116,7 @@ def frame_expansion(
         sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
     else:
         sigma = float(settings.bandwidth)
+    if sq.dtype == torch.float32 and sq.device.type != "mps":
+        sq = sq.to(torch.float64)  # the eigendecomposition's dtype
     gram = sq.div_(-2 * sigma**2).exp_()
     return replace(expansion, bandwidth=sigma), gram

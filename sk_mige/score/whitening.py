@@ -106,7 +106,10 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     Whitening
     """
     empty = x.new_empty((x.shape[1], 0))
-    return Whitening(x.mean(0), empty, empty[0], 1.0, n_features or x.shape[1], 1.0)
+    # In float32 the mean itself would be lost to rounding where it is large.
+    dtype = x.dtype if x.device.type == "mps" else torch.float64
+    mean = x.mean(0, dtype=dtype).to(x.dtype)
+    return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
 
 def whitening(
@@ -295,4 +298,5 @@ def _loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outs
     singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)
     if outside > 0:
         singular |= complement <= 0
-    return SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]
+    best: float = SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]
+    return best

@@ -46,4 +46,4 @@ plt.show()
 # %%
 # What was chosen, without knowing the density:
 
-{name: value for name, value in estimators["cross-validated"].best_params_.items()}
+estimators["cross-validated"].best_params_

@@ -84,7 +84,7 @@ def main() -> None:
                 "represent",
                 MIGEEncoder(
                     n_components=32,
-                    score_estimator=RandomProjectionSSGE(eigen_threshold=0.999),
+                    score_estimator=RandomProjectionSSGE(),
                     max_epochs=arguments.epochs,
                     device="cpu",
                     random_state=arguments.seed,

@@ -1,0 +1,210 @@
+"""Figure 1 of the paper: the gradient of mutual information in many dimensions, and beyond it.
+
+    python examples/paper/figure1.py                 # every panel in small: under 2 minutes
+    python examples/paper/figure1.py --full          # all repeats: some hours; may be interrupted
+
+Panels: (a) dI/dρ of correlated Gaussians, d = 5, 10, 20, with mutual information above, as in the
+paper; (b) its relative error at d = 8, 16, 32; (c) the same at ρ = ±0.99; (d) pairs that are not
+Gaussian, with known dI/dρ; (e) mutual information in nats, from 0.1 to 20.
+
+Every finished cell is a line of ``--cells``; an interrupted run continues there. Critics are
+trained as by the paper's authors (separable, 512 hidden units, Adam 1e-4, 200 steps, anew for each
+ρ; embeddings of 128, which made them better than 32), on fresh samples at every step, of which
+MIGE has none: it sees one set of 256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the processes share the cores
+
+import numpy as np
+import torch
+from figure1_problems import PROBLEMS, Problem
+from figure1_report import draw, write_results
+
+from sk_mige.information import (
+    SeparableCritic,
+    fit_critic,
+    make_bound,
+    mutual_info_gradient,
+    mutual_info_score_based,
+)
+from sk_mige.score import ssge
+
+ROOT = Path(__file__).parents[2]
+BOUNDS = {"MINE": "mine", "MINE-f": "mine-f", "InfoNCE": "infonce", "SMILE": "smile"}
+MIGE = ("exact scores", "MIGE as published", "MIGE")
+
+
+def cells(full: bool) -> Iterator[dict[str, Any]]:
+    """What is measured; one cell is one curve of one method and one repeat."""
+
+    def curves(
+        panel: str, problem: str, dims: Any, methods: Any, seeds: int, rhos: Any, n: int = 256
+    ) -> Iterator[dict[str, Any]]:
+        for seed in range(seeds):
+            for d in dims:
+                for method in methods:
+                    yield {
+                        "panel": panel, "problem": problem, "d": d, "method": method,
+                        "seed": seed, "rhos": np.round(rhos, 6).tolist(), "n": n,
+                    }  # fmt: skip
+
+    critics = ("MINE", "MINE-f")
+    wide = np.linspace(-0.95, 0.95, 21 if full else 9)
+    narrow = np.linspace(-0.8, 0.8, 32 if full else 16)
+    half = np.linspace(0.1, 0.9, 9 if full else 3)
+    repeats = 20 if full else 2
+    others = [problem for problem in PROBLEMS if problem != "gaussian"]
+
+    yield from curves("b", "gaussian", (8, 16, 32), MIGE, repeats, narrow)
+    yield from curves("b", "gaussian", (8, 16, 32), MIGE[2:], 5 if full else 0, narrow, 1000)
+    yield from curves("c", "gaussian", (20,), MIGE, repeats, [-0.99, 0.99], 1000)
+    yield from curves("a", "gaussian", (5, 10, 20), MIGE[1:], repeats, wide)
+    for problem in others:
+        yield from curves("d", problem, (2, 10), MIGE[1:], 10 if full else 1, half)
+    for problem in ("gaussian", "rotated", "rotated cubic") if full else ("gaussian",):
+        yield from value_cells(problem, "score-based", 10 if full else 1, full)
+        yield from value_cells(problem, "score-based, no margins", 3 if full else 0, full)
+    yield from curves(
+        "b", "gaussian", (8, 16, 32), critics, 5 if full else 1, narrow[:: 1 if full else 15]
+    )
+    for method in ("InfoNCE", "MINE", "MINE-f", "SMILE"):
+        yield from value_cells("gaussian", method, 3 if full else 1, full)
+    for problem in others:
+        dims = (2, 10) if full else (10,)
+        yield from curves("d", problem, dims, (*critics, "InfoNCE"), 1, half if full else half[1:])
+    yield from curves("a", "gaussian", (5, 10, 20), critics, 20 if full else 1, wide[::2])
+
+
+def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[dict[str, Any]]:
+    """Panel (e): 4,000 samples in 20 dimensions."""
+    information = (0.1, 0.5, 1, 2, 5, 10, 20) if full else (0.5, 5, 20)
+    rhos = np.sqrt(-np.expm1(-2 * np.asarray(information) / 20)).round(9).tolist()
+    for seed in range(seeds):
+        yield {
+            "panel": "e", "problem": problem, "d": 20, "method": method, "seed": seed,
+            "rhos": rhos, "n": 4000, "steps": 2000 if full else 300,
+        }  # fmt: skip
+
+
+def measure(cell: dict[str, Any]) -> dict[str, Any]:
+    """Gradients and, where the method has one, values along the curve."""
+    torch.set_num_threads(1)
+    problem = PROBLEMS[cell["problem"]](cell["d"])
+    start = time.perf_counter()
+    points = [point(cell, problem, rho, k) for k, rho in enumerate(cell["rhos"])]
+    seconds = time.perf_counter() - start
+    return {
+        "cell": cell,
+        "gradient": [None if g is None else float(g) for g, _ in points],
+        "value": [None if v is None else float(v) for _, v in points],
+        "true_gradient": [problem.slope(rho) for rho in cell["rhos"]],
+        "true_value": [problem.information(rho) for rho in cell["rhos"]],
+        "seconds": seconds,
+    }
+
+
+def point(
+    cell: dict[str, Any], problem: Problem, rho: float, k: int
+) -> tuple[float | None, float | None]:
+    """Gradient and value at one ρ, from samples that all methods share."""
+    seed = [cell["seed"], k, cell["d"]]
+    x, y, dy = problem.sample(rho, cell["n"], np.random.default_rng(seed))
+    method, panel = cell["method"], cell["panel"]
+    if method in BOUNDS:
+        return critic_point(cell, problem, rho, seed, (x, y, dy))
+    if panel == "e":
+        margins = None if "no margins" in method else "gaussian"
+        return None, mutual_info_score_based(x, y, margins=margins).value
+    if method == "exact scores":
+        return problem.exact_gradient(rho, x, y, dy), None
+    if method == "MIGE as published":
+        options: dict[str, Any] = {"score": ssge, "margins": None, "joint": "coordinates"}
+        return mutual_info_gradient(x, y, dy, standard_error="batch", **options).gradient, None
+    value = mutual_info_score_based(x, y, n_landmarks=100).value if panel == "a" else None
+    return mutual_info_gradient(x, y, dy, standard_error="batch").gradient, value
+
+
+def critic_point(
+    cell: dict[str, Any], problem: Problem, rho: float, seed: list[int], samples: Any
+) -> tuple[float, float]:
+    """Train a critic anew; value and derivative of its bound on the shared samples."""
+    rng = np.random.default_rng([1, *seed])
+    x, y, dy = (torch.from_numpy(part).float() for part in samples)
+    scale_x, scale_y = x.std(0), y.std(0)  # cubes would otherwise swamp the network
+    values_only = cell["panel"] == "e"
+    steps = cell.get("steps", 200)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(steps):
+            if values_only:  # from the 4,000 samples that the score-based estimate has as well
+                rows = torch.from_numpy(rng.choice(len(x), 256, replace=False))
+                yield x[rows] / scale_x, y[rows] / scale_y
+            else:
+                fresh = problem.sample(rho, 256, rng)[:2]
+                u, v = (torch.from_numpy(part).float() for part in fresh)
+                yield u / scale_x, v / scale_y
+
+    bound = make_bound(BOUNDS[cell["method"]])
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(int(rng.integers(2**31)))
+        critic = SeparableCritic(cell["d"], cell["d"], n_embedding=128)
+    fit_critic(critic, bound, batches(), learning_rate=5e-4 if values_only else 1e-4)
+    evaluated = make_bound(BOUNDS[cell["method"]])
+    if values_only:
+        held = [torch.from_numpy(p).float() for p in problem.sample(rho, 1024, rng)[:2]]
+        parts = [evaluated(critic(u / scale_x, v / scale_y)).value
+                 for u, v in zip(held[0].split(256), held[1].split(256), strict=True)]  # fmt: skip
+        return float("nan"), float(torch.stack(parts).mean())
+    shift = torch.zeros((), requires_grad=True)
+    estimate = evaluated(critic(x / scale_x, (y + shift * dy) / scale_y))
+    (gradient,) = torch.autograd.grad(estimate.objective, shift)
+    return float(gradient), float(estimate.value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="all repeats, as in the documentation")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, continued if present")
+    parser.add_argument("--output", type=Path, help="file of results; the pictures lie beside it")
+    args = parser.parse_args()
+    name = "figure1" if args.full else "figure1-quick"
+    folder = ROOT / "docs" / "results" if args.full else Path()
+    output = args.output or folder / f"{name}.json"
+    images = ROOT / "docs" / "images" if args.full and not args.output else output.parent
+    path = args.cells or output.with_suffix(".jsonl")
+    if not args.full:
+        path.unlink(missing_ok=True)
+    lines = path.read_text().splitlines() if path.exists() else []
+    finished = {json.dumps(json.loads(line)["cell"]): json.loads(line) for line in lines}
+    wanted = [json.dumps(cell) for cell in cells(args.full)]
+    todo = [json.loads(key) for key in wanted if key not in finished]
+    print(f"{len(wanted) - len(todo)} of {len(wanted)} cells are finished")
+    start = time.perf_counter()
+    with ProcessPoolExecutor(args.jobs) as pool, path.open("a") as stream:
+        for done, future in enumerate(as_completed(pool.submit(measure, cell) for cell in todo), 1):
+            result = future.result()
+            stream.write(json.dumps(result) + "\n")
+            stream.flush()
+            finished[json.dumps(result["cell"])] = result
+            if done % 20 == 0 or done == len(todo):
+                print(f"{done} of {len(todo)} cells in {time.perf_counter() - start:.0f} s")
+    results = [finished[key] for key in wanted]
+    command = "python examples/paper/figure1.py" + (" --full" if args.full else "")
+    write_results(results, output, command)
+    draw(results, images / f"{name}.png", images / f"{name}-values.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -48,12 +48,13 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Parameters
     ----------
-    bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0, 4.0)
-        Kernel widths, as multiples of the median distance.
+    bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
+        Kernel widths, as multiples of the median distance. Much wider kernels are polynomials
+        over the samples: as good there, and absurd beyond.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
-        Strengths of Tikhonov's regularisation; may be empty. "auto" is a grid from 1e-7 to 10 in
+        Strengths of Tikhonov's regularisation; may be empty. "auto" is a grid from 1e-6 to 10 in
         half decades, and the base alone.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkages of the whitening's covariance, as in :class:`SSGEScoreEstimator`: "auto"
@@ -147,7 +148,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def __init__(
         self,
         *,
-        bandwidth_factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
+        bandwidth_factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0),
         eigen_thresholds: Sequence[float] = (0.8, 0.9, 0.94, 0.97, 0.99, 0.999),
         alphas: Sequence[float] | str = "auto",
         shrinkages: Sequence[float | str] = ("auto", 1.0),

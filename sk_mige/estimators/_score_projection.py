@@ -66,7 +66,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     ----------
     n_components_ : int
         Dimension k of the projection.
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (`n_components_`, n_features)
         R.
     bandwidth_, alpha_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_
         As in :class:`SSGEScoreEstimator`.

@@ -161,7 +161,7 @@ class ScoreQueriesMixin(TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            float64.
+            Samples, in float64.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 0 or not step_size > 0:

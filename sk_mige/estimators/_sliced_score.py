@@ -63,7 +63,7 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     device : str or torch.device, default="auto"
         Where to train: "auto" is CUDA if there is a GPU, else the CPU.
     verbose : int, default=0
-        skorch's verbosity: 1 prints a line an epoch.
+        Verbosity of skorch: 1 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Initial weights, order of batches and directions.
 

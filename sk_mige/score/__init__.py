@@ -1,34 +1,34 @@
 """Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out."""
 
-from .base import RadialBase, fit_base
-from .expansion import KernelExpansion, ScoreModel
+from .base import RadialBase as RadialBase
+from .base import fit_base
+from .expansion import KernelExpansion as KernelExpansion
+from .expansion import ScoreModel
 from .filters import spectral_filter
-from .fitting import ScoreFit, fit_dense, fit_landmarks
-from .frame import ScoreSettings, fit_frame
+from .fitting import ScoreFit as ScoreFit
+from .fitting import fit_dense
+from .fitting import fit_landmarks as fit_landmarks
+from .frame import ScoreSettings
+from .frame import fit_frame as fit_frame
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .solvers import subspace_eigh
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
-from .stein import SteinModel, fit_stein
-from .sums import KernelSums, kernel_sums
-from .whitening import Whitening, identity_whitening, ledoit_wolf_shrinkage, whitening
+from .stein import SteinModel as SteinModel
+from .stein import fit_stein
+from .sums import KernelSums as KernelSums
+from .sums import kernel_sums as kernel_sums
+from .whitening import Whitening as Whitening
+from .whitening import identity_whitening as identity_whitening
+from .whitening import ledoit_wolf_shrinkage, whitening
 
+# What users of torch need; the rest above serves the layers above.
 __all__ = [
-    "KernelExpansion",
-    "KernelSums",
-    "RadialBase",
-    "ScoreFit",
     "ScoreFunction",
     "ScoreModel",
     "ScoreSettings",
-    "SteinModel",
-    "Whitening",
     "fit_base",
     "fit_dense",
-    "fit_frame",
-    "fit_landmarks",
     "fit_stein",
-    "identity_whitening",
-    "kernel_sums",
     "leading_eigenpairs",
     "ledoit_wolf_shrinkage",
     "median_bandwidth",

@@ -76,6 +76,15 @@ class ScoreModel:
         C in input coordinates, or :math:`\alpha`.
     span : Span or None
         With fewer samples than features, everything above is in coordinates of their span.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ScoreSettings, fit_dense
+    >>> x = torch.randn(300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> model = fit_dense(x, ScoreSettings()).model
+    >>> model.divergence(torch.zeros(1, 2).double()).round()  # of -x: -2
+    tensor([-2.], dtype=torch.float64)
     """
 
     expansion: KernelExpansion

@@ -12,7 +12,7 @@ __all__ = ["ALPHAS", "spectral_filter"]
 # Tikhonov strengths tried, relative to the kernel operator's trace of 1. The last leaves the
 # base alone.
 ALPHAS: tuple[float, ...] = (
-    *(10.0 ** (k / 2) for k in range(-14, 3)),
+    *(10.0 ** (k / 2) for k in range(-12, 3)),
     math.inf,
 )
 

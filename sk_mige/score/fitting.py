@@ -67,6 +67,17 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     Returns
     -------
     ScoreFit
+        ``model``, which can be evaluated anywhere, and what was chosen: ``alpha``,
+        ``eigenvalues``, ``n_eigen``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ScoreSettings, fit_dense
+    >>> x = 2 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> model = fit_dense(x, ScoreSettings()).model
+    >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
+    tensor([[-1., 0.]], dtype=torch.float64)
     """
     n, d = x.shape
     # Fits that form many products of the rows form them in the span's few coordinates.

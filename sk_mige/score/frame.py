@@ -17,7 +17,15 @@ __all__ = ["ScoreSettings", "fit_frame", "frame_expansion"]
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """What determines a fit; see :class:`sk_mige.SSGEScoreEstimator` for the meanings."""
+    """What determines a fit; see :class:`sk_mige.SSGEScoreEstimator` for the meanings.
+
+    Examples
+    --------
+    >>> from sk_mige.score import ScoreSettings
+    >>> published = ScoreSettings(eigen_threshold=0.99, whiten=False, base=None)
+    >>> published.truncates
+    True
+    """
 
     n_eigen: int | None = None
     eigen_threshold: float | None = None

@@ -46,4 +46,4 @@ plt.show()
 # %%
 # What was chosen, without knowing the density:
 
-estimators["cross-validated"].best_params_
+print(estimators["cross-validated"].best_params_)

@@ -116,7 +116,7 @@ class MIGEEncoder(
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is a GPU, else the CPU.
     callbacks : list, default=None
-        skorch callbacks, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``. They
+        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``. They
         are copied. For scikit-learn's own callbacks use ``set_callbacks``.
     warm_start : bool, default=False
         Whether a second call to ``fit`` continues where the first ended.
@@ -144,7 +144,7 @@ class MIGEEncoder(
         "classification" or "regression"; only with mode="ib".
     n_features_in_ : int
         Number of features seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where they are strings.
 
     See Also

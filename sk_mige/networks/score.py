@@ -20,6 +20,13 @@ class SlicedScore(NamedTuple):
         Scores.
     curvature : Tensor of shape (n,)
         Mean over random directions v of :math:`v^\top J v`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import SlicedScore
+    >>> SlicedScore(torch.zeros(4, 2), torch.zeros(4)).score.shape
+    torch.Size([4, 2])
     """
 
     score: Tensor

@@ -73,4 +73,5 @@ def input_alignment(
     # The sign of an eigenvector is anyone's choice: make each column's largest entry positive.
     columns = torch.arange(alignment.shape[1])
     signs = alignment[alignment.abs().argmax(0), columns].sign()
-    return (alignment * signs).float()
+    aligned: torch.Tensor = (alignment * signs).float()
+    return aligned

@@ -116,8 +116,8 @@ class MIGEEncoder(
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is a GPU, else the CPU.
     callbacks : list, default=None
-        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``. They
-        are copied. For scikit-learn's own callbacks use ``set_callbacks``.
+        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``.
+        They are copied. For scikit-learn's own callbacks use ``set_callbacks``.
     warm_start : bool, default=False
         Whether a second call to ``fit`` continues where the first ended.
     verbose : int, default=0

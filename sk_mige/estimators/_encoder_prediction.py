@@ -54,7 +54,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         Returns
         -------
         array of shape (n_samples, n_components)
-            Codes z, or their means where they are drawn; the layer's values where ``output`` names one.
+            Codes z, or their means where they are drawn; the layer's values where ``output``
+            names one.
         """
         check_is_fitted(self)
         X = check_queries(self, X, "transform")

@@ -29,6 +29,8 @@ __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candi
 
 # Standard errors by which a tamer candidate's loss may exceed the least one.
 TOLERANCE = 0.5
+# Bounds beyond this multiple of the mean squared score are not plausible.
+IMPLAUSIBLE = 1e3
 # One candidate in this many, but three at least, count as the leading ones.
 LEADING = 20
 
@@ -125,7 +127,7 @@ def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = 
     samples, and leaves them like a polynomial. Held-out rows hardly show it: the outermost sample
     is left out once, and what lies beyond it never. So of the candidates behind the first by at
     most half a standard error of the difference the one is taken whose correction to the base has
-    the smallest bound.
+    the smallest bound, and none with a bound of a thousand times the mean squared score.
 
     Parameters
     ----------
@@ -146,6 +148,11 @@ def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = 
     if len(losses) == 1 or not bool(finite.any()):  # nothing tells noise from merit
         return int(mean.argmin())
     if reference is None:
+        # The least attainable loss is -E|g|²/2: a correction that may be thirty times as long as
+        # the score is on average is none.
+        plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * mean.min())
+        finite = plausible if bool(plausible.any()) else finite
+        mean = torch.where(finite, mean, math.inf)
         n_leading = min(int(finite.sum()), max(3, losses.shape[1] // LEADING))
         leading = losses[:, mean.argsort(stable=True)[:n_leading]]
         reference = leading.median(1, keepdim=True).values

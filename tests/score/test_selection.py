@@ -85,6 +85,14 @@ def test_a_lucky_fold_does_not_decide():
     assert select_candidate(losses, torch.ones(5, 3)) == 1
 
 
+def test_a_correction_far_longer_than_any_score_is_not_plausible():
+    losses = torch.tensor([[-1.2, -1.0], [-1.2, -1.0], [-1.2, -1.0]])
+    plausible, wild = torch.tensor([[100.0, 1.0]]), torch.tensor([[1e5, 1.0]])
+    assert select_candidate(losses, plausible.expand(3, -1)) == 0
+    assert select_candidate(losses, wild.expand(3, -1)) == 1
+    assert select_candidate(losses, (1e5 * wild).expand(3, -1)) in (0, 1)  # there is no other
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_candidate_that_fails_on_a_fold_is_never_chosen(bad):
     losses = torch.tensor([[bad, 3.0], [1.0, 3.0]])

@@ -80,7 +80,7 @@ def _fast_ica(y: Tensor) -> Tensor:
     d = y.shape[1]
     # A start in general position: axes at 45 degrees to the components are a fixed point too.
     start = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    axes = torch.linalg.qr(start).Q.to(y)
+    axes: Tensor = torch.linalg.qr(start).Q.to(y)
     for _ in range(MAX_ITER):
         slope = torch.tanh(y @ axes)
         moved = y.mT @ slope / len(y) - axes * (1 - slope.square()).mean(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sk_mige.information.gradients import _scores
+from sk_mige.information.whitened import whitened_scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,24 +30,30 @@ def marginal_scores(
         return _scores(score, z)
     if marginal == "stein":
         return stein_rescaled(_scores(score, z), z.detach())
+    if marginal == "whitened":
+        return whitened_scores(z)
     if marginal in ("mixture", "leave-one-out"):
         assert gaussian is not None
         mean, scale = (part.detach() for part in gaussian)
         return mixture_scores(z.detach(), mean, scale, leave_one_out=marginal == "leave-one-out")
     raise ValueError(
-        f"unknown marginal={marginal!r}; use 'auto', 'gaussian', 'score', 'stein', 'mixture' or "
-        "'leave-one-out'"
+        f"unknown marginal={marginal!r}; use 'auto', 'gaussian', 'whitened', 'score', 'stein', "
+        "'mixture' or 'leave-one-out'"
     )
 
 
-def stein_rescaled(scores: Tensor, z: Tensor) -> Tensor:
-    """Scores (N, d) times the one number for which Stein's identity mean(ĝ·(z - z̄)) = -d holds."""
-    d = z.shape[-1]
-    trace = -(scores * (z - z.mean(-2, keepdim=True))).sum(-1).mean(-1)
-    # A collapsed batch has scores of 0 and satisfies the identity at no size: it is left alone.
-    small = d * torch.finfo(z.dtype).eps
-    factor = torch.where(trace > small, d / trace.clamp_min(small), 1.0)
-    return scores * factor[..., None, None]
+def stein_rescaled(scores: Tensor, z: Tensor, *, per_coordinate: bool = False) -> Tensor:
+    """Scores (..., N, d) of the size for which Stein's identity mean(ĝ·(z - z̄)) = -d holds.
+
+    One number multiplies them, or with ``per_coordinate`` one a coordinate, so that the identity
+    mean(ĝ_k (z_k - z̄_k)) = -1 holds in each.
+    """
+    products = -(scores * (z - z.mean(-2, keepdim=True))).mean(-2, keepdim=True)
+    if not per_coordinate:
+        products = products.mean(-1, keepdim=True)
+    # A collapsed set has scores of 0 and satisfies the identity at no size: it is left alone.
+    small = torch.finfo(z.dtype).eps
+    return scores * torch.where(products > small, 1 / products.clamp_min(small), 1.0)
 
 
 def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: bool) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,7 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import _inner, _scores
-from sk_mige.information.marginals import marginal_scores
+from sk_mige.information.marginals import marginal_scores, stein_rescaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Conditional", "Marginal", "conditional_scores", "stochastic_mutual_info_surrogate"]
 
 Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tensor], Tensor]"
-Marginal: TypeAlias = Literal["auto", "gaussian", "score", "stein", "mixture", "leave-one-out"]
+Marginal: TypeAlias = Literal[
+    "auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out"
+]
+# Draws of z that the marginal's score is estimated from: more cost much and add little.
+MAX_ROWS = 512
 
 
 def stochastic_mutual_info_surrogate(
@@ -46,14 +52,14 @@ def stochastic_mutual_info_surrogate(
         broadcastable to (M, d), or a ``torch.distributions.Normal`` is a Gaussian with
         independent coordinates. Any other ``torch.distributions.Distribution``, or a callable
         ``log_prob(z)``, is differentiated at z. None is an implicit encoder, whose conditional
-        score is estimated from the S draws of each x: it wants S of 16 or more, and d below S/2.
+        score is estimated from the S draws of each x: S should be 16 or more, and d at most S.
     marginal : str, default="auto"
-        How H(z) is estimated (Notes): "gaussian", "score", "stein", "mixture" or "leave-one-out".
-        "auto" is "gaussian" for a Gaussian conditional, "stein" for another explicit one, and
-        "score" for an implicit one, whose S·M draws are many.
+        How H(z) is estimated (Notes): "gaussian", "whitened", "score", "stein", "mixture" or
+        "leave-one-out". "auto" is "gaussian" for a Gaussian conditional; for any other it is
+        "whitened" with 3 d samples or more, and "stein" with fewer.
     score, conditional_score : callable, default=None
-        Score functions of the marginal and of an implicit conditional; None is
-        :func:`sk_mige.score.ssge`, and for the conditional ``score``.
+        Score functions of the marginal, for "score" and "stein", and of an implicit conditional;
+        None is :func:`sk_mige.score.ssge`, and for the conditional ``score``.
 
     Returns
     -------
@@ -66,6 +72,11 @@ def stochastic_mutual_info_surrogate(
         If an implicit conditional comes with a single draw, if ``marginal`` is unknown or needs
         a Gaussian conditional, or if it is "gaussian" and the conditional was detached.
 
+    Warns
+    -----
+    UserWarning
+        If the draws of an implicit encoder are all the same: it ignores its noise.
+
     Notes
     -----
     With an exact H(z | x) any estimate of ∇H(z) that is too small rewards ever more noise, and
@@ -75,8 +86,11 @@ def stochastic_mutual_info_surrogate(
         :func:`gaussian_mutual_info`, which is not fooled: its gradient flows through the live
         mean and scale, without the noise of a draw, and is unbiased for linear-Gaussian encoders
         at any ratio d/M. For others it is the gradient of an upper bound of I.
+    "whitened"
+        :func:`whitened_scores`: a Gaussian, corrected where the samples show it wrong.
     "score"
-        The estimated score, literally. For d well below M.
+        The estimated scores literally, as published, the conditional's too. For d well below M
+        and S.
     "stein"
         The estimated score times the number that makes Stein's identity
         mean(ĝ·(z − z̄)) = −d hold in the batch: the right overall size, whatever d/M.
@@ -85,6 +99,10 @@ def stochastic_mutual_info_surrogate(
         saturated at log M nats, where its gradient vanishes.
     "leave-one-out"
         The same without the sample's own component: too far away for d of some 10 and more.
+
+    The score of an implicit conditional, from few draws, is too small as well. But for "score",
+    it is rescaled to satisfy Stein's identity in each coordinate and for each x, which makes the
+    derivative of H(z | x) with respect to the coordinate's log-scale exact.
 
     References
     ----------
@@ -104,9 +122,10 @@ def stochastic_mutual_info_surrogate(
     -3.2
     """
     gaussian = _gaussian(conditional)
+    d = z.shape[-1]
     if marginal == "auto":
-        explicit = "stein" if gaussian is None else "gaussian"
-        marginal = "score" if conditional is None else explicit  # type: ignore[assignment]
+        many = min(z.numel() // d, MAX_ROWS) >= 3 * d
+        marginal = "gaussian" if gaussian is not None else "whitened" if many else "stein"
     if marginal in ("gaussian", "mixture", "leave-one-out") and gaussian is None:
         raise ValueError(
             f"marginal={marginal!r} needs a Gaussian conditional=(mean, scale); got "
@@ -120,10 +139,14 @@ def stochastic_mutual_info_surrogate(
                 "are detached; pass them as the encoder computed them"
             )
         return gaussian_mutual_info(*gaussian)
-    given_x = conditional_scores(z, conditional, score=conditional_score or score)
-    rows = z.reshape(-1, z.shape[-1])
+    given_x = conditional_scores(
+        z, conditional, score=conditional_score or score, rescale=marginal != "score"
+    )
+    if z.ndim == 2:
+        return -_inner(marginal_scores(z, marginal, score=score, gaussian=gaussian) - given_x, z)
+    rows = z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].reshape(-1, d)
     of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
-    return -_inner(of_z - given_x.reshape(rows.shape), rows)
+    return _inner(given_x, z) - _inner(of_z, rows)
 
 
 def conditional_scores(
@@ -131,6 +154,7 @@ def conditional_scores(
     conditional: Conditional | None = None,
     *,
     score: ScoreFunction | None = None,
+    rescale: bool = True,
 ) -> Tensor:
     """Scores of q(z | x) at z, detached, in the shape of z.
 
@@ -143,6 +167,8 @@ def conditional_scores(
     score : callable, default=None
         Score function of an implicit conditional, batched over x; None is
         :func:`sk_mige.score.ssge`.
+    rescale : bool, default=True
+        Whether an estimated score is rescaled to satisfy Stein's identity in each coordinate.
 
     Returns
     -------
@@ -152,6 +178,11 @@ def conditional_scores(
     ------
     ValueError
         If an implicit conditional comes with fewer than two draws of each z.
+
+    Warns
+    -----
+    UserWarning
+        If the draws of an implicit encoder are all the same.
 
     Examples
     --------
@@ -167,7 +198,17 @@ def conditional_scores(
                 "an implicit conditional needs several draws of z for each x, shape (S, M, d) "
                 f"with S >= 2; got shape {tuple(z.shape)}. Draw more, or pass conditional=..."
             )
-        return _scores(score, points.transpose(0, 1)).transpose(0, 1)
+        if bool((points == points[0]).all()):
+            warnings.warn(
+                "the draws of z for each x are all the same: the encoder ignores its noise, and "
+                "I(x; z) is unbounded. Feed it noise, or use mutual_info_surrogate(x, z)",
+                stacklevel=2,
+            )
+        draws = points.transpose(0, 1)
+        scores = _scores(score, draws)
+        if rescale:
+            scores = stein_rescaled(scores, draws, per_coordinate=True)
+        return scores.transpose(0, 1)
     gaussian = _gaussian(conditional)
     if gaussian is not None:
         mean, scale = (part.detach() for part in gaussian)

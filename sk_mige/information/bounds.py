@@ -55,8 +55,8 @@ Bound: TypeAlias = Callable[[Tensor], BoundEstimate]
 class DonskerVaradhan:
     r"""MINE: :math:`I \ge \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T]`.
 
-    The gradient of the logarithm of a batch mean is biased; as in [1]_ its denominator is
-    replaced by an exponential moving average over the batches seen.
+    The gradient of the logarithm of a batch mean is biased; as in [1]_ its denominator is an
+    exponential moving average over the batches seen.
 
     Parameters
     ----------
@@ -128,9 +128,8 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    Its gradient is of low variance and bounded; it is that of a divergence which grows with I,
-    not that of I. The optimal critic is the log density ratio, so ``value`` evaluates the
-    NWJ bound at T + 1.
+    Its gradient is of low variance and bounded, but that of a divergence which grows with I. The
+    optimal critic is the log density ratio, so ``value`` evaluates the NWJ bound at T + 1.
 
     Parameters
     ----------
@@ -192,7 +191,7 @@ def smile(scores: Tensor, clip: float = 5.0) -> BoundEstimate:
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    Low variance, and never more than log M.
+    Of low variance, never above log M.
 
     Parameters
     ----------
@@ -271,8 +270,7 @@ def make_bound(name: str) -> Bound:
     Returns
     -------
     callable
-        ``bound(scores) -> BoundEstimate`` for the critic's scores (M, M) of all pairs of a batch,
-        T(x_i, y_j) in row i and column j: the diagonal holds the pairs that belong together.
+        ``bound(scores) -> BoundEstimate`` for the critic's scores (M, M) of all pairs of a batch.
 
     Raises
     ------
@@ -293,11 +291,9 @@ def make_bound(name: str) -> Bound:
 
 
 def _off_diagonal(scores: Tensor) -> Tensor:
-    """Return the M (M - 1) pairs that do not belong together."""
     m = scores.shape[-1]
     return scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].flatten()
 
 
 def _log_mean_exp(values: Tensor) -> Tensor:
-    """Logarithm of the mean of exponentials."""
     return values.logsumexp(-1) - math.log(values.shape[-1])

@@ -95,7 +95,8 @@ def mutual_info_surrogate(
         ``joint_score=None`` uses ``score``.
     x_scale : float, default=1.0
         Weight of x against z in the joint kernel: x's squared distances are scaled so that their
-        median is ``x_scale**2`` times that of z's. See :func:`joint_squared_distances`.
+        median is ``x_scale**2`` times that of z's (:func:`joint_squared_distances`). Equal
+        weights give the best gradients of linear channels, in few dimensions and in many.
     projection : tensor of shape (k, d_x), default=None
         Distances of x are taken after this projection, usually a random one.
     sq_distances_x : tensor of shape (M, M), default=None

@@ -195,3 +195,19 @@ def test_x_scale_weighs_the_inputs_medians(generator):
     pairs = torch.triu_indices(9, 9, 1)
     ratio = weighed[*pairs].median() / sq_z[*pairs].median()
     torch.testing.assert_close(ratio, torch.tensor(9.0))
+
+
+@pytest.mark.parametrize("d", [8, 32])
+def test_equal_weights_of_x_and_z_give_the_best_gradient_of_a_channel(d, generator):
+    rhos = (-0.7, 0.5, 0.8)
+    samples = torch.randn(len(rhos), 2, 256, d, generator=generator, dtype=torch.float64)
+    errors = {}
+    for x_scale in (0.3, 1.0, 3.0):
+        found = []
+        for value, (x, noise) in zip(rhos, samples, strict=True):
+            rho = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+            z = rho * x + (1 - rho**2).sqrt() * noise
+            found += gradients(mutual_info_surrogate(x, z, x_scale=x_scale), rho)
+        truth = torch.tensor([d * rho / (1 - rho**2) for rho in rhos], dtype=torch.float64)
+        errors[x_scale] = torch.linalg.norm(torch.stack(found) - truth)
+    assert errors[1.0] == min(errors.values())

@@ -2,6 +2,7 @@
 
 from .estimators import (
     MIGEEncoder,
+    MutualInfoGradientEstimator,
     RandomProjectionSSGE,
     SlicedScoreMatching,
     SSGEScoreEstimator,
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MIGEEncoder",
+    "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",
     "SSGEScoreEstimatorCV",

@@ -1,5 +1,6 @@
 """The scikit-learn shell: validation, fitted attributes, tags, and hardly any arithmetic."""
 
+from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
 from ._score import SSGEScoreEstimator
 from ._score_cv import SSGEScoreEstimatorCV
@@ -9,6 +10,7 @@ from ._stein import SteinScoreEstimator
 
 __all__ = [
     "MIGEEncoder",
+    "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",
     "SSGEScoreEstimatorCV",

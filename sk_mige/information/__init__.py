@@ -11,6 +11,7 @@ from sk_mige.information.bounds import (
     nwj,
     smile,
 )
+from sk_mige.information.channel import channel_gradient
 from sk_mige.information.critics import (
     ConcatenatedCritic,
     GaussianCritic,
@@ -36,6 +37,7 @@ __all__ = [
     # from samples
     "mutual_info_gradient",
     "MutualInfoGradient",
+    "channel_gradient",
     "mutual_info_score_based",
     "MutualInfo",
     "relative_fisher_information",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sk_mige.information._checks import check_choice, check_pair
+from sk_mige.information._noise import noise_generator
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.margins import gaussianize_ranks
@@ -134,7 +135,7 @@ def mutual_info_score_based(
     gaussian, terms = _gaussian_information(x_rows, y_rows)
     if math.isinf(gaussian):
         return MutualInfo(math.inf, math.nan, math.inf)
-    generator = torch.Generator().manual_seed(random_state)
+    generator = noise_generator(random_state)
     shuffled = y_rows[torch.randperm(n, generator=generator)]
     noise = torch.randn(n, d, generator=generator, dtype=x_rows.dtype)
     correction = torch.stack(

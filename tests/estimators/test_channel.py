@@ -1,0 +1,59 @@
+"""Information through parametric channels, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sk_mige import MutualInfoGradientEstimator, SSGEScoreEstimator
+
+
+@parametrize_with_checks([MutualInfoGradientEstimator(n_batches=2)])
+def test_scikit_learn_finds_nothing_to_object(estimator, check):
+    check(estimator)
+
+
+def correlated(x, rho, noise):
+    return rho * x + (1 - rho**2).sqrt() * noise
+
+
+def test_the_curve_of_figure_one(rng):
+    X = rng.standard_normal((256, 8))
+    estimator = MutualInfoGradientEstimator(correlated, standard_error="batch", random_state=0)
+    rhos = np.linspace(-0.8, 0.8, 5)
+    curve = [clone(estimator).set_params(theta=rho).fit(X).gradient_ for rho in rhos]
+    truth = 8 * rhos / (1 - rhos**2)
+    assert np.linalg.norm(curve - truth) < 0.08 * np.linalg.norm(truth)
+
+
+def test_every_parameter_of_a_linear_channel_has_its_derivative(rng):
+    """y = diag(θ) x + ε: I = ½ Σ log(1 + θ_k²)."""
+    theta = np.array([0.5, 2.0, 0.0])
+    estimator = MutualInfoGradientEstimator(theta=theta, random_state=0)
+    estimator.fit(rng.standard_normal((600, 3)))
+    assert estimator.gradient_.shape == (3,)
+    truth = theta / (1 + theta**2)
+    assert (abs(estimator.gradient_ - truth) < 4 * estimator.standard_error_).all()
+
+
+def test_a_score_estimator_takes_the_defaults_place(rng):
+    X = rng.standard_normal((100, 2))
+    published = SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None)
+    options = {"margins": None, "standard_error": "batch", "random_state": 0}
+    one = MutualInfoGradientEstimator(score_estimator=published, **options).fit(X)
+    other = MutualInfoGradientEstimator(**options).fit(X)
+    assert one.gradient_ != other.gradient_
+    assert abs(one.gradient_ - 1.0) < 0.5
+
+
+def test_one_seed_one_result(rng, global_random_state_untouched):
+    X = rng.standard_normal((50, 2))
+    estimator = MutualInfoGradientEstimator(random_state=3, n_batches=2)
+    assert estimator.fit(X).gradient_ == clone(estimator).fit(X).gradient_
+
+
+def test_a_matrix_of_parameters_is_refused(rng):
+    with pytest.raises(ValueError, match="number or a vector"):
+        MutualInfoGradientEstimator(theta=np.eye(2)).fit(rng.standard_normal((20, 2)))

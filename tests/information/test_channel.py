@@ -1,0 +1,75 @@
+"""Information through parametric channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige.information import channel_gradient
+
+
+def correlated(x, rho, noise):
+    return rho * x + (1 - rho**2).sqrt() * noise
+
+
+def test_the_curve_of_figure_one(rng):
+    x = rng.standard_normal((256, 8))
+    rhos = np.linspace(-0.8, 0.8, 5)
+    curve = [channel_gradient(correlated, r, x, standard_error="batch").gradient for r in rhos]
+    truth = 8 * rhos / (1 - rhos**2)
+    assert np.linalg.norm(curve - truth) < 0.08 * np.linalg.norm(truth)
+
+
+def test_every_parameter_of_a_linear_channel_has_its_derivative(rng):
+    """y = diag(θ) x + ε: I = ½ Σ log(1 + θ_k²)."""
+    theta = np.array([0.5, 2.0, 0.0])
+    x = rng.standard_normal((600, 3))
+    gradient, error = channel_gradient(lambda x, theta, noise: theta * x + noise, theta, x)
+    truth = theta / (1 + theta**2)
+    assert gradient.shape == (3,)
+    assert (abs(gradient - truth) < 4 * error).all()
+
+
+def test_noise_may_have_a_dimension_of_its_own(rng, global_random_state_untouched):
+    def scaled(x, theta, noise):
+        assert noise.shape == (100, 1)
+        return theta * x.sum(1, keepdim=True) + noise
+
+    x = rng.standard_normal((100, 3))
+    first = channel_gradient(scaled, 1.0, x, n_noise=1, n_batches=2)
+    assert first.gradient > 0
+    assert channel_gradient(scaled, 1.0, x, n_noise=1, n_batches=2) == first
+
+
+@pytest.mark.parametrize(
+    ("family", "theta", "message"),
+    [
+        (lambda x, theta, noise: x[:2] * theta, 1.0, "a row for each of the 20 samples"),
+        (lambda x, theta, noise: 1.0, 1.0, "must return a tensor"),
+        (lambda x, theta, noise: theta * torch.ones_like(x), 1.0, "y is constant"),
+        (lambda x, theta, noise: x * theta.sqrt() + noise, 0.0, "dy contains NaN or infinity"),
+        (lambda x, theta, noise: x / theta, 0.0, "y contains NaN or infinity"),
+        (correlated, np.eye(2), "number or a vector"),
+    ],
+)
+def test_families_that_make_no_sense_are_named(family, theta, message, rng):
+    with pytest.raises(ValueError, match=message):
+        channel_gradient(family, theta, rng.standard_normal((20, 2)))
+
+
+def test_the_noise_is_not_the_data_again():
+    """A channel whose noise repeated x would lose nothing, whatever its noise."""
+    for x in (
+        np.random.default_rng(0).standard_normal((300, 1)),
+        torch.randn(300, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+    ):
+        seen = []
+        channel_gradient(
+            lambda x, theta, noise, seen=seen: seen.append(noise) or theta * x + noise,
+            1.0,
+            x,
+            standard_error="batch",
+        )
+        noise = seen[0][:, 0].numpy()
+        assert abs(np.corrcoef(noise, np.asarray(x)[:, 0])[0, 1]) < 0.2

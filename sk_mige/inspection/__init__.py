@@ -1,0 +1,21 @@
+"""Pictures, as scikit-learn's displays: from a fitted estimator, or from what it predicted."""
+
+from ._eigenvalues import EigenvalueDisplay
+from ._information_plane import InformationPlaneDisplay
+from ._mi_gradient import MutualInfoGradientDisplay
+from ._projection_search import ProjectionSearchDisplay
+from ._representation import RepresentationDisplay
+from ._score_cv import ScoreCVDisplay
+from ._score_field import ScoreFieldDisplay
+from ._training_curve import TrainingCurveDisplay
+
+__all__ = [
+    "EigenvalueDisplay",
+    "InformationPlaneDisplay",
+    "MutualInfoGradientDisplay",
+    "ProjectionSearchDisplay",
+    "RepresentationDisplay",
+    "ScoreCVDisplay",
+    "ScoreFieldDisplay",
+    "TrainingCurveDisplay",
+]

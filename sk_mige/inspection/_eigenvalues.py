@@ -1,0 +1,157 @@
+"""EigenvalueDisplay: the spectrum of the kernel operator, and where it is cut off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from ._axes import Drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["EigenvalueDisplay"]
+
+
+class EigenvalueDisplay(Drawing):
+    r"""Eigenvalues of the Gram matrix as shares of their sum, kept ones apart from the rest.
+
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray of shape (r,)
+        Shares :math:`\lambda_j / \sum_i \lambda_i`, descending.
+    n_eigen : int
+        How many of them are kept.
+    alpha : float, default=0.0
+        Tikhonov's strength in the same units; 0 where there is none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes that were drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    kept_, rest_ : matplotlib.lines.Line2D
+        Eigenvalues on either side of the cutoff.
+    cutoff_ : matplotlib.lines.Line2D or None
+        Vertical line behind the last one that is kept; None where all are.
+    alpha_ : matplotlib.lines.Line2D or None
+        Horizontal line below which regularisation damps; None without it.
+
+    Examples
+    --------
+    >>> from sk_mige import SSGEScoreEstimator
+    >>> from sk_mige.datasets import make_banana
+    >>> from sk_mige.inspection import EigenvalueDisplay
+    >>> X, _ = make_banana(200, random_state=0)
+    >>> estimator = SSGEScoreEstimator(eigen_threshold=0.95).fit(X)
+    >>> display = EigenvalueDisplay.from_estimator(estimator)
+    >>> bool(display.eigenvalues[: display.n_eigen].sum() >= 0.95)
+    True
+    """
+
+    def __init__(self, *, eigenvalues: NDArray[Any], n_eigen: int, alpha: float = 0.0) -> None:
+        self.eigenvalues = eigenvalues
+        self.n_eigen = n_eigen
+        self.alpha = alpha
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None, **line_kw: Any) -> Self:
+        """Draw the spectrum that a fitted score estimator found.
+
+        Parameters
+        ----------
+        estimator : SSGEScoreEstimator, RandomProjectionSSGE or SSGEScoreEstimatorCV
+            Fitted estimator with ``eigenvalues_``.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the eigenvalues.
+
+        Returns
+        -------
+        EigenvalueDisplay
+        """
+        check_is_fitted(estimator, "eigenvalues_")
+        return cls.from_predictions(
+            estimator.eigenvalues_,
+            n_eigen=int(estimator.n_eigen_),
+            alpha=float(estimator.alpha_),
+            ax=ax,
+            **line_kw,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        eigenvalues: ArrayLike,
+        *,
+        n_eigen: int | None = None,
+        alpha: float = 0.0,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Draw given eigenvalues.
+
+        Parameters
+        ----------
+        eigenvalues : array-like of shape (r,)
+            Eigenvalues in any order and scale.
+        n_eigen : int, default=None
+            How many are kept; all by default.
+        alpha : float, default=0.0
+            Tikhonov's strength, relative to the sum.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the eigenvalues.
+
+        Returns
+        -------
+        EigenvalueDisplay
+        """
+        values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+        values = values / values.sum()
+        kept = len(values) if n_eigen is None else min(n_eigen, len(values))
+        return cls(eigenvalues=values, n_eigen=kept, alpha=alpha).plot(ax, **line_kw)
+
+    def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the eigenvalues.
+
+        Returns
+        -------
+        EigenvalueDisplay
+            This display.
+        """
+        ax = self._axes(ax)
+        style = {"marker": ".", "linestyle": "none", **line_kw}
+        number = np.arange(1, len(self.eigenvalues) + 1)
+        # What rounding left of zero eigenvalues has no place on a logarithmic axis.
+        shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
+        n = self.n_eigen
+        (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})
+        (self.rest_,) = ax.plot(number[n:], shown[n:], **{"color": "0.7", **style})
+        self.cutoff_ = self.alpha_ = None
+        if n < len(number):
+            share = self.eigenvalues[:n].sum()
+            label = f"{n} of {len(number)}: {100 * share:.4g} % of the sum"
+            self.cutoff_ = ax.axvline(n + 0.5, color="k", linestyle=":", label=label)
+        if 0 < self.alpha < np.inf:
+            label = f"α = {self.alpha:.2g}"
+            self.alpha_ = ax.axhline(self.alpha, color="C1", linestyle="--", label=label)
+        ax.set(yscale="log", xlabel="eigenvalue", ylabel="share of the sum")
+        if self.cutoff_ is not None or self.alpha_ is not None:
+            ax.legend(frameon=False)
+        return self

@@ -1,0 +1,232 @@
+"""InformationPlaneDisplay: what representations keep of x against what they tell of y."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import log_loss
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from ._axes import Drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["InformationPlaneDisplay"]
+
+
+class InformationPlaneDisplay(Drawing):
+    r"""The plane of :math:`I(x; z)` and :math:`I(y; z)`, a point for each representation.
+
+    Both are lower bounds, in nats, on rows that were not trained on:
+
+    .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
+              \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
+              I(y; z) \ge H(y) + \frac1n \sum_i \log p(y_i | x_i)
+
+    The first cannot exceed :math:`\log n`: where it comes near, pass more rows. The second is
+    what the decoder makes of z; a better decoder might find more. Make it by
+    :meth:`from_estimators` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    information_x : ndarray of shape (n,)
+        I(x; z) in nats.
+    information_y : ndarray of shape (n,)
+        I(y; z) in nats.
+    labels : sequence of str, default=None
+        Name of each point.
+    entropy_y : float, default=None
+        H(y) in nats, the most that can be known of y.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes that were drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    line_ : matplotlib.lines.Line2D
+        The points, in their order.
+    texts_ : list of matplotlib.text.Annotation
+        Their names.
+    limit_ : matplotlib.lines.Line2D or None
+        The entropy of y; None where it is not known.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.inspection import InformationPlaneDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> encoders = [
+    ...     MIGEEncoder(8, mode="ib", beta=beta, max_epochs=3, random_state=0).fit(X[:900], y[:900])
+    ...     for beta in (1e-3, 0.3)
+    ... ]
+    >>> display = InformationPlaneDisplay.from_estimators(encoders, X[900:], y[900:])
+    >>> bool(display.information_x[1] < display.information_x[0])
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        information_x: NDArray[Any],
+        information_y: NDArray[Any],
+        labels: Sequence[str] | None = None,
+        entropy_y: float | None = None,
+    ) -> None:
+        self.information_x = information_x
+        self.information_y = information_y
+        self.labels = labels
+        self.entropy_y = entropy_y
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators: Sequence[Any],
+        X: Any,
+        y: ArrayLike,
+        *,
+        labels: Sequence[str] | None = None,
+        random_state: int = 0,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Draw fitted bottlenecks, in their order.
+
+        Parameters
+        ----------
+        estimators : sequence of MIGEEncoder
+            Fitted classifiers with ``mode="ib"`` and the Gaussian head: that of a deterministic
+            one is infinite.
+        X : array-like of shape (n_samples, n_features)
+            Held-out rows.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        labels : sequence of str, default=None
+            Name of each point; by default its β.
+        random_state : int, default=0
+            Seed of the draws of z.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        InformationPlaneDisplay
+        """
+        rows = check_array(X, input_name="X")
+        target = np.asarray(y)
+        _, counts = np.unique(target, return_counts=True)
+        shares = counts / counts.sum()
+        entropy = float(-(shares * np.log(shares)).sum())
+        kept, told = [], []
+        for estimator in estimators:
+            kept.append(_kept_of_x(estimator, rows, random_state))
+            probabilities = estimator.predict_proba(rows)
+            told.append(entropy - log_loss(target, probabilities, labels=estimator.classes_))
+        names = labels or [f"β = {estimator.beta:g}" for estimator in estimators]
+        return cls.from_predictions(kept, told, labels=names, entropy_y=entropy, ax=ax, **line_kw)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        information_x: ArrayLike,
+        information_y: ArrayLike,
+        *,
+        labels: Sequence[str] | None = None,
+        entropy_y: float | None = None,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Draw given informations, however they were estimated.
+
+        Parameters
+        ----------
+        information_x : array-like of shape (n,)
+            I(x; z) in nats.
+        information_y : array-like of shape (n,)
+            I(y; z) in nats.
+        labels : sequence of str, default=None
+            Name of each point.
+        entropy_y : float, default=None
+            H(y) in nats.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        InformationPlaneDisplay
+        """
+        kept, told = np.asarray(information_x, float), np.asarray(information_y, float)
+        if kept.shape != told.shape or kept.ndim != 1:
+            raise ValueError(
+                f"information_x and information_y must be of one shape (n,), got {kept.shape} "
+                f"and {told.shape}"
+            )
+        if labels is not None and len(labels) != len(kept):
+            raise ValueError(f"there are {len(labels)} labels for {len(kept)} points")
+        display = cls(information_x=kept, information_y=told, labels=labels, entropy_y=entropy_y)
+        return display.plot(ax, **line_kw)
+
+    def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot``.
+
+        Returns
+        -------
+        InformationPlaneDisplay
+            This display.
+        """
+        ax = self._axes(ax)
+        style = {"marker": "o", "linewidth": 1, **line_kw}
+        (self.line_,) = ax.plot(self.information_x, self.information_y, **style)
+        points = zip(self.information_x, self.information_y, strict=True)
+        self.texts_ = [
+            ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
+            for label, point in zip(self.labels or [], points, strict=False)
+        ]
+        self.limit_ = None
+        if self.entropy_y is not None:
+            self.limit_ = ax.axhline(self.entropy_y, color="0.5", linestyle=":", label="H(y)")
+            ax.legend(frameon=False, loc="lower right")
+        ax.set(xlabel="I(x; z)  (nats)", ylabel="I(y; z)  (nats)")
+        return self
+
+
+@torch.inference_mode()
+def _kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
+    """Bound of I(x; z) by the mixture of all rows' conditionals, from one draw of z a row."""
+    check_is_fitted(estimator, "module_")
+    module = estimator.module_.eval()
+    device = next(module.parameters()).device
+    code = module(torch.as_tensor(rows, dtype=torch.float32, device=device))
+    if code.conditional is None or code.prediction is None:
+        raise ValueError(
+            "the information plane needs classifiers with mode='ib' and head='gaussian': a "
+            "deterministic encoder keeps infinitely many nats of a continuous x"
+        )
+    mean, scale = (part.double().cpu() for part in code.conditional)
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).double()
+    total = 0.0
+    for part in torch.split(torch.arange(len(mean)), max(1, 2**22 // mean.numel())):
+        # log q(z_i | x_j) without the constant that all of them share.
+        deviation = (mean[part] + scale[part] * noise[part])[:, None] - mean
+        log_q = -(0.5 * (deviation / scale).square() + scale.log()).sum(-1)
+        own = log_q[torch.arange(len(part)), part]
+        total += float((own - log_q.logsumexp(1)).sum())
+    return total / len(mean) + float(np.log(len(mean)))

@@ -1,0 +1,201 @@
+"""MutualInfoGradientDisplay: an estimated gradient of information along a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._axes import Drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["MutualInfoGradientDisplay"]
+
+
+class MutualInfoGradientDisplay(Drawing):
+    r"""The curve :math:`dI / d\theta` over θ, in a band of its standard errors.
+
+    Make it by :meth:`from_function` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n,)
+        Where the gradient was taken.
+    gradient : ndarray of shape (n,)
+        Gradient in nats per unit of θ.
+    standard_error : ndarray of shape (n,), default=None
+        Its standard error.
+    truth : ndarray of shape (n,), default=None
+        The exact gradient, where it is known.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes that were drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    line_ : matplotlib.lines.Line2D
+        The estimate.
+    band_ : matplotlib.collections.FillBetweenPolyCollection or None
+        Two standard errors to either side; None without them.
+    truth_ : matplotlib.lines.Line2D or None
+        The exact gradient; None where it is not known.
+
+    Examples
+    --------
+    A louder channel, y = θx + ε in two dimensions: I = log(1 + θ²).
+
+    >>> import numpy as np
+    >>> from sk_mige.information import mutual_info_gradient
+    >>> from sk_mige.inspection import MutualInfoGradientDisplay
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 300, 2))
+    >>> theta = np.linspace(0.5, 2, 4)
+    >>> display = MutualInfoGradientDisplay.from_function(
+    ...     lambda t: mutual_info_gradient(x, t * x + noise, x),
+    ...     theta,
+    ...     truth=2 * theta / (1 + theta**2),
+    ... )
+    >>> bool((np.abs(display.gradient - display.truth) < 4 * display.standard_error).all())
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        theta: NDArray[Any],
+        gradient: NDArray[Any],
+        standard_error: NDArray[Any] | None = None,
+        truth: NDArray[Any] | None = None,
+    ) -> None:
+        self.theta = theta
+        self.gradient = gradient
+        self.standard_error = standard_error
+        self.truth = truth
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[[float], Any],
+        theta: ArrayLike,
+        *,
+        truth: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Evaluate a gradient at each θ and draw the curve.
+
+        Parameters
+        ----------
+        function : callable
+            From θ to a :class:`~sk_mige.information.MutualInfoGradient`, or to a number. Let it
+            use the same samples and the same noise at each θ, so that the curve is smooth.
+        theta : array-like of shape (n,)
+            Where to evaluate.
+        truth : array-like of shape (n,), default=None
+            The exact gradient.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the estimate.
+
+        Returns
+        -------
+        MutualInfoGradientDisplay
+        """
+        at = np.asarray(theta, dtype=np.float64)
+        results = [function(float(t)) for t in at]
+        with_error = [result for result in results if hasattr(result, "standard_error")]
+        gradients = [getattr(result, "gradient", result) for result in results]
+        return cls.from_predictions(
+            at,
+            [float(g) for g in gradients],
+            [float(result.standard_error) for result in with_error] or None,
+            truth=truth,
+            ax=ax,
+            **line_kw,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        theta: ArrayLike,
+        gradient: ArrayLike,
+        standard_error: ArrayLike | None = None,
+        *,
+        truth: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Draw given gradients.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n,)
+            Where the gradient was taken.
+        gradient : array-like of shape (n,) or (n_repeats, n)
+            Gradients. Of several repetitions the mean is drawn and, unless errors are given, the
+            standard error of that mean.
+        standard_error : array-like of shape (n,), default=None
+            Their standard errors.
+        truth : array-like of shape (n,), default=None
+            The exact gradient.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the estimate.
+
+        Returns
+        -------
+        MutualInfoGradientDisplay
+        """
+        at, values = np.asarray(theta, dtype=np.float64), np.asarray(gradient, dtype=np.float64)
+        errors = None if standard_error is None else np.asarray(standard_error, dtype=np.float64)
+        exact = None if truth is None else np.asarray(truth, dtype=np.float64)
+        if values.ndim == 2:
+            if errors is None and len(values) > 1:
+                errors = values.std(0, ddof=1) / np.sqrt(len(values))
+            values = values.mean(0)
+        for name, array in (("gradient", values), ("standard_error", errors), ("truth", exact)):
+            if array is not None and array.shape != at.shape:
+                raise ValueError(f"{name} has shape {array.shape}, but theta {at.shape}")
+        return cls(theta=at, gradient=values, standard_error=errors, truth=exact).plot(
+            ax, **line_kw
+        )
+
+    def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the estimate.
+
+        Returns
+        -------
+        MutualInfoGradientDisplay
+            This display.
+        """
+        ax = self._axes(ax)
+        (self.line_,) = ax.plot(self.theta, self.gradient, **{"label": "estimate", **line_kw})
+        self.band_ = self.truth_ = None
+        if self.standard_error is not None:
+            self.band_ = ax.fill_between(
+                self.theta,
+                self.gradient - 2 * self.standard_error,
+                self.gradient + 2 * self.standard_error,
+                color=self.line_.get_color(),
+                alpha=0.2,
+                linewidth=0,
+            )
+        if self.truth is not None:
+            (self.truth_,) = ax.plot(self.theta, self.truth, "k--", linewidth=1, label="truth")
+        ax.set(xlabel="θ", ylabel="dI / dθ  (nats)")
+        if self.truth is not None:
+            ax.legend(frameon=False)
+        return self

@@ -1,0 +1,191 @@
+"""RepresentationDisplay: the map of a representation, coloured by labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import type_of_target
+
+from ._axes import Drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["RepresentationDisplay"]
+
+# Beyond, colours are no longer told apart.
+MOST_CLASSES = 20
+
+
+class RepresentationDisplay(Drawing):
+    """Two components of a representation, each row a point in the colour of its label.
+
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    representation : ndarray of shape (n_samples, n_components)
+        Codes z.
+    labels : ndarray of shape (n_samples,), default=None
+        Classes or values, for the colours.
+    components : tuple of two int, default=(0, 1)
+        Components that are drawn.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes that were drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+    scatter_ : matplotlib.collections.PathCollection
+        The points.
+    legend_ : matplotlib.legend.Legend or None
+        Classes; None where labels are values or absent.
+    colorbar_ : matplotlib.colorbar.Colorbar or None
+        Values; None where labels are classes or absent.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.inspection import RepresentationDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> encoder = MIGEEncoder(n_components=2, max_epochs=1, random_state=0).fit(X)
+    >>> RepresentationDisplay.from_estimator(encoder, X, y).representation.shape
+    (1797, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        representation: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        components: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.representation = representation
+        self.labels = labels
+        self.components = components
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        components: tuple[int, int] = (0, 1),
+        ax: Axes | None = None,
+        **scatter_kw: Any,
+    ) -> Self:
+        """Draw what a fitted transformer makes of X.
+
+        Parameters
+        ----------
+        estimator : transformer
+            Fitted encoder, or a pipeline that ends with one; any transformer serves.
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), default=None
+            Classes or values, for the colours.
+        components : tuple of two int, default=(0, 1)
+            Components to draw.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **scatter_kw
+            Passed to matplotlib's ``scatter``.
+
+        Returns
+        -------
+        RepresentationDisplay
+        """
+        return cls.from_predictions(
+            estimator.transform(X), y, components=components, ax=ax, **scatter_kw
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        Z: Any,
+        y: ArrayLike | None = None,
+        *,
+        components: tuple[int, int] = (0, 1),
+        ax: Axes | None = None,
+        **scatter_kw: Any,
+    ) -> Self:
+        """Draw a given representation.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+            Codes, of two components at least.
+        y : array-like of shape (n_samples,), default=None
+            Classes or values, for the colours.
+        components : tuple of two int, default=(0, 1)
+            Components to draw.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **scatter_kw
+            Passed to matplotlib's ``scatter``.
+
+        Returns
+        -------
+        RepresentationDisplay
+        """
+        codes = np.asarray(Z)
+        if codes.ndim != 2 or codes.shape[1] <= max(components):
+            raise ValueError(
+                f"components={components} cannot be drawn of a representation of shape "
+                f"{codes.shape}: it takes at least {max(components) + 1} components"
+            )
+        labels = None if y is None else np.asarray(y)
+        check_consistent_length(codes, labels)
+        display = cls(representation=codes, labels=labels, components=components)
+        return display.plot(ax, **scatter_kw)
+
+    def plot(self, ax: Axes | None = None, **scatter_kw: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **scatter_kw
+            Passed to matplotlib's ``scatter``.
+
+        Returns
+        -------
+        RepresentationDisplay
+            This display.
+        """
+        ax = self._axes(ax)
+        first, second = self.components
+        style: dict[str, Any] = {"s": 6, "linewidths": 0}
+        classes = self._classes()
+        if classes is not None and self.labels is not None:
+            colors = "tab10" if len(classes) <= 10 else "tab20"
+            limits = {"vmin": 0, "vmax": 9 if len(classes) <= 10 else 19}
+            style |= {"c": np.searchsorted(classes, self.labels), "cmap": colors, **limits}
+        elif self.labels is not None:
+            style |= {"c": self.labels}
+        points = self.representation[:, [first, second]]
+        self.scatter_ = ax.scatter(*points.T, **{**style, **scatter_kw})
+        self.legend_ = self.colorbar_ = None
+        if classes is not None:
+            handles, _ = self.scatter_.legend_elements(num=list(range(len(classes))))
+            self.legend_ = ax.legend(handles, list(map(str, classes)), fontsize="small")
+        elif self.labels is not None:
+            self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=ax)
+        ax.set(xlabel=f"z{first}", ylabel=f"z{second}")
+        return self
+
+    def _classes(self) -> NDArray[Any] | None:
+        """Labels that are few and no values, or None."""
+        if self.labels is None:
+            return None
+        if type_of_target(self.labels) not in ("binary", "multiclass"):
+            return None
+        classes: NDArray[Any] = np.unique(self.labels)
+        return classes if len(classes) <= MOST_CLASSES else None

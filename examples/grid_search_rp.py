@@ -23,7 +23,6 @@ import numpy as np
 
 matplotlib.use("Agg")  # a picture in a file needs no screen
 
-import matplotlib.pyplot as plt
 import sklearn
 import torch
 from sklearn.datasets import load_digits
@@ -35,6 +34,7 @@ from sklearn.preprocessing import MinMaxScaler
 import sk_mige
 from sk_mige import MIGEEncoder, RandomProjectionSSGE
 from sk_mige.datasets import fetch_mnist
+from sk_mige.inspection import ProjectionSearchDisplay
 
 KEY = "represent__score_estimator__n_components"
 
@@ -46,23 +46,6 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     X, y = fetch_mnist(return_X_y=True)
     rows = np.random.default_rng(0).permutation(len(X))[:2000]
     return X[rows], y[rows]
-
-
-def draw(search: GridSearchCV, exact: np.ndarray, path: Path, title: str) -> None:
-    """Accuracy against k, beside that of exact distances."""
-    results = search.cv_results_
-    k = np.array([parameters[KEY] for parameters in results["params"]])
-    mean, std = 100 * results["mean_test_score"], 100 * results["std_test_score"]
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    axes.errorbar(k, mean, std, marker="o", capsize=3, label="random projection to k dimensions")
-    axes.axhline(100 * exact.mean(), color="C1", label="exact distances")
-    low, high = (100 * exact.mean() + sign * 100 * exact.std() for sign in (-1, 1))
-    axes.axhspan(low, high, color="C1", alpha=0.15, linewidth=0)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(k, k)
-    axes.set(title=title, xlabel="k", ylabel="accuracy of a linear classifier on z, %")
-    axes.legend(loc="best")
-    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
@@ -110,7 +93,9 @@ def main() -> None:
     print(f" exact  {100 * exact.mean():.2f} ± {100 * exact.std():.2f}")
     print(f"best: k = {search.best_params_[KEY]}; {seconds:.0f} s in all")
     title = f"{arguments.data}: {X.shape[1]} pixels, batches of {pipeline['represent'].batch_size}"
-    draw(search, exact, arguments.picture, title)
+    display = ProjectionSearchDisplay.from_estimator(search, reference=exact)
+    display.ax_.set(title=title, ylabel="accuracy of a linear classifier on z, %")
+    display.figure_.savefig(arguments.picture, dpi=110)
     print(f"drawn in {arguments.picture}")
     if arguments.results:
         write(arguments, search, exact)

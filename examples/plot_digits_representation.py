@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from sk_mige import MIGEEncoder
+from sk_mige.inspection import RepresentationDisplay, TrainingCurveDisplay
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -31,17 +32,15 @@ maps = {
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
 for ax, (name, Z) in zip(axes, maps.items(), strict=True):
     accuracy = cross_val_score(KNeighborsClassifier(10), Z, y, cv=5).mean()
-    points = ax.scatter(*Z.T, c=y, cmap="tab10", s=6)
-    ax.set(title=f"{name}: {accuracy:.0%}")
-    ax.set(xticks=[], yticks=[])
-fig.colorbar(points, ax=axes, ticks=range(10), label="digit", shrink=0.8)
+    RepresentationDisplay.from_predictions(Z, y, ax=ax)
+    ax.set(title=f"{name}: {accuracy:.0%}", xticks=[], yticks=[])
+axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The objective went down as the information went up. Its value is no information: see the user
-# guide.
+# The objective is a surrogate: its gradient is that of the information, its value is not, and need
+# not fall while the information rises. See the user guide.
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-ax.plot([epoch["epoch"] for epoch in encoder.history_], [e["train_loss"] for e in encoder.history_])
-ax.set(xlabel="epoch", ylabel="surrogate loss")
+TrainingCurveDisplay.from_estimator(encoder, ax=ax)
 plt.show()

@@ -15,17 +15,28 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from sk_mige import MIGEEncoder
+from sk_mige.inspection import InformationPlaneDisplay, RepresentationDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.4, random_state=0)
 betas = [1e-3, 0.1, 0.3, 1.0]
 
+models = []
 fig, axes = plt.subplots(2, 2, figsize=(9, 8), layout="constrained")
 for ax, beta in zip(axes.flat, betas, strict=True):
     model = MIGEEncoder(n_components=2, mode="ib", beta=beta, max_epochs=40, random_state=0)
     model.fit(X_train, y_train)
-    Z = model.transform(X_test)
-    points = ax.scatter(*Z.T, c=y_test, cmap="tab10", s=8)
+    models.append(model)
+    display = RepresentationDisplay.from_estimator(model, X_test, y_test, ax=ax)
+    if len(models) > 1:
+        display.legend_.remove()
     ax.set(title=f"β = {beta:g}: accuracy {model.score(X_test, y_test):.1%}")
-fig.colorbar(points, ax=axes, ticks=range(10), label="digit", shrink=0.6)
+plt.show()
+
+# %%
+# How much was forgotten, and at what cost? The information plane has both in nats, as bounds on
+# held-out images: what z keeps of the image against what it tells of the digit.
+
+fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+InformationPlaneDisplay.from_estimators(models, X_test, y_test, ax=ax)
 plt.show()

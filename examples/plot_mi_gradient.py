@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sk_mige.information import mutual_info_surrogate
+from sk_mige.inspection import MutualInfoGradientDisplay
 
 n_samples, n_repeats = 256, 5
 grid = torch.linspace(-0.9, 0.9, 25)
@@ -29,7 +30,8 @@ def gradient(rho, x, eps):
 
 
 # %%
-# One panel for each dimension: the truth, every repetition, and their mean.
+# One panel for each dimension: the truth, every repetition, and their mean in a band of two
+# standard errors.
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, layout="constrained")
 for ax, d in zip(axes, (5, 10, 20), strict=True):
@@ -39,11 +41,8 @@ for ax, d in zip(axes, (5, 10, 20), strict=True):
         x, eps = torch.randn(2, n_samples, d, generator=generator, dtype=torch.float64)
         curves.append([gradient(rho.double(), x, eps) for rho in grid])
     ax.plot(grid, np.transpose(curves), color="C0", alpha=0.25, linewidth=1)
-    ax.plot(grid, np.mean(curves, axis=0), color="C0", label="estimate")
-    ax.plot(grid, d * grid / (1 - grid**2), "k--", label="truth")
-    ax.set(title=f"d = {d}", xlabel="ρ")
-axes[0].set_ylabel("dI / dρ  (nats)")
-axes[0].legend(frameon=False)
+    MutualInfoGradientDisplay.from_predictions(grid, curves, truth=d * grid / (1 - grid**2), ax=ax)
+    ax.set(title=f"d = {d}", xlabel="ρ", ylabel="dI / dρ  (nats)" if d == 5 else None)
 plt.show()
 
 # %%

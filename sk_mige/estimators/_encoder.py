@@ -66,18 +66,46 @@ class MIGEEncoder(
         In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
         random, at each step of training. Between x and the representation of a corrupted x the
         information is finite, and what is robust counts for more.
-    head : {"gaussian", "deterministic"}, default="gaussian"
-        In mode="ib", whether z is drawn from a Gaussian with learned mean and scale or is the
-        encoder's output itself.
+    dropout : float, default=0.0
+        In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
+        out.
+    head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
+        In mode="ib", whether z is drawn from a Gaussian with learned mean and scale, is the
+        encoder's output itself, or is drawn by a network that noise passes through
+        (:class:`sk_mige.networks.ImplicitHead`), whose density is unknown. The last is for some
+        16 components or fewer: scores of q(z | x) must be estimated from a few draws.
+    conditional : {"auto", "closed-form", "score"}, default="auto"
+        In mode="ib", how H(z | x) is taken: in closed form, which a Gaussian head has, or by
+        scores estimated from several draws of z for each x. "auto" is the first where it can be.
+    n_training_samples : int, default=None
+        In mode="ib", draws of z for each row and step of training. None is 16 where scores of
+        q(z | x) are estimated, else 1.
     task : {"auto", "classification", "regression"}, default="auto"
         In mode="ib", the kind of y. "auto" looks at y in ``fit``: integers, strings and booleans
         are classes, other numbers are values. State the task where other tools must know it
         before ``fit``, as for stratified cross-validation.
+    class_weight : dict, "balanced" or None, default=None
+        What a row of each class counts in the cross-entropy; "balanced" is inversely
+        proportional to its frequency. The information is that of the rows as they are.
+    label_smoothing : float, default=0.0
+        For classes, the share of each target that is spread over all of them.
+    confidence_penalty : float, default=0.0
+        For classes, what a nat of the entropy of the predicted probabilities is worth.
     beta : float, default=1e-3
         In mode="ib", the price of a nat of information about x, in nats of log-likelihood.
+    beta_warmup : int, default=0
+        Epochs over which ``beta`` grows from 0, linearly.
+    max_information : float, default=None
+        In mode="ib", a ceiling of I(z; x) in nats: ``beta`` becomes a dual variable, adjusted from
+        batch to batch until the Gaussian upper bound of I(z; x)
+        (:func:`sk_mige.information.gaussian_mutual_info`; for mi_estimator="variational" its own)
+        is at the ceiling, or below it at next to no price. The parameter ``beta`` is what it
+        starts at. Needs head="gaussian".
     marginal : str, default="auto"
         In mode="ib", how the score of q(z) is estimated; see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`.
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. For
+        mi_estimator="variational", the model of q(z): "standard" normal (that is "auto"), or
+        "learned", a Gaussian with learned means and scales.
     x_scale : float, default=1.0
         Weight of x against z in the kernel of their joint score, where both have been brought to
         the same median distance.
@@ -85,6 +113,8 @@ class MIGEEncoder(
         What I(x; z) is followed by: "mige", or a bound with a critic that is trained along,
         "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or "club". ``beta`` and
         mode="ib" apply to each; ``score_estimator``, ``marginal`` and ``x_scale`` to "mige" only.
+        "variational", for mode="ib" with a Gaussian head, is the divergence from a model of q(z):
+        the deep variational bottleneck.
     critic : {"separable", "concatenated"}, default="separable"
         Form of a bound's critic.
     prior : {"uniform", "normal"}, default="uniform"
@@ -100,14 +130,23 @@ class MIGEEncoder(
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
     lr : float, default=1e-3
         Learning rate.
-    lr_schedule : {"cosine", "constant"}, default="cosine"
-        "cosine" lets the learning rate fall to 0 over the epochs of a call to ``fit``.
+    lr_schedule : {"cosine", "constant", "exponential"}, default="cosine"
+        "cosine" lets the learning rate fall to 0 over the epochs of a call to ``fit``,
+        "exponential" multiplies it by ``lr_decay`` every ``lr_decay_epochs`` epochs.
         ``partial_fit`` knows no end and keeps it constant. Choose "constant" when one of the
         ``callbacks`` schedules it.
+    lr_decay : float, default=0.97
+        Factor of lr_schedule="exponential".
+    lr_decay_epochs : int, default=2
+        Epochs in which the factor is reached, an equal part of it in each.
+    weight_averaging : float, default=None
+        Decay of an exponential moving average of the weights, such as 0.999 for some thousand
+        steps, which ``fit`` puts in the place of the last ones. None keeps the last.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A class or factory is called with the network's parameters and ``lr``.
     output : str, default=None
-        What ``transform`` returns: None is z; else the name of one of the encoder's submodules,
+        What ``transform`` returns: None is z, or its mean where it is drawn, "sample" one draw
+        of it; else the name of one of the encoder's submodules,
         whose flattened output it is: "hidden1", … of "mlp", "conv", "fc" and "Y" of "conv", any
         of your own module's. It can be set after ``fit``.
     device : str or torch.device, default="auto"
@@ -139,6 +178,8 @@ class MIGEEncoder(
         Labels; only for classification.
     task_ : str
         "classification" or "regression"; only with mode="ib".
+    beta_ : float
+        The price of information that training ended with; only with mode="ib".
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

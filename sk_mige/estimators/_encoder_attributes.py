@@ -28,6 +28,7 @@ class EncoderAttributes:
     n_features_in_: int
     classes_: NDArray[Any]
     task_: str
+    beta_: float
 
     _architecture: Architecture
     _device: torch.device
@@ -35,6 +36,7 @@ class EncoderAttributes:
     _fit_namespace: str
     _target_scaler: StandardScaler
     _flat_target: bool
+    _class_weights: NDArray[Any] | None
 
     def __init__(
         self,
@@ -47,9 +49,17 @@ class EncoderAttributes:
         input_shape: tuple[int, ...] | None = None,
         output_scale: str | None = "input",
         corruption: float = 0.5,
+        dropout: float = 0.0,
         head: str = "gaussian",
+        conditional: str = "auto",
+        n_training_samples: int | None = None,
         task: str = "auto",
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        confidence_penalty: float = 0.0,
         beta: float = 1e-3,
+        beta_warmup: int = 0,
+        max_information: float | None = None,
         marginal: str = "auto",
         x_scale: float = 1.0,
         mi_estimator: str = "mige",
@@ -61,6 +71,9 @@ class EncoderAttributes:
         batch_size: int = 256,
         lr: float = 1e-3,
         lr_schedule: str = "cosine",
+        lr_decay: float = 0.97,
+        lr_decay_epochs: int = 2,
+        weight_averaging: float | None = None,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
         output: str | None = None,
         device: str | torch.device = "auto",
@@ -77,9 +90,17 @@ class EncoderAttributes:
         self.input_shape = input_shape
         self.output_scale = output_scale
         self.corruption = corruption
+        self.dropout = dropout
         self.head = head
+        self.conditional = conditional
+        self.n_training_samples = n_training_samples
         self.task = task
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.confidence_penalty = confidence_penalty
         self.beta = beta
+        self.beta_warmup = beta_warmup
+        self.max_information = max_information
         self.marginal = marginal
         self.x_scale = x_scale
         self.mi_estimator = mi_estimator
@@ -91,6 +112,9 @@ class EncoderAttributes:
         self.batch_size = batch_size
         self.lr = lr
         self.lr_schedule = lr_schedule
+        self.lr_decay = lr_decay
+        self.lr_decay_epochs = lr_decay_epochs
+        self.weight_averaging = weight_averaging
         self.optimizer = optimizer
         self.output = output
         self.device = device

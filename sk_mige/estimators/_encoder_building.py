@@ -19,19 +19,22 @@ from sk_mige.networks import (
     DeterministicHead,
     EncoderNetwork,
     GaussianHead,
+    ImplicitHead,
     MLPEncoder,
     StandardizingHead,
 )
 from sk_mige.score import ScoreFunction, ssge
 from sk_mige.training import (
     Bottleneck,
+    ClassLikelihood,
     CriticInfoMax,
     CriticInformation,
     GaussianLikelihood,
     InfoMax,
+    MIGEInformation,
     Objective,
     PriorMatched,
-    class_likelihood,
+    VariationalInformation,
 )
 
 from ._score_training import TRAINING_EIGEN_THRESHOLD
@@ -59,6 +62,8 @@ class Architecture:
     output_scale: str | None
     corruption: float
     n_targets: int = 0
+    dropout: float = 0.0
+    n_draws: int = 1
 
     def build(self) -> EncoderNetwork:
         """A new network with fresh weights (those of a given module are kept)."""
@@ -81,12 +86,14 @@ class Architecture:
             return replace(self, encoder=copy.deepcopy(self.encoder).cpu())
         return self
 
-    def _head(self) -> DeterministicHead | GaussianHead:
+    def _head(self) -> DeterministicHead | GaussianHead | ImplicitHead:
         if self.mode == "infomax":
             head = DeterministicHead if self.output_scale is None else StandardizingHead
             return head(self.n_components)
         if self.head == "gaussian":
-            return GaussianHead(self.n_components)
+            return GaussianHead(self.n_components, self.n_draws)
+        if self.head == "implicit":
+            return ImplicitHead(self.n_components, self.n_draws)
         return DeterministicHead(self.n_components)
 
     def _encoder(self, n_outputs: int) -> nn.Module:
@@ -100,7 +107,7 @@ class Architecture:
             return copy.deepcopy(self.encoder)
         if isinstance(self.encoder, str) and self.encoder == "mlp":
             sizes = self.hidden_layer_sizes
-            mlp = MLPEncoder(self.n_features, n_outputs, sizes)
+            mlp = MLPEncoder(self.n_features, n_outputs, sizes, dropout=self.dropout)
             return mlp if shape is None else nn.Sequential(nn.Flatten(), mlp)
         if isinstance(self.encoder, str):
             if shape is None or len(shape) != 3:
@@ -128,15 +135,15 @@ class Architecture:
         if got != (2, n_outputs):
             raise ValueError(
                 f"the encoder's output for 2 rows must have shape (2, {n_outputs}) "
-                f"for n_components={self.n_components}"
-                + (" (means and scales of a Gaussian head)" if self.head_doubles else "")
-                + f"; got {got}"
+                f"for n_components={self.n_components}" + self._said_of_outputs() + f"; got {got}"
             )
 
-    @property
-    def head_doubles(self) -> bool:
-        """Whether the encoder must give two values for each component."""
-        return self.mode == "ib" and self.head == "gaussian"
+    def _said_of_outputs(self) -> str:
+        if self.mode == "ib" and self.head == "gaussian":
+            return " (means and scales of a Gaussian head)"
+        if self.mode == "ib" and self.head == "implicit":
+            return " (means, and thresholds of an implicit head's hidden units)"
+        return ""
 
 
 def make_optimizer(optimizer: Any) -> Callable[..., torch.optim.Optimizer]:
@@ -183,25 +190,45 @@ def build_objective(
     n_components: int = 1,
     prior: str = "uniform",
     prior_weight: float = 0.0,
+    closed_form: bool = True,
+    max_information: float | None = None,
+    class_weights: Any = None,
+    label_smoothing: float = 0.0,
+    confidence_penalty: float = 0.0,
     previous: Any = None,
 ) -> Objective:
     """The loss of a batch; learned parameters are carried over from the ``previous`` objective."""
     score, projection = make_score(score_estimator, n_features, seed)
     if projection is not None:
         projection = projection.to(device)
-    information = InfoMax(score, x_scale=x_scale, projection=projection)
     learned = None
-    if mi_estimator != "mige":
+    if mi_estimator not in ("mige", "variational"):
         learned = CriticInformation(mi_estimator, n_features, n_components, critic).to(device)
     if mode == "ib":
-        likelihood: Any = class_likelihood
-        if task != "classification":
-            likelihood = GaussianLikelihood(n_targets).to(device)
+        likelihood: Any = GaussianLikelihood(n_targets)
+        if task == "classification":
+            likelihood = ClassLikelihood(
+                None if class_weights is None else torch.as_tensor(class_weights).float(),
+                label_smoothing=label_smoothing,
+                confidence_penalty=confidence_penalty,
+            )
+        information: Any
+        if mi_estimator == "variational":
+            information = VariationalInformation(n_components, learned=marginal == "learned")
+        else:
+            information = MIGEInformation(
+                score,
+                marginal=marginal,
+                closed_form=closed_form,
+                x_scale=x_scale,
+                projection=projection,
+            )
         objective: Any = Bottleneck(
-            likelihood, information, beta, marginal=marginal, critic=learned
-        )
+            likelihood, information, beta, critic=learned, max_information=max_information
+        ).to(device)
     else:
-        objective = information if learned is None else CriticInfoMax(learned)
+        infomax = InfoMax(score, x_scale=x_scale, projection=projection)
+        objective = infomax if learned is None else CriticInfoMax(learned)
         if prior_weight > 0:
             objective = PriorMatched(objective, n_components, prior, prior_weight).to(device)
     result: Objective = objective if previous is None else _continued(objective, previous)
@@ -218,10 +245,12 @@ def _continued(objective: Any, previous: Any) -> Any:
             continue
         if shapes(part) != shapes(parts.get(name)):
             raise ValueError(
-                "mi_estimator, critic, prior and prior_weight decide what is learned beside the "
-                "encoder; after changing them call fit with warm_start=False"
+                "mi_estimator, critic, marginal, prior and prior_weight decide what is learned "
+                "beside the encoder; after changing them call fit with warm_start=False"
             )
         setattr(objective, name, parts[name])
+    if getattr(objective, "log_price", None) is not None and previous.log_price is not None:
+        objective.log_price = previous.log_price  # a dual variable goes on from where it is
     return objective
 
 

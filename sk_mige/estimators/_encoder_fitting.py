@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
 from skorch.callbacks import Callback
 
-from sk_mige.training import CosineDecay
+from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
+from ._encoder_bottleneck import check_bottleneck, check_likelihood
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
     as_numpy,
@@ -67,14 +69,26 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
-        callbacks: list[Callback] = [EpochTasks(self, context)]
-        if self.lr_schedule == "cosine":
-            callbacks.append(CosineDecay(int(self.max_epochs)))
+        callbacks = [EpochTasks(self, context), *self._schedules()]
         self._train(X, targets, int(self.max_epochs), callbacks)
         if self.mode == "infomax" and self.output_scale == "input":
             self._align(X)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _schedules(self) -> list[Callback]:
+        """What changes in the course of a call to fit."""
+        schedules: list[Callback] = []
+        if self.lr_schedule == "cosine":
+            schedules.append(CosineDecay(int(self.max_epochs)))
+        elif self.lr_schedule == "exponential":
+            steps = int(self.lr_decay_epochs)
+            schedules.append(ExponentialDecay(self.lr_decay, steps, done=self.n_iter_))
+        if self.mode == "ib" and self.beta_warmup > 0:
+            schedules.append(BetaWarmup(int(self.beta_warmup), done=self.n_iter_))
+        if self.weight_averaging is not None:
+            schedules.append(WeightAveraging(self.weight_averaging))
+        return schedules
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
@@ -104,10 +118,11 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
     ) -> tuple[Any, NDArray[Any] | None]:
         """Checked rows and encoded targets, with a network ready to train on them."""
+        check_bottleneck(self)
         X = check_rows(self, X, reset=reset)
         check_varies(X)
         if reset:
-            for name in ("task_", "classes_", "net_", "module_"):
+            for name in ("task_", "classes_", "net_", "module_", "beta_", "_class_weights"):
                 self.__dict__.pop(name, None)
             self._fit_namespace = namespace_of(X)
             if self.n_components > X.shape[0]:
@@ -141,9 +156,12 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         y = check_targets(self, X, y, task)
         if reset:
             self.task_ = task
+        check_likelihood(self, task)
         if task == "classification":
             self._set_classes(y, reset, classes, stream)
-            return check_classes(y, self.classes_), len(self.classes_)
+            indices = check_classes(y, self.classes_)
+            self._set_class_weights(y, stream)
+            return indices, len(self.classes_)
         columns = y.reshape(len(y), -1)
         if reset:
             self._flat_target = y.ndim == 1
@@ -167,4 +185,16 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
                 f"{self.classes_!r}"
+            )
+
+    def _set_class_weights(self, y: NDArray[Any], stream: bool) -> None:
+        if stream and isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all of y at once, which partial_fit does not see: "
+                "give the weights as a dict {class: weight}"
+            )
+        self._class_weights = None
+        if self.class_weight is not None:
+            self._class_weights = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y
             )

@@ -54,12 +54,13 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         Returns
         -------
         array of shape (n_samples, n_components)
-            Codes z, or their means where they are drawn; the layer's values where ``output``
-            names one.
+            Codes z, or their means where they are drawn (one draw each with output="sample");
+            the layer's values where ``output`` names one.
         """
         check_is_fitted(self)
         X = check_queries(self, X, "transform")
-        return like_input(self._in_chunks(self._represent, X), X)
+        represent = self._sampler() if self.output == "sample" else self._represent
+        return like_input(self._in_chunks(represent, X), X)
 
     @available_if(_predicts)
     def predict(self, X: Any) -> Any:
@@ -156,8 +157,19 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
                 f"output={self.output!r} is no submodule of the encoder; it has {names}"
             ) from error
 
+    def _sampler(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Draws of z, the same in each call for the same number of rows."""
+        generator = torch.Generator().manual_seed(self._seed)
+        width = self._architecture.n_components
+
+        def sample(x: torch.Tensor) -> torch.Tensor:
+            noise = torch.randn(1, len(x), width, generator=generator)
+            return self.module_.draws(x, noise.to(x.device))[0]
+
+        return sample
+
     def _output_width(self) -> int:
-        if self.output is None:
+        if self.output is None or self.output == "sample":
             return int(self._architecture.n_components)
         with torch.inference_mode():
             rows = torch.zeros(1, self._architecture.n_features, device=self._device)

@@ -58,7 +58,8 @@ class PortableStateMixin(TrainingMixin):
             module = self._architecture.build()
             _from_numpy(module, weights)
             self._build_net(module)
-        _from_numpy(self.net_.criterion_, objective)
+        # Parameters that were set after fit may have given the objective other parts.
+        _from_numpy(self.net_.criterion_, objective, strict=False)
 
 
 def _to_numpy(module: Any) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def _to_numpy(module: Any) -> dict[str, Any]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
-def _from_numpy(module: Any, weights: dict[str, Any] | None) -> None:
+def _from_numpy(module: Any, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
     if weights:
         # Copies: the arrays of a memory-mapped pickle are read-only.
-        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
+        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)

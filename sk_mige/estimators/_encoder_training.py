@@ -27,6 +27,7 @@ from sk_mige.training import (
 )
 
 from ._encoder_attributes import EncoderAttributes
+from ._encoder_bottleneck import n_draws, uses_closed_form
 from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
 from ._encoder_validation import to_rows
 
@@ -71,6 +72,8 @@ class TrainingMixin(EncoderAttributes):
             output_scale=self.output_scale,
             corruption=float(self.corruption),
             n_targets=n_targets,
+            dropout=float(self.dropout),
+            n_draws=n_draws(self),
         )
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
@@ -114,6 +117,11 @@ class TrainingMixin(EncoderAttributes):
             n_components=built.n_components,
             prior=self.prior,
             prior_weight=self.prior_weight,
+            closed_form=uses_closed_form(self),
+            max_information=self.max_information,
+            class_weights=getattr(self, "_class_weights", None),
+            label_smoothing=self.label_smoothing,
+            confidence_penalty=self.confidence_penalty,
             previous=previous,
         )
 
@@ -145,6 +153,8 @@ class TrainingMixin(EncoderAttributes):
                 net.notify("on_train_end")
         self.history_ = self.history_ + [_plain(row) for row in net.history[done:] if "dur" in row]
         self.n_iter_ = len(self.history_)
+        if self.mode == "ib":
+            self.beta_ = float(net.criterion_.price)
         self.module_.eval()
 
     def _align(self, X: Any) -> None:

@@ -3,6 +3,7 @@
 from .conv import ConvEncoder
 from .encoder import EncoderNetwork
 from .heads import Code, DeterministicHead, GaussianHead, StandardizingHead
+from .implicit import ImplicitHead
 from .mlp import MLPEncoder
 from .score import ScoreNetwork, SlicedScore
 
@@ -12,6 +13,7 @@ __all__ = [
     "DeterministicHead",
     "EncoderNetwork",
     "GaussianHead",
+    "ImplicitHead",
     "MLPEncoder",
     "ScoreNetwork",
     "SlicedScore",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,17 +65,20 @@ class EncoderNetwork(nn.Module):
         return code
 
     def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Decoder's outputs (S, M, t) for S draws z = mean + scale · noise; noise is (S, K).
+        """Decoder's outputs (S, M, t) for S draws of z from noise (S, K), the same for all rows.
 
         Without noise, or with a deterministic head, S is 1 and z is the head's own.
         """
         assert self.decoder is not None
-        code: Code = self.head(self.encoder(self.shaped(x)))
-        if noise is None or code.conditional is None:
-            return torch.unsqueeze(self.decoder(code.z), 0)
-        mean, scale = code.conditional
-        outputs: Tensor = self.decoder(mean + scale * noise[:, None])
+        if noise is None:
+            return torch.unsqueeze(self.decoder(self(x).z), 0)
+        outputs: Tensor = self.decoder(self.draws(x, noise[:, None]))
         return outputs
+
+    def draws(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Draws (S, M, K) of z for the rows x (M, n_features) from noise (S, M or 1, K)."""
+        draw: Callable[[Tensor, Tensor], Tensor] = self.head.draws  # type: ignore[assignment]
+        return draw(self.encoder(self.shaped(x)), noise)
 
     def shaped(self, x: Tensor) -> Tensor:
         """Rows (M, n_features) in the shape that the encoder takes."""

@@ -16,11 +16,13 @@ class Code(NamedTuple):
 
     Attributes
     ----------
-    z : tensor of shape (M, K)
-        The representation: in training one reparameterised draw for each input, else its mean.
+    z : tensor of shape (M, K) or (S, M, K)
+        The representation: in training one or S reparameterised draws for each input, else its
+        mean.
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
-        The Gaussian q(z | x) that z was drawn from; None for a deterministic encoder.
-    prediction : tensor of shape (M, n_targets), or None
+        The Gaussian q(z | x) that z was drawn from; None for a deterministic encoder, and for an
+        implicit one, whose density is not known.
+    prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
         What the decoder makes of z; None where there is no decoder.
 
     Examples
@@ -65,6 +67,10 @@ class DeterministicHead(nn.Module):
     def forward(self, h: Tensor) -> Code:
         """Representations of the encoder's outputs h, shape (M, K)."""
         return Code(h)
+
+    def draws(self, h: Tensor, noise: Tensor) -> Tensor:
+        """The one value (1, M, K) that z has, whatever the noise."""
+        return self(h).z[None]  # type: ignore[no-any-return]
 
 
 class StandardizingHead(DeterministicHead):
@@ -121,6 +127,8 @@ class GaussianHead(nn.Module):
     ----------
     n_components : int
         Width K of the representation.
+    n_draws : int, default=1
+        Draws S of z for each input in training; z is (M, K) for one, (S, M, K) for more.
 
     Attributes
     ----------
@@ -141,14 +149,28 @@ class GaussianHead(nn.Module):
     (torch.Size([2, 3]), 0.0067)
     """
 
-    def __init__(self, n_components: int) -> None:
+    def __init__(self, n_components: int, n_draws: int = 1) -> None:
         super().__init__()
         self.n_components = n_components
+        self.n_draws = n_draws
         self.n_inputs = 2 * n_components
 
     def forward(self, h: Tensor) -> Code:
         """Draws of z, or their means in evaluation mode, with the Gaussian they come from."""
+        mean, scale = self.parts(h)
+        if not self.training:
+            return Code(mean, (mean, scale))
+        shape = mean.shape if self.n_draws == 1 else (self.n_draws, *mean.shape)
+        noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
+        return Code(mean + scale * noise, (mean, scale))
+
+    def draws(self, h: Tensor, noise: Tensor) -> Tensor:
+        """Draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
+        mean, scale = self.parts(h)
+        return mean + scale * noise
+
+    @staticmethod
+    def parts(h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and scale (M, K)."""
         mean, rho = h.chunk(2, dim=-1)
-        scale = softplus(rho - 5).clamp_min(1e-6)
-        z = mean + scale * torch.randn_like(mean) if self.training else mean
-        return Code(z, (mean, scale))
+        return mean, softplus(rho - 5).clamp_min(1e-6)

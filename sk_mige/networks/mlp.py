@@ -26,6 +26,8 @@ class MLPEncoder(nn.Sequential):
     batch_norm : bool, default=True
         Normalise each hidden layer over the batch. It makes the encoder indifferent to the units
         of its input.
+    dropout : float, default=0.0
+        In training, the fraction of each hidden layer's units that is left out.
 
     Notes
     -----
@@ -49,6 +51,7 @@ class MLPEncoder(nn.Sequential):
         hidden_layer_sizes: Sequence[int] = (512, 512),
         *,
         batch_norm: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = n_features
@@ -57,7 +60,10 @@ class MLPEncoder(nn.Sequential):
             block: list[nn.Module] = [nn.Linear(width, size, bias=not batch_norm)]
             if batch_norm:
                 block.append(nn.BatchNorm1d(size))
-            layers[f"hidden{index}"] = nn.Sequential(*block, nn.ReLU())
+            block.append(nn.ReLU())
+            if dropout > 0:
+                block.append(nn.Dropout(dropout))
+            layers[f"hidden{index}"] = nn.Sequential(*block)
             width = size
         layers["Y"] = nn.Linear(width, n_outputs)
         super().__init__(layers)

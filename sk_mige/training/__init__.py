@@ -1,32 +1,41 @@
 """Training: batches, devices, objectives and the skorch net that runs them."""
 
 from .alignment import input_alignment
+from .averaging import WeightAveraging
+from .bottleneck import Bottleneck, MIGEInformation
 from .critics import CriticInfoMax, CriticInformation, PriorMatched
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
 from .device import available_device, resolve_device, seeded
+from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .net import EncoderNet, NonFiniteLossError, build_net
-from .objectives import Bottleneck, GaussianLikelihood, InfoMax, Objective, class_likelihood
+from .objectives import InfoMax, Objective
 from .progress import TrainingProgress
-from .schedule import CosineDecay
+from .schedule import BetaWarmup, CosineDecay, ExponentialDecay
 from .sliced import sliced_score_matching_loss
+from .variational import VariationalInformation
 
 __all__ = [
     "ArrayDataset",
+    "BetaWarmup",
     "Bottleneck",
+    "ClassLikelihood",
     "CosineDecay",
     "CriticInfoMax",
     "CriticInformation",
     "EncoderNet",
     "EqualBatchSampler",
+    "ExponentialDecay",
     "GaussianLikelihood",
     "InfoMax",
+    "MIGEInformation",
     "NonFiniteLossError",
     "Objective",
     "PriorMatched",
     "TrainingProgress",
+    "VariationalInformation",
+    "WeightAveraging",
     "available_device",
     "build_net",
-    "class_likelihood",
     "input_alignment",
     "keep_batch",
     "resolve_device",

@@ -7,7 +7,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-__all__ = ["CosineDecay"]
+__all__ = ["BetaWarmup", "CosineDecay", "ExponentialDecay"]
 
 
 class CosineDecay(Callback):
@@ -58,3 +58,92 @@ class CosineDecay(Callback):
         """Return to the learning rates before the run."""
         for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = rate
+
+
+class ExponentialDecay(Callback):
+    r"""A learning rate that is multiplied by the same factor every few epochs, in equal steps.
+
+    .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
+
+    Parameters
+    ----------
+    rate : float
+        q, what n epochs multiply the learning rate by.
+    epochs : int, default=1
+        n.
+    done : int, default=0
+        Epochs of earlier runs: e counts on from there.
+
+    Examples
+    --------
+    >>> from sk_mige.training import ExponentialDecay
+    >>> decay = ExponentialDecay(0.25, epochs=2)
+    >>> [decay.factor(e) for e in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+
+    def __init__(self, rate: float, epochs: int = 1, done: int = 0) -> None:
+        self.rate = rate
+        self.epochs = epochs
+        self.done = done
+
+    def factor(self, epoch: int) -> float:
+        """What the learning rate is multiplied by in epoch e."""
+        return float(self.rate ** (epoch / self.epochs))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember where to start."""
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.epoch_ = self.done
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Set the learning rate of the coming epoch."""
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = self.factor(self.epoch_) * rate
+        self.epoch_ += 1
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the learning rates before the run."""
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = rate
+
+
+class BetaWarmup(Callback):
+    """A bottleneck's price of information, growing from 0 over the first epochs.
+
+    Parameters
+    ----------
+    epochs : int
+        Over how many epochs it grows, by equal steps from batch to batch; full from then on.
+    done : int, default=0
+        Epochs of earlier runs, which count.
+
+    Examples
+    --------
+    >>> from sk_mige.training import BetaWarmup
+    >>> [BetaWarmup(2).factor(t, batches=2) for t in range(6)]
+    [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    def __init__(self, epochs: int, done: int = 0) -> None:
+        self.epochs = epochs
+        self.done = done
+
+    def factor(self, step: int, batches: int) -> float:
+        """What β is multiplied by after ``step`` batches, of which ``batches`` are an epoch."""
+        return min(1.0, step / (self.epochs * batches))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Count the batches of this run."""
+        self.step_ = 0
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the share of the coming batch."""
+        if training:
+            batches = net.batches_an_epoch
+            net.criterion_.ramp = self.factor(self.step_ + self.done * batches, batches)
+            self.step_ += 1
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Leave the full price."""
+        net.criterion_.ramp = 1.0

@@ -1,0 +1,96 @@
+"""What a decoder's predictions cost: negative log-likelihoods of classes and of values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
+
+__all__ = ["ClassLikelihood", "GaussianLikelihood"]
+
+
+class ClassLikelihood(nn.Module):
+    r"""Cross-entropy of class indices in nats, plain or regularised.
+
+    .. math:: -\mathbb{E}\Big[\sum_c t_c \log p(c \mid z)\Big] - \lambda\, H(p(\cdot \mid z)),
+              \qquad t_c = (1 - s) [c = y] + s / C
+
+    Parameters
+    ----------
+    weight : tensor of shape (n_classes,), default=None
+        What a row of each class counts; None is 1.
+    label_smoothing : float, default=0.0
+        The share s of each target that is spread over all classes.
+    confidence_penalty : float, default=0.0
+        λ, what a nat of the predictions' entropy is worth [1]_.
+
+    References
+    ----------
+    .. [1] G. Pereyra, G. Tucker, J. Chorowski, Ł. Kaiser, G. Hinton, "Regularizing neural networks
+       by penalizing confident output distributions", 2017, arXiv:1701.06548.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import ClassLikelihood
+    >>> ClassLikelihood()(torch.zeros(1, 4), torch.tensor([2]))  # log 4
+    tensor(1.3863)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        label_smoothing: float = 0.0,
+        confidence_penalty: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.weight: Tensor | None
+        self.register_buffer("weight", weight)
+        self.label_smoothing = label_smoothing
+        self.confidence_penalty = confidence_penalty
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Mean over rows, of class indices y (M,) and logits (M, C) or (S, M, C)."""
+        y = y.expand(logits.shape[:-1]).flatten()
+        logits = logits.flatten(0, -2)
+        loss = cross_entropy(logits, y, self.weight, label_smoothing=self.label_smoothing)
+        if self.confidence_penalty > 0:
+            log_p = logits.log_softmax(-1)
+            entropy = -(log_p.exp() * log_p).sum(-1).mean()
+            loss = loss - self.confidence_penalty * entropy
+        return loss
+
+
+class GaussianLikelihood(nn.Module):
+    r"""Negative log-likelihood of a Gaussian whose variance is learned, one a target.
+
+    .. math:: \frac{(y - \hat y)^2}{2 v} + \frac12 \log 2 \pi v,
+              \qquad v = \mathrm{softplus}(\rho) + 10^{-4}
+
+    Targets are expected at variance 1; the floor keeps a network that fits its training data
+    exactly from following log v to minus infinity.
+
+    Parameters
+    ----------
+    n_targets : int
+        Number of targets.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import GaussianLikelihood
+    >>> likelihood = GaussianLikelihood(1)  # starts at variance 1: ½ log 2π
+    >>> likelihood(torch.zeros(3, 1), torch.zeros(3, 1)).detach().round(decimals=3)
+    tensor(0.9190)
+    """
+
+    def __init__(self, n_targets: int) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((n_targets,), 0.5413))  # softplus⁻¹(1)
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Mean over rows, sum over targets, in nats."""
+        variance = softplus(self.rho) + 1e-4
+        constant = torch.log(2 * torch.pi * variance)
+        return 0.5 * ((prediction - y).square() / variance + constant).sum(-1).mean()

@@ -1,0 +1,61 @@
+"""The variational bound of a bottleneck's information."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from sk_mige.networks import Code
+
+__all__ = ["VariationalInformation"]
+
+
+class VariationalInformation(nn.Module):
+    r"""Upper bound of I(x; z) by a model r(z) of the marginal: the deep variational bottleneck.
+
+    .. math:: I(x; z) \le \mathbb{E}_x D\big(q(z \mid x) \,\|\, r(z)\big)
+
+    It is tight where r is the marginal q(z); MIGE follows q(z) itself. Both are Gaussians with
+    independent components, so the divergence is known in closed form.
+
+    Parameters
+    ----------
+    n_components : int
+        Dimension of z.
+    learned : bool, default=False
+        Whether mean and scale of r are learned; else they are 0 and 1.
+
+    References
+    ----------
+    A. A. Alemi, I. Fischer, J. V. Dillon, K. Murphy, "Deep variational information bottleneck",
+    ICLR 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.training import VariationalInformation
+    >>> mean, scale = torch.ones(5, 2), torch.ones(5, 2)
+    >>> VariationalInformation(2)(Code(mean, (mean, scale)), torch.zeros(5, 3))
+    tensor(1.)
+    """
+
+    def __init__(self, n_components: int, *, learned: bool = False) -> None:
+        super().__init__()
+        self.center = nn.Parameter(torch.zeros(n_components)) if learned else None
+        self.rho = nn.Parameter(torch.full((n_components,), 0.5413)) if learned else None
+
+    def forward(self, code: Code, x: Tensor) -> Tensor:
+        """Divergence in nats, mean over rows."""
+        assert code.conditional is not None
+        mean, scale = code.conditional
+        if self.center is not None and self.rho is not None:
+            width = softplus(self.rho) + 1e-4
+            mean, scale = (mean - self.center) / width, scale / width
+        return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean()
+
+    def value(self, code: Code) -> Tensor:
+        """The same number, without its gradient."""
+        with torch.no_grad():
+            return self(code, code.z)  # type: ignore[no-any-return]

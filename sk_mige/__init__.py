@@ -3,6 +3,7 @@
 from .estimators import (
     MIGEEncoder,
     MutualInfoGradientEstimator,
+    NonLinearProbe,
     RandomProjectionSSGE,
     SlicedScoreMatching,
     SSGEScoreEstimator,
@@ -14,6 +15,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MIGEEncoder",
+    "NonLinearProbe",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sk_mige import (
     MIGEEncoder,
+    NonLinearProbe,
     RandomProjectionSSGE,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
@@ -39,6 +40,7 @@ def ib(**parameters: Any) -> MIGEEncoder:
         MIGEEncoder(**SMALL, output="hidden1"),
         MIGEEncoder(**SMALL, output_scale=None),
         MIGEEncoder(**SMALL, mi_estimator="jsd", prior_weight=0.1),
+        NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),
         ib(**LEARNING, task="classification"),
@@ -55,6 +57,7 @@ def test_scikit_learn_finds_nothing_to_object(estimator: BaseEstimator, check: A
 @parametrize_with_checks(
     [
         MIGEEncoder(),
+        NonLinearProbe(),
         ib(),
         ib(task="classification"),
         ib(task="regression"),

@@ -2,6 +2,7 @@
 
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
+from ._probe import NonLinearProbe
 from ._score import SSGEScoreEstimator
 from ._score_cv import SSGEScoreEstimatorCV
 from ._score_projection import RandomProjectionSSGE
@@ -10,6 +11,7 @@ from ._stein import SteinScoreEstimator
 
 __all__ = [
     "MIGEEncoder",
+    "NonLinearProbe",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",

@@ -1,0 +1,81 @@
+"""The probe judges features as they are, and gives the same verdict again."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+
+from sk_mige import MIGEEncoder, NonLinearProbe
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32, "max_epochs": 12, "lr": 1e-2, "device": "cpu", "random_state": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    return X[:600].astype(np.float32), y[:600]
+
+
+def test_it_is_deep_infomaxs_classifier() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 7))
+    probe = NonLinearProbe(max_epochs=1, random_state=0).fit(X, np.arange(30) % 3)
+    shapes = [tuple(p.shape) for p in probe.module_.parameters()]
+    # Weights in, batch norm's two, weights out and their bias.
+    assert shapes == [(200, 7), (200,), (200,), (3, 200), (3,)]
+    (dropout,) = [m for m in probe.module_ if isinstance(m, torch.nn.Dropout)]
+    assert dropout.p == 0.1
+
+
+def test_what_a_line_cannot_separate_it_can() -> None:
+    X = np.random.default_rng(0).uniform(-1, 1, size=(500, 2))
+    y = np.where(X[:, 0] * X[:, 1] > 0, "same", "different")
+    assert NonLinearProbe(**{**SMALL, "max_epochs": 40}).fit(X, y).score(X, y) > 0.93
+
+
+def test_the_learning_rate_falls_twice(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    calls = NonLinearProbe(max_epochs=150)._callbacks()
+    assert calls[0].kwargs["milestones"] == [50, 100]
+    # Once it has fallen the weights hardly move: the loss settles.
+    losses = [row["train_loss"] for row in NonLinearProbe(**SMALL).fit(X, y).history_]
+    assert abs(losses[-1] - losses[-2]) < abs(losses[1] - losses[0])
+
+
+def test_the_same_seed_gives_the_same_verdict(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    state = torch.get_rng_state()
+    first = NonLinearProbe(**SMALL).fit(X, y).predict_proba(X)
+    second = NonLinearProbe(**SMALL).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(first, second)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_pickled_probe_predicts_alike(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    probe = NonLinearProbe(**SMALL).fit(X, y)
+    again = pickle.loads(pickle.dumps(probe))
+    np.testing.assert_array_equal(again.predict_proba(X), probe.predict_proba(X))
+
+
+def test_a_cell_of_a_table_is_the_score_of_a_pipeline(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = digits
+    encoder = MIGEEncoder(8, hidden_layer_sizes=(64,), max_epochs=1, random_state=0)
+    for output in (None, "hidden1"):
+        pipeline = make_pipeline(encoder.set_params(output=output), NonLinearProbe(**SMALL))
+        assert pipeline.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.6
+
+
+def test_infinite_losses_name_a_way_out(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    with pytest.raises(ValueError, match="smaller lr"):
+        NonLinearProbe(**{**SMALL, "lr": 1e30}).fit(X, y)

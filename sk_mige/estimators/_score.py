@@ -10,10 +10,10 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 
 from ._score_base import BaseScoreEstimator
-from ._score_input import check_samples, check_varies, row_chunks, to_tensor
+from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_streaming import StreamingMixin
 from ._score_training import BatchScoreMixin
 
@@ -208,9 +208,44 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
             If X has fewer than two rows, values that are not finite, or equal rows only, or if
             there are fewer rows than landmarks.
         """
-        self._accumulator = None
         if hasattr(X, "dask"):
+            self._accumulator = None
             return self._fit_dask(X)
+        self._fit(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: None = None) -> Any:
+        """Fit to samples and estimate the scores at them.
+
+        Cheaper than ``fit(X).transform(X)``, and the same: the kernel between the samples is
+        known from the fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Scores in input coordinates, in the dtype of X.
+        """
+        if hasattr(X, "dask"):
+            return self.fit(X).transform(X)
+        X, fit = self._fit(X)
+        if fit.gram is None:
+            return self._by_chunks(self._model.score, X, X.shape)
+        x = to_tensor(X, fit.gram.device)
+        if self._model.span is None:
+            x = x.to(self._model.coefficients)
+        return like_input(self._model.score(x, fit.gram), X)
+
+    def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
+        """Checked samples, and the fit whose attributes have been set."""
+        self._accumulator = None
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X)
         self._check_landmarks(X.shape[0])
@@ -220,11 +255,14 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         if n_centers is None:
             x = to_tensor(X, device)
             fit = fit_dense(x, self._settings(), projection=self._projection(X.shape[1], x, rng))
-            return self._keep(fit, X.shape[0])
+            self._keep(fit, X.shape[0])
+            return X, fit
         accumulator = self._new_accumulator(X, n_centers, rng)
         for _, part in row_chunks(X, n_centers, device):
             accumulator.add(part)
-        return self._keep(accumulator.solve(self._settings()), X.shape[0])
+        fit = accumulator.solve(self._settings())
+        self._keep(fit, X.shape[0])
+        return X, fit
 
     def _settings(self) -> ScoreSettings:
         return ScoreSettings(

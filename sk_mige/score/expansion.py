@@ -91,18 +91,21 @@ class ScoreModel:
     coefficients: Tensor
     span: Span | None = None
 
-    def score(self, x: Tensor) -> Tensor:
-        r"""Scores :math:`\hat g(x)`, shape (n, d), at any points (n, d)."""
+    def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
+        r"""Scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
+
+        ``gram`` is the kernel (n, m) between the points and the centres, where it is known.
+        """
         if self.span is not None:
             inner = self.span.embed(x).to(self.coefficients)
-            return self.span.lift(x, inner, self._score(inner))
-        return self._score(x)
+            return self.span.lift(x, inner, self._score(inner, gram))
+        return self._score(x, gram)
 
-    def _score(self, x: Tensor) -> Tensor:
+    def _score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         ex = self.expansion
         y = ex.whitening(x)
         weight, _ = ex.base.weight(y.square().sum(1))
-        gram = ex.gram(y)
+        gram = ex.gram(y) if gram is None else gram.to(y)
         if not ex.curl_free:
             return gram @ self.coefficients - ex.whitening.linear(weight[:, None] * y)
         sections = gram * self.coefficients[:, 0]

@@ -44,12 +44,16 @@ class ScoreFit:
         Spectrum, descending, as fractions of its sum.
     n_eigen : int
         Number of eigenpairs used.
+    gram : Tensor of shape (n, n) or None
+        Kernel between the samples, where each of them is a centre: with it their own scores,
+        ``model.score(x, gram)``, cost one product.
     """
 
     model: ScoreModel
     alpha: float
     eigenvalues: Tensor
     n_eigen: int
+    gram: Tensor | None = None
 
 
 def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
@@ -94,7 +98,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
         points, settings, projection=projection, n_features=d, principal=reduces
     )
     if wide:
-        return _fit_wide(expansion, gram, settings)
+        return replace(_fit_wide(expansion, gram, settings), gram=gram)
     alpha = _alpha(settings)
     if math.isnan(alpha):
         # The folds share the bandwidth: a median of pairs hardly differs between them.
@@ -102,7 +106,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
         alpha = _choose_alpha_dense(points, fixed, projection, d)
     basis, sums = _dense_problem(expansion, points, gram)
     fit = _solve(expansion, basis, sums, settings, alpha)
-    return replace(fit, model=replace(fit.model, span=span))
+    return replace(fit, model=replace(fit.model, span=span), gram=gram)
 
 
 def fit_landmarks(

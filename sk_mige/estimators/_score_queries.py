@@ -16,6 +16,7 @@ from sk_mige.score import ScoreModel, SteinModel
 from sk_mige.training.device import available_device
 
 from ._score_input import check_samples, like_input, row_chunks, to_tensor
+from ._stored import to_stored, to_tensors
 
 __all__ = ["ScoreQueriesMixin"]
 
@@ -225,8 +226,15 @@ class ScoreQueriesMixin(TransformerMixin):
         return x[:, :-1].to(model.span.axes.dtype) @ model.span.axes.mT + model.span.origin
 
     def __getstate__(self) -> dict[str, Any]:
-        """State with the model on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = super().__getstate__()
-        if "_model" in state:
-            state["_model"] = state["_model"].to(torch.device("cpu"))
+        """State of NumPy arrays, which load where there is no GPU and stores without torch know."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        known: dict[int, Any] = {}  # landmarks are stored once, though model and sums have them
+        for name in {"_model", "_accumulator"} & state.keys():
+            state[name] = to_stored(state[name], known)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a fitted estimator on the device that it asks for, or else on "auto"."""
+        super().__setstate__(state)
+        for name in {"_model", "_accumulator"} & state.keys():
+            setattr(self, name, to_tensors(state[name], available_device(self.device)))

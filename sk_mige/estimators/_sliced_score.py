@@ -34,6 +34,7 @@ from sk_mige.training import (
 
 from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_landmarks import frame_rows
+from ._stored import to_stored, to_tensors
 
 __all__ = ["SlicedScoreMatching"]
 
@@ -71,8 +72,8 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ----------
     net_ : skorch.NeuralNet
         The trained net.
-    history_ : skorch.history.History
-        Loss of each epoch.
+    history_ : list of dict
+        One record an epoch: its number, ``train_loss`` and ``dur`` in seconds.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
@@ -164,18 +165,10 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         rows = torch.from_numpy(frame_rows(len(x), x.shape[1], rng))
         self._whitening, _ = whitening(x[rows])
         white = self._whitening(x).to(torch.float32)
-        seed = int(rng.randint(2**31 - 1))
-        with seeded(seed, device):
-            self.net_ = build_net(
-                ScoreNetwork(x.shape[1], self.hidden_layer_sizes, self.n_directions),
-                sliced_score_matching_loss,  # type: ignore[arg-type]  # of scores, not of codes
-                optimizer=torch.optim.Adam,
-                lr=self.lr,
-                batch_size=self.batch_size,
-                device=device,
-                generator=torch.Generator().manual_seed(seed),
-                verbose=int(self.verbose),
-            )
+        self._seed = int(rng.randint(2**31 - 1))
+        self._sizes = tuple(int(size) for size in self.hidden_layer_sizes)
+        with seeded(self._seed, device):
+            self._build_net(device)
             try:
                 self.net_.partial_fit(ArrayDataset(white), epochs=int(self.max_epochs))
             except NonFiniteLossError as error:
@@ -186,10 +179,25 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-        self.history_ = self.net_.history
+        kept = ("epoch", "train_loss", "dur")
+        self.history_ = [
+            {key: row[key] for key in kept} for row in self.net_.history if "dur" in row
+        ]
         self.n_iter_ = len(self.history_)
         self._n_features_out = self.n_features_in_
         return self
+
+    def _build_net(self, device: torch.device) -> None:
+        self.net_ = build_net(
+            ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions),
+            sliced_score_matching_loss,  # type: ignore[arg-type]  # of scores, not of codes
+            optimizer=torch.optim.Adam,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            device=device,
+            generator=torch.Generator().manual_seed(self._seed),
+            verbose=int(self.verbose),
+        )
 
     def transform(self, X: Any) -> Any:
         r"""Scores :math:`\nabla \log q` at any points.
@@ -233,7 +241,7 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         for _, x in row_chunks(X, self._width, device):
             x = x.requires_grad_()
             scores = self._scores(network, x)
-            total += float(0.5 * scores.square().sum())
+            total += float(0.5 * scores.detach().square().sum())
             for axis in range(x.shape[1]):
                 (pulled,) = torch.autograd.grad(scores[:, axis].sum(), x, retain_graph=True)
                 total += float(pulled[:, axis].sum())
@@ -254,7 +262,7 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     @property
     def _width(self) -> int:
-        return max(self.n_features_in_, *self.hidden_layer_sizes, 1)
+        return max(self.n_features_in_, *self._sizes, 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -263,8 +271,24 @@ class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """State with the weights on the CPU, so that it loads where there is no GPU."""
-        state: dict[str, Any] = super().__getstate__()
+        """State of NumPy arrays, which load where there is no GPU and stores without torch know."""
+        state: dict[str, Any] = dict(super().__getstate__())
         if "net_" in state:
-            self.net_.module_.to("cpu")
+            module = state.pop("net_").module_
+            weights = {k: t.detach().cpu().numpy() for k, t in module.state_dict().items()}
+            state["_stored_weights"] = weights
+            state["_whitening"] = to_stored(self._whitening)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a fitted estimator on the device that it asks for, or else on "auto"."""
+        state = dict(state)
+        weights = state.pop("_stored_weights", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        device = available_device(self.device)
+        self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
+        with seeded(self._seed, device):
+            self._build_net(device)
+        self.net_.module_.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})

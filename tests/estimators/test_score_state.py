@@ -1,0 +1,112 @@
+"""Fitted score estimators travel as NumPy arrays: pickles, joblib, skops; without a GPU, too."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import pickletools
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.base import clone
+
+from sk_mige import (
+    RandomProjectionSSGE,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+)
+
+CV: dict[str, Any] = {"bandwidth_factors": (1.0,), "bases": ("student",), "cv": 2}
+ESTIMATORS = {
+    "dense": SSGEScoreEstimator(),
+    "landmarks": SSGEScoreEstimator(n_landmarks=20, random_state=0),
+    "curl-free": SSGEScoreEstimator(curl_free=True),
+    "projected": RandomProjectionSSGE(2, random_state=0),
+    "cross-validated": SSGEScoreEstimatorCV(**CV),
+    "stein": SteinScoreEstimator(),
+    "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=1, random_state=0),
+}
+estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(60, 4))
+
+
+@estimators
+def test_every_way_of_storing_keeps_the_scores(
+    estimator: Any, X: np.ndarray, tmp_path: Path
+) -> None:
+    estimator = clone(estimator).fit(X)
+    path = tmp_path / "estimator.joblib"
+    joblib.dump(estimator, path)
+    stored = skops.io.dumps(estimator)
+    unknown = skops.io.get_untrusted_types(data=stored)
+    assert all(name.startswith("sk_mige.") for name in unknown)
+    for other in (
+        copy.deepcopy(estimator),
+        pickle.loads(pickle.dumps(estimator)),
+        joblib.load(path),
+        joblib.load(path, mmap_mode="r"),
+        skops.io.loads(stored, trusted=unknown),
+    ):
+        np.testing.assert_array_equal(other.transform(X), estimator.transform(X))
+        assert other.score(X) == estimator.score(X)
+
+
+@estimators
+def test_a_pickle_names_no_torch(estimator: Any, X: np.ndarray) -> None:
+    stored = pickle.dumps(clone(estimator).fit(X))
+    words = [word for _, word, _ in pickletools.genops(stored) if isinstance(word, str)]
+    assert not [word for word in words if word.split(".")[0] == "torch"]
+
+
+def test_streams_go_on_after_a_pickle(X: np.ndarray) -> None:
+    estimator = SSGEScoreEstimator(n_landmarks=10, random_state=0).partial_fit(X[:30])
+    loaded = pickle.loads(pickle.dumps(estimator))
+    expected = estimator.partial_fit(X[30:]).transform(X)
+    np.testing.assert_array_equal(loaded.partial_fit(X[30:]).transform(X), expected)
+
+
+@pytest.mark.parametrize("name", ["dense", "sliced"])
+def test_fitted_on_a_gpu_loads_without_one(
+    name: str, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = clone(ESTIMATORS[name]).fit(X)
+    expected = estimator.transform(X)
+    stored = pickle.dumps(estimator.set_params(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    np.testing.assert_array_equal(pickle.loads(stored).transform(X), expected)
+
+
+@pytest.mark.gpu
+@estimators
+def test_gpu_and_cpu_agree_on_the_same_model(
+    estimator: Any, X: np.ndarray, device: torch.device
+) -> None:
+    fitted = clone(estimator).set_params(device=str(device)).fit(X)
+    moved = clone(estimator)
+    moved.__setstate__(fitted.__getstate__() | {"device": "cpu"})
+    np.testing.assert_allclose(moved.transform(X), fitted.transform(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_holds_no_data_but_landmarks_are_rows(X: np.ndarray) -> None:
+    network = pickle.dumps(clone(ESTIMATORS["sliced"]).fit(X))
+    assert not any(row.tobytes() in network for row in X)
+    landmarks = clone(ESTIMATORS["landmarks"]).fit(X).centers_
+    assert all(np.isclose(row, X, atol=1e-9).all(1).any() for row in landmarks)
+
+
+def test_parameters_set_after_fit_do_not_break_the_pickle(X: np.ndarray) -> None:
+    estimator = clone(ESTIMATORS["sliced"]).fit(X)
+    loaded = pickle.loads(pickle.dumps(estimator.set_params(hidden_layer_sizes=(3, 3))))
+    np.testing.assert_array_equal(loaded.transform(X), estimator.transform(X))

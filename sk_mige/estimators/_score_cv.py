@@ -89,7 +89,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Its place in ``cv_results_``. Not always that of rank 1: means are compared with their
         noise over the folds added, and among candidates less than half a standard error apart
         the one whose correction to the base has the smallest bound is taken, since a score as
-        good on held-out rows may be absurd beyond them.
+        good on held-out rows may be absurd beyond them; and the base alone, where ``alphas`` has
+        infinity, unless the gain over it is two standard errors.
     cv_results_ : dict of ndarrays
         ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -230,7 +231,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
         mean = scores.mean(0)
-        self.best_index_ = select_candidate(losses, bounds)
+        bare = torch.tensor([math.isinf(candidate.alpha) for candidate in settings])
+        self.best_index_ = select_candidate(losses, bounds, simplest=bare.nonzero()[:, 0])
         best = settings[self.best_index_]
         self.best_score_ = float(mean[self.best_index_])
         self.cv_results_ = {

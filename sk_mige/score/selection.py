@@ -31,6 +31,8 @@ __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candi
 TOLERANCE = 0.5
 # Bounds beyond this multiple of the mean squared score are not plausible.
 IMPLAUSIBLE = 1e3
+# Standard errors by which a correction's gain over the base alone must differ from 0.
+CLEAR_GAIN = 2.0
 # One candidate in this many, but three at least, count as the leading ones.
 LEADING = 20
 
@@ -116,7 +118,12 @@ def cross_validate_scores(
     return losses, bounds
 
 
-def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = None) -> int:
+def select_candidate(
+    losses: Tensor,
+    bounds: Tensor,
+    reference: Tensor | None = None,
+    simplest: Tensor | None = None,
+) -> int:
     """Index of the tamest candidate among those that the losses cannot tell from the best.
 
     The least mean loss over some thousand candidates is often luck, in one fold above all. So a
@@ -128,6 +135,10 @@ def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = 
     is left out once, and what lies beyond it never. So of the candidates behind the first by at
     most half a standard error of the difference the one is taken whose correction to the base has
     the smallest bound, and none with a bound of a thousand times the mean squared score.
+
+    Nor is the gain over no correction at all worth much where it is within two standard errors:
+    structure shows by five and more, and what luck picks among thousands of candidates may be
+    wild in the tails. The best of the ``simplest`` candidates is taken then.
 
     Parameters
     ----------
@@ -163,7 +174,13 @@ def select_candidate(losses: Tensor, bounds: Tensor, reference: Tensor | None = 
     allowed[best] = True
     bound = torch.where(allowed, bounds.mean(0), math.inf)
     tamest = allowed & (bound <= bound.min())
-    return int(torch.where(tamest, cautious, math.inf).argmin())
+    chosen = int(torch.where(tamest, cautious, math.inf).argmin())
+    if simplest is not None and len(simplest):
+        simple = int(simplest[losses.mean(0)[simplest].nan_to_num(math.inf).argmin()])
+        gain = losses[:, simple] - losses[:, chosen]
+        if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
+            return simple
+    return chosen
 
 
 def _standard_error(values: Tensor) -> Tensor:

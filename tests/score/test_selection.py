@@ -101,3 +101,14 @@ def test_a_candidate_that_fails_on_a_fold_is_never_chosen(bad):
 
 def test_a_single_split_is_decided_by_its_losses():
     assert select_candidate(torch.tensor([[2.0, 1.0]]), torch.tensor([[0.0, 9.0]])) == 1
+
+
+def test_a_correction_has_to_stand_out_of_its_noise_beside_the_base_alone():
+    base = torch.zeros(5, 1)
+    luck = torch.tensor([[-0.13], [-0.06], [-0.41], [0.25], [-0.36]])  # 1.2 standard errors
+    structure = torch.tensor([[-1.3], [-0.6], [-1.1], [-0.9], [-1.6]])  # seven
+    bounds = torch.ones(5, 2)
+    simplest = torch.tensor([0])
+    assert select_candidate(torch.cat([base, luck], 1), bounds, simplest=simplest) == 0
+    assert select_candidate(torch.cat([base, structure], 1), bounds, simplest=simplest) == 1
+    assert select_candidate(torch.cat([base, luck], 1), bounds) == 1  # nothing to fall back on

@@ -66,6 +66,12 @@ class MIGEEncoder(
         In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
         random, at each step of training. Between x and the representation of a corrupted x the
         information is finite, and what is robust counts for more.
+    augmentation : callable, default=None
+        In training, what becomes of a batch before it enters the encoder: a function of a tensor
+        of shape (M, *input_shape) that returns one like it, such as torchvision's transforms
+        (which treat all images of a batch alike; ``lambda batch: torch.stack([t(x) for x in
+        batch])`` draws anew for each). The information is that of the original rows. Such a
+        function must be picklable if the encoder is to be.
     dropout : float, default=0.0
         In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
         out.
@@ -117,6 +123,14 @@ class MIGEEncoder(
         the deep variational bottleneck.
     critic : {"separable", "concatenated"}, default="separable"
         Form of a bound's critic.
+    feature_layer : str, default=None
+        In mode="infomax", a submodule h of the encoder whose information :math:`I(h; z)` is
+        maximised in place of :math:`I(x; z)`: "conv" of encoder="conv", say. With
+        mi_estimator="mige" that is the paper's circumstance II, with "jsd" or "infonce" (and
+        critic="concatenated") Deep InfoMax's global objective, DIM(G).
+    local_features : bool, default=False
+        Whether h is one location of that layer's feature map at a time, all locations counting
+        alike: Deep InfoMax's local objective, DIM(L), for which it reads "conv.5".
     prior : {"uniform", "normal"}, default="uniform"
         In mode="infomax", the distribution that each component (for "uniform" its sigmoid) is
         drawn to by an adversary.

@@ -49,6 +49,7 @@ class EncoderAttributes:
         input_shape: tuple[int, ...] | None = None,
         output_scale: str | None = "input",
         corruption: float = 0.5,
+        augmentation: Callable[[torch.Tensor], torch.Tensor] | None = None,
         dropout: float = 0.0,
         head: str = "gaussian",
         conditional: str = "auto",
@@ -64,6 +65,8 @@ class EncoderAttributes:
         x_scale: float = 1.0,
         mi_estimator: str = "mige",
         critic: str = "separable",
+        feature_layer: str | None = None,
+        local_features: bool = False,
         prior: str = "uniform",
         prior_weight: float = 0.0,
         n_prediction_samples: int = 12,
@@ -90,6 +93,7 @@ class EncoderAttributes:
         self.input_shape = input_shape
         self.output_scale = output_scale
         self.corruption = corruption
+        self.augmentation = augmentation
         self.dropout = dropout
         self.head = head
         self.conditional = conditional
@@ -105,6 +109,8 @@ class EncoderAttributes:
         self.x_scale = x_scale
         self.mi_estimator = mi_estimator
         self.critic = critic
+        self.feature_layer = feature_layer
+        self.local_features = local_features
         self.prior = prior
         self.prior_weight = prior_weight
         self.n_prediction_samples = n_prediction_samples

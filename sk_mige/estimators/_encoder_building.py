@@ -37,6 +37,7 @@ from sk_mige.training import (
     VariationalInformation,
 )
 
+from ._encoder_features import feature_objective, layer_shape
 from ._score_training import TRAINING_EIGEN_THRESHOLD
 
 __all__ = ["Architecture", "build_objective", "make_optimizer"]
@@ -64,6 +65,9 @@ class Architecture:
     n_targets: int = 0
     dropout: float = 0.0
     n_draws: int = 1
+    augmentation: Any = None
+    feature_layer: str | None = None
+    local_features: bool = False
 
     def build(self) -> EncoderNetwork:
         """A new network with fresh weights (those of a given module are kept)."""
@@ -76,6 +80,8 @@ class Architecture:
             decoder,
             input_shape=self.input_shape,
             corruption=self.corruption if self.mode == "infomax" else 0.0,
+            augmentation=self.augmentation,
+            feature_layer=self.feature_layer,
         )
         self._check_output(network, head.n_inputs)
         return network
@@ -131,6 +137,8 @@ class Architecture:
         rows = torch.zeros(2, self.n_features, device=device)
         with torch.no_grad():
             output = network.encoder(network.shaped(rows))
+            if network.feature_layer is not None:
+                network.feature_shape = layer_shape(network, rows, local=self.local_features)
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         if got != (2, n_outputs):
             raise ValueError(
@@ -195,6 +203,8 @@ def build_objective(
     class_weights: Any = None,
     label_smoothing: float = 0.0,
     confidence_penalty: float = 0.0,
+    feature_shape: tuple[int, ...] | None = None,
+    local_features: bool = False,
     previous: Any = None,
 ) -> Objective:
     """The loss of a batch; learned parameters are carried over from the ``previous`` objective."""
@@ -202,7 +212,7 @@ def build_objective(
     if projection is not None:
         projection = projection.to(device)
     learned = None
-    if mi_estimator not in ("mige", "variational"):
+    if feature_shape is None and mi_estimator not in ("mige", "variational"):
         learned = CriticInformation(mi_estimator, n_features, n_components, critic).to(device)
     if mode == "ib":
         likelihood: Any = GaussianLikelihood(n_targets)
@@ -229,6 +239,16 @@ def build_objective(
     else:
         infomax = InfoMax(score, x_scale=x_scale, projection=projection)
         objective = infomax if learned is None else CriticInfoMax(learned)
+        if feature_shape is not None:
+            objective = feature_objective(
+                score,
+                feature_shape,
+                n_components,
+                local=local_features,
+                mi_estimator=mi_estimator,
+                critic=critic,
+            )
+            objective = objective.to(device) if isinstance(objective, nn.Module) else objective
         if prior_weight > 0:
             objective = PriorMatched(objective, n_components, prior, prior_weight).to(device)
     result: Objective = objective if previous is None else _continued(objective, previous)

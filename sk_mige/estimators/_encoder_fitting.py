@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
+from ._encoder_features import check_features
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
     as_numpy,
@@ -119,6 +120,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
     ) -> tuple[Any, NDArray[Any] | None]:
         """Checked rows and encoded targets, with a network ready to train on them."""
         check_bottleneck(self)
+        check_features(self)
         X = check_rows(self, X, reset=reset)
         check_varies(X)
         if reset:

@@ -74,6 +74,9 @@ class TrainingMixin(EncoderAttributes):
             n_targets=n_targets,
             dropout=float(self.dropout),
             n_draws=n_draws(self),
+            augmentation=self.augmentation if self.mode == "infomax" else None,
+            feature_layer=self.feature_layer,
+            local_features=self.local_features,
         )
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
@@ -117,6 +120,8 @@ class TrainingMixin(EncoderAttributes):
             n_components=built.n_components,
             prior=self.prior,
             prior_weight=self.prior_weight,
+            feature_shape=self.module_.feature_shape,
+            local_features=built.local_features,
             closed_form=uses_closed_form(self),
             max_information=self.max_information,
             class_weights=getattr(self, "_class_weights", None),
@@ -144,7 +149,9 @@ class TrainingMixin(EncoderAttributes):
         with seeded(seed, self._device), _with_callbacks(net, callbacks):
             net.notify("on_train_begin")
             try:
-                net.fit_loop(ArrayDataset(to_rows(X), y), epochs=epochs)
+                # A checkpoint may have brought finished epochs.
+                left = epochs - (len(net.history) - done)
+                net.fit_loop(ArrayDataset(to_rows(X), y), epochs=max(0, left))
             except KeyboardInterrupt:
                 self._report_interruption()
             except NonFiniteLossError as error:

@@ -22,9 +22,10 @@ class ConvEncoder(nn.Sequential):
         Shape of an image.
     n_outputs : int
         Width of the output.
-    channels : sequence of int, default=(64, 128, 256)
-        Channels of the convolutions; the default is the encoder that Deep InfoMax and MIGE use
-        for images of 32 x 32 pixels.
+    channels : sequence of int, default=None
+        Channels of the convolutions. None is 64, doubled (up to 512) from one to the next, three
+        times at least and until the shorter side is under 8 pixels: (64, 128, 256) for images of
+        32 x 32 pixels and (64, 128, 256, 512) for 64 x 64, as in Deep InfoMax, and for 96 x 96.
     fc_size : int, default=1024
         Width of the fully connected layer.
 
@@ -58,10 +59,11 @@ class ConvEncoder(nn.Sequential):
         self,
         input_shape: tuple[int, int, int],
         n_outputs: int,
-        channels: Sequence[int] = (64, 128, 256),
+        channels: Sequence[int] | None = None,
         fc_size: int = 1024,
     ) -> None:
         depth, height, width = input_shape
+        channels = _channels(min(height, width)) if channels is None else channels
         smallest = 2 ** len(channels)
         if min(height, width) < smallest:
             raise ValueError(
@@ -89,3 +91,11 @@ class ConvEncoder(nn.Sequential):
                 Y=nn.Linear(fc_size, n_outputs),
             )
         )
+
+
+def _channels(side: int) -> list[int]:
+    """64, 128, ... up to 512, until the shorter side of the feature map is under 8."""
+    channels = [64, 128, 256]
+    while side // 2 ** len(channels) >= 8:
+        channels.append(512)
+    return channels

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,10 @@ class EncoderNetwork(nn.Module):
     corruption : float, default=0.0
         In training, the fraction of each row's values that is hidden (set to 0) from the encoder;
         the others are divided by ``1 - corruption``.
+    augmentation : callable, default=None
+        In training, what a batch of shaped inputs becomes before it enters the encoder.
+    feature_layer : str, default=None
+        Submodule of the encoder whose output is part of the code in training.
 
     Examples
     --------
@@ -49,6 +54,8 @@ class EncoderNetwork(nn.Module):
         *,
         input_shape: Sequence[int] | None = None,
         corruption: float = 0.0,
+        augmentation: Callable[[Tensor], Tensor] | None = None,
+        feature_layer: str | None = None,
     ) -> None:
         super().__init__()
         self.corrupt = nn.Dropout(corruption)
@@ -56,10 +63,22 @@ class EncoderNetwork(nn.Module):
         self.head = head
         self.decoder = decoder
         self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
+        self.augmentation = augmentation
+        self.feature_layer = feature_layer
+        self.feature_shape: tuple[int, ...] | None = None  # of one row, where it is known
 
     def forward(self, x: Tensor) -> Code:
         """Code of the rows x (M, n_features)."""
-        code: Code = self.head(self.encoder(self.shaped(self.corrupt(x))))
+        inputs = self.shaped(x)
+        if self.training and self.augmentation is not None:
+            inputs = self.augmentation(inputs)
+        inputs = self.corrupt(inputs)
+        if self.training and self.feature_layer is not None:
+            with self._reading(self.feature_layer) as kept:
+                code: Code = self.head(self.encoder(inputs))
+            code = code._replace(features=kept[-1])
+        else:
+            code = self.head(self.encoder(inputs))
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code
@@ -86,11 +105,21 @@ class EncoderNetwork(nn.Module):
 
     def layer(self, x: Tensor, name: str) -> Tensor:
         """Output of the encoder's submodule ``name`` for the rows x, flattened to (M, n)."""
+        return torch.flatten(self.feature_map(x, name), 1)
+
+    def feature_map(self, x: Tensor, name: str) -> Tensor:
+        """Output of the encoder's submodule ``name`` for the rows x, in its own shape."""
+        with self._reading(name) as kept:
+            self.encoder(self.shaped(x))
+        return kept[-1]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[list[Tensor]]:
+        """Whatever the encoder's submodule ``name`` puts out within."""
         kept: list[Tensor] = []
         submodule = self.encoder.get_submodule(name)
         handle = submodule.register_forward_hook(lambda _module, _args, out: kept.append(out))
         try:
-            self.encoder(self.shaped(x))
+            yield kept
         finally:
             handle.remove()
-        return torch.flatten(kept[-1], 1)

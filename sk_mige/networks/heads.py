@@ -24,6 +24,8 @@ class Code(NamedTuple):
         implicit one, whose density is not known.
     prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
         What the decoder makes of z; None where there is no decoder.
+    features : tensor of shape (M, ...), or None
+        Output of an inner layer of the encoder, where an objective asks for one.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Code(NamedTuple):
     z: Tensor
     conditional: tuple[Tensor, Tensor] | None = None
     prediction: Tensor | None = None
+    features: Tensor | None = None
 
 
 class DeterministicHead(nn.Module):

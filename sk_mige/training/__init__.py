@@ -3,9 +3,11 @@
 from .alignment import input_alignment
 from .averaging import WeightAveraging
 from .bottleneck import Bottleneck, MIGEInformation
+from .checkpoint import Checkpoint
 from .critics import CriticInfoMax, CriticInformation, PriorMatched
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
 from .device import available_device, resolve_device, seeded
+from .features import FeatureCriticInfoMax, FeatureInfoMax, patches
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .net import EncoderNet, NonFiniteLossError, build_net
 from .objectives import InfoMax, Objective
@@ -18,6 +20,7 @@ __all__ = [
     "ArrayDataset",
     "BetaWarmup",
     "Bottleneck",
+    "Checkpoint",
     "ClassLikelihood",
     "CosineDecay",
     "CriticInfoMax",
@@ -25,6 +28,8 @@ __all__ = [
     "EncoderNet",
     "EqualBatchSampler",
     "ExponentialDecay",
+    "FeatureCriticInfoMax",
+    "FeatureInfoMax",
     "GaussianLikelihood",
     "InfoMax",
     "MIGEInformation",
@@ -38,6 +43,7 @@ __all__ = [
     "build_net",
     "input_alignment",
     "keep_batch",
+    "patches",
     "resolve_device",
     "seeded",
     "sliced_score_matching_loss",

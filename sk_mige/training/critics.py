@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,16 @@ class CriticInformation(nn.Module):
     critic : {"separable", "concatenated"}, default="separable"
         Form of the critic, each with a hidden layer of 512 units; CLUB learns a conditional
         Gaussian instead.
+    normalize : bool, default=True
+        Whether x is normalised over the batch; features of an inner layer are better left as
+        they are.
+    **sizes : sequence of int
+        What the critic's constructor takes beside, such as ``hidden=(512, 512)``.
 
     Notes
     -----
-    x is normalised over the batch before it enters the critic, which makes the critic as
-    indifferent to the units of x as MIGE is.
+    Where x is normalised over the batch before it enters the critic, the critic is as indifferent
+    to the units of x as MIGE is.
 
     Examples
     --------
@@ -49,13 +56,23 @@ class CriticInformation(nn.Module):
     """
 
     def __init__(
-        self, bound: str, n_features: int, n_components: int, critic: str = "separable"
+        self,
+        bound: str,
+        n_features: int,
+        n_components: int,
+        critic: str = "separable",
+        *,
+        normalize: bool = True,
+        **sizes: Any,
     ) -> None:
         super().__init__()
+        self.name = bound
         self.bound = make_bound(bound)
-        self.normalize = nn.BatchNorm1d(n_features, affine=False)
+        self.normalize: nn.Module = (
+            nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
+        )
         kind = GaussianCritic if bound == "club" else CRITICS[critic]
-        self.critic: nn.Module = kind(n_features, n_components)
+        self.critic: nn.Module = kind(n_features, n_components, **sizes)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
         """Loss whose descent raises I(x; z) through z and makes the bound tight."""

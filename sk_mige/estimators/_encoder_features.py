@@ -1,0 +1,78 @@
+"""Objectives of MIGEEncoder that look at an inner layer, and what they need of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sk_mige.networks import EncoderNetwork
+from sk_mige.score import ScoreFunction
+from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, Objective
+
+__all__ = ["check_features", "feature_objective", "layer_error", "layer_shape"]
+
+
+def check_features(estimator: Any) -> None:
+    """Refuse settings of an inner layer that cannot be meant."""
+    if estimator.local_features and estimator.feature_layer is None:
+        raise ValueError(
+            "local_features=True needs feature_layer, the name of a layer whose output is a "
+            "feature map: 'conv' or 'conv.5' for encoder='conv'"
+        )
+    if estimator.mode == "ib" and estimator.feature_layer is not None:
+        raise ValueError(
+            f"feature_layer={estimator.feature_layer!r} is for mode='infomax': a bottleneck "
+            "forgets the input, not a layer"
+        )
+
+
+def layer_error(network: EncoderNetwork, parameter: str, name: str) -> ValueError:
+    """What to say when the encoder has no submodule of that name."""
+    names = [known for known, _ in network.encoder.named_modules() if known]
+    return ValueError(f"{parameter}={name!r} is no submodule of the encoder; it has {names}")
+
+
+def layer_shape(network: EncoderNetwork, rows: Any, *, local: bool) -> tuple[int, ...]:
+    """Shape of the inner layer's output for one row."""
+    name = network.feature_layer
+    assert name is not None
+    try:
+        shape = tuple(network.feature_map(rows, name).shape[1:])
+    except AttributeError as error:
+        raise layer_error(network, "feature_layer", name) from error
+    if local and len(shape) < 2:
+        raise ValueError(
+            f"local_features=True needs a feature map, (channels, height, width) for each row, "
+            f"but feature_layer={name!r} puts out the shape {shape}: name a layer before the "
+            "flattening"
+        )
+    return shape
+
+
+def feature_objective(
+    score: ScoreFunction,
+    shape: tuple[int, ...],
+    n_components: int,
+    *,
+    local: bool,
+    mi_estimator: str,
+    critic: str,
+) -> Objective:
+    """InfoMax between the inner layer's output, of that shape, and z.
+
+    The concatenated critic has Deep InfoMax's two layers of 512 units. The separable one embeds
+    in 512 dimensions.
+    """
+    if mi_estimator == "mige":
+        return FeatureInfoMax(score, local=local)
+    width = 1
+    for size in shape[:1] if local else shape:
+        width *= size
+    sizes: dict[str, Any] = {"n_embedding": 512}
+    if critic == "concatenated":
+        sizes = {"hidden": (512, 512)}
+    if mi_estimator == "club":
+        sizes = {}
+    information = CriticInformation(
+        mi_estimator, width, n_components, critic, normalize=False, **sizes
+    )
+    return FeatureCriticInfoMax(information, local=local)

@@ -42,6 +42,8 @@ class PortableStateMixin(TrainingMixin):
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         objective = state.pop("_stored_objective", None)
+        # Parameters that came after the version that wrote the file are at their defaults.
+        state = {**type(self)().get_params(deep=False), **state}  # type: ignore[attr-defined]
         super().__setstate__(state)  # type: ignore[misc]
         if weights is None:
             return

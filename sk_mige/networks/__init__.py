@@ -5,6 +5,7 @@ from .encoder import EncoderNetwork
 from .heads import Code, DeterministicHead, GaussianHead, StandardizingHead
 from .implicit import ImplicitHead
 from .mlp import MLPEncoder
+from .representation import Representation
 from .score import ScoreNetwork, SlicedScore
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GaussianHead",
     "ImplicitHead",
     "MLPEncoder",
+    "Representation",
     "ScoreNetwork",
     "SlicedScore",
     "StandardizingHead",

@@ -45,7 +45,8 @@ class TrainingProgress(Callback):
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
         """Advance by one batch's share of an epoch."""
-        self.bar_.update(1 / net.batches_an_epoch)
+        step = 1 / net.batches_an_epoch
+        self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # sums of fractions overshoot
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the epoch's mean loss."""

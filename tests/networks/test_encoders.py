@@ -28,9 +28,15 @@ def test_perceptron_without_batch_norm_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "maps"), [((1, 28, 28), (256, 3, 3)), ((3, 32, 32), (256, 4, 4))]
+    ("shape", "maps"),
+    [
+        ((1, 28, 28), (256, 3, 3)),
+        ((3, 32, 32), (256, 4, 4)),
+        ((3, 64, 64), (512, 4, 4)),
+        ((3, 96, 96), (512, 6, 6)),
+    ],
 )
-def test_convolutions_halve_the_image_three_times(
+def test_convolutions_halve_the_image_until_few_pixels_are_left(
     shape: tuple[int, int, int], maps: tuple[int, int, int]
 ) -> None:
     encoder = ConvEncoder(shape, 64, fc_size=32)

@@ -1,0 +1,113 @@
+"""A fit that was killed goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from sk_mige import MIGEEncoder
+from sk_mige.training import Checkpoint
+
+SMALL: dict[str, Any] = {
+    "n_components": 3, "hidden_layer_sizes": (16,), "max_epochs": 4, "batch_size": 50,
+    "device": "cpu", "random_state": 0,
+}  # fmt: skip
+
+
+class Killed(BaseException):
+    """Nothing in the package catches it."""
+
+
+class KillAt(Callback):
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        self.batch -= 1
+        if self.batch == 0:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(150, 8))
+
+
+def killed_and_continued(X: np.ndarray, path: Path, **parameters: Any) -> MIGEEncoder:
+    """Killed in the third of four epochs of three batches."""
+    settings = {**SMALL, **parameters}
+    with pytest.raises(Killed):
+        MIGEEncoder(**settings, callbacks=[Checkpoint(path), KillAt(8)]).fit(X)
+    return MIGEEncoder(**settings, callbacks=[Checkpoint(path)]).fit(X)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"lr_schedule": "exponential", "lr_decay": 0.5},
+        {"mi_estimator": "infonce", "prior_weight": 1.0},
+    ],
+    ids=["mige", "exponential", "critic and adversary"],
+)
+def test_a_killed_fit_ends_as_one_that_was_not(
+    X: np.ndarray, tmp_path: Path, parameters: dict[str, Any]
+) -> None:
+    whole = MIGEEncoder(**{**SMALL, **parameters}).fit(X)
+    pieces = killed_and_continued(X, tmp_path / "run.pt", **parameters)
+    np.testing.assert_array_equal(pieces.transform(X), whole.transform(X))
+    assert [row["epoch"] for row in pieces.history_] == [1, 2, 3, 4]
+    losses = [[row["train_loss"] for row in e.history_] for e in (whole, pieces)]
+    assert losses[0] == losses[1]
+
+
+def test_the_bar_starts_where_the_checkpoint_ends(
+    X: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_and_continued(X, tmp_path / "run.pt", verbose=1)
+    assert "4.0/4 epochs" in capsys.readouterr().err
+
+
+def test_a_checkpoint_holds_tensors_and_numbers_only(X: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "run.pt"
+    MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
+    state = torch.load(path, weights_only=True)
+    assert len(state["history"]) == 4
+    assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"n_components": 5}, r"another module.*\(3, 16\).*\(5, 16\)"),
+        ({"hidden_layer_sizes": (16, 16)}, "another module"),
+        ({"mi_estimator": "jsd"}, "another objective"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(
+    X: np.ndarray, tmp_path: Path, changed: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "run.pt"
+    MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
+    with pytest.raises(ValueError, match=named):
+        MIGEEncoder(**{**SMALL, **changed}, callbacks=[Checkpoint(path)]).fit(X)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
+def test_a_damaged_file_is_named(X: np.ndarray, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.pt is damaged or no checkpoint"):
+        MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
+
+
+def test_a_file_of_other_tensors_is_no_checkpoint(X: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    torch.save({"weight": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="no checkpoint of this version"):
+        MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)

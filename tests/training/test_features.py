@@ -102,7 +102,7 @@ def test_encoder_and_critic_climb_the_same_bound(bound: str, local: bool) -> Non
             loss = objective(here, torch.zeros(24, 1), torch.zeros(24))
             loss.backward(retain_graph=True)
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.03
 
 

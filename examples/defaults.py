@@ -97,7 +97,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "x_scale=0.5": {"x_scale": 0.5},
     "x_scale=2": {"x_scale": 2.0},
     "corruption=0": {"corruption": 0.0},
-    "corruption=0.2": {"corruption": 0.2},
+    "corruption=0.5": {"corruption": 0.5},
     "corruption=0.7": {"corruption": 0.7},
     'output_scale="unit"': {"output_scale": "unit"},
     'corruption=0, output_scale="unit"': {"corruption": 0.0, "output_scale": "unit"},
@@ -109,7 +109,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lr=3e-3": {"lr": 3e-3},
     'lr_schedule="constant"': {"lr_schedule": "constant"},
     "max_epochs=10": {"max_epochs": 10},
-    "max_epochs=20": {"max_epochs": 20},
+    "max_epochs=50": {"max_epochs": 50},
     "hidden_layer_sizes=(1024, 1024)": {"hidden_layer_sizes": (1024, 1024)},
     "hidden_layer_sizes=()": {"hidden_layer_sizes": ()},
 }

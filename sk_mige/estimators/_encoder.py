@@ -62,7 +62,7 @@ class MIGEEncoder(
         variance of x that it explains, the largest first, as those of PCA are
         (:func:`sk_mige.training.input_alignment`). ``partial_fit`` leaves this map as it is. None
         lets the scale go where training takes it.
-    corruption : float, default=0.5
+    corruption : float, default=0.3
         In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
         random, at each step of training. Between x and the representation of a corrupted x the
         information is finite, and what is robust counts for more.
@@ -138,7 +138,7 @@ class MIGEEncoder(
         What matching the prior counts against the information; 0 leaves it out.
     n_prediction_samples : int, default=12
         Draws of z that ``predict`` and ``predict_proba`` average over; 0 uses the mean of z.
-    max_epochs : int, default=50
+    max_epochs : int, default=30
         Passes over the data.
     batch_size : int, default=256
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.

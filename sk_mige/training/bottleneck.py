@@ -20,8 +20,8 @@ from sk_mige.score import ScoreFunction
 
 __all__ = ["Bottleneck", "MIGEInformation"]
 
-# Relative step of the price when information is far from its ceiling: e-fold in 100 batches.
-DUAL_RATE = 0.01
+# Relative step of the price when information is far from its ceiling: e-fold in 20 batches.
+DUAL_RATE = 0.05
 LOG_PRICES = (math.log(1e-7), math.log(1e3))
 
 

@@ -1,0 +1,134 @@
+"""The bottleneck's parts: what classes cost, what information costs, and who sets the price."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from sk_mige.networks import Code
+from sk_mige.score import ssge
+from sk_mige.training import (
+    Bottleneck,
+    ClassLikelihood,
+    GaussianLikelihood,
+    MIGEInformation,
+    VariationalInformation,
+)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def gaussian_code(generator: torch.Generator, n: int = 100, k: int = 3) -> Code:
+    mean = torch.randn(n, k, generator=generator)
+    scale = torch.rand(n, k, generator=generator) + 0.1
+    return Code(mean + scale * torch.randn(n, k, generator=generator), (mean, scale))
+
+
+def test_smoothed_labels_pay_for_every_class(generator: torch.Generator) -> None:
+    logits, y = torch.randn(6, 4, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
+    target = 0.9 * torch.eye(4)[y] + 0.1 / 4
+    expected = -(target * logits.log_softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(ClassLikelihood(label_smoothing=0.1)(logits, y), expected)
+
+
+def test_penalty_is_the_entropy_that_predictions_lack(generator: torch.Generator) -> None:
+    logits, y = torch.randn(6, 4, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
+    entropy = torch.distributions.Categorical(logits=logits).entropy().mean()
+    expected = ClassLikelihood()(logits, y) - 0.3 * entropy
+    torch.testing.assert_close(ClassLikelihood(confidence_penalty=0.3)(logits, y), expected)
+
+
+def test_class_of_weight_two_counts_as_two_rows(generator: torch.Generator) -> None:
+    logits, y = torch.randn(3, 2, generator=generator), torch.tensor([0, 1, 1])
+    twice = ClassLikelihood()(logits[[0, 0, 1, 2]], y[[0, 0, 1, 2]])
+    torch.testing.assert_close(ClassLikelihood(torch.tensor([2.0, 1.0]))(logits, y), twice)
+
+
+@pytest.mark.parametrize("likelihood", [ClassLikelihood(), GaussianLikelihood(4)])
+def test_several_draws_share_their_row_s_target(
+    likelihood: torch.nn.Module, generator: torch.Generator
+) -> None:
+    classes = isinstance(likelihood, ClassLikelihood)
+    y = torch.tensor([0, 3]) if classes else torch.randn(2, 4, generator=generator)
+    draws = torch.randn(5, 2, 4, generator=generator)
+    expected = torch.stack([likelihood(draw, y) for draw in draws]).mean()
+    torch.testing.assert_close(likelihood(draws, y), expected)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_variational_information_is_a_divergence(learned: bool, generator: torch.Generator) -> None:
+    code = gaussian_code(generator)
+    bound = VariationalInformation(3, learned=learned)
+    model = Normal(0.0, 1.0)
+    if learned:
+        with torch.no_grad():
+            bound.center.copy_(torch.tensor([1.0, 0.0, -2.0]))
+        width = torch.nn.functional.softplus(bound.rho) + 1e-4
+        model = Normal(bound.center, width)
+    expected = kl_divergence(Normal(*code.conditional), model).sum(-1).mean()
+    torch.testing.assert_close(bound(code, code.z), expected)
+
+
+def test_variational_information_exceeds_the_gaussian_bound(generator: torch.Generator) -> None:
+    # The model of q(z) that MIGE's bound uses has q's own moments: none is closer.
+    for _ in range(5):
+        code = gaussian_code(generator, n=2000)
+        assert VariationalInformation(3).value(code) >= MIGEInformation(ssge).value(code)
+
+
+@pytest.mark.parametrize("k", [2, 8, 32, 128, 256])
+def test_gradient_of_information_is_right_at_batch_100_in_any_dimension(k: int) -> None:
+    # z = W x + σ ε with 10 directions of signal: d I / d log σ, default settings.
+    generator = torch.Generator().manual_seed(k)
+    root = torch.randn(10, k, generator=generator).double() / 10**0.5
+    log_scale = (0.3 * torch.randn(k, generator=generator)).double().requires_grad_()
+    covariance = root.mT @ root + (2 * log_scale).exp().diag()
+    (truth,) = torch.autograd.grad(0.5 * torch.logdet(covariance) - log_scale.sum(), log_scale)
+    total = torch.zeros(k, dtype=torch.float64)
+    for _ in range(20):
+        mean = torch.randn(100, 10, generator=generator).double() @ root
+        scale = log_scale.exp().expand(100, k)
+        code = Code(mean + scale * torch.randn(100, k, generator=generator).double(), (mean, scale))
+        surrogate = MIGEInformation(partial(ssge, eigen_threshold=0.999))(code, mean)
+        total += torch.autograd.grad(surrogate, log_scale)[0] / 20
+    assert float((total - truth).norm() / truth.norm()) < 0.1
+
+
+def test_score_of_a_known_conditional_may_be_estimated_all_the_same(
+    generator: torch.Generator,
+) -> None:
+    # z = x + σ ε in one dimension: dI/dσ = -1/(σ + σ³).
+    mean = torch.randn(200, 1, generator=generator)
+    scale = torch.tensor(0.5, requires_grad=True)
+    z = mean + scale * torch.randn(32, 200, 1, generator=generator)
+    code = Code(z, (mean, scale.expand(200, 1)))
+    MIGEInformation(ssge, closed_form=False)(code, mean).backward()
+    assert float(scale.grad) == pytest.approx(-1 / (0.5 + 0.5**3), rel=0.15)
+
+
+@pytest.mark.parametrize(("ceiling", "rises"), [(0.01, True), (100.0, False)])
+def test_price_rises_while_information_exceeds_its_ceiling(
+    ceiling: float, rises: bool, generator: torch.Generator
+) -> None:
+    objective = Bottleneck(
+        ClassLikelihood(), MIGEInformation(ssge), 1e-2, max_information=ceiling
+    )  # fmt: skip
+    code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
+    for _ in range(3):
+        objective(code, code.z, torch.zeros(100, dtype=torch.int64))
+    assert (objective.price > 1e-2) == rises
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-2])
+def test_price_stays_finite_whatever_the_information(beta: float) -> None:
+    objective = Bottleneck(ClassLikelihood(), MIGEInformation(ssge), beta, max_information=1.0)
+    for value in (math.inf, -math.inf, math.nan, *[1e30] * 2000):
+        objective._adjust(torch.tensor(value))
+    assert 0 < objective.price < 1001

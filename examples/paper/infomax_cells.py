@@ -1,0 +1,267 @@
+"""What Tables 1, 2 and 4 and Figure 2 share: data, methods, and cells that survive a kill.
+
+A cell is one encoder, trained without labels, and one probe for each of its layers. While its
+encoder is trained a checkpoint is written after each epoch; when it is done, its line is appended
+to a file, from which the next run knows what is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from infomax_report import write_results
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from torch.nn.functional import interpolate
+
+from sk_mige import MIGEEncoder, NonLinearProbe, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige.datasets import (
+    fetch_cifar10,
+    fetch_cifar100,
+    fetch_mnist,
+    fetch_stl10,
+    load_tiny_imagenet10,
+)
+from sk_mige.training import Checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+FEATURES = ("conv", "fc", "Y")
+
+
+def shift_and_mirror(images: torch.Tensor, by: int = 4) -> torch.Tensor:
+    """Each image shifted by up to some pixels, and mirrored or not."""
+    m, _, height, width = images.shape
+    top, left = torch.randint(2 * by + 1, (2, m))
+    rows = top[:, None] + torch.arange(height)
+    columns = left[:, None] + torch.arange(width)
+    columns = torch.where(torch.rand(m, 1) < 0.5, columns.flip(1), columns)
+    padded = torch.nn.functional.pad(images, (by,) * 4, mode="reflect").permute(0, 2, 3, 1)
+    which = torch.arange(m)[:, None, None]
+    moved = padded[which.to(images.device), rows[:, :, None].to(images.device),
+                   columns[:, None, :].to(images.device)]  # fmt: skip
+    return moved.permute(0, 3, 1, 2)
+
+
+def ssge(eigen_threshold: float) -> SSGEScoreEstimator:
+    return SSGEScoreEstimator(eigen_threshold=eigen_threshold)
+
+
+def projected(k: int, eigen_threshold: float = 0.99) -> RandomProjectionSSGE:
+    return RandomProjectionSSGE(k, eigen_threshold=eigen_threshold)
+
+
+def dim(bound: str, **parameters: Any) -> dict[str, Any]:
+    """DIM(G): the critic sees the last feature map beside z."""
+    return {"mi_estimator": bound, "feature_layer": "conv", "critic": "concatenated", **parameters}
+
+
+def dim_local(bound: str, **parameters: Any) -> dict[str, Any]:
+    """DIM(L): the critic sees each location of the second feature map beside z."""
+    return {"mi_estimator": bound, "feature_layer": "conv.5", "local_features": True, **parameters}
+
+
+# What is passed to MIGEEncoder beside the settings of the paper, which are in `encoder`.
+METHODS: dict[str, dict[str, Any]] = {
+    "MIGE": {"score_estimator": ssge(0.999), "augmentation": shift_and_mirror},
+    "MIGE as published": {"score_estimator": ssge(0.99)},
+    "MIGE, threshold .999": {"score_estimator": ssge(0.999)},
+    "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
+    "MIGE of patches and Y": {
+        "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,
+    },
+    "DIM (JSD)": dim("jsd"),
+    "DIM (JSD + PM)": dim("jsd", prior_weight=1.0),
+    "DIM (infoNCE)": dim("infonce"),
+    "DIM (infoNCE + PM)": dim("infonce", prior_weight=1.0),
+    "DIM(L) (JSD)": dim_local("jsd"),
+    "DIM(L) (JSD + PM)": dim_local("jsd", prior_weight=0.1),
+    "DIM(L) (infoNCE)": dim_local("infonce"),
+    "DIM(L) (infoNCE + PM)": dim_local("infonce", prior_weight=0.1),
+    **{
+        f"MIGE + RP to {k}d": {"score_estimator": projected(k)}
+        for k in (16, 32, 64, 128, 256, 512, 1024)
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pixels from 0 to 1, one image a row: without labels, to train and to test."""
+
+    unlabeled: np.ndarray
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    shape: tuple[int, ...]
+
+
+def load(name: str, subset: int | None, size: int | None) -> Images:
+    """The first ``subset`` images of each part, if given, ``size`` pixels high and wide."""
+    fetch: Callable[..., Any] = {
+        "cifar10": fetch_cifar10, "cifar100": fetch_cifar100, "mnist": fetch_mnist,
+        "stl10": fetch_stl10, "tinyimagenet10": load_tiny_imagenet10,
+    }[name]  # fmt: skip
+    train, test = fetch(), fetch(subset="test")
+    shape = tuple(train.image_shape)
+    parts = [train.data]
+    if name in ("stl10", "tinyimagenet10"):
+        parts = [fetch(subset="unlabeled").data, train.data]
+    # The first unlabelled rows are as good as any; labelled rows come in random order.
+    order = np.random.default_rng(0).permutation(len(train.data))[:subset]
+    unlabeled = np.concatenate([part[:subset] for part in parts])[:subset]
+    shown = partial(_prepared, shape=shape, size=size)
+    if len(parts) == 1:  # the same images, whether labelled or not
+        unlabeled = train.data[order]
+    return Images(
+        shown(unlabeled),
+        (shown(train.data[order]), train.target[order]),
+        (shown(test.data[:subset]), test.target[:subset]),
+        (shape[0], size, size) if size else shape,
+    )
+
+
+def _prepared(rows: np.ndarray, shape: tuple[int, ...], size: int | None) -> np.ndarray:
+    if not size or shape[1:] == (size, size):
+        return np.asarray(rows, dtype=np.float32) / 255
+    resized = [
+        interpolate(
+            torch.as_tensor(chunk.reshape(-1, *shape)).float(), (size, size), mode="bilinear",
+            antialias=True, align_corners=False,
+        ).flatten(1).numpy()
+        for chunk in np.array_split(rows, -(-len(rows) // 500))
+    ]  # fmt: skip
+    return np.concatenate(resized) / 255
+
+
+def encoder(method: str, images: Images, seed: int, epochs: int, device: str) -> MIGEEncoder:
+    """The encoder of the paper: batches of 64, Adam at 1e-4, 64 components."""
+    return MIGEEncoder(
+        64, encoder="conv", input_shape=images.shape, output_scale=None, corruption=0.0,
+        batch_size=64, lr=1e-4, lr_schedule="constant", max_epochs=epochs, device=device,
+        random_state=seed, verbose=1,
+    ).set_params(**METHODS[method])  # fmt: skip
+
+
+def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path) -> dict[str, Any]:
+    """Train one encoder and its probes."""
+    start = time.perf_counter()
+    model = encoder(cell["method"], images, cell["seed"], cell["epochs"], device)
+    model.set_params(callbacks=[Checkpoint(checkpoint)]).fit(images.unlabeled)
+    seconds = sum(row["dur"] for row in model.history_)
+    print(f"  trained in {seconds:.0f} s; {time.perf_counter() - start:.0f} s since the start")
+    accuracies = {}
+    for feature in FEATURES:
+        probe = NonLinearProbe(
+            max_epochs=cell["probe_epochs"], device=device, random_state=cell["seed"], verbose=1
+        )
+        frozen = FrozenEstimator(model.set_params(output=feature))
+        pipeline = Pipeline([("encoder", frozen), ("probe", probe)]).fit(*images.train)
+        accuracies[feature] = round(100 * float(pipeline.score(*images.test)), 3)
+        print(f"  {feature}: {accuracies[feature]:.2f} %", flush=True)
+    spectrum = eigenvalue_shares(model.set_params(output="Y").transform(images.test[0]))
+    return {
+        "cell": cell,
+        "accuracy": accuracies,
+        "effective_rank": round(float(np.exp(-(spectrum * np.log(spectrum)).sum())), 2),
+        "spectrum": [float(f"{share:.3g}") for share in spectrum],
+        "seconds": round(seconds, 1),
+        "seconds_an_epoch": round(seconds / cell["epochs"], 2),
+    }
+
+
+def eigenvalue_shares(Z: np.ndarray) -> np.ndarray:
+    """Shares of the variance along the principal components, the largest first."""
+    eigenvalues = np.linalg.eigvalsh(np.cov(Z.T.astype(np.float64))).clip(1e-12)[::-1]
+    return eigenvalues / eigenvalues.sum()
+
+
+def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int) -> Any:
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    every = ["cifar10", "cifar100", "tinyimagenet10", "stl10", "mnist"]
+    parser.add_argument("--data", nargs="+", choices=every, default=data)
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=methods,
+                        metavar="METHOD", help=f"of {', '.join(METHODS)}")  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=epochs, help=f"default {epochs}")
+    parser.add_argument("--probe-epochs", type=int, default=20, help="default 20")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--subset", type=int, help="so many images alone")
+    parser.add_argument("--size", type=int, help="pixels to which images are resized")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--quick", action="store_true", help="a look, in minutes; no results")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, continued if present")
+    parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints",
+                        help="folder of unfinished cells")  # fmt: skip
+    parser.add_argument("--output", type=Path, help="file of results")
+    args = parser.parse_args()
+    if args.quick:
+        name += "-quick"
+        args.epochs, args.probe_epochs, args.seeds = 1, 3, args.seeds[:1]
+        args.subset = args.subset or 500
+    results = Path() if args.quick else ROOT / "docs" / "results"
+    args.output = args.output or results / f"{name}.json"
+    folder = results if args.quick else results / "cells"
+    args.cells = args.cells or folder / f"{name}.jsonl"
+    return args
+
+
+def run_table(
+    name: str,
+    doc: str,
+    *,
+    data: list[str],
+    methods: list[str],
+    epochs: int = 20,
+    size: int | None = None,
+    paper: dict[tuple[str, str, str], float],
+    finish: Callable[[list[dict[str, Any]], Path], None] | None = None,
+) -> None:
+    """Measure what is missing, and write what there is."""
+    args = parse(name, doc, data, methods, epochs)
+    lines = args.cells.read_text().splitlines() if args.cells.exists() else []
+    finished = {json.dumps(json.loads(line)["cell"]): json.loads(line) for line in lines}
+    cells = [
+        {
+            "dataset": dataset, "size": args.size or size, "method": method, "seed": seed,
+            "epochs": args.epochs, "probe_epochs": args.probe_epochs, "subset": args.subset,
+        }
+        for seed in args.seeds for dataset in args.data for method in args.methods
+    ]  # fmt: skip
+    todo = [cell for cell in cells if json.dumps(cell) not in finished]
+    print(f"{len(cells) - len(todo)} of {len(cells)} cells are finished", flush=True)
+    images: tuple[str, Images] | None = None
+    start = time.perf_counter()
+    for number, cell in enumerate(todo):
+        left = (time.perf_counter() - start) / number * (len(todo) - number) if number else None
+        said = f"; some {left / 60:.0f} minutes left" if left else ""
+        print(f"[{number + 1}/{len(todo)}] {cell['method']}, {cell['dataset']}, seed "
+              f"{cell['seed']}{said}", flush=True)  # fmt: skip
+        if images is None or images[0] != cell["dataset"]:
+            images = (cell["dataset"], load(cell["dataset"], args.subset, cell["size"]))
+        checkpoint = args.checkpoints / (_file_name(cell) + ".pt")
+        result = measure(cell, images[1], args.device, checkpoint)
+        args.cells.parent.mkdir(parents=True, exist_ok=True)
+        with args.cells.open("a") as stream:
+            stream.write(json.dumps(result) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        checkpoint.unlink()
+        finished[json.dumps(cell)] = result
+    every = list(finished.values())
+    write_results(every, args.output, f"python examples/paper/{name}.py", paper)
+    if finish:
+        finish(every, args.output)
+    print(f"results are in {args.output}", file=sys.stderr)
+
+
+def _file_name(cell: dict[str, Any]) -> str:
+    return "-".join("".join(c for c in str(v) if c.isalnum() or c in ".+") for v in cell.values())

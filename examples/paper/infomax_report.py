@@ -1,0 +1,106 @@
+"""Cells of Tables 1, 2 and 4 and Figure 2 as a file of results."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import sklearn
+import torch
+
+import sk_mige
+
+NAMES = {
+    "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST", "stl10": "STL-10",
+    "tinyimagenet10": "Tiny ImageNet, 10 classes",
+}  # fmt: skip
+
+
+def write_results(
+    results: list[dict[str, Any]],
+    path: Path,
+    command: str,
+    paper: dict[tuple[str, str, str], float],
+) -> None:
+    """Write the standard file of results, and print its accuracies."""
+    rows = [row for result in results for row in result_rows(result, paper)]
+    rows += paired_differences(results)
+    document = {
+        "command": command,
+        "versions": {
+            "python": platform.python_version(), "torch": torch.__version__,
+            "scikit-learn": sklearn.__version__, "sk_mige": sk_mige.__version__,
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared with other work",
+        "rows": rows,
+    }  # fmt: skip
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    for row in rows:
+        sys.stdout.write(
+            f"{row['dataset']:34} {row['method']:34} {row['feature']:9} {row['metric']:24} "
+            f"{row['value']:8.2f}  seed {row['seed']}\n"
+        )
+
+
+def dataset_name(cell: dict[str, Any]) -> str:
+    """The data set, with what makes it other than all images as they are."""
+    name = NAMES[cell["dataset"]]
+    if cell["size"]:
+        name += f", {cell['size']} × {cell['size']}"
+    return name + (f", {cell['subset']:,} images" if cell["subset"] else "")
+
+
+def result_rows(
+    result: dict[str, Any], paper: dict[tuple[str, str, str], float]
+) -> list[dict[str, Any]]:
+    """One cell's accuracies and effective rank."""
+    cell = result["cell"]
+    base = {
+        "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",
+        "value": 0.0, "seed": cell["seed"], "epochs": cell["epochs"],
+        "seconds": result["seconds"], "paper": None,
+    }  # fmt: skip
+    rows = [
+        {
+            **base, "feature": layer_name(feature), "metric": "accuracy (%)", "value": value,
+            "paper": paper.get((cell["dataset"], cell["method"], feature)),
+        }
+        for feature, value in result["accuracy"].items()
+    ]  # fmt: skip
+    rank = {"feature": "Y(64)", "metric": "effective rank", "value": result["effective_rank"]}
+    return [*rows, {**base, **rank}]
+
+
+def layer_name(feature: str) -> str:
+    """As the paper's tables have it."""
+    return {"conv": "conv", "fc": "fc(1024)", "Y": "Y(64)"}[feature]
+
+
+def paired_differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """MIGE's accuracy minus that of each other method with equal seed, epochs and images."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for result in results:
+        shared = {k: v for k, v in result["cell"].items() if k != "method"}
+        groups.setdefault(json.dumps(shared), {})[result["cell"]["method"]] = result
+    rows = []
+    for group in groups.values():
+        ours = group.get("MIGE")
+        for method, theirs in group.items() if ours else ():
+            if method == "MIGE":
+                continue
+            cell = ours["cell"]
+            rows += [
+                {
+                    "dataset": dataset_name(cell), "method": f"MIGE minus {method}",
+                    "feature": layer_name(feature), "metric": "paired difference (points)",
+                    "value": round(value - theirs["accuracy"][feature], 3),
+                    "seed": cell["seed"], "epochs": cell["epochs"], "seconds": None,
+                    "paper": None,
+                }
+                for feature, value in ours["accuracy"].items()
+            ]  # fmt: skip
+    return rows

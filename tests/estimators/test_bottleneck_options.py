@@ -93,7 +93,7 @@ def test_no_beta_no_width_and_no_head_runs_away(
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     beta=st.floats(0, 1),
     n_components=st.sampled_from([2, 8, 32, 128, 512]),

@@ -73,9 +73,12 @@ def dim_local(bound: str, **parameters: Any) -> dict[str, Any]:
 
 # What is passed to MIGEEncoder beside the settings of the paper, which are in `encoder`.
 METHODS: dict[str, dict[str, Any]] = {
-    "MIGE": {"score_estimator": ssge(0.999), "augmentation": shift_and_mirror},
+    "MIGE": {"score_estimator": ssge(0.999)},
     "MIGE as published": {"score_estimator": ssge(0.99)},
-    "MIGE, threshold .999": {"score_estimator": ssge(0.999)},
+    "MIGE, shifted and mirrored": {
+        "score_estimator": ssge(0.999),
+        "augmentation": shift_and_mirror,
+    },
     "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
     "MIGE of patches and Y": {
         "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,

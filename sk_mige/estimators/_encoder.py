@@ -140,6 +140,11 @@ class MIGEEncoder(
         Draws of z that ``predict`` and ``predict_proba`` average over; 0 uses the mean of z.
     max_epochs : int, default=30
         Passes over the data.
+    validation_fraction : float, default=None
+        Fraction of the rows that ``fit`` holds out; their loss is ``valid_loss`` in ``history_``,
+        for ``EarlyStopping`` and its kin. In mode="ib" it is minus the log-likelihood of y.
+        mode="infomax" has such a loss where ``mi_estimator`` is a bound: a surrogate's value
+        means nothing.
     batch_size : int, default=256
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
     lr : float, default=1e-3
@@ -165,6 +170,10 @@ class MIGEEncoder(
         of your own module's. It can be set after ``fit``.
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is a GPU, else the CPU.
+    distributed : bool, default=False
+        Whether processes that torchrun launched together train one encoder, each with
+        ``batch_size`` rows of a joint batch from which scores are estimated. Every process calls
+        ``fit`` with the same X. A process on its own trains as always.
     callbacks : list, default=None
         Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``.
         They are copied. For scikit-learn's own callbacks use ``set_callbacks``.

@@ -71,6 +71,7 @@ class EncoderAttributes:
         prior_weight: float = 0.0,
         n_prediction_samples: int = 12,
         max_epochs: int = 50,
+        validation_fraction: float | None = None,
         batch_size: int = 256,
         lr: float = 1e-3,
         lr_schedule: str = "cosine",
@@ -80,6 +81,7 @@ class EncoderAttributes:
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
         output: str | None = None,
         device: str | torch.device = "auto",
+        distributed: bool = False,
         callbacks: list[Any] | None = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -115,6 +117,7 @@ class EncoderAttributes:
         self.prior_weight = prior_weight
         self.n_prediction_samples = n_prediction_samples
         self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
         self.batch_size = batch_size
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -124,6 +127,7 @@ class EncoderAttributes:
         self.optimizer = optimizer
         self.output = output
         self.device = device
+        self.distributed = distributed
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose

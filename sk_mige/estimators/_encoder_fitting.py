@@ -23,6 +23,7 @@ from ._encoder_validation import (
     check_classes,
     check_rows,
     check_targets,
+    check_validation,
     check_varies,
     find_classes,
     namespace_of,
@@ -69,9 +70,10 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        check_validation(self)
         X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
         callbacks = [EpochTasks(self, context), *self._schedules()]
-        self._train(X, targets, int(self.max_epochs), callbacks)
+        self._train(X, targets, int(self.max_epochs), callbacks, self.validation_fraction)
         if self.mode == "infomax" and self.output_scale == "input":
             self._align(X)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)

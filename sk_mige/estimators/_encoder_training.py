@@ -12,8 +12,11 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, PrintLog
+from skorch.helper import predefined_split
+from torch.utils.data import Subset
 
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 from sk_mige.training import (
@@ -22,6 +25,8 @@ from sk_mige.training import (
     TrainingProgress,
     build_net,
     input_alignment,
+    join_processes,
+    make_accelerator,
     resolve_device,
     seeded,
 )
@@ -61,6 +66,8 @@ class TrainingMixin(EncoderAttributes):
         self._device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         self._seed = int(rng.randint(np.iinfo(np.int32).max))
+        if self.distributed:
+            self._device, self._seed = join_processes(self._device, self._seed)
         self._architecture = Architecture(
             n_features=self.n_features_in_,
             n_components=int(self.n_components),
@@ -100,6 +107,7 @@ class TrainingMixin(EncoderAttributes):
             generator=torch.Generator().manual_seed(self._seed + self.n_iter_),
             callbacks=callbacks,
             verbose=max(0, int(self.verbose) - 1),
+            accelerator=make_accelerator(self._device) if self.distributed else None,
         )
 
     def _objective(self, previous: Any = None) -> Any:
@@ -138,31 +146,52 @@ class TrainingMixin(EncoderAttributes):
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr
 
-    def _train(self, X: Any, y: Any, epochs: int, extra: list[Callback] | None = None) -> None:
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        epochs: int,
+        extra: list[Callback] | None = None,
+        validation_fraction: float | None = None,
+    ) -> None:
         """Run epochs on the net; whatever stops it, the estimator stays usable."""
         net = self.net_
         done = len(net.history)
         callbacks = list(extra or [])
-        if self.verbose == 1:
+        if self.verbose == 1 and net.rank == 0:
             callbacks.append(TrainingProgress(epochs, type(self).__name__))
         seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator))
-        with seeded(seed, self._device), _with_callbacks(net, callbacks):
-            net.notify("on_train_begin")
+        data: Any = ArrayDataset(to_rows(X), y)
+        if validation_fraction is not None:
+            data, held_out = self._split(data, validation_fraction)
+            net.train_split = predefined_split(held_out)
+        with seeded(seed + net.rank, self._device), _with_callbacks(net, callbacks):
+            net.notify("on_train_begin", X=data, y=None)
             try:
                 # A checkpoint may have brought finished epochs.
                 left = epochs - (len(net.history) - done)
-                net.fit_loop(ArrayDataset(to_rows(X), y), epochs=max(0, left))
+                net.fit_loop(data, epochs=max(0, left))
             except KeyboardInterrupt:
                 self._report_interruption()
             except NonFiniteLossError as error:
                 self._recover(error)
             finally:
-                net.notify("on_train_end")
+                net.notify("on_train_end", X=data, y=None)
+                net.train_split = None
         self.history_ = self.history_ + [_plain(row) for row in net.history[done:] if "dur" in row]
         self.n_iter_ = len(self.history_)
         if self.mode == "ib":
             self.beta_ = float(net.criterion_.price)
         self.module_.eval()
+
+    def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
+        """Rows to train on and rows for the validation loss, alike in their classes."""
+        classes = data.y if getattr(self, "task_", None) == "classification" else None
+        parts = train_test_split(
+            np.arange(len(data)), test_size=fraction, random_state=self._seed, stratify=classes
+        )
+        train, held_out = (Subset(data, rows.tolist()) for rows in parts)
+        return train, held_out
 
     def _align(self, X: Any) -> None:
         """Give z the units of the input, by some ten thousand of the rows."""

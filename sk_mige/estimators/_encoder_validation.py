@@ -23,6 +23,7 @@ __all__ = [
     "check_queries",
     "check_rows",
     "check_targets",
+    "check_validation",
     "resolve_task",
     "to_rows",
 ]
@@ -74,6 +75,19 @@ def check_varies(X: Any) -> None:
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so there is no information "
             "about them to keep"
+        )
+
+
+def check_validation(estimator: Any) -> None:
+    """Refuse held-out rows where the objective has a gradient but no value."""
+    if estimator.validation_fraction is None or estimator.mode == "ib":
+        return
+    if estimator.mi_estimator == "mige" or estimator.feature_layer is not None:
+        raise ValueError(
+            f"validation_fraction={estimator.validation_fraction} needs a loss whose value means "
+            "something on held-out rows: that of mode='ib', or a bound as mi_estimator and no "
+            "feature_layer. The surrogate of mi_estimator='mige' has a gradient only; to watch "
+            "mode='infomax', score a probe by skorch's EpochScoring"
         )
 
 

@@ -8,6 +8,13 @@ from .critics import CriticInfoMax, CriticInformation, PriorMatched
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
 from .device import available_device, resolve_device, seeded
 from .features import FeatureCriticInfoMax, FeatureInfoMax, patches
+from .joint_batch import (
+    JointBatchNorm,
+    gather_rows,
+    join_processes,
+    make_accelerator,
+    with_joint_batch_norms,
+)
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .net import EncoderNet, NonFiniteLossError, build_net
 from .objectives import InfoMax, Objective
@@ -32,6 +39,7 @@ __all__ = [
     "FeatureInfoMax",
     "GaussianLikelihood",
     "InfoMax",
+    "JointBatchNorm",
     "MIGEInformation",
     "NonFiniteLossError",
     "Objective",
@@ -41,10 +49,14 @@ __all__ = [
     "WeightAveraging",
     "available_device",
     "build_net",
+    "gather_rows",
     "input_alignment",
+    "join_processes",
     "keep_batch",
+    "make_accelerator",
     "patches",
     "resolve_device",
     "seeded",
     "sliced_score_matching_loss",
+    "with_joint_batch_norms",
 ]

@@ -197,6 +197,11 @@ class Bottleneck(nn.Module):
             return loss + price * bound + critic_loss
         return loss + price * self.information(code, x)
 
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Loss of held-out rows: the likelihood alone, since the rest has no value."""
+        assert code.prediction is not None
+        return self.likelihood(code.prediction, y)
+
     def _adjust(self, information: Tensor) -> None:
         """One step of the dual variable; information that is not finite leaves it."""
         assert self.log_price is not None

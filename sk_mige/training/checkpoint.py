@@ -80,7 +80,9 @@ class Checkpoint(Callback):
                 callback.bar_.update(done)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file."""
+        """Write the file; of processes that train together the first one does."""
+        if getattr(net, "rank", 0) > 0:
+            return
         state = {
             "format": FORMAT,
             "module": net.module_.state_dict(),

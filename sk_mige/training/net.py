@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from sk_mige.networks import Code
 
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .joint_batch import with_joint_batch_norms
 from .objectives import Objective
 
 __all__ = ["EncoderNet", "NonFiniteLossError", "build_net"]
@@ -56,10 +57,16 @@ class EncoderNet(NeuralNet):
     """
 
     @property
+    def rank(self) -> int:
+        """Number of this process among those that train together."""
+        return 0
+
+    @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring(name="valid_loss")),
         ]
 
     def initialize_criterion(self) -> EncoderNet:
@@ -78,7 +85,10 @@ class EncoderNet(NeuralNet):
         super().on_train_end(net, X=X, y=y, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Random batches of equal size from the net's own generator."""
+        """Random batches of equal size from the net's own generator; held-out rows in order."""
+        if not training:
+            fixed = EqualBatchSampler(len(dataset), self.batch_size, torch.Generator())
+            return DataLoader(dataset, batch_sampler=fixed, collate_fn=keep_batch)
         sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
         self.batches_an_epoch = len(sampler)
         return DataLoader(
@@ -98,11 +108,29 @@ class EncoderNet(NeuralNet):
         x, y = (part.to(self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
         loss = self.get_loss(code, y, X=x, training=True)
-        if not torch.isfinite(loss):
+        joint = self._joint(loss)
+        if not torch.isfinite(joint):
             raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
         self._keep_weights()
+        self._backward(loss)
+        return {"loss": joint, "y_pred": code}
+
+    @torch.no_grad()
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Loss of held-out rows: the objective's ``held_out``, where it has one."""
+        self._set_training(False)
+        x, y = (part.to(self.device) for part in unpack_data(batch))
+        code = self.infer(x, **fit_params)
+        objective: Any = self.criterion_
+        loss = getattr(objective, "held_out", objective)(code, x, y)
+        return {"loss": loss, "y_pred": code}
+
+    def _joint(self, loss: Tensor) -> Tensor:
+        """The loss as it is recorded."""
+        return loss.detach()
+
+    def _backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
-        return {"loss": loss.detach(), "y_pred": code}
 
     @torch.no_grad()
     def restore_weights(self) -> None:
@@ -132,6 +160,7 @@ def build_net(
     callbacks: Sequence[Any] | None = None,
     max_epochs: int = 1,
     verbose: int = 0,
+    accelerator: Any = None,
 ) -> EncoderNet:
     """An initialised net, ready for ``fit_loop`` or ``partial_fit``.
 
@@ -157,6 +186,9 @@ def build_net(
         Epochs of a call to ``fit``.
     verbose : int, default=0
         skorch's verbosity.
+    accelerator : accelerate.Accelerator, default=None
+        Joins several processes, which train together on joint batches of ``batch_size`` rows
+        each; the module's batch norms become joint ones.
 
     Returns
     -------
@@ -179,7 +211,16 @@ def build_net(
     >>> len(net.partial_fit(ArrayDataset(X), epochs=2).history)
     2
     """
-    net = EncoderNet(
+    kind: type[EncoderNet] = EncoderNet
+    joint: dict[str, Any] = {}
+    if accelerator is not None:
+        from .distributed_net import DistributedNet  # brings accelerate's part of skorch along
+
+        kind = DistributedNet
+        module = with_joint_batch_norms(module)
+        # Wrapped once and for all: the estimator keeps the module itself.
+        joint = {"accelerator": accelerator, "unwrap_after_train": False}
+    net = kind(
         module,
         objective,
         optimizer=optimizer,
@@ -191,6 +232,7 @@ def build_net(
         callbacks=_as_list(callbacks),
         device=device,
         verbose=verbose,
+        **joint,
     )
     net.generator = generator
     net.initialize()

@@ -45,6 +45,8 @@ class TrainingProgress(Callback):
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
         """Advance by one batch's share of an epoch."""
+        if not training:
+            return
         step = 1 / net.batches_an_epoch
         self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # sums of fractions overshoot
 

@@ -1,0 +1,117 @@
+"""The net that several processes train together, by skorch's and Hugging Face's accelerate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from skorch.hf import AccelerateMixin
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+
+from sk_mige.networks import Code
+
+from .data import EqualBatchSampler, keep_batch
+from .joint_batch import gather_code, gather_rows, mean_over_processes
+from .net import EncoderNet
+
+__all__ = ["DistributedNet", "OwnShare"]
+
+
+class OwnShare(Sampler[list[int]]):
+    """Of each joint batch the rows that fall to one process.
+
+    Parameters
+    ----------
+    batches : EqualBatchSampler
+        Joint batches; every process must draw the same.
+    rank, n_processes : int
+        Which process, of how many.
+    """
+
+    def __init__(self, batches: EqualBatchSampler, rank: int, n_processes: int) -> None:
+        self.batches = batches
+        self.rank = rank
+        self.n_processes = n_processes
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            yield batch[self.rank :: self.n_processes]
+
+
+class DistributedNet(AccelerateMixin, EncoderNet):
+    """An :class:`EncoderNet` whose objective sees the rows of all processes.
+
+    Every process passes ``batch_size`` rows through its copy of the network, the codes are
+    gathered, and each computes the objective of the joint batch: scores of k·b rows are better
+    than the mean of k scores of b rows. Gradients are averaged by torch's
+    ``DistributedDataParallel`` and are those of one process with the joint batch.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return int(self.accelerator.process_index)
+
+    def _initialize_accelerator(self) -> DistributedNet:
+        # Hidden here, skorch wraps neither: callbacks and the estimator go on seeing the network
+        # itself, and the objective, which computes the same everywhere, is averaged below.
+        module: Any = self.module_
+        objective: Any = self.criterion_
+        self.module_: Any = None
+        self.criterion_: Any = None
+        super()._initialize_accelerator()
+        self.module_, self.criterion_ = module, objective
+        self._joint_forward = self.accelerator.prepare(module).__call__
+        return self
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
+        """Shares of the joint batches that fall to this process; all of held-out rows."""
+        if not training:
+            return super(AccelerateMixin, self).get_iterator(dataset, training)
+        processes = int(self.accelerator.num_processes)
+        joint = EqualBatchSampler(len(dataset), self.batch_size * processes, self.generator)
+        self.batches_an_epoch = len(joint)
+        return DataLoader(
+            dataset,
+            batch_sampler=OwnShare(joint, self.rank, processes),
+            collate_fn=keep_batch,
+            generator=torch.Generator(),  # the joint one must be drawn from by the sampler alone
+        )
+
+    def get_loss(
+        self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
+    ) -> Tensor:
+        """The objective's value on the joint batch."""
+        assert X is not None
+        code, y, x = gather_code(y_pred), gather_rows(y_true), gather_rows(X)
+        return super().get_loss(code, y, x, training)
+
+    def infer(self, x: Tensor, **fit_params: Any) -> Any:
+        """Codes; in training through the wrapper that averages gradients."""
+        forward = self._joint_forward if self.module_.training else self.module_
+        return forward(x, **fit_params)
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Forward and backward pass of this process's share, refused by all or by none."""
+        return EncoderNet.train_step_single(self, batch, **fit_params)
+
+    def _joint(self, loss: Tensor) -> Tensor:
+        return mean_over_processes(loss)
+
+    def _backward(self, loss: Tensor) -> None:
+        self.accelerator.backward(loss)
+        if isinstance(self.criterion_, nn.Module):
+            for parameter in self.criterion_.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = mean_over_processes(parameter.grad)
+
+    def save_params(self, *args: Any, **kwargs: Any) -> None:
+        """Write the weights from the first process."""
+        if self.accelerator.is_main_process:
+            EncoderNet.save_params(self, *args, **kwargs)
+        self.accelerator.wait_for_everyone()

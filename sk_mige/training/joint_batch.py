@@ -1,0 +1,264 @@
+"""One batch over several processes: rows gathered so that gradients find their way back."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sk_mige.networks import Code
+
+__all__ = [
+    "JointBatchNorm",
+    "gather_code",
+    "gather_rows",
+    "join_processes",
+    "make_accelerator",
+    "mean_over_processes",
+    "with_joint_batch_norms",
+]
+
+
+def is_joint() -> bool:
+    """Whether there are other processes to share a batch with."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def is_launched() -> bool:
+    """Whether torchrun, or one of its kin, started this process among others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def make_accelerator(device: torch.device) -> Any:
+    """Hugging Face's accelerator, which joins the processes that were launched together.
+
+    Parameters
+    ----------
+    device : torch.device
+        CPU, or any CUDA device: each process takes the one of its own number.
+
+    Returns
+    -------
+    accelerate.Accelerator or None
+        None in a process that was started alone.
+
+    Raises
+    ------
+    ImportError
+        Where accelerate is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import make_accelerator
+    >>> make_accelerator(torch.device("cpu")) is None
+    True
+    """
+    if not is_launched():
+        return None
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise ImportError(
+            "distributed=True trains by accelerate, which is not installed: install "
+            "sk-mige[distributed]"
+        ) from error
+    return Accelerator(cpu=device.type == "cpu", device_placement=False)
+
+
+def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
+    """Device of the process, and the seed of the first one, which all share.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import join_processes
+    >>> join_processes(torch.device("cpu"), 5)  # a process on its own
+    (device(type='cpu'), 5)
+    """
+    accelerator = make_accelerator(device)
+    if accelerator is None:
+        return device, seed
+    return torch.device(accelerator.device), agreed_seed(seed)
+
+
+def agreed_seed(seed: int) -> int:
+    """The seed of the first process, for all of them."""
+    if not is_joint():
+        return seed
+    box = [seed]
+    dist.broadcast_object_list(box)
+    return int(box[0])
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Mean of a tensor over the processes; no gradient passes."""
+    total = value.detach().clone()
+    if is_joint():
+        dist.all_reduce(total)
+        total /= dist.get_world_size()
+    return total
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; backward, the sum over processes of what came back for one's own."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        size = torch.tensor([len(rows)], device=rows.device)
+        sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size())]
+        dist.all_gather(sizes, size)
+        counts = [int(n) for n in sizes]
+        ctx.counts = counts
+        # Collectives want equal shapes; the processes' shares may differ by a row.
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
+        summed = gradient.contiguous().clone()
+        dist.all_reduce(summed)
+        own: Tensor = torch.split(summed, ctx.counts)[dist.get_rank()]
+        return own
+
+
+def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
+    r"""Rows of all processes, in the order of their ranks; differentiable.
+
+    Let each process p compute its own :math:`L_p` of the joint batch :math:`z`. What flows back
+    to its rows is :math:`\sum_q \partial L_q / \partial z_p`, so that the mean over processes of
+    the parameters' gradients, which data-parallel training takes, is exactly
+
+    .. math:: \frac1k \sum_q \frac{\partial L_q}{\partial \phi} .
+
+    Parameters
+    ----------
+    rows : tensor
+        This process's rows. Processes may have different numbers of them.
+    dim : int, default=0
+        Along which axis they lie.
+
+    Returns
+    -------
+    tensor
+        The joint batch; the rows themselves where there is one process.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import gather_rows
+    >>> gather_rows(torch.ones(3, 2)).shape  # a single process
+    torch.Size([3, 2])
+    """
+    if not is_joint():
+        return rows
+    joint: Tensor = _Gather.apply(rows.movedim(dim, 0).contiguous())  # type: ignore[no-untyped-call]
+    return joint.movedim(0, dim)
+
+
+def gather_code(code: Code) -> Code:
+    """The joint batch's code."""
+    if not is_joint():
+        return code
+    conditional = code.conditional
+    return Code(
+        gather_rows(code.z, -2),
+        None if conditional is None else (gather_rows(conditional[0]), gather_rows(conditional[1])),
+        None if code.prediction is None else gather_rows(code.prediction, -2),
+        None if code.features is None else gather_rows(code.features),
+    )
+
+
+class JointBatchNorm(_BatchNorm):
+    r"""Batch norm with the statistics of the joint batch, on CPUs as well as GPUs.
+
+    (``torch.nn.SyncBatchNorm`` knows GPUs only.) Mean and variance are those of all processes'
+    rows, and gradients flow through them to all of them.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels: the size of axis 1.
+    eps, momentum, affine, track_running_stats
+        As in ``torch.nn.BatchNorm1d``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import JointBatchNorm
+    >>> x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(JointBatchNorm(3)(x), torch.nn.BatchNorm1d(3)(x), atol=1e-5)
+    True
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass  # any shape (M, num_features, ...)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise by the joint batch in training, by running averages otherwise."""
+        if not (self.training and is_joint()):
+            alone: Tensor = super().forward(input)
+            return alone
+        axes = [axis for axis in range(input.ndim) if axis != 1]
+        count = input.numel() // input.shape[1]
+        own = torch.stack([input.sum(axes), input.square().sum(axes)])
+        own = torch.cat([own.flatten(), own.new_tensor([float(count)])])
+        total = gather_rows(own[None]).sum(0)
+        n = total[-1].detach()
+        mean, square = total[:-1].reshape(2, -1) / n
+        variance = square - mean.square()
+        if self.track_running_stats:
+            self._remember(mean.detach(), variance.detach() * n / (n - 1))
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        normal: Tensor = (input - mean.reshape(shape)) * (variance + self.eps).rsqrt().reshape(
+            shape
+        )
+        if self.affine:
+            normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
+        return normal
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def with_joint_batch_norms(module: nn.Module) -> nn.Module:
+    """The module with each batch norm replaced by a joint one that has its weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import with_joint_batch_norms
+    >>> with_joint_batch_norms(torch.nn.Sequential(torch.nn.BatchNorm1d(3)))
+    Sequential(
+      (0): JointBatchNorm(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    )
+    """
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm) and not isinstance(child, JointBatchNorm):
+            joint = JointBatchNorm(
+                child.num_features,
+                child.eps,
+                child.momentum,
+                child.affine,
+                child.track_running_stats,
+            )
+            joint.load_state_dict(child.state_dict())
+            setattr(module, name, joint.train(child.training))
+        else:
+            with_joint_batch_norms(child)
+    return module

@@ -1,0 +1,119 @@
+"""Run by torchrun on two processes: their gradients beside those of one with the joint batch."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any
+
+import torch
+from torch import nn
+
+from sk_mige.networks import (
+    Code,
+    DeterministicHead,
+    EncoderNetwork,
+    GaussianHead,
+    MLPEncoder,
+    StandardizingHead,
+)
+from sk_mige.score import ssge
+from sk_mige.training import (
+    ArrayDataset,
+    CriticInfoMax,
+    CriticInformation,
+    InfoMax,
+    build_net,
+    make_accelerator,
+)
+
+N, D, K, BATCH = 49, 6, 3, 25  # an odd number: the processes' shares differ by a row
+
+
+class Likelihood(nn.Module):
+    """A loss of codes and targets with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, K))
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        mean, scale = code.conditional
+        loss: torch.Tensor = (mean @ self.weight - y).square().mean() + scale.log().mean()
+        return loss + InfoMax(ssge)(Code(mean), x, y)
+
+
+def normed() -> nn.Module:
+    return nn.Sequential(MLPEncoder(D, 8, (16,)), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, K))
+
+
+def problems() -> dict[str, tuple[Any, Any]]:
+    return {
+        "infomax": (EncoderNetwork(normed(), StandardizingHead(K)), InfoMax(ssge)),
+        "bottleneck": (EncoderNetwork(MLPEncoder(D, 2 * K, (16,)), GaussianHead(K)), Likelihood()),
+        "critic": (
+            EncoderNetwork(MLPEncoder(D, K, (16,)), DeterministicHead(K)),
+            CriticInfoMax(CriticInformation("jsd", D, K)),
+        ),
+    }
+
+
+class KeepGradients(torch.optim.SGD):
+    """One step of length 1: gradients are read off what it changes."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, lr=1.0)
+
+
+def trained(
+    module: nn.Module, objective: Any, X: torch.Tensor, y: torch.Tensor, **joint: Any
+) -> Any:
+    processes = joint["accelerator"].num_processes if joint else 1
+    net = build_net(
+        module,
+        objective,
+        optimizer=KeepGradients,
+        lr=1.0,
+        batch_size=-(-2 * BATCH // processes),
+        device=torch.device("cpu"),
+        generator=torch.Generator().manual_seed(0),
+        **joint,
+    )
+    net.partial_fit(ArrayDataset(X.numpy(), y.numpy()), epochs=1)
+    return net
+
+
+def main() -> None:
+    accelerator = make_accelerator(torch.device("cpu"))
+    assert accelerator.num_processes == 2
+    generator = torch.Generator().manual_seed(0)
+    X, y = torch.randn(N, D, generator=generator), torch.randn(N, generator=generator)
+    torch.manual_seed(0)  # DistributedDataParallel hands out weights, but not an objective's
+    for name, (module, objective) in problems().items():
+        torch.manual_seed(0)
+        start = copy.deepcopy(module)
+        alone, alone_objective = copy.deepcopy(module), copy.deepcopy(objective)
+        joint = trained(module, objective, X, y, accelerator=accelerator)
+        one = trained(alone, alone_objective, X, y)
+        before = nn.utils.parameters_to_vector(start.parameters())
+        ours = before - nn.utils.parameters_to_vector(module.parameters())
+        theirs = before - nn.utils.parameters_to_vector(alone.parameters())
+        error = (ours - theirs).norm() / theirs.norm()
+        assert error < 1e-5, f"{name}: the gradient differs by {error:.1e}"
+        accelerator.print(f"{name}: relative difference {error:.1e}")
+        for key, value in module.named_buffers():
+            torch.testing.assert_close(value, alone.get_buffer(key), rtol=1e-5, atol=1e-6)
+        if isinstance(objective, nn.Module):
+            for key, value in objective.named_parameters():
+                torch.testing.assert_close(
+                    value, alone_objective.get_parameter(key), rtol=1e-5, atol=1e-6
+                )
+        loss, expected = (net.history[-1, "train_loss"] for net in (joint, one))
+        assert abs(loss - expected) < 1e-5 * max(1.0, abs(expected)), (name, loss, expected)
+        assert joint.rank == accelerator.process_index
+    accelerator.print(f"{len(problems())} problems agree")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Rows that are held out in fit, and what stops by their loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+
+from sk_mige import MIGEEncoder
+
+SMALL: dict[str, Any] = {
+    "n_components": 2,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 3,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(200, 5))
+
+
+@pytest.fixture(scope="module")
+def y(X: np.ndarray) -> np.ndarray:
+    return (X[:, 0] > 0).astype(int)
+
+
+def bottleneck(**parameters: Any) -> MIGEEncoder:
+    return MIGEEncoder(mode="ib", **{**SMALL, **parameters})
+
+
+def test_history_has_the_loss_of_held_out_rows_as_a_column(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = bottleneck(validation_fraction=0.25, max_epochs=15, lr=1e-2).fit(X, y)
+    history = pd.DataFrame(encoder.history_)
+    assert len(history) == 15
+    assert history.valid_loss.iloc[-1] < 0.5 * history.valid_loss.iloc[0]
+    assert "valid_loss" not in bottleneck().fit(X, y).history_[0]
+
+
+def test_held_out_rows_do_not_teach(X: np.ndarray, y: np.ndarray) -> None:
+    rows = {True: 0, False: 0}
+
+    class Count(Callback):
+        def on_batch_begin(self, net: Any, batch: Any, training: bool, **kwargs: Any) -> None:
+            rows[training] += len(batch[0])
+
+    bottleneck(validation_fraction=0.25, max_epochs=1, callbacks=[Count]).fit(X, y)
+    assert rows == {True: 150, False: 50}
+
+
+def test_early_stopping_ends_when_noise_is_learned(X: np.ndarray) -> None:
+    noise = np.random.default_rng(1).integers(2, size=len(X))
+    stopping = EarlyStopping(monitor="valid_loss", patience=3, sink=lambda *_: None)
+    encoder = bottleneck(
+        validation_fraction=0.3, max_epochs=200, lr=1e-2, beta=0.0, callbacks=[stopping]
+    ).fit(X, noise)
+    assert encoder.n_iter_ < 100
+    losses = [row["valid_loss"] for row in encoder.history_]
+    assert min(losses) == losses[-4]
+
+
+def test_bounds_have_a_held_out_loss_and_surrogates_none(X: np.ndarray) -> None:
+    encoder = MIGEEncoder(**SMALL, mi_estimator="infonce", validation_fraction=0.2).fit(X)
+    assert all(np.isfinite(row["valid_loss"]) for row in encoder.history_)
+    with pytest.raises(ValueError, match="validation_fraction=0.2 needs a loss.*EpochScoring"):
+        MIGEEncoder(**SMALL, validation_fraction=0.2).fit(X)
+
+
+def test_callbacks_come_as_classes_instances_and_named_pairs(X: np.ndarray, y: np.ndarray) -> None:
+    def probe(net: Any, X: Any, y: Any) -> float:
+        return float(net.module_.training)
+
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.1)
+    encoder = bottleneck(
+        validation_fraction=0.2,
+        lr_schedule="constant",
+        callbacks=[
+            schedule,
+            ("probe", EpochScoring(probe, name="probe", use_caching=False)),
+            EarlyStopping,
+        ],
+    ).fit(X, y)
+    assert [row["probe"] for row in encoder.history_] == [0.0] * 3
+    assert encoder.history_[0]["event_lr"] > encoder.history_[-1]["event_lr"]
+    assert not hasattr(schedule, "policy_")
+
+
+def test_classes_are_shared_out_alike(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = bottleneck(validation_fraction=0.5, max_epochs=1)
+    with pytest.raises(ValueError, match="validation_fraction"):
+        bottleneck(validation_fraction=1.5).fit(X, y)
+    rare = np.r_[np.zeros(len(y) - 4), np.ones(4)].astype(int)
+    assert np.isfinite(encoder.fit(X, rare).history_[0]["valid_loss"])

@@ -81,9 +81,9 @@ for beta in betas:
     print(", ".join(f"{m.__name__} {n} {a[-1]:.3f}" for (m, n), a in areas.items()))
 
 # %%
-# At a low price both measures know nearly every stranger. A high one sends most strangers where some
-# class is: their rates are no longer unusual, though the probability still tells. Novelty wants a
-# smaller β than robustness does.
+# At a low price both measures know nearly every stranger. A high one sends most strangers where
+# some class is: their rates are no longer unusual, though the probability still tells. Novelty
+# wants a smaller β than robustness does.
 
 fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
 for color, name in zip(("tab:blue", "tab:orange", "tab:green"), strangers, strict=True):

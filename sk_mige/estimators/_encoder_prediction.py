@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ._blocks import by_blocks, is_dask
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_validation import as_numpy, check_queries, like_input, to_rows
 
@@ -58,6 +59,9 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
             the layer's values where ``output`` names one.
         """
         check_is_fitted(self)
+        if is_dask(X):
+            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
+            return by_blocks(self.transform, X, self._output_width(), dtype)
         X = check_queries(self, X, "transform")
         represent = self._sampler() if self.output == "sample" else self._represent
         return like_input(self._in_chunks(represent, X), X)

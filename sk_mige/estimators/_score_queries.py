@@ -15,6 +15,7 @@ from torch import Tensor
 from sk_mige.score import ScoreModel, SteinModel
 from sk_mige.training.device import available_device
 
+from ._blocks import by_blocks, is_dask
 from ._score_input import check_samples, like_input, row_chunks, to_tensor
 from ._stored import to_stored, to_tensors
 
@@ -38,13 +39,17 @@ class ScoreQueriesMixin(TransformerMixin):
         ----------
         X : array-like of shape (n_samples, n_features)
             Points; they may be others than those of the fit. Computed in chunks, so that millions
-            of rows stream through.
+            of rows stream through; of a Dask array block by block, when Dask computes the result.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
             Scores in input coordinates, in units of 1 / feature, in the dtype of X.
         """
+        if is_dask(X):
+            check_is_fitted(self)
+            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+            return by_blocks(self.transform, X, X.shape[1], dtype)
         X = self._check_query(X)
         return self._by_chunks(self._model.score, X, X.shape)
 

@@ -43,6 +43,8 @@ def ib(**parameters: Any) -> MIGEEncoder:
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),
+        ib(**SMALL, head="implicit"),
+        ib(**SMALL, mi_estimator="variational", beta_warmup=2, weight_averaging=0.9),
         ib(**LEARNING, task="classification"),
         ib(**LEARNING, task="regression"),
     ]

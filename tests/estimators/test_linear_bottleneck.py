@@ -73,6 +73,13 @@ def test_beyond_the_explained_variance_nothing_is_worth_keeping(
     )  # fmt: skip
 
 
+def test_without_warm_up_a_high_price_is_not_paid_at_all(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    # No information, and no use for any, is a stationary point: 1.1 nats would be better.
+    assert information(linear(0.5, warmup=0).fit(*pair), pair[0])[0] < 0.05
+
+
 def test_a_ceiling_is_reached_and_its_price_is_the_slope_of_the_frontier(
     pair: tuple[np.ndarray, np.ndarray],
 ) -> None:

@@ -1,0 +1,85 @@
+"""The scripts of the image tables run in small, continue where they ended, and write results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> dict[str, object]:
+    """How to run a script on a few random images, away from the repository."""
+    folder = tmp_path / "data" / "tinyimagenet10"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 96), ("test", 40), ("unlabeled", 64)):
+        images = rng.integers(256, size=(n, 16, 16, 3), dtype=np.uint8)
+        labels, names = np.arange(n) % 4, np.array(list("abcd"))
+        np.savez(folder / f"{name}.npz", images=images, labels=labels, class_names=names)
+    environment = {**os.environ, "SK_MIGE_DATA": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+    return {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    path = str(ROOT / "examples" / "paper" / f"{name}.py")
+    quick = ["--quick", "--data", "tinyimagenet10", "--checkpoints", "unfinished"]
+    return [sys.executable, path, *quick, "--device", "cpu", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("table1", "DIM (infoNCE + PM)"),
+        ("table2", "MIGE + RP to 512d"),
+        ("table4", "MIGE of patches and Y"),
+        ("figure2", "MIGE + RP to 16d"),
+    ],
+)
+def test_a_cell_becomes_a_line_and_a_row_and_is_not_measured_again(
+    command: dict[str, object], tmp_path: Path, name: str, method: str
+) -> None:
+    arguments = script(name, "--methods", method, "--size", "32")
+    first = subprocess.run(arguments, **command)  # type: ignore[call-overload]
+    assert first.returncode == 0, first.stderr
+    (line,) = (tmp_path / f"{name}-quick.jsonl").read_text().splitlines()
+    cell = json.loads(line)
+    assert len(cell["spectrum"]) == 64
+    assert abs(sum(cell["spectrum"]) - 1) < 0.01
+    rows = json.loads((tmp_path / f"{name}-quick.json").read_text())["rows"]
+    assert {row["feature"] for row in rows} == {"conv", "fc(1024)", "Y(64)"}
+    assert "effective rank" in {row["metric"] for row in rows}
+    again = subprocess.run(arguments, **command)  # type: ignore[call-overload]
+    assert "1 of 1 cells are finished" in again.stdout
+    assert "trained" not in again.stdout
+
+
+def test_a_killed_run_goes_on_after_its_last_epoch(
+    command: dict[str, object], tmp_path: Path
+) -> None:
+    arguments = script("table1", "--methods", "MIGE", "--size", "32")
+    arguments.remove("--quick")
+    arguments += ["--epochs", "40", "--probe-epochs", "1", "--seeds", "0", "--cells", "cells.jsonl"]
+    arguments += ["--output", "table1.json"]
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=command["env"], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "unfinished").glob("*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    assert not (tmp_path / "cells.jsonl").exists()
+    done = subprocess.run(arguments, **command)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "cells.jsonl").read_text())["cell"]["epochs"] == 40
+    assert not list((tmp_path / "unfinished").glob("*.pt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -15,6 +16,7 @@ from types import ModuleType
 import numpydoc.validate
 import pytest
 import torch
+from numpydoc.docscrape import ClassDoc, FunctionDoc
 from sklearn.base import BaseEstimator
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +119,21 @@ def is_record(value: object) -> bool:
 @pytest.mark.parametrize("dotted", list(public_objects()))
 def test_public_object_has_an_example(dotted: str) -> None:
     assert ">>>" in (inspect.getdoc(resolve(dotted)) or "")
+
+
+@pytest.mark.parametrize("dotted", list(public_objects()))
+def test_defaults_in_the_docstring_are_those_of_the_signature(dotted: str) -> None:
+    target = resolve(dotted)
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # a type alias, a number
+        return
+    described = (ClassDoc if inspect.isclass(target) else FunctionDoc)(target)["Parameters"]
+    for names, kind, _ in described:
+        if "default=" in kind:
+            stated = ast.literal_eval(kind.partition("default=")[2])
+            for parameter in names.split(", "):
+                assert signature.parameters[parameter].default == stated, parameter
 
 
 @pytest.mark.parametrize("dotted", list(public_docstrings()))

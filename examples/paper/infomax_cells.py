@@ -258,8 +258,8 @@ def run_table(
             stream.flush()
             os.fsync(stream.fileno())
         checkpoint.unlink()
-        finished[json.dumps(cell)] = result
-    every = list(finished.values())
+    # Read again: another process may have finished cells meanwhile.
+    every = [json.loads(line) for line in args.cells.read_text().splitlines()]
     write_results(every, args.output, f"python examples/paper/{name}.py", paper)
     if finish:
         finish(every, args.output)

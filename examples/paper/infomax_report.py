@@ -67,7 +67,7 @@ def result_rows(
     rows = [
         {
             **base, "feature": layer_name(feature), "metric": "accuracy (%)", "value": value,
-            "paper": paper.get((cell["dataset"], cell["method"], feature)),
+            "paper": None if cell["subset"] else paper.get((cell["dataset"], cell["method"], feature)),
         }
         for feature, value in result["accuracy"].items()
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
+from ._doc_link import DocLinkMixin
 from ._encoder_constraints import PARAMETER_CONSTRAINTS
 from ._encoder_fitting import FittingMixin
 from ._encoder_prediction import PredictionMixin
@@ -16,6 +17,7 @@ __all__ = ["MIGEEncoder"]
 
 
 class MIGEEncoder(
+    DocLinkMixin,
     PortableStateMixin,
     FittingMixin,
     PredictionMixin,

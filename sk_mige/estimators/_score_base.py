@@ -13,6 +13,7 @@ from torch import Tensor
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings, SteinModel
 from sk_mige.training.device import resolve_device
 
+from ._doc_link import DocLinkMixin
 from ._score_input import to_tensor
 from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
 from ._score_queries import ScoreQueriesMixin
@@ -26,7 +27,11 @@ AUTO_LANDMARKS = 1_000
 
 
 class BaseScoreEstimator(
-    ScoreQueriesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    DocLinkMixin,
+    ScoreQueriesMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Base class; subclasses say which settings they fit with."""
 

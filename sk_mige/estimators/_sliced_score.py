@@ -32,6 +32,7 @@ from sk_mige.training import (
     sliced_score_matching_loss,
 )
 
+from ._doc_link import DocLinkMixin
 from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_landmarks import frame_rows
 from ._stored import to_stored, to_tensors
@@ -39,7 +40,9 @@ from ._stored import to_stored, to_tensors
 __all__ = ["SlicedScoreMatching"]
 
 
-class SlicedScoreMatching(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SlicedScoreMatching(
+    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     r"""Score of a density by a network, trained by sliced score matching.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],

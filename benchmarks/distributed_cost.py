@@ -1,0 +1,219 @@
+"""What a step of training costs on one and on two processes, and what it would on more.
+
+    python benchmarks/distributed_cost.py
+
+Two encoders of 64 components: a perceptron of 784 inputs and two hidden layers of 512, and the
+convolutional encoder of images of 32 x 32 pixels; random rows. Measured on one process: the
+network's share of a step (forward, backward, optimizer) at b rows, and the objective's (scores of
+the joint batch and their gradient) at n rows. Measured on two, over gloo: whole steps, and sums
+over processes. From the parts the time of a step on k processes of b rows is modelled as
+
+    t(k, b) = network(b) + objective(k b) + 2 (k - 1)/k gradients/bandwidth
+              + (k - 1) b rows/bandwidth + calls log2(k) latency
+
+which is a ring's time for sums, with every process computing the whole objective.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from report import row, write
+
+from sk_mige.networks import ConvEncoder, EncoderNetwork, MLPEncoder, StandardizingHead
+from sk_mige.score import ssge
+from sk_mige.training import ArrayDataset, InfoMax, build_net, make_accelerator
+
+N_COMPONENTS = 64
+KINDS = {"perceptron": (784,), "convolutional": (3, 32, 32)}
+SHARES = (4, 8, 16, 32, 64, 128, 256)
+JOINT = (64, 128, 256, 512, 1024, 2048)
+MEASURED = (64, 128)  # rows of each process in the steps of two
+PROCESSES = (1, 2, 4, 8, 16, 32, 64)
+CALLS = 8  # collectives of a step: sizes and rows of x, y and z, batch norm's sums, gradients
+CPU = torch.device("cpu")
+
+
+def score(z: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    return ssge(z, eigen_threshold=0.999, **kwargs)
+
+
+def network(kind: str) -> EncoderNetwork:
+    shape = KINDS[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if kind == "perceptron":
+            encoder: torch.nn.Module = MLPEncoder(shape[0], N_COMPONENTS, (512, 512))
+        else:
+            encoder = ConvEncoder(shape, N_COMPONENTS)
+        return EncoderNetwork(encoder, StandardizingHead(N_COMPONENTS), input_shape=shape)
+
+
+def rows(kind: str, n: int) -> torch.Tensor:
+    width = int(np.prod(KINDS[kind]))
+    return torch.randn(n, width, generator=torch.Generator().manual_seed(0))
+
+
+def timed(function: Callable[[], Any], repeats: int) -> float:
+    """Median of the processor's milliseconds in a call, after one to warm up.
+
+    Those of the one thread there is: who else computes on the machine does not count.
+    """
+    function()
+    spans = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        spans.append(1000 * (time.process_time() - start))
+    return median(spans)
+
+
+def fastest(function: Callable[[], Any], repeats: int) -> float:
+    """Fewest milliseconds of the clock, for what waits more than it computes."""
+    spans = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        function()
+        spans.append(1000 * (time.perf_counter() - start))
+    return min(spans)
+
+
+def network_time(kind: str, b: int, repeats: int) -> float:
+    module, x = network(kind), rows(kind, b)
+    optimizer = torch.optim.Adam(module.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        module(x).z.square().mean().backward()
+        optimizer.step()
+
+    return timed(step, repeats)
+
+
+def objective_time(n: int, repeats: int) -> float:
+    module, x = network("perceptron"), rows("perceptron", n)
+    with torch.no_grad():
+        code = module(x)
+
+    def evaluate() -> None:
+        z = code.z.clone().requires_grad_()
+        InfoMax(score)(code._replace(z=z), x, x[:, 0]).backward()
+
+    return timed(evaluate, repeats if n <= 512 else 1)
+
+
+def step_time(kind: str, b: int, repeats: int) -> float:
+    """Fewest milliseconds of a whole step, as skorch and, of two processes, accelerate take it."""
+    accelerator = make_accelerator(CPU)
+    processes = 1 if accelerator is None else accelerator.num_processes
+    net = build_net(
+        network(kind),
+        InfoMax(score),
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=b,
+        device=CPU,
+        generator=torch.Generator().manual_seed(0),
+        accelerator=accelerator,
+    )
+    steps = 4
+    data = ArrayDataset(rows(kind, processes * b * steps).numpy())
+    net.partial_fit(data, epochs=1 + repeats)
+    return min(1000 * row["dur"] / steps for row in net.history[1:])
+
+
+def worker(path: Path, repeats: int) -> None:
+    """Run on two processes: whole steps, and sums of two sizes."""
+    accelerator = make_accelerator(CPU)
+    small, large = torch.zeros(1), torch.zeros(2**20)
+    found = {
+        "steps": {kind: [step_time(kind, b, repeats) for b in MEASURED] for kind in KINDS},
+        "latency": fastest(lambda: dist.all_reduce(small), 10 * repeats),
+        "large": fastest(lambda: dist.all_reduce(large), 3 * repeats),
+    }
+    if accelerator.is_main_process:
+        path.write_text(json.dumps(found))
+    accelerator.end_training()
+
+
+def modelled(kind: str, k: int, b: int, parts: dict[str, Any]) -> float:
+    """Milliseconds of a step on k processes of b rows, by the formula above."""
+    computing = parts["network"][kind][b] + parts["objective"][k * b]
+    gradients = 4 * sum(p.numel() for p in network(kind).parameters())
+    row_bytes = 4 * (int(np.prod(KINDS[kind])) + N_COMPONENTS + 1)
+    talk = (2 * (k - 1) / k * gradients + (k - 1) * b * row_bytes) / parts["bytes_a_ms"]
+    return float(computing + talk + CALLS * np.log2(k) * parts["latency"])
+
+
+def measure(repeats: int, largest: int) -> list[dict]:
+    parts: dict[str, Any] = {
+        "network": {k: {b: network_time(k, b, repeats) for b in SHARES} for k in KINDS},
+        "objective": {n: objective_time(n, repeats) for n in JOINT if n <= largest},
+    }
+    alone = {kind: [step_time(kind, b, repeats) for b in MEASURED] for kind in KINDS}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "two.json"
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        options = ["--worker", str(path), "--repeats", str(repeats)]
+        subprocess.run([sys.executable, *launch, __file__, *options], check=True)
+        two = json.loads(path.read_text())
+    parts["latency"] = two["latency"]
+    parts["bytes_a_ms"] = 2**22 / max(two["large"] - two["latency"], 1e-6)
+
+    out = []
+
+    def add(method: str, feature: str, metric: str, value: float) -> None:
+        value = round(value, 3 if value < 1 else 1)
+        out.append(row("random rows", method, metric, value, feature=feature, seed=0))
+
+    for kind, times in parts["network"].items():
+        for b in (64, 256):
+            add("1 process", f"{kind}, {b} rows", "network, ms a step", times[b])
+    for n, value in parts["objective"].items():
+        add("1 process", f"{n} rows", "objective, ms a step", value)
+    for method, steps in (("1 process", alone), ("2 processes", two["steps"])):
+        for kind, values in steps.items():
+            for b, value in zip(MEASURED, values, strict=True):
+                add(method, f"{kind}, {b} rows each", "whole step, ms", value)
+    add("2 processes", "one number", "sum over processes, ms", two["latency"])
+    add("2 processes", "2^20 numbers", "sum over processes, ms", two["large"])
+    for kind in KINDS:
+        for k in PROCESSES:
+            name = f"model, {k} process{'es' if k > 1 else ''}"
+            share = f"{kind}, joint batch of 256"
+            add(name, share, "whole step, ms", modelled(kind, k, 256 // k, parts))
+            if k * 64 <= largest:
+                value = modelled(kind, k, 64, parts)
+                add(name, f"{kind}, 64 rows each", "whole step, ms", value)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--largest", type=int, default=JOINT[-1])
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # as torchrun gives each of its processes
+    if arguments.worker:
+        worker(arguments.worker, arguments.repeats)
+        return
+    command = "python benchmarks/distributed_cost.py"
+    title = "What a step costs on several processes"
+    print(write("distributed_cost", title, command, measure(arguments.repeats, arguments.largest)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Import time of the package beside that of torch plus scikit-learn, each in a fresh process.
+
+python benchmarks/import_time.py            # prints, exits with 1 beyond 1.3 times
+python benchmarks/import_time.py --write    # also docs/results/import_time.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from statistics import median
+
+from report import row, write
+
+LIMIT = 1.3
+CODE = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
+
+
+def seconds(modules: str, repeats: int) -> float:
+    """Median processor time of an import: that of the clock depends on who else computes."""
+    command = [sys.executable, "-c", CODE.format(modules)]
+    spans = [
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for _ in range(repeats)
+    ]
+    return median(spans)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    names = {"torch and scikit-learn": "torch, sklearn", "sk_mige": "sk_mige"}
+    found = {name: seconds(modules, arguments.repeats) for name, modules in names.items()}
+    ratio = found["sk_mige"] / found["torch and scikit-learn"]
+    for name, value in found.items():
+        print(f"{name:>24}: {value:.2f} s")
+    print(f"{'ratio':>24}: {ratio:.2f} (at most {LIMIT})")
+    if arguments.write:
+        rows = [row("", name, "import, seconds", round(v, 3)) for name, v in found.items()]
+        rows.append(row("", "sk_mige", "beside torch and scikit-learn", round(ratio, 3)))
+        write("import_time", "Import time", "python benchmarks/import_time.py --write", rows)
+    sys.exit(ratio > LIMIT)
+
+
+if __name__ == "__main__":
+    main()

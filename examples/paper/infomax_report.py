@@ -64,10 +64,11 @@ def result_rows(
         "value": 0.0, "seed": cell["seed"], "epochs": cell["epochs"],
         "seconds": result["seconds"], "paper": None,
     }  # fmt: skip
+    known = {} if cell["subset"] else paper  # the paper's figures are of all images
     rows = [
         {
             **base, "feature": layer_name(feature), "metric": "accuracy (%)", "value": value,
-            "paper": None if cell["subset"] else paper.get((cell["dataset"], cell["method"], feature)),
+            "paper": known.get((cell["dataset"], cell["method"], feature)),
         }
         for feature, value in result["accuracy"].items()
     ]  # fmt: skip

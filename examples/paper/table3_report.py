@@ -38,7 +38,7 @@ def row(result: Result, metric: str, value: float) -> Result:
         "dataset": f"MNIST, {n:,} images", "method": cell["method"],
         "feature": feature.replace("beta", "β"), "metric": metric,
         "value": round(value, 3), "seed": cell["seed"], "epochs": cell["epochs"],
-        "seconds": result["seconds"], "paper": PAPER[cell["method"]] if test else None,
+        "seconds": result["seconds"], "paper": PAPER.get(cell["method"]) if test else None,
     }  # fmt: skip
 
 

@@ -11,9 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sk_mige import MIGEEncoder
+from sk_mige import MIGEEncoder, SSGEScoreEstimator
 
 SMALL: dict[str, Any] = {
     "n_components": 3,
@@ -196,6 +199,19 @@ def test_dearer_classes_are_found_more_often() -> None:
         for weight in (None, "balanced")
     ]
     assert shares[0] < 0.2 < shares[1]
+
+
+def test_grid_search_over_the_scores_of_a_bottleneck_in_a_pipeline(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
+    encoder = ib(task="classification", score_estimator=SSGEScoreEstimator(), marginal="stein")
+    grid = {
+        "migeencoder__beta": [1e-3, 1e-2],
+        "migeencoder__score_estimator__eigen_threshold": [0.9, 0.99],
+    }
+    search = GridSearchCV(make_pipeline(StandardScaler(), encoder), grid, cv=2).fit(*data)
+    assert len(search.cv_results_["params"]) == 4
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2

@@ -9,6 +9,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
 	@echo "make test   run the test suite (the slow tests too: make test-slow)"
+	@echo "make test-min   the tests with the oldest versions allowed"
 	@echo "make lint   ruff, mypy, the direction of imports"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  run the benchmarks"
@@ -39,6 +40,8 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/user_script.py
+	$(BIN)/basedpyright --level error tests/typing/user_script.py
 	$(BIN)/lint-imports
 
 docs: .venv/dev
@@ -50,3 +53,10 @@ bench: .venv/dev
 clean:
 	rm -rf .venv build dist *.egg-info docs/_build docs/gallery docs/api docs/paper/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .benchmarks
+
+# The oldest versions of the dependencies that pyproject.toml allows.
+.PHONY: test-min
+test-min:
+	$(PYTHON) -m venv .venv-min
+	.venv-min/bin/python -m pip install -c constraints-min.txt -e ".[test]"
+	.venv-min/bin/python -m pytest -n auto -o filterwarnings=default

@@ -49,8 +49,6 @@ def test_exported_programs_compute_representations_of_any_number_of_rows(
     assert not network.train().training
 
 
-# Of torch's own exporter.
-@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.")
 def test_onnxruntime_computes_the_same(encoder: MIGEEncoder, X: np.ndarray, tmp_path: Path) -> None:
     rows = torch.zeros(2, 64)
     path = tmp_path / "encoder.onnx"

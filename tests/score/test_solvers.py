@@ -1,0 +1,41 @@
+"""Solvers other than a full eigendecomposition give the same scores."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sk_mige.score import rbf_kernel, squared_distances, ssge, subspace_eigh
+
+
+@pytest.fixture
+def z(generator):
+    return torch.randn(3, 80, 2, generator=generator, dtype=torch.float64)
+
+
+def test_subspace_iteration_finds_the_leading_eigenpairs(z):
+    gram = rbf_kernel(squared_distances(z), 1.0)
+    values, vectors = subspace_eigh(gram, 6)
+    torch.testing.assert_close(values, torch.linalg.eigvalsh(gram).flip(-1)[:, :6])
+    torch.testing.assert_close(gram @ vectors, vectors * values[:, None], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("n_eigen", [1, 5, 20])
+def test_scores_from_few_eigenpairs_do_not_depend_on_how_those_were_found(z, n_eigen):
+    expected = ssge(z, n_eigen=n_eigen)
+    torch.testing.assert_close(
+        ssge(z, n_eigen=n_eigen, solver="subspace"), expected, atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1.0])
+def test_tikhonov_by_cholesky_is_tikhonov_over_the_whole_spectrum(z, alpha):
+    direct = ssge(z, alpha=alpha, solver="cholesky")
+    torch.testing.assert_close(direct, ssge(z, alpha=alpha, eigen_threshold=None))
+
+
+def test_what_a_solver_needs_is_named(z):
+    with pytest.raises(ValueError, match="pass n_eigen"):
+        ssge(z, solver="subspace")
+    with pytest.raises(ValueError, match="alpha > 0"):
+        ssge(z, solver="cholesky")

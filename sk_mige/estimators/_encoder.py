@@ -70,7 +70,7 @@ class MIGEEncoder(
         information is finite, and what is robust counts for more.
     augmentation : callable, default=None
         In training, what becomes of a batch before it enters the encoder: a function of a tensor
-        of shape (M, *input_shape) that returns one like it, such as torchvision's transforms
+        of shape ``(M, *input_shape)`` that returns one like it, such as torchvision's transforms
         (which treat all images of a batch alike; ``lambda batch: torch.stack([t(x) for x in
         batch])`` draws anew for each). The information is that of the original rows. Such a
         function must be picklable if the encoder is to be.

@@ -231,7 +231,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
         mean = scores.mean(0)
-        bare = torch.tensor([math.isinf(candidate.alpha) for candidate in settings])
+        bare = torch.tensor([math.isinf(float(candidate.alpha)) for candidate in settings])
         self.best_index_ = select_candidate(losses, bounds, simplest=bare.nonzero()[:, 0])
         best = settings[self.best_index_]
         self.best_score_ = float(mean[self.best_index_])

@@ -11,6 +11,7 @@ from .fitting import fit_landmarks as fit_landmarks
 from .frame import ScoreSettings
 from .frame import fit_frame as fit_frame
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .shrinkage import ledoit_wolf_shrinkage
 from .solvers import subspace_eigh
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
 from .stein import SteinModel as SteinModel
@@ -19,7 +20,7 @@ from .sums import KernelSums as KernelSums
 from .sums import kernel_sums as kernel_sums
 from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
-from .whitening import ledoit_wolf_shrinkage, whitening
+from .whitening import whitening
 
 # What users of torch need; the rest above serves the layers above.
 __all__ = [

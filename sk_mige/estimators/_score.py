@@ -239,9 +239,9 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         if fit.gram is None:
             return self._by_chunks(self._model.score, X, X.shape)
         x = to_tensor(X, fit.gram.device)
-        if self._model.span is None:
-            x = x.to(self._model.coefficients)
-        return like_input(self._model.score(x, fit.gram), X)
+        if fit.model.span is None:
+            x = x.to(fit.model.coefficients)
+        return like_input(fit.model.score(x, fit.gram), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Checked samples, and the fit whose attributes have been set."""

@@ -95,6 +95,7 @@ def channel_gradient(
         )
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
     # Two backward passes a parameter: one output more or less costs nothing.
-    columns = [torch.autograd.functional.jvp(channel, at, direction)[1] for direction in directions]
+    jvp = torch.autograd.functional.jvp
+    columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
     derivative = columns[0] if at.ndim == 0 else torch.stack(columns, -1)
     return mutual_info_gradient(rows, y, derivative, **options)

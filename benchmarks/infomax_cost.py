@@ -1,0 +1,205 @@
+"""What MIGE costs in a step of training on images, 27,648 values an image included.
+
+The same step, beside itself with other ways to the scores: exact distances of the input, a random
+projection of it to 512 dimensions, and the tensor formulation of public code. All run in turns in
+one process, so that whatever else the machine does falls on all alike; figures are medians over
+the turns. Peak memory is that of a fresh process, less one that makes the same step without MIGE.
+
+    OMP_NUM_THREADS=1 python benchmarks/infomax_cost.py
+
+Where the machine has them (``SK_MIGE_DATA``) the images are the stand-in for STL-10, else noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from report import print_table, row, write
+from score_speed import in_turns, median_ratio, own_peak, tensor_formulation
+
+from sk_mige import MIGEEncoder
+from sk_mige.datasets import load_tiny_imagenet10
+from sk_mige.information import mutual_info_surrogate
+from sk_mige.networks import ConvEncoder
+from sk_mige.score import ssge
+from sk_mige.training import EqualBatchSampler
+
+SCORE = partial(ssge, eigen_threshold=0.999)
+WIDE = "96 × 96 × 3, batch 64"
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def pictures(n: int, size: int) -> torch.Tensor:
+    """Rows of n images from 0 to 1."""
+    try:
+        data = load_tiny_imagenet10().data[:n]
+    except FileNotFoundError:
+        return torch.rand(n, 3 * size**2, generator=torch.Generator().manual_seed(0))
+    images = torch.as_tensor(data).reshape(-1, 3, 64, 64).float() / 255
+    resized = torch.nn.functional.interpolate(images, (size, size), mode="bilinear")
+    return resized.flatten(1)
+
+
+def projection(k: int, d: int) -> torch.Tensor:
+    """A Gaussian projection that preserves norms on average."""
+    return torch.randn(k, d, generator=torch.Generator().manual_seed(0)) / k**0.5
+
+
+def tensor_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """MIGE by arrays of shape (M, M, d), of z and of the pair."""
+    points = z.detach()
+    scale = points.std() / x.std() * (points.shape[1] / x.shape[1]) ** 0.5
+    joint = tensor_formulation(torch.cat([scale * x, points], 1))[:, x.shape[1] :]
+    return ((tensor_formulation(points) - joint) * z).sum(1).mean()
+
+
+def exact_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """MIGE from one matrix of squared distances of the input."""
+    return -mutual_info_surrogate(x, z, score=SCORE)
+
+
+def losses(d: int) -> dict[str, Loss]:
+    """The ways that are compared; the first has no scores at all."""
+    matrix = projection(512, d)
+    return {
+        "no MIGE": lambda x, z: z.square().mean(),
+        "MIGE, exact distances": exact_loss,
+        "MIGE, projection to 512": lambda x, z: (
+            -mutual_info_surrogate(x, z, score=SCORE, projection=matrix)
+        ),
+        "MIGE, tensor formulation": tensor_loss,
+    }
+
+
+def step(size: int, loss: Loss, x: torch.Tensor) -> Callable[[], None]:
+    """One step of training with that loss."""
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        encoder = ConvEncoder((3, size, size), 64)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-4)
+
+    def one() -> None:
+        optimizer.zero_grad()
+        loss(x, encoder(x.reshape(-1, 3, size, size))).backward()
+        optimizer.step()
+
+    return one
+
+
+def peak_bytes(name: str) -> int:
+    """Peak memory of two steps in a process of its own."""
+    command = [sys.executable, __file__, "--job", name]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(json.loads(output.splitlines()[-1]))
+
+
+def run_job(name: str) -> None:
+    x = pictures(64, 96)
+    one = step(96, losses(x.shape[1])[name], x)
+    one()
+    one()
+    print(json.dumps(own_peak()))
+
+
+def wide_steps(turns: int) -> Iterator[dict]:
+    """Steps at 27,648 values, and their peak memory."""
+    x = pictures(64, 96)
+    steps = {name: step(96, loss, x) for name, loss in losses(x.shape[1]).items()}
+    times = in_turns(steps, turns)
+    bare = peak_bytes("no MIGE")
+    for name, seconds in times.items():
+        yield row(WIDE, name, "seconds a step", statistics.median(seconds))
+        if name != "no MIGE":
+            share = peak_bytes(name) - bare
+            yield row(WIDE, name, "peak memory beyond the step's own (MiB)", share / 2**20)
+    projected = times["MIGE, projection to 512"]
+    ratio = median_ratio(times["MIGE, exact distances"], projected)
+    yield row(WIDE, "MIGE, exact distances", "times the step with a projection", ratio,
+              target="≤ 1.3", reached="yes" if ratio <= 1.3 else "no")  # fmt: skip
+
+
+def distances(turns: int) -> Iterator[dict]:
+    """When a projection pays: rows against projected dimensions, at 27,648 values."""
+    matrix = projection(512, 27_648)
+
+    def after_projection(x: torch.Tensor) -> torch.Tensor:
+        projected = x @ matrix.mT
+        return projected @ projected.mT
+
+    for m in (64, 256, 512, 1024):
+        x = torch.rand(m, 27_648, generator=torch.Generator().manual_seed(0))
+        functions = {
+            "exact": lambda x=x: x @ x.mT,
+            "after a projection to 512": lambda x=x: after_projection(x),
+        }
+        times = in_turns(functions, turns)
+        for name, seconds in times.items():
+            yield row(f"distances of {m:,} rows of 27,648", name, "milliseconds",
+                      1e3 * statistics.median(seconds))  # fmt: skip
+
+
+def narrow_steps(turns: int) -> Iterator[dict]:
+    """CIFAR's size: the loss's share of a step, and MIGEEncoder beside a bare loop."""
+    x = pictures(64, 32)
+    z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}
+    times = in_turns(functions, turns)
+    share = 100 * median_ratio(times["loss"], times["step"])
+    yield row("32 × 32 × 3, batch 64", "MIGE's loss", "share of a step (%)", share,
+              target="≤ 10", reached="yes" if share <= 10 else "no")  # fmt: skip
+    X = pictures(1280, 32).numpy()
+    common: dict[str, Any] = {
+        "encoder": "conv", "input_shape": (3, 32, 32), "output_scale": None, "corruption": 0.0,
+        "batch_size": 64, "lr": 1e-4, "lr_schedule": "constant", "device": "cpu",
+    }  # fmt: skip
+    model = MIGEEncoder(64, random_state=0, max_epochs=1, **common).fit(X[:128])
+    loops = {"MIGEEncoder": lambda: model.partial_fit(X), "bare loop": lambda: bare_epoch(X)}
+    times = in_turns(loops, max(3, turns // 2))
+    ratio = median_ratio(times["MIGEEncoder"], times["bare loop"])
+    yield row("32 × 32 × 3, batch 64", "MIGEEncoder", "times a bare loop", ratio,
+              target="≤ 1.15", reached="yes" if ratio <= 1.15 else "no")  # fmt: skip
+
+
+def bare_epoch(X: np.ndarray) -> None:
+    """The shortest loop that does the same: no net, no callbacks, no record."""
+    encoder = ConvEncoder((3, 32, 32), 64)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-4)
+    for rows in EqualBatchSampler(len(X), 64, torch.Generator().manual_seed(0)):
+        x = torch.as_tensor(X[rows])
+        optimizer.zero_grad()
+        exact_loss(x, encoder(x.reshape(-1, 3, 32, 32))).backward()
+        optimizer.step()
+
+
+def main() -> None:
+    """Run all parts, print the table, write it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        run_job(options.job)
+        return
+    rows = []
+    for part in (distances, narrow_steps, wide_steps):
+        for measured in part(options.turns):
+            rows.append(measured)
+            print(measured["dataset"], measured["method"], measured["metric"],
+                  f"{measured['value']:.3g}", flush=True)  # fmt: skip
+    columns = ["dataset", "method", "metric", "value"]
+    print_table(columns, [[str(r[c]) for c in columns] for r in rows])
+    command = "python benchmarks/infomax_cost.py"
+    print("written to", write("infomax_cost", "Cost of MIGE in a step of training", command, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Table 3's script: interrupted runs end where uninterrupted ones do; choices and intervals."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    for name in ("table3_training", "table3_report"):
+        sys.modules.pop(name, None)
+
+
+def result(method: str, part: str, strength: float, wrong: list[int]) -> dict[str, Any]:
+    cell = {
+        "part": part, "method": method, "strength": strength, "seed": 0, "epochs": 4,
+        "subset": 60_000, "mixed": True,
+    }  # fmt: skip
+    return {"cell": cell, "error": len(wrong) / 100, "wrong": wrong, "seconds": 1.0}
+
+
+@pytest.mark.parametrize("method", ["MIGE-IB", "DVB", "MINE-IB", "Dropout", "Label smoothing"])
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
+    method: str, tmp_path: Path
+) -> None:
+    from table3_training import METHODS, encoder_of, load
+
+    rng = np.random.default_rng(0)
+    X, y = rng.random((300, 784), dtype=np.float32), rng.integers(0, 10, 300)
+    cell = result(method, "test", METHODS[method][2][1], [])["cell"]
+    whole = encoder_of(cell, tmp_path / "whole.pt", "cpu").fit(X, y)
+    encoder_of(cell, tmp_path / "part.pt", "cpu").set_params(max_epochs=3).fit(X, y)
+    assert load(tmp_path / "part.pt")["epoch"] == 3
+    resumed = encoder_of(cell, tmp_path / "part.pt", "cpu")
+    assert resumed.max_epochs == 1
+    # MINE's running average of its denominator starts anew; the rest is the same to the last bit.
+    tolerance = 1e-3 if method == "MINE-IB" else 0.0
+    np.testing.assert_allclose(
+        resumed.fit(X, y).predict_proba(X), whole.predict_proba(X), rtol=0, atol=tolerance
+    )
+
+
+def test_strength_is_chosen_by_validation_errors_alone() -> None:
+    from table3_report import tuned_strengths
+
+    finished = [
+        result("DVB", "validation", 1e-3, [1, 2]),
+        result("DVB", "validation", 1e-2, [1]),
+        result("DVB", "test", 1e-1, []),
+    ]
+    assert tuned_strengths(finished) == {"DVB": 1e-2}
+
+
+def test_differences_are_those_of_the_same_images() -> None:
+    from table3_report import difference_rows
+
+    rows = difference_rows(
+        [
+            result("MIGE-IB", "test", 1e-2, [1, 2, 3]),
+            result("DVB", "test", 1e-3, [3, *range(10, 25)]),
+        ]
+    )
+    # 2 errors of its own against 15: McNemar's standard error is √17 images.
+    assert [row["value"] for row in rows] == [-0.13, pytest.approx(1.96 * 17**0.5 / 100, abs=1e-3)]
+    assert {row["method"] for row in rows} == {"DVB"}

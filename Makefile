@@ -41,7 +41,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/user_script.py
-	$(BIN)/basedpyright --level error tests/typing/user_script.py
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error tests/typing/user_script.py
 	$(BIN)/lint-imports
 
 docs: .venv/dev

@@ -1,0 +1,37 @@
+"""Files that earlier versions wrote are read, and mean the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*/*.skops"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_file_is_read_and_computes_what_it_did(path: Path) -> None:
+    unknown = skops.io.get_untrusted_types(file=path)
+    assert all(name.startswith("sk_mige.") for name in unknown)
+    estimator = skops.io.load(path, trusted=unknown)
+    with np.load(path.with_name("expected.npz")) as expected:
+        X = expected["X"]
+        np.testing.assert_allclose(
+            estimator.transform(X), expected[path.stem], rtol=1e-4, atol=1e-5
+        )
+        if f"{path.stem}.predict" in expected:
+            np.testing.assert_allclose(
+                estimator.predict(X), expected[f"{path.stem}.predict"], rtol=1e-4, atol=1e-5
+            )
+    if hasattr(estimator, "partial_fit") and hasattr(estimator, "net_"):
+        targets = (X[:, 0] > 0).astype(int)
+        assert estimator.partial_fit(X, targets).n_iter_ == 3
+    known = type(estimator)().get_params(deep=False).keys()
+    assert estimator.get_params(deep=False).keys() == known
+
+
+def test_there_are_files() -> None:
+    assert len({path.parent for path in FILES}) >= 1

@@ -40,6 +40,7 @@ def ib(**parameters: Any) -> MIGEEncoder:
         MIGEEncoder(**SMALL, output="hidden1"),
         MIGEEncoder(**SMALL, output_scale=None),
         MIGEEncoder(**SMALL, mi_estimator="jsd", prior_weight=0.1),
+        MIGEEncoder(**SMALL, feature_layer="hidden1"),
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),

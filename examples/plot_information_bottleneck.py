@@ -2,9 +2,8 @@
 What a bottleneck forgets
 =========================
 
-The information bottleneck predicts y from z and pays β for every nat that z keeps about x. A
-larger β makes images of one digit share one place; far too large a one makes all of them share
-it.
+The information bottleneck predicts y from z and pays β for every nat that z keeps about x. As β
+grows, the map draws in; then digits that look alike share one place, and at last all of them do.
 """
 
 # %%
@@ -19,12 +18,15 @@ from sk_mige.inspection import InformationPlaneDisplay, RepresentationDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.4, random_state=0)
-betas = [1e-3, 0.1, 0.3, 1.0]
+betas = [1e-3, 0.1, 0.4, 0.8]
 
 models = []
 fig, axes = plt.subplots(2, 2, figsize=(9, 8), layout="constrained")
 for ax, beta in zip(axes.flat, betas, strict=True):
-    model = MIGEEncoder(n_components=2, mode="ib", beta=beta, max_epochs=40, random_state=0)
+    model = MIGEEncoder(
+        n_components=2, mode="ib", beta=beta, beta_warmup=10, max_epochs=60, batch_size=64,
+        hidden_layer_sizes=(256, 256), random_state=0,
+    )  # fmt: skip
     model.fit(X_train, y_train)
     models.append(model)
     display = RepresentationDisplay.from_estimator(model, X_test, y_test, ax=ax)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, get_args
 
 from sk_mige.information.stochastic import Marginal
@@ -26,7 +27,7 @@ def n_draws(encoder: Any) -> int:
 
 
 def check_bottleneck(encoder: Any) -> None:
-    """Refuse parameters that contradict each other, before anything is built."""
+    """Refuse parameters that contradict each other, before anything is built; warn of poor ones."""
     head, conditional = encoder.head, encoder.conditional
     if encoder.dropout > 0 and not (isinstance(encoder.encoder, str) and encoder.encoder == "mlp"):
         raise ValueError(
@@ -62,10 +63,20 @@ def check_bottleneck(encoder: Any) -> None:
             f"marginal={encoder.marginal!r} is unknown to mi_estimator={encoder.mi_estimator!r}; "
             f"use one of {list(known)}"
         )
-    if head != "deterministic" and not uses_closed_form(encoder) and n_draws(encoder) < 2:
+    if head == "deterministic" or uses_closed_form(encoder):
+        return
+    if n_draws(encoder) < 2:
         raise ValueError(
             f"n_training_samples={encoder.n_training_samples} is too few to estimate the score of "
             "q(z | x) from, which takes 16 or so; use None, or conditional='closed-form'"
+        )
+    if encoder.n_components > n_draws(encoder):
+        warnings.warn(
+            f"scores of q(z | x) in n_components={encoder.n_components} dimensions, estimated from "
+            f"{n_draws(encoder)} draws, are too short: use at most as many components as "
+            "n_training_samples, or conditional='closed-form' where the head has it",
+            UserWarning,
+            stacklevel=5,
         )
 
 

@@ -244,6 +244,11 @@ def test_contradictions_are_named(parameters: dict[str, Any], message: str) -> N
         ib(**parameters).fit(X, Y)
 
 
+def test_more_components_than_draws_are_warned_about() -> None:
+    with pytest.warns(UserWarning, match="n_components=20 dimensions, estimated from 16 draws"):
+        ib(head="implicit", n_components=20, max_epochs=1).fit(X, Y)
+
+
 def test_balanced_weights_need_all_rows_at_once() -> None:
     with pytest.raises(ValueError, match=r"'balanced' needs all of y at once"):
         ib(class_weight="balanced").partial_fit(X, Y, classes=[0, 1])

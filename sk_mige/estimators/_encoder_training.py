@@ -244,7 +244,13 @@ def _copied(callback: Any) -> Any:
         return name, _copied(inner)
     if isinstance(callback, type):
         return callback
-    return clone(callback) if hasattr(callback, "get_params") else copy.deepcopy(callback)
+    if not hasattr(callback, "get_params"):
+        return copy.deepcopy(callback)
+    try:
+        return clone(callback)
+    except TypeError:
+        # One of its parameters cannot be copied, as a writer's open file: that one is shared.
+        return type(callback)(**callback.get_params(deep=False))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,20 @@ def test_callbacks_come_as_classes_instances_and_named_pairs(X: np.ndarray, y: n
     assert [row["probe"] for row in encoder.history_] == [0.0] * 3
     assert encoder.history_[0]["event_lr"] > encoder.history_[-1]["event_lr"]
     assert not hasattr(schedule, "policy_")
+
+
+def test_a_callback_may_hold_what_cannot_be_copied(X: np.ndarray) -> None:
+    class Log(Callback):
+        def __init__(self, writer: Any) -> None:
+            self.writer = writer
+
+        def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+            self.writer.put(net.history[-1, "epoch"])
+
+    queue: SimpleQueue[int] = SimpleQueue()  # no more copyable than TensorBoard's writer
+    log = Log(queue)
+    MIGEEncoder(**SMALL, callbacks=[log, ("again", log)]).fit(X)
+    assert [queue.get_nowait() for _ in range(6)] == [1, 1, 2, 2, 3, 3]
 
 
 def test_classes_are_shared_out_alike(X: np.ndarray, y: np.ndarray) -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import warnings
 from typing import Any, get_args
 
-from sk_mige.information.stochastic import Marginal
+import torch
 
-__all__ = ["check_bottleneck", "check_likelihood", "n_draws", "uses_closed_form"]
+from sk_mige.information.stochastic import Marginal
+from sk_mige.networks import EncoderNetwork
+
+__all__ = [
+    "check_bottleneck",
+    "check_likelihood",
+    "expect_weighted_classes",
+    "n_draws",
+    "uses_closed_form",
+]
 
 # Draws of z for each x from which a conditional's score is estimated.
 DRAWS = 16
@@ -91,3 +100,16 @@ def check_likelihood(encoder: Any, task: str | None) -> None:
                 f"task='classification', got mode={encoder.mode!r}"
                 + (f" with task={task!r}" if task else "")
             )
+
+
+@torch.no_grad()
+def expect_weighted_classes(network: EncoderNetwork, weights: Any) -> None:
+    """Start the decoder's log-odds where class weights move them: log w_c higher.
+
+    Weights w multiply each class's share of the likelihood, so that they add log w_c to the
+    logits that maximise it. Learning that by gradient would take long for extreme weights.
+    """
+    assert network.decoder is not None
+    weights = torch.as_tensor(weights, dtype=torch.float32)
+    shift = (weights / weights.max()).log().clamp_min(-20)
+    network.decoder.bias += shift.to(network.decoder.bias.device)

@@ -32,7 +32,7 @@ from sk_mige.training import (
 )
 
 from ._encoder_attributes import EncoderAttributes
-from ._encoder_bottleneck import n_draws, uses_closed_form
+from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
 from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
 from ._encoder_validation import to_rows
 
@@ -88,7 +88,10 @@ class TrainingMixin(EncoderAttributes):
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
         with seeded(self._seed, self._device):
-            self._build_net(self._architecture.build())
+            module = self._architecture.build()
+            if getattr(self, "_class_weights", None) is not None:
+                expect_weighted_classes(module, self._class_weights)
+            self._build_net(module)
 
     def _build_net(self, module: EncoderNetwork) -> None:
         self.module_ = module.to(self._device)

@@ -201,6 +201,15 @@ def test_dearer_classes_are_found_more_often() -> None:
     assert shares[0] < 0.2 < shares[1]
 
 
+def test_weights_move_the_log_odds_before_anything_is_learned() -> None:
+    weighted, plain = (
+        ib(class_weight=weight, max_epochs=1, lr=1e-9).fit(X, Y).module_.decoder.bias.detach()
+        for weight in ({0: 3.0, 1: 1.0}, None)
+    )
+    shift = weighted - plain
+    assert float(shift[0] - shift[1]) == pytest.approx(np.log(3), rel=1e-4)
+
+
 def test_grid_search_over_the_scores_of_a_bottleneck_in_a_pipeline(
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:

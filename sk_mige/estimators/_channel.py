@@ -59,7 +59,7 @@ class MutualInfoGradientEstimator(BaseEstimator):
         Its standard error.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has any.
 
     See Also

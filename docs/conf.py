@@ -63,7 +63,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"[\\/]plot_",
     # Scripts that are no gallery entry (quickstart, studies) are run by hand, not shown here.
-    "ignore_pattern": r"[\\/](?!plot_)\w+\.py$",
+    "ignore_pattern": r"(^|[\\/])(?!plot_)\w+\.py$",
     "copyfile_regex": r"",
     "nested_sections": False,
     "within_subsection_order": "FileNameSortKey",

@@ -51,7 +51,10 @@ def dataset_name(cell: dict[str, Any]) -> str:
     name = NAMES[cell["dataset"]]
     if cell["size"]:
         name += f", {cell['size']} × {cell['size']}"
-    return name + (f", {cell['subset']:,} images" if cell["subset"] else "")
+    if cell["subset"]:
+        name += f", {cell['subset']:,} images"
+    # Cells of the first runs have probes at Deep InfoMax's rate, far too short at it.
+    return name + ("" if "probe_lr" in cell else ", probes at 1e-4")
 
 
 def result_rows(

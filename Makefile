@@ -51,7 +51,7 @@ bench: .venv/dev
 	$(BIN)/python -m pytest benchmarks -o testpaths=benchmarks -p no:cacheprovider
 
 clean:
-	rm -rf .venv build dist *.egg-info docs/_build docs/gallery docs/api docs/paper/generated
+	rm -rf .venv .venv-min build dist *.egg-info docs/_build docs/gallery docs/api docs/paper/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .benchmarks
 
 # The oldest versions of the dependencies that pyproject.toml allows.

@@ -67,6 +67,11 @@ def write_results(finished: list[Result], path: Path) -> None:
     finished = sorted(finished, key=lambda r: order.index(r["cell"]["method"]))
     tests = [r for r in finished if r["cell"]["part"] == "test"]
     rows = [row(r, "test error (%)", r["error"]) for r in tests]
+    rows += [
+        row(r, "test error, z at its mean (%)", r["error_at_mean"])
+        for r in tests
+        if METHODS[r["cell"]["method"]][0].get("head") != "deterministic"
+    ]
     rows += difference_rows(tests)
     rows += [
         row(r, "validation error (%)", r["error"])

@@ -73,6 +73,9 @@ def result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
         value = 100 * float(np.mean(gradient / truth - 1))
         return [{**base, "metric": "error at ρ = ±0.99 (%)", "value": round(value, 3)}]
     span = {"a": "|ρ| ≤ 0.95", "b": "|ρ| ≤ 0.8", "d": "0.1 ≤ ρ ≤ 0.9"}[cell["panel"]]
+    failed = int((~np.isfinite(gradient)).sum())
+    if failed:  # no number is fair to a curve with holes
+        return [{**base, "metric": f"points without a finite estimate, {span}", "value": failed}]
     error = 100 * float(np.sqrt(np.mean((gradient - truth) ** 2) / np.mean(truth**2)))
     paper = (
         AUTHORS.get((cell["method"], cell["d"]))
@@ -97,6 +100,8 @@ def spread_rows(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         row = result_rows(members[0])[0]
         truth = np.array(members[0]["true_gradient"])
+        if not np.isfinite([m["gradient"] for m in members]).all():
+            continue
         spread = np.std([m["gradient"] for m in members], axis=0, ddof=1)
         value = 100 * float(np.sqrt(np.mean(spread**2) / np.mean(truth**2)))
         metric = row["metric"].replace("relative RMSE", "spread of repeats")

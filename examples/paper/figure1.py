@@ -5,7 +5,8 @@
 
 Panels: (a) dI/dρ of correlated Gaussians, d = 5, 10, 20, with mutual information above, as in the
 paper; (b) its relative error at d = 8, 16, 32; (c) the same at ρ = ±0.99; (d) pairs that are not
-Gaussian, with known dI/dρ; (e) mutual information in nats, from 0.1 to 20.
+Gaussian, with known dI/dρ; (e) mutual information in nats, from 0.1 to 20; (f) processor seconds
+of a curve, MINE's in units of MIGE's, taken in turns by one process.
 
 Every finished cell is a line of ``--cells``; an interrupted run continues there. Critics are
 trained as by the paper's authors (separable, 512 hidden units, Adam 1e-4, 200 steps, anew for each
@@ -84,6 +85,7 @@ def cells(full: bool) -> Iterator[dict[str, Any]]:
     yield from curves(
         "b", "gaussian", (8, 16, 32), critics, 2 if full else 1, narrow[:: 1 if full else 15]
     )
+    yield from curves("f", "gaussian", (8, 16, 32) if full else (16,), ["MINE"], 1, narrow)
     for method in ("InfoNCE", "MINE", "MINE-f", "SMILE"):
         yield from value_cells("gaussian", method, 1, full)
     for problem in others:
@@ -107,6 +109,8 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
     """Gradients and, where the method has one, values along the curve."""
     torch.set_num_threads(1)
     problem = PROBLEMS[cell["problem"]](cell["d"])
+    if cell["panel"] == "f":
+        return {"cell": cell, "ratios": [times_slower(cell, problem, k) for k in range(3)]}
     start = time.perf_counter()
     points = [point(cell, problem, rho, k) for k, rho in enumerate(cell["rhos"])]
     seconds = time.perf_counter() - start
@@ -118,6 +122,18 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
         "true_value": [problem.information(rho) for rho in cell["rhos"]],
         "seconds": seconds,
     }
+
+
+def times_slower(cell: dict[str, Any], problem: Problem, turn: int) -> float:
+    """Processor seconds of a curve by the cell's method, over those of MIGE's."""
+    seconds = {}
+    for method, step in (("MIGE", 1), (cell["method"], 16)):  # two points of a critic's will do
+        rhos = cell["rhos"][turn::step]
+        start = time.process_time()
+        for k, rho in enumerate(rhos):
+            point({**cell, "method": method}, problem, rho, k)
+        seconds[method] = (time.process_time() - start) / len(rhos)
+    return seconds[cell["method"]] / seconds["MIGE"]
 
 
 def point(

@@ -91,7 +91,7 @@ def cells(full: bool) -> Iterator[dict[str, Any]]:
     for problem in others:
         dims = (2, 10) if full else (10,)
         yield from curves("d", problem, dims, (*critics, "InfoNCE"), 1, half if full else half[1:])
-    yield from curves("a", "gaussian", (5, 10, 20), critics, 5 if full else 1, wide[::2])
+    yield from curves("a", "gaussian", (5, 10, 20), critics, 20 if full else 1, wide[::2])
 
 
 def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[dict[str, Any]]:

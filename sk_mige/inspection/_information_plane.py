@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import log_loss
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,7 +26,7 @@ class InformationPlaneDisplay(Drawing):
 
     .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
               \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
-              I(y; z) \ge H(y) + \frac1n \sum_i \log p(y_i | x_i)
+              I(y; z) \ge H(y) + \frac1n \sum_i \mathbb{E}_{z_i} \log p(y_i | z_i)
 
     The first cannot exceed :math:`\log n`: where it comes near, pass more rows. The second is
     what the decoder makes of z; a better decoder might find more. Make it by
@@ -129,8 +128,7 @@ class InformationPlaneDisplay(Drawing):
         kept, told = [], []
         for estimator in estimators:
             kept.append(_kept_of_x(estimator, rows, random_state))
-            probabilities = estimator.predict_proba(rows)
-            told.append(entropy - log_loss(target, probabilities, labels=estimator.classes_))
+            told.append(entropy + _log_likelihood(estimator, rows, target, random_state))
         names = labels or [f"β = {estimator.beta:g}" for estimator in estimators]
         return cls.from_predictions(kept, told, labels=names, entropy_y=entropy, ax=ax, **line_kw)
 
@@ -230,3 +228,19 @@ def _kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
         own = log_q[torch.arange(len(part)), part]
         total += float((own - log_q.logsumexp(1)).sum())
     return total / len(mean) + float(np.log(len(mean)))
+
+
+@torch.inference_mode()
+def _log_likelihood(
+    estimator: Any, rows: NDArray[Any], target: NDArray[Any], seed: int, n_draws: int = 16
+) -> float:
+    """Mean log p(y | z) over draws of z: of each draw alone, as an average of p knows more."""
+    module = estimator.module_
+    device = next(module.parameters()).device
+    noise = torch.randn(
+        n_draws, module.head.n_components, generator=torch.Generator().manual_seed(seed)
+    )
+    x = torch.as_tensor(rows, dtype=torch.float32, device=device)
+    log_p = module.predictions(x, noise.to(device)).double().log_softmax(-1).mean(0).cpu()
+    columns = torch.as_tensor(np.searchsorted(estimator.classes_, target))
+    return float(log_p[torch.arange(len(rows)), columns].mean())

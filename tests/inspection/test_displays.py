@@ -266,6 +266,8 @@ def test_dearer_information_is_kept_less_and_bounds_hold(
     cheap, dear = display.information_x
     assert dear < cheap <= np.log(len(X))
     assert (display.information_y <= display.entropy_y).all()
+    # Whatever z tells of y it has from x; what is left is the spread of two estimates.
+    assert (display.information_y <= display.information_x + 0.1).all()
     assert [text.get_text() for text in display.texts_] == ["β = 0.001", "β = 1"]
 
 

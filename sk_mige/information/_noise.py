@@ -15,4 +15,4 @@ def noise_generator(seed: int) -> torch.Generator:
     their samples could be those very samples again.
     """
     child = np.random.SeedSequence(seed).spawn(1)[0]
-    return torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0]) >> 1)

@@ -45,7 +45,10 @@ def row(result: Result, metric: str, value: float) -> Result:
 def difference_rows(tests: list[Result]) -> list[Result]:
     """MIGE-IB's error minus each rival's, on the same images, with half its 95 % interval."""
     rows = []
-    setting = lambda cell: (cell["epochs"], cell["subset"], cell["mixed"], cell["seed"])  # noqa: E731
+
+    def setting(cell: dict[str, Any]) -> tuple[Any, ...]:
+        return cell["epochs"], cell["subset"], cell["mixed"], cell["seed"]
+
     ours = {setting(r["cell"]): r for r in tests if r["cell"]["method"] == "MIGE-IB"}
     for result in tests:
         rival = ours.get(setting(result["cell"]))

@@ -21,6 +21,7 @@ from .sums import (
     kernel_basis,
     kernel_sums,
     path_losses,
+    significant,
     spectral_basis,
 )
 
@@ -230,7 +231,7 @@ def _solve(
 def _base_alone(expansion: KernelExpansion, gram: Tensor) -> ScoreFit:
     """No correction: the spectrum is told, its vectors are not needed."""
     values = torch.linalg.eigvalsh(gram).flip(0)
-    values = values[values > 10 * len(values) * torch.finfo(values.dtype).eps * values[0]]
+    values = values[significant(values)]
     model = ScoreModel(expansion, torch.zeros_like(expansion.centers))
     return _report(model, math.inf, SpectralBasis(values[:0], values), torch.zeros_like(values))
 

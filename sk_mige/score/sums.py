@@ -15,6 +15,7 @@ __all__ = [
     "SpectralBasis",
     "kernel_sums",
     "kernel_basis",
+    "significant",
     "spectral_basis",
     "path_losses",
     "path_norms",
@@ -191,9 +192,14 @@ def kernel_basis(gram: Tensor) -> SpectralBasis:
     SpectralBasis
     """
     values, vectors = torch.linalg.eigh(gram)
-    kept = values > 10 * len(values) * torch.finfo(values.dtype).eps * values[-1]
+    kept = significant(values)
     basis = vectors[:, kept] * values[kept].rsqrt()
     return SpectralBasis(basis.flip(1), values[kept].flip(0))
+
+
+def significant(values: Tensor) -> Tensor:
+    """Which eigenvalues (m,) of a Gram matrix are more than rounding errors of the largest."""
+    return values > 10 * len(values) * torch.finfo(values.dtype).eps * values.max()
 
 
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:

@@ -165,6 +165,10 @@ class MIGEEncoder(
         steps, which ``fit`` puts in the place of the last ones. None keeps the last.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A class or factory is called with the network's parameters and ``lr``.
+    mixed_precision : bool, default=False
+        Whether encoder and critic multiply matrices in bfloat16 while training: about twice as
+        fast for convolutions on processors and GPUs that have it, slower on those that have not.
+        Weights, scores, likelihoods and all that is computed after ``fit`` stay in float32.
     output : str, default=None
         What ``transform`` returns: None is z, or its mean where it is drawn, "sample" one draw
         of it; else the name of one of the encoder's submodules,

@@ -79,6 +79,7 @@ class EncoderAttributes:
         lr_decay_epochs: int = 2,
         weight_averaging: float | None = None,
         optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
+        mixed_precision: bool = False,
         output: str | None = None,
         device: str | torch.device = "auto",
         distributed: bool = False,
@@ -125,6 +126,7 @@ class EncoderAttributes:
         self.lr_decay_epochs = lr_decay_epochs
         self.weight_averaging = weight_averaging
         self.optimizer = optimizer
+        self.mixed_precision = mixed_precision
         self.output = output
         self.device = device
         self.distributed = distributed

@@ -68,6 +68,7 @@ class Architecture:
     augmentation: Any = None
     feature_layer: str | None = None
     local_features: bool = False
+    mixed_precision: bool = False
 
     def build(self) -> EncoderNetwork:
         """A new network with fresh weights (those of a given module are kept)."""
@@ -82,6 +83,7 @@ class Architecture:
             corruption=self.corruption if self.mode == "infomax" else 0.0,
             augmentation=self.augmentation,
             feature_layer=self.feature_layer,
+            mixed_precision=self.mixed_precision,
         )
         self._check_output(network, head.n_inputs)
         return network
@@ -205,6 +207,7 @@ def build_objective(
     confidence_penalty: float = 0.0,
     feature_shape: tuple[int, ...] | None = None,
     local_features: bool = False,
+    mixed_precision: bool = False,
     previous: Any = None,
 ) -> Objective:
     """The loss of a batch; learned parameters are carried over from the ``previous`` objective."""
@@ -213,7 +216,9 @@ def build_objective(
         projection = projection.to(device)
     learned = None
     if feature_shape is None and mi_estimator not in ("mige", "variational"):
-        learned = CriticInformation(mi_estimator, n_features, n_components, critic).to(device)
+        learned = CriticInformation(
+            mi_estimator, n_features, n_components, critic, mixed_precision=mixed_precision
+        ).to(device)
     if mode == "ib":
         likelihood: Any = GaussianLikelihood(n_targets)
         if task == "classification":
@@ -247,6 +252,7 @@ def build_objective(
                 local=local_features,
                 mi_estimator=mi_estimator,
                 critic=critic,
+                mixed_precision=mixed_precision,
             )
             objective = objective.to(device) if isinstance(objective, nn.Module) else objective
         if prior_weight > 0:

@@ -51,6 +51,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "lr_decay_epochs": [Interval(Integral, 1, None, closed="left")],
     "weight_averaging": [Interval(Real, 0, 1, closed="neither"), None],
     "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
+    "mixed_precision": ["boolean"],
     "output": [str, None],
     "device": [str, torch.device],
     "distributed": ["boolean"],

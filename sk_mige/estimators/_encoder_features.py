@@ -56,6 +56,7 @@ def feature_objective(
     local: bool,
     mi_estimator: str,
     critic: str,
+    mixed_precision: bool = False,
 ) -> Objective:
     """InfoMax between the inner layer's output, of that shape, and z.
 
@@ -73,6 +74,12 @@ def feature_objective(
     if mi_estimator == "club":
         sizes = {}
     information = CriticInformation(
-        mi_estimator, width, n_components, critic, normalize=False, **sizes
+        mi_estimator,
+        width,
+        n_components,
+        critic,
+        normalize=False,
+        mixed_precision=mixed_precision,
+        **sizes,
     )
     return FeatureCriticInfoMax(information, local=local)

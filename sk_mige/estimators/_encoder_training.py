@@ -84,6 +84,7 @@ class TrainingMixin(EncoderAttributes):
             augmentation=self.augmentation if self.mode == "infomax" else None,
             feature_layer=self.feature_layer,
             local_features=self.local_features,
+            mixed_precision=self.mixed_precision,
         )
         self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
@@ -133,6 +134,7 @@ class TrainingMixin(EncoderAttributes):
             prior_weight=self.prior_weight,
             feature_shape=self.module_.feature_shape,
             local_features=built.local_features,
+            mixed_precision=built.mixed_precision,
             closed_form=uses_closed_form(self),
             max_information=self.max_information,
             class_weights=getattr(self, "_class_weights", None),

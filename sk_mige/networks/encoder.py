@@ -34,6 +34,9 @@ class EncoderNetwork(nn.Module):
         In training, what a batch of shaped inputs becomes before it enters the encoder.
     feature_layer : str, default=None
         Submodule of the encoder whose output is part of the code in training.
+    mixed_precision : bool, default=False
+        Whether, in training, the encoder multiplies matrices in bfloat16. Its output, head,
+        decoder and everything in evaluation mode are in the weights' own precision.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class EncoderNetwork(nn.Module):
         corruption: float = 0.0,
         augmentation: Callable[[Tensor], Tensor] | None = None,
         feature_layer: str | None = None,
+        mixed_precision: bool = False,
     ) -> None:
         super().__init__()
         self.corrupt = nn.Dropout(corruption)
@@ -65,6 +69,7 @@ class EncoderNetwork(nn.Module):
         self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
         self.augmentation = augmentation
         self.feature_layer = feature_layer
+        self.mixed_precision = mixed_precision
         self.feature_shape: tuple[int, ...] | None = None  # of one row, where it is known
 
     def forward(self, x: Tensor) -> Code:
@@ -75,13 +80,23 @@ class EncoderNetwork(nn.Module):
         inputs = self.corrupt(inputs)
         if self.training and self.feature_layer is not None:
             with self._reading(self.feature_layer) as kept:
-                code: Code = self.head(self.encoder(inputs))
-            code = code._replace(features=kept[-1])
+                code: Code = self.head(self._encoded(inputs))
+            code = code._replace(features=kept[-1].to(code.z.dtype))
         else:
-            code = self.head(self.encoder(inputs))
+            code = self.head(self._encoded(inputs))
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code
+
+    def _encoded(self, inputs: Tensor) -> Tensor:
+        """The encoder's output in training or evaluation."""
+        if not (self.training and self.mixed_precision):
+            output: Tensor = self.encoder(inputs)
+            return output
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            output = self.encoder(inputs)
+        # Scores, likelihoods and noise need more than bfloat16's three digits.
+        return output.to(inputs.dtype)
 
     def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Decoder's outputs (S, M, t) for S draws of z from noise (S, K), the same for all rows.

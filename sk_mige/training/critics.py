@@ -38,6 +38,9 @@ class CriticInformation(nn.Module):
     normalize : bool, default=True
         Whether x is normalised over the batch; features of an inner layer are better left as
         they are.
+    mixed_precision : bool, default=False
+        Whether the critic multiplies matrices in bfloat16; its scores are in the precision of z.
+        CLUB's does not.
     **sizes : sequence of int
         What the critic's constructor takes beside, such as ``hidden=(512, 512)``.
 
@@ -63,6 +66,7 @@ class CriticInformation(nn.Module):
         critic: str = "separable",
         *,
         normalize: bool = True,
+        mixed_precision: bool = False,
         **sizes: Any,
     ) -> None:
         super().__init__()
@@ -73,11 +77,22 @@ class CriticInformation(nn.Module):
         )
         kind = GaussianCritic if bound == "club" else CRITICS[critic]
         self.critic: nn.Module = kind(n_features, n_components, **sizes)
+        # CLUB's critic is a density: differences of squares, for which three digits are too few.
+        self.mixed_precision = mixed_precision and bound != "club"
+
+    def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
+        """The critic's scores of all pairs, with its own parameters or others."""
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            if parameters is None:
+                scores: Tensor = self.critic(x, z)
+            else:
+                scores = torch.func.functional_call(self.critic, parameters, (x, z))
+        return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
         """Loss whose descent raises I(x; z) through z and makes the bound tight."""
         x = self.normalize(x.flatten(1))
-        estimate = self.bound(self.critic(x, z))
+        estimate = self.bound(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
         # An upper bound pulls critic and encoder apart: each sees the other as it is.
@@ -90,10 +105,10 @@ class CriticInformation(nn.Module):
 
     def _through_z(self, x: Tensor, z: Tensor) -> Tensor:
         fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
-        return self.bound(torch.func.functional_call(self.critic, fixed, (x, z))).objective
+        return self.bound(self.scores(x, z, fixed)).objective
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        return -self.bound(self.critic(x, z.detach())).critic_objective
+        return -self.bound(self.scores(x, z.detach())).critic_objective
 
 
 class CriticInfoMax(nn.Module):

@@ -126,7 +126,7 @@ class FeatureCriticInfoMax(nn.Module):
             return self.information.maximise(code.features, code.z)
         here = patches(code.features)
         m, locations, width = here.shape
-        scores = self.information.critic(here.reshape(-1, width), code.z).view(m, locations, m)
+        scores = self.information.scores(here.reshape(-1, width), code.z).view(m, locations, m)
         if self.information.name == "infonce":
             return -_local_infonce(scores)
         bounds = [self.information.bound(scores[:, p]).objective for p in range(locations)]

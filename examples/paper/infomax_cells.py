@@ -146,19 +146,19 @@ def _prepared(rows: np.ndarray, shape: tuple[int, ...], size: int | None) -> np.
     return np.concatenate(resized) / 255
 
 
-def encoder(method: str, images: Images, seed: int, epochs: int, device: str) -> MIGEEncoder:
+def encoder(cell: dict[str, Any], images: Images, device: str) -> MIGEEncoder:
     """The encoder of the paper: batches of 64, Adam at 1e-4, 64 components."""
     return MIGEEncoder(
         64, encoder="conv", input_shape=images.shape, output_scale=None, corruption=0.0,
-        batch_size=64, lr=1e-4, lr_schedule="constant", max_epochs=epochs, device=device,
-        random_state=seed, verbose=1,
-    ).set_params(**METHODS[method])  # fmt: skip
+        batch_size=64, lr=1e-4, lr_schedule="constant", max_epochs=cell["epochs"], device=device,
+        mixed_precision=cell["mixed"], random_state=cell["seed"], verbose=1,
+    ).set_params(**METHODS[cell["method"]])  # fmt: skip
 
 
 def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path) -> dict[str, Any]:
     """Train one encoder and its probes."""
     start = time.perf_counter()
-    model = encoder(cell["method"], images, cell["seed"], cell["epochs"], device)
+    model = encoder(cell, images, device)
     model.set_params(callbacks=[Checkpoint(checkpoint)]).fit(images.unlabeled)
     seconds = sum(row["dur"] for row in model.history_)
     print(f"  trained in {seconds:.0f} s; {time.perf_counter() - start:.0f} s since the start")
@@ -203,6 +203,7 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
     parser.add_argument("--subset", type=int, help="so many images alone")
     parser.add_argument("--size", type=int, help="pixels to which images are resized")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument("--quick", action="store_true", help="a look, in minutes; no results")
     parser.add_argument("--cells", type=Path, help="file of finished cells, continued if present")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints",
@@ -239,7 +240,7 @@ def run_table(
         {
             "dataset": dataset, "size": args.size or size, "method": method, "seed": seed,
             "epochs": args.epochs, "subset": args.subset, "probe_epochs": args.probe_epochs,
-            "probe_lr": args.probe_lr,
+            "probe_lr": args.probe_lr, "mixed": not args.float32,
         }
         for seed in args.seeds for dataset in args.data for method in args.methods
     ]  # fmt: skip

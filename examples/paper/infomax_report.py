@@ -54,7 +54,8 @@ def dataset_name(cell: dict[str, Any]) -> str:
     if cell["subset"]:
         name += f", {cell['subset']:,} images"
     # Cells of the first runs have probes at Deep InfoMax's rate, far too short at it.
-    return name + ("" if "probe_lr" in cell else ", probes at 1e-4")
+    name += "" if "probe_lr" in cell else ", probes at 1e-4"
+    return name + ("" if cell.get("mixed") else ", float32")
 
 
 def result_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -40,13 +39,7 @@ from sk_mige.training import (
 from ._encoder_features import feature_objective, layer_shape
 from ._score_training import TRAINING_EIGEN_THRESHOLD
 
-__all__ = ["Architecture", "build_objective", "make_optimizer"]
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": partial(torch.optim.SGD, momentum=0.9),
-}
+__all__ = ["Architecture", "build_objective"]
 
 
 @dataclass(frozen=True)
@@ -154,11 +147,6 @@ class Architecture:
         if self.mode == "ib" and self.head == "implicit":
             return " (means, and thresholds of an implicit head's hidden units)"
         return ""
-
-
-def make_optimizer(optimizer: Any) -> Callable[..., torch.optim.Optimizer]:
-    """Optimizer class or factory from its name."""
-    return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
 
 
 def make_score(

@@ -27,13 +27,14 @@ from sk_mige.training import (
     input_alignment,
     join_processes,
     make_accelerator,
+    make_optimizer,
     resolve_device,
     seeded,
 )
 
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
-from ._encoder_building import Architecture, as_sizes, build_objective, make_optimizer
+from ._encoder_building import Architecture, as_sizes, build_objective
 from ._encoder_validation import to_rows
 
 __all__ = ["EpochTasks", "TrainingMixin"]
@@ -102,7 +103,7 @@ class TrainingMixin(EncoderAttributes):
         self.net_ = build_net(
             self.module_,
             self._objective(),
-            optimizer=make_optimizer(self.optimizer),
+            optimizer=make_optimizer(self.optimizer, self._device),
             lr=self.lr,
             batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),

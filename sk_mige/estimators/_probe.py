@@ -21,6 +21,7 @@ from sk_mige.training import (
     TrainingProgress,
     available_device,
     build_net,
+    make_optimizer,
     resolve_device,
     seeded,
 )
@@ -173,7 +174,7 @@ class NonLinearProbe(ClassifierMixin, BaseEstimator):
             net = build_net(
                 self.module_,
                 _log_loss,
-                optimizer=torch.optim.Adam,
+                optimizer=make_optimizer("adam", device),
                 lr=self.lr,
                 batch_size=int(self.batch_size),
                 device=device,

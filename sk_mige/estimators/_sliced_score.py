@@ -27,6 +27,7 @@ from sk_mige.training import (
     NonFiniteLossError,
     available_device,
     build_net,
+    make_optimizer,
     resolve_device,
     seeded,
     sliced_score_matching_loss,
@@ -194,7 +195,7 @@ class SlicedScoreMatching(
         self.net_ = build_net(
             ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions),
             sliced_score_matching_loss,  # type: ignore[arg-type]  # of scores, not of codes
-            optimizer=torch.optim.Adam,
+            optimizer=make_optimizer("adam", device),
             lr=self.lr,
             batch_size=self.batch_size,
             device=device,

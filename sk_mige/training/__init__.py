@@ -18,6 +18,7 @@ from .joint_batch import (
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .net import EncoderNet, NonFiniteLossError, build_net
 from .objectives import InfoMax, Objective
+from .optimizers import make_optimizer
 from .progress import TrainingProgress
 from .schedule import BetaWarmup, CosineDecay, ExponentialDecay
 from .sliced import sliced_score_matching_loss
@@ -54,6 +55,7 @@ __all__ = [
     "join_processes",
     "keep_batch",
     "make_accelerator",
+    "make_optimizer",
     "patches",
     "resolve_device",
     "seeded",

@@ -31,6 +31,7 @@ from sk_mige.information.prior import PriorMatching
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 from sk_mige.information.value import MutualInfo, mutual_info_score_based
+from sk_mige.information.views import multiview_mutual_info_surrogate
 from sk_mige.information.whitened import whitened_scores
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "mutual_info_surrogate",
     "hidden_mutual_info_surrogate",
     "stochastic_mutual_info_surrogate",
+    "multiview_mutual_info_surrogate",
     "gaussian_mutual_info",
     "conditional_scores",
     "joint_squared_distances",

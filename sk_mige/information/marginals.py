@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["marginal_scores", "mixture_scores", "stein_rescaled"]
+__all__ = ["marginal_rows", "marginal_scores", "mixture_scores", "stein_rescaled"]
+
+# Draws of z that the marginal's score is estimated from: more cost much and add little.
+MAX_ROWS = 512
+
+
+def marginal_rows(z: Tensor) -> Tensor:
+    """Of draws (S, M, d) as many whole sets of M as hold ``MAX_ROWS``, as rows (N, d)."""
+    return z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].flatten(0, 1)
 
 
 def marginal_scores(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -12,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import _inner, _scores
-from sk_mige.information.marginals import marginal_scores, stein_rescaled
+from sk_mige.information.marginals import MAX_ROWS, marginal_rows, marginal_scores, stein_rescaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +24,6 @@ Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tenso
 Marginal: TypeAlias = Literal[
     "auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out"
 ]
-# Draws of z that the marginal's score is estimated from: more cost much and add little.
-MAX_ROWS = 512
 
 
 def stochastic_mutual_info_surrogate(
@@ -144,7 +141,7 @@ def stochastic_mutual_info_surrogate(
     )
     if z.ndim == 2:
         return -_inner(marginal_scores(z, marginal, score=score, gaussian=gaussian) - given_x, z)
-    rows = z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].reshape(-1, d)
+    rows = marginal_rows(z)
     of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
     return _inner(given_x, z) - _inner(of_z, rows)
 

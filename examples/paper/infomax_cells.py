@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from augmentations import crop_and_color, shift_and_mirror
 from infomax_report import write_results
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -37,20 +38,6 @@ from sk_mige.training import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ("conv", "fc", "Y")
-
-
-def shift_and_mirror(images: torch.Tensor, by: int = 4) -> torch.Tensor:
-    """Each image shifted by up to some pixels, and mirrored or not."""
-    m, _, height, width = images.shape
-    top, left = torch.randint(2 * by + 1, (2, m))
-    rows = top[:, None] + torch.arange(height)
-    columns = left[:, None] + torch.arange(width)
-    columns = torch.where(torch.rand(m, 1) < 0.5, columns.flip(1), columns)
-    padded = torch.nn.functional.pad(images, (by,) * 4, mode="reflect").permute(0, 2, 3, 1)
-    which = torch.arange(m)[:, None, None]
-    moved = padded[which.to(images.device), rows[:, :, None].to(images.device),
-                   columns[:, None, :].to(images.device)]  # fmt: skip
-    return moved.permute(0, 3, 1, 2)
 
 
 def ssge(eigen_threshold: float) -> SSGEScoreEstimator:
@@ -78,6 +65,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "MIGE, shifted and mirrored": {
         "score_estimator": ssge(0.999),
         "augmentation": shift_and_mirror,
+    },
+    "MIGE, cropped and coloured": {
+        "score_estimator": ssge(0.999), "augmentation": crop_and_color, "batch_size": 128,
+        "lr": 5e-4,
+    },
+    "MIGE, two views": {
+        "score_estimator": ssge(0.999), "augmentation": crop_and_color, "batch_size": 128,
+        "lr": 5e-4, "n_views": 2,
     },
     "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
     "MIGE of patches and Y": {

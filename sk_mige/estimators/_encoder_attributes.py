@@ -50,6 +50,7 @@ class EncoderAttributes:
         output_scale: str | None = "input",
         corruption: float = 0.3,
         augmentation: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        n_views: int = 1,
         dropout: float = 0.0,
         head: str = "gaussian",
         conditional: str = "auto",
@@ -97,6 +98,7 @@ class EncoderAttributes:
         self.output_scale = output_scale
         self.corruption = corruption
         self.augmentation = augmentation
+        self.n_views = n_views
         self.dropout = dropout
         self.head = head
         self.conditional = conditional

@@ -59,6 +59,7 @@ class Architecture:
     dropout: float = 0.0
     n_draws: int = 1
     augmentation: Any = None
+    n_views: int = 1
     feature_layer: str | None = None
     local_features: bool = False
     mixed_precision: bool = False
@@ -75,6 +76,7 @@ class Architecture:
             input_shape=self.input_shape,
             corruption=self.corruption if self.mode == "infomax" else 0.0,
             augmentation=self.augmentation,
+            n_views=self.n_views,
             feature_layer=self.feature_layer,
             mixed_precision=self.mixed_precision,
         )

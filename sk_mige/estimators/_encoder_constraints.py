@@ -22,6 +22,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "output_scale": [StrOptions({"input", "unit"}), None],
     "corruption": [Interval(Real, 0, 1, closed="left")],
     "augmentation": [callable, None],
+    "n_views": [Interval(Integral, 1, None, closed="left")],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "head": [StrOptions({"gaussian", "deterministic", "implicit"})],
     "conditional": [StrOptions({"auto", "closed-form", "score"})],

@@ -1,14 +1,15 @@
-"""Objectives of MIGEEncoder that look at an inner layer, and what they need of it."""
+"""Objectives of MIGEEncoder that look at an inner layer or at several views."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from sk_mige.networks import EncoderNetwork
 from sk_mige.score import ScoreFunction
 from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, Objective
 
-__all__ = ["check_features", "feature_objective", "layer_error", "layer_shape"]
+__all__ = ["check_features", "check_views", "feature_objective", "layer_error", "layer_shape"]
 
 
 def check_features(estimator: Any) -> None:
@@ -22,6 +23,32 @@ def check_features(estimator: Any) -> None:
         raise ValueError(
             f"feature_layer={estimator.feature_layer!r} is for mode='infomax': a bottleneck "
             "forgets the input, not a layer"
+        )
+
+
+def check_views(estimator: Any) -> None:
+    """Refuse several views where they would be equal or where no objective takes them."""
+    views, where = estimator.n_views, f"n_views={estimator.n_views}"
+    if views == 1:
+        return
+    if estimator.mode == "ib":
+        raise ValueError(f"{where} is for mode='infomax'; draws of z are n_training_samples")
+    if estimator.augmentation is None and estimator.corruption == 0:
+        raise ValueError(
+            f"{where} needs something in which the views differ: an augmentation, or corruption > 0"
+        )
+    if estimator.mi_estimator != "mige" or estimator.feature_layer is not None:
+        raise ValueError(
+            f"{where} needs mi_estimator='mige' and no feature_layer; got "
+            f"mi_estimator={estimator.mi_estimator!r}, feature_layer={estimator.feature_layer!r}"
+        )
+    if estimator.batch_size * (views - 1) < estimator.n_components:
+        warnings.warn(
+            f"{where} in batches of {estimator.batch_size} give the noise of "
+            f"n_components={estimator.n_components} dimensions too few differences to be estimated "
+            f"from: use a batch_size of {2 * estimator.n_components} or more",
+            UserWarning,
+            stacklevel=5,
         )
 
 

@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
-from ._encoder_features import check_features
+from ._encoder_features import check_features, check_views
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
     as_numpy,
@@ -123,6 +123,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         """Checked rows and encoded targets, with a network ready to train on them."""
         check_bottleneck(self)
         check_features(self)
+        check_views(self)
         X = check_rows(self, X, reset=reset)
         check_varies(X)
         if reset:

@@ -83,6 +83,7 @@ class TrainingMixin(EncoderAttributes):
             dropout=float(self.dropout),
             n_draws=n_draws(self),
             augmentation=self.augmentation if self.mode == "infomax" else None,
+            n_views=int(self.n_views) if self.mode == "infomax" else 1,
             feature_layer=self.feature_layer,
             local_features=self.local_features,
             mixed_precision=self.mixed_precision,

@@ -32,6 +32,9 @@ class EncoderNetwork(nn.Module):
         the others are divided by ``1 - corruption``.
     augmentation : callable, default=None
         In training, what a batch of shaped inputs becomes before it enters the encoder.
+    n_views : int, default=1
+        In training, the number S of copies of each row that are corrupted and augmented
+        independently; with 2 or more z has the shape (S, M, K).
     feature_layer : str, default=None
         Submodule of the encoder whose output is part of the code in training.
     mixed_precision : bool, default=False
@@ -58,6 +61,7 @@ class EncoderNetwork(nn.Module):
         input_shape: Sequence[int] | None = None,
         corruption: float = 0.0,
         augmentation: Callable[[Tensor], Tensor] | None = None,
+        n_views: int = 1,
         feature_layer: str | None = None,
         mixed_precision: bool = False,
     ) -> None:
@@ -68,6 +72,7 @@ class EncoderNetwork(nn.Module):
         self.decoder = decoder
         self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
         self.augmentation = augmentation
+        self.n_views = n_views
         self.feature_layer = feature_layer
         self.mixed_precision = mixed_precision
         self.feature_shape: tuple[int, ...] | None = None  # of one row, where it is known
@@ -75,6 +80,9 @@ class EncoderNetwork(nn.Module):
     def forward(self, x: Tensor) -> Code:
         """Code of the rows x (M, n_features)."""
         inputs = self.shaped(x)
+        views = self.n_views if self.training else 1
+        if views > 1:
+            inputs = torch.cat([inputs] * views)
         if self.training and self.augmentation is not None:
             inputs = self.augmentation(inputs)
         inputs = self.corrupt(inputs)
@@ -84,6 +92,8 @@ class EncoderNetwork(nn.Module):
             code = code._replace(features=kept[-1].to(code.z.dtype))
         else:
             code = self.head(self._encoded(inputs))
+        if views > 1:
+            code = code._replace(z=code.z.reshape(views, len(x), -1))
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code

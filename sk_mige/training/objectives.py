@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sk_mige.information import mutual_info_surrogate
+from sk_mige.information import multiview_mutual_info_surrogate, mutual_info_surrogate
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
@@ -38,16 +38,16 @@ class Objective(Protocol):
 
 
 class InfoMax:
-    r"""InfoMax: maximise I(x; z) by MIGE, circumstance I.
+    r"""InfoMax: maximise I(x; z) by MIGE, circumstance I, or III for several views of x.
 
-    .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z)
+    .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
     Parameters
     ----------
     score : callable
         Score function of z and of the pair (x, z).
     x_scale : float, default=1.0
-        Weight of x in the joint kernel.
+        Weight of x in the joint kernel; several views have none.
     projection : tensor of shape (k, d), default=None
         Random projection of x, drawn once for the whole fit; applied once a batch, to x only.
 
@@ -72,6 +72,8 @@ class InfoMax:
 
     def __call__(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Surrogate of −I(x; z), whose gradient is MIGE's; its value is not an information."""
+        if code.z.ndim == 3:
+            return -multiview_mutual_info_surrogate(code.z, score=self.score)
         return -mutual_info_surrogate(
             x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
         )

@@ -82,38 +82,61 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
     if m < 2:
         return jensen + 0.0 * mean.sum()
     centred = (mean - mean.mean(0)) / noise
-    return 0.5 * _log_det(_spectrum(centred), floor).to(jensen) + jensen
-
-
-def _spectrum(centred: Tensor) -> Tensor:
-    """The M - 1 eigenvalues of the Gram matrix of M centred samples, over M - 1."""
-    m, d = centred.shape
     if centred.device.type != "mps":
         centred = centred.double()
-    if d < m - 1:  # the covariance has the same eigenvalues but for zeros
-        values = torch.linalg.eigvalsh(centred.mT @ centred / (m - 1))
-        values = torch.cat([values.new_zeros(m - 1 - d), values])
-    else:  # centring leaves one eigenvalue at 0, the smallest, which says nothing
-        values = torch.linalg.eigvalsh(centred @ centred.mT / (m - 1))[1:]
-    spectrum: Tensor = values.clamp_min(0)
-    return spectrum
+    # A reflection that takes the constant vector to the first axis leaves M - 1 rows that say all.
+    rows = centred[1:] + centred[0] / (m**0.5 - 1)
+    # Their Gram matrix or that of the columns, the smaller one: both have the same eigenvalues.
+    rows = rows if d >= m - 1 else rows.mT
+    return 0.5 * _log_det(rows @ rows.mT / (m - 1), m - 1, floor).to(jensen) + jensen
 
 
-def _log_det(g: Tensor, floor: float) -> Tensor:
-    """G-estimate of log det(I + Σ) from the Gram matrix's n eigenvalues."""
-    n = g.shape[0]
-    w = _unit_root(g.detach(), floor)
+def _log_det(gram: Tensor, n: int, floor: float) -> Tensor:
+    """G-estimate of log det(I + Σ) from a Gram matrix (k, k) and n - k further eigenvalues 0."""
+    with torch.no_grad():
+        w = _unit_root(_spectrum(gram, n), floor)
+    # Factors, not eigenvalues: the gradient of those needs all eigenvectors and is far dearer.
     if w is not None:  # F is stationary in w here, so w is a constant to the gradient
-        exact: Tensor = (g + w).log().sum() + n * (1 - w)
+        exact: Tensor = _Resolvent(gram, n, w).log_det + n * (1 - w)
         return exact
-    w = floor * g.mean()
-    u = (g + w).reciprocal().mean()
-    below = (g + w).log().sum() + n * (u.log() + 1 - u * w)
+    w = floor * gram.trace() / n
+    resolvent = _Resolvent(gram, n, w)
+    u, squares = resolvent.means()
+    below = resolvent.log_det + n * (u.log() + 1 - u * w)
     value = n * (1 / u - w)
-    slope = n * (1 / u.square() - 1 / (g + w).square().reciprocal().mean())
-    x = (slope / value * (1 - u)).clamp_min(torch.finfo(g.dtype).eps)
+    slope = n * (1 / u.square() - 1 / squares)
+    x = (slope / value * (1 - u)).clamp_min(torch.finfo(gram.dtype).eps)
     continued: Tensor = below + value * (1 - u) * torch.log1p(x) / x
     return continued
+
+
+def _spectrum(gram: Tensor, n: int) -> Tensor:
+    """The eigenvalues of a Gram matrix (k, k), and n - k zeros."""
+    values: Tensor = torch.linalg.eigvalsh(gram).clamp_min(0)
+    return torch.cat([values.new_zeros(n - len(values)), values])
+
+
+class _Resolvent:
+    """Functions of a Gram matrix's k eigenvalues g and of n - k zeros, each shifted by w > 0."""
+
+    def __init__(self, gram: Tensor, n: int, w: Tensor) -> None:
+        k = len(gram)
+        self.n, self.w, self.zeros = n, w, n - k
+        identity = torch.eye(k, dtype=gram.dtype, device=gram.device)
+        self.factor = torch.linalg.cholesky(gram + w * identity)
+
+    @property
+    def log_det(self) -> Tensor:
+        """Sum of log(g + w)."""
+        total: Tensor = 2 * self.factor.diagonal().log().sum() + self.zeros * self.w.log()
+        return total
+
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Means of 1/(g + w) and of its square."""
+        inverse = torch.cholesky_inverse(self.factor)
+        first = inverse.trace() + self.zeros / self.w
+        second = inverse.square().sum() + self.zeros / self.w.square()
+        return first / self.n, second / self.n
 
 
 def _unit_root(g: Tensor, floor: float) -> Tensor | None:

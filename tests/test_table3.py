@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ def result(method: str, part: str, strength: float, wrong: list[int]) -> dict[st
         "part": part, "method": method, "strength": strength, "seed": 0, "epochs": 4,
         "subset": 60_000, "mixed": True,
     }  # fmt: skip
-    return {"cell": cell, "error": len(wrong) / 100, "wrong": wrong, "seconds": 1.0}
+    return {
+        "cell": cell,
+        "error": len(wrong) / 100,
+        "wrong": wrong,
+        "seconds": 1.0,
+        "error_at_mean": 0.0,
+    }
 
 
 @pytest.mark.parametrize("method", ["MIGE-IB", "DVB", "MINE-IB", "Dropout", "Label smoothing"])
@@ -72,3 +79,31 @@ def test_differences_are_those_of_the_same_images() -> None:
     # 2 errors of its own against 15: McNemar's standard error is √17 images.
     assert [row["value"] for row in rows] == [-0.13, pytest.approx(1.96 * 17**0.5 / 100, abs=1e-3)]
     assert {row["method"] for row in rows} == {"DVB"}
+
+
+def test_differences_are_averaged_over_the_seeds_that_both_have() -> None:
+    from table3_report import difference_rows
+
+    def seeded(seed: int, method: str, wrong: list[int]) -> dict[str, Any]:
+        made = result(method, "test", 1e-2, wrong)
+        return {**made, "cell": {**made["cell"], "seed": seed}}
+
+    rows = difference_rows(
+        [
+            seeded(0, "MIGE-IB", [1, 2]), seeded(1, "MIGE-IB", [1, 2, 3, 4]),
+            seeded(0, "DVB", [1]), seeded(1, "DVB", [1]), seeded(2, "DVB", [5, 6, 7]),
+        ]
+    )  # fmt: skip
+    assert rows[0]["metric"] == "MIGE-IB's error minus this (points), 2 seeds"
+    assert rows[0]["value"] == 0.02  # one more error, and three more
+
+
+def test_the_results_stand_in_the_order_that_came_out(tmp_path: Path) -> None:
+    from table3_report import write_results
+
+    write_results(
+        [result("MIGE-IB", "test", 1e-2, [1, 2, 3]), result("DVB", "test", 1e-3, [3])],
+        tmp_path / "table3.json",
+    )
+    rows = json.loads((tmp_path / "table3.json").read_text())["rows"]
+    assert [row["method"] for row in rows[:2]] == ["DVB", "MIGE-IB"]

@@ -7,7 +7,7 @@
 
 784-1024-1024-256, linear decoder, batches of 100, Adam (β₁ = 0.5) at 2e-4 times 0.96 every two
 epochs, weights averaged at 0.999, 12 draws of z at test: the same for every row. ``--tune`` trains
-each method on 50,000 images for 20 epochs at three strengths and takes the one with the fewest
+each method on 50,000 images for 20 epochs at four strengths and takes the one with the fewest
 errors among the other 10,000; the test images are not touched.
 
 A run may be killed at any time: it continues from the last epoch. Every finished cell is a line of

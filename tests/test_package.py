@@ -32,6 +32,11 @@ def test_import_leaves_alone_what_only_extras_bring() -> None:
     assert not heavy & (set(after.split()) - set(before.split()))
 
 
+def test_import_does_not_wait_for_parts_of_scikit_learn_that_few_calls_need() -> None:
+    loaded = run("-c", "import sys, sk_mige; print(*sys.modules)").split()
+    assert not {"sklearn.cluster", "sklearn.linear_model", "sklearn.neighbors"} & set(loaded)
+
+
 def test_public_names_are_importable() -> None:
     for name in sk_mige.__all__:
         assert hasattr(sk_mige, name)

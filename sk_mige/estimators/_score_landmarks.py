@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
 from sk_mige.score import (
@@ -53,6 +52,9 @@ def choose_landmarks(
     """
     n = len(y)
     if method == "kmeans++":
+        # Imported here: it brings half of scikit-learn, which nobody else waits for.
+        from sklearn.cluster import kmeans_plusplus
+
         # The seeding passes over its rows once for each landmark: a sample of them will do.
         pool = rng.choice(n, min(n, 10 * n_landmarks), replace=False)
         _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)

@@ -161,8 +161,8 @@ class MIGEEncoder(
     lr_schedule : {"cosine", "constant", "exponential"}, default="cosine"
         "cosine" lets the learning rate fall to 0 over the epochs of a call to ``fit``,
         "exponential" multiplies it by ``lr_decay`` every ``lr_decay_epochs`` epochs.
-        ``partial_fit`` knows no end and keeps it constant. Choose "constant" when one of the
-        ``callbacks`` schedules it.
+        ``partial_fit`` knows no end and keeps it constant. An ``LRScheduler`` among the
+        ``callbacks`` takes its place.
     lr_decay : float, default=0.97
         Factor of lr_schedule="exponential".
     lr_decay_epochs : int, default=2
@@ -188,8 +188,9 @@ class MIGEEncoder(
         ``batch_size`` rows of a joint batch from which scores are estimated. Every process calls
         ``fit`` with the same X. A process on its own trains as always.
     callbacks : list, default=None
-        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``.
-        They are copied. For scikit-learn's own callbacks use ``set_callbacks``.
+        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``,
+        each a class, an instance or a pair ``(name, callback)``. They are copied.
+        For scikit-learn's own callbacks use ``set_callbacks``.
     warm_start : bool, default=False
         Whether a second call to ``fit`` continues where the first ended.
     verbose : int, default=0

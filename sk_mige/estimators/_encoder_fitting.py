@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
+from ._encoder_callbacks import schedules_lr
 from ._encoder_features import check_features, check_views
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
@@ -82,9 +83,10 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
     def _schedules(self) -> list[Callback]:
         """What changes in the course of a call to fit."""
         schedules: list[Callback] = []
-        if self.lr_schedule == "cosine":
+        ours = not schedules_lr(self.callbacks)  # two schedules would multiply
+        if ours and self.lr_schedule == "cosine":
             schedules.append(CosineDecay(int(self.max_epochs)))
-        elif self.lr_schedule == "exponential":
+        elif ours and self.lr_schedule == "exponential":
             steps = int(self.lr_decay_epochs)
             schedules.append(ExponentialDecay(self.lr_decay, steps, done=self.n_iter_))
         if self.mode == "ib" and self.beta_warmup > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, PrintLog
+from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 from torch.utils.data import Subset
 
@@ -35,6 +34,7 @@ from sk_mige.training import (
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
 from ._encoder_building import Architecture, as_sizes, build_objective
+from ._encoder_callbacks import own_callbacks
 from ._encoder_validation import to_rows
 
 __all__ = ["EpochTasks", "TrainingMixin"]
@@ -98,7 +98,7 @@ class TrainingMixin(EncoderAttributes):
 
     def _build_net(self, module: EncoderNetwork) -> None:
         self.module_ = module.to(self._device)
-        callbacks = [_copied(callback) for callback in self.callbacks or []]
+        callbacks = own_callbacks(self.callbacks)
         if self.verbose > 1:
             callbacks.append(PrintLog())
         self.net_ = build_net(
@@ -182,6 +182,14 @@ class TrainingMixin(EncoderAttributes):
                 self._report_interruption()
             except NonFiniteLossError as error:
                 self._recover(error)
+            except (KeyError, SkorchException) as error:
+                if "valid_loss" not in str(error):
+                    raise
+                raise ValueError(
+                    "one of the callbacks watches 'valid_loss', which is recorded by fit with "
+                    f"validation_fraction alone, got validation_fraction={validation_fraction}: "
+                    "set it, or give the callback another monitor, such as 'train_loss'"
+                ) from error
             finally:
                 net.notify("on_train_end", X=data, y=None)
                 net.train_split = None
@@ -242,22 +250,6 @@ def _with_callbacks(net: Any, callbacks: list[Callback]) -> Iterator[None]:
         yield
     finally:
         net.callbacks_ = own
-
-
-def _copied(callback: Any) -> Any:
-    """A callback of our own: those of the user keep no trace of training."""
-    if isinstance(callback, tuple):
-        name, inner = callback
-        return name, _copied(inner)
-    if isinstance(callback, type):
-        return callback
-    if not hasattr(callback, "get_params"):
-        return copy.deepcopy(callback)
-    try:
-        return clone(callback)
-    except TypeError:
-        # One of its parameters cannot be copied, as a writer's open file: that one is shared.
-        return type(callback)(**callback.get_params(deep=False))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

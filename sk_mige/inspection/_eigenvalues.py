@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from ._axes import Drawing
+from ._inner import inner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ class EigenvalueDisplay(Drawing):
         Parameters
         ----------
         estimator : SSGEScoreEstimator, RandomProjectionSSGE or SSGEScoreEstimatorCV
-            Fitted estimator with ``eigenvalues_``.
+            Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that holds one.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on; new ones by default.
         **line_kw
@@ -77,11 +77,11 @@ class EigenvalueDisplay(Drawing):
         -------
         EigenvalueDisplay
         """
-        check_is_fitted(estimator, "eigenvalues_")
+        fitted = inner(estimator, "eigenvalues_")
         return cls.from_predictions(
-            estimator.eigenvalues_,
-            n_eigen=int(estimator.n_eigen_),
-            alpha=float(estimator.alpha_),
+            fitted.eigenvalues_,
+            n_eigen=int(fitted.n_eigen_),
+            alpha=float(fitted.alpha_),
             ax=ax,
             **line_kw,
         )

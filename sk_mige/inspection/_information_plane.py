@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
 from ._axes import Drawing
+from ._inner import inner_with_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ class InformationPlaneDisplay(Drawing):
 
     The first cannot exceed :math:`\log n`: where it comes near, pass more rows. The second is
     what the decoder makes of z; a better decoder might find more. Make it by
-    :meth:`from_estimators` or :meth:`from_predictions`.
+    :meth:`from_estimators`, :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -85,6 +85,31 @@ class InformationPlaneDisplay(Drawing):
         self.entropy_y = entropy_y
 
     @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, ax: Axes | None = None, **plot_kw: Any
+    ) -> Self:
+        """Draw one fitted bottleneck; :meth:`from_estimators` draws several.
+
+        Parameters
+        ----------
+        estimator : MIGEEncoder
+            As in :meth:`from_estimators`.
+        X : array-like of shape (n_samples, n_features)
+            Held-out rows.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **plot_kw
+            Passed to :meth:`from_estimators`.
+
+        Returns
+        -------
+        InformationPlaneDisplay
+        """
+        return cls.from_estimators([estimator], X, y, ax=ax, **plot_kw)
+
+    @classmethod
     def from_estimators(
         cls,
         estimators: Sequence[Any],
@@ -102,7 +127,7 @@ class InformationPlaneDisplay(Drawing):
         ----------
         estimators : sequence of MIGEEncoder
             Fitted classifiers with ``mode="ib"`` and the Gaussian head: that of a deterministic
-            one is infinite.
+            one is infinite. Fitted pipelines and searches that end in one are as good.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
@@ -120,16 +145,18 @@ class InformationPlaneDisplay(Drawing):
         -------
         InformationPlaneDisplay
         """
-        rows = check_array(X, input_name="X")
         target = np.asarray(y)
         _, counts = np.unique(target, return_counts=True)
         shares = counts / counts.sum()
         entropy = float(-(shares * np.log(shares)).sum())
-        kept, told = [], []
+        kept, told, prices = [], [], []
         for estimator in estimators:
-            kept.append(_kept_of_x(estimator, rows, random_state))
-            told.append(entropy + _log_likelihood(estimator, rows, target, random_state))
-        names = labels or [f"β = {estimator.beta:g}" for estimator in estimators]
+            encoder, rows = inner_with_rows(estimator, X, "module_")
+            rows = check_array(rows, input_name="X")
+            kept.append(_kept_of_x(encoder, rows, random_state))
+            told.append(entropy + _log_likelihood(encoder, rows, target, random_state))
+            prices.append(encoder.beta)
+        names = labels or [f"β = {beta:g}" for beta in prices]
         return cls.from_predictions(kept, told, labels=names, entropy_y=entropy, ax=ax, **line_kw)
 
     @classmethod
@@ -209,7 +236,6 @@ class InformationPlaneDisplay(Drawing):
 @torch.inference_mode()
 def _kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
     """Bound of I(x; z) by the mixture of all rows' conditionals, from one draw of z a row."""
-    check_is_fitted(estimator, "module_")
     module = estimator.module_.eval()
     device = next(module.parameters()).device
     code = module(torch.as_tensor(rows, dtype=torch.float32, device=device))

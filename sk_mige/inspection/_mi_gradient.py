@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from ._axes import Drawing
 
@@ -19,7 +20,7 @@ __all__ = ["MutualInfoGradientDisplay"]
 class MutualInfoGradientDisplay(Drawing):
     r"""The curve :math:`dI / d\theta` over θ, in a band of its standard errors.
 
-    Make it by :meth:`from_function` or :meth:`from_predictions`.
+    Make it by :meth:`from_estimator`, :meth:`from_function` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -75,6 +76,50 @@ class MutualInfoGradientDisplay(Drawing):
         self.gradient = gradient
         self.standard_error = standard_error
         self.truth = truth
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        theta: ArrayLike,
+        *,
+        truth: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Fit a copy of an estimator at each θ and draw the curve.
+
+        Parameters
+        ----------
+        estimator : MutualInfoGradientEstimator
+            Estimator of one parameter; it need not be fitted. With an int as ``random_state``
+            its copies share their noise, and the curve is smooth.
+        X : array-like of shape (n_samples, n_features)
+            Samples of x.
+        theta : array-like of shape (n,)
+            Where to evaluate.
+        truth : array-like of shape (n,), default=None
+            The exact gradient.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the estimate.
+
+        Returns
+        -------
+        MutualInfoGradientDisplay
+        """
+        at = np.asarray(theta, dtype=np.float64)
+        fitted = [clone(estimator).set_params(theta=float(t)).fit(X) for t in at]
+        return cls.from_predictions(
+            at,
+            [float(e.gradient_) for e in fitted],
+            [float(e.standard_error_) for e in fitted],
+            truth=truth,
+            ax=ax,
+            **line_kw,
+        )
 
     @classmethod
     def from_function(

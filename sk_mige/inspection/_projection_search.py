@@ -128,11 +128,60 @@ class ProjectionSearchDisplay(Drawing):
         distinct, first = np.unique(dimensions[order], return_index=True)
         accuracy = search.scoring in (None, "accuracy") and is_classifier(search)
         name = search.scoring if isinstance(search.scoring, str) else "held-out score"
-        return cls(
-            n_components=distinct,
-            scores=by_candidate[order[first]],
-            reference=None if reference is None else np.asarray(reference, dtype=np.float64),
+        return cls.from_predictions(
+            distinct,
+            by_candidate[order[first]],
+            reference=reference,
             score_name="accuracy" if accuracy else name,
+            ax=ax,
+            **errorbar_kw,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        n_components: ArrayLike,
+        scores: ArrayLike,
+        *,
+        reference: ArrayLike | None = None,
+        score_name: str = "accuracy",
+        ax: Axes | None = None,
+        **errorbar_kw: Any,
+    ) -> Self:
+        """Draw given scores, however they were found.
+
+        Parameters
+        ----------
+        n_components : array-like of shape (n,)
+            Dimensions of the projection.
+        scores : array-like of shape (n, n_folds) or (n,)
+            Score of each dimension and fold.
+        reference : array-like of shape (n_folds,), default=None
+            Scores of the same folds with exact distances.
+        score_name : str, default="accuracy"
+            What the scores are; an accuracy is drawn in percent.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **errorbar_kw
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        ProjectionSearchDisplay
+        """
+        dimensions = np.asarray(n_components).astype(int)
+        found = np.asarray(scores, dtype=np.float64)
+        found = found[:, None] if found.ndim == 1 else found
+        if dimensions.ndim != 1 or len(found) != len(dimensions):
+            raise ValueError(
+                f"scores has shape {np.shape(scores)}, but n_components {dimensions.shape}: give a "
+                "row of folds for each dimension"
+            )
+        return cls(
+            n_components=dimensions,
+            scores=found,
+            reference=None if reference is None else np.asarray(reference, dtype=np.float64),
+            score_name=score_name,
         ).plot(ax, **errorbar_kw)
 
     def plot(self, ax: Axes | None = None, **errorbar_kw: Any) -> Self:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike, NDArray
 
 from ._axes import Drawing
+from ._inner import inner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ class ScoreCVDisplay(Drawing):
 
     Each point is the smallest loss among the candidates that share its two values; the other
     parts of the grid (base, whitening, kind of expansion) are at their best there. Make it by
-    :meth:`from_estimator`.
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class ScoreCVDisplay(Drawing):
         Parameters
         ----------
         estimator : SSGEScoreEstimatorCV
-            Fitted estimator.
+            Fitted estimator, or a fitted pipeline that holds one.
         param : {"auto", "alpha", "eigen_threshold"}, default="auto"
             Parameter along the axis; "auto" is the one that the chosen candidate regularises by.
         ax : matplotlib.axes.Axes, default=None
@@ -107,8 +108,13 @@ class ScoreCVDisplay(Drawing):
         -------
         ScoreCVDisplay
         """
-        check_is_fitted(estimator, "cv_results_")
-        results, chosen = estimator.cv_results_, estimator.best_index_
+        fitted = inner(estimator, "cv_results_")
+        results, chosen = fitted.cv_results_, fitted.best_index_
+        if "param_bandwidth_factor" not in results:
+            raise ValueError(
+                f"estimator={type(fitted).__name__} has searched {_names(results)}, and not the "
+                "grid of an SSGEScoreEstimatorCV: fit one, or draw by from_predictions"
+            )
         cutoffs = results["param_eigen_threshold"]
         if param == "auto":
             param = "alpha" if cutoffs[chosen] is None else "eigen_threshold"
@@ -140,6 +146,59 @@ class ScoreCVDisplay(Drawing):
             losses=losses,
             base_loss=float(base.min()) if len(base) else None,
             best=best if on_axis[chosen] else None,
+        ).plot(ax, **line_kw)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        values: ArrayLike,
+        losses: Mapping[float, ArrayLike],
+        *,
+        param: str = "alpha",
+        base_loss: float | None = None,
+        best: tuple[float, float, float] | None = None,
+        ax: Axes | None = None,
+        **line_kw: Any,
+    ) -> Self:
+        """Draw given losses, such as those of a search of one's own.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_values,)
+            Values of the parameter along the axis.
+        losses : dict of float to array-like of shape (n_values,)
+            Held-out losses for each bandwidth factor.
+        param : {"alpha", "eigen_threshold"}, default="alpha"
+            Parameter along the axis; of "eigen_threshold" the values are 1 minus it.
+        base_loss : float, default=None
+            Loss of the base alone.
+        best : tuple of (float, float, float), default=None
+            Bandwidth factor, value and loss of the chosen candidate.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; new ones by default.
+        **line_kw
+            Passed to matplotlib's ``plot`` for the curves.
+
+        Returns
+        -------
+        ScoreCVDisplay
+        """
+        if param not in AXES:
+            raise ValueError(f"param must be 'alpha' or 'eigen_threshold', got {param!r}")
+        at = np.asarray(values, dtype=np.float64)
+        order = np.argsort(at)
+        curves = {float(f): np.asarray(loss, dtype=np.float64) for f, loss in losses.items()}
+        for factor, loss in curves.items():
+            if loss.shape != at.shape:
+                raise ValueError(
+                    f"losses[{factor:g}] has shape {loss.shape}, but values {at.shape}"
+                )
+        return cls(
+            param=param,
+            values=at[order],
+            losses={factor: loss[order] for factor, loss in curves.items()},
+            base_loss=base_loss,
+            best=best,
         ).plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
@@ -186,3 +245,7 @@ class ScoreCVDisplay(Drawing):
             low, high = min(low, self.base_loss), max(high, self.base_loss)
         margin = 0.08 * (high - low) or 1.0
         ax.set_ylim(low - margin, high + margin)
+
+
+def _names(results: Mapping[str, Any]) -> list[str]:
+    return [key.removeprefix("param_") for key in results if key.startswith("param_")]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from ._axes import Drawing
+from ._inner import inner
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,7 @@ class TrainingCurveDisplay(Drawing):
         Parameters
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
-            Fitted estimator with ``history_``.
+            Fitted estimator with ``history_``, or a fitted pipeline or search that holds one.
         keys : sequence of str, default=None
             Records to draw; by default ``train_loss`` and, where there is one, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
@@ -84,8 +84,8 @@ class TrainingCurveDisplay(Drawing):
         -------
         TrainingCurveDisplay
         """
-        check_is_fitted(estimator, "history_")
-        return cls.from_history(estimator.history_, keys=keys, ax=ax, **line_kw)
+        fitted = inner(estimator, "history_")
+        return cls.from_history(fitted.history_, keys=keys, ax=ax, **line_kw)
 
     @classmethod
     def from_history(

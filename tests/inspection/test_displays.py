@@ -15,13 +15,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_mige import (
     MIGEEncoder,
+    MutualInfoGradientEstimator,
     RandomProjectionSSGE,
     SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
+    inspection,
 )
 from sk_mige.datasets import make_banana, make_gaussian
 from sk_mige.information import MutualInfoGradient
@@ -294,3 +297,74 @@ def test_information_plane_refuses_encoders_without_noise(
         InformationPlaneDisplay.from_estimators([encoder], X, y)
     with pytest.raises(ValueError, match="labels for 2 points"):
         InformationPlaneDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], labels=["a"])
+
+
+def test_every_display_is_made_from_estimators_and_from_numbers() -> None:
+    for name in inspection.__all__:
+        display = getattr(inspection, name)
+        assert hasattr(display, "from_estimator"), name
+        # A curve of training has no predictions: its numbers are a history.
+        assert hasattr(display, "from_predictions") or hasattr(display, "from_history"), name
+
+
+def test_gradient_curve_fits_copies_of_an_estimator_at_each_theta(X: np.ndarray) -> None:
+    channel = MutualInfoGradientEstimator(random_state=0)
+    theta = [0.5, 1.0]
+    _, ax = plt.subplots()
+    display = MutualInfoGradientDisplay.from_estimator(channel, X[:, :2], theta, ax=ax)
+    expected = [channel.set_params(theta=t).fit(X[:, :2]) for t in theta]
+    assert display.ax_ is ax
+    assert display.gradient[1] == expected[1].gradient_
+    assert display.standard_error[1] == expected[1].standard_error_
+
+
+def test_searches_and_pipelines_are_looked_into(
+    X: np.ndarray, y: np.ndarray, bottlenecks: list[MIGEEncoder]
+) -> None:
+    search = searched(X, y, LogisticRegression(), lr=[1e-3, 1e-2])
+    best = search.best_estimator_["encode"]
+    curve = TrainingCurveDisplay.from_estimator(search)
+    np.testing.assert_array_equal(
+        curve.curves["train_loss"], [row["train_loss"] for row in best.history_]
+    )
+    codes = Pipeline(search.best_estimator_.steps[:1])
+    shown = RepresentationDisplay.from_estimator(codes, X, y)
+    np.testing.assert_array_equal(shown.representation, best.transform(X))
+
+    scores = GridSearchCV(SSGEScoreEstimator(), {"alpha": [1e-3, 1e-1]}, cv=2).fit(X)
+    spectrum = EigenvalueDisplay.from_estimator(scores)
+    assert spectrum.alpha == scores.best_estimator_.alpha_
+    field = ScoreFieldDisplay.from_estimator(scores, X)
+    np.testing.assert_array_equal(field.scores, scores.transform(field.points))
+    remedy = r"GridSearchCV has searched \['alpha'\].*from_predictions"
+    with pytest.raises(ValueError, match=remedy):
+        ScoreCVDisplay.from_estimator(scores)
+    with pytest.raises(NotFittedError, match="LogisticRegression"):
+        TrainingCurveDisplay.from_estimator(LogisticRegression())
+
+    scaler = StandardScaler().fit(X)
+    bottleneck = bottlenecks[0]
+    pipeline = Pipeline([("scale", scaler), ("encode", bottleneck)])
+    plane = InformationPlaneDisplay.from_estimator(pipeline, X, y)
+    same = InformationPlaneDisplay.from_estimator(bottleneck, scaler.transform(X), y)
+    np.testing.assert_array_equal(plane.information_x, same.information_x)
+
+
+def test_losses_of_another_search_are_drawn() -> None:
+    display = ScoreCVDisplay.from_predictions(
+        [0.1, 0.01], {1.0: [-1.0, -2.0]}, base_loss=-0.5, best=(1.0, 0.01, -2.0)
+    )
+    np.testing.assert_array_equal(display.values, [0.01, 0.1])
+    np.testing.assert_array_equal(display.lines_[1.0].get_ydata(), [-2.0, -1.0])
+    with pytest.raises(ValueError, match=r"losses\[2\] has shape \(1,\)"):
+        ScoreCVDisplay.from_predictions([0.1, 0.01], {2.0: [-1.0]})
+    with pytest.raises(ValueError, match="param must be"):
+        ScoreCVDisplay.from_predictions([0.1], {2.0: [-1.0]}, param="gamma")
+
+
+def test_scores_of_dimensions_are_drawn_with_their_folds() -> None:
+    display = ProjectionSearchDisplay.from_predictions([2, 8], [[0.5, 0.7], [0.8, 1.0]])
+    line = display.errorbar_.lines[0]
+    np.testing.assert_allclose(line.get_ydata(), [60, 90])
+    with pytest.raises(ValueError, match="a row of folds for each dimension"):
+        ProjectionSearchDisplay.from_predictions([2, 8, 16], [0.5, 0.7])

@@ -1,6 +1,7 @@
 """What a step of training costs on one and on two processes, and what it would on more.
 
     python benchmarks/distributed_cost.py
+    python benchmarks/distributed_cost.py --draw    # the picture alone, from the file of results
 
 Two encoders of 64 components: a perceptron of 784 inputs and two hidden layers of 512, and the
 convolutional encoder of images of 32 x 32 pixels; random rows. Measured on one process: the
@@ -200,12 +201,39 @@ def measure(repeats: int, largest: int) -> list[dict]:
     return out
 
 
+def draw(results: Path, picture: Path) -> None:
+    """Draw how the time of a step changes with the number of processes, by the model."""
+    import matplotlib.pyplot as plt
+
+    found = json.loads(results.read_text(encoding="utf-8"))["rows"]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for ax, kind in zip(axes, KINDS, strict=True):
+        for share, color in (("joint batch of 256", "C0"), ("64 rows each", "C1")):
+            times = {
+                int(entry["method"].split()[1]): entry["value"]
+                for entry in found
+                if entry["feature"] == f"{kind}, {share}" and entry["method"].startswith("model")
+            }
+            ax.plot(times.keys(), times.values(), f"{color}o-", label=share)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(PROCESSES, [str(k) for k in PROCESSES])
+        ax.set(yscale="log", title=kind, xlabel="processes", ylabel="ms a step, modelled")
+    axes[0].legend(frameon=False)
+    figure.savefig(picture, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--largest", type=int, default=JOINT[-1])
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--draw", action="store_true", help="draw the results that there are")
     arguments = parser.parse_args()
+    docs = Path(__file__).parents[1] / "docs"
+    recorded, picture = docs / "results/distributed_cost.json", docs / "images/distributed_cost.png"
+    if arguments.draw:
+        draw(recorded, picture)
+        return
     torch.set_num_threads(1)  # as torchrun gives each of its processes
     if arguments.worker:
         worker(arguments.worker, arguments.repeats)
@@ -213,6 +241,7 @@ def main() -> None:
     command = "python benchmarks/distributed_cost.py"
     title = "What a step costs on several processes"
     print(write("distributed_cost", title, command, measure(arguments.repeats, arguments.largest)))
+    draw(recorded, picture)
 
 
 if __name__ == "__main__":

@@ -179,6 +179,23 @@ def test_what_is_the_same_in_every_line_is_said_once() -> None:
     assert "Measured" not in said_once
 
 
+def test_several_values_of_an_option_choose_rows_of_each() -> None:
+    rows = [{"metric": metric} for metric in ("a", "b", "c")]
+    assert results.chosen(rows, {"metric": "a; c"}) == [rows[0], rows[2]]
+
+
+def test_what_was_measured_stands_before_how_long_it_took() -> None:
+    (line,) = results.table([{**ROW, "seed": 0, "value": 90.0}])
+    assert list(line)[:6] == ["Dataset", "Method", "Feature", "Metric", "Measured", "Paper"]
+
+
+def test_a_number_in_a_sentence_is_one_line_of_a_file() -> None:
+    asked = "import_time: method=sk_mige; metric=beside torch and scikit-learn"
+    assert float(results.number(asked)) < 1.3
+    with pytest.raises(ValueError, match="2 lines"):
+        results.number("import_time: method=sk_mige")
+
+
 def test_measurements_without_their_command_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "nameless.json"
     path.write_text(json.dumps({"rows": [ROW], "versions": {}, "machine": ""}))

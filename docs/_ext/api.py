@@ -25,7 +25,11 @@ PACKAGES = {
     "sk_mige.inspection": "Pictures",
     "sk_mige.datasets": "Data",
     "sk_mige.networks": "Networks",
+    "sk_mige.training": "Training",
 }
+
+# Of these packages users meet some names; the others serve the estimators and may change.
+PUBLIC_OF = {"sk_mige.training": ("Checkpoint",)}
 
 INTRODUCTION = """\
 What is listed here is public: it is documented, tested, and changes with a note in the
@@ -39,7 +43,8 @@ def public_names(package: str) -> list[str]:
     module = _module(package)
     if module is None:
         return []
-    named = [name for name in getattr(module, "__all__", []) if not name.startswith("__")]
+    listed = PUBLIC_OF.get(package, getattr(module, "__all__", ()))
+    named = [name for name in listed if not name.startswith("__")]
     return [name for name in named if _documented(getattr(module, name))]
 
 

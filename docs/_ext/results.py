@@ -3,13 +3,17 @@
 ``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
 differ in seed and time alone are one line: mean, standard deviation, number of seeds. What is the
 same in all lines is said once, below the table. A picture ``docs/images/NAME.png`` stands above it.
-At the start of a build a page for each file is written to ``docs/paper/generated``.
+Options choose rows: ``:metric: accuracy``, or several values with ``;`` between them.
+``:result:`NAME: metric=accuracy; method=PCA``` is one number within a sentence, so that prose
+cannot say what no file says. At the start of a build a page for each file is written to
+``docs/paper/generated``.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +32,10 @@ GENERATED = Path(__file__).parents[1] / "paper" / "generated"
 # What may differ between the rows of one line of the table.
 _REPEATED = ("value", "seed", "seconds")
 _TITLES = {"value": "Measured", "paper": "Paper", "seed": "Seeds", "seconds": "Seconds"}
+# What a table leads with; what else a row holds stands behind what was measured.
+_FIRST = ("dataset", "method", "feature", "metric", "value", "paper")
+# Columns of words may break within a cell, numbers may not.
+_WORDS = ("Dataset", "Method", "Feature", "Metric")
 # A table of more lines than this scrolls within the page.
 _LONG = 40
 
@@ -58,6 +66,7 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
         cells["seconds"] = _mean([m["seconds"] for m in members if m.get("seconds") is not None])
         lines.append(cells)
     used = [key for key in (lines[0] if lines else {}) if any(line[key] for line in lines)]
+    used.sort(key=lambda key: _FIRST.index(key) if key in _FIRST else len(_FIRST))
     return [{_TITLES.get(key, key.capitalize()): line[key] for key in used} for line in lines]
 
 
@@ -100,6 +109,40 @@ def _mean(values: list[float], *, spread: bool = False) -> str:
     return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
+def chosen(rows: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
+    """Pick the rows whose entries are among those asked for, which ``;`` separates."""
+    allowed = {key: [part.strip() for part in text.split(";")] for key, text in wanted.items()}
+    return [row for row in rows if all(row.get(key) in some for key, some in allowed.items())]
+
+
+def number(text: str) -> str:
+    """Format what ``NAME: key=value; key=value`` asks for: the mean of the rows that it names."""
+    name, _, conditions = text.partition(":")
+    path = RESULTS / f"{name.strip()}.json"
+    pairs = dict(condition.split("=", 1) for condition in conditions.split(";"))
+    wanted = {key.strip(): value.strip() for key, value in pairs.items()}
+    rows = [
+        row
+        for row in load(path)["rows"]
+        if all(str(row.get(key)) == value for key, value in wanted.items())
+    ]
+    lines = table(rows)
+    if len(lines) != 1:
+        raise ValueError(f"{path.name}: {len(lines)} lines with {wanted}, expected one")
+    return lines[0]["Measured"]
+
+
+def result_role(
+    name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Write one measured number."""
+    try:
+        return [nodes.inline(rawtext, number(text))], []
+    except (OSError, ValueError) as error:
+        message = inliner.reporter.error(f":result:`{text}`: {error}", line=lineno)
+        return [inliner.problematic(rawtext, rawtext, message)], [message]
+
+
 class ResultsDirective(SphinxDirective):
     """``.. results:: NAME``: the table of ``docs/results/NAME.json`` with how it was measured."""
 
@@ -118,17 +161,14 @@ class ResultsDirective(SphinxDirective):
             text = f"No measurements of {path.stem!r} are in this version of the documentation."
             return [nodes.note("", nodes.paragraph(text=text))]
         results = load(path)
-        rows = [
-            row
-            for row in results["rows"]
-            if all(row.get(key) == wanted for key, wanted in self.options.items())
-        ]
+        rows = chosen(results["rows"], self.options)
         if not rows:
             raise self.error(f"{path.name} has no row with {self.options}")
         lines = table(rows)
         said_once = common(lines)
         lines = [{k: v for k, v in line.items() if k not in said_once} for line in lines]
-        return [*self._picture(path.stem), _table_node(lines), _provenance(results, said_once)]
+        below = _provenance(results, said_once, len(lines))
+        return [*self._picture(path.stem), _table_node(lines), below]
 
     def _picture(self, name: str) -> list[nodes.Node]:
         if self.options or not (RESULTS.parent / "images" / f"{name}.png").exists():
@@ -142,22 +182,26 @@ def _table_node(lines: list[dict[str, str]]) -> nodes.Node:
     group = nodes.tgroup(cols=len(titles))
     group += [nodes.colspec(colwidth=1) for _ in titles]
     head, body = nodes.thead(), nodes.tbody()
-    head += _row(titles)
-    body += [_row(line.values()) for line in lines]
+    head += _row(titles, titles)
+    body += [_row(titles, line.values()) for line in lines]
     group += [head, body]
     made = nodes.table("", group, classes=["results"])
     classes = ["pst-scrollable-table-container", *(["long-table"] if len(lines) > _LONG else [])]
     return nodes.container("", made, classes=classes)
 
 
-def _row(cells: Any) -> nodes.row:
+def _row(titles: list[str], cells: Any) -> nodes.row:
     row = nodes.row()
-    row += [nodes.entry("", nodes.paragraph(text=cell)) for cell in cells]
+    for title, cell in zip(titles, cells, strict=True):
+        kind = "words" if title in _WORDS else "number"
+        row += nodes.entry("", nodes.paragraph(text=cell), classes=[kind])
     return row
 
 
-def _provenance(results: dict[str, Any], said_once: dict[str, str]) -> nodes.Node:
+def _provenance(results: dict[str, Any], said_once: dict[str, str], length: int) -> nodes.Node:
     paragraph = nodes.paragraph(classes=["provenance"])
+    if length > _LONG:
+        paragraph += nodes.Text(f"{length} lines: the table scrolls. ")
     if said_once:
         everywhere = ", ".join(f"{title.lower()} {cell}" for title, cell in said_once.items())
         paragraph += nodes.Text(f"In every line: {everywhere}. ")
@@ -187,8 +231,13 @@ def write_pages(app: Sphinx, config: Config) -> None:
 
 
 def _page(name: str) -> str:
-    title = load(RESULTS / f"{name}.json").get("title", name.replace("_", " ").capitalize())
+    title = load(RESULTS / f"{name}.json").get("title", _readable(name))
     return f"{_title(title)}\n.. results:: {name}\n"
+
+
+def _readable(name: str) -> str:
+    """Turn the name of a file into a title: "Figure 1" for "figure1"."""
+    return re.sub(r"(?<=[a-z])(?=\d)", " ", name.replace("_", " ")).capitalize()
 
 
 def _title(text: str) -> str:
@@ -198,5 +247,6 @@ def _title(text: str) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and write the pages."""
     app.add_directive("results", ResultsDirective)
+    app.add_role("result", result_role)
     app.connect("config-inited", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -142,7 +142,9 @@ class EigenvalueDisplay(Drawing):
         shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
         n = self.n_eigen
         (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})
-        (self.rest_,) = ax.plot(number[n:], shown[n:], **{"color": "0.7", **style})
+        (self.rest_,) = ax.plot(
+            number[n:], shown[n:], **{"color": "0.7", **style, "label": "_rest"}
+        )
         self.cutoff_ = self.alpha_ = None
         if n < len(number):
             share = self.eigenvalues[:n].sum()

@@ -28,6 +28,11 @@ _DISTRIBUTIONS = (
     "distributed",
     "accelerate",
     "skops",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "rich",
 )
 
 

@@ -15,8 +15,10 @@ from sk_mige import (
     MIGEEncoder,
     NonLinearProbe,
     RandomProjectionSSGE,
+    SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
 )
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (16,), "max_epochs": 5, "device": "cpu"}
@@ -41,6 +43,8 @@ def ib(**parameters: Any) -> MIGEEncoder:
         MIGEEncoder(**SMALL, output_scale=None),
         MIGEEncoder(**SMALL, mi_estimator="jsd", prior_weight=0.1),
         MIGEEncoder(**SMALL, feature_layer="hidden1"),
+        SteinScoreEstimator(),
+        SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),

@@ -157,6 +157,7 @@ class ResultsDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         path = RESULTS / f"{self.arguments[0]}.json"
         self.env.note_dependency(str(path))
+        self.env.note_dependency(__file__)
         if not path.exists():
             text = f"No measurements of {path.stem!r} are in this version of the documentation."
             return [nodes.note("", nodes.paragraph(text=text))]

@@ -29,7 +29,7 @@ PACKAGES = {
 }
 
 # Of these packages users meet some names; the others serve the estimators and may change.
-PUBLIC_OF = {"sk_mige.training": ("Checkpoint",)}
+PUBLIC_OF = {"sk_mige.training": ("Checkpoint", "input_alignment")}
 
 INTRODUCTION = """\
 What is listed here is public: it is documented, tested, and changes with a note in the

@@ -49,6 +49,14 @@ def test_exported_programs_compute_representations_of_any_number_of_rows(
     assert not network.train().training
 
 
+def test_compiled_networks_compute_the_same(encoder: MIGEEncoder, X: np.ndarray) -> None:
+    # Tracing and partitioning are what a network could break; the default backend adds a compiler.
+    compiled = torch.compile(Representation(encoder.module_), backend="aot_eager")
+    with torch.no_grad():
+        z = compiled(torch.from_numpy(X).float())
+    np.testing.assert_allclose(z, encoder.transform(X), atol=1e-5)
+
+
 def test_onnxruntime_computes_the_same(encoder: MIGEEncoder, X: np.ndarray, tmp_path: Path) -> None:
     rows = torch.zeros(2, 64)
     path = tmp_path / "encoder.onnx"

@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"(^|[\\/])(?!plot_)\w+\.py$",
     "copyfile_regex": r"",
     "nested_sections": False,
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery.ReadingOrder",
     "show_memory": False,
     "show_signature": False,
     "remove_config_comments": True,

@@ -44,6 +44,7 @@ def load_extension(name: str) -> ModuleType:
 
 
 api = load_extension("api")
+gallery = load_extension("gallery")
 results = load_extension("results")
 
 
@@ -144,6 +145,11 @@ def test_docstring_passes_numpydoc(dotted: str) -> None:
         waived.add("PR01")  # its fields are documented once, as attributes
     errors = numpydoc.validate.validate(dotted)["errors"]
     assert [message for message in errors if message[0] not in waived] == []
+
+
+def test_every_example_has_its_place_in_the_gallery() -> None:
+    examples = [path.name for path in (ROOT / "examples").glob("plot_*.py")]
+    assert sorted(gallery.ORDER) == sorted(examples)
 
 
 ROW = {

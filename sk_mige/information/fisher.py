@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from sk_mige.score import KernelSums, ScoreSettings, kernel_sums, spectral_filter
+from sk_mige.score.basis import SpectralBasis, kernel_basis, spectral_basis
 from sk_mige.score.filters import ALPHAS
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.frame import frame_expansion
-from sk_mige.score.sums import SpectralBasis, kernel_basis, path_losses, spectral_basis
+from sk_mige.score.paths import path_losses
 
 __all__ = ["relative_fisher_information"]
 

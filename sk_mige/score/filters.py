@@ -18,7 +18,7 @@ ALPHAS: tuple[float, ...] = (
 
 
 def spectral_filter(
-    values: Tensor, n_samples: int, alpha: float, kept: Tensor | None = None
+    values: Tensor, n_samples: int, alpha: float | Tensor, kept: Tensor | None = None
 ) -> Tensor:
     r"""Tikhonov's filter :math:`h = 1 / (a + n \alpha)`, on the kept part of the spectrum.
 
@@ -28,14 +28,15 @@ def spectral_filter(
         Spectrum a of the sums, descending.
     n_samples : int
         Number of samples n that were summed.
-    alpha : float
-        Strength; 0 is the plain inverse and infinity returns zeros.
+    alpha : float or Tensor of shape (F, 1)
+        Strength; 0 is the plain inverse and infinity returns zeros. Of a column of strengths, one
+        filter each.
     kept : Tensor of bool of shape (r,), default=None
         Spectral cutoff; by default nothing is cut.
 
     Returns
     -------
-    Tensor of shape (r,)
+    Tensor of shape (r,) or (F, r)
 
     Examples
     --------
@@ -44,7 +45,5 @@ def spectral_filter(
     >>> spectral_filter(torch.tensor([2.0, 1.0]), 10, 0.1)
     tensor([0.3333, 0.5000])
     """
-    if math.isinf(alpha):
-        return torch.zeros_like(values)
     inverse = (values + n_samples * alpha).clamp_min(torch.finfo(values.dtype).tiny).reciprocal()
     return inverse if kept is None else inverse * kept

@@ -8,22 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .basis import SpectralBasis, kernel_basis, significant, spectral_basis
 from .expansion import KernelExpansion, ScoreModel
 from .filters import ALPHAS, spectral_filter
 from .folds import N_FOLDS, radial_folds
 from .frame import ScoreSettings, frame_expansion
+from .paths import path_losses
 from .selection import select_candidate
 from .span import sample_span
 from .spectral import leading_eigenpairs
-from .sums import (
-    KernelSums,
-    SpectralBasis,
-    kernel_basis,
-    kernel_sums,
-    path_losses,
-    significant,
-    spectral_basis,
-)
+from .sums import KernelSums, kernel_sums
 
 __all__ = ["ScoreFit", "fit_dense", "fit_landmarks"]
 

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .base import fit_base
-from .expansion import KernelExpansion
+from .basis import kernel_basis
 from .filters import spectral_filter
 from .frame import ScoreSettings
 from .kernels import median_bandwidth, squared_distances
 from .spectral import leading_eigenpairs
-from .sums import (
-    SpectralBasis,
-    kernel_basis,
-    kernel_sums,
-    path_losses,
-    path_norms,
-    spectral_basis,
-)
-from .whitening import whitening
+from .sweep import GradientProducts, GradientSweep, Rows, SectionSweep
+from .whitening import Whitening, whitening
 
 __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
 
@@ -108,14 +101,9 @@ def cross_validate_scores(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction to the base, anywhere, see :func:`select_candidate`.
     """
-    parts = [
-        list(_split_losses(x[train], x[held_out], grid, n_features)) for train, held_out in splits
-    ]
-    losses, bounds = (
-        torch.stack([torch.cat([pair[kind] for pair in split]) for split in parts])
-        for kind in (0, 1)
-    )
-    return losses, bounds
+    parts = [_split_losses(x[train], x[held_out], grid, n_features) for train, held_out in splits]
+    losses, bounds = zip(*parts, strict=True)
+    return torch.stack(losses), torch.stack(bounds)
 
 
 def select_candidate(
@@ -190,45 +178,46 @@ def _standard_error(values: Tensor) -> Tensor:
 
 def _split_losses(
     train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Losses and bounds of one split: tensors over all filters for each other combination."""
+) -> tuple[Tensor, Tensor]:
+    """Losses and bounds of one split, candidate by candidate."""
     d = n_features or train.shape[1]
+    known: dict[float, list[tuple[Tensor, Tensor]]] = {}
+    parts: list[tuple[Tensor, Tensor]] = []
     for shrinkage in grid.shrinkages:
         white, radii = whitening(train, shrinkage, d)
-        bases = [fit_base(kind, radii, d) for kind in grid.bases]
-        y, y_held = white(train), white(held_out)
-        sq, sq_held = squared_distances(y), squared_distances(y_held, y)
-        median = float(median_bandwidth(sq))
-        for factor in grid.bandwidth_factors:
-            sigma = factor * median
-            gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
-            kernel = kernel_basis(gram)
-            for curl_free in grid.curl_frees:
-                expansion = KernelExpansion(white, bases[0], y, sigma, None, curl_free)
-                basis, held_matrix = kernel, None
-                for number, base in enumerate(bases):
-                    expansion = replace(expansion, base=base)
-                    first = number == 0  # A does not depend on the base
-                    sums = kernel_sums(
-                        expansion, train, quadratic=first and curl_free, gram=gram, purpose="fit"
-                    )
-                    if first and curl_free:
-                        basis = spectral_basis(kernel, sums.fit[0])
-                    held = kernel_sums(
-                        expansion,
-                        held_out,
-                        quadratic=first and curl_free,
-                        gram=gram_held,
-                        purpose="loss",
-                    )
-                    held_matrix = held.loss[0] if held_matrix is None else held_matrix
-                    held = replace(held, loss=(held_matrix, held.loss[1]))
-                    sections = None if curl_free else gram_held
-                    filters = _filters(basis, grid, len(train))
-                    bounds = path_norms(basis, sums.fit[1], filters)
-                    if curl_free:  # of the potential; its slope, mapped back, is bounded by this
-                        bounds = bounds * (white.largest_gain / sigma) ** 2
-                    yield path_losses(basis, sums.fit[1], filters, held, sections), bounds
+        if white.shrinkage not in known:  # a rule may choose an intensity that is tried anyway
+            bases = [fit_base(kind, radii, d) for kind in grid.bases]
+            rows, held = (Rows(white, x, bases) for x in (train, held_out))
+            known[white.shrinkage] = list(_whitened_losses(white, rows, held, grid))
+        parts += known[white.shrinkage]
+    losses, bounds = zip(*parts, strict=True)
+    return torch.cat(losses), torch.cat(bounds)
+
+
+def _whitened_losses(
+    white: Whitening, train: Rows, held: Rows, grid: CandidateGrid
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Losses and bounds over all filters for each bandwidth, kind of expansion and base."""
+    n, bases = len(train.y), range(len(grid.bases))
+    sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
+    median = float(median_bandwidth(sq))
+    products = GradientProducts(train, held, white) if any(grid.curl_frees) else None
+    for factor in grid.bandwidth_factors:
+        sigma = factor * median
+        gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
+        basis = kernel_basis(gram)
+        for curl_free in grid.curl_frees:
+            sweep: SectionSweep | GradientSweep
+            if curl_free and products is not None:
+                sweep = GradientSweep(products, sigma, gram, gram_held, basis)
+                # The potential's bound; its slope, mapped back by W, is bounded by this.
+                scale = white.largest_gain**2
+            else:
+                sweep, scale = SectionSweep(train, held, sigma, gram, gram_held, basis), 1.0
+            filters = _filters(sweep.values, grid, n)
+            for base in bases:
+                losses, norms = sweep.losses(base, filters)
+                yield losses, norms * scale
 
 
 def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:
@@ -237,12 +226,10 @@ def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:
     return cutoffs + [(None, alpha) for alpha in grid.alphas]
 
 
-def _filters(basis: SpectralBasis, grid: CandidateGrid, n_samples: int) -> Tensor:
+def _filters(values: Tensor, grid: CandidateGrid, n_samples: int) -> Tensor:
     """One row for each pair of :func:`_filter_parameters`."""
-    rows = []
-    for threshold, alpha in _filter_parameters(grid):
-        kept = None
-        if threshold is not None:
-            kept = leading_eigenpairs(basis.values, None, threshold)
-        rows.append(spectral_filter(basis.values, n_samples, alpha, kept))
-    return torch.stack(rows)
+    thresholds = values.new_tensor(grid.eigen_thresholds)[:, None]
+    kept = leading_eigenpairs(values, None, thresholds)
+    cutoffs = spectral_filter(values, n_samples, 0.0, kept)
+    alphas = values.new_tensor(grid.alphas)[:, None]
+    return torch.cat([cutoffs, spectral_filter(values, n_samples, alphas)])

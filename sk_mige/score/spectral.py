@@ -29,7 +29,9 @@ class ScoreFunction(Protocol):
 
 
 def leading_eigenpairs(
-    eigenvalues: Tensor, n_eigen: int | None = None, eigen_threshold: float | None = 0.99
+    eigenvalues: Tensor,
+    n_eigen: int | None = None,
+    eigen_threshold: float | Tensor | None = 0.99,
 ) -> Tensor:
     r"""Mask of the leading eigenvalues that SSGE keeps.
 
@@ -43,8 +45,9 @@ def leading_eigenpairs(
         In descending order.
     n_eigen : int, default=None
         Number to keep; takes precedence over ``eigen_threshold``.
-    eigen_threshold : float or None, default=0.99
-        Fraction of the spectrum's sum to reach; ``None`` or 1 keeps every usable one.
+    eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
+        Fraction of the spectrum's sum to reach; ``None`` or 1 keeps every usable one. Of a
+        column of thresholds, one mask each.
 
     Returns
     -------
@@ -63,13 +66,13 @@ def leading_eigenpairs(
     usable = positive > m * torch.finfo(eigenvalues.dtype).eps * positive[..., :1]
     if n_eigen is not None:
         kept = torch.arange(m, device=eigenvalues.device) < n_eigen
-    elif eigen_threshold is None or eigen_threshold >= 1:
+    elif eigen_threshold is None:
         return usable
     else:
         before = positive.cumsum(-1) - positive  # the sum without this eigenvalue
         total = positive.sum(-1, keepdim=True)
         # The slack keeps 6 + 3 of 6 + 3 + 1 at threshold 0.9 in spite of rounding.
-        kept = before < (eigen_threshold - 1e-12) * total
+        kept = (before < (eigen_threshold - 1e-12) * total) | (eigen_threshold >= 1)
     return kept & usable
 
 

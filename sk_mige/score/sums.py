@@ -1,25 +1,15 @@
-"""Score matching as least squares: additive sums, their spectral basis, losses along a path."""
+"""Score matching as least squares: the sums that samples add up to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from .expansion import KernelExpansion
 from .kernels import squared_distances
 
-__all__ = [
-    "KernelSums",
-    "SpectralBasis",
-    "kernel_sums",
-    "kernel_basis",
-    "significant",
-    "spectral_basis",
-    "path_losses",
-    "path_norms",
-]
+__all__ = ["KernelSums", "kernel_sums"]
 
 
 @dataclass(frozen=True)
@@ -159,135 +149,3 @@ def _gradient_field(
     # <x - z_i, x - z_j> = |x|^2 - <x, z_i> - <x, z_j> + <z_i, z_j>, each a product of matrices.
     half = (gram * (0.5 * radii[:, None] - inner)).mT @ gram
     return (half + half.mT + (gram.mT @ gram) * (z @ z.mT)) / s2**2, rhs
-
-
-@dataclass(frozen=True)
-class SpectralBasis:
-    """Directions of the centres' coefficients in which fit and penalty are both diagonal.
-
-    Attributes
-    ----------
-    vectors : Tensor of shape (m, r)
-        S, with S' K_ZZ S = I and S' A S = diag(values).
-    values : Tensor of shape (r,)
-        In descending order.
-    """
-
-    vectors: Tensor
-    values: Tensor
-
-
-def kernel_basis(gram: Tensor) -> SpectralBasis:
-    r"""Basis :math:`U \Lambda^{-1/2}` of a Gram matrix and its spectrum.
-
-    Where every sample is a centre, A = K², this already diagonalises the fit: SSGE's expansion.
-
-    Parameters
-    ----------
-    gram : Tensor of shape (m, m)
-        Kernel between the centres.
-
-    Returns
-    -------
-    SpectralBasis
-    """
-    values, vectors = torch.linalg.eigh(gram)
-    kept = significant(values)
-    basis = vectors[:, kept] * values[kept].rsqrt()
-    return SpectralBasis(basis.flip(1), values[kept].flip(0))
-
-
-def significant(values: Tensor) -> Tensor:
-    """Which eigenvalues (m,) of a Gram matrix are more than rounding errors of the largest."""
-    return values > 10 * len(values) * torch.finfo(values.dtype).eps * values.max()
-
-
-def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
-    r"""Simultaneous diagonalisation of the kernel's and of the fit's quadratic form.
-
-    The basis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, which landmarks and gradient fields need.
-
-    Parameters
-    ----------
-    kernel : SpectralBasis
-        From :func:`kernel_basis`.
-    quadratic : Tensor of shape (m, m)
-        A.
-
-    Returns
-    -------
-    SpectralBasis
-    """
-    values, rotation = torch.linalg.eigh(kernel.vectors.mT @ quadratic @ kernel.vectors)
-    return SpectralBasis((kernel.vectors @ rotation).flip(1), values.clamp_min(0).flip(0))
-
-
-def path_losses(
-    basis: SpectralBasis,
-    rhs: Tensor,
-    filters: Tensor,
-    held_out: KernelSums,
-    gram: Tensor | None = None,
-) -> Tensor:
-    r"""Mean held-out loss of every spectral filter of one fit.
-
-    For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
-
-    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
-              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
-
-    so that each further filter costs O(r²).
-
-    Parameters
-    ----------
-    basis : SpectralBasis
-        Of the training sums.
-    rhs : Tensor of shape (m, d)
-        R of the training sums.
-    filters : Tensor of shape (F, r)
-        One filter h a row.
-    held_out : KernelSums
-        Sums of the held-out samples over the same expansion.
-    gram : Tensor of shape (n', m), default=None
-        Kernel between the held-out samples and the centres, where A' is its square and was not
-        formed: the cheaper way for n' < m.
-
-    Returns
-    -------
-    Tensor of shape (F,)
-        Losses per held-out sample.
-    """
-    quadratic, linear = held_out.loss
-    projected = basis.vectors.mT @ rhs
-    if gram is None:
-        form = basis.vectors.mT @ quadratic @ basis.vectors
-    else:
-        sections = gram @ basis.vectors
-        form = sections.mT @ sections
-    form = form * (projected @ projected.mT)
-    slope = (projected * (basis.vectors.mT @ linear)).sum(1)
-    losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
-    return (losses + held_out.constant) / held_out.n_samples
-
-
-def path_norms(basis: SpectralBasis, rhs: Tensor, filters: Tensor) -> Tensor:
-    r"""Squared norm, in the kernel's function space, of every spectral filter of one fit.
-
-    :math:`\mathrm{tr}(C^\top K_{ZZ} C) = \sum_r h_r^2 \|p_r\|^2` with
-    :math:`p = S^\top R`. As k(x, x) = 1 its root bounds the function at every point, near the
-    samples or far from them.
-
-    Parameters
-    ----------
-    basis : SpectralBasis
-        Of the training sums.
-    rhs : Tensor of shape (m, d)
-        R of the training sums.
-    filters : Tensor of shape (F, r)
-        One filter h a row.
-
-    Returns
-    -------
-    Tensor of shape (F,)
-    """
-    return filters.square() @ (basis.vectors.mT @ rhs).square().sum(1)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sk_mige.datasets import make_banana
-from sk_mige.score import ScoreModel, fit_dense
+from sk_mige.score import KernelExpansion, ScoreModel, fit_base, fit_dense, whitening
+from sk_mige.score.basis import kernel_basis
 from sk_mige.score.fitting import spectral_filter
 from sk_mige.score.selection import (
     CandidateGrid,
@@ -14,7 +15,8 @@ from sk_mige.score.selection import (
     cross_validate_scores,
     select_candidate,
 )
-from sk_mige.score.sums import kernel_basis, kernel_sums, path_norms
+from sk_mige.score.sums import kernel_sums
+from sk_mige.score.sweep import Rows, SectionSweep
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +50,31 @@ def test_the_bound_bounds_the_correction_everywhere(compared):
         assert correction.max() <= bound * (1 + 1e-9)
 
 
-def test_norms_along_the_path_are_those_of_the_coefficients(expand):
-    expansion, x, _ = expand()
-    gram = expansion.gram()
-    basis, sums = kernel_basis(gram), kernel_sums(expansion, x)
+def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
+    x = torch.from_numpy(make_banana(30, random_state=0)[0])
+    base = fit_base("student", whitening(x)[1], 2)
+    white = whitening(x)[0]
+    rows, expansion = Rows(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
+    gram, sums = expansion.gram(), kernel_sums(expansion, x)
+    basis = kernel_basis(gram)
+    sweep = SectionSweep(rows, rows, 0.7, gram, gram, basis)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
-    for norm, filter_ in zip(path_norms(basis, sums.fit[1], filters), filters, strict=True):
+    for norm, filter_ in zip(sweep.losses(0, filters)[1], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
+
+
+def test_a_rule_that_chooses_an_intensity_tried_anyway_costs_nothing():
+    """The rows' own whitening is spherical: "auto" is 1, and both are one set of candidates."""
+    x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert whitening(x[:40])[0].shrinkage == 1.0
+    splits = [(torch.arange(40), torch.arange(40, 60))]
+    grid = CandidateGrid(("auto", 1.0), (0.5,), (False, True), ("student",), (0.9,), (0.1,))
+    with torch.profiler.profile() as profile:
+        losses, _ = cross_validate_scores(x, grid, splits)
+    torch.testing.assert_close(losses[0, :4], losses[0, 4:], rtol=0, atol=0)
+    calls = {event.key: event.count for event in profile.key_averages()}
+    assert calls["aten::_linalg_eigh"] == 2 + 2  # whitenings; a kernel, and its gradients
 
 
 def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():

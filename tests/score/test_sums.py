@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums
+from sk_mige.score.basis import kernel_basis, spectral_basis
 from sk_mige.score.fitting import spectral_filter
-from sk_mige.score.sums import kernel_basis, path_losses, spectral_basis
+from sk_mige.score.paths import path_losses
 
 KINDS = [
     {},

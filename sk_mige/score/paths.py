@@ -1,0 +1,58 @@
+"""Held-out losses of every spectral filter of one fit."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .basis import SpectralBasis
+from .sums import KernelSums
+
+__all__ = ["path_losses"]
+
+
+def path_losses(
+    basis: SpectralBasis,
+    rhs: Tensor,
+    filters: Tensor,
+    held_out: KernelSums,
+    gram: Tensor | None = None,
+) -> Tensor:
+    r"""Mean held-out loss of every spectral filter of one fit.
+
+    For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
+
+    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
+              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
+
+    so that each further filter costs O(r²).
+
+    Parameters
+    ----------
+    basis : SpectralBasis
+        Of the training sums.
+    rhs : Tensor of shape (m, d)
+        R of the training sums.
+    filters : Tensor of shape (F, r)
+        One filter h a row.
+    held_out : KernelSums
+        Sums of the held-out samples over the same expansion.
+    gram : Tensor of shape (n', m), default=None
+        Kernel between the held-out samples and the centres, where A' is its square and was not
+        formed: the cheaper way for n' < m.
+
+    Returns
+    -------
+    Tensor of shape (F,)
+        Losses per held-out sample.
+    """
+    quadratic, linear = held_out.loss
+    projected = basis.vectors.mT @ rhs
+    if gram is None:
+        form = basis.vectors.mT @ quadratic @ basis.vectors
+    else:
+        sections = gram @ basis.vectors
+        form = sections.mT @ sections
+    form = form * (projected @ projected.mT)
+    slope = (projected * (basis.vectors.mT @ linear)).sum(1)
+    losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
+    return (losses + held_out.constant) / held_out.n_samples

@@ -121,7 +121,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
     -----
     n samples of d features cost O(n² d + n³), m landmarks O(n m (m + d) + m³). No array of shape
     (n, n, d) is formed. For n ≤ d everything happens in the span of the samples, at the price of
-    four products of size n² d. Eigendecompositions run in float64.
+    two products of size n² d. Eigendecompositions run in float64.
 
     References
     ----------
@@ -238,10 +238,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         X, fit = self._fit(X)
         if fit.gram is None:
             return self._by_chunks(self._model.score, X, X.shape)
-        x = to_tensor(X, fit.gram.device)
-        if fit.model.span is None:
-            x = x.to(fit.model.coefficients)
-        return like_input(fit.model.score(x, fit.gram), X)
+        return like_input(fit.scores(to_tensor(X, fit.gram.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Checked samples, and the fit whose attributes have been set."""

@@ -226,9 +226,7 @@ class ScoreQueriesMixin(TransformerMixin):
         """The centres, mapped back to input coordinates."""
         model = self._model
         x = model.expansion.whitening.inverse(model.expansion.centers)
-        if model.span is None:
-            return x
-        return x[:, :-1].to(model.span.axes.dtype) @ model.span.axes.mT + model.span.origin
+        return x if model.span is None else model.span.positions(x)
 
     def __getstate__(self) -> dict[str, Any]:
         """State of NumPy arrays, which load where there is no GPU and stores without torch know."""

@@ -41,9 +41,9 @@ def kernel_basis(gram: Tensor) -> SpectralBasis:
     SpectralBasis
     """
     values, vectors = torch.linalg.eigh(gram)
-    kept = significant(values)
-    basis = vectors[:, kept] * values[kept].rsqrt()
-    return SpectralBasis(basis.flip(1), values[kept].flip(0))
+    n_kept = int(significant(values).sum())
+    values = values[-n_kept:].flip(0)  # ascending before: the significant ones come last
+    return SpectralBasis(vectors[:, -n_kept:].flip(1).mul_(values.rsqrt()), values)
 
 
 def significant(values: Tensor) -> Tensor:
@@ -68,4 +68,4 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     SpectralBasis
     """
     values, rotation = torch.linalg.eigh(kernel.vectors.mT @ quadratic @ kernel.vectors)
-    return SpectralBasis((kernel.vectors @ rotation).flip(1), values.clamp_min(0).flip(0))
+    return SpectralBasis(kernel.vectors @ rotation.flip(1), values.clamp_min(0).flip(0))

@@ -101,6 +101,13 @@ class ScoreModel:
             return self.span.lift(x, inner, self._score(inner, gram))
         return self._score(x, gram)
 
+    def score_samples(self, coordinates: Tensor, gram: Tensor) -> Tensor:
+        """Scores at the samples of a dense fit, whose coordinates and kernel are known."""
+        scores = self._score(coordinates, gram)
+        if self.span is None:
+            return scores
+        return self.span.lift_samples(coordinates, scores)
+
     def _score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         ex = self.expansion
         y = ex.whitening(x)

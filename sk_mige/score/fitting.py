@@ -18,6 +18,7 @@ from .selection import select_candidate
 from .span import sample_span
 from .spectral import leading_eigenpairs
 from .sums import KernelSums, kernel_sums
+from .sweep import Rows, SectionSweep
 
 __all__ = ["ScoreFit", "fit_dense", "fit_landmarks"]
 
@@ -43,8 +44,9 @@ class ScoreFit:
     n_eigen : int
         Number of eigenpairs used.
     gram : Tensor of shape (n, n) or None
-        Kernel between the samples, where each of them is a centre: with it their own scores,
-        ``model.score(x, gram)``, cost one product.
+        Kernel between the samples, where each of them is a centre.
+    coordinates : Tensor of shape (n, r + 1) or None
+        The samples in the coordinates of their span, where the model has one.
     """
 
     model: ScoreModel
@@ -52,6 +54,14 @@ class ScoreFit:
     eigenvalues: Tensor
     n_eigen: int
     gram: Tensor | None = None
+    coordinates: Tensor | None = None
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Scores at the samples x of a dense fit, by a product or two with what is known."""
+        assert self.gram is not None  # dense
+        if self.coordinates is None:
+            return self.model.score_samples(x.to(self.model.coefficients), self.gram)
+        return self.model.score_samples(self.coordinates, self.gram)
 
 
 def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
@@ -107,7 +117,11 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     else:
         basis, sums = _dense_problem(expansion, points, gram)
         fit = _solve(expansion, basis, sums, settings, alpha)
-    return replace(fit, model=replace(fit.model, span=span), gram=gram)
+    fit = replace(fit, model=replace(fit.model, span=span), gram=gram)
+    if span is None:
+        return fit
+    away = points.new_full((n, 1), span.floor)
+    return replace(fit, coordinates=torch.cat([points[:, :-1], away], dim=1))
 
 
 def fit_landmarks(
@@ -171,7 +185,6 @@ def _choose_alpha_dense(
     few = len(x) <= FEW_ROWS * n_features
     part = radial_folds(x, 2 * N_FOLDS) if few else radial_folds(x)
     losses = []
-    direct = not settings.curl_free  # A' is the square of the Gram matrix: no need to form it
     for k in range(N_FOLDS):
         held, kept = part == k, part != k
         if few:
@@ -181,16 +194,25 @@ def _choose_alpha_dense(
         expansion, gram = frame_expansion(
             train, settings, projection=projection, n_features=n_features
         )
+        losses.append(_held_out_losses(expansion, gram, train, held_out))
+    return _best_alpha(losses)
+
+
+def _held_out_losses(
+    expansion: KernelExpansion, gram: Tensor, train: Tensor, held_out: Tensor
+) -> Tensor:
+    """Loss of every strength on held-out rows, fitted to the training rows as centres."""
+    if expansion.curl_free or expansion.projection is not None:
         basis, sums = _dense_problem(expansion, train, gram)
         filters = _alpha_filters(basis, len(train))
-        sections = expansion.gram(expansion.whitening(held_out))
-        measured = kernel_sums(
-            expansion, held_out, quadratic=not direct, gram=sections, purpose="loss"
-        )
-        losses.append(
-            path_losses(basis, sums.fit[1], filters, measured, sections if direct else None)
-        )
-    return _best_alpha(losses)
+        measured = kernel_sums(expansion, held_out, purpose="loss")
+        return path_losses(basis, sums.fit[1], filters, measured)
+    white, bases = expansion.whitening, [expansion.base]
+    rows = Rows(white, train, bases, expansion.centers)
+    held = Rows(white, held_out, bases)
+    basis = kernel_basis(gram)
+    sweep = SectionSweep(rows, held, expansion.bandwidth, gram, expansion.gram(held.y), basis)
+    return sweep.losses(0, _alpha_filters(basis, len(train)))[0]
 
 
 def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:

@@ -15,7 +15,6 @@ def path_losses(
     rhs: Tensor,
     filters: Tensor,
     held_out: KernelSums,
-    gram: Tensor | None = None,
 ) -> Tensor:
     r"""Mean held-out loss of every spectral filter of one fit.
 
@@ -36,9 +35,6 @@ def path_losses(
         One filter h a row.
     held_out : KernelSums
         Sums of the held-out samples over the same expansion.
-    gram : Tensor of shape (n', m), default=None
-        Kernel between the held-out samples and the centres, where A' is its square and was not
-        formed: the cheaper way for n' < m.
 
     Returns
     -------
@@ -47,12 +43,7 @@ def path_losses(
     """
     quadratic, linear = held_out.loss
     projected = basis.vectors.mT @ rhs
-    if gram is None:
-        form = basis.vectors.mT @ quadratic @ basis.vectors
-    else:
-        sections = gram @ basis.vectors
-        form = sections.mT @ sections
-    form = form * (projected @ projected.mT)
+    form = (basis.vectors.mT @ quadratic @ basis.vectors) * (projected @ projected.mT)
     slope = (projected * (basis.vectors.mT @ linear)).sum(1)
     losses = 0.5 * ((filters @ form) * filters).sum(1) - filters @ slope
     return (losses + held_out.constant) / held_out.n_samples

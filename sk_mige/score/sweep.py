@@ -31,8 +31,10 @@ class Rows:
         Each base's own summed loss c.
     """
 
-    def __init__(self, white: Whitening, x: Tensor, bases: list[RadialBase]) -> None:
-        self.y = white(x)
+    def __init__(
+        self, white: Whitening, x: Tensor, bases: list[RadialBase], y: Tensor | None = None
+    ) -> None:
+        self.y = white(x) if y is None else y
         self.yw = white.linear(self.y)
         self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
         self.weights, self.constants = [], []
@@ -80,22 +82,36 @@ class SectionSweep:
         return self.basis.values
 
     @cached_property
-    def _shared(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The parts of p and p' without a base, K' S and its square."""
-        s, yw, s2 = self.basis.vectors.mT, self.train.yw, self.bandwidth**2
-        free = self.basis.values[:, None] * (s @ yw) - s @ (self.gram.sum(0)[:, None] * yw)
+    def _shared(self) -> tuple[Tensor, Tensor, Tensor]:
+        """K' S, and what the Gaussian's weight multiplies in p and in p'."""
         sections = self.gram_held @ self.basis.vectors
-        held = sections.mT @ self.held.yw - s @ (self.gram_held.sum(0)[:, None] * yw)
-        return free / s2, held / s2, sections, sections.mT @ sections
+        inside = self.basis.values[:, None] * (self.basis.vectors.mT @ self.train.yw)
+        return sections, inside, sections.mT @ self.held.yw
+
+    @cached_property
+    def _unbased(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The parts of p and p' without a base, and the held-out form S' A' S."""
+        s, yw, s2 = self.basis.vectors.mT, self.train.yw, self.bandwidth**2
+        sections, inside, inside_held = self._shared
+        p = (inside - s @ (self.gram.sum(0)[:, None] * yw)) / s2
+        p_held = (inside_held - s @ (self.gram_held.sum(0)[:, None] * yw)) / s2
+        return p, p_held, sections.mT @ sections
+
+    def _pulls(self, base: int) -> tuple[Tensor, Tensor]:
+        """What a base adds to p and to p'."""
+        weight, weight_held = self.train.weights[base], self.held.weights[base]
+        sections, inside, inside_held = self._shared
+        if bool((weight == weight[0]).all()):  # no base, or a Gaussian
+            return weight[0] * inside, weight[0] * inside_held
+        pull = self.basis.vectors.mT @ (weight[:, None] * self.train.yw)
+        held = sections.mT @ (weight_held[:, None] * self.held.yw)
+        return self.basis.values[:, None] * pull, held
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Losses per held-out row and squared norms of the filters (F, r) over one of the bases."""
-        p, p_held, sections, form = self._shared
-        weight, weight_held = self.train.weights[base], self.held.weights[base]
-        if bool(weight.any()):
-            pull = self.basis.vectors.mT @ (weight[:, None] * self.train.yw)
-            p = p + self.basis.values[:, None] * pull
-            p_held = p_held + sections.mT @ (weight_held[:, None] * self.held.yw)
+        p, p_held, form = self._unbased
+        pull, pull_held = self._pulls(base)
+        p, p_held = p + pull, p_held + pull_held
         form = (p @ p.mT).mul_(form)
         summed = 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
         losses = (summed + self.held.constants[base]) / len(self.gram_held)

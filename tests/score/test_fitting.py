@@ -81,6 +81,29 @@ def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
     torch.testing.assert_close(turned, plain, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_far_mean_costs_the_span_nothing(dtype):
+    """The samples' displacements are exact to rounding, without a copy of them in float64."""
+    x = (gaussian(20, 300) + 1e4).to(dtype)
+    span, coordinates = sample_span(x)
+    displacements = x.double() - x.double().mean(0)
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(span.rows.double(), displacements, rtol=tolerance, atol=tolerance)
+    axes = span.rows.double().mT @ span.mixing
+    torch.testing.assert_close(axes.mT @ axes, torch.eye(19).double(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        span.positions(coordinates), x.double(), rtol=1e-6, atol=1e-4, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("d", [3, 300])
+def test_scores_at_the_samples_are_those_of_the_model(d):
+    x = gaussian(40, d)
+    for settings in (ScoreSettings(alpha=1e-2), ScoreSettings(alpha=1e-2, curl_free=True)):
+        fit = fit_dense(x, settings)
+        torch.testing.assert_close(fit.scores(x), fit.model.score(x), rtol=1e-6, atol=1e-6)
+
+
 def test_hyvarinens_loss_finds_the_estimate_closest_to_the_truth():
     for make in (make_banana, make_gaussian_mixture, make_ring):
         X, exact = make(400, random_state=0)

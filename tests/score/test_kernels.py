@@ -76,3 +76,10 @@ def test_one_collapsed_set_among_others_does_not_touch_them(generator):
     sigma = median_bandwidth(squared_distances(x))
     assert sigma[0] == 1.0
     torch.testing.assert_close(sigma[1], median_bandwidth(squared_distances(x[1])))
+
+
+def test_the_median_stays_differentiable_and_equals_the_fast_one(generator):
+    sq = squared_distances(torch.randn(12, 2, generator=generator, dtype=torch.float64))
+    followed = median_bandwidth(sq.clone().requires_grad_())
+    assert followed.requires_grad
+    assert torch.equal(followed.detach(), median_bandwidth(sq))

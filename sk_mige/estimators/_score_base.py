@@ -58,10 +58,17 @@ class BaseScoreEstimator(
             )
         return device
 
+    def _given_landmarks(self) -> int | None:
+        """Number of landmarks that was asked for, in Python's or NumPy's integers."""
+        if isinstance(self.n_landmarks, str) or self.n_landmarks is None:
+            return None
+        return int(self.n_landmarks)
+
     def _check_landmarks(self, n_samples: int) -> None:
-        if isinstance(self.n_landmarks, int) and self.n_landmarks > n_samples:
+        given = self._given_landmarks()
+        if given is not None and given > n_samples:
             raise ValueError(
-                f"n_landmarks={self.n_landmarks} is more than the {n_samples} rows to choose "
+                f"n_landmarks={given} is more than the {n_samples} rows to choose "
                 "them from; pass at most that many, or None to use every row"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,13 +14,13 @@ __all__ = ["checked_grid"]
 
 def checked_grid(estimator: Any) -> CandidateGrid:
     """Grid of a cross-validating estimator, or an error that names the part that is impossible."""
-    alphas = ALPHAS if isinstance(estimator.alphas, str) else tuple(map(float, estimator.alphas))
+    alphas = ALPHAS if isinstance(estimator.alphas, str) else _numbers(estimator, "alphas")
     grid = CandidateGrid(
         tuple(estimator.shrinkages),
-        tuple(map(float, estimator.bandwidth_factors)),
+        _numbers(estimator, "bandwidth_factors"),
         tuple(map(bool, estimator.curl_free)),
         tuple(estimator.bases),
-        tuple(map(float, estimator.eigen_thresholds)),
+        _numbers(estimator, "eigen_thresholds"),
         alphas,
     )
     for name in ("shrinkages", "bandwidth_factors", "curl_frees", "bases"):
@@ -28,7 +29,9 @@ def checked_grid(estimator: Any) -> CandidateGrid:
             raise ValueError(f"{shown} is empty: give at least one value to try")
     if not grid.eigen_thresholds and not grid.alphas:
         raise ValueError("eigen_thresholds and alphas are both empty: give one of them values")
-    _check_values("bandwidth_factors", grid.bandwidth_factors, lambda v: v > 0, "positive")
+    _check_values(
+        "bandwidth_factors", grid.bandwidth_factors, lambda v: 0 < v < math.inf, "positive"
+    )
     _check_values("eigen_thresholds", grid.eigen_thresholds, lambda v: 0 < v <= 1, "in (0, 1]")
     _check_values("alphas", grid.alphas, lambda v: v >= 0, "0 or more")
     _check_values(
@@ -44,6 +47,14 @@ def checked_grid(estimator: Any) -> CandidateGrid:
         "'student', 'gaussian' or None",
     )
     return grid
+
+
+def _numbers(estimator: Any, name: str) -> tuple[float, ...]:
+    values = getattr(estimator, name)
+    try:
+        return tuple(map(float, values))
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {values!r}") from None
 
 
 def _check_values(name: str, values: Sequence[Any], valid: Any, wanted: str) -> None:

@@ -96,9 +96,15 @@ class StreamingMixin(BaseScoreEstimator):
 
         Raises
         ------
+        TypeError
+            When the other one is not an estimator that keeps sums.
         ValueError
             When the two were not started from the same first batch; nothing is changed then.
         """
+        if not isinstance(other, StreamingMixin):
+            raise TypeError(
+                f"merge takes another {type(self).__name__}, got {type(other).__name__}"
+            )
         mine, theirs = self._accumulator_or_raise(), other._accumulator_or_raise()
         difference = mine.difference(theirs)
         if difference is not None:
@@ -136,7 +142,7 @@ class StreamingMixin(BaseScoreEstimator):
         X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
         if first:
             check_varies(X)
-            wanted = self.n_landmarks if isinstance(self.n_landmarks, int) else AUTO_LANDMARKS
+            wanted = self._given_landmarks() or AUTO_LANDMARKS
             rng = check_random_state(self.random_state)
             accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
         else:
@@ -160,13 +166,14 @@ class StreamingMixin(BaseScoreEstimator):
         sample = check_samples(self, sample, reset=True, min_rows=2)
         check_varies(sample)
         rng = check_random_state(self.random_state)
-        wanted = self.n_landmarks if isinstance(self.n_landmarks, int) else AUTO_LANDMARKS
-        if wanted > len(sample) and isinstance(self.n_landmarks, int):
+        given = self._given_landmarks()
+        if given is not None and given > len(sample):
             raise ValueError(
-                f"n_landmarks={wanted} is more than the {len(sample)} rows sampled from the "
+                f"n_landmarks={given} is more than the {len(sample)} rows sampled from the "
                 "chunks; pass fewer"
             )
-        accumulator = self._new_accumulator(sample, min(wanted, len(sample)), rng)
+        n_centers = min(given or AUTO_LANDMARKS, len(sample))
+        accumulator = self._new_accumulator(sample, n_centers, rng)
         offsets = np.cumsum([0, *rows_of[:-1]])
         tasks = [
             dask.delayed(_block_sums)(accumulator, block, int(offset))

@@ -123,6 +123,9 @@ def test_a_gaussian_is_left_to_the_base():
     ({"alphas": (-1.0,)}, r"alphas must be 0 or more, got \[-1.0\]"),
     ({"shrinkages": (2.0, "none")}, r"shrinkages must be in \[0, 1\].*got \[2.0, 'none'\]"),
     ({"bases": ("laplace",)}, "bases must be 'student', 'gaussian' or None, got"),
+    ({"bandwidth_factors": ("wide",)}, r"bandwidth_factors must be numbers, got \(.wide.,\)"),
+    ({"bandwidth_factors": (1.0, float("inf"))}, r"bandwidth_factors must be positive, got"),
+    ({"alphas": (float("nan"),)}, r"alphas must be 0 or more, got \[nan\]"),
     ({"cv": 20}, "cv=20 folds need at least 40 samples, X has 30; lower cv"),
 ])  # fmt: skip
 def test_an_impossible_grid_is_refused_in_words(options, message):

@@ -138,6 +138,25 @@ def test_what_keeps_no_sums_cannot_be_merged(X):
         landmark_estimator().fit(X).merge(landmark_estimator().partial_fit(X))
 
 
+@pytest.mark.parametrize("other", [3, None, np.zeros((3, 6))])
+def test_what_is_no_estimator_cannot_be_merged(X, other):
+    estimator = landmark_estimator().partial_fit(X)
+    with pytest.raises(TypeError, match="merge takes another SSGEScoreEstimator"):
+        estimator.merge(other)
+    assert estimator.n_samples_seen_ == 900
+
+
+def test_a_number_of_landmarks_from_numpy_counts_as_a_number(X):
+    """As grid searches over np.arange pass it."""
+    options = {"n_landmarks": np.int64(40), "random_state": 0}
+    plain = landmark_estimator().fit(X)
+    assert_same_scores(SSGEScoreEstimator(**options).fit(X), plain, X)
+    assert_same_scores(SSGEScoreEstimator(**options).partial_fit(X), plain, X)
+    assert SSGEScoreEstimator(**options).fit_batches([X]).centers_.shape == (40, 6)
+    with pytest.raises(ValueError, match="n_landmarks=901 is more than the 900 rows"):
+        SSGEScoreEstimator(n_landmarks=np.int64(901)).fit(X)
+
+
 def test_an_empty_stream_is_refused():
     with pytest.raises(ValueError, match="batches is empty"):
         landmark_estimator().fit_batches([])

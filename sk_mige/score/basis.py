@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["SpectralBasis", "kernel_basis", "significant", "spectral_basis"]
+__all__ = ["SpectralBasis", "kernel_basis", "section_moments", "significant", "spectral_basis"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,31 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     """
     values, rotation = torch.linalg.eigh(kernel.vectors.mT @ quadratic @ kernel.vectors)
     return SpectralBasis(kernel.vectors @ rotation.flip(1), values.clamp_min(0).flip(0))
+
+
+def section_moments(basis: SpectralBasis, gram: Tensor, weight: Tensor, s2: float) -> Tensor:
+    r"""Operator T, (r, n), with :math:`S^\top R = T\, Y W` where every sample is a centre.
+
+    Since :math:`S^\top K = \Lambda S^\top`, the sections' linear form R costs one product instead
+    of two:
+
+    .. math:: T = \Lambda S^\top \operatorname{diag}(\sigma^{-2} + w)
+              - \sigma^{-2} S^\top \operatorname{diag}(K 1) .
+
+    Parameters
+    ----------
+    basis : SpectralBasis
+        S and its spectrum, of ``gram``.
+    gram : Tensor of shape (n, n)
+        K.
+    weight : Tensor of shape (n,)
+        The base's weights w.
+    s2 : float
+        Squared bandwidth.
+
+    Returns
+    -------
+    Tensor of shape (r, n)
+    """
+    s = basis.vectors.mT
+    return s * (basis.values[:, None] * (1 / s2 + weight) - gram.sum(0) / s2)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .basis import SpectralBasis, kernel_basis, significant, spectral_basis
+from .basis import SpectralBasis, kernel_basis, section_moments, significant, spectral_basis
 from .expansion import KernelExpansion, ScoreModel
 from .filters import ALPHAS, spectral_filter
 from .folds import N_FOLDS, radial_folds
@@ -106,7 +106,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
         points, settings, projection=projection, n_features=d, principal=reduces
     )
     if wide:
-        return replace(_fit_wide(expansion, gram, settings), gram=gram)
+        return replace(_fit_sections(expansion, gram, settings, _alpha(settings)), gram=gram)
     alpha = _alpha(settings)
     if math.isnan(alpha):
         # The folds share the bandwidth: a median of pairs hardly differs between them.
@@ -114,6 +114,8 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
         alpha = _choose_alpha_dense(points, fixed, projection, d)
     if math.isinf(alpha) and not settings.curl_free:
         fit = _base_alone(expansion, gram)
+    elif projection is None and not settings.curl_free:
+        fit = _fit_sections(expansion, gram, settings, alpha)
     else:
         basis, sums = _dense_problem(expansion, points, gram)
         fit = _solve(expansion, basis, sums, settings, alpha)
@@ -228,6 +230,13 @@ def _best_alpha(losses: list[Tensor]) -> float:
     return ALPHAS[select_candidate(table, bounds.to(table), table[:, -1:])]
 
 
+def _filter(basis: SpectralBasis, settings: ScoreSettings, n: int, alpha: float) -> Tensor:
+    kept = None
+    if settings.truncates:
+        kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
+    return spectral_filter(basis.values, n, alpha, kept)
+
+
 def _solve(
     expansion: KernelExpansion,
     basis: SpectralBasis,
@@ -236,10 +245,7 @@ def _solve(
     alpha: float,
 ) -> ScoreFit:
     """Coefficients C = S diag(h) S' R."""
-    kept = None
-    if settings.truncates:
-        kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
-    filter_ = spectral_filter(basis.values, sums.n_samples, alpha, kept)
+    filter_ = _filter(basis, settings, sums.n_samples, alpha)
     coefficients = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, filter_)
 
@@ -252,23 +258,28 @@ def _base_alone(expansion: KernelExpansion, gram: Tensor) -> ScoreFit:
     return _report(model, math.inf, SpectralBasis(values[:0], values), torch.zeros_like(values))
 
 
-def _fit_wide(expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings) -> ScoreFit:
-    r"""Dense fit of fewer samples than features, without any product of size n² d but one.
+def _fit_sections(
+    expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings, alpha: float
+) -> ScoreFit:
+    r"""Dense fit of the score, linear in the whitened samples: :math:`C = S h T\, Y W`.
 
-    R is linear in the whitened samples, :math:`R = T\, Y W` with T of shape (n, n), and so are
-    the coefficients, :math:`C = (S\, \mathrm{diag}(h)\, S^\top T)\, Y W`.
+    Of fewer samples than features the operator of shape (n, n) is formed first, so that nothing
+    but one product is of size n² d.
     """
-    y, s2 = expansion.centers, expansion.bandwidth**2
+    y = expansion.centers
     basis = kernel_basis(gram)
-    kept, alpha = None, _alpha(settings)
-    if settings.truncates:
-        kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
-    filter_ = spectral_filter(basis.values, len(y), alpha, kept)
-    weight, _ = expansion.base.weight(y.square().sum(1))
-    operator = gram * (1 / s2 + weight.to(gram)) - torch.diag(gram.sum(0) / s2)
-    operator = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ operator))
-    coefficients = operator.to(y.dtype) @ expansion.whitening.linear(y)
-    return _report(ScoreModel(expansion, coefficients), alpha, basis, filter_)
+    filter_ = _filter(basis, settings, len(y), alpha)
+    if expansion.base.dof is None:
+        weight = gram.new_zeros(len(y))
+    else:
+        weight = expansion.base.weight(y.square().sum(1))[0].to(gram)
+    moments = section_moments(basis, gram, weight, expansion.bandwidth**2)
+    yw = expansion.whitening.linear(y)
+    if y.shape[1] >= len(y):
+        coefficients = (basis.vectors @ (filter_[:, None] * moments)).to(yw.dtype) @ yw
+    else:
+        coefficients = basis.vectors @ (filter_[:, None] * (moments @ yw.to(gram.dtype)))
+    return _report(ScoreModel(expansion, coefficients.to(yw.dtype)), alpha, basis, filter_)
 
 
 def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, filter_: Tensor) -> ScoreFit:

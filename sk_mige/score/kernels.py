@@ -40,15 +40,16 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     other = x if y is None else y
     center = other.mean(dim=-2, keepdim=True)
     x = x - center
-    x_norms = x.square().sum(-1)
     if y is None:
         products = x @ x.mT
+        x_norms = products.diagonal(dim1=-2, dim2=-1)
         sq = (x_norms.unsqueeze(-1) + x_norms.unsqueeze(-2)).sub_(products, alpha=2)
         sq = sq.clamp_min_(0)
         # Rounding leaves about 1e-7 of the norms on the diagonal: distances to oneself are 0.
         sq.diagonal(dim1=-2, dim2=-1).zero_()
         return sq
     y = y - center
+    x_norms = x.square().sum(-1)
     y_norms = y.square().sum(-1)
     sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(x @ y.mT, alpha=2)
     return sq.clamp_min_(0)

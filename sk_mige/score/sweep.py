@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .basis import SpectralBasis
+from .basis import SpectralBasis, section_moments
 from .kernels import squared_distances
 from .whitening import Whitening
 
@@ -49,13 +49,8 @@ class Rows:
 class SectionSweep:
     r"""Scores :math:`k(\cdot, y_m) C_m` centred at the training rows.
 
-    With :math:`S = U \Lambda^{-1/2}` of the Gram matrix, :math:`S^\top K = \Lambda S^\top`, so
-    that
-
-    .. math:: p = S^\top R = \Lambda S^\top \big((\sigma^{-2} + w) \circ Y W\big)
-              - \sigma^{-2} S^\top (s \circ Y W), \qquad s = K 1,
-
-    and only the term in w depends on the base. Of the held-out kernel K' only :math:`K' S` enters.
+    Only :math:`p = S^\top R` and its held-out counterpart depend on the base, see
+    :func:`section_moments`, and of the held-out kernel K' only :math:`K' S` enters.
 
     Attributes
     ----------
@@ -82,36 +77,19 @@ class SectionSweep:
         return self.basis.values
 
     @cached_property
-    def _shared(self) -> tuple[Tensor, Tensor, Tensor]:
-        """K' S, and what the Gaussian's weight multiplies in p and in p'."""
+    def _held(self) -> tuple[Tensor, Tensor, Tensor]:
+        """K' S, the held-out form S' A' S, and the part of p' that stems from the centres."""
         sections = self.gram_held @ self.basis.vectors
-        inside = self.basis.values[:, None] * (self.basis.vectors.mT @ self.train.yw)
-        return sections, inside, sections.mT @ self.held.yw
-
-    @cached_property
-    def _unbased(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The parts of p and p' without a base, and the held-out form S' A' S."""
-        s, yw, s2 = self.basis.vectors.mT, self.train.yw, self.bandwidth**2
-        sections, inside, inside_held = self._shared
-        p = (inside - s @ (self.gram.sum(0)[:, None] * yw)) / s2
-        p_held = (inside_held - s @ (self.gram_held.sum(0)[:, None] * yw)) / s2
-        return p, p_held, sections.mT @ sections
-
-    def _pulls(self, base: int) -> tuple[Tensor, Tensor]:
-        """What a base adds to p and to p'."""
-        weight, weight_held = self.train.weights[base], self.held.weights[base]
-        sections, inside, inside_held = self._shared
-        if bool((weight == weight[0]).all()):  # no base, or a Gaussian
-            return weight[0] * inside, weight[0] * inside_held
-        pull = self.basis.vectors.mT @ (weight[:, None] * self.train.yw)
-        held = sections.mT @ (weight_held[:, None] * self.held.yw)
-        return self.basis.values[:, None] * pull, held
+        s, total = self.basis.vectors.mT, self.gram_held.sum(0)
+        return sections, sections.mT @ sections, (s * (total / self.bandwidth**2)) @ self.train.yw
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Losses per held-out row and squared norms of the filters (F, r) over one of the bases."""
-        p, p_held, form = self._unbased
-        pull, pull_held = self._pulls(base)
-        p, p_held = p + pull, p_held + pull_held
+        s2 = self.bandwidth**2
+        sections, form, centers = self._held
+        moments = section_moments(self.basis, self.gram, self.train.weights[base], s2)
+        p = moments @ self.train.yw
+        p_held = (sections.mT * (1 / s2 + self.held.weights[base])) @ self.held.yw - centers
         form = (p @ p.mT).mul_(form)
         summed = 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
         losses = (summed + self.held.constants[base]) / len(self.gram_held)

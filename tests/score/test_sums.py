@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums
-from sk_mige.score.basis import kernel_basis, spectral_basis
+from sk_mige.score.basis import kernel_basis, section_moments, spectral_basis
 from sk_mige.score.fitting import spectral_filter
 from sk_mige.score.paths import path_losses
 
@@ -116,3 +118,18 @@ def test_sums_for_one_purpose_are_those_of_both(problem, purpose):
     both, one = kernel_sums(expansion, x), kernel_sums(expansion, x, purpose=purpose)
     for mine, other in zip(getattr(one, purpose), getattr(both, purpose), strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_moments_of_sections_at_their_own_centres_are_the_rotated_linear_form(expand):
+    """T Y W = S'R, with and without a base."""
+    for base in ("student", None):
+        expansion, x, _ = expand(base=base)
+        expansion = replace(expansion, centers=expansion.whitening(x))
+        gram, white = expansion.gram(), expansion.whitening
+        basis, sums = kernel_basis(gram), kernel_sums(expansion, x, quadratic=False)
+        weight, _ = expansion.base.weight(expansion.centers.square().sum(1))
+        moments = section_moments(basis, gram, weight, expansion.bandwidth**2)
+        rotated = basis.vectors.mT @ sums.fit[1]
+        torch.testing.assert_close(
+            moments @ white.linear(expansion.centers), rotated, atol=1e-6, rtol=1e-6
+        )

@@ -163,7 +163,7 @@ def test_schedules_are_those_of_their_formulas(
 ) -> None:
     seen: list[tuple[float, float]] = []
     monkeypatch.setattr(Seen, "__deepcopy__", lambda self, memo: self, raising=False)
-    monkeypatch.setattr("sk_mige.estimators._encoder_training.clone", lambda callback: callback)
+    monkeypatch.setattr("sk_mige.estimators._encoder_callbacks.clone", lambda callback: callback)
     encoder = ib(
         beta=0.1, beta_warmup=2, max_epochs=2, batch_size=150, lr=0.01, warm_start=True,
         lr_schedule="exponential", lr_decay=0.25, lr_decay_epochs=2, callbacks=[Seen(seen)],

@@ -59,11 +59,11 @@ class MIGEEncoder(
     output_scale : {"input", "unit"} or None, default="input"
         In mode="infomax", the units of z, on which information does not depend but its estimate
         does. "unit" ends the network with a batch norm without weights: every component has
-        variance 1 in the (corrupted) batches of training. "input" trains alike, and at the end of ``fit`` rotates and scales z to the
-        principal components of x as z predicts it linearly: uncorrelated, the k-th with the
-        variance of x that it explains, the largest first, as those of PCA are
-        (:func:`sk_mige.training.input_alignment`). ``partial_fit`` leaves this map as it is. None
-        lets the scale go where training takes it.
+        variance 1 in the (corrupted) batches of training. "input" trains alike, and at the end of
+        ``fit`` rotates and scales z to the principal components of x as z predicts it linearly:
+        uncorrelated, the k-th with the variance of x that it explains, the largest first, as
+        those of PCA are (:func:`sk_mige.training.input_alignment`). ``partial_fit`` leaves this
+        map as it is. None lets the scale go where training takes it.
     corruption : float, default=0.3
         In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
         random, at each step of training. Between x and the representation of a corrupted x the

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_mige.information import (
+    BoundEstimate,
     ConcatenatedCritic,
     GaussianCritic,
     PriorMatching,
@@ -96,16 +97,22 @@ class CriticInformation(nn.Module):
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
         # An upper bound pulls critic and encoder apart: each sees the other as it is.
-        return -self._through_z(x, z) + self._critic_loss(x, z)
+        return -self._through_z(x, z).objective + self._critic_loss(x, z)
 
     def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Bound to be lowered through z, and the critic's own loss."""
-        x = self.normalize(x.flatten(1))
-        return self._through_z(x, z), self._critic_loss(x, z)
+        """Bound to be lowered through z, and the critic's own loss.
 
-    def _through_z(self, x: Tensor, z: Tensor) -> Tensor:
+        No information is below 0. Where the bound is, the critic lags behind, and lowering it
+        further would have z run away from the critic without end: then z has no gradient.
+        """
+        x = self.normalize(x.flatten(1))
+        estimate = self._through_z(x, z)
+        lowered = estimate.objective if estimate.value > 0 else estimate.objective.detach()
+        return lowered, self._critic_loss(x, z)
+
+    def _through_z(self, x: Tensor, z: Tensor) -> BoundEstimate:
         fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
-        return self.bound(self.scores(x, z, fixed)).objective
+        return self.bound(self.scores(x, z, fixed))
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         return -self.bound(self.scores(x, z.detach())).critic_objective

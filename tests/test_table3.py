@@ -94,7 +94,7 @@ def test_differences_are_averaged_over_the_seeds_that_both_have() -> None:
             seeded(0, "DVB", [1]), seeded(1, "DVB", [1]), seeded(2, "DVB", [5, 6, 7]),
         ]
     )  # fmt: skip
-    assert rows[0]["metric"] == "MIGE-IB's error minus this (points), 2 seeds"
+    assert rows[0]["feature"].endswith("(2 seeds)")
     assert rows[0]["value"] == 0.02  # one more error, and three more
 
 

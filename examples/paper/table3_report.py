@@ -62,12 +62,13 @@ def difference_rows(tests: list[Result]) -> list[Result]:
         gaps = np.mean([indicator(ours[s]) - indicator(theirs[s]) for s in seeds], axis=0)
         half = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
         last = {**theirs[seeds[-1]], "seconds": None}
-        said = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+        said = f"({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
         for metric, value in (
-            (f"MIGE-IB's error minus this (points), {said}", gaps.mean()),
-            (f"half of its 95 % interval (points), {said}", half),
+            ("MIGE-IB's error minus this (points)", gaps.mean()),
+            ("half of its 95 % interval (points)", half),
         ):
-            rows.append({**row(last, metric, 100 * float(value)), "seed": None})
+            made = row(last, metric, 100 * float(value))
+            rows.append({**made, "feature": f"{made['feature']} {said}".strip(), "seed": None})
     return rows
 
 

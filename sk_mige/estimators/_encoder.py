@@ -76,11 +76,10 @@ class MIGEEncoder(
         function must be picklable if the encoder is to be.
     n_views : int, default=1
         In mode="infomax", how many copies of each row, independently augmented and corrupted, a
-        step of training encodes. With one, z is told apart from the z of other rows, however x
-        was changed. With two or more, what differs between the copies counts as noise and z
-        learns to leave it out (:func:`sk_mige.information.multiview_mutual_info_surrogate`):
-        where augmentations are known that keep what matters, the better representation, at
-        ``n_views`` times the cost. Batches should have 2 ``n_components`` rows or more.
+        step of training encodes. One is held against x itself. With two or more, what differs
+        between the copies counts as noise, which z learns to leave out
+        (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
+        cost. Batches should have 2 ``n_components`` rows or more.
     dropout : float, default=0.0
         In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
         out.

@@ -49,6 +49,7 @@ for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
 axes[0, 0].legend(frameon=False)
 for ax in axes[1]:
     ax.set(xlabel="samples", xticks=sizes, xticklabels=sizes)
+    ax.tick_params(axis="x", which="minor", labelbottom=False)
 for ax in axes[:, 0]:
     ax.set(ylabel="relative error")
 plt.show()

@@ -225,6 +225,8 @@ class InformationPlaneDisplay(Drawing):
             ax.annotate(label, point, xytext=(5, -11), textcoords="offset points", fontsize="small")
             for label, point in zip(self.labels or [], points, strict=False)
         ]
+        if self.labels:
+            ax.margins(0.15)  # room for what stands beside the outermost points
         self.limit_ = None
         if self.entropy_y is not None:
             self.limit_ = ax.axhline(self.entropy_y, color="0.5", linestyle=":", label="H(y)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any, Self
 
+import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
@@ -262,7 +263,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         return X, fit
 
     def _settings(self) -> ScoreSettings:
-        return ScoreSettings(
+        given: tuple[Any, ...] = (
             self.n_eigen,
             self.eigen_threshold,
             self.alpha,
@@ -272,3 +273,5 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
             self.base,
             self.curl_free,
         )
+        # NumPy's numbers, as searches over np.linspace pass them, do not mix with tensors.
+        return ScoreSettings(*(v.item() if isinstance(v, np.generic) else v for v in given))

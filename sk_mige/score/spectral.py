@@ -69,6 +69,8 @@ def leading_eigenpairs(
     elif eigen_threshold is None:
         return usable
     else:
+        if not isinstance(eigen_threshold, Tensor):  # NumPy's numbers do not multiply tensors
+            eigen_threshold = float(eigen_threshold)
         before = positive.cumsum(-1) - positive  # the sum without this eigenvalue
         total = positive.sum(-1, keepdim=True)
         # The slack keeps 6 + 3 of 6 + 3 + 1 at threshold 0.9 in spite of rounding.

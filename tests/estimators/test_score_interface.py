@@ -221,3 +221,25 @@ def test_scores_hardly_depend_on_the_projections_dimension_once_it_is_large(rng)
     for k in (100, 400):
         projected = RandomProjectionSSGE(k, random_state=0).fit(X).transform(X)
         assert np.linalg.norm(projected - exact) < 0.1 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"eigen_threshold": np.float64(0.9)},
+        {"eigen_threshold": np.float32(1.0)},
+        {"n_eigen": np.int64(5)},
+        {"alpha": np.float64(0.1), "bandwidth": np.float64(2.0)},
+        {"shrinkage": np.float64(0.2), "whiten": np.bool_(True)},
+    ],
+)
+@pytest.mark.parametrize("n_landmarks", [None, 40])
+def test_numpys_numbers_are_numbers(parameters, n_landmarks):
+    """As grid searches over np.linspace pass them."""
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    plain = {name: value.item() for name, value in parameters.items()}
+    one, other = (
+        SSGEScoreEstimator(**given, n_landmarks=n_landmarks, random_state=0).fit(X)
+        for given in (parameters, plain)
+    )
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -260,7 +261,8 @@ def run_table(
         checkpoint.unlink()
     # Read again: another process may have finished cells meanwhile.
     every = [json.loads(line) for line in args.cells.read_text().splitlines()]
-    write_results(every, args.output, f"python examples/paper/{name}.py", paper)
+    command = shlex.join(["python", f"examples/paper/{name}.py", *sys.argv[1:]])
+    write_results(every, args.output, command, paper)
     if finish:
         finish(every, args.output)
     print(f"results are in {args.output}", file=sys.stderr)

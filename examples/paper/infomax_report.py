@@ -20,7 +20,7 @@ NAMES = {
 }  # fmt: skip
 
 
-# The best first: each is compared with all that are not before it.
+# Each is compared with all methods that do not stand before it here.
 OURS = ("MIGE, two views", "MIGE", "MIGE as published")
 
 
@@ -90,7 +90,7 @@ def layer_name(feature: str) -> str:
 
 
 def paired_differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What MIGE as published, and with two views, are ahead of the others by.
+    """What each of ``OURS`` is ahead of the other methods by.
 
     Pairs have equal seeds, epochs and images.
     """

@@ -100,8 +100,12 @@ def write_results(finished: list[Result], path: Path) -> None:
         for r in finished
         if r["cell"]["part"] == "validation"
     ]
+    lengths = sorted({r["cell"]["epochs"] for r in tests})
     document = {
-        "command": "python examples/paper/table3.py --tune; python examples/paper/table3.py",
+        "command": "; ".join(
+            f"python examples/paper/table3.py {options}"
+            for options in ("--tune", *(f"--epochs {n}" for n in lengths))
+        ),
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__,
             "numpy": np.__version__, "sk_mige": sk_mige.__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log, log1p
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
     Equivalently the unit noise is replaced by w < 1, which makes up for the spread of the sample
     eigenvalues. When d > M and all of them are large no w > 0 reaches u = 1: then the
     integral is carried on from the u at the smallest w by the τ/(1 + τu) that continues its value
-    and slope, as if the remaining population eigenvalues were equal.
+    and slope, as if the remaining population eigenvalues were equal, and no more than d.
 
     References
     ----------
@@ -100,27 +101,21 @@ class _GaussianInformation(torch.autograd.Function):
             ctx.save_for_backward(torch.zeros_like(mean), 1 / noise - 1 / scale)
             return value
         centred = (mean - mean.mean(0)) / noise
-        wide = centred if centred.device.type == "mps" else centred.double()
         # A reflection that takes the constant vector to the first axis leaves M - 1 rows that say
         # all. Their Gram matrix or that of the columns, the smaller one, has all eigenvalues.
         root = m**0.5 - 1
-        rows = wide[1:] + wide[0] / root
+        rows = centred[1:] + centred[0] / root
+        wide = rows if rows.device.type == "mps" else rows.double()
         by_rows = d >= m - 1
-        gram = (rows @ rows.mT if by_rows else rows.mT @ rows) / (m - 1)
-        values, vectors = torch.linalg.eigh(gram)
-        # Columns have M - 1 eigenvalues as well, d of them and zeros.
-        zeros = values.new_zeros(m - 1 - len(values))
-        with torch.enable_grad():
-            values = values.clamp_min(0).requires_grad_()
-            log_det = 0.5 * _log_det(torch.cat([zeros, values]), floor)
-            (slope,) = torch.autograd.grad(log_det, values)
-        slope = (vectors * (2 * slope / (m - 1))) @ vectors.mT
-        slope = (slope @ rows if by_rows else rows @ slope).to(mean)
+        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / (m - 1)
+        log_det, slope = _log_det(gram, m - 1, d, floor)
+        slope = (slope / (m - 1)).to(mean)
+        slope = slope @ rows if by_rows else rows @ slope
         by_centred = torch.cat([slope.sum(0, keepdim=True) / root, slope])
         of_mean = by_centred / noise
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
         ctx.save_for_backward(of_mean - of_mean.mean(0), scale * share - (m * scale).reciprocal())
-        return value + log_det.detach().to(mean)
+        return value + 0.5 * log_det.to(mean)
 
     @staticmethod
     @once_differentiable
@@ -129,21 +124,67 @@ class _GaussianInformation(torch.autograd.Function):
         return gradient * of_mean, gradient * of_scale, None
 
 
-def _log_det(g: Tensor, floor: float) -> Tensor:
-    """G-estimate of log det(I + Σ) from the Gram matrix's n eigenvalues."""
-    n = g.shape[0]
-    w = _unit_root(g.detach(), floor)
-    if w is not None:  # F is stationary in w here, so w is a constant to the gradient
-        exact: Tensor = (g + w).log().sum() + n * (1 - w)
-        return exact
-    w = floor * g.mean()
-    u = (g + w).reciprocal().mean()
-    below = (g + w).log().sum() + n * (u.log() + 1 - u * w)
-    value = n * (1 / u - w)
-    slope = n * (1 / u.square() - 1 / (g + w).square().reciprocal().mean())
-    x = (slope / value * (1 - u)).clamp_min(torch.finfo(g.dtype).eps)
-    continued: Tensor = below + value * (1 - u) * torch.log1p(x) / x
-    return continued
+def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[Tensor, Tensor]:
+    r"""G-estimate of log det(I + Σ) from a Gram matrix G, and its gradient with respect to G.
+
+    Where G has fewer rows than n, the other eigenvalues are zeros. The gradient is a polynomial in
+    :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take longer than all the
+    rest. Where u = 1 is reached the estimate is stationary in w, and its gradient is A. Elsewhere
+    it depends on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through
+    :math:`w = \frac{f}{n} \operatorname{tr} G` with f the floor. If the derivatives of what is
+    added to :math:`\log\det(G + w) + n(1 - w)` are b, c and e with respect to u, s₂ and w, it is
+
+    .. math:: A - \frac{b}{n} A^2 - \frac{2c}{n} A^3
+              + \frac{f}{n} (n (u - 1) + e - b s_2 - 2 c s_3)\, \mathbb{1} .
+    """
+    g = torch.linalg.eigvalsh(gram).clamp_min(0)
+    g = torch.cat([g.new_zeros(n - len(g)), g])
+    w = _unit_root(g, floor)
+    continued = w is None
+    if w is None:
+        w = floor * g.mean()
+    shifted = gram.clone()
+    shifted.diagonal().add_(w)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+    log_det = (g + w).log().sum() + n * (1 - w)
+    if not continued:
+        return log_det, inverse
+    resolvent = (g + w).reciprocal()
+    s1, s2, s3, w = torch.stack([
+        resolvent.mean(), resolvent.square().mean(), resolvent.pow(3).mean(), w
+    ]).tolist()  # fmt: skip
+    rest, b, c, e = _continuation(s1, s2, w, n, d)
+    square = inverse @ inverse
+    gradient = inverse - (b / n) * square - (2 * c / n) * (square @ inverse)
+    gradient.diagonal().add_(floor / n * (n * (s1 - 1) + e - b * s2 - 2 * c * s3))
+    return log_det + rest, gradient
+
+
+def _continuation(
+    u: float, s2: float, w: float, n: int, d: int
+) -> tuple[float, float, float, float]:
+    """What the integral from u to 1 adds to log det(G + w) + n(1 - w), and its derivatives.
+
+    The integrand is that of equal τ, whose number and size are those of its value and slope at u;
+    of d of them where the slope asks for more. The derivatives are those with respect to u,
+    s2 = mean (g + w)⁻² and w.
+    """
+    value, slope = n * (1 / u - w), n * (1 / u**2 - 1 / s2)
+    bounded = slope * d <= value**2
+    count = d if bounded else value**2 / slope
+    x = value / count * (1 - u)
+    by_value, by_slope = (1 - u) / (1 + x), 0.0
+    if not bounded:
+        by_value, by_slope = (
+            2 * count / value * log1p(x) - by_value,
+            count / slope * (x / (1 + x) - log1p(x)),
+        )
+    return (
+        n * (log(u) + w - u * w) + count * log1p(x),
+        value * x / (1 + x) - n / u**2 * (by_value + 2 / u * by_slope),
+        n / s2**2 * by_slope,
+        n * (1 - u - by_value),
+    )
 
 
 def _unit_root(g: Tensor, floor: float) -> Tensor | None:

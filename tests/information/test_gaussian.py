@@ -46,7 +46,7 @@ def test_many_samples_give_the_closed_form_at_every_weight(generator):
         torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("shape", [(12, 3), (5, 9), (4, 30)])
+@pytest.mark.parametrize("shape", [(12, 3), (5, 9), (4, 30), (3, 2), (2, 20)])
 @pytest.mark.parametrize("signal", [0.2, 5.0])  # with and without a root w
 def test_the_gradient_is_that_of_the_value(shape, signal, generator):
     mean = signal * torch.randn(*shape, generator=generator, dtype=torch.float64)
@@ -54,6 +54,17 @@ def test_the_gradient_is_that_of_the_value(shape, signal, generator):
     assert torch.autograd.gradcheck(
         gaussian_mutual_info, (mean.requires_grad_(), scale.requires_grad_())
     )
+
+
+@pytest.mark.parametrize("signal", [1.0, 30.0])
+def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, generator):
+    """One eigenvalue stands for 256; were it any number of them, I would be signal² d / 2."""
+    values = [
+        gaussian_mutual_info(signal * torch.randn(2, 256, generator=generator), torch.ones(256))
+        for _ in range(10)
+    ]
+    truth = 128 * torch.log1p(torch.tensor(signal**2))
+    assert abs(torch.stack(values).mean() / truth - 1) < 0.05
 
 
 def test_the_sample_covariance_would_lose_half_of_it(generator):

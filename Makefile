@@ -10,6 +10,7 @@ help:
 	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
 	@echo "make test   run the test suite (the slow tests too: make test-slow)"
 	@echo "make test-min   the tests with the oldest versions allowed"
+	@echo "make test-devices   the tests of graphics cards, on a simulated one"
 	@echo "make lint   ruff, mypy, the direction of imports"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  run the benchmarks"
@@ -30,6 +31,10 @@ test-slow:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
 	$(BIN)/python -m pytest -n auto -m slow
+
+.PHONY: test-devices
+test-devices: .venv/dev
+	$(BIN)/python -m pytest tests/devices --device simulated
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -18,6 +18,10 @@ import numpy as np
 import pytest
 import torch
 
+from . import simulated_device
+
+SIMULATED = pytest.StashKey[list[torch.library.Library]]()
+
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
@@ -27,7 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--device` and `--dtype`, which run the same statements elsewhere."""
     group = parser.getgroup("sk_mige")
     group.addoption(
-        "--device", default="cpu", help="torch device of the tensors in the tests: cpu, cuda, auto"
+        "--device",
+        default="cpu",
+        help="torch device of the tensors in the tests: cpu, cuda, auto, or simulated, a card "
+        "without arithmetic of its own that is strict about what is where",
     )
     group.addoption(
         "--dtype",
@@ -44,16 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"--device {name}: this torch sees no CUDA device; use --device cpu"
         )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests marked `gpu` out where no CUDA device is asked for."""
-    if _device(config).type == "cuda":
-        return
-    kept = [item for item in items if item.get_closest_marker("gpu") is None]
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    if name == "simulated":
+        config.stash[SIMULATED] = simulated_device.install()
 
 
 def _device(config: pytest.Config) -> torch.device:
@@ -82,9 +81,9 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def generator(device: torch.device) -> torch.Generator:
-    """Return torch's generator on the device under test, seeded alike for every test."""
-    return torch.Generator(device=device).manual_seed(0)
+def generator() -> torch.Generator:
+    """Return torch's generator on the processor, seeded alike for every test."""
+    return torch.Generator().manual_seed(0)
 
 
 def _random_state() -> dict[str, Any]:

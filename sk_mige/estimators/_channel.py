@@ -16,6 +16,8 @@ from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
+from ._tensor_input import readable
+
 __all__ = ["MutualInfoGradientEstimator"]
 
 
@@ -138,7 +140,7 @@ class MutualInfoGradientEstimator(BaseEstimator):
         ValueError
             If X or what the family makes of it is constant or not finite, or of wrong shape.
         """
-        X = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=4))
+        X = np.asarray(validate_data(self, readable(X), dtype=np.float64, ensure_min_samples=4))
         options: dict[str, Any] = {}
         if self.score_estimator is not None:
             options = {"score": self.score_estimator._training_score(), "joint": "coordinates"}

@@ -18,6 +18,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._tensor_input import readable
+
 __all__ = [
     "check_classes",
     "check_queries",
@@ -39,6 +41,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD (or, where memory allows, a "
             "FunctionTransformer that calls X.toarray()) before it"
         )
+    X = readable(X)
     xp, _ = get_namespace(X)
     # Integers need no more digits than the networks have; memory is better spent otherwise.
     X = validate_data(
@@ -152,6 +155,7 @@ def resolve_task(task: str, y: Any) -> str:
 
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Targets fit for the task: labels (n,) or float64 values (n, t)."""
+    y = readable(y)
     if task == "classification":
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)

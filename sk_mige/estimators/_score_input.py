@@ -11,6 +11,8 @@ from sklearn.utils._array_api import get_namespace, get_namespace_and_device
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from ._tensor_input import readable
+
 __all__ = ["check_samples", "like_input", "row_chunks", "to_tensor"]
 
 # Elements of a chunk's Gram matrix: 16 MiB in float64, large enough for full speed and small
@@ -20,6 +22,7 @@ CHUNK_ELEMENTS = 2**21
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
     """Dense, finite, floating X (n, d) in its own namespace; integers become float64."""
+    X = readable(X)
     xp, _ = get_namespace(X)
     return validate_data(
         estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows

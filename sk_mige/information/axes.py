@@ -55,6 +55,7 @@ def independent_axes(z: Tensor) -> Tensor | None:
     n, d = z.shape
     if d < 2 or n < 5 * d:
         return None
+    z = z.detach()
     white, _ = whitening(z, 0.0)
     y = white(z)
     # Mardia's kurtosis: the mean fourth power of the radius, invariant under affine maps.

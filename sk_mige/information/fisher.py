@@ -51,7 +51,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     >>> bool(relative_fisher_information(normal.double()).mean().abs() < 0.05)
     True
     """
-    n = len(z)
+    z, n = z.detach(), len(z)
     order = torch.argsort(z.square().sum(1))
     m = max(1, min(n_landmarks, n // 2))
     picks = torch.linspace(0, n - 1, m, device=z.device).round().long()

@@ -156,7 +156,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _random_state(device: Any) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     kind = torch.device(device).type
-    if kind in ("cuda", "mps"):
+    if kind != "cpu":
         state[kind] = torch.get_device_module(kind).get_rng_state()
     return state
 

@@ -16,7 +16,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto", "cpu", "cuda", "cuda:1", "mps", … MPS is used on request only: it has no float64.
+        "auto", "cpu", "cuda", "cuda:1", "xpu", "mps", … whatever torch computes on. All but CUDA
+        are used on request only; MPS has no float64.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     ...     bool(first == torch.rand(1))
     True
     """
-    devices = [device] if device.type in ("cuda", "mps") else []
+    devices = [device] if device.type != "cpu" else []
     kind = device.type if devices else "cuda"
     with torch.random.fork_rng(devices=devices, device_type=kind):
         torch.default_generator.manual_seed(seed)
@@ -95,8 +96,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def _exists(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return (device.index or 0) < torch.cuda.device_count()
+    if device.type == "cpu":
+        return True
     if device.type == "mps":
         return torch.backends.mps.is_available()
-    return device.type == "cpu"
+    try:
+        module = torch.get_device_module(device)
+    except RuntimeError:  # a name that torch knows for a backend that is not installed
+        return False
+    return bool((device.index or 0) < module.device_count())

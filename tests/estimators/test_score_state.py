@@ -88,17 +88,6 @@ def test_fitted_on_a_gpu_loads_without_one(
     np.testing.assert_array_equal(pickle.loads(stored).transform(X), expected)
 
 
-@pytest.mark.gpu
-@estimators
-def test_gpu_and_cpu_agree_on_the_same_model(
-    estimator: Any, X: np.ndarray, device: torch.device
-) -> None:
-    fitted = clone(estimator).set_params(device=str(device)).fit(X)
-    moved = clone(estimator)
-    moved.__setstate__(fitted.__getstate__() | {"device": "cpu"})
-    np.testing.assert_allclose(moved.transform(X), fitted.transform(X), rtol=1e-4, atol=1e-5)
-
-
 def test_a_network_holds_no_data_but_landmarks_are_rows(X: np.ndarray) -> None:
     network = pickle.dumps(clone(ESTIMATORS["sliced"]).fit(X))
     assert not any(row.tobytes() in network for row in X)

@@ -81,23 +81,23 @@ def test_circumstance_two_for_two_noisy_linear_layers(d_x, d_h, d_z, seed):
         torch.testing.assert_close(estimated, exact, rtol=1e-5, atol=1e-7)
 
 
-def test_estimated_scores_give_the_gradient_of_a_channel_at_every_weight(generator, device, dtype):
-    x, noise = torch.randn(2, 800, 2, generator=generator, device=device, dtype=dtype)
-    w = torch.tensor([[1.0, 0.5], [-0.3, 0.8]], device=device, dtype=dtype, requires_grad=True)
+def test_estimated_scores_give_the_gradient_of_a_channel_at_every_weight(generator, dtype):
+    x, noise = torch.randn(2, 800, 2, generator=generator, dtype=dtype)
+    w = torch.tensor([[1.0, 0.5], [-0.3, 0.8]], dtype=dtype, requires_grad=True)
     surrogate = mutual_info_surrogate(x, x @ w.mT + noise)
     (estimated,) = gradients(surrogate, w)
-    information = 0.5 * torch.logdet(w @ w.mT + torch.eye(2, device=device, dtype=dtype))
+    information = 0.5 * torch.logdet(w @ w.mT + torch.eye(2, dtype=dtype))
     (exact,) = gradients(information, w)
     assert torch.linalg.norm(estimated - exact) < 0.4 * torch.linalg.norm(exact)
     assert torch.cosine_similarity(estimated.flatten(), exact.flatten(), dim=0) > 0.97
 
 
-def test_value_and_gradient_keep_dtype_and_device(generator, device):
+def test_value_and_gradient_keep_the_dtype(generator):
     for dtype in (torch.float32, torch.float64):
-        z = torch.randn(20, 3, generator=generator, device=device, dtype=dtype).requires_grad_()
-        x = torch.randint(0, 255, (20, 2, 4), generator=generator, device=device)
+        z = torch.randn(20, 3, generator=generator, dtype=dtype).requires_grad_()
+        x = torch.randint(0, 255, (20, 2, 4), generator=generator)
         value = mutual_info_surrogate(x.to(torch.uint8), z)
-        assert (value.dtype, value.device.type, value.shape) == (dtype, device.type, ())
+        assert (value.dtype, value.shape) == (dtype, ())
         (gradient,) = gradients(value, z)
         assert gradient.dtype == dtype
 

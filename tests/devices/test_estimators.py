@@ -1,0 +1,156 @@
+"""Estimators compute on every device, with all their options; what they learnt there works here."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import clone
+
+from sk_mige import (
+    MIGEEncoder,
+    NonLinearProbe,
+    RandomProjectionSSGE,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+)
+from sk_mige.training import Checkpoint
+
+SCORES = {
+    "dense": SSGEScoreEstimator(),
+    "published": SSGEScoreEstimator(eigen_threshold=0.99, alpha=0.0, whiten=False, base=None),
+    "landmarks": SSGEScoreEstimator(n_landmarks=20, random_state=0),
+    "curl-free": SSGEScoreEstimator(curl_free=True),
+    "projected": RandomProjectionSSGE(2, random_state=0),
+    "cross-validated": SSGEScoreEstimatorCV(bandwidth_factors=(0.5, 1.0), cv=2),
+    "stein": SteinScoreEstimator(),
+    "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=1, random_state=0),
+}
+SMALL: dict[str, Any] = {
+    "n_components": 3, "hidden_layer_sizes": (16,), "max_epochs": 2, "batch_size": 50,
+    "random_state": 0,
+}  # fmt: skip
+CONV: dict[str, Any] = {"encoder": "conv", "input_shape": (1, 8, 8), "max_epochs": 1}
+IB: dict[str, Any] = {"mode": "ib"}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "published": {"score_estimator": SSGEScoreEstimator(eigen_threshold=0.99)},
+    "projected": {"score_estimator": RandomProjectionSSGE(4, random_state=0)},
+    "bfloat16": {"mixed_precision": True},
+    "two views": {"n_views": 2, "augmentation": lambda x: x + 0.1 * torch.randn_like(x)},
+    "averaged": {"weight_averaging": 0.9, "lr_schedule": "exponential"},
+    "convolutions": CONV,
+    "hidden layer": CONV | {"feature_layer": "conv"},
+    "patches": CONV | {"feature_layer": "conv", "local_features": True},
+    "JSD": CONV | {"mi_estimator": "jsd", "feature_layer": "conv", "critic": "concatenated"},
+    "InfoNCE and prior": {"mi_estimator": "infonce", "prior_weight": 1.0},
+    "MINE": {"mi_estimator": "mine"},
+    "bottleneck": IB,
+    "bottleneck, bfloat16": IB | {"mixed_precision": True},
+    "implicit head": IB | {"head": "implicit"},
+    "score of a Gaussian": IB | {"conditional": "score"},
+    "deterministic head": IB | {"head": "deterministic", "beta": 0.0, "label_smoothing": 0.1},
+    "ceiling": IB | {"max_information": 2.0, "beta_warmup": 1},
+    "variational": IB | {"mi_estimator": "variational", "marginal": "learned"},
+    "MINE-IB": IB | {"mi_estimator": "mine"},
+    "regression": IB | {"task": "regression"},
+    "class weights": IB | {"class_weight": "balanced"},
+    "held-out rows": IB | {"validation_fraction": 0.2},
+}
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(100, 64)).astype(np.float32)
+
+
+def moved_here(fitted: Any) -> Any:
+    """The same model on the processor."""
+    moved = clone(fitted)
+    moved.__setstate__(fitted.__getstate__() | {"device": "cpu"})
+    return moved
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_there_and_here_are_one(name: str, X: np.ndarray, device: torch.device) -> None:
+    X = X[:, :4]
+    fitted = clone(SCORES[name]).set_params(device=str(device)).fit(X)
+    here = moved_here(fitted)
+    np.testing.assert_allclose(here.transform(X), fitted.transform(X), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(here.score(X), fitted.score(X), rtol=1e-4)
+
+
+def test_streamed_scores(X: np.ndarray, device: torch.device) -> None:
+    estimator = SSGEScoreEstimator(n_landmarks=10, random_state=0, device=str(device))
+    estimator.partial_fit(X[:50, :4]).partial_fit(X[50:, :4])
+    np.testing.assert_allclose(
+        moved_here(estimator).transform(X[:, :4]), estimator.transform(X[:, :4]), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_learn_there_and_work_here(name: str, X: np.ndarray, device: torch.device) -> None:
+    parameters = ENCODERS[name]
+    y = np.arange(100) % 3
+    y = y + 0.5 if parameters.get("task") == "regression" else y
+    encoder = MIGEEncoder(**SMALL | parameters, device=str(device)).fit(X, y)
+    Z = encoder.transform(X)
+    assert np.isfinite(Z).all()
+    assert Z.shape == (100, 3)
+    assert next(encoder.module_.parameters()).device.type == device.type
+    here = moved_here(encoder)
+    np.testing.assert_allclose(here.transform(X), Z, rtol=1e-4, atol=1e-5)
+    if encoder.mode == "ib":
+        assert np.isfinite(here.predict(X)).all()
+        assert np.isfinite(encoder.score(X, y))
+    else:
+        encoder.partial_fit(X)
+
+
+@pytest.mark.skipif("config.getoption('device') == 'simulated'", reason="stores no tensors")
+def test_an_interrupted_run_goes_on_there(
+    X: np.ndarray, device: torch.device, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+    encoder = MIGEEncoder(**SMALL, device=str(device), callbacks=[Checkpoint(path)])
+    encoder.fit(X)
+    longer = clone(encoder).set_params(max_epochs=3, callbacks=[Checkpoint(path)]).fit(X)
+    assert len(longer.history_) == 3
+
+
+def test_a_probe_learns_there(X: np.ndarray, device: torch.device) -> None:
+    probe = NonLinearProbe(max_epochs=2, device=str(device), random_state=0)
+    probe.fit(X, (X[:, 0] > 0).astype(int))
+    assert np.isfinite(probe.predict_proba(X)).all()
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(probe.set_params(device="cpu"))).predict(X), probe.predict(X)
+    )
+
+
+@pytest.mark.parametrize("model", [SSGEScoreEstimator(), MIGEEncoder(**SMALL)])
+def test_tensors_there_are_read_as_arrays(model: Any, X: np.ndarray, device: torch.device) -> None:
+    there = torch.as_tensor(X[:, :4], device=device).requires_grad_()
+    model = clone(model).set_params(device="cpu")
+    expected = model.fit(X[:, :4]).transform(X[:, :4])
+    found = model.fit(there).transform(there)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("model", [SSGEScoreEstimator(), MIGEEncoder(**SMALL)])
+def test_tensors_stay_there_under_dispatch(
+    model: Any, X: np.ndarray, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it
+    there = torch.as_tensor(X[:, :4], device=device)
+    with config_context(array_api_dispatch=True):
+        found = clone(model).set_params(device=str(device)).fit(there).transform(there)
+    assert found.device == there.device
+    assert found.dtype == there.dtype

@@ -105,9 +105,10 @@ class _GaussianInformation(torch.autograd.Function):
         # all. Their Gram matrix or that of the columns, the smaller one, has all eigenvalues.
         root = m**0.5 - 1
         rows = centred[1:] + centred[0] / root
-        wide = rows if rows.device.type == "mps" else rows.double()
         by_rows = d >= m - 1
-        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / (m - 1)
+        gram = (rows @ rows.mT if by_rows else rows.mT @ rows) / (m - 1)
+        # Rounding is small beside w, which is of the mean eigenvalue's size; Newton wants digits.
+        gram = gram if gram.device.type == "mps" else gram.double()
         log_det, slope = _log_det(gram, m - 1, d, floor)
         slope = (slope / (m - 1)).to(mean)
         slope = slope @ rows if by_rows else rows @ slope

@@ -30,6 +30,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
+from sk_mige.training.run_identity import settings_in_words
 
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
@@ -172,6 +173,7 @@ class TrainingMixin(EncoderAttributes):
         if validation_fraction is not None:
             data, held_out = self._split(data, validation_fraction)
             net.train_split = predefined_split(held_out)
+        net.run_settings = settings_in_words(self.get_params())
         with seeded(seed + net.rank, self._device), _with_callbacks(net, callbacks):
             net.notify("on_train_begin", X=data, y=None)
             try:

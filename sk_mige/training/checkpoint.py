@@ -11,9 +11,11 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from .run_identity import rows_in_words
+
 __all__ = ["Checkpoint"]
 
-FORMAT = "sk_mige checkpoint 1"
+FORMAT = "sk_mige checkpoint 2"
 
 
 class Checkpoint(Callback):
@@ -22,25 +24,30 @@ class Checkpoint(Callback):
     Given to ``MIGEEncoder(callbacks=[Checkpoint(path)])``, a ``fit`` that was killed at any
     moment can be called again, with the same parameters and data: it starts after the last
     finished epoch and gives what it would have given without the interruption, to the last bit
-    on the same machine. A finished run's file leaves nothing to do: ``fit`` then only restores.
+    on the same machine (but see the Notes on averages). A finished run's file leaves nothing to
+    do: ``fit`` then only restores. A larger ``max_epochs`` makes a finished run longer.
 
     Parameters
     ----------
     path : str or path-like
-        The file. One run has one file: delete it, or name another, to train anew.
+        The file. One run has one file: delete it, or name another, to train anew. In a search or
+        a cross-validation every fit is a run of its own, and the second one is refused.
 
     Raises
     ------
     ValueError
-        When the file is no checkpoint, or one of another network, objective or optimizer.
+        When the file is no checkpoint, or one of another network, objective, optimizer, of other
+        parameters or other rows.
 
     Notes
     -----
-    Kept are the weights, what the objective has learned (critics, adversaries), the optimizer's
-    moments, the states of the random generators and the history. The file holds tensors and
-    numbers only and is read with ``weights_only=True``: nothing is unpickled. Written is a new
-    file that then takes the old one's name, so that a kill while writing loses one epoch.
-    Averaged weights (``weight_averaging``) and the user's own callbacks start anew.
+    Compared are the parameters of the encoder, functions and modules by their names alone, and
+    the number of rows with a digest of 64 of them. Kept are the weights, what the objective has
+    learned (critics, adversaries), the optimizer's moments, the states of the random generators
+    and the history. The file holds tensors, numbers and words and is read with
+    ``weights_only=True``: nothing is unpickled. Written is a new file that then takes the old
+    one's name, so that a kill while writing loses one epoch. Averaged weights
+    (``weight_averaging``) and the user's own callbacks start anew.
 
     Examples
     --------
@@ -65,6 +72,7 @@ class Checkpoint(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Continue from the file where there is one and the net is fresh."""
         self.resumed_ = 0
+        self.run_ = {**net.run_settings, "rows": rows_in_words(kwargs["X"])}
         if len(net.history) == 0 and Path(self.path).exists():
             self._restore(net, self._read())
 
@@ -85,6 +93,7 @@ class Checkpoint(Callback):
             return
         state = {
             "format": FORMAT,
+            "run": self.run_,
             "module": net.module_.state_dict(),
             "objective": _objective(net).state_dict(),
             "optimizer": net.optimizer_.state_dict(),
@@ -108,8 +117,11 @@ class Checkpoint(Callback):
         return state
 
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
-        for name, part in (("module", net.module_), ("objective", _objective(net))):
+        parts = {"module": net.module_, "objective": _objective(net)}
+        for name, part in parts.items():
             self._check(name, part.state_dict(), state[name])
+        self._check_run(state["run"])
+        for name, part in parts.items():
             part.load_state_dict(state[name])
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
@@ -137,6 +149,16 @@ class Checkpoint(Callback):
             f"{found.get(key)}, this one's {wanted.get(key)}. Give the encoder the parameters that "
             "it had, or name another file"
         )
+
+    def _check_run(self, theirs: dict[str, str]) -> None:
+        names = [*self.run_, *theirs]
+        name = next((n for n in names if self.run_.get(n) != theirs.get(n)), None)
+        if name is not None:
+            raise ValueError(
+                f"{self.path} is a checkpoint of another run: its {name} was {theirs.get(name)}, "
+                f"here it is {self.run_.get(name)}. One run has one file: name another, or delete "
+                "this one"
+            )
 
 
 def _objective(net: Any) -> nn.Module:

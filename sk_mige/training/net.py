@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -55,6 +56,9 @@ class EncoderNet(NeuralNet):
     >>> EncoderNet(torch.nn.Linear, lambda code, x, y: code.z.mean()).initialized_
     False
     """
+
+    # What makes a run this run, for callbacks that store it: see `run_identity`.
+    run_settings: Mapping[str, str] = MappingProxyType({})
 
     @property
     def rank(self) -> int:

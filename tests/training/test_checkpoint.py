@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from sk_mige import MIGEEncoder
+from sk_mige import MIGEEncoder, SSGEScoreEstimator
 from sk_mige.training import Checkpoint
 
 SMALL: dict[str, Any] = {
@@ -87,6 +88,9 @@ def test_a_checkpoint_holds_tensors_and_numbers_only(X: np.ndarray, tmp_path: Pa
         ({"n_components": 5}, r"another module.*\(3, 16\).*\(5, 16\)"),
         ({"hidden_layer_sizes": (16, 16)}, "another module"),
         ({"mi_estimator": "jsd"}, "another objective"),
+        ({"lr": 0.02}, r"another run: its lr was 0\.001, here it is 0\.02"),
+        ({"random_state": 1}, "its random_state was 0, here it is 1"),
+        ({"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)}, "its score_estimator"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(
@@ -96,6 +100,24 @@ def test_a_checkpoint_of_something_else_is_refused(
     MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
     with pytest.raises(ValueError, match=named):
         MIGEEncoder(**{**SMALL, **changed}, callbacks=[Checkpoint(path)]).fit(X)
+
+
+def test_a_search_does_not_take_one_candidate_for_another(X: np.ndarray, tmp_path: Path) -> None:
+    """Each of its fits is a run of its own; the first one's file is not theirs."""
+    encoder = MIGEEncoder(**SMALL, mode="ib", callbacks=[Checkpoint(tmp_path / "run.pt")])
+    y = (X[:, 0] > 0).astype(int)
+    search = GridSearchCV(encoder, {"beta": [0.0, 0.1]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=r"another run: its (rows|beta) was"):
+        search.fit(X, y)
+
+
+def test_a_finished_run_can_be_made_longer_and_seen_elsewhere(
+    X: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.pt"
+    MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
+    longer = {**SMALL, "max_epochs": 6, "device": "auto", "lr": np.float64(0.001)}
+    assert MIGEEncoder(**longer, callbacks=[Checkpoint(path)]).fit(X).n_iter_ == 6
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])

@@ -173,7 +173,8 @@ class TrainingMixin(EncoderAttributes):
         if validation_fraction is not None:
             data, held_out = self._split(data, validation_fraction)
             net.train_split = predefined_split(held_out)
-        net.run_settings = settings_in_words(self.get_params())
+        settings = self.get_params()  # type: ignore[attr-defined]
+        net.run_settings = settings_in_words(settings)
         with seeded(seed + net.rank, self._device), _with_callbacks(net, callbacks):
             net.notify("on_train_begin", X=data, y=None)
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log, log1p
+import math
 from typing import Any
 
 import torch
@@ -25,8 +25,9 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
 
     The sample covariance alone would fail where the batch is not much larger than the dimension:
     at 100 samples in 256 dimensions its log-determinant loses a third of the information and half
-    of the gradient. Here the log-determinant is a G-estimator (Girko; Notes): its expectation is
-    the truth up to O(1/M) when the dimension is of the batch's size or several times larger.
+    of the gradient. Here the log-determinant is a G-estimator (Girko; Notes): its error is of the
+    order of a nat, however large the information, when the dimension is of the batch's size or
+    several times larger.
 
     Parameters
     ----------
@@ -34,10 +35,10 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
         Conditional means, one row for each input.
     scale : tensor broadcastable to (M, d)
         Conditional standard deviations, positive.
-    floor : float, default=0.03
-        Smallest regularisation w of the estimator, as a fraction of the mean eigenvalue. It
-        matters only when d > M and nearly all dimensions carry much more signal than noise, where
-        it trades bias (large) against variance (small).
+    floor : float in (0, 1), default=0.03
+        Smallest w that may stand for the unit noise (Notes). It matters only where there are about
+        as many directions with much more signal than noise as samples, or more; it trades bias
+        (large) against variance (small).
 
     Returns
     -------
@@ -56,9 +57,11 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
               \quad\text{with } w \text{ such that } u = 1 .
 
     Equivalently the unit noise is replaced by w < 1, which makes up for the spread of the sample
-    eigenvalues. When d > M and all of them are large no w > 0 reaches u = 1: then the
-    integral is carried on from the u at the smallest w by the τ/(1 + τu) that continues its value
-    and slope, as if the remaining population eigenvalues were equal, and no more than d.
+    eigenvalues. When d > M and nearly all of them are large, w would have to be next to nothing,
+    or there is no such w at all. Then the integral is carried on from the u at which
+    :math:`w u` is the floor, by the τ/(1 + τu) that continues its value and slope, as if the
+    remaining population eigenvalues were equal, and no more than d. However strong a few
+    directions are, both w and that u are set by the others.
 
     References
     ----------
@@ -105,13 +108,18 @@ class _GaussianInformation(torch.autograd.Function):
         # all. Their Gram matrix or that of the columns, the smaller one, has all eigenvalues.
         root = m**0.5 - 1
         rows = centred[1:] + centred[0] / root
+        # Strong directions would drown weak ones in float32.
+        wide = rows if rows.device.type == "mps" else rows.double()
         by_rows = d >= m - 1
-        gram = (rows @ rows.mT if by_rows else rows.mT @ rows) / (m - 1)
-        # Rounding is small beside w, which is of the mean eigenvalue's size; Newton wants digits.
-        gram = gram if gram.device.type == "mps" else gram.double()
+        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / (m - 1)
+        if not math.isfinite(float(gram.sum())):  # LAPACK would raise
+            ctx.save_for_backward(
+                torch.full_like(mean, torch.nan), torch.full_like(mean, torch.nan)
+            )
+            return value + torch.nan
         log_det, slope = _log_det(gram, m - 1, d, floor)
-        slope = (slope / (m - 1)).to(mean)
-        slope = slope @ rows if by_rows else rows @ slope
+        slope = slope / (m - 1)
+        slope = (slope @ wide if by_rows else wide @ slope).to(mean)
         by_centred = torch.cat([slope.sum(0, keepdim=True) / root, slope])
         of_mean = by_centred / noise
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
@@ -131,34 +139,33 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[Tensor, Tensor
     Where G has fewer rows than n, the other eigenvalues are zeros. The gradient is a polynomial in
     :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take longer than all the
     rest. Where u = 1 is reached the estimate is stationary in w, and its gradient is A. Elsewhere
-    it depends on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through
-    :math:`w = \frac{f}{n} \operatorname{tr} G` with f the floor. If the derivatives of what is
-    added to :math:`\log\det(G + w) + n(1 - w)` are b, c and e with respect to u, s₂ and w, it is
+    it depends on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through w,
+    whose gradient by :math:`w u = f` is :math:`\frac{w}{n (u - w s_2)} A^2`. If the derivatives
+    of what is added to :math:`\log\det(G + w) + n(1 - w)` are b, c and e with respect to u, s₂
+    and w, it is
 
-    .. math:: A - \frac{b}{n} A^2 - \frac{2c}{n} A^3
-              + \frac{f}{n} (n (u - 1) + e - b s_2 - 2 c s_3)\, \mathbb{1} .
+    .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
+              \Big) A^2 - \frac{2c}{n} A^3 .
     """
     g = torch.linalg.eigvalsh(gram).clamp_min(0)
     g = torch.cat([g.new_zeros(n - len(g)), g])
-    w = _unit_root(g, floor)
-    continued = w is None
-    if w is None:
-        w = floor * g.mean()
+    reached = bool((g + floor).reciprocal().mean() >= 1)
+    w = _unit_root(g, floor) if reached else _floor_root(g, floor)
     shifted = gram.clone()
     shifted.diagonal().add_(w)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
     log_det = (g + w).log().sum() + n * (1 - w)
-    if not continued:
+    if reached:
         return log_det, inverse
     resolvent = (g + w).reciprocal()
-    s1, s2, s3, w = torch.stack([
+    u, s2, s3, w = torch.stack([
         resolvent.mean(), resolvent.square().mean(), resolvent.pow(3).mean(), w
     ]).tolist()  # fmt: skip
-    rest, b, c, e = _continuation(s1, s2, w, n, d)
+    rest, b, c, e = _continuation(u, s2, w, n, d)
+    by_w = n * (u - 1) + e - b * s2 - 2 * c * s3
     square = inverse @ inverse
-    gradient = inverse - (b / n) * square - (2 * c / n) * (square @ inverse)
-    gradient.diagonal().add_(floor / n * (n * (s1 - 1) + e - b * s2 - 2 * c * s3))
-    return log_det + rest, gradient
+    gradient = inverse - (b - w * by_w / (u - w * s2)) / n * square
+    return log_det + rest, gradient - (2 * c / n) * (square @ inverse)
 
 
 def _continuation(
@@ -177,28 +184,38 @@ def _continuation(
     by_value, by_slope = (1 - u) / (1 + x), 0.0
     if not bounded:
         by_value, by_slope = (
-            2 * count / value * log1p(x) - by_value,
-            count / slope * (x / (1 + x) - log1p(x)),
+            2 * count / value * math.log1p(x) - by_value,
+            count / slope * (x / (1 + x) - math.log1p(x)),
         )
     return (
-        n * (log(u) + w - u * w) + count * log1p(x),
+        n * (math.log(u) + w - u * w) + count * math.log1p(x),
         value * x / (1 + x) - n / u**2 * (by_value + 2 / u * by_slope),
         n / s2**2 * by_slope,
         n * (1 - u - by_value),
     )
 
 
-def _unit_root(g: Tensor, floor: float) -> Tensor | None:
-    """Solve mean(1/(g + w)) = 1 for w above ``floor * mean(g)``; None if there is none."""
-    mean = g.mean()
-    if bool((g + floor * mean).reciprocal().mean() <= 1):
-        return None
+def _unit_root(g: Tensor, floor: float) -> Tensor:
+    """Solve mean(1/(g + w)) = 1 for w, which is not below ``floor``."""
     # By Jensen's inequality mean(1/(g + w)) >= 1/(mean + w): the root is no smaller than 1 - mean.
     # The function is convex and decreasing, so Newton's steps approach the root from the left.
-    w = torch.maximum(floor * mean, 1 - mean)
+    w = (1 - g.mean()).clamp_min(floor)
     for _ in range(50):
         inverse = (g + w).reciprocal()
         step = (inverse.mean() - 1) / inverse.square().mean()
+        w = w + step
+        if bool(step <= 1e-12 * w):
+            break
+    return w
+
+
+def _floor_root(g: Tensor, floor: float) -> Tensor:
+    """Solve mean(w/(g + w)) = ``floor`` for w, which is above ``floor``."""
+    # The function is concave and increasing: Newton's steps approach the root from the left.
+    w = g.new_tensor(floor)
+    for _ in range(50):
+        inverse = (g + w).reciprocal()
+        step = (floor - w * inverse.mean()) / (g * inverse.square()).mean()
         w = w + step
         if bool(step <= 1e-12 * w):
             break

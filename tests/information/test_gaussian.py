@@ -56,6 +56,38 @@ def test_the_gradient_is_that_of_the_value(shape, signal, generator):
     )
 
 
+@pytest.mark.parametrize("strong", [0.0, 1e4, 1e8])
+@pytest.mark.parametrize("shape", [(100, 10), (100, 80), (100, 256), (500, 10)])
+def test_a_few_strong_directions_do_not_hide_the_others(shape, strong, generator):
+    """As the means of ten classes are: of variance far above that of what is in a class."""
+    m, d = shape
+    variance = torch.full((d,), 0.5, dtype=torch.float64)
+    variance[:5] += strong
+    log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
+    value = torch.zeros((), dtype=torch.float64)
+    for _ in range(20):
+        x = torch.randn(m, d, generator=generator, dtype=torch.float64) * variance.sqrt()
+        value = value + gaussian_mutual_info(x, log_scale.exp()) / 20
+    (gradient,) = torch.autograd.grad(value, log_scale)
+    assert abs(value.detach() / (0.5 * torch.log1p(variance).sum()) - 1) < 0.03
+    weak = variance == 0.5
+    assert abs(gradient[weak].mean() / -(1 / 3) - 1) < 0.05
+    if strong:
+        torch.testing.assert_close(gradient[~weak], -torch.ones(5).double(), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(20, 4), (20, 30)])
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, 1e38])
+def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, broken, generator):
+    """Training then returns to the last good weights."""
+    mean = torch.randn(*shape, generator=generator)
+    mean[0, 0] = broken
+    mean = mean.requires_grad_()
+    value = gaussian_mutual_info(mean, torch.full((shape[1],), 1e-3))
+    assert torch.isnan(value)
+    assert torch.isnan(torch.autograd.grad(value, mean)[0]).all()
+
+
 @pytest.mark.parametrize("signal", [1.0, 30.0])
 def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, generator):
     """One eigenvalue stands for 256; were it any number of them, I would be signal² d / 2."""

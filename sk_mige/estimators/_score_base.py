@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings, SteinModel
+from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.training.device import resolve_device
 
 from ._doc_link import DocLinkMixin
@@ -107,7 +107,7 @@ class BaseScoreEstimator(
         self.degrees_of_freedom_ = fit.model.expansion.base.dof
         return self
 
-    def _keep_model(self, model: ScoreModel | SteinModel, n_samples: int) -> None:
+    def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
         """Set the attributes that every model has."""
         self._model = model
         expansion = model.expansion

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sk_mige.score import ScoreModel, SteinModel
+from sk_mige.score import ScoreModel
 from sk_mige.training.device import available_device
 
 from ._blocks import by_blocks, is_dask
@@ -29,7 +29,7 @@ class ScoreQueriesMixin(TransformerMixin):
     where the class that defines it descends from its mixin.
     """
 
-    _model: ScoreModel | SteinModel
+    _model: ScoreModel
     device: str | torch.device
 
     def transform(self, X: Any) -> Any:

@@ -32,9 +32,10 @@ def independent_axes(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         A, to be applied as ``z @ A``. None where the given axes serve: in one dimension, with
-        fewer than 5 d samples, for samples whose multivariate kurtosis is a Gaussian's (ICA would
-        find chance), and where the summed contrast :math:`(\mathbb{E}\log\cosh z_k -
-        \mathbb{E}\log\cosh \mathcal N)^2` does not gain a tenth and 0.001 a coordinate.
+        fewer than 5 d samples, beside a constant coordinate, for samples whose multivariate
+        kurtosis is a Gaussian's (ICA would find chance), and where the summed contrast
+        :math:`(\mathbb{E}\log\cosh z_k - \mathbb{E}\log\cosh \mathcal N)^2` does not gain
+        a tenth and 0.001 a coordinate.
 
     References
     ----------
@@ -53,9 +54,9 @@ def independent_axes(z: Tensor) -> Tensor | None:
     torch.Size([2, 2])
     """
     n, d = z.shape
-    if d < 2 or n < 5 * d:
-        return None
     z = z.detach()
+    if d < 2 or n < 5 * d or bool((z == z[:1]).all(0).any()):
+        return None
     white, _ = whitening(z, 0.0)
     y = white(z)
     # Mardia's kurtosis: the mean fourth power of the radius, invariant under affine maps.

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import _inner, _scores
-from sk_mige.information.marginals import MAX_ROWS, marginal_rows, marginal_scores, stein_rescaled
+from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,8 +81,8 @@ def stochastic_mutual_info_surrogate(
 
     "gaussian"
         :func:`gaussian_mutual_info`, which is not fooled: its gradient flows through the live
-        mean and scale, without the noise of a draw, and is unbiased for linear-Gaussian encoders
-        at any ratio d/M. For others it is the gradient of an upper bound of I.
+        mean and scale, without the noise of a draw, and is right for linear-Gaussian encoders of
+        more dimensions than samples, too. For others it is the gradient of an upper bound of I.
     "whitened"
         :func:`whitened_scores`: a Gaussian, corrected where the samples show it wrong.
     "score"
@@ -118,10 +118,9 @@ def stochastic_mutual_info_surrogate(
     >>> float(scale.grad)  # I = log(1 + 1/scale**2): -2/(scale + scale**3) = -3.2
     -3.2
     """
-    gaussian = _gaussian(conditional)
-    d = z.shape[-1]
+    gaussian = _gaussian(conditional, z)
     if marginal == "auto":
-        many = min(z.numel() // d, MAX_ROWS) >= 3 * d
+        many = (len(z) if z.ndim == 2 else len(marginal_rows(z))) >= 3 * z.shape[-1]
         marginal = "gaussian" if gaussian is not None else "whitened" if many else "stein"
     if marginal in ("gaussian", "mixture", "leave-one-out") and gaussian is None:
         raise ValueError(
@@ -206,7 +205,7 @@ def conditional_scores(
         if rescale:
             scores = stein_rescaled(scores, draws, per_coordinate=True)
         return scores.transpose(0, 1)
-    gaussian = _gaussian(conditional)
+    gaussian = _gaussian(conditional, z)
     if gaussian is not None:
         mean, scale = (part.detach() for part in gaussian)
         return (mean - points) / scale.square()
@@ -217,12 +216,13 @@ def conditional_scores(
     return scores.detach()
 
 
-def _gaussian(conditional: Conditional | None) -> tuple[Tensor, Tensor] | None:
-    """Mean and scale of a conditional that is Gaussian with independent coordinates."""
-    if isinstance(conditional, tuple):
-        return conditional
+def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Means and scales (M, d) of a conditional that is Gaussian with independent coordinates."""
     if isinstance(conditional, Independent):
         conditional = conditional.base_dist
     if isinstance(conditional, Normal):
-        return conditional.loc, conditional.scale
-    return None
+        conditional = conditional.loc, conditional.scale
+    if not isinstance(conditional, tuple):
+        return None
+    mean, scale = conditional
+    return mean.expand(z.shape[-2:]), scale.expand(z.shape[-2:])

@@ -19,8 +19,7 @@ from sk_mige.score import whitening
 __all__ = ["MutualInfo", "mutual_info_score_based"]
 
 # Times s of the Ornstein-Uhlenbeck path. Its end has next to nothing left to integrate: relative
-# Fisher information falls at least like exp(-2 s) for anything without a Gaussian's mean and
-# covariance, and here both are matched.
+# Fisher information falls like exp(-3 s) once mean and covariance are a Gaussian's, as here.
 PATH = (0.0, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -118,11 +117,16 @@ def mutual_info_score_based(
     True
     """
     check_choice("margins", margins, ("gaussian", None))
+    x_rows, y_rows = check_pair(x, y)
+    x_rows = x_rows[:, (x_rows != x_rows[0]).any(0)]  # constants say nothing of y
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2; got {n_folds}")
+    if n_folds > len(x_rows):
+        raise ValueError(
+            f"n_folds must be at most the number of samples, {len(x_rows)}; got {n_folds}"
+        )
     if n_landmarks < 1:
         raise ValueError(f"n_landmarks must be at least 1; got {n_landmarks}")
-    x_rows, y_rows = check_pair(x, y)
     n, d = len(x_rows), x_rows.shape[1] + y_rows.shape[1]
     if 3 * d > n:
         raise ValueError(

@@ -39,7 +39,7 @@ def multiview_mutual_info_surrogate(
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. H(z) is estimated from 512 of them, or a few more.
+        differentiable. H(z) is estimated from as many views as together have 512 rows.
     score : callable, default=None
         Score function of the marginal; None is :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
@@ -93,7 +93,8 @@ def multiview_mutual_info_surrogate(
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
     r"""Upper bound of H(z | x), but for a constant, from views z (S, M, d): ½ log det Σ_w."""
     s, m, d = z.shape
-    scale = (z.detach() - z.detach().mean((0, 1))).square().mean()
+    # It follows z as the rest does: a fixed ridge would reward growing.
+    scale = (z - z.mean((0, 1))).square().mean()
     residuals = (z - z.mean(0)).flatten(0, 1)
     if residuals.device.type != "mps":
         residuals = residuals.double()

@@ -14,7 +14,6 @@ from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .shrinkage import ledoit_wolf_shrinkage
 from .solvers import subspace_eigh
 from .spectral import ScoreFunction, leading_eigenpairs, ssge
-from .stein import SteinModel as SteinModel
 from .stein import fit_stein
 from .sums import KernelSums as KernelSums
 from .sums import kernel_sums as kernel_sums

@@ -87,8 +87,11 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     values = sq.flatten(-2)
     pairs = m * (m - 1) // 2
     median = _order_statistic(values, m + 2 * ((pairs - 1) // 2))
-    # Distances between equal rows come out as rounding errors of the largest ones, not as 0.
-    noise = 16 * torch.finfo(sq.dtype).eps * values.amax(dim=-1)
+    # Distances between equal rows come out as rounding errors of their squared norms, not as 0.
+    # Norms are those of centred rows, and the median one counts: outliers have theirs alone.
+    means = sq.mean(-1)
+    norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
+    noise = 32 * torch.finfo(sq.dtype).eps * norms.median(-1).values
     if bool((median <= noise).any()):
         distinct = torch.where(values > noise[..., None], values, torch.nan)
         fallback = distinct.nanmedian(dim=-1).values.nan_to_num(nan=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -112,7 +113,8 @@ class CriticInformation(nn.Module):
 
     def _through_z(self, x: Tensor, z: Tensor) -> BoundEstimate:
         fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
-        return self.bound(self.scores(x, z, fixed))
+        # MINE's bound averages over batches: it is the critic's loss that lets it see this one.
+        return copy.copy(self.bound)(self.scores(x, z, fixed))
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         return -self.bound(self.scores(x, z.detach())).critic_objective

@@ -209,18 +209,18 @@ class JointBatchNorm(_BatchNorm):
             return alone
         axes = [axis for axis in range(input.ndim) if axis != 1]
         count = input.numel() // input.shape[1]
-        own = torch.stack([input.sum(axes), input.square().sum(axes)])
-        own = torch.cat([own.flatten(), own.new_tensor([float(count)])])
+        own = torch.cat([input.sum(axes), input.new_tensor([float(count)])])
         total = gather_rows(own[None]).sum(0)
         n = total[-1].detach()
-        mean, square = total[:-1].reshape(2, -1) / n
-        variance = square - mean.square()
+        mean = total[:-1] / n
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        centred = input - mean.reshape(shape)
+        # Of centred values: the mean of squares less the squared mean would lose all digits far
+        # from 0.
+        variance = gather_rows(centred.square().sum(axes)[None]).sum(0) / n
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach() * n / (n - 1))
-        shape = [1, -1] + [1] * (input.ndim - 2)
-        normal: Tensor = (input - mean.reshape(shape)) * (variance + self.eps).rsqrt().reshape(
-            shape
-        )
+        normal: Tensor = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
         return normal

@@ -20,9 +20,10 @@ class ClassLikelihood(nn.Module):
     weight : tensor of shape (n_classes,), default=None
         What a row of each class counts; None is 1.
     label_smoothing : float, default=0.0
-        The share s of each target that is spread over all classes.
+        The share s of each target that is spread over all classes. With ``weight`` a class's part
+        of that share counts as the class does, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
-        λ, what a nat of the predictions' entropy is worth [1]_.
+        λ, what a nat of the predictions' entropy is worth [1]_, in rows of all classes alike.
 
     References
     ----------

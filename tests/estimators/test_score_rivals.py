@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV
 
 from sk_mige import SlicedScoreMatching, SSGEScoreEstimator, SteinScoreEstimator
 from sk_mige.datasets import make_banana
+from sk_mige.score import ssge
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,16 @@ def fitted(banana):
         SteinScoreEstimator().fit(banana[0]),
         SSGEScoreEstimator().fit(banana[0]),
     ]
+
+
+@pytest.mark.parametrize("eta", [0.01, 0.1, 1.0])
+def test_steins_estimator_has_its_scores_at_the_samples_and_their_size_between_them(eta):
+    X, Y = np.random.default_rng(0).normal(size=(2, 400, 2))
+    estimator = SteinScoreEstimator(eta=eta).fit(X)
+    at_samples = ssge(torch.as_tensor(X), alpha=eta / 400, eigen_threshold=None)
+    np.testing.assert_allclose(estimator.transform(X), at_samples, atol=1e-5)
+    slope = (estimator.transform(Y) * -Y).sum() / np.square(Y).sum()  # the truth is 1
+    assert abs(slope - 1) < 0.1
 
 
 def test_held_out_losses_rank_unlike_estimators_as_their_errors_do(fitted, banana):

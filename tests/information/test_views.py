@@ -43,8 +43,10 @@ def test_the_entropy_within_inputs_is_a_differentiable_function(generator):
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
-def test_growing_all_of_z_gains_nothing(factor, generator):
-    z = factor * torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
+@pytest.mark.parametrize("within", [1.0, 0.03, 1e-3])  # the ridge is .03²
+def test_growing_all_of_z_gains_nothing(factor, within, generator):
+    noise = torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
+    z = factor * (torch.randn(100, 8, generator=generator, dtype=torch.float64) + within * noise)
     log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
     multiview_mutual_info_surrogate(log_scale.exp() * z).backward()
     assert abs(log_scale.grad) < 0.01 * 8  # each of its two parts is 8, the dimension

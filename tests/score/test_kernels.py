@@ -64,6 +64,16 @@ def test_duplicates_leave_the_median_of_what_differs():
     assert float(median_bandwidth(squared_distances(x))) == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("distance", [1e2, 3e3, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_outlier_leaves_the_median_of_the_others(distance, dtype, generator):
+    x = torch.randn(500, 1, generator=generator, dtype=torch.float64)
+    expected = median_bandwidth(squared_distances(x))
+    x[0] = distance
+    found = median_bandwidth(squared_distances(x.to(dtype)))
+    assert abs(found / expected - 1) < 0.02
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_collapsed_set_has_a_constant_kernel(n):
     sq = squared_distances(torch.full((n, 3), 7.0))

@@ -3,7 +3,7 @@ The information plane
 =====================
 
 What a bottleneck keeps of the image, I(x; z), against what that tells of the digit, I(z; y), as the
-price β of a nat grows. For long only what does not matter is forgotten; from the knee on every
+price β of a nat grows. At first only what does not matter is forgotten; from the knee on every
 further nat costs knowledge of the digit.
 """
 

@@ -4,8 +4,8 @@
     python examples/paper/table2.py                       # the stand-in for STL-10, 8 epochs
     python examples/paper/table2.py --data stl10          # STL-10 itself, where it can be had
 
-The stand-in is ten classes pooled from Tiny ImageNet, resized to 96 × 96 pixels; figures on it
-are none on STL-10. It may be killed at any moment: the next call goes on after the last epoch.
+The stand-in is ten classes pooled from Tiny ImageNet, resized to 96 × 96 pixels; its figures
+are not STL-10's. It may be killed at any moment: the next call goes on after the last epoch.
 """
 
 from __future__ import annotations

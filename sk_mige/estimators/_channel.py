@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
+from ._score import SSGEScoreEstimator
 from ._tensor_input import readable
 
 __all__ = ["MutualInfoGradientEstimator"]
@@ -42,9 +43,9 @@ class MutualInfoGradientEstimator(BaseEstimator):
         Dimension of the noise; that of x by default.
     margins : {"gaussian", None}, default="gaussian"
         As in :func:`sk_mige.information.mutual_info_gradient`.
-    score_estimator : estimator, default=None
-        A score estimator of this package, used with its parameters instead of
-        :func:`sk_mige.information.whitened_scores`.
+    score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
+        Its ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth`` are those of the plain
+        SSGE that takes the place of :func:`sk_mige.information.whitened_scores`.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         As in :func:`sk_mige.information.mutual_info_gradient`.
     n_batches : int, default=10
@@ -92,7 +93,7 @@ class MutualInfoGradientEstimator(BaseEstimator):
         "theta": [Real, "array-like"],
         "n_noise": [Interval(Integral, 1, None, closed="left"), None],
         "margins": [StrOptions({"gaussian"}), None],
-        "score_estimator": [HasMethods("_training_score"), None],
+        "score_estimator": [SSGEScoreEstimator, None],
         "standard_error": [StrOptions({"jackknife", "batch"})],
         "n_batches": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],

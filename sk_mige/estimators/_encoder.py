@@ -42,10 +42,13 @@ class MIGEEncoder(
     mode : {"infomax", "ib"}, default="infomax"
         What is learned: a representation of x alone, or a bottleneck between x and y.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
-        How scores are estimated from a batch; it is not fitted itself. A
-        :class:`RandomProjectionSSGE` projects x (never z) before distances are taken. None is
+        How scores are estimated from a batch; it is not fitted itself. Read are its ``n_eigen``,
+        ``eigen_threshold`` (None is 0.999), ``alpha`` ("auto" is 0) and ``bandwidth``, and of a
+        :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
+        before distances are taken; whitening and base are for densities estimated once. None is
         SSGE with the median bandwidth and eigen_threshold 0.999: with fewer eigenfunctions the
-        encoder collapses to a few directions.
+        encoder collapses to a few directions. In mode="ib" scores are estimated for other heads
+        than the Gaussian, whose ``marginal="auto"`` needs none.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         The network. A module is copied and trained on from its own weights. A callable is called
         with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and returns
@@ -69,11 +72,11 @@ class MIGEEncoder(
         random, at each step of training. Between x and the representation of a corrupted x the
         information is finite, and what is robust counts for more.
     augmentation : callable, default=None
-        In training, what becomes of a batch before it enters the encoder: a function of a tensor
-        of shape ``(M, *input_shape)`` that returns one like it, such as torchvision's transforms
-        (which treat all images of a batch alike; ``lambda batch: torch.stack([t(x) for x in
-        batch])`` draws anew for each). The information is that of the original rows. Such a
-        function must be picklable if the encoder is to be.
+        In mode="infomax", what becomes of a batch in training before it enters the encoder: a
+        function of a tensor of shape ``(M, *input_shape)`` that returns one like it, such as
+        torchvision's transforms (which treat all images of a batch alike; ``lambda batch:
+        torch.stack([t(x) for x in batch])`` draws anew for each). The information is that of the
+        original rows. Such a function must be picklable if the encoder is to be.
     n_views : int, default=1
         In mode="infomax", how many copies of each row, independently augmented and corrupted, a
         step of training encodes. One is held against x itself. With two or more, what differs
@@ -95,7 +98,8 @@ class MIGEEncoder(
         In mode="ib", draws of z for each row and step of training. None is 16 where scores of
         q(z | x) are estimated, else 1.
     task : {"auto", "classification", "regression"}, default="auto"
-        In mode="ib", the kind of y. "auto" looks at y in ``fit``: integers, strings and booleans
+        In mode="ib", the kind of y. "auto" looks at y in ``fit``, as scikit-learn's
+        ``type_of_target`` does: integers, strings, booleans and floats that are all whole numbers
         are classes, other numbers are values. State the task where other tools must know it
         before ``fit``, as for stratified cross-validation.
     class_weight : dict, "balanced" or None, default=None
@@ -116,8 +120,10 @@ class MIGEEncoder(
         is at the ceiling, or below it at next to no price. The parameter ``beta`` is what it
         starts at. Needs head="gaussian".
     marginal : str, default="auto"
-        In mode="ib", how the score of q(z) is estimated; see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. For
+        In mode="ib", how the entropy of z is followed; see
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
+        log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
+        and estimated scores for the others. For
         mi_estimator="variational", the model of q(z): "standard" normal (that is "auto"), or
         "learned", a Gaussian with learned means and scales.
     x_scale : float, default=1.0
@@ -138,7 +144,7 @@ class MIGEEncoder(
         critic="concatenated") Deep InfoMax's global objective, DIM(G).
     local_features : bool, default=False
         Whether h is one location of that layer's feature map at a time, all locations counting
-        alike: Deep InfoMax's local objective, DIM(L), for which it reads "conv.5".
+        alike: Deep InfoMax's local objective, DIM(L), whose layer is "conv.5".
     prior : {"uniform", "normal"}, default="uniform"
         In mode="infomax", the distribution that each component (for "uniform" its sigmoid) is
         drawn to by an adversary.
@@ -187,7 +193,8 @@ class MIGEEncoder(
         ``batch_size`` rows of a joint batch from which scores are estimated. Every process calls
         ``fit`` with the same X. A process on its own trains as always.
     callbacks : list, default=None
-        Callbacks of skorch, such as ``EarlyStopping(monitor="train_loss")`` or ``LRScheduler``,
+        Callbacks of skorch, such as ``EarlyStopping`` (with ``validation_fraction``) or
+        ``LRScheduler``,
         each a class, an instance or a pair ``(name, callback)``. They are copied.
         For scikit-learn's own callbacks use ``set_callbacks``.
     warm_start : bool, default=False
@@ -228,7 +235,8 @@ class MIGEEncoder(
 
     Notes
     -----
-    The networks compute in float32; the result has the dtype of X (float32 for integers).
+    The networks compute in float32; the result has the dtype of X: float64 for float64, float32
+    for float32 and integers, float64 for float16.
     Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles hold the weights as NumPy
     arrays and load on machines without a GPU.
 

@@ -45,6 +45,15 @@ def check_bottleneck(encoder: Any) -> None:
         )
     if encoder.mode != "ib":
         check_likelihood(encoder, None)
+        for name, meant in (
+            ("mi_estimator", encoder.mi_estimator == "variational"),
+            ("max_information", encoder.max_information is not None),
+        ):
+            if meant:
+                raise ValueError(
+                    f"{name}={getattr(encoder, name)!r} is for mode='ib', where information is "
+                    f"lowered; got mode={encoder.mode!r}"
+                )
         return
     if head == "deterministic" and conditional != "auto":
         raise ValueError(

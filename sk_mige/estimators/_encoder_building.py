@@ -118,6 +118,11 @@ class Architecture:
                     "encoder='conv' needs input_shape=(channels, height, width), for example "
                     f"input_shape=(1, 28, 28) for 784 features; got input_shape={shape}"
                 )
+            if shape[2] in (1, 3) and shape[0] > 4:
+                raise ValueError(
+                    f"input_shape={shape} puts the channels last; torch has them first: transpose "
+                    f"the images, and pass input_shape={(shape[2], *shape[:2])}"
+                )
             return ConvEncoder((shape[0], shape[1], shape[2]), n_outputs)
         made = self.encoder(self.n_features if shape is None else shape, n_outputs)
         if not isinstance(made, nn.Module):

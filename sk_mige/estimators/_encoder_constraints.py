@@ -6,16 +6,18 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mige.information.bounds import BOUNDS
+
+from ._score import SSGEScoreEstimator
 
 __all__ = ["PARAMETER_CONSTRAINTS"]
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "mode": [StrOptions({"infomax", "ib"})],
-    "score_estimator": [HasMethods(["_training_score"]), None],
+    "score_estimator": [SSGEScoreEstimator, None],
     "encoder": [StrOptions({"mlp", "conv"}), torch.nn.Module, callable],
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "input_shape": ["array-like", None],

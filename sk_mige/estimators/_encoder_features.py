@@ -19,6 +19,11 @@ def check_features(estimator: Any) -> None:
             "local_features=True needs feature_layer, the name of a layer whose output is a "
             "feature map: 'conv' or 'conv.5' for encoder='conv'"
         )
+    if estimator.mode == "ib" and estimator.augmentation is not None:
+        raise ValueError(
+            "augmentation is for mode='infomax': a bottleneck would count it as noise of the "
+            "encoder. Augment the rows before fit, or set augmentation=None"
+        )
     if estimator.mode == "ib" and estimator.feature_layer is not None:
         raise ValueError(
             f"feature_layer={estimator.feature_layer!r} is for mode='infomax': a bottleneck "
@@ -48,7 +53,7 @@ def check_views(estimator: Any) -> None:
             f"n_components={estimator.n_components} dimensions too few differences to be estimated "
             f"from: use a batch_size of {2 * estimator.n_components} or more",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

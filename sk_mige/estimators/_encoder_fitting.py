@@ -138,7 +138,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
                     "no score can be estimated in that many dimensions; use fewer components or "
                     "more rows",
                     UserWarning,
-                    stacklevel=4,
+                    stacklevel=4 if stream else 5,
                 )
         targets, n_targets = None, 0
         if self.mode == "ib":

@@ -36,6 +36,7 @@ from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
 from ._encoder_building import Architecture, as_sizes, build_objective
 from ._encoder_callbacks import own_callbacks
+from ._encoder_features import layer_error
 from ._encoder_validation import to_rows
 
 __all__ = ["EpochTasks", "TrainingMixin"]
@@ -93,6 +94,9 @@ class TrainingMixin(EncoderAttributes):
         self.n_iter_ = 0
         with seeded(self._seed, self._device):
             module = self._architecture.build()
+            layers = dict(module.encoder.named_modules())
+            if self.output is not None and self.output not in ("sample", *layers):
+                raise layer_error(module, "output", self.output)
             if getattr(self, "_class_weights", None) is not None:
                 expect_weighted_classes(module, self._class_weights)
             self._build_net(module)

@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from torch.utils.data import DataLoader, Dataset
 
 from ._tensor_input import readable
 
@@ -41,6 +42,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD (or, where memory allows, a "
             "FunctionTransformer that calls X.toarray()) before it"
         )
+    _check_rows_are_rows(estimator, X)
     X = readable(X)
     xp, _ = get_namespace(X)
     # Integers need no more digits than the networks have; memory is better spent otherwise.
@@ -55,9 +57,25 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
     if largest > float(np.finfo(np.float32).max):
         raise ValueError(
             f"X has values up to {largest:.1e}, too large for dtype('float32') in which the "
-            "networks compute: put a scaler such as StandardScaler before the encoder"
+            "networks compute: put a scaler such as StandardScaler before it"
         )
     return X
+
+
+def _check_rows_are_rows(estimator: Any, X: Any) -> None:
+    """Refuse what is no table of rows, and say how it becomes one."""
+    if isinstance(X, Dataset | DataLoader):
+        raise TypeError(
+            f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
+            f"n_features); got a {type(X).__name__} of torch. Stack its inputs: "
+            "torch.stack([x.flatten() for x, *_ in dataset]); training makes batches itself"
+        )
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) > 2:
+        said = f" and input_shape={shape[1:]}" if hasattr(estimator, "input_shape") else ""
+        raise ValueError(
+            f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1){said}"
+        )
 
 
 def _is_integral(X: Any) -> bool:
@@ -140,6 +158,9 @@ def as_numpy(y: Any) -> Any:
 
 def resolve_task(task: str, y: Any) -> str:
     """Classification or regression, from the parameter or from the kind of the targets."""
+    labels = np.asarray(y)
+    if labels.dtype.kind == "O" and any(label is None for label in labels.flat):
+        raise ValueError("y contains None: drop the rows without a label, or name their class")
     if task != "auto":
         return task
     kind = type_of_target(y, input_name="y")
@@ -162,9 +183,12 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
+            said = (
+                "set task='regression', or bin them" if hasattr(estimator, "task") else "bin them"
+            )
             raise ValueError(
-                "Unknown label type: continuous. y holds real numbers, which are no classes: set "
-                "task='regression', or bin them"
+                "Unknown label type: continuous. y holds real numbers, which are no classes: "
+                f"{said}"
             )
         check_classification_targets(y)
         return np.asarray(y)

@@ -38,7 +38,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
 
     **The published estimator** is ``SSGEScoreEstimator(eigen_threshold=0.99, whiten=False,
-    base=None)``, the paper's bottleneck experiment uses 0.94.
+    base=None)``. The paper of MIGE [2]_ uses a threshold of 0.94 in its bottleneck.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         regularisation to ``alpha``.
     alpha : float or "auto", default="auto"
         Strength of Tikhonov's regularisation, relative to the kernel operator, whose trace is 1.
-        "auto" chooses it, the base alone included, by Hyvärinen's loss on three folds, all
-        whitening and bandwidths refitted; where a cutoff is asked for it is 0. ``inf`` leaves the
-        base alone.
+        "auto" chooses it, the base alone included, by Hyvärinen's loss on three folds, whitening
+        and base refitted in each, the bandwidth that of all samples; where a cutoff is asked for
+        it is 0. ``inf`` leaves the base alone.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between samples (of the fit, never of the queries), or
         a number in units of the coordinates that the kernel sees, which are standard deviations
@@ -83,7 +83,8 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         Where to compute: "auto" is CUDA if there is a GPU, else the CPU. MPS has no float64 and
         is refused here.
     random_state : int, RandomState instance or None, default=None
-        Choice of landmarks; nothing else is random.
+        Choice of landmarks. Beyond some ten thousand rows whitening, base and bandwidth come from
+        a sample of the rows, which it draws as well; nothing else is random.
 
     Attributes
     ----------

@@ -180,7 +180,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two more than there are folds.
+            Samples, at least two for each fold.
         y : None
             Ignored.
 

@@ -27,7 +27,10 @@ class StreamingMixin(BaseScoreEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: None = None) -> Self:
-        """Add rows to the fit.
+        """Add rows to the stream that earlier calls began.
+
+        A :meth:`fit` of an array keeps no sums that rows could be added to: the first call after
+        it begins a stream of its own.
 
         The first call chooses the landmarks among its rows (at most ``n_landmarks``, 1,000 for
         "auto") and freezes them, the whitening, the base and the bandwidth: give it a fair sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 from sk_mige.score import ScoreFunction, ssge
@@ -21,6 +22,23 @@ class BatchScoreMixin:
     alpha: float | str
     bandwidth: float | str
 
+    def _warn_of_what_is_not_read(self) -> None:
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        defaults = type(self)().get_params(deep=False)  # type: ignore[attr-defined]
+        asked = {
+            name: parameters[name]
+            for name in ("curl_free", "shrinkage", "n_landmarks")
+            if name in parameters and parameters[name] != defaults[name]
+        }
+        if asked:
+            warnings.warn(
+                f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in asked.items())}, which "
+                "training does not read: within a batch the score is SSGE's with its n_eigen, "
+                "eigen_threshold, alpha and bandwidth",
+                UserWarning,
+                stacklevel=2,
+            )
+
     def _training_score(self) -> ScoreFunction:
         """The score function that MIGE applies to each batch: SSGE with these parameters.
 
@@ -28,6 +46,7 @@ class BatchScoreMixin:
         None) or regularised by a numeric ``alpha``; whitening and base belong to densities
         estimated once, not to a batch's joint kernel.
         """
+        self._warn_of_what_is_not_read()
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and alpha == 0.0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -98,6 +99,16 @@ def mutual_info_score_based(
         If lengths differ, a value is not finite, there are fewer than 4 samples, a variable is
         constant, or both together have more than a third as many coordinates as samples.
 
+    Warns
+    -----
+    UserWarning
+        Where a coordinate has fewer than a tenth as many values as there are samples. Scores are
+        those of densities: of classes and counts the result is no estimate.
+
+    See Also
+    --------
+    sklearn.feature_selection.mutual_info_classif : Where y is a class.
+
     Notes
     -----
     The Gaussian part is corrected for the exact bias of the sample covariance's
@@ -133,6 +144,8 @@ def mutual_info_score_based(
             f"x and y have {d} coordinates together and {n} samples, of which 3 for each "
             "coordinate are needed; project x or y to fewer dimensions, or collect more"
         )
+    _warn_of_ties("x", x_rows)
+    _warn_of_ties("y", y_rows)
     if margins == "gaussian":
         x_rows, y_rows = _normal_scores(x_rows), _normal_scores(y_rows)
     x_rows, y_rows = _whitened(x_rows), _whitened(y_rows)
@@ -152,6 +165,20 @@ def mutual_info_score_based(
     variance = terms.var() / n + difference.var() / n_folds
     value = gaussian + float(difference.mean())
     return MutualInfo(value, math.sqrt(float(variance)), gaussian)
+
+
+def _warn_of_ties(name: str, rows: Tensor) -> None:
+    for column, values in enumerate(rows.mT):
+        distinct = len(values.unique())
+        if 10 * distinct < len(values):
+            warnings.warn(
+                f"column {column} of {name} has {distinct} values in {len(values)} samples: it has "
+                "no density, and estimated scores do not tell its information. For classes use "
+                "sklearn.feature_selection.mutual_info_classif",
+                UserWarning,
+                stacklevel=3,
+            )
+            return
 
 
 def _divergence(z: Tensor, noise: Tensor, n_landmarks: int, n_folds: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["inner", "inner_with_rows"]
+__all__ = ["inner", "inner_with_rows", "last_with_rows", "transforming"]
 
 
 def inner(estimator: Any, attribute: str) -> Any:
@@ -17,15 +17,31 @@ def inner(estimator: Any, attribute: str) -> Any:
     part = getattr(estimator, "best_estimator_", estimator)
     if isinstance(part, Pipeline):
         part = next((s for _, s in reversed(part.steps) if hasattr(s, attribute)), part)
-    check_is_fitted(part, attribute)
+    check_is_fitted(part)
+    if not hasattr(part, attribute):
+        raise TypeError(f"{type(part).__name__} has no {attribute}, which this picture is about")
     return part
 
 
-def inner_with_rows(estimator: Any, X: Any, attribute: str) -> tuple[Any, Any]:
+def transforming(estimator: Any) -> Any:
+    """Of a search its best estimator, of a pipeline what comes before a predictor at its end."""
+    part = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(part, Pipeline) and not hasattr(part[-1], "transform"):
+        part = part[:-1]
+    return part
+
+
+def last_with_rows(estimator: Any, X: Any) -> tuple[Any, Any]:
     """The last step of a search's pipeline, and X as the steps before hand it over."""
     part = getattr(estimator, "best_estimator_", estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X
         part = part[-1]
+    return part, X
+
+
+def inner_with_rows(estimator: Any, X: Any, attribute: str) -> tuple[Any, Any]:
+    """As :func:`last_with_rows`, of a step that is fitted."""
+    part, X = last_with_rows(estimator, X)
     check_is_fitted(part, attribute)
     return part, X

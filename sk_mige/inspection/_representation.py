@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
 from ._axes import Drawing
+from ._inner import transforming
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,8 @@ class RepresentationDisplay(Drawing):
         Parameters
         ----------
         estimator : transformer
-            Fitted encoder, or a pipeline that ends with one; any transformer serves.
+            Fitted encoder, or a pipeline that ends with one, or with a predictor after one, or a
+            search over these; any transformer serves.
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
@@ -102,7 +104,7 @@ class RepresentationDisplay(Drawing):
         RepresentationDisplay
         """
         return cls.from_predictions(
-            estimator.transform(X), y, components=components, ax=ax, **scatter_kw
+            transforming(estimator).transform(X), y, components=components, ax=ax, **scatter_kw
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array
 
 from ._axes import Drawing
+from ._inner import last_with_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,13 +102,15 @@ class ScoreFieldDisplay(Drawing):
         ----------
         estimator : estimator or callable
             Fitted score estimator, or a function from points to scores, as the exact scores of
-            :mod:`sk_mige.datasets` are.
+            :mod:`sk_mige.datasets` are. Of a pipeline the score is that of what its last step
+            sees, and so are the samples drawn: after scaling, say.
         X : array-like of shape (n_samples, n_features)
             Samples to draw beneath.
         points : array-like of shape (n_points, n_features), default=None
-            Where to draw arrows. By default, in two dimensions, a grid, as far as there are
-            samples near: beyond, an estimate has nothing to go by. In more, at most 300 of the
-            samples themselves, since a plane through them is empty.
+            Where to draw arrows, in the coordinates that are drawn. By default, in two
+            dimensions, a grid, as far as there are samples near: beyond, an estimate has nothing
+            to go by. In more, at most 300 of the samples themselves, since a plane through them is
+            empty.
         features : tuple of two int, default=(0, 1)
             Coordinates to draw.
         grid_resolution : int, default=20
@@ -121,6 +124,7 @@ class ScoreFieldDisplay(Drawing):
         -------
         ScoreFieldDisplay
         """
+        estimator, X = last_with_rows(estimator, X)
         samples = _samples(X)
         at = _places(samples, grid_resolution) if points is None else np.asarray(points)
         scores = estimator.transform(at) if hasattr(estimator, "transform") else estimator(at)

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 import torch
 from sklearn import config_context
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from sk_mige import MIGEEncoder
+from sk_mige import MIGEEncoder, NonLinearProbe, SSGEScoreEstimator, SSGEScoreEstimatorCV
 
 SMALL: dict[str, Any] = {
     "n_components": 3,
@@ -70,6 +71,14 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"head": "cauchy"}, r"'head' parameter"),
         ({"optimizer": "lion"}, r"'optimizer' parameter"),
         ({"score_estimator": "ssge"}, r"'score_estimator' parameter.*'ssge' instead"),
+        ({"score_estimator": SSGEScoreEstimatorCV()}, "an instance of .*SSGEScoreEstimator"),
+        ({"mi_estimator": "variational"}, r"mi_estimator='variational' is for mode='ib'"),
+        ({"max_information": 2.0}, r"max_information=2.0 is for mode='ib'"),
+        ({"mode": "ib", "augmentation": torch.flip}, "augmentation is for mode='infomax'"),
+        (
+            {"encoder": "conv", "input_shape": (8, 1, 1)},
+            r"channels last.*input_shape=\(1, 8, 1\)",
+        ),
         ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes must hold positive integers"),
         ({"device": "gpu"}, r"device='gpu' is not a device: use 'auto'"),
         ({"encoder": "conv"}, r"encoder='conv' needs input_shape=\(channels, height, width\)"),
@@ -98,6 +107,26 @@ def test_parameters_that_cannot_be_are_named(parameters: dict[str, Any], message
         MIGEEncoder(**{**SMALL, **parameters}).fit(X, Y)
 
 
+@pytest.mark.parametrize("estimator", [MIGEEncoder(**SMALL), NonLinearProbe(device="cpu")])
+def test_what_is_no_table_of_rows_is_refused_with_how_it_becomes_one(estimator: Any) -> None:
+    images = X.reshape(40, 1, 2, 4)
+    with pytest.raises(ValueError, match=r"X has the shape .*X\.reshape\(40, -1\)"):
+        estimator.fit(images, Y)
+    dataset = TensorDataset(torch.as_tensor(X))
+    for loader in (dataset, DataLoader(dataset)):
+        with pytest.raises(TypeError, match="takes rows.*Stack its inputs"):
+            estimator.fit(loader, Y)
+
+
+def test_settings_of_a_score_estimator_that_training_does_not_read_are_named() -> None:
+    published = SSGEScoreEstimator(eigen_threshold=0.99, alpha=0.0, whiten=False, base=None)
+    MIGEEncoder(**SMALL, score_estimator=published).fit(X)
+    for ignored in ({"curl_free": True}, {"n_landmarks": 20}, {"shrinkage": 0.5}):
+        estimator = SSGEScoreEstimator(**ignored)
+        with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
+            MIGEEncoder(**SMALL, score_estimator=estimator).fit(X)
+
+
 def test_factories_must_make_modules() -> None:
     with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module; got str"):
         MIGEEncoder(**SMALL, encoder=lambda d, k: "module").fit(X)
@@ -115,9 +144,11 @@ def test_more_components_than_rows_are_warned_about() -> None:
 
 
 def test_unknown_layers_are_refused_with_those_there_are() -> None:
-    encoder = MIGEEncoder(**SMALL, output="conv").fit(X)
-    with pytest.raises(ValueError, match=r"output='conv' is no submodule.*'hidden1'.*'Y'"):
-        encoder.transform(X)
+    said = r"output='conv' is no submodule.*'hidden1'.*'Y'"
+    with pytest.raises(ValueError, match=said):  # before any training
+        MIGEEncoder(**SMALL, output="conv").fit(X)
+    with pytest.raises(ValueError, match=said):
+        MIGEEncoder(**SMALL).fit(X).set_params(output="conv").transform(X)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +160,21 @@ def test_unknown_layers_are_refused_with_those_there_are() -> None:
         (X[:, 0], "classification", "Unknown label type: continuous.*set task='regression'"),
         (np.eye(40)[:, :3], "auto", "Unknown label type: multilabel-indicator"),
         (X.reshape(40, 2, 2, 2), "regression", "dim"),
+        (np.array(["a", None] * 20, dtype=object), "auto", "y contains None"),
         (np.where(Y, np.nan, 1.0), "regression", "Input y contains NaN"),
         (np.where(Y, np.nan, 1.0), "classification", "Input y contains NaN"),
     ],
-    ids=["none", "short", "one class", "values as classes", "labels", "cube", "nan", "nan class"],
+    ids=[
+        "none",
+        "short",
+        "one class",
+        "values as classes",
+        "labels",
+        "cube",
+        "None",
+        "nan",
+        "nan class",
+    ],
 )
 def test_targets_that_do_not_fit_are_refused(y: Any, task: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -82,6 +82,7 @@ def test_one_seed_one_result_and_the_global_generators_stay(global_random_state_
         ({"x": np.random.default_rng(0).standard_normal((30, 9))}, "11 coordinates .* 30 samples"),
         ({"margins": "uniform"}, "margins"),
         ({"n_folds": 1}, "n_folds"),
+        ({"n_folds": 31}, "n_folds must be at most the number of samples, 30"),
         ({"n_landmarks": 0}, "n_landmarks"),
     ],
 )
@@ -89,6 +90,12 @@ def test_bad_input_is_named(change, message):
     x, y = correlated(1.0, 30, 2)
     with pytest.raises(ValueError, match=message):
         mutual_info_score_based(**({"x": x, "y": y} | change))
+
+
+def test_classes_have_no_scores_and_it_says_so():
+    x = np.random.default_rng(0).standard_normal((200, 1))
+    with pytest.warns(UserWarning, match=r"column 0 of y has 3 values.*mutual_info_classif"):
+        mutual_info_score_based(x, np.digitize(x, [-0.5, 0.5]))
 
 
 def test_normal_scores_depend_on_ranks_alone(generator):

@@ -368,3 +368,30 @@ def test_scores_of_dimensions_are_drawn_with_their_folds() -> None:
     np.testing.assert_allclose(line.get_ydata(), [60, 90])
     with pytest.raises(ValueError, match="a row of folds for each dimension"):
         ProjectionSearchDisplay.from_predictions([2, 8, 16], [0.5, 0.7])
+
+
+def test_a_pipelines_scores_are_drawn_where_its_last_step_sees_the_samples(X: np.ndarray) -> None:
+    raw = 10 + 100 * X[:, :2]
+    pipeline = Pipeline([("scale", StandardScaler()), ("score", SSGEScoreEstimator())]).fit(raw)
+    display = ScoreFieldDisplay.from_estimator(pipeline, raw)
+    scaled = pipeline[:-1].transform(raw)
+    np.testing.assert_allclose(display.samples, scaled)
+    np.testing.assert_allclose(display.scores, pipeline[-1].transform(display.points))
+
+
+def test_the_map_of_a_classifier_is_that_of_what_comes_before_it(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    model = Pipeline([("encoder", MIGEEncoder(**SMALL)), ("probe", LogisticRegression())])
+    search = GridSearchCV(model, {"probe__C": [1.0]}, cv=2).fit(X, y)
+    for fitted in (search, search.best_estimator_):
+        display = RepresentationDisplay.from_estimator(fitted, X, y)
+        np.testing.assert_array_equal(
+            display.representation, search.best_estimator_[:-1].transform(X)
+        )
+
+
+def test_a_picture_of_what_an_estimator_lacks_is_refused(X: np.ndarray) -> None:
+    network = SlicedScoreMatching(hidden_layer_sizes=(4,), max_epochs=1).fit(X)
+    with pytest.raises(TypeError, match="SlicedScoreMatching has no eigenvalues_"):
+        EigenvalueDisplay.from_estimator(network)

@@ -65,7 +65,8 @@ def fetch_cifar10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``cifar-10-batches-bin``; see `get_data_home`.
+        Folder that has, or is to have, the folder ``cifar-10-batches-bin``; see
+        :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
         50,000 images to train, or 10,000 to test.
     as_float : bool, default=False
@@ -162,7 +163,7 @@ def fetch_cifar100(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``cifar-100-binary``; see `get_data_home`.
+        Folder that has, or is to have, the folder ``cifar-100-binary``; see :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
         50,000 images to train, or 10,000 to test.
     labels : {"fine", "coarse"}, default="fine"

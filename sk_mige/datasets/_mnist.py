@@ -96,7 +96,7 @@ def fetch_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``mnist``; see `get_data_home`.
+        Folder that has, or is to have, the folder ``mnist``; see :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
         60,000 images to train, or 10,000 to test.
     as_float : bool, default=False
@@ -184,7 +184,7 @@ def fetch_fashion_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``fashion-mnist``; see `get_data_home`.
+        Folder that has, or is to have, the folder ``fashion-mnist``; see :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
         60,000 images to train, or 10,000 to test.
     as_float : bool, default=False

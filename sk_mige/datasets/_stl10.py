@@ -66,7 +66,7 @@ def fetch_stl10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``stl10_binary``; see `get_data_home`.
+        Folder that has, or is to have, the folder ``stl10_binary``; see :func:`get_data_home`.
     subset : {"train", "test", "unlabeled"}, default="train"
         5,000 images to train, 8,000 to test, or 100,000 without labels.
     as_float : bool, default=False

@@ -37,7 +37,7 @@ def load_tiny_imagenet10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has the folder ``tinyimagenet10``; see `get_data_home`.
+        Folder that has the folder ``tinyimagenet10``; see :func:`get_data_home`.
     subset : {"train", "test", "unlabeled"}, default="train"
         Which of the three files.
     as_float : bool, default=False

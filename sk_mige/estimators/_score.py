@@ -38,7 +38,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
 
     **The published estimator** is ``SSGEScoreEstimator(eigen_threshold=0.99, whiten=False,
-    base=None)``. The paper of MIGE [2]_ uses a threshold of 0.94 in its bottleneck.
+    base=None)``. The paper of MIGE [3]_ uses a threshold of 0.94 in its bottleneck.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         regularisation to ``alpha``.
     alpha : float or "auto", default="auto"
         Strength of Tikhonov's regularisation, relative to the kernel operator, whose trace is 1.
-        "auto" chooses it, the base alone included, by Hyvärinen's loss on three folds, whitening
-        and base refitted in each, the bandwidth that of all samples; where a cutoff is asked for
-        it is 0. ``inf`` leaves the base alone.
+        "auto" chooses it, the base alone included, by Hyvärinen's loss [2]_ on three folds,
+        whitening and base refitted in each, the bandwidth that of all samples; where a cutoff is
+        asked for it is 0. ``inf`` leaves the base alone.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between samples (of the fit, never of the queries), or
         a number in units of the coordinates that the kernel sees, which are standard deviations
@@ -131,6 +131,8 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
        Distributions", ICML 2018.
     .. [2] A. Hyvärinen, "Estimation of Non-Normalized Statistical Models by Score Matching",
        JMLR 6, 2005.
+    .. [3] L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+       Representation Learning", ICLR 2020.
 
     Examples
     --------

@@ -81,8 +81,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Attributes
     ----------
     best_params_ : dict
-        The chosen combination, as parameters of :class:`SSGEScoreEstimator` with
-        ``bandwidth`` in numbers; ``bandwidth_factor`` besides.
+        The chosen combination: parameters of :class:`SSGEScoreEstimator`, ``bandwidth`` in
+        numbers, and besides them the ``bandwidth_factor`` that it came from.
     best_score_ : float
         Its mean held-out score: minus Hyvärinen's loss, in input coordinates.
     best_index_ : int

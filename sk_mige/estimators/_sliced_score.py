@@ -50,8 +50,8 @@ class SlicedScoreMatching(
               \qquad v \in \{-1, 1\}^d
 
     on whitened data; the network corrects the score of a standard Gaussian. One of the estimators
-    that the paper names; where samples are many and structure is fine it can surpass kernels, at
-    the price of training.
+    that the paper of MIGE names; where samples are many and structure is fine it can surpass
+    kernels, at the price of training.
 
     Parameters
     ----------

@@ -24,7 +24,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big)
 
     at the samples, as Tikhonov-regularised SSGE; elsewhere extended as that is
-    (:func:`sk_mige.score.fit_stein`). One of the estimators that the paper compares with.
+    (:func:`sk_mige.score.fit_stein`). One of the estimators that the paper of MIGE
+    compares with.
 
     Parameters
     ----------

@@ -49,9 +49,9 @@ def projected(k: int, eigen_threshold: float = 0.99) -> RandomProjectionSSGE:
     return RandomProjectionSSGE(k, eigen_threshold=eigen_threshold)
 
 
-def dim(bound: str, **parameters: Any) -> dict[str, Any]:
-    """DIM(G): the critic sees the last feature map beside z."""
-    return {"mi_estimator": bound, "feature_layer": "conv", "critic": "concatenated", **parameters}
+def dim(bound: str, critic: str = "separable", **parameters: Any) -> dict[str, Any]:
+    """DIM(G): the critic embeds the last feature map and z, and multiplies."""
+    return {"mi_estimator": bound, "feature_layer": "conv", "critic": critic, **parameters}
 
 
 def dim_local(bound: str, **parameters: Any) -> dict[str, Any]:
@@ -80,6 +80,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,
     },
     "DIM (JSD)": dim("jsd"),
+    "DIM (JSD), concatenated": dim("jsd", "concatenated"),
     "DIM (JSD + PM)": dim("jsd", prior_weight=1.0),
     "DIM (infoNCE)": dim("infonce"),
     "DIM (infoNCE + PM)": dim("infonce", prior_weight=1.0),

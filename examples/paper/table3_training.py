@@ -24,7 +24,9 @@ METHODS: dict[str, tuple[dict[str, Any], str | None, tuple[float, ...]]] = {
     "Confidence penalty": (PLAIN, "confidence_penalty", (0.03, 0.1, 0.3, 1.0)),
     "Label smoothing": (PLAIN, "label_smoothing", (0.02, 0.05, 0.1, 0.2)),
     "MINE-IB": ({"head": "gaussian", "mi_estimator": "mine"}, "beta", (1e-4, 1e-3, 1e-2, 1e-1)),
-    # Not in the paper: 16 dimensions, where the conditional may be of unknown density.
+    # Not in the paper: information within the classes, as labels are known.
+    "MIGE-IB, by classes": ({"marginal": "classes"}, "beta", (1e-3, 1e-2, 3e-2, 1e-1)),
+    # Nor are 16 dimensions, where the conditional may be of unknown density.
     "MIGE-IB, K = 16": ({"n_components": 16}, "beta", (1e-3, 3e-3, 1e-2, 3e-2)),
     "MIGE-IB, implicit, K = 16": (
         {"n_components": 16, "head": "implicit"}, "beta", (1e-3, 3e-3, 1e-2, 3e-2),

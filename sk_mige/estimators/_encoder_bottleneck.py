@@ -20,7 +20,10 @@ __all__ = [
 
 # Draws of z for each x from which a conditional's score is estimated.
 DRAWS = 16
-MARGINALS = {"mige": get_args(Marginal), "variational": ("auto", "standard", "learned")}
+MARGINALS = {
+    "mige": (*get_args(Marginal), "classes"),
+    "variational": ("auto", "standard", "learned"),
+}
 
 
 def uses_closed_form(encoder: Any) -> bool:

@@ -12,7 +12,9 @@ from torch.autograd.function import once_differentiable
 __all__ = ["gaussian_mutual_info"]
 
 
-def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) -> Tensor:
+def gaussian_mutual_info(
+    mean: Tensor, scale: Tensor, *, labels: Tensor | None = None, floor: float = 0.03
+) -> Tensor:
     r"""I(x; z) in nats of z | x ~ N(mean(x), scale(x)²) were z Gaussian, from one batch.
 
     .. math:: I = \tfrac12 \log\det\big(\mathrm{Cov}[\mu(x)] + \bar\Sigma\big)
@@ -29,12 +31,23 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
     order of a nat, however large the information, when the dimension is of the batch's size or
     several times larger.
 
+    A code of classes is far from Gaussian: their centres are far apart, and it makes no difference
+    how far. With ``labels`` y the bound is that of z within the classes,
+
+    .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
+                  \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
+                  - \mathbb{E} \sum_k \log \sigma_k(x) ,
+
+    whose gradient is that of I(x; z | y): what z tells of x beyond its class.
+
     Parameters
     ----------
     mean : tensor of shape (M, d)
         Conditional means, one row for each input.
     scale : tensor broadcastable to (M, d)
         Conditional standard deviations, positive.
+    labels : int tensor of shape (M,), default=None
+        Class of each input, from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
         Smallest w that may stand for the unit noise (Notes). It matters only where there are about
         as many directions with much more signal than noise as samples, or more; it trades bias
@@ -78,8 +91,15 @@ def gaussian_mutual_info(mean: Tensor, scale: Tensor, *, floor: float = 0.03) ->
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    information: Tensor = _GaussianInformation.apply(mean, scale.expand(mean.shape), floor)  # type: ignore[no-untyped-call]
-    return information
+    if labels is None:
+        labels = torch.zeros(len(mean), dtype=torch.int64, device=mean.device)
+    members = torch.nn.functional.one_hot(labels).to(mean)
+    members = members[:, members.any(0)]  # of the classes that the batch has
+    information: Tensor = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
+        mean, scale.expand(mean.shape), members, floor
+    )
+    share = members.mean(0)
+    return information - (share * share.log()).sum()
 
 
 class _GaussianInformation(torch.autograd.Function):
@@ -88,55 +108,52 @@ class _GaussianInformation(torch.autograd.Function):
     What is large, (M, d), is differentiated by hand: left to autograd its many small passes take
     longer than all linear algebra. With c the means, centred and divided by
     :math:`n_k = \bar\Sigma_{kk}^{1/2}`, and P the derivative of ½ log det with respect to c,
+    which is centred as c is,
 
-    .. math:: \partial I/\partial\mu = (P - \bar P)/n, \qquad
+    .. math:: \partial I/\partial\mu = P/n, \qquad
               \partial I/\partial\sigma_{mk} = \frac{\sigma_{mk}}{M n_k^2}
               \Big(1 - \sum_i P_{ik} c_{ik}\Big) - \frac{1}{M \sigma_{mk}} .
     """
 
     @staticmethod
-    def forward(ctx: Any, mean: Tensor, scale: Tensor, floor: float) -> Tensor:
+    def forward(ctx: Any, mean: Tensor, scale: Tensor, members: Tensor, floor: float) -> Tensor:
         m, d = mean.shape
+        n = m - members.shape[1]
         variance = scale.square().mean(0)
         noise = variance.sqrt()
         value = noise.log().sum() - scale.log().sum() / m
-        if m < 2:
+        if n < 1:
             ctx.save_for_backward(torch.zeros_like(mean), 1 / noise - 1 / scale)
             return value
-        centred = (mean - mean.mean(0)) / noise
-        # A reflection that takes the constant vector to the first axis leaves M - 1 rows that say
-        # all. Their Gram matrix or that of the columns, the smaller one, has all eigenvalues.
-        root = m**0.5 - 1
-        rows = centred[1:] + centred[0] / root
+        centred = (mean - members @ (members.mT @ mean / members.sum(0)[:, None])) / noise
         # Strong directions would drown weak ones in float32.
-        wide = rows if rows.device.type == "mps" else rows.double()
-        by_rows = d >= m - 1
-        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / (m - 1)
+        wide = centred if centred.device.type == "mps" else centred.double()
+        by_rows = d >= n
+        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / n
         if not math.isfinite(float(gram.sum())):  # LAPACK would raise
-            ctx.save_for_backward(
-                torch.full_like(mean, torch.nan), torch.full_like(mean, torch.nan)
-            )
+            nowhere = torch.full_like(mean, torch.nan)
+            ctx.save_for_backward(nowhere, nowhere)
             return value + torch.nan
-        log_det, slope = _log_det(gram, m - 1, d, floor)
-        slope = slope / (m - 1)
-        slope = (slope @ wide if by_rows else wide @ slope).to(mean)
-        by_centred = torch.cat([slope.sum(0, keepdim=True) / root, slope])
+        log_det, slope = _log_det(gram, n, d, floor)
+        slope = slope / n
+        by_centred = (slope @ wide if by_rows else wide @ slope).to(mean)
         of_mean = by_centred / noise
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
-        ctx.save_for_backward(of_mean - of_mean.mean(0), scale * share - (m * scale).reciprocal())
+        ctx.save_for_backward(of_mean, scale * share - (m * scale).reciprocal())
         return value + 0.5 * log_det.to(mean)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         of_mean, of_scale = ctx.saved_tensors
-        return gradient * of_mean, gradient * of_scale, None
+        return gradient * of_mean, gradient * of_scale, None, None
 
 
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[Tensor, Tensor]:
     r"""G-estimate of log det(I + Σ) from a Gram matrix G, and its gradient with respect to G.
 
-    Where G has fewer rows than n, the other eigenvalues are zeros. The gradient is a polynomial in
+    Of G's eigenvalues the n largest count: others are of directions that centring has taken away.
+    Where it has fewer rows than n, the rest are zeros. The gradient is a polynomial in
     :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take longer than all the
     rest. Where u = 1 is reached the estimate is stationary in w, and its gradient is A. Elsewhere
     it depends on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through w,
@@ -147,7 +164,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[Tensor, Tensor
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .
     """
-    g = torch.linalg.eigvalsh(gram).clamp_min(0)
+    g = torch.linalg.eigvalsh(gram).clamp_min(0)[-n:]
     g = torch.cat([g.new_zeros(n - len(g)), g])
     reached = bool((g + floor).reciprocal().mean() >= 1)
     w = _unit_root(g, floor) if reached else _floor_root(g, floor)

@@ -28,11 +28,11 @@ LOG_PRICES = (math.log(1e-7), math.log(1e3))
 class Information(Protocol):
     """An estimate of I(x; z) to be lowered through z."""
 
-    def __call__(self, code: Code, x: Tensor) -> Tensor:
+    def __call__(self, code: Code, x: Tensor, y: Tensor | None = None) -> Tensor:
         """A scalar with the estimate's gradient."""
         ...
 
-    def value(self, code: Code) -> Tensor:
+    def value(self, code: Code, y: Tensor | None = None) -> Tensor:
         """Nats, for the constrained form."""
         ...
 
@@ -81,7 +81,7 @@ class MIGEInformation:
         self,
         score: ScoreFunction,
         *,
-        marginal: Marginal = "auto",
+        marginal: str = "auto",
         closed_form: bool = True,
         x_scale: float = 1.0,
         projection: Tensor | None = None,
@@ -92,8 +92,11 @@ class MIGEInformation:
         self.x_scale = x_scale
         self.projection = projection
 
-    def __call__(self, code: Code, x: Tensor) -> Tensor:
+    def __call__(self, code: Code, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Surrogate of I(x; z): its gradient is MIGE's."""
+        if self.marginal == "classes":
+            assert code.conditional is not None
+            return gaussian_mutual_info(*code.conditional, labels=y)
         if code.conditional is None and code.z.ndim == 2:
             return mutual_info_surrogate(
                 x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
@@ -105,11 +108,12 @@ class MIGEInformation:
             score=self.score,
         )
 
-    def value(self, code: Code) -> Tensor:
+    def value(self, code: Code, y: Tensor | None = None) -> Tensor:
         """Upper bound of I(x; z) for a Gaussian code."""
         assert code.conditional is not None
         with torch.no_grad():
-            return gaussian_mutual_info(*code.conditional)
+            labels = y if self.marginal == "classes" else None
+            return gaussian_mutual_info(*code.conditional, labels=labels)
 
 
 class Bottleneck(nn.Module):
@@ -127,7 +131,7 @@ class Bottleneck(nn.Module):
         ``likelihood(prediction, y)``, the mean negative log-likelihood in nats; a module's
         parameters are learned.
     information : callable
-        ``information(code, x)``, a scalar with the gradient of I(x; z): :class:`MIGEInformation`
+        ``information(code, x, y)``, a scalar with the gradient of I(x; z): :class:`MIGEInformation`
         or :class:`VariationalInformation`.
     beta : float
         Weight of the information, per nat; where β is a dual variable, what it starts at.
@@ -188,14 +192,14 @@ class Bottleneck(nn.Module):
         loss = self.likelihood(code.prediction, y)
         price = self.ramp * self.price
         if self.log_price is not None:
-            self._adjust(self.information.value(code))
+            self._adjust(self.information.value(code, y))
         if price == 0:
             return loss
         if self.critic is not None:
             z = code.z if code.z.ndim == 2 else code.z[0]
             bound, critic_loss = self.critic.minimise(x, z)
             return loss + price * bound + critic_loss
-        return loss + price * self.information(code, x)
+        return loss + price * self.information(code, x, y)
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Loss of held-out rows: the likelihood alone, since the rest has no value."""

@@ -46,7 +46,7 @@ class VariationalInformation(nn.Module):
         self.center = nn.Parameter(torch.zeros(n_components)) if learned else None
         self.rho = nn.Parameter(torch.full((n_components,), 0.5413)) if learned else None
 
-    def forward(self, code: Code, x: Tensor) -> Tensor:
+    def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Divergence in nats, mean over rows."""
         assert code.conditional is not None
         mean, scale = code.conditional
@@ -55,7 +55,7 @@ class VariationalInformation(nn.Module):
             mean, scale = (mean - self.center) / width, scale / width
         return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean()
 
-    def value(self, code: Code) -> Tensor:
+    def value(self, code: Code, y: Tensor | None = None) -> Tensor:
         """The same number, without its gradient."""
         with torch.no_grad():
             return self(code, code.z)  # type: ignore[no-any-return]

@@ -123,7 +123,8 @@ class MIGEEncoder(
         In mode="ib", how the entropy of z is followed; see
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
         log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
-        and estimated scores for the others. For
+        and estimated scores for the others. "classes", for classification by a Gaussian head, is
+        that within the classes: how far these are apart then costs nothing. For
         mi_estimator="variational", the model of q(z): "standard" normal (that is "auto"), or
         "learned", a Gaussian with learned means and scales.
     x_scale : float, default=1.0

@@ -84,6 +84,11 @@ def check_bottleneck(encoder: Any) -> None:
             f"marginal={encoder.marginal!r} is unknown to mi_estimator={encoder.mi_estimator!r}; "
             f"use one of {list(known)}"
         )
+    if encoder.marginal == "classes" and not uses_closed_form(encoder):
+        raise ValueError(
+            "marginal='classes' needs the mean and scale of head='gaussian' in closed form; got "
+            f"head={head!r}, conditional={conditional!r}"
+        )
     if head == "deterministic" or uses_closed_form(encoder):
         return
     if n_draws(encoder) < 2:
@@ -112,6 +117,11 @@ def check_likelihood(encoder: Any, task: str | None) -> None:
                 f"task='classification', got mode={encoder.mode!r}"
                 + (f" with task={task!r}" if task else "")
             )
+    if encoder.mode == "ib" and encoder.marginal == "classes":
+        raise ValueError(
+            f"marginal='classes' is the information within classes, got task={task!r}: use "
+            "marginal='auto'"
+        )
 
 
 @torch.no_grad()

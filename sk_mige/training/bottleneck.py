@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from sk_mige.information import (
     mutual_info_surrogate,
     stochastic_mutual_info_surrogate,
 )
-from sk_mige.information.stochastic import Marginal
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
@@ -56,8 +55,10 @@ class MIGEInformation:
     score : callable
         Score function of z and of the pair (x, z).
     marginal : str, default="auto"
-        How the score of q(z) is estimated, see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`.
+        How the entropy of z is followed, see
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`; or "classes", for a Gaussian
+        code and targets that are class indices: :func:`sk_mige.information.gaussian_mutual_info`
+        with labels.
     closed_form : bool, default=True
         Whether H(z | x) is taken in closed form where it is known.
     x_scale : float, default=1.0
@@ -87,7 +88,7 @@ class MIGEInformation:
         projection: Tensor | None = None,
     ) -> None:
         self.score = score
-        self.marginal: Marginal = marginal
+        self.marginal: Any = marginal
         self.closed_form = closed_form
         self.x_scale = x_scale
         self.projection = projection

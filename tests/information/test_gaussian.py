@@ -76,6 +76,35 @@ def test_a_few_strong_directions_do_not_hide_the_others(shape, strong, generator
         torch.testing.assert_close(gradient[~weak], -torch.ones(5).double(), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("apart", [0.0, 30.0, 1e4])
+@pytest.mark.parametrize("d", [8, 256])
+def test_information_within_classes_does_not_see_how_far_apart_they_are(apart, d, generator):
+    """H(y) + I(x; z | y), whatever the centres; without labels they count as information."""
+    centers = apart * torch.randn(10, d, generator=generator, dtype=torch.float64)
+    log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
+    value = torch.zeros((), dtype=torch.float64)
+    for _ in range(20):
+        labels = torch.arange(100) % 10
+        mean = torch.randn(100, d, generator=generator, dtype=torch.float64) + centers[labels]
+        value = value + gaussian_mutual_info(mean, log_scale.exp(), labels=labels) / 20
+    (gradient,) = torch.autograd.grad(value, log_scale)
+    truth = torch.log(torch.tensor(10.0)) + d / 2 * torch.log(torch.tensor(2.0))
+    assert abs(value.detach() / truth - 1) < 0.03
+    assert abs(gradient.mean() / -0.5 - 1) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (9, 20)])
+@pytest.mark.parametrize("signal", [0.2, 5.0])
+def test_the_gradient_within_classes_is_that_of_the_value(shape, signal, generator):
+    labels = torch.tensor([0, 0, 3, 1] * 3)[: shape[0]]  # class 2 is not in the batch
+    mean = signal * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    scale = 0.5 + torch.rand(*shape, generator=generator, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda mean, scale: gaussian_mutual_info(mean, scale, labels=labels),
+        (mean.requires_grad_(), scale.requires_grad_()),
+    )
+
+
 @pytest.mark.parametrize("shape", [(20, 4), (20, 30)])
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf, 1e38])
 def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, broken, generator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from table3_training import METHODS, PAPER
 import sk_mige
 
 Result = dict[str, Any]
+OURS = ("MIGE-IB, by classes", "MIGE-IB")  # each is compared with all that do not stand before it
 
 
 def tuned_strengths(finished: list[Result]) -> dict[str, float]:
@@ -43,7 +45,7 @@ def row(result: Result, metric: str, value: float) -> Result:
 
 
 def difference_rows(tests: list[Result]) -> list[Result]:
-    """MIGE-IB's error minus each rival's on the same images, and half of its 95 % interval.
+    """Our errors minus each rival's on the same images, and half of their 95 % interval.
 
     Over the seeds that both have. The interval is that of the test images: per image the
     difference is averaged over seeds, and these averages are taken as independent.
@@ -54,21 +56,25 @@ def difference_rows(tests: list[Result]) -> list[Result]:
         cell = result["cell"]
         key = (cell["method"], cell["epochs"], cell["subset"], cell["mixed"])
         runs[key][cell["seed"]] = result
-    for (method, *setting), theirs in runs.items():
-        ours = runs.get(("MIGE-IB", *setting), {})
+    for name, key in product(OURS, runs):
+        method, *setting = key
+        ours, theirs = runs.get((name, *setting), {}), runs[key]
         seeds = sorted(ours.keys() & theirs.keys())
-        if method == "MIGE-IB" or not seeds:
+        if method in OURS[: OURS.index(name) + 1] or not seeds:
             continue
         gaps = np.mean([indicator(ours[s]) - indicator(theirs[s]) for s in seeds], axis=0)
         half = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
         last = {**theirs[seeds[-1]], "seconds": None}
         said = f"({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
         for metric, value in (
-            ("MIGE-IB's error minus this (points)", gaps.mean()),
+            ("difference (points)", gaps.mean()),
             ("half of its 95 % interval (points)", half),
         ):
             made = row(last, metric, 100 * float(value))
-            rows.append({**made, "feature": f"{made['feature']} {said}".strip(), "seed": None})
+            feature = f"{made['feature']} {said}".strip()
+            rows.append(
+                {**made, "method": f"{name} minus {method}", "feature": feature, "seed": None}
+            )
     return rows
 
 

@@ -39,7 +39,13 @@ OF_SAMPLES: dict[str, Callable[[Tensor, Tensor], Any]] = {
         z[:40].reshape(8, 5, 3)
     ),
     "information of a Gaussian head": lambda z, x: info.stochastic_mutual_info_surrogate(
-        z[:, None], conditional=(z.mean(1, keepdim=True) + z, NOISY.to(z).expand(200, 3))
+        z, conditional=(z.mean(1, keepdim=True) + z, NOISY.to(z))
+    ),
+    "information of the batch's mixture": lambda z, x: info.stochastic_mutual_info_surrogate(
+        z, conditional=(z + 1, NOISY.to(z)), marginal="mixture"
+    ),
+    "information within classes": lambda z, x: info.gaussian_mutual_info(
+        z, NOISY.to(z), labels=(x[:, 0] > 0).long()
     ),
     "Gaussian information": lambda z, x: info.gaussian_mutual_info(z, NOISY.to(z)),
     "Gaussian information, wide": lambda z, x: info.gaussian_mutual_info(

@@ -27,9 +27,10 @@ def gaussian_mutual_info(
 
     The sample covariance alone would fail where the batch is not much larger than the dimension:
     at 100 samples in 256 dimensions its log-determinant loses a third of the information and half
-    of the gradient. Here the log-determinant is a G-estimator (Girko; Notes): its error is of the
-    order of a nat, however large the information, when the dimension is of the batch's size or
-    several times larger.
+    of the gradient. Here the log-determinant is a G-estimator (Girko; Notes), right to a nat or
+    a percent when the dimension is of the batch's size or several times larger; what it misses
+    most are spectra with a long slow tail in far more dimensions than samples (330 nats of a
+    power law in 256 dimensions are 295 to it, from 100 samples).
 
     A code of classes is far from Gaussian: their centres are far apart, and it makes no difference
     how far. With ``labels`` y the bound is that of z within the classes,

@@ -46,17 +46,21 @@ def check_bottleneck(encoder: Any) -> None:
             f"dropout={encoder.dropout} is for encoder='mlp', got encoder={encoder.encoder!r}: "
             "put torch.nn.Dropout into your own network and set dropout=0"
         )
-    if encoder.mode != "ib":
-        check_likelihood(encoder, None)
+    needs_bound = [
+        name
         for name, meant in (
             ("mi_estimator", encoder.mi_estimator == "variational"),
             ("max_information", encoder.max_information is not None),
-        ):
-            if meant:
-                raise ValueError(
-                    f"{name}={getattr(encoder, name)!r} is for mode='ib', where information is "
-                    f"lowered; got mode={encoder.mode!r}"
-                )
+        )
+        if meant
+    ]
+    if encoder.mode != "ib":
+        check_likelihood(encoder, None)
+        for name in needs_bound:
+            raise ValueError(
+                f"{name}={getattr(encoder, name)!r} is for mode='ib', where information is "
+                f"lowered; got mode={encoder.mode!r}"
+            )
         return
     if head == "deterministic" and conditional != "auto":
         raise ValueError(
@@ -69,15 +73,11 @@ def check_bottleneck(encoder: Any) -> None:
             "use conditional='score' or 'auto', or head='gaussian'"
         )
     if head != "gaussian":
-        for name, needs in (
-            ("mi_estimator", encoder.mi_estimator == "variational"),
-            ("max_information", encoder.max_information is not None),
-        ):
-            if needs:
-                raise ValueError(
-                    f"{name}={getattr(encoder, name)!r} needs an upper bound of I(z; x), which "
-                    f"only head='gaussian' has; got head={head!r}"
-                )
+        for name in needs_bound:
+            raise ValueError(
+                f"{name}={getattr(encoder, name)!r} needs an upper bound of I(z; x), which "
+                f"only head='gaussian' has; got head={head!r}"
+            )
     known = MARGINALS.get(encoder.mi_estimator)
     if known is not None and encoder.marginal not in known:
         raise ValueError(

@@ -91,10 +91,10 @@ def gaussian_mutual_info(
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    if labels is None:
-        labels = torch.zeros(len(mean), dtype=torch.int64, device=mean.device)
-    members = torch.nn.functional.one_hot(labels).to(mean)
-    members = members[:, members.any(0)]  # of the classes that the batch has
+    members = mean.new_ones(len(mean), 1)
+    if labels is not None:
+        members = torch.nn.functional.one_hot(labels).to(mean)
+        members = members[:, members.any(0)]  # of the classes that the batch has
     information: Tensor = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
         mean, scale.expand(mean.shape), members, floor
     )

@@ -176,7 +176,7 @@ def resolve_task(task: str, y: Any) -> str:
 
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Targets fit for the task: labels (n,) or float64 values (n, t)."""
-    y = readable(y)
+    y = as_numpy(y)
     if task == "classification":
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)

@@ -226,7 +226,7 @@ class InformationPlaneDisplay(Drawing):
             for label, point in zip(self.labels or [], points, strict=False)
         ]
         if self.labels:
-            ax.margins(0.15)  # room for what stands beside the outermost points
+            ax.margins(0.2)  # room for what stands beside the outermost points
         self.limit_ = None
         if self.entropy_y is not None:
             self.limit_ = ax.axhline(self.entropy_y, color="0.5", linestyle=":", label="H(y)")

@@ -137,12 +137,13 @@ class MIGEEncoder(
         "variational", for mode="ib" with a Gaussian head, is the divergence from a model of q(z):
         the deep variational bottleneck.
     critic : {"separable", "concatenated"}, default="separable"
-        Form of a bound's critic.
+        Form of a bound's critic: x and z embedded and multiplied, or both seen side by side. The
+        latter can tell all pairs of a batch apart, after which it has no gradient to train by.
     feature_layer : str, default=None
         In mode="infomax", a submodule h of the encoder whose information :math:`I(h; z)` is
         maximised in place of :math:`I(x; z)`: "conv" of encoder="conv", say. With
-        mi_estimator="mige" that is the paper's circumstance II, with "jsd" or "infonce" (and
-        critic="concatenated") Deep InfoMax's global objective, DIM(G).
+        mi_estimator="mige" that is the paper's circumstance II, with "jsd" or "infonce" Deep
+        InfoMax's global objective, DIM(G).
     local_features : bool, default=False
         Whether h is one location of that layer's feature map at a time, all locations counting
         alike: Deep InfoMax's local objective, DIM(L), whose layer is "conv.5".

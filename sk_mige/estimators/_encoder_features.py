@@ -92,8 +92,8 @@ def feature_objective(
 ) -> Objective:
     """InfoMax between the inner layer's output, of that shape, and z.
 
-    The concatenated critic has Deep InfoMax's two layers of 512 units. The separable one embeds
-    in 512 dimensions.
+    The separable critic embeds in 512 dimensions, as Deep InfoMax's code does; the concatenated
+    one has the two layers of 512 units of its text.
     """
     if mi_estimator == "mige":
         return FeatureInfoMax(score, local=local)

@@ -26,8 +26,8 @@ def row(dataset: str, method: str, metric: str, value: float | None, **others: A
     return made | others
 
 
-def write(name: str, title: str, command: str, rows: list[dict]) -> Path:
-    """Write ``docs/results/NAME.json``."""
+def write(name: str, title: str, command: str, rows: list[dict], path: Path | None = None) -> Path:
+    """Write ``docs/results/NAME.json``, or that file."""
     results = {
         "title": title,
         "command": command,
@@ -36,7 +36,7 @@ def write(name: str, title: str, command: str, rows: list[dict]) -> Path:
         "rows": rows,
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = path or RESULTS / f"{name}.json"
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 

@@ -51,10 +51,14 @@ class BatchScoreMixin:
         threshold = self.eigen_threshold
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
+        # Where nothing is cut off Cholesky's factorisation gives the same at a third of the cost,
+        # as long as the ridge is above the rounding of the eigenvalues that eigh would leave out.
+        uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
         return partial(
             ssge,
             n_eigen=self.n_eigen,
             eigen_threshold=threshold,
             bandwidth=self.bandwidth,
             alpha=alpha,
+            solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )

@@ -286,3 +286,15 @@ def test_grid_search_over_the_projection_gives_the_same_with_two_jobs(
         search = GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs).fit(X, y)
         results.append(search.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(*results)
+
+
+def test_a_ridge_alone_trains_as_it_does_beside_a_cut_that_cuts_nothing(X: np.ndarray) -> None:
+    # The one is solved by Cholesky's factorisation, the other by eigenpairs; Adam magnifies what
+    # rounding tells the first steps apart by.
+    codes = [
+        MIGEEncoder(
+            score_estimator=SSGEScoreEstimator(eigen_threshold=threshold, alpha=0.1), **SMALL
+        ).fit_transform(X)
+        for threshold in (None, 1 - 1e-12)
+    ]
+    np.testing.assert_allclose(codes[0], codes[1], rtol=0, atol=0.01 * codes[1].std())

@@ -1,0 +1,163 @@
+"""Images a second on a GPU, and which part of a step takes the time.
+
+Batches of images of 32 × 32 pixels through the convolutional encoder: a step of MIGE beside one of
+Deep InfoMax with infoNCE and one without information, and the same by MIGEEncoder, which also
+fetches the batches. Then the ways to a batch's scores alone: eigenpairs on the device or on the
+host, Tikhonov's by Cholesky's factorisation, leading pairs by subspace iteration. All run in
+turns in one process; figures are medians.
+
+    python benchmarks/device_cost.py                    # the GPU, where there is one
+    python benchmarks/device_cost.py --device cpu --images 2560 --output /tmp/device_cost.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import print_table, row, write
+from score_speed import in_turns, median_ratio
+from torch import Tensor
+
+from sk_mige import MIGEEncoder
+from sk_mige.information import mutual_info_surrogate
+from sk_mige.networks import ConvEncoder
+from sk_mige.score import rbf_kernel, squared_distances, ssge
+from sk_mige.training import CriticInformation
+
+SHAPE = (3, 32, 32)
+COMMON: dict[str, Any] = {
+    "encoder": "conv", "input_shape": SHAPE, "output_scale": None, "corruption": 0.0, "lr": 1e-4,
+    "lr_schedule": "constant", "random_state": 0, "max_epochs": 1,
+}  # fmt: skip
+
+
+def waited(device: torch.device, function: Callable[[], Any]) -> Callable[[], None]:
+    """The function, and the end of what it has started."""
+
+    def one() -> None:
+        function()
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+
+    return one
+
+
+def step(device: torch.device, batch: int, name: str, mixed: bool) -> Callable[[], None]:
+    """One step of training on images that are there already."""
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        encoder: torch.nn.Module = ConvEncoder(SHAPE, 64).to(device)
+        critic = CriticInformation("infonce", 3072, 64).to(device)
+        x = torch.rand(batch, *SHAPE).to(device)
+    losses: dict[str, Callable[[Tensor], Tensor]] = {
+        "MIGE": lambda z: -mutual_info_surrogate(x, z, score=partial(ssge, eigen_threshold=0.999)),
+        "infoNCE": lambda z: critic.maximise(x, z),
+        "no information": lambda z: z.square().mean(),
+    }
+    parameters = [*encoder.parameters(), *(critic.parameters() if name == "infoNCE" else ())]
+    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+
+    def one() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            z = encoder(x)
+        losses[name](z.float()).backward()
+        optimizer.step()
+
+    return waited(device, one)
+
+
+def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
+    """Steps alone."""
+    for mixed in (False, True):
+        dataset = f"32 × 32 × 3, batch {options.batch}, {'bfloat16' if mixed else 'float32'}"
+        names = ("MIGE", "infoNCE", "no information")
+        times = in_turns(
+            {name: step(device, options.batch, name, mixed) for name in names}, options.turns
+        )
+        for name, seconds in times.items():
+            yield row(dataset, name, "milliseconds a step", 1e3 * statistics.median(seconds))
+        ratio = median_ratio(times["MIGE"], times["infoNCE"])
+        target = {"target": "≤ 1.5", "reached": "yes" if ratio <= 1.5 else "no"}
+        yield row(dataset, "MIGE", "times infoNCE's step", ratio, **target)
+
+
+def epochs(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
+    """Epochs of the estimator: batches are fetched, the record is kept."""
+    X = torch.rand(options.images, 3072, generator=torch.Generator().manual_seed(0))
+    for mixed in (False, True):
+        dataset = f"32 × 32 × 3, batch {options.batch}, {'bfloat16' if mixed else 'float32'}"
+        models = {
+            name: MIGEEncoder(
+                64, batch_size=options.batch, device=str(device), mixed_precision=mixed, **COMMON
+            ).fit(rows[: 2 * options.batch])
+            for name, rows in (("from the host", X), ("from the device", X.to(device)))
+        }
+        functions = {
+            name: waited(device, partial(model.partial_fit, X if "host" in name else X.to(device)))
+            for name, model in models.items()
+        }
+        for name, seconds in in_turns(functions, max(3, options.turns // 3)).items():
+            rate = len(X) / statistics.median(seconds)
+            target = {"target": "≥ 20,000", "reached": "yes" if rate >= 20_000 else "no"}
+            on_gpu = device.type == "cuda"
+            yield row(dataset, f"MIGEEncoder, {name}", "images a second", rate,
+                      **(target if on_gpu else {}))  # fmt: skip
+
+
+def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
+    """The batch's linear algebra alone."""
+    z = torch.randn(options.batch, 64, generator=torch.Generator().manual_seed(0)).double()
+    gram = rbf_kernel(squared_distances(z), z.new_tensor(8.0)).to(device)
+    z = z.to(device)
+    functions: dict[str, Callable[[], Any]] = {
+        "eigenpairs on the device": lambda: torch.linalg.eigh(gram),
+        "two at once": lambda: torch.linalg.eigh(torch.stack([gram, gram])),
+        "eigenpairs on the host, and back": lambda: torch.linalg.eigh(gram.cpu())[1].to(device),
+        "scores, eigenpairs": lambda: ssge(z, eigen_threshold=0.999),
+        "scores, Cholesky": lambda: ssge(z, alpha=1e-3, solver="cholesky"),
+        "scores, 64 pairs by subspace iteration": lambda: ssge(z, n_eigen=64, solver="subspace"),
+    }
+    waiting = {name: waited(device, function) for name, function in functions.items()}
+    for name, seconds in in_turns(waiting, options.turns).items():
+        yield row(f"a batch of {options.batch}", name, "milliseconds",
+                  1e3 * statistics.median(seconds))  # fmt: skip
+
+
+def main() -> None:
+    """Run all parts, print the table, write it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    there = torch.accelerator.current_accelerator()
+    parser.add_argument("--device", default=str(there or "cpu"))
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--images", type=int, default=51_200, help="of an epoch")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--output", type=Path, help="file of results")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    rows = []
+    for part in (solvers, steps, epochs):
+        for measured in part(options, device):
+            rows.append(measured)
+            print(measured["dataset"], measured["method"], measured["metric"],
+                  f"{measured['value']:.3g}", flush=True)  # fmt: skip
+    columns = ["dataset", "method", "metric", "value"]
+    print_table(columns, [[str(r[c]) for c in columns] for r in rows])
+    title = f"Cost of a step on {_name(device)}"
+    command = "python benchmarks/device_cost.py"
+    path = write("device_cost", title, command, rows, options.output)
+    print("written to", path)
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+if __name__ == "__main__":
+    main()

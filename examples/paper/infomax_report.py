@@ -21,7 +21,9 @@ NAMES = {
 
 
 # Each is compared with all methods that do not stand before it here.
-OURS = ("MIGE, two views", "MIGE", "MIGE as published")
+OURS = (
+    "MIGE, two views", "MIGE", "MIGE as published", "MIGE of patches and Y", "MIGE of conv and Y",
+)  # fmt: skip
 
 
 def write_results(

@@ -112,7 +112,7 @@ def _mean(values: list[float], *, spread: bool = False) -> str:
 def chosen(rows: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
     """Pick the rows whose entries are among those asked for, which ``;`` separates."""
     allowed = {key: [part.strip() for part in text.split(";")] for key, text in wanted.items()}
-    return [row for row in rows if all(row.get(key) in some for key, some in allowed.items())]
+    return [row for row in rows if all(str(row.get(key)) in some for key, some in allowed.items())]
 
 
 def number(text: str) -> str:

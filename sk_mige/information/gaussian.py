@@ -167,7 +167,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
               \Big) A^2 - \frac{2c}{n} A^3 .
     """
     # On the host: a hundred numbers take less time there than one launch of a kernel.
-    g = torch.linalg.eigvalsh(gram).double().cpu().numpy().clip(0)[-n:]
+    g = torch.linalg.eigvalsh(gram).cpu().double().numpy().clip(0)[-n:]
     g = np.concatenate([np.zeros(n - len(g)), g])
     reached = (1 / (g + floor)).mean() >= 1
     w = _unit_root(g, floor) if reached else _floor_root(g, floor)

@@ -39,6 +39,7 @@ def draw(results: list[dict[str, Any]], output: Path) -> None:
         axis.legend()
     axis.set(xscale="log", xlabel="dimension of the projection", ylabel="accuracy of Y(64) (%)")
     axis.set_xticks(projected, [str(k) for k in projected])
+    axis.minorticks_off()  # their labels would lie over these
     full = output.parent == ROOT / "docs" / "results"
     folder = ROOT / "docs" / "images" if full else output.parent
     figure.savefig(folder / f"{output.stem}.png", dpi=110)

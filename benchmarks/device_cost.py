@@ -76,7 +76,7 @@ def step(device: torch.device, batch: int, name: str, mixed: bool) -> Callable[[
 def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
     """Steps alone."""
     for mixed in (False, True):
-        dataset = f"32 × 32 × 3, batch {options.batch}, {'bfloat16' if mixed else 'float32'}"
+        dataset = _images(options.batch, mixed)
         names = ("MIGE", "infoNCE", "no information")
         times = in_turns(
             {name: step(device, options.batch, name, mixed) for name in names}, options.turns
@@ -91,18 +91,15 @@ def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
 def epochs(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
     """Epochs of the estimator: batches are fetched, the record is kept."""
     X = torch.rand(options.images, 3072, generator=torch.Generator().manual_seed(0))
+    sources = {"from the host": X, "from the device": X.to(device)}
     for mixed in (False, True):
-        dataset = f"32 × 32 × 3, batch {options.batch}, {'bfloat16' if mixed else 'float32'}"
-        models = {
-            name: MIGEEncoder(
+        dataset = _images(options.batch, mixed)
+        functions = {}
+        for name, rows in sources.items():
+            model = MIGEEncoder(
                 64, batch_size=options.batch, device=str(device), mixed_precision=mixed, **COMMON
             ).fit(rows[: 2 * options.batch])
-            for name, rows in (("from the host", X), ("from the device", X.to(device)))
-        }
-        functions = {
-            name: waited(device, partial(model.partial_fit, X if "host" in name else X.to(device)))
-            for name, model in models.items()
-        }
+            functions[name] = waited(device, partial(model.partial_fit, rows))
         for name, seconds in in_turns(functions, max(3, options.turns // 3)).items():
             rate = len(X) / statistics.median(seconds)
             target = {"target": "≥ 20,000", "reached": "yes" if rate >= 20_000 else "no"}
@@ -153,6 +150,10 @@ def main() -> None:
     command = "python benchmarks/device_cost.py"
     path = write("device_cost", title, command, rows, options.output)
     print("written to", path)
+
+
+def _images(batch: int, mixed: bool) -> str:
+    return f"32 × 32 × 3, batch {batch}, {'bfloat16' if mixed else 'float32'}"
 
 
 def _name(device: torch.device) -> str:

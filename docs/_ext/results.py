@@ -121,12 +121,7 @@ def number(text: str) -> str:
     path = RESULTS / f"{name.strip()}.json"
     pairs = dict(condition.split("=", 1) for condition in conditions.split(";"))
     wanted = {key.strip(): value.strip() for key, value in pairs.items()}
-    rows = [
-        row
-        for row in load(path)["rows"]
-        if all(str(row.get(key)) == value for key, value in wanted.items())
-    ]
-    lines = table(rows)
+    lines = table(chosen(load(path)["rows"], wanted))
     if len(lines) != 1:
         raise ValueError(f"{path.name}: {len(lines)} lines with {wanted}, expected one")
     return lines[0]["Measured"]

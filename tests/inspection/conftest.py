@@ -1,0 +1,61 @@
+"""Small encoders that are fitted once, and no picture left open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from sk_mige import (
+    MIGEEncoder,
+    RandomProjectionSSGE,
+)
+
+SMALL: dict[str, Any] = {
+    "n_components": 2,
+    "hidden_layer_sizes": (8,),
+    "max_epochs": 2,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def X() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(120, 6))
+
+
+@pytest.fixture(scope="module")
+def y(X: np.ndarray) -> np.ndarray:
+    return (X[:, 0] > 0).astype(int)
+
+
+@pytest.fixture(scope="module")
+def encoder(X: np.ndarray) -> MIGEEncoder:
+    return MIGEEncoder(**SMALL).fit(X)
+
+
+@pytest.fixture(scope="module")
+def bottlenecks(X: np.ndarray, y: np.ndarray) -> list[MIGEEncoder]:
+    parameters = {**SMALL, "max_epochs": 30, "lr": 1e-2, "mode": "ib"}
+    return [MIGEEncoder(**parameters, beta=beta).fit(X, y) for beta in (1e-3, 1.0)]
+
+
+def searched(X: np.ndarray, y: np.ndarray, final: Any, **grid: list[Any]) -> GridSearchCV:
+    encoder = MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE())
+    pipeline = Pipeline([("encode", encoder), ("final", final)])
+    parameters = {f"encode__{name}": values for name, values in grid.items()}
+    return GridSearchCV(pipeline, parameters, cv=2).fit(X, y)

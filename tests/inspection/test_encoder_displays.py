@@ -1,0 +1,101 @@
+"""Curves of training, representations, and searches over the dimension of the projection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from sk_mige import (
+    MIGEEncoder,
+    SlicedScoreMatching,
+)
+from sk_mige.inspection import (
+    ProjectionSearchDisplay,
+    RepresentationDisplay,
+    TrainingCurveDisplay,
+)
+
+from .conftest import SMALL, searched
+
+
+def test_training_curves_are_the_history(encoder: MIGEEncoder, X: np.ndarray) -> None:
+    display = TrainingCurveDisplay.from_estimator(encoder)
+    losses = [row["train_loss"] for row in encoder.history_]
+    np.testing.assert_array_equal(display.lines_["train_loss"].get_ydata(), losses)
+    both = TrainingCurveDisplay.from_estimator(encoder, keys=["train_loss", "dur"])
+    assert set(both.lines_) == {"train_loss", "dur"}
+    scores = SlicedScoreMatching(max_epochs=2, random_state=0).fit(X)
+    assert len(TrainingCurveDisplay.from_estimator(scores).epochs) == 2
+    with pytest.raises(ValueError, match="valid_acc.*train_loss"):
+        TrainingCurveDisplay.from_estimator(encoder, keys=["valid_acc"])
+    with pytest.raises(NotFittedError):
+        TrainingCurveDisplay.from_estimator(MIGEEncoder())
+
+
+def test_representation_is_coloured_by_classes_or_values(
+    encoder: MIGEEncoder, X: np.ndarray, y: np.ndarray
+) -> None:
+    names = np.array(["no", "yes"])[y]
+    display = RepresentationDisplay.from_estimator(encoder, X, names)
+    np.testing.assert_allclose(display.scatter_.get_offsets(), encoder.transform(X))
+    np.testing.assert_array_equal(display.scatter_.get_array(), y)
+    assert [text.get_text() for text in display.legend_.get_texts()] == ["no", "yes"]
+    values = RepresentationDisplay.from_estimator(encoder, X, X[:, 0])
+    assert values.legend_ is None
+    assert values.colorbar_ is not None
+    bare = RepresentationDisplay.from_predictions(encoder.transform(X))
+    assert bare.legend_ is bare.colorbar_ is None
+    with pytest.raises(ValueError, match="at least 3 components"):
+        RepresentationDisplay.from_estimator(encoder, X, components=(0, 2))
+
+
+def test_the_map_of_a_classifier_is_that_of_what_comes_before_it(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    model = Pipeline([("encoder", MIGEEncoder(**SMALL)), ("probe", LogisticRegression())])
+    search = GridSearchCV(model, {"probe__C": [1.0]}, cv=2).fit(X, y)
+    for fitted in (search, search.best_estimator_):
+        display = RepresentationDisplay.from_estimator(fitted, X, y)
+        np.testing.assert_array_equal(
+            display.representation, search.best_estimator_[:-1].transform(X)
+        )
+
+
+def test_projection_search_draws_the_best_of_each_dimension(X: np.ndarray, y: np.ndarray) -> None:
+    search = searched(
+        X,
+        y,
+        LogisticRegression(),
+        score_estimator__n_components=[4, 2],
+        score_estimator__eigen_threshold=[0.9, 0.999],
+    )
+    reference = [0.5, 0.7]
+    display = ProjectionSearchDisplay.from_estimator(search, reference=reference)
+    np.testing.assert_array_equal(display.n_components, [2, 4])
+    means = search.cv_results_["mean_test_score"]
+    tried = np.array(
+        [p["encode__score_estimator__n_components"] for p in search.cv_results_["params"]]
+    )
+    np.testing.assert_allclose(display.scores.mean(1), [means[tried == k].max() for k in (2, 4)])
+    np.testing.assert_allclose(display.reference_.get_ydata(), 60.0)
+    assert display.ax_.get_ylabel() == "accuracy, %"
+    with pytest.raises(ValueError, match=r"param='gamma'.*n_components"):
+        ProjectionSearchDisplay.from_estimator(search, param="gamma")
+
+
+def test_projection_search_asks_which_parameter_it_is(X: np.ndarray) -> None:
+    search = searched(X, X[:, 0], Ridge(), lr=[1e-3, 1e-2])
+    with pytest.raises(ValueError, match="name it by param"):
+        ProjectionSearchDisplay.from_estimator(search)
+
+
+def test_scores_of_dimensions_are_drawn_with_their_folds() -> None:
+    display = ProjectionSearchDisplay.from_predictions([2, 8], [[0.5, 0.7], [0.8, 1.0]])
+    line = display.errorbar_.lines[0]
+    np.testing.assert_allclose(line.get_ydata(), [60, 90])
+    with pytest.raises(ValueError, match="a row of folds for each dimension"):
+        ProjectionSearchDisplay.from_predictions([2, 8, 16], [0.5, 0.7])

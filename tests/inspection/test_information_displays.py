@@ -1,0 +1,88 @@
+"""Gradients of information along a parameter, and the information plane."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from sk_mige import (
+    MIGEEncoder,
+    MutualInfoGradientEstimator,
+)
+from sk_mige.information import MutualInfoGradient
+from sk_mige.inspection import (
+    InformationPlaneDisplay,
+    MutualInfoGradientDisplay,
+)
+
+
+def test_gradient_curve_has_a_band_of_two_standard_errors() -> None:
+    theta = np.linspace(0, 1, 3)
+    display = MutualInfoGradientDisplay.from_function(
+        lambda t: MutualInfoGradient(t**2, 0.1), theta, truth=theta
+    )
+    np.testing.assert_allclose(display.line_.get_ydata(), theta**2)
+    heights = display.band_.get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([heights.min(), heights.max()], [-0.2, 1.2])
+    np.testing.assert_allclose(display.truth_.get_ydata(), theta)
+
+
+def test_gradient_curve_of_repetitions_is_their_mean() -> None:
+    theta = np.linspace(0, 1, 4)
+    repeats = np.stack([theta - 1, theta + 1])
+    display = MutualInfoGradientDisplay.from_predictions(theta, repeats)
+    np.testing.assert_allclose(display.gradient, theta)
+    np.testing.assert_allclose(display.standard_error, 1.0)
+    numbers = MutualInfoGradientDisplay.from_function(lambda t: 2 * t, theta)
+    assert numbers.band_ is None
+    with pytest.raises(ValueError, match="truth has shape"):
+        MutualInfoGradientDisplay.from_predictions(theta, theta, truth=[1.0])
+
+
+def test_gradient_curve_fits_copies_of_an_estimator_at_each_theta(X: np.ndarray) -> None:
+    channel = MutualInfoGradientEstimator(random_state=0)
+    theta = [0.5, 1.0]
+    _, ax = plt.subplots()
+    display = MutualInfoGradientDisplay.from_estimator(channel, X[:, :2], theta, ax=ax)
+    expected = [channel.set_params(theta=t).fit(X[:, :2]) for t in theta]
+    assert display.ax_ is ax
+    assert display.gradient[1] == expected[1].gradient_
+    assert display.standard_error[1] == expected[1].standard_error_
+
+
+def test_dearer_information_is_kept_less_and_bounds_hold(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
+) -> None:
+    display = InformationPlaneDisplay.from_estimators(bottlenecks, X, y)
+    cheap, dear = display.information_x
+    assert dear < cheap <= np.log(len(X))
+    assert (display.information_y <= display.entropy_y).all()
+    # Whatever z tells of y it has from x; what is left is the spread of two estimates.
+    assert (display.information_y <= display.information_x + 0.1).all()
+    assert [text.get_text() for text in display.texts_] == ["β = 0.001", "β = 1"]
+
+
+def test_information_of_a_known_gaussian_channel_is_found() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    y = (X[:, 0] > 0).astype(int)
+    encoder = MIGEEncoder(2, mode="ib", hidden_layer_sizes=(), max_epochs=1, random_state=0)
+    encoder.fit(X, y)
+    layer = next(m for m in encoder.module_.encoder.modules() if hasattr(m, "weight"))
+    weight = np.zeros((4, 2))
+    weight[0, 0] = weight[1, 1] = 1.0
+    layer.weight.data = layer.weight.new_tensor(weight)
+    layer.bias.data = layer.bias.new_tensor([0, 0, 5.5413, 5.5413])  # both scales are 1
+    display = InformationPlaneDisplay.from_estimators([encoder], X, y)
+    # Two channels of signal-to-noise ratio 1: I = log 2.
+    np.testing.assert_allclose(display.information_x, np.log(2), atol=0.06)
+
+
+def test_information_plane_refuses_encoders_without_noise(
+    encoder: MIGEEncoder, X: np.ndarray, y: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match="head='gaussian'"):
+        InformationPlaneDisplay.from_estimators([encoder], X, y)
+    with pytest.raises(ValueError, match="labels for 2 points"):
+        InformationPlaneDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], labels=["a"])

@@ -1,0 +1,112 @@
+"""Fields of scores, their spectra, and the losses by which they were chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mige import (
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+)
+from sk_mige.datasets import make_banana, make_gaussian
+from sk_mige.inspection import (
+    EigenvalueDisplay,
+    ScoreCVDisplay,
+    ScoreFieldDisplay,
+)
+
+
+def test_score_field_shows_the_estimators_scores_near_the_samples() -> None:
+    X, exact = make_banana(200, random_state=0)
+    estimator = SSGEScoreEstimator().fit(X)
+    display = ScoreFieldDisplay.from_estimator(estimator, X, quiver_kw={"color": "r"})
+    np.testing.assert_array_equal(display.scores, estimator.transform(display.points))
+    distances = np.linalg.norm(display.points[:, None] - X, axis=2).min(1)
+    assert distances.max() < np.ptp(X, axis=0).max() / 19
+    np.testing.assert_array_equal(display.scatter_.get_offsets(), X)
+    np.testing.assert_array_equal(display.quiver_.U, display.scores[:, 0])
+    truth = ScoreFieldDisplay.from_estimator(exact, X, points=display.points)
+    np.testing.assert_array_equal(truth.scores, exact(display.points))
+
+
+def test_score_field_of_many_features_has_its_arrows_at_samples() -> None:
+    X, exact = make_gaussian(1000, 4, random_state=0)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    display = ScoreFieldDisplay.from_predictions(frame, exact(X), features=(1, 3))
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("b", "d")
+    thinned = ScoreFieldDisplay.from_estimator(exact, X)
+    assert len(thinned.points) <= 300
+    assert (thinned.points[:, None] == X).all(2).any(1).all()
+
+
+def test_a_pipelines_scores_are_drawn_where_its_last_step_sees_the_samples(X: np.ndarray) -> None:
+    raw = 10 + 100 * X[:, :2]
+    pipeline = Pipeline([("scale", StandardScaler()), ("score", SSGEScoreEstimator())]).fit(raw)
+    display = ScoreFieldDisplay.from_estimator(pipeline, raw)
+    scaled = pipeline[:-1].transform(raw)
+    np.testing.assert_allclose(display.samples, scaled)
+    np.testing.assert_allclose(display.scores, pipeline[-1].transform(display.points))
+
+
+def test_score_field_refuses_what_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="two features"):
+        ScoreFieldDisplay.from_predictions(np.ones((5, 1)), np.ones((5, 1)))
+    with pytest.raises(ValueError, match=r"scores has shape \(4, 2\)"):
+        ScoreFieldDisplay.from_predictions(np.ones((5, 2)), np.ones((4, 2)))
+
+
+def test_spectrum_parts_at_the_threshold() -> None:
+    X, _ = make_banana(100, random_state=0)
+    estimator = SSGEScoreEstimator(eigen_threshold=0.9).fit(X)
+    display = EigenvalueDisplay.from_estimator(estimator)
+    n = estimator.n_eigen_
+    assert len(display.kept_.get_xdata()) == n
+    assert display.eigenvalues[:n].sum() >= 0.9 > display.eigenvalues[: n - 1].sum()
+    assert display.cutoff_.get_xdata()[0] == n + 0.5
+    regularised = EigenvalueDisplay.from_estimator(SSGEScoreEstimator(alpha=1e-3).fit(X))
+    assert regularised.cutoff_ is None
+    assert regularised.alpha_.get_ydata()[0] == 1e-3
+
+
+def test_given_eigenvalues_become_shares() -> None:
+    display = EigenvalueDisplay.from_predictions([1.0, 6.0, 3.0], n_eigen=2)
+    np.testing.assert_allclose(display.eigenvalues, [0.6, 0.3, 0.1])
+
+
+@pytest.mark.parametrize("alphas", ["auto", ()])
+def test_held_out_loss_is_least_where_it_was_chosen(alphas: Any) -> None:
+    X, _ = make_banana(80, random_state=0)
+    search = SSGEScoreEstimatorCV(
+        bandwidth_factors=(0.5, 1.0), bases=("student",), shrinkages=("auto",), cv=3, alphas=alphas
+    ).fit(X)
+    display = ScoreCVDisplay.from_estimator(search)
+    assert display.param == ("alpha" if alphas == "auto" else "eigen_threshold")
+    factor, value, loss = display.best
+    assert loss == -search.cv_results_["mean_test_score"][search.best_index_]
+    assert display.losses[factor][display.values == value][0] <= loss
+    assert set(display.lines_) == {0.5, 1.0}
+    assert (display.base_ is None) == (alphas != "auto")
+    other = "eigen_threshold" if alphas == "auto" else "alpha"
+    if alphas == "auto":
+        assert ScoreCVDisplay.from_estimator(search, param=other).best is None
+    else:
+        with pytest.raises(ValueError, match="no candidates along param='alpha'"):
+            ScoreCVDisplay.from_estimator(search, param=other)
+
+
+def test_losses_of_another_search_are_drawn() -> None:
+    display = ScoreCVDisplay.from_predictions(
+        [0.1, 0.01], {1.0: [-1.0, -2.0]}, base_loss=-0.5, best=(1.0, 0.01, -2.0)
+    )
+    np.testing.assert_array_equal(display.values, [0.01, 0.1])
+    np.testing.assert_array_equal(display.lines_[1.0].get_ydata(), [-2.0, -1.0])
+    with pytest.raises(ValueError, match=r"losses\[2\] has shape \(1,\)"):
+        ScoreCVDisplay.from_predictions([0.1, 0.01], {2.0: [-1.0]})
+    with pytest.raises(ValueError, match="param must be"):
+        ScoreCVDisplay.from_predictions([0.1], {2.0: [-1.0]}, param="gamma")

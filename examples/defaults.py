@@ -89,6 +89,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
     "eigen_threshold=0.99": {"score_estimator": ssge_with(eigen_threshold=0.99)},
     "eigen_threshold=1": {"score_estimator": ssge_with(eigen_threshold=1.0)},
+    "eigen_threshold=None, alpha=1e-4": {
+        "score_estimator": ssge_with(eigen_threshold=None, alpha=1e-4)
+    },
+    "eigen_threshold=None, alpha=1e-3": {
+        "score_estimator": ssge_with(eigen_threshold=None, alpha=1e-3)
+    },
     # z has unit variance, so 11.3 is the median distance of 64 components.
     "bandwidth=5.7 (half)": {"score_estimator": ssge_with(bandwidth=5.7)},
     "bandwidth=22.6 (double)": {"score_estimator": ssge_with(bandwidth=22.6)},

@@ -83,3 +83,21 @@ def test_a_killed_run_goes_on_after_its_last_epoch(
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "cells.jsonl").read_text())["cell"]["epochs"] == 40
     assert not list((tmp_path / "unfinished").glob("*.pt"))
+
+
+def test_a_file_of_results_names_the_calls_that_measure_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    from infomax_report import commands
+
+    usual = {"dataset": "cifar10", "epochs": 20, "subset": None, "mixed": True}
+    few = {**usual, "epochs": 8, "subset": 100}
+    cells = [{"method": m, "seed": s, **usual} for m in ("MIGE", "DIM (JSD)") for s in (1, 0)]
+    cells += [{"method": "MIGE", "seed": 0, **few}, {"method": "MIGE", "seed": 0, **few}]
+    cells += [{"method": "DIM (infoNCE)", "seed": 0, **usual, "mixed": False}]
+    assert commands([{"cell": cell} for cell in cells], "table1.py", usual) == [
+        "python table1.py --seeds 0 1 --methods MIGE 'DIM (JSD)'",
+        "python table1.py --epochs 8 --subset 100 --seeds 0 --methods MIGE",
+        "python table1.py --float32 --seeds 0 --methods 'DIM (infoNCE)'",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,18 @@ OURS = (
 def write_results(
     results: list[dict[str, Any]],
     path: Path,
-    command: str,
+    script: str,
+    usual: dict[str, Any],
     paper: dict[tuple[str, str, str], float],
 ) -> None:
-    """Write the standard file of results, and print its accuracies."""
+    """Write the standard file of results, and print its accuracies.
+
+    ``usual`` are the settings of a cell that ``script`` has when it is told nothing.
+    """
     rows = [row for result in results for row in result_rows(result, paper)]
     rows += paired_differences(results)
     document = {
-        "command": command,
+        "command": "; ".join(commands(results, script, usual)),
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__,
             "scikit-learn": sklearn.__version__, "sk_mige": sk_mige.__version__,
@@ -52,6 +57,28 @@ def write_results(
         )
 
 
+def commands(results: list[dict[str, Any]], script: str, usual: dict[str, Any]) -> list[str]:
+    """Name the calls that measure these cells, and no others."""
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for result in results:
+        cell = dict(result["cell"])
+        method, seed = cell.pop("method"), cell.pop("seed")
+        seeds.setdefault((json.dumps(cell), method), set()).add(seed)
+    methods: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (setting, method), found in seeds.items():
+        methods.setdefault((setting, tuple(sorted(found))), []).append(method)
+    calls = []
+    for (setting, found_seeds), names in methods.items():
+        words = ["python", script]
+        for key, value in json.loads(setting).items():
+            if value != usual[key]:
+                option = {"dataset": "data"}.get(key, key).replace("_", "-")
+                words += ["--float32"] if key == "mixed" else [f"--{option}", str(value)]
+        words += ["--seeds", *map(str, found_seeds), "--methods", *names]
+        calls.append(shlex.join(words))
+    return calls
+
+
 def dataset_name(cell: dict[str, Any]) -> str:
     """The data set, with what makes it other than all images as they are."""
     name = NAMES[cell["dataset"]]
@@ -59,8 +86,6 @@ def dataset_name(cell: dict[str, Any]) -> str:
         name += f", {cell['size']} × {cell['size']}"
     if cell["subset"]:
         name += f", {cell['subset']:,} images"
-    # Cells of the first runs have probes at Deep InfoMax's rate, far too short at it.
-    name += "" if "probe_lr" in cell else ", probes at 1e-4"
     return name + ("" if cell.get("mixed") else ", float32")
 
 

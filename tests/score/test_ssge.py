@@ -95,6 +95,17 @@ def test_tikhonov_divides_by_the_shifted_eigenvalues(x):
     torch.testing.assert_close(ssge(x, alpha=0.1, eigen_threshold=None), expected)
 
 
+@pytest.mark.parametrize(("rows", "features"), [(64, 64), (128, 64), (256, 64), (128, 16)])
+def test_a_ridge_of_1e_4_makes_scores_as_long_as_the_cut_of_training(rows, features, generator):
+    def length(**options):  # -E[g z] of each feature, by Stein's identity 1 for the exact score
+        batches = torch.randn(5, rows, features, generator=generator, dtype=torch.float64)
+        return -(ssge(batches, **options) * (batches - batches.mean(1, keepdim=True))).mean()
+
+    cut = length(eigen_threshold=0.999)
+    assert abs(length(eigen_threshold=None, alpha=1e-4, solver="cholesky") / cut - 1) < 0.05
+    assert length(eigen_threshold=None, alpha=1e-2, solver="cholesky") < 0.75 * cut
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3, 8)])
 def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
     assert ssge(torch.randn(*shape, generator=generator)).isfinite().all()

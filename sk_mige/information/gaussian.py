@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sk_mige.score.precision import full_precision
+
 __all__ = ["gaussian_mutual_info"]
 
 
+@full_precision
 def gaussian_mutual_info(
     mean: Tensor, scale: Tensor, *, labels: Tensor | None = None, floor: float = 0.03
 ) -> Tensor:
@@ -132,12 +135,14 @@ class _GaussianInformation(torch.autograd.Function):
         # Strong directions would drown weak ones in float32.
         wide = centred if centred.device.type == "mps" else centred.double()
         by_rows = d >= n
-        gram = (wide @ wide.mT if by_rows else wide.mT @ wide) / n
+        # On the host: for a few hundred rows its LAPACK takes less time than a card's solvers.
+        gram = ((wide @ wide.mT if by_rows else wide.mT @ wide) / n).cpu()
         if not math.isfinite(float(gram.sum())):  # LAPACK would raise
             nowhere = torch.full_like(mean, torch.nan)
             ctx.save_for_backward(nowhere, nowhere)
             return value + torch.nan
         log_det, slope = _log_det(gram, n, d, floor)
+        slope = slope.to(wide.device)
         by_centred = (slope @ wide if by_rows else wide @ slope).div_(n).to(mean)
         of_mean = by_centred / noise
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
@@ -166,8 +171,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .
     """
-    # On the host: a hundred numbers take less time there than one launch of a kernel.
-    g = torch.linalg.eigvalsh(gram).cpu().double().numpy().clip(0)[-n:]
+    g = torch.linalg.eigvalsh(gram).double().numpy().clip(0)[-n:]
     g = np.concatenate([np.zeros(n - len(g)), g])
     reached = (1 / (g + floor)).mean() >= 1
     w = _unit_root(g, floor) if reached else _floor_root(g, floor)

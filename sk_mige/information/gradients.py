@@ -6,11 +6,13 @@ is an estimate of the gradient of H(z) or of I(x; z): maximise it to maximise th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from sk_mige.score import median_bandwidth, squared_distances, ssge
+from sk_mige.score.precision import full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 
+@full_precision
 def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tensor:
     r"""Scalar whose gradient estimates that of the entropy H(z).
 
@@ -60,10 +63,11 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     >>> bool(abs(log_a.grad - 1) < 0.1)
     True
     """
-    flat = z.flatten(1)
+    flat = _rows(z)
     return -_inner(_scores(score, flat), flat)
 
 
+@full_precision
 def mutual_info_surrogate(
     x: Tensor | None,
     z: Tensor,
@@ -130,18 +134,24 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    flat = z.flatten(1)
+    flat = _rows(z)
     points = flat.detach()
     if sq_distances_x is None:
         if x is None:
             raise ValueError("x=None needs sq_distances_x; pass one of them")
         sq_distances_x = _input_distances(x, points, projection)
-    joint = joint_squared_distances(sq_distances_x, squared_distances(points), x_scale=x_scale)
+    sq_z = squared_distances(points)
+    joint = joint_squared_distances(sq_distances_x, sq_z, x_scale=x_scale)
+    if joint_score is None and _is_ssge(score):
+        # Both at once, from distances of z that are known: a card spends its time on launches.
+        both = _scores(score, flat.expand(2, *flat.shape), sq_distances=torch.stack([sq_z, joint]))
+        return -_inner(both[0] - both[1], flat)
     marginal_scores = _scores(score, flat)
     joint_scores = _scores(joint_score or score, flat, sq_distances=joint)
     return -_inner(marginal_scores - joint_scores, flat)
 
 
+@full_precision
 def hidden_mutual_info_surrogate(
     h: Tensor,
     z: Tensor,
@@ -186,7 +196,7 @@ def hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([50, 3])
     """
-    flat_h, flat_z = h.flatten(1), z.flatten(1)
+    flat_h, flat_z = _rows(h), _rows(z)
     points_h, points_z = flat_h.detach(), flat_z.detach()
     ratio = _scale_ratio(squared_distances(points_h), squared_distances(points_z)).sqrt()
     joint = _scores(joint_score or score, torch.cat([ratio * points_h, points_z], dim=1))
@@ -240,10 +250,21 @@ def _scale_ratio(sq_x: Tensor, sq_z: Tensor) -> Tensor:
 
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
     """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
-    flat = x.detach().flatten(1).to(like)
+    flat = _rows(x.detach()).to(like)
     if projection is not None:
         flat = flat @ projection.to(like).mT
     return squared_distances(flat)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Samples as rows (M, d); single numbers have d = 1."""
+    return values.reshape(values.shape[0], -1)
+
+
+def _is_ssge(score: ScoreFunction | None) -> bool:
+    """Whether it is :func:`ssge`, which sees distances alone and takes leading dimensions."""
+    function = score.func if isinstance(score, partial) else score
+    return function is None or function is ssge
 
 
 def _scores(

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Independent, Normal
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import _inner, _scores
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
+from sk_mige.score.precision import full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ Marginal: TypeAlias = Literal[
 ]
 
 
+@full_precision
 def stochastic_mutual_info_surrogate(
     z: Tensor,
     *,

@@ -8,6 +8,7 @@ import torch
 
 from sk_mige.information.gradients import _inner
 from sk_mige.information.marginals import marginal_rows, marginal_scores
+from sk_mige.score.precision import full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["multiview_mutual_info_surrogate", "within_entropy"]
 
 
+@full_precision
 def multiview_mutual_info_surrogate(
     z: Tensor, *, score: ScoreFunction | None = None, floor: float = 1e-3
 ) -> Tensor:

@@ -118,7 +118,8 @@ def ssge(
     solver : {"eigh", "subspace", "cholesky"}, default="eigh"
         "eigh" decomposes the Gram matrix; "subspace" finds ``n_eigen`` leading pairs by
         :func:`subspace_eigh`; "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`,
-        Tikhonov's regularisation with nothing cut off, at a tenth of the cost.
+        Tikhonov's regularisation with nothing cut off, at a tenth of the cost. Where rounding
+        leaves no factor, because ``alpha`` is too small, scores are NaN.
 
     Returns
     -------
@@ -153,7 +154,8 @@ def ssge(
             raise ValueError("solver='subspace' finds a given number of eigenpairs: pass n_eigen")
         eigenvalues, vectors = subspace_eigh(gram, min(n_eigen, gram.shape[-1]))
     else:
-        eigenvalues, vectors = torch.linalg.eigh(gram)
+        # Of a batch that has diverged some solvers raise; its scores are NaN by the product below.
+        eigenvalues, vectors = torch.linalg.eigh(gram.nan_to_num())
         eigenvalues, vectors = eigenvalues.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(eigenvalues, n_eigen, eigen_threshold)
     inverse = torch.where(kept, eigenvalues + z.shape[-2] * alpha, torch.inf).reciprocal()
@@ -161,7 +163,8 @@ def ssge(
     laplacian = gram - torch.diag_embed(gram.sum(-1))
     centred = (z - z.mean(-2, keepdim=True)).to(sq.dtype)
     # Apply to the (J, d) side first: O(M J d) rather than O(M^2 d) when few pairs are kept.
-    j = max(1, int(kept.sum(-1).max()))
+    # Elsewhere than on the processor the count would have to be waited for.
+    j = max(1, int(kept.sum(-1).max())) if z.device.type == "cpu" else kept.shape[-1]
     u = vectors[..., :j]
     weights = (u.mT @ laplacian) * (inverse[..., :j] / sigma[..., None].square())[..., None]
     scores: Tensor = (u @ (weights @ centred)).to(z.dtype)
@@ -174,10 +177,12 @@ def _tikhonov(z: Tensor, gram: Tensor, sigma: Tensor, alpha: float) -> Tensor:
         raise ValueError(f"solver='cholesky' needs alpha > 0 to invert the kernel, got {alpha}")
     centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
     stein = gram @ centred - gram.sum(-1, keepdim=True) * centred
-    ridge = torch.full(gram.shape[:-1], z.shape[-2] * alpha, dtype=gram.dtype, device=gram.device)
-    factor = torch.linalg.cholesky(gram + torch.diag_embed(ridge))
+    shifted = gram.clone()
+    shifted.diagonal(dim1=-2, dim2=-1).add_(z.shape[-2] * alpha)
+    # No error is raised, nor waited for: scores that cannot be computed are NaN.
+    factor, failed = torch.linalg.cholesky_ex(shifted)
     scores = torch.cholesky_solve(stein, factor) / sigma[..., None, None].square()
-    return scores.to(z.dtype)
+    return torch.where((failed == 0)[..., None, None], scores, torch.nan).to(z.dtype)
 
 
 def eigh_dtype(tensor: Tensor) -> torch.dtype:

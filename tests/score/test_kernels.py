@@ -93,3 +93,18 @@ def test_the_median_stays_differentiable_and_equals_the_fast_one(generator):
     followed = median_bandwidth(sq.clone().requires_grad_())
     assert followed.requires_grad
     assert torch.equal(followed.detach(), median_bandwidth(sq))
+
+
+@pytest.mark.parametrize("copies", [1, 8, 36, 40])
+def test_what_cards_compute_by_sorting_is_the_same_median(copies, generator):
+    x = torch.randn(3, 40, 2, generator=generator, dtype=torch.float64)
+    x[:, :copies] = x[:, :1]  # 36 equal rows are most of the pairs
+    x[1] = 5.0
+    sq = squared_distances(x)
+    followed = median_bandwidth(sq.clone().requires_grad_())  # as if on a card
+    assert torch.equal(followed.detach(), median_bandwidth(sq))
+    for rows, found in zip(x, followed.detach(), strict=True):
+        pairs = torch.pdist(rows)
+        positive = pairs[pairs > 0]
+        distinct = positive.median() if len(positive) else torch.tensor(1.0).double()
+        torch.testing.assert_close(found, pairs.median() if pairs.median() > 0 else distinct)

@@ -106,6 +106,19 @@ def test_a_ridge_of_1e_4_makes_scores_as_long_as_the_cut_of_training(rows, featu
     assert length(eigen_threshold=None, alpha=1e-2, solver="cholesky") < 0.75 * cut
 
 
+@pytest.mark.parametrize("options", [{}, {"alpha": 1e-4, "solver": "cholesky"}])
+def test_scores_of_a_set_with_nan_are_nan_and_no_error(options, x):
+    x[3] = torch.nan
+    assert ssge(x, **options).isnan().all()
+
+
+def test_a_ridge_lost_in_rounding_gives_nan_and_leaves_other_sets_alone(x):
+    equal = torch.ones_like(x)  # a kernel of rank one
+    both = ssge(torch.stack([x, equal]), alpha=1e-30, solver="cholesky")
+    assert both[1].isnan().all()
+    assert both[0].isfinite().all()
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (3, 8)])
 def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
     assert ssge(torch.randn(*shape, generator=generator)).isfinite().all()

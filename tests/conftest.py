@@ -64,7 +64,8 @@ def _device(config: pytest.Config) -> torch.device:
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
-    """Return the device under test."""
+    """Return the device under test, with float32 in full where cards would round to TF32."""
+    torch.backends.cudnn.allow_tf32 = False  # for convolutions alone it is on as a rule
     return _device(pytestconfig)
 
 

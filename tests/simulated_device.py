@@ -8,6 +8,7 @@ as on CUDA.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -66,6 +67,12 @@ class _Module(backend_registration._DummyBackendModule):
 
     def set_rng_state(self, state: torch.Tensor, device: Any = 0) -> None:
         torch.set_rng_state(state)
+
+    def device(self, device: Any) -> Any:
+        return nullcontext()
+
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
+        return 2**30, 2**30
 
     def manual_seed(self, seed: int) -> None:
         torch.default_generator.manual_seed(seed)

@@ -5,13 +5,29 @@ from __future__ import annotations
 import warnings
 from functools import partial
 
+import torch
+
 from sk_mige.score import ScoreFunction, ssge
 
-__all__ = ["TRAINING_EIGEN_THRESHOLD", "BatchScoreMixin"]
+__all__ = ["BatchScoreMixin", "default_training_score"]
 
 # With fewer eigenfunctions an encoder collapses to the directions that they can express; see
 # docs/results/defaults.json.
 TRAINING_EIGEN_THRESHOLD = 0.999
+# A ridge that does to a batch what this cut does; see docs/guide/gpu.rst.
+TRAINING_RIDGE = 1e-4
+
+
+def default_training_score(device: torch.device, mode: str) -> ScoreFunction:
+    """SSGE cut off where training wants it, or on a card what takes least time there.
+
+    On a card the eigenpairs of a few hundred rows are found in many small launches, which take
+    longer than a small network's whole step; Cholesky's factorisation takes a fraction of that.
+    The bottleneck's implicit conditionals, many small sets, are one batch and keep the cut.
+    """
+    if device.type == "cpu" or mode != "infomax":
+        return partial(ssge, eigen_threshold=TRAINING_EIGEN_THRESHOLD)
+    return partial(ssge, eigen_threshold=None, alpha=TRAINING_RIDGE, solver="cholesky")
 
 
 class BatchScoreMixin:

@@ -5,7 +5,7 @@ from .averaging import WeightAveraging
 from .bottleneck import Bottleneck, MIGEInformation
 from .checkpoint import Checkpoint
 from .critics import CriticInfoMax, CriticInformation, PriorMatched
-from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .data import ArrayDataset, EqualBatchSampler, keep_batch, resident
 from .device import available_device, resolve_device, seeded
 from .features import FeatureCriticInfoMax, FeatureInfoMax, patches
 from .joint_batch import (
@@ -57,6 +57,7 @@ __all__ = [
     "make_accelerator",
     "make_optimizer",
     "patches",
+    "resident",
     "resolve_device",
     "seeded",
     "sliced_score_matching_loss",

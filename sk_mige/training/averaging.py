@@ -50,6 +50,7 @@ class WeightAveraging(Callback):
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         """Take in the weights at which a loss was just found finite."""
+        self.taken_in_ = int(self.averaged_.n_averaged)
         self.averaged_.update_parameters(net.module_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -58,7 +59,7 @@ class WeightAveraging(Callback):
             net.module_.load_state_dict(self.averaged_.module.state_dict())
 
     def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
-        step = int(n_averaged)
+        # The count that comes along is on the device: it would be waited for.
         with torch.no_grad():
-            update = get_ema_multi_avg_fn(self.factor(step))  # type: ignore[no-untyped-call]
+            update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
             update(averaged, current, n_averaged)

@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from .device import current
 from .run_identity import rows_in_words
 
 __all__ = ["Checkpoint"]
@@ -177,14 +178,16 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _random_state(device: Any) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
-    kind = torch.device(device).type
-    if kind != "cpu":
-        state[kind] = torch.get_device_module(kind).get_rng_state()
+    device = torch.device(device)
+    if device.type != "cpu":
+        with current(device):
+            state[device.type] = torch.get_device_module(device).get_rng_state()
     return state
 
 
 def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
-    kind = torch.device(device).type
-    if kind in state and kind != "cpu":
-        torch.get_device_module(kind).set_rng_state(state[kind])
+    device = torch.device(device)
+    if device.type in state and device.type != "cpu":
+        with current(device):
+            torch.get_device_module(device).set_rng_state(state[device.type])

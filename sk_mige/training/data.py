@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch"]
+__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "resident"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -52,7 +52,7 @@ class ArrayDataset(Dataset[Batch]):
         x = torch.as_tensor(rows, dtype=torch.float32)
         if self.y is None:
             # skorch wants a target of the same length.
-            return x, torch.zeros(len(rows))
+            return x, torch.zeros(len(rows), device=x.device)
         y = torch.as_tensor(self.y[index])
         return x, y if y.dtype == torch.int64 else y.float()
 
@@ -98,6 +98,45 @@ class EqualBatchSampler(Sampler[list[int]]):
         order = torch.randperm(self.n, generator=self.generator).numpy()
         for batch in np.array_split(order, self.n_batches):
             yield batch.tolist()
+
+
+def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:
+    """Rows on the card that trains, where they take a quarter of its free memory at most.
+
+    A batch is then picked there; otherwise each is picked on the processor and copied, which for
+    small networks takes longer than a step. Memory maps stay on their disk.
+
+    Parameters
+    ----------
+    rows : ndarray or tensor of shape (n, d)
+        Inputs.
+    device : torch.device
+        Where the network is.
+
+    Returns
+    -------
+    ndarray or tensor of shape (n, d)
+        float32 on the device, or the rows as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sk_mige.training import resident
+    >>> type(resident(np.eye(3), torch.device("cpu"))).__name__
+    'ndarray'
+    """
+    if device.type == "cpu" or isinstance(rows, np.memmap):
+        return rows
+    module = torch.get_device_module(device)
+    if not hasattr(module, "mem_get_info"):  # Apple's shares the processor's memory
+        return rows
+    free = module.mem_get_info(device)[0]
+    if 4 * rows.shape[0] * rows.shape[1] > free / 4:
+        return rows
+    if isinstance(rows, np.ndarray) and not rows.flags.writeable:  # torch would warn
+        rows = rows.copy()
+    return torch.as_tensor(rows, dtype=torch.float32, device=device)
 
 
 def keep_batch(batch: Any) -> Any:

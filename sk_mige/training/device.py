@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
+from torch import Tensor
 
-__all__ = ["available_device", "resolve_device", "seeded"]
+__all__ = ["available_device", "current", "moved", "resolve_device", "seeded"]
+
+# torch's generators belong to all threads: two that trained at once would draw from each other's.
+_GENERATORS = threading.RLock()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -74,7 +80,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw torch's random numbers from a seed within; outside nothing is noticed.
 
     Modules initialise themselves, drop out and add noise with torch's global generators. Inside
-    this context those are seeded; at its end they are as they were.
+    this context those are seeded; at its end they are as they were. Threads enter it one at a
+    time, since all share these generators.
 
     Examples
     --------
@@ -88,11 +95,34 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """
     devices = [device] if device.type != "cpu" else []
     kind = device.type if devices else "cuda"
-    with torch.random.fork_rng(devices=devices, device_type=kind):
+    with _GENERATORS, torch.random.fork_rng(devices=devices, device_type=kind):
         torch.default_generator.manual_seed(seed)
         if devices:
-            torch.get_device_module(device).manual_seed(seed)
+            with current(device):
+                torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+def current(device: torch.device) -> AbstractContextManager[Any]:
+    """Let what is said of "the" card of its kind be said of this one."""
+    index: int | None = device.index  # torch's annotation knows no None
+    if index is None:
+        return nullcontext()
+    chosen: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
+    return chosen
+
+
+def moved(tensor: Tensor, device: str | torch.device) -> Tensor:
+    """The tensor on a device; a copy to a card is not waited for, one from a card is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training.device import moved
+    >>> moved(torch.ones(2), "cpu")
+    tensor([1., 1.])
+    """
+    return tensor.to(device, non_blocking=torch.device(device).type != "cpu")
 
 
 def _exists(device: torch.device) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PassthroughScoring
 from skorch.dataset import unpack_data
@@ -16,7 +19,9 @@ from torch.utils.data import DataLoader
 from sk_mige.networks import Code
 
 from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .device import moved
 from .joint_batch import with_joint_batch_norms
+from .likelihoods import ClassLikelihood
 from .objectives import Objective
 
 __all__ = ["EncoderNet", "NonFiniteLossError", "build_net"]
@@ -109,25 +114,52 @@ class EncoderNet(NeuralNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Forward and backward pass of one batch, refused when the loss is not finite."""
         self._set_training(True)
-        x, y = (part.to(self.device) for part in unpack_data(batch))
+        x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
         loss = self.get_loss(code, y, X=x, training=True)
         joint = self._joint(loss)
-        if not torch.isfinite(joint):
+        # Gradients that are not finite harm nobody before the optimizer's step; so the backward
+        # pass need not wait for the answer, which a card gives once it has done all before it.
+        self._backward(loss)
+        value = float(joint)
+        if not math.isfinite(value):
             raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
         self._keep_weights()
-        self._backward(loss)
-        return {"loss": joint, "y_pred": code}
+        return {"loss": torch.tensor(value, dtype=torch.float64), "y_pred": self._answer(code)}
 
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss of held-out rows: the objective's ``held_out``, where it has one."""
         self._set_training(False)
-        x, y = (part.to(self.device) for part in unpack_data(batch))
+        x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
         objective: Any = self.criterion_
         loss = getattr(objective, "held_out", objective)(code, x, y)
-        return {"loss": loss, "y_pred": code}
+        return {"loss": loss, "y_pred": self._answer(code)}
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """What the network answers to a batch, for skorch's ``predict_proba`` and scoring."""
+        with torch.set_grad_enabled(training):
+            self._set_training(training)
+            return self._answer(self.infer(unpack_data(batch)[0]))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Index of the likeliest class, or the predicted values; without a decoder, z."""
+        answers = np.asarray(self.predict_proba(X))
+        return answers.argmax(-1) if self._tells_classes() else answers
+
+    def _answer(self, code: Any) -> Any:
+        """Probabilities of classes or values, the mean over draws of z; without a decoder, z."""
+        if not isinstance(code, Code):  # another network's
+            return code
+        if code.prediction is None:
+            return code.z.detach()
+        told = code.prediction.detach()
+        told = told.softmax(-1) if self._tells_classes() else told
+        return told if told.ndim == 2 else told.mean(0)
+
+    def _tells_classes(self) -> bool:
+        return isinstance(getattr(self.criterion_, "likelihood", None), ClassLikelihood)
 
     def _joint(self, loss: Tensor) -> Tensor:
         """The loss as it is recorded."""
@@ -144,8 +176,11 @@ class EncoderNet(NeuralNet):
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
-        for good, tensor in zip(self._good_weights, self._tensors(), strict=True):
-            good.copy_(tensor)
+        pairs = list(zip(self._good_weights, self._tensors(), strict=True))
+        # One launch a type, where a loop would have one a tensor: batch norms count in integers.
+        for dtype in {good.dtype for good, _ in pairs}:
+            same = [pair for pair in pairs if pair[0].dtype == dtype]
+            torch._foreach_copy_([good for good, _ in same], [tensor for _, tensor in same])
 
     def _tensors(self) -> list[Tensor]:
         modules = [part for part in (self.module_, self.criterion_) if isinstance(part, nn.Module)]

@@ -54,5 +54,5 @@ def rows_in_words(data: Any) -> str:
     picks = np.unique(np.linspace(0, len(data) - 1, N_ROWS).astype(int)).tolist()
     digest = hashlib.sha256()
     for part in data.__getitems__(picks):
-        digest.update(np.ascontiguousarray(part.numpy()).tobytes())
+        digest.update(np.ascontiguousarray(part.cpu().numpy()).tobytes())
     return f"{len(data)} rows, {digest.hexdigest()[:16]}"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -65,3 +70,42 @@ def test_an_error_within_leaves_no_trace_either(global_random_state_untouched: N
 
     with pytest.raises(ZeroDivisionError):
         draw_and_fail()
+
+
+def test_threads_draw_as_if_alone(global_random_state_untouched: None) -> None:
+    def draw(seed: int) -> torch.Tensor:
+        with seeded(seed, torch.device("cpu")):
+            parts = []
+            for _ in range(20):
+                parts.append(torch.rand(2))
+                time.sleep(1e-3)  # lets the other threads in, if anything does
+            return torch.cat(parts)
+
+    alone = [draw(seed) for seed in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(draw, range(3)))
+    assert all(map(torch.equal, alone, together))
+
+
+def test_a_numbered_card_is_seeded_itself(
+    monkeypatch: pytest.MonkeyPatch, global_random_state_untouched: None
+) -> None:
+    seen, current = [], [0]
+
+    class Cards:
+        @contextmanager
+        def device(self, device: torch.device) -> Iterator[None]:
+            current[0] = device.index
+            yield
+            current[0] = 0
+
+        def manual_seed(self, seed: int) -> None:
+            seen.append((current[0], seed))
+
+    monkeypatch.setattr(torch, "get_device_module", lambda device: Cards())
+    processor = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda **options: processor(devices=[]))
+    for name in ("cuda:1", "cuda"):
+        with seeded(7, torch.device(name)):
+            pass
+    assert seen == [(1, 7), (0, 7)]

@@ -7,17 +7,17 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
 from ._score import SSGEScoreEstimator
-from ._tensor_input import readable
+from ._score_input import check_samples, to_tensor
 
 __all__ = ["MutualInfoGradientEstimator"]
 
@@ -40,7 +40,7 @@ class MutualInfoGradientEstimator(BaseEstimator):
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is taken.
     n_noise : int, default=None
-        Dimension of the noise; that of x by default.
+        Dimension of the noise; that of x by default, and of the default family.
     margins : {"gaussian", None}, default="gaussian"
         As in :func:`sk_mige.information.mutual_info_gradient`.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
@@ -139,16 +139,24 @@ class MutualInfoGradientEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If X or what the family makes of it is constant or not finite, or of wrong shape.
+            If X or what the family makes of it is constant or not finite, or of wrong shape; if
+            ``n_noise`` is not the number of features, which the default family needs.
         """
-        X = np.asarray(validate_data(self, readable(X), dtype=np.float64, ensure_min_samples=4))
+        X = check_samples(self, X, reset=True, min_rows=4)
+        if self.family is None and self.n_noise not in (None, self.n_features_in_):
+            raise ValueError(
+                f"n_noise={self.n_noise}, but the default family theta * x + noise adds a noise of "
+                f"its own to each of the {self.n_features_in_} features of X: pass n_noise="
+                f"{self.n_features_in_} or None, or another family"
+            )
+        rows = to_tensor(X, torch.device("cpu")).to(torch.float64)
         options: dict[str, Any] = {}
         if self.score_estimator is not None:
             options = {"score": self.score_estimator._training_score(), "joint": "coordinates"}
         self.gradient_, self.standard_error_ = channel_gradient(
             _additive if self.family is None else self.family,
             self.theta,
-            np.array(X),  # a copy: the family may write
+            rows.clone(),  # a copy: the family may write
             n_noise=self.n_noise,
             random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
             margins=self.margins,

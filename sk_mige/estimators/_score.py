@@ -125,6 +125,12 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
     (n, n, d) is formed. For n ≤ d everything happens in the span of the samples, at the price of
     two products of size n² d. Eigendecompositions run in float64.
 
+    Of n > d samples, directions along which they do not vary, to the rounding of their values and
+    whatever their units, have no density: constant columns, and sums of others. The score is
+    estimated in the plane of the rest, and is 0 across it, also at points off the plane. Columns
+    of classes or counts have no density either, but vary: leave them out. Missing values are
+    refused: drop or impute them. Of a stream the first batch decides which directions vary.
+
     References
     ----------
     .. [1] J. Shi, S. Sun, J. Zhu, "A Spectral Approach to Gradient Estimation for Implicit

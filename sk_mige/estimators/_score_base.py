@@ -91,11 +91,11 @@ class BaseScoreEstimator(
 
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
-        device, dtype = self._compute_device(), torch.float64
-        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], device).to(dtype)
-        picked = choose_landmarks(x.cpu().numpy(), n_centers, self.landmark_selection, rng)
-        projection = self._projection(X.shape[1], x, rng)
-        landmarks = x[torch.from_numpy(picked).to(device)]
+        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], self._compute_device())
+        exact = x.to(torch.float64)
+        picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
+        projection = self._projection(X.shape[1], exact, rng)
+        landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
 
     def _keep(self, fit: ScoreFit, n_samples: int) -> Self:

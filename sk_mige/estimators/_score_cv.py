@@ -17,14 +17,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.folds import radial_folds
+from sk_mige.score.repeats import sample_folds
 from sk_mige.score.selection import (
     CandidateGrid,
     candidates,
     cross_validate_scores,
     select_candidate,
 )
-from sk_mige.score.span import sample_span
+from sk_mige.score.varying import fitting_coordinates
 
 from ._score import SSGEScoreEstimator
 from ._score_base import BaseScoreEstimator
@@ -44,7 +44,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`, which ranks estimates by their
     distance from the true score without knowing it. In the manner of
     :class:`~sklearn.linear_model.RidgeCV`, one eigendecomposition of each fold and bandwidth
-    serves all thresholds, strengths and bases.
+    serves all thresholds, strengths and bases. Constant and collinear columns are left out of the
+    comparison as of the fit, see the notes of :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     cv : int, cross-validation splitter or iterable, default=5
         Folds. A number deals the rows to the folds within strata of distance from the mean, by
         pseudo-random numbers that are always the same and act on ranks: deterministic, and
-        independent of the rows' order.
+        independent of the rows' order. Equal rows are in one fold.
     n_landmarks : int, "auto" or None, default="auto"
         As in :class:`SSGEScoreEstimator`. With landmarks, candidates are compared on at most
         2,048 rows, fitted densely, and the strength ``alpha`` is chosen again on all of them.
@@ -222,11 +223,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     def _compare(self, x: Tensor, grid: CandidateGrid) -> ScoreSettings:
         """Cross-validate and set the attributes that tell of it."""
-        d = x.shape[1]
-        if d >= x.shape[0]:
-            _, x = sample_span(x)
-        x = x.to(torch.float64)
-        splits = self._splits(x)
+        rows = x
+        x, d = fitting_coordinates(rows)
+        splits = self._splits(x, rows)
         losses, bounds = cross_validate_scores(x, grid, splits, d)
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
@@ -251,7 +250,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.curl_free_ = best.curl_free
         return best
 
-    def _splits(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def _splits(self, x: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         n = len(x)
         if isinstance(self.cv, Integral):
             n_folds = int(self.cv)
@@ -259,7 +258,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
                 raise ValueError(
                     f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {n}; lower cv"
                 )
-            fold = radial_folds(x, n_folds)
+            fold = sample_folds(x, n_folds, rows)
             return [
                 ((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(self.cv)
             ]

@@ -23,6 +23,7 @@ from sk_mige.score import (
 )
 from sk_mige.score.folds import N_FOLDS
 from sk_mige.score.frame import frame_expansion
+from sk_mige.score.varying import varying_directions
 
 from ._score_input import CHUNK_ELEMENTS
 
@@ -92,11 +93,21 @@ class LandmarkAccumulator:
 
     @classmethod
     def from_rows(
-        cls, x: Tensor, landmarks: Tensor, settings: ScoreSettings, projection: Tensor | None
+        cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
-        """Freeze whitening, base and bandwidth on these rows and these landmarks."""
-        expansion, _ = frame_expansion(x, settings, centers=landmarks, projection=projection)
-        return cls(expansion, [])
+        """Freeze whitening, base and bandwidth on these rows, some of which are the landmarks.
+
+        So are the directions along which the rows vary, and scores can differ from zero.
+        """
+        varying = varying_directions(x)
+        if varying is None:
+            x = x.to(torch.float64)
+            expansion, _ = frame_expansion(x, settings, centers=x[picked], projection=projection)
+            return cls(expansion, [])
+        x = varying.coordinates(x)
+        seen = varying.seen(projection)
+        inner, _ = frame_expansion(x, settings, centers=x[picked], projection=seen)
+        return cls(varying.lift(inner, projection), [])
 
     @property
     def n_samples(self) -> int:

@@ -17,6 +17,7 @@ from sk_mige.training.device import available_device
 
 from ._blocks import by_blocks, is_dask
 from ._score_input import check_samples, like_input, row_chunks, to_tensor
+from ._score_sampling import langevin
 from ._stored import to_stored, to_tensors
 
 __all__ = ["ScoreQueriesMixin"]
@@ -139,16 +140,18 @@ class ScoreQueriesMixin(TransformerMixin):
         *,
         n_steps: int = 500,
         step_size: float = 0.05,
-        adjusted: bool = False,
+        adjusted: bool = True,
         random_state: Any = None,
     ) -> Any:
         r"""Draw samples by Langevin dynamics along the estimated score.
 
-        .. math:: x \leftarrow x + \epsilon\, \hat g(x)\, v + \sqrt{2 \epsilon v}\, \xi,
+        .. math:: x \leftarrow x + \epsilon\, C\, \hat g(x) + \sqrt{2 \epsilon}\, C^{1/2} \xi,
                   \qquad \xi \sim N(0, I)
 
-        with :math:`\epsilon` the step size and v the mean variance of the centres, from which the
-        chains start. Good enough for a picture; the estimate knows nothing far from the data.
+        with :math:`\epsilon` the step size and C the covariance of the centres, from which the
+        chains start: steps in coordinates of unit covariance, so that neither scales nor
+        correlations matter. Good enough for a picture. The estimate knows nothing far from the
+        data: without a base nothing calls chains back that have got there.
 
         Parameters
         ----------
@@ -157,10 +160,11 @@ class ScoreQueriesMixin(TransformerMixin):
         n_steps : int, default=500
             Steps of each chain.
         step_size : float, default=0.05
-            :math:`\epsilon`, as a fraction of the data's variance.
-        adjusted : bool, default=False
+            :math:`\epsilon`, as a fraction of the data's covariance.
+        adjusted : bool, default=True
             Accept or reject each step (Metropolis), with the log-density's difference taken as
-            the integral of the score along the step by the trapezoidal rule.
+            the integral of the score along the step by the trapezoidal rule. Without, a step that
+            is too long for the estimate's roughest places throws chains out of the data.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 
@@ -168,6 +172,16 @@ class ScoreQueriesMixin(TransformerMixin):
         -------
         ndarray of shape (n_samples, n_features)
             Samples, in float64.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or chains have diverged.
+
+        Warns
+        -----
+        UserWarning
+            If more than one chain in twenty ends twice as far from the mean as any centre.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 0 or not step_size > 0:
@@ -175,24 +189,15 @@ class ScoreQueriesMixin(TransformerMixin):
                 "sample needs n_samples >= 1, n_steps >= 0 and step_size > 0, got "
                 f"{n_samples}, {n_steps} and {step_size}"
             )
-        rng = check_random_state(random_state)
-        centers = self._centers_in_input()
-        x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples))]
-        epsilon = step_size * float(centers.var(0, correction=0).mean())
-        drift = self._model.score(x)
-        for _ in range(n_steps):
-            noise = torch.from_numpy(rng.standard_normal(x.shape)).to(x)
-            proposal = x + epsilon * drift + (2 * epsilon) ** 0.5 * noise
-            there = self._model.score(proposal)
-            if adjusted:
-                gain = 0.5 * ((drift + there) * (proposal - x)).sum(1)
-                forward = noise.square().sum(1) / 2
-                back = (x - proposal - epsilon * there).square().sum(1) / (4 * epsilon)
-                uniform = torch.from_numpy(rng.uniform(size=n_samples)).to(x)
-                accept = (uniform.log() < gain + forward - back)[:, None]
-                x, drift = torch.where(accept, proposal, x), torch.where(accept, there, drift)
-            else:
-                x, drift = proposal, there
+        x = langevin(
+            self._model.score,
+            self._centers_in_input(),
+            n_samples,
+            n_steps,
+            step_size,
+            adjusted,
+            check_random_state(random_state),
+        )
         return x.cpu().numpy().astype(np.float64)
 
     def _check_query(self, X: Any) -> Any:

@@ -17,7 +17,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples.
+        Samples; integers give results in torch's default dtype.
     n_knots : int, default=None
         Number of quantiles; 1.25 n^(1/3) by default, 8 at n = 256. More follow the margin more
         closely, but their derivative is noisier.
@@ -43,9 +43,8 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     >>> bool((values - z.log()).abs().median() < 0.1)
     True
     """
-    n, points = z.shape[0], z.detach()
-    if points.device.type != "mps":
-        points = points.double()
+    n, dtype = z.shape[0], _floating(z)
+    points = z.detach().to(dtype if z.device.type == "mps" else torch.float64)
     if n_knots is None:
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
@@ -56,7 +55,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     values, derivative = _monotone_cubic(points, knots, heights[:, None].expand_as(knots))
     for k in tied.nonzero().flatten().tolist():
         values[:, k], derivative[:, k] = _with_ties(points[:, k], knots[:, k], heights)
-    return values.to(z), derivative.to(z)
+    return values.to(dtype), derivative.to(dtype)
 
 
 def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +92,7 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. Ties share the mean of their ranks.
+        Samples; integers give scores in torch's default dtype. Ties share the mean of their ranks.
 
     Returns
     -------
@@ -113,4 +112,9 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
         first = counts.cumsum(0) - counts
         ranks[:, k] = (first + 0.5 * (counts - 1))[owner]
     scores: Tensor = torch.special.ndtri((ranks + 0.5) / n)
-    return scores.to(z)
+    return scores.to(_floating(z))
+
+
+def _floating(z: Tensor) -> torch.dtype:
+    """The dtype of results: that of z, or torch's default where z are integers."""
+    return z.dtype if z.is_floating_point() else torch.get_default_dtype()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from ._axes import Drawing
+from ._information import check_classifier, kept_of_x, log_likelihood
 from ._inner import inner_with_rows
 
 if TYPE_CHECKING:
@@ -126,14 +126,15 @@ class InformationPlaneDisplay(Drawing):
         Parameters
         ----------
         estimators : sequence of MIGEEncoder
-            Fitted classifiers with ``mode="ib"`` and the Gaussian head: that of a deterministic
-            one is infinite. Fitted pipelines and searches that end in one are as good.
+            Fitted classifiers with ``mode="ib"`` and the Gaussian head: I(x; z) of a deterministic
+            one is infinite, and that of an implicit one is not known. Fitted pipelines and
+            searches that end in one are as good.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Their classes.
+            Their classes, all among those that the estimators have seen.
         labels : sequence of str, default=None
-            Name of each point; by default its β.
+            Name of each point; by default the β that its training ended with.
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
@@ -145,7 +146,7 @@ class InformationPlaneDisplay(Drawing):
         -------
         InformationPlaneDisplay
         """
-        target = np.asarray(y)
+        target = column_or_1d(y)
         _, counts = np.unique(target, return_counts=True)
         shares = counts / counts.sum()
         entropy = float(-(shares * np.log(shares)).sum())
@@ -153,9 +154,11 @@ class InformationPlaneDisplay(Drawing):
         for estimator in estimators:
             encoder, rows = inner_with_rows(estimator, X, "module_")
             rows = check_array(rows, input_name="X")
-            kept.append(_kept_of_x(encoder, rows, random_state))
-            told.append(entropy + _log_likelihood(encoder, rows, target, random_state))
-            prices.append(encoder.beta)
+            check_consistent_length(rows, target)
+            check_classifier(encoder, target)
+            kept.append(kept_of_x(encoder, rows, random_state))
+            told.append(entropy + log_likelihood(encoder, rows, target, random_state))
+            prices.append(encoder.beta_)
         names = labels or [f"β = {beta:g}" for beta in prices]
         return cls.from_predictions(kept, told, labels=names, entropy_y=entropy, ax=ax, **line_kw)
 
@@ -233,42 +236,3 @@ class InformationPlaneDisplay(Drawing):
             ax.legend(frameon=False, loc="lower right")
         ax.set(xlabel="I(x; z)  (nats)", ylabel="I(y; z)  (nats)")
         return self
-
-
-@torch.inference_mode()
-def _kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
-    """Bound of I(x; z) by the mixture of all rows' conditionals, from one draw of z a row."""
-    module = estimator.module_.eval()
-    device = next(module.parameters()).device
-    code = module(torch.as_tensor(rows, dtype=torch.float32, device=device))
-    if code.conditional is None or code.prediction is None:
-        raise ValueError(
-            "the information plane needs classifiers with mode='ib' and head='gaussian': a "
-            "deterministic encoder keeps infinitely many nats of a continuous x"
-        )
-    mean, scale = (part.double().cpu() for part in code.conditional)
-    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).double()
-    total = 0.0
-    for part in torch.split(torch.arange(len(mean)), max(1, 2**22 // mean.numel())):
-        # log q(z_i | x_j) without the constant that all of them share.
-        deviation = (mean[part] + scale[part] * noise[part])[:, None] - mean
-        log_q = -(0.5 * (deviation / scale).square() + scale.log()).sum(-1)
-        own = log_q[torch.arange(len(part)), part]
-        total += float((own - log_q.logsumexp(1)).sum())
-    return total / len(mean) + float(np.log(len(mean)))
-
-
-@torch.inference_mode()
-def _log_likelihood(
-    estimator: Any, rows: NDArray[Any], target: NDArray[Any], seed: int, n_draws: int = 16
-) -> float:
-    """Mean log p(y | z) over draws of z: of each draw alone, as an average of p knows more."""
-    module = estimator.module_
-    device = next(module.parameters()).device
-    noise = torch.randn(
-        n_draws, module.head.n_components, generator=torch.Generator().manual_seed(seed)
-    )
-    x = torch.as_tensor(rows, dtype=torch.float32, device=device)
-    log_p = module.predictions(x, noise.to(device)).double().log_softmax(-1).mean(0).cpu()
-    columns = torch.as_tensor(np.searchsorted(estimator.classes_, target))
-    return float(log_p[torch.arange(len(rows)), columns].mean())

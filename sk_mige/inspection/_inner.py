@@ -10,13 +10,17 @@ from sklearn.utils.validation import check_is_fitted
 __all__ = ["inner", "inner_with_rows", "last_with_rows", "transforming"]
 
 
-def inner(estimator: Any, attribute: str) -> Any:
-    """The part that has the attribute: of a search its best estimator, of a pipeline a step."""
+def inner(estimator: Any, attribute: str, *, first: bool = False) -> Any:
+    """The part that has the attribute: of a search its best estimator, of a pipeline a step.
+
+    Where several steps have it, that is the last one, or the first one where asked for.
+    """
     if hasattr(estimator, attribute):
         return estimator
     part = getattr(estimator, "best_estimator_", estimator)
     if isinstance(part, Pipeline):
-        part = next((s for _, s in reversed(part.steps) if hasattr(s, attribute)), part)
+        steps = part.steps if first else reversed(part.steps)
+        part = next((s for _, s in steps if hasattr(s, attribute)), part)
     check_is_fitted(part)
     if not hasattr(part, attribute):
         raise TypeError(f"{type(part).__name__} has no {attribute}, which this picture is about")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -96,7 +98,8 @@ class ProjectionSearchDisplay(Drawing):
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
             Fitted search in whose grid is the projection's ``n_components``. Where other
-            parameters vary, too, the best mean for each dimension is drawn.
+            parameters vary, too, the best mean for each dimension is drawn. Candidates without
+            a number, of ``n_components="auto"``, are left out, with a warning.
         param : str, default=None
             Name of that parameter in the grid; by default the one that ends in
             ``score_estimator__n_components``, or else in ``n_components``.
@@ -121,10 +124,11 @@ class ProjectionSearchDisplay(Drawing):
         param = _parameter(results) if param is None else param
         if f"param_{param}" not in results:
             raise ValueError(f"param={param!r} is not in the grid, which has {_names(results)}")
-        dimensions = np.ma.getdata(results[f"param_{param}"]).astype(int)
+        dimensions, drawn = _dimensions(param, results[f"param_{param}"])
         folds = [results[f"split{i}_test_score"] for i in range(search.n_splits_)]
         by_candidate = np.transpose(folds)
         order = np.argsort(-results["mean_test_score"], kind="stable")  # the best candidate first
+        order = order[drawn[order]]
         distinct, first = np.unique(dimensions[order], return_index=True)
         accuracy = search.scoring in (None, "accuracy") and is_classifier(search)
         name = search.scoring if isinstance(search.scoring, str) else "held-out score"
@@ -223,6 +227,28 @@ class ProjectionSearchDisplay(Drawing):
 
 def _names(results: dict[str, Any]) -> list[str]:
     return [key.removeprefix("param_") for key in results if key.startswith("param_")]
+
+
+def _dimensions(param: str, values: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Dimension of each candidate, and whether it has one: grids of a list may leave it out."""
+    given = np.ma.getdata(values).tolist()
+    numbers = np.array([isinstance(value, Integral) for value in given])
+    drawn = numbers & ~np.ma.getmaskarray(values)
+    tried = np.ma.compressed(values).tolist()
+    words = sorted({str(value) for value in tried if not isinstance(value, Integral)})
+    if not drawn.any():
+        raise ValueError(
+            f"param={param!r} has no numbers to draw, got {words}: search over dimensions, such as "
+            "[16, 64, 256]"
+        )
+    if words:
+        warnings.warn(
+            f"the candidates with {param} of {words} are not drawn: they have no number of "
+            "dimensions. Search over numbers to see them",
+            UserWarning,
+            stacklevel=3,
+        )
+    return np.array([value if n else 0 for value, n in zip(given, drawn, strict=True)]), drawn
 
 
 def _parameter(results: dict[str, Any]) -> str:

@@ -127,7 +127,10 @@ class ScoreFieldDisplay(Drawing):
         estimator, X = last_with_rows(estimator, X)
         samples = _samples(X)
         at = _places(samples, grid_resolution) if points is None else np.asarray(points)
-        scores = estimator.transform(at) if hasattr(estimator, "transform") else estimator(at)
+        if hasattr(estimator, "transform"):
+            scores = estimator.transform(_named(at, X, estimator))
+        else:
+            scores = estimator(at)
         return cls.from_predictions(
             X,
             scores,
@@ -226,6 +229,14 @@ def _samples(X: Any) -> NDArray[Any]:
     if samples.shape[1] < 2:
         raise ValueError("a score field needs samples of at least two features, X has one")
     return samples
+
+
+def _named(points: NDArray[Any], X: Any, estimator: Any) -> Any:
+    """Points in a frame of X's kind and columns, for estimators that know their features' names."""
+    if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
+        return points
+    columns = "columns" if hasattr(X, "iloc") else "schema"  # pandas, or polars
+    return type(X)(points, **{columns: list(X.columns)})
 
 
 def _places(samples: NDArray[Any], resolution: int) -> NDArray[Any]:

@@ -72,7 +72,10 @@ class TrainingCurveDisplay(Drawing):
         Parameters
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
-            Fitted estimator with ``history_``, or a fitted pipeline or search that holds one.
+            Fitted estimator with ``history_``, or a fitted pipeline or search that holds one. Of a
+            pipeline the first step with a history is drawn, the encoder and not a
+            :class:`~sk_mige.NonLinearProbe` behind it: pass the probe's step itself,
+            ``pipeline[-1]``, for its curve.
         keys : sequence of str, default=None
             Records to draw; by default ``train_loss`` and, where there is one, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
@@ -84,7 +87,7 @@ class TrainingCurveDisplay(Drawing):
         -------
         TrainingCurveDisplay
         """
-        fitted = inner(estimator, "history_")
+        fitted = inner(estimator, "history_", first=True)
         return cls.from_history(fitted.history_, keys=keys, ax=ax, **line_kw)
 
     @classmethod

@@ -10,23 +10,15 @@ from torch import Tensor
 
 from .basis import SpectralBasis, kernel_basis, section_moments, significant, spectral_basis
 from .expansion import KernelExpansion, ScoreModel
-from .filters import ALPHAS, spectral_filter
-from .folds import N_FOLDS, radial_folds
+from .filters import spectral_filter
 from .frame import ScoreSettings, frame_expansion
-from .paths import path_losses
-from .selection import select_candidate
 from .span import sample_span
 from .spectral import leading_eigenpairs
-from .sums import KernelSums, kernel_sums
-from .sweep import Rows, SectionSweep
+from .strength import choose_alpha, choose_alpha_of_sums, dense_problem
+from .sums import KernelSums
+from .varying import varying_directions
 
 __all__ = ["ScoreFit", "fit_dense", "fit_landmarks"]
-
-MIN_SAMPLES_TO_CHOOSE = 12  # below, folds are too small to say anything
-FALLBACK_ALPHA = 0.1
-# Up to this many rows a feature the kernel part is small beside the base, and half of the rows
-# choose its strength as well as two thirds do, at half the price.
-FEW_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,10 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     tensor([[-1., 0.]], dtype=torch.float64)
     """
     n, d = x.shape
+    varying = varying_directions(x)
+    if varying is not None:
+        inner = fit_dense(varying.coordinates(x), settings, projection=varying.seen(projection))
+        return replace(inner, model=varying.lift_model(inner.model, projection))
     # Fits that form many products of the rows form them in the span's few coordinates.
     busy = settings.whiten or settings.chooses_alpha or settings.curl_free
     wide = d >= n and projection is None and not busy
@@ -111,13 +107,13 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     if math.isnan(alpha):
         # The folds share the bandwidth: a median of pairs hardly differs between them.
         fixed = replace(settings, bandwidth=expansion.bandwidth)
-        alpha = _choose_alpha_dense(points, fixed, projection, d)
+        alpha = choose_alpha(points, fixed, projection, d, x)
     if math.isinf(alpha) and not settings.curl_free:
         fit = _base_alone(expansion, gram)
     elif projection is None and not settings.curl_free:
         fit = _fit_sections(expansion, gram, settings, alpha)
     else:
-        basis, sums = _dense_problem(expansion, points, gram)
+        basis, sums = dense_problem(expansion, points, gram)
         fit = _solve(expansion, basis, sums, settings, alpha)
     fit = replace(fit, model=replace(fit.model, span=span), gram=gram)
     if span is None:
@@ -151,14 +147,7 @@ def fit_landmarks(
         total = total + sums
     alpha = _alpha(settings)
     if math.isnan(alpha):
-        losses = []
-        for held_out in fold_sums:
-            if 0 < held_out.n_samples < total.n_samples:
-                train = total - held_out
-                basis = spectral_basis(kernel, train.fit[0])
-                filters = _alpha_filters(basis, train.n_samples)
-                losses.append(path_losses(basis, train.fit[1], filters, held_out))
-        alpha = _best_alpha(losses) if total.n_samples >= MIN_SAMPLES_TO_CHOOSE else FALLBACK_ALPHA
+        alpha = choose_alpha_of_sums(kernel, fold_sums, total)
     return _solve(expansion, spectral_basis(kernel, total.fit[0]), total, settings, alpha)
 
 
@@ -167,67 +156,6 @@ def _alpha(settings: ScoreSettings) -> float:
     if settings.chooses_alpha:
         return math.nan
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
-
-
-def _dense_problem(
-    expansion: KernelExpansion, x: Tensor, gram: Tensor
-) -> tuple[SpectralBasis, KernelSums]:
-    """Basis and sums at the centres themselves; A = K² stays unformed for the score itself."""
-    sums = kernel_sums(expansion, x, quadratic=expansion.curl_free, gram=gram, purpose="fit")
-    basis = kernel_basis(gram)
-    return (spectral_basis(basis, sums.fit[0]) if expansion.curl_free else basis), sums
-
-
-def _choose_alpha_dense(
-    x: Tensor, settings: ScoreSettings, projection: Tensor | None, n_features: int
-) -> float:
-    """Strength with the least Hyvärinen loss over folds, whitening and base refitted in each."""
-    if len(x) < MIN_SAMPLES_TO_CHOOSE:
-        return FALLBACK_ALPHA
-    few = len(x) <= FEW_ROWS * n_features
-    part = radial_folds(x, 2 * N_FOLDS) if few else radial_folds(x)
-    losses = []
-    for k in range(N_FOLDS):
-        held, kept = part == k, part != k
-        if few:
-            held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
-            kept = ~held & (part != left_out)
-        train, held_out = x[kept], x[held]
-        expansion, gram = frame_expansion(
-            train, settings, projection=projection, n_features=n_features
-        )
-        losses.append(_held_out_losses(expansion, gram, train, held_out))
-    return _best_alpha(losses)
-
-
-def _held_out_losses(
-    expansion: KernelExpansion, gram: Tensor, train: Tensor, held_out: Tensor
-) -> Tensor:
-    """Loss of every strength on held-out rows, fitted to the training rows as centres."""
-    if expansion.curl_free or expansion.projection is not None:
-        basis, sums = _dense_problem(expansion, train, gram)
-        filters = _alpha_filters(basis, len(train))
-        measured = kernel_sums(expansion, held_out, purpose="loss")
-        return path_losses(basis, sums.fit[1], filters, measured)
-    white, bases = expansion.whitening, [expansion.base]
-    rows = Rows(white, train, bases, expansion.centers)
-    held = Rows(white, held_out, bases)
-    basis = kernel_basis(gram)
-    sweep = SectionSweep(rows, held, expansion.bandwidth, gram, expansion.gram(held.y), basis)
-    return sweep.losses(0, _alpha_filters(basis, len(train)))[0]
-
-
-def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:
-    alphas = torch.tensor(ALPHAS, dtype=basis.values.dtype, device=basis.values.device)
-    return (basis.values + n_samples * alphas[:, None]).reciprocal()
-
-
-def _best_alpha(losses: list[Tensor]) -> float:
-    """Strength chosen from each fold's losses; the stronger it is, the smaller the bound."""
-    table = torch.stack(losses)
-    bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
-    # Three folds are few: the kernel part has to earn its place beside the base, the last column.
-    return ALPHAS[select_candidate(table, bounds.to(table), table[:, -1:])]
 
 
 def _filter(basis: SpectralBasis, settings: ScoreSettings, n: int, alpha: float) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .shrinkage import ledoit_wolf_shrinkage, loo_radii, loo_shrinkage
 
-__all__ = ["Whitening", "whitening", "identity_whitening"]
+__all__ = ["Whitening", "identity_whitening", "principal_axes", "whitening"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def whitening(
         components = centred[:, :-1]
         spectrum = components.square().mean(0)
     else:
-        spectrum, vectors = _principal_axes(centred)
+        spectrum, vectors = principal_axes(centred)
         components = centred @ vectors
     scale = float(spectrum.sum()) / d  # mean variance, m
     if scale <= 0.0:  # constant rows: nothing to whiten
@@ -200,7 +200,7 @@ def whitening(
     return Whitening(mean, vectors, gains, rest, d, rho), radii
 
 
-def _principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
+def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues (divisor n) and eigenvectors of the covariance, by its smaller Gram matrix."""
     n, d = centred.shape
     if d < n:

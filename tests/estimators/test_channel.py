@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -57,3 +62,41 @@ def test_one_seed_one_result(rng, global_random_state_untouched):
 def test_a_matrix_of_parameters_is_refused(rng):
     with pytest.raises(ValueError, match="number or a vector"):
         MutualInfoGradientEstimator(theta=np.eye(2)).fit(rng.standard_normal((20, 2)))
+
+
+@pytest.mark.parametrize("n_noise", [1, 2, 4])
+def test_the_default_family_has_one_noise_a_feature(rng, n_noise):
+    X = rng.standard_normal((20, 3))
+    with pytest.raises(ValueError, match=f"n_noise={n_noise}, but the default.*pass n_noise=3"):
+        MutualInfoGradientEstimator(n_noise=n_noise).fit(X)
+    options = {"random_state": 0, "n_batches": 2}
+    given = MutualInfoGradientEstimator(n_noise=3, **options).fit(X)
+    assert given.gradient_ == MutualInfoGradientEstimator(**options).fit(X).gradient_
+
+
+def test_another_family_may_have_other_noise(rng):
+    def shared(x, theta, noise):
+        return theta * x + noise + 0.1 * x.flip(1)
+
+    estimator = MutualInfoGradientEstimator(shared, n_noise=1, random_state=0, n_batches=2)
+    assert np.isfinite(estimator.fit(rng.standard_normal((40, 3))).gradient_)
+
+
+def test_a_tensor_gives_the_same_with_and_without_array_api_dispatch():
+    """In a process of its own: SciPy reads SCIPY_ARRAY_API when it is imported."""
+    program = """
+        import sklearn, torch
+        from sk_mige import MutualInfoGradientEstimator
+        estimator = MutualInfoGradientEstimator(random_state=0, n_batches=2)
+        for dtype in (torch.float32, torch.float64):
+            X = torch.randn(60, 2, generator=torch.Generator().manual_seed(0), dtype=dtype)
+            before, expected = X.clone(), estimator.fit(X.numpy()).gradient_
+            assert estimator.fit(X).gradient_ == expected
+            with sklearn.config_context(array_api_dispatch=True):
+                assert estimator.fit(X).gradient_ == expected
+            assert torch.equal(X, before)
+    """
+    environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environment,
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 0, run.stderr

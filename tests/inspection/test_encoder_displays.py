@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_mige import (
     MIGEEncoder,
+    NonLinearProbe,
     SlicedScoreMatching,
 )
 from sk_mige.inspection import (
@@ -34,6 +35,17 @@ def test_training_curves_are_the_history(encoder: MIGEEncoder, X: np.ndarray) ->
         TrainingCurveDisplay.from_estimator(encoder, keys=["valid_acc"])
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(MIGEEncoder())
+
+
+def test_the_curve_of_a_pipeline_is_its_encoders_and_the_probes_where_asked_for(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    probe = NonLinearProbe(hidden_size=4, max_epochs=3, device="cpu", random_state=0)
+    pipeline = Pipeline([("encode", MIGEEncoder(**SMALL)), ("probe", probe)]).fit(X, y)
+    curve = TrainingCurveDisplay.from_estimator(pipeline).curves["train_loss"]
+    np.testing.assert_array_equal(curve, [row["train_loss"] for row in pipeline[0].history_])
+    of_probe = TrainingCurveDisplay.from_estimator(pipeline[-1])
+    assert len(of_probe.epochs) == 3
 
 
 def test_representation_is_coloured_by_classes_or_values(
@@ -85,6 +97,21 @@ def test_projection_search_draws_the_best_of_each_dimension(X: np.ndarray, y: np
     assert display.ax_.get_ylabel() == "accuracy, %"
     with pytest.raises(ValueError, match=r"param='gamma'.*n_components"):
         ProjectionSearchDisplay.from_estimator(search, param="gamma")
+
+
+def test_candidates_without_a_number_of_dimensions_are_left_out_in_words(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    final = LogisticRegression()
+    search = searched(X, y, final, score_estimator__n_components=["auto", 4, 2])
+    with pytest.warns(UserWarning, match=r"n_components of \['auto'\] are not drawn"):
+        display = ProjectionSearchDisplay.from_estimator(search)
+    np.testing.assert_array_equal(display.n_components, [2, 4])
+    means = search.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(display.scores.mean(1), means[[2, 1]])
+    only = searched(X, y, final, score_estimator__n_components=["auto"])
+    with pytest.raises(ValueError, match=r"no numbers to draw, got \['auto'\]"):
+        ProjectionSearchDisplay.from_estimator(only)
 
 
 def test_projection_search_asks_which_parameter_it_is(X: np.ndarray) -> None:

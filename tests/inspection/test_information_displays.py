@@ -16,6 +16,8 @@ from sk_mige.inspection import (
     MutualInfoGradientDisplay,
 )
 
+from .conftest import SMALL
+
 
 def test_gradient_curve_has_a_band_of_two_standard_errors() -> None:
     theta = np.linspace(0, 1, 3)
@@ -77,6 +79,34 @@ def test_information_of_a_known_gaussian_channel_is_found() -> None:
     display = InformationPlaneDisplay.from_estimators([encoder], X, y)
     # Two channels of signal-to-noise ratio 1: I = log 2.
     np.testing.assert_allclose(display.information_x, np.log(2), atol=0.06)
+
+
+def test_a_point_is_named_by_the_price_that_training_ended_with(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    encoder = MIGEEncoder(
+        **SMALL, mode="ib", mi_estimator="variational", max_information=0.1, beta=1e-3
+    ).fit(X, y)
+    display = InformationPlaneDisplay.from_estimator(encoder, X, y)
+    assert encoder.beta_ != encoder.beta
+    assert display.texts_[0].get_text() == f"β = {encoder.beta_:g}"
+
+
+def test_information_plane_says_what_it_cannot_place(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
+) -> None:
+    implicit = MIGEEncoder(**SMALL, mode="ib", head="implicit").fit(X, y)
+    with pytest.raises(ValueError, match="head='gaussian': of an implicit head's.*no density"):
+        InformationPlaneDisplay.from_estimator(implicit, X, y)
+    regressor = MIGEEncoder(**SMALL, mode="ib", task="regression").fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="needs classifiers.*task 'regression'"):
+        InformationPlaneDisplay.from_estimator(regressor, X, y)
+    for unseen in (np.where(y == 1, 7, y), np.where(y == 1, -3, y)):
+        message = rf"y has \[{unseen[y == 1][0]}\], which the encoder has not seen.*\[0, 1\]"
+        with pytest.raises(ValueError, match=message):
+            InformationPlaneDisplay.from_estimator(bottlenecks[0], X, unseen)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        InformationPlaneDisplay.from_estimator(bottlenecks[0], X, y[1:])
 
 
 def test_information_plane_refuses_encoders_without_noise(

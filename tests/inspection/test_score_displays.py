@@ -54,6 +54,19 @@ def test_a_pipelines_scores_are_drawn_where_its_last_step_sees_the_samples(X: np
     np.testing.assert_allclose(display.scores, pipeline[-1].transform(display.points))
 
 
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+@pytest.mark.parametrize("n_features", [2, 3])
+def test_a_field_over_a_frame_is_drawn_in_silence(container: str, n_features: int) -> None:
+    frames = pytest.importorskip(container)
+    X, _ = make_gaussian(60, n_features, random_state=0)
+    frame = frames.DataFrame({name: X[:, i] for i, name in enumerate("abc"[:n_features])})
+    estimator = SSGEScoreEstimator().fit(frame)
+    display = ScoreFieldDisplay.from_estimator(estimator, frame)  # a warning would be an error
+    plain = ScoreFieldDisplay.from_estimator(SSGEScoreEstimator().fit(X), X)
+    np.testing.assert_allclose(display.scores, plain.scores)
+    assert display.ax_.get_xlabel() == "a"
+
+
 def test_score_field_refuses_what_cannot_be_drawn() -> None:
     with pytest.raises(ValueError, match="two features"):
         ScoreFieldDisplay.from_predictions(np.ones((5, 1)), np.ones((5, 1)))

@@ -8,7 +8,9 @@ import torch
 
 from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
 from sk_mige.score import ScoreSettings, fit_dense, fit_landmarks, kernel_sums, ssge
-from sk_mige.score.fitting import ALPHAS, frame_expansion, radial_folds
+from sk_mige.score.filters import ALPHAS
+from sk_mige.score.folds import radial_folds
+from sk_mige.score.frame import frame_expansion
 from sk_mige.score.span import sample_span
 
 

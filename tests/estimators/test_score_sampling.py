@@ -1,0 +1,71 @@
+"""Samples along a score: in any units, and with a word where an estimate lets them go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from sk_mige import SSGEScoreEstimator
+from sk_mige.datasets import make_ring
+
+
+def gaussian(n=300, d=2):
+    return np.random.default_rng(0).normal(size=(n, d))
+
+
+DATA = {
+    "iris": load_iris().data,
+    "scales 1 and 1000": gaussian() * [1.0, 1000.0],
+    "scales 1e-5 and 1": gaussian() * [1e-5, 1.0] + [1.0, 1e3],
+    "a correlation of .99": gaussian() @ np.linalg.cholesky([[1.0, 0.99], [0.99, 1.0]]).T,
+    "a ring": make_ring(300, random_state=0)[0],
+}
+ESTIMATORS = {
+    "dense": SSGEScoreEstimator(),
+    "landmarks": SSGEScoreEstimator(n_landmarks=60, random_state=0),
+    "curl-free": SSGEScoreEstimator(curl_free=True),
+}
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+@pytest.mark.parametrize("X", DATA.values(), ids=DATA)
+def test_mean_and_covariance_of_samples_are_the_datas(X, estimator, adjusted):
+    drawn = estimator.fit(X).sample(400, n_steps=200, adjusted=adjusted, random_state=0)
+    values, vectors = np.linalg.eigh(np.cov((X / X.std(0)).T))
+    to_unit = vectors / np.sqrt(values) / X.std(0)[:, None]
+    assert np.abs((drawn - X.mean(0)) @ to_unit).mean() < 2.0
+    assert np.linalg.norm((drawn.mean(0) - X.mean(0)) @ to_unit) < 0.4
+    spread = np.linalg.eigvalsh(np.cov((drawn @ to_unit).T))
+    assert 0.5 < spread.min() <= spread.max() < 1.7
+
+
+@pytest.mark.parametrize("n", [200, 3])
+def test_samples_stay_where_the_data_do_not_vary(n):
+    Z = gaussian(n)
+    X = np.c_[Z, np.full(n, 7.0), Z.sum(1)]
+    drawn = SSGEScoreEstimator().fit(X).sample(20, n_steps=30, random_state=0)
+    np.testing.assert_allclose(drawn[:, 2], 7.0)
+    np.testing.assert_allclose(drawn[:, 3], drawn[:, :2].sum(1), atol=1e-6)
+
+
+def test_samples_of_few_rows_are_in_their_span():
+    X = gaussian(12, 30) + 5.0
+    drawn = SSGEScoreEstimator().fit(X).sample(40, n_steps=50, random_state=0)
+    rows = X - X.mean(0)
+    outside = (drawn - X.mean(0)) @ (np.eye(30) - np.linalg.pinv(rows) @ rows)
+    np.testing.assert_allclose(outside, 0.0, atol=1e-6)
+
+
+def test_an_estimate_that_lets_chains_go_says_how_many():
+    free = SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None).fit(DATA["iris"])
+    with pytest.warns(UserWarning, match=r"\d+% of the chains of sample have left the data.*base"):
+        free.sample(100, random_state=0)
+
+
+def test_chains_that_diverge_are_refused():
+    estimator = SSGEScoreEstimator(alpha=np.inf, base="gaussian").fit(gaussian())
+    with pytest.raises(ValueError, match="diverged.*too long; use adjusted=True"):
+        estimator.sample(5, n_steps=2000, step_size=5.0, adjusted=False, random_state=0)
+    assert np.isfinite(estimator.sample(5, step_size=5.0, random_state=0)).all()

@@ -1,0 +1,52 @@
+"""Equal rows are held out together."""
+
+from __future__ import annotations
+
+import torch
+
+from sk_mige.datasets import make_gaussian
+from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score.folds import radial_folds
+from sk_mige.score.repeats import sample_folds
+from sk_mige.score.span import sample_span
+
+
+def gaussian(n, d, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator, dtype=torch.float64)
+
+
+def test_without_copies_folds_are_dealt_as_ever():
+    x = gaussian(200, 2)
+    assert torch.equal(sample_folds(x, 5), radial_folds(x, 5))
+
+
+def test_equal_rows_are_in_one_fold_wherever_they_stand():
+    x = gaussian(90, 2)
+    copies = torch.cat([x, x, -x[:30]])  # as far from the mean as what they are not equal to
+    order = torch.randperm(210, generator=torch.Generator().manual_seed(0))
+    fold = torch.empty(210, dtype=torch.long)
+    fold[order] = sample_folds(copies[order])
+    assert torch.equal(fold[:90], fold[90:180])
+    assert torch.bincount(fold[:90]).min() > 20
+
+
+def test_copies_are_told_by_the_rows_where_coordinates_have_roundings():
+    rows = gaussian(20, 60).repeat(2, 1)
+    fold = sample_folds(sample_span(rows)[1], 3, rows)
+    assert torch.equal(fold[:20], fold[20:])
+
+
+def test_a_handful_of_distinct_rows_is_dealt_copy_by_copy():
+    x = gaussian(4, 2).repeat(10, 1)
+    assert torch.bincount(sample_folds(x)).tolist() == [14, 13, 13]
+
+
+def test_copies_do_not_mislead_the_choice_of_strength():
+    X, exact = make_gaussian(100, 2, random_state=0)
+    x, fresh = torch.from_numpy(X), torch.from_numpy(exact.sample(500, random_state=1))
+    truth = torch.from_numpy(exact(fresh.numpy()))
+    bootstrap = x[torch.randint(100, (200,), generator=torch.Generator().manual_seed(0))]
+    for rows in (x, x.repeat(2, 1), bootstrap):
+        error = fit_dense(rows, ScoreSettings()).model.score(fresh) - truth
+        assert error.square().sum() < 0.06 * truth.square().sum()

@@ -47,7 +47,9 @@ class MIGEEncoder(
         :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
         before distances are taken; whitening and base are for densities estimated once. None is
         SSGE with the median bandwidth and eigen_threshold 0.999: with fewer eigenfunctions the
-        encoder collapses to a few directions. In mode="ib" scores are estimated for other heads
+        encoder collapses to a few directions. On a GPU it is, in mode="infomax", a ridge of 1e-4
+        instead (eigen_threshold=None, alpha=1e-4), as good and without eigenpairs, which take
+        long there. In mode="ib" scores are estimated for other heads
         than the Gaussian, whose ``marginal="auto"`` needs none.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         The network. A module is copied and trained on from its own weights. A callable is called
@@ -62,27 +64,27 @@ class MIGEEncoder(
     output_scale : {"input", "unit"} or None, default="input"
         In mode="infomax", the units of z, on which information does not depend but its estimate
         does. "unit" ends the network with a batch norm without weights: every component has
-        variance 1 in the (corrupted) batches of training. "input" trains alike, and at the end of
-        ``fit`` rotates and scales z to the principal components of x as z predicts it linearly:
-        uncorrelated, the k-th with the variance of x that it explains, the largest first, as
-        those of PCA are (:func:`sk_mige.training.input_alignment`). ``partial_fit`` leaves this
-        map as it is. None lets the scale go where training takes it.
+        variance 1 in the (corrupted) batches of training, less in ``transform``. "input" trains
+        alike, and at the end of ``fit`` rotates and scales z to the principal components of x as z
+        predicts it linearly: uncorrelated, the k-th with the variance of x that it explains, the
+        largest first, as those of PCA are (:func:`sk_mige.training.input_alignment`).
+        ``partial_fit`` leaves this map as it is. None lets the scale go where training takes it.
     corruption : float, default=0.3
         In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
         random, at each step of training. Between x and the representation of a corrupted x the
         information is finite, and what is robust counts for more.
     augmentation : callable, default=None
         In mode="infomax", what becomes of a batch in training before it enters the encoder: a
-        function of a tensor of shape ``(M, *input_shape)`` that returns one like it, such as
-        torchvision's transforms (which treat all images of a batch alike; ``lambda batch:
-        torch.stack([t(x) for x in batch])`` draws anew for each). The information is that of the
-        original rows. Such a function must be picklable if the encoder is to be.
+        function of a tensor of shape ``(M, *input_shape)`` that returns one like it, called once
+        for each view, such as torchvision's transforms (which treat all images of a batch alike;
+        ``lambda batch: torch.stack([t(x) for x in batch])`` draws anew for each). The information
+        is that of the original rows. It must be picklable if the encoder is to be.
     n_views : int, default=1
         In mode="infomax", how many copies of each row, independently augmented and corrupted, a
         step of training encodes. One is held against x itself. With two or more, what differs
         between the copies counts as noise, which z learns to leave out
         (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
-        cost. Batches should have 2 ``n_components`` rows or more.
+        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more.
     dropout : float, default=0.0
         In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
         out.
@@ -100,8 +102,9 @@ class MIGEEncoder(
     task : {"auto", "classification", "regression"}, default="auto"
         In mode="ib", the kind of y. "auto" looks at y in ``fit``, as scikit-learn's
         ``type_of_target`` does: integers, strings, booleans and floats that are all whole numbers
-        are classes, other numbers are values. State the task where other tools must know it
-        before ``fit``, as for stratified cross-validation.
+        are classes, other numbers are values. Until then scikit-learn cannot know either. State
+        the task for cross-validation, whose folds are otherwise not stratified (of rows sorted
+        by class each holds classes that training did not see), and for ``VotingClassifier``.
     class_weight : dict, "balanced" or None, default=None
         What a row of each class counts in the cross-entropy; "balanced" is inversely
         proportional to its frequency. The information is that of the rows as they are.
@@ -120,7 +123,7 @@ class MIGEEncoder(
         is at the ceiling, or below it at next to no price. The parameter ``beta`` is what it
         starts at. Needs head="gaussian".
     marginal : str, default="auto"
-        In mode="ib", how the entropy of z is followed; see
+        In mode="ib", how the entropy of z is followed by mi_estimator="mige"; see
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
         log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
         and estimated scores for the others. "classes", for classification by a Gaussian head, is
@@ -133,8 +136,8 @@ class MIGEEncoder(
     mi_estimator : str, default="mige"
         What I(x; z) is followed by: "mige", or a bound with a critic that is trained along,
         "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or "club". ``beta`` and
-        mode="ib" apply to each; ``score_estimator``, ``marginal`` and ``x_scale`` to "mige" only.
-        "variational", for mode="ib" with a Gaussian head, is the divergence from a model of q(z):
+        mode="ib" apply to each; ``score_estimator`` and ``x_scale`` to "mige" only. "variational",
+        for mode="ib" with a Gaussian head, is the divergence from a model of q(z), ``marginal``:
         the deep variational bottleneck.
     critic : {"separable", "concatenated"}, default="separable"
         Form of a bound's critic: x and z embedded and multiplied, or both seen side by side. The
@@ -200,7 +203,11 @@ class MIGEEncoder(
         each a class, an instance or a pair ``(name, callback)``. They are copied.
         For scikit-learn's own callbacks use ``set_callbacks``.
     warm_start : bool, default=False
-        Whether a second call to ``fit`` continues where the first ended.
+        Whether a second call to ``fit`` continues where the first ended. As in ``partial_fit``,
+        what was set in between counts if the network can follow: ``lr``, ``batch_size``,
+        ``callbacks``, ``score_estimator``, ``x_scale``, ``beta``, ``max_information``,
+        ``class_weight``, ``label_smoothing`` and the like. A change of the network itself, of
+        ``corruption``, ``augmentation``, ``n_views``, ``optimizer`` or ``device`` is an error.
     verbose : int, default=0
         1 shows a bar with the time left, 2 prints a line an epoch.
     random_state : int, RandomState or None, default=None
@@ -238,7 +245,7 @@ class MIGEEncoder(
     Notes
     -----
     The networks compute in float32; the result has the dtype of X: float64 for float64, float32
-    for float32 and integers, float64 for float16.
+    for float32 and arrays of integers, float64 for float16 and integers in lists and data frames.
     Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles hold the weights as NumPy
     arrays and load on machines without a GPU.
 

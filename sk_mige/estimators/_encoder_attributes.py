@@ -31,6 +31,8 @@ class EncoderAttributes:
     beta_: float
 
     _architecture: Architecture
+    _built_with: dict[str, Any]
+    _copied_callbacks: list[Any]
     _device: torch.device
     _seed: int
     _fit_namespace: str

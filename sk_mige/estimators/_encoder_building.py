@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from math import prod
 from numbers import Integral
 from typing import Any
@@ -22,7 +21,7 @@ from sk_mige.networks import (
     MLPEncoder,
     StandardizingHead,
 )
-from sk_mige.score import ScoreFunction, ssge
+from sk_mige.score import ScoreFunction
 from sk_mige.training import (
     Bottleneck,
     ClassLikelihood,
@@ -37,7 +36,7 @@ from sk_mige.training import (
 )
 
 from ._encoder_features import feature_objective, layer_shape
-from ._score_training import TRAINING_EIGEN_THRESHOLD
+from ._score_training import default_training_score
 
 __all__ = ["Architecture", "build_objective"]
 
@@ -110,8 +109,7 @@ class Architecture:
             return copy.deepcopy(self.encoder)
         if isinstance(self.encoder, str) and self.encoder == "mlp":
             sizes = self.hidden_layer_sizes
-            mlp = MLPEncoder(self.n_features, n_outputs, sizes, dropout=self.dropout)
-            return mlp if shape is None else nn.Sequential(nn.Flatten(), mlp)
+            return MLPEncoder(self.n_features, n_outputs, sizes, dropout=self.dropout)
         if isinstance(self.encoder, str):
             if shape is None or len(shape) != 3:
                 raise ValueError(
@@ -157,11 +155,11 @@ class Architecture:
 
 
 def make_score(
-    score_estimator: Any, n_features: int, seed: int
+    score_estimator: Any, n_features: int, seed: int, device: torch.device, mode: str
 ) -> tuple[ScoreFunction, torch.Tensor | None]:
     """Score function of a batch and the projection of x, drawn once for a fit."""
     if score_estimator is None:
-        return partial(ssge, eigen_threshold=TRAINING_EIGEN_THRESHOLD), None
+        return default_training_score(device, mode), None
     if not hasattr(score_estimator, "_training_score"):
         raise TypeError(
             "score_estimator must be an SSGEScoreEstimator, a RandomProjectionSSGE or None; got "
@@ -206,7 +204,7 @@ def build_objective(
     previous: Any = None,
 ) -> Objective:
     """The loss of a batch; learned parameters are carried over from the ``previous`` objective."""
-    score, projection = make_score(score_estimator, n_features, seed)
+    score, projection = make_score(score_estimator, n_features, seed, device, mode)
     if projection is not None:
         projection = projection.to(device)
     learned = None

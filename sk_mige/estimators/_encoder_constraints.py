@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mige.information.bounds import BOUNDS
 
+from ._encoder_bottleneck import MARGINALS
 from ._score import SSGEScoreEstimator
 
 __all__ = ["PARAMETER_CONSTRAINTS"]
@@ -36,7 +37,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "beta": [Interval(Real, 0, None, closed="left")],
     "beta_warmup": [Interval(Integral, 0, None, closed="left")],
     "max_information": [Interval(Real, 0, None, closed="neither"), None],
-    "marginal": [str],
+    "marginal": [StrOptions({name for names in MARGINALS.values() for name in names})],
     "x_scale": [Interval(Real, 0, None, closed="left")],
     "mi_estimator": [StrOptions({"mige", "variational", *BOUNDS})],
     "critic": [StrOptions({"separable", "concatenated"})],

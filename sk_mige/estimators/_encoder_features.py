@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -9,7 +10,14 @@ from sk_mige.networks import EncoderNetwork
 from sk_mige.score import ScoreFunction
 from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, Objective
 
-__all__ = ["check_features", "check_views", "feature_objective", "layer_error", "layer_shape"]
+__all__ = [
+    "check_features",
+    "check_views",
+    "feature_objective",
+    "layer_error",
+    "layer_shape",
+    "warn_of_few_differences",
+]
 
 
 def check_features(estimator: Any) -> None:
@@ -47,13 +55,24 @@ def check_views(estimator: Any) -> None:
             f"{where} needs mi_estimator='mige' and no feature_layer; got "
             f"mi_estimator={estimator.mi_estimator!r}, feature_layer={estimator.feature_layer!r}"
         )
-    if estimator.batch_size * (views - 1) < estimator.n_components:
+
+
+def warn_of_few_differences(estimator: Any, n_rows: int, stacklevel: int) -> None:
+    """Warn where views differ too seldom in a batch to tell the noise in each dimension."""
+    others = estimator.n_views - 1
+    processes = int(os.environ.get("WORLD_SIZE", "1")) if estimator.distributed else 1
+    most = estimator.batch_size * processes
+    # The rows of a pass are dealt to equal batches.
+    batch = -(-n_rows // -(-n_rows // most))
+    needed = -(-2 * estimator.n_components // max(1, others))
+    if others and batch < needed:
         warnings.warn(
-            f"{where} in batches of {estimator.batch_size} give the noise of "
+            f"n_views={estimator.n_views} in batches of {batch} rows (of {n_rows}, with "
+            f"batch_size={estimator.batch_size}) give the noise in "
             f"n_components={estimator.n_components} dimensions too few differences to be estimated "
-            f"from: use a batch_size of {2 * estimator.n_components} or more",
+            f"from: use batches of {needed} rows or more, or fewer components",
             UserWarning,
-            stacklevel=6,
+            stacklevel=stacklevel,
         )
 
 

@@ -17,7 +17,8 @@ from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAv
 
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
 from ._encoder_callbacks import schedules_lr
-from ._encoder_features import check_features, check_views
+from ._encoder_continuing import expect_same_network
+from ._encoder_features import check_features, check_views, warn_of_few_differences
 from ._encoder_training import EpochTasks, TrainingMixin
 from ._encoder_validation import (
     as_numpy,
@@ -29,6 +30,7 @@ from ._encoder_validation import (
     find_classes,
     namespace_of,
     resolve_task,
+    warn_of_many_classes,
 )
 
 __all__ = ["FittingMixin"]
@@ -102,9 +104,11 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows.
+            Rows: two at least in every call, and not all of them equal, since they are judged
+            beside each other. Join a short rest of a stream to the part before it.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of mode="ib".
+            Targets of mode="ib". For regression those of the first call fix the scale, mean 0
+            and variance 1, in which all later ones are learned: it should be typical.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever be seen; needed in the first call for
             task="classification", optional later. With task="auto" those in the first y are
@@ -126,7 +130,10 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         check_bottleneck(self)
         check_features(self)
         check_views(self)
+        if not reset:
+            expect_same_network(self, self._asked(self._architecture.n_targets))
         X = check_rows(self, X, reset=reset)
+        warn_of_few_differences(self, X.shape[0], stacklevel=5 if stream else 6)
         check_varies(X)
         if reset:
             for name in ("task_", "classes_", "net_", "module_", "beta_", "_class_weights"):
@@ -161,6 +168,8 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         y = as_numpy(y)
         task = resolve_task(self.task, y if classes is None else classes) if reset else self.task_
         y = check_targets(self, X, y, task)
+        if reset and self.task == "auto" and task == "classification" and classes is None:
+            warn_of_many_classes(y, stacklevel=6 if stream else 7)
         if reset:
             self.task_ = task
         check_likelihood(self, task)

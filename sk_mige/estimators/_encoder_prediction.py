@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -33,6 +34,16 @@ def _predicts(estimator: Any) -> bool:
             "put a classifier after the encoder"
         )
     return True
+
+
+def _expect_decoder(estimator: Any) -> None:
+    check_is_fitted(estimator)
+    fitted = estimator._architecture.mode
+    if fitted != "ib":
+        raise NotFittedError(
+            f"{type(estimator).__name__} was fitted with mode={fitted!r}, which learns no "
+            f"predictions, and mode={estimator.mode!r} was set after that: call fit(X, y) again"
+        )
 
 
 def _classifies(estimator: Any) -> bool:
@@ -80,7 +91,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         array of shape (n_samples,) or (n_samples, n_targets)
             Classes, or real values in the units of the targets given to ``fit``.
         """
-        check_is_fitted(self)
+        _expect_decoder(self)
         X = check_queries(self, X, "predict")
         if self.task_ == "classification":
             labels = self.classes_[self._mean_prediction(X).argmax(axis=1)]
@@ -103,7 +114,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         -------
         array of shape (n_samples, n_classes)
         """
-        check_is_fitted(self)
+        _expect_decoder(self)
         X = check_queries(self, X, "predict_proba")
         return like_input(self._mean_prediction(X), X)
 

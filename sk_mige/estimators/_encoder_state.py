@@ -29,12 +29,13 @@ class PortableStateMixin(TrainingMixin):
         if "net_" not in state:
             return state
         net, module = state.pop("net_"), state.pop("module_")
-        state.pop("_device")
+        for name in ("_device", "_built_with", "_copied_callbacks"):  # of this machine's net
+            state.pop(name)
         state["_stored_weights"] = _to_numpy(module)
         state["_stored_objective"] = _to_numpy(net.criterion_)
         architecture = self._architecture.portable()
         state["_architecture"] = architecture
-        if isinstance(state["encoder"], nn.Module):
+        if state["encoder"] is self._architecture.encoder:
             state["encoder"] = architecture.encoder
         return state
 

@@ -27,6 +27,7 @@ from sk_mige.training import (
     join_processes,
     make_accelerator,
     make_optimizer,
+    resident,
     resolve_device,
     seeded,
 )
@@ -36,8 +37,9 @@ from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
 from ._encoder_building import Architecture, as_sizes, build_objective
 from ._encoder_callbacks import own_callbacks
+from ._encoder_continuing import same
 from ._encoder_features import layer_error
-from ._encoder_validation import to_rows
+from ._encoder_validation import expect_classes_to_split, to_rows
 
 __all__ = ["EpochTasks", "TrainingMixin"]
 
@@ -71,7 +73,21 @@ class TrainingMixin(EncoderAttributes):
         self._seed = int(rng.randint(np.iinfo(np.int32).max))
         if self.distributed:
             self._device, self._seed = join_processes(self._device, self._seed)
-        self._architecture = Architecture(
+        self._architecture = self._asked(n_targets)
+        self.history_: list[dict[str, Any]] = []
+        self.n_iter_ = 0
+        with seeded(self._seed, self._device):
+            module = self._architecture.build()
+            layers = dict(module.encoder.named_modules())
+            if self.output is not None and self.output not in ("sample", *layers):
+                raise layer_error(module, "output", self.output)
+            if getattr(self, "_class_weights", None) is not None:
+                expect_weighted_classes(module, self._class_weights)
+            self._build_net(module)
+
+    def _asked(self, n_targets: int) -> Architecture:
+        """The network that the parameters ask for as they are now."""
+        return Architecture(
             n_features=self.n_features_in_,
             n_components=int(self.n_components),
             mode=self.mode,
@@ -90,22 +106,12 @@ class TrainingMixin(EncoderAttributes):
             local_features=self.local_features,
             mixed_precision=self.mixed_precision,
         )
-        self.history_: list[dict[str, Any]] = []
-        self.n_iter_ = 0
-        with seeded(self._seed, self._device):
-            module = self._architecture.build()
-            layers = dict(module.encoder.named_modules())
-            if self.output is not None and self.output not in ("sample", *layers):
-                raise layer_error(module, "output", self.output)
-            if getattr(self, "_class_weights", None) is not None:
-                expect_weighted_classes(module, self._class_weights)
-            self._build_net(module)
 
     def _build_net(self, module: EncoderNetwork) -> None:
         self.module_ = module.to(self._device)
-        callbacks = own_callbacks(self.callbacks)
-        if self.verbose > 1:
-            callbacks.append(PrintLog())
+        self._built_with = {
+            name: getattr(self, name) for name in ("optimizer", "device", "distributed")
+        }
         self.net_ = build_net(
             self.module_,
             self._objective(),
@@ -116,10 +122,16 @@ class TrainingMixin(EncoderAttributes):
             device=self._device,
             # Continues elsewhere in the sequence after loading a pickle.
             generator=torch.Generator().manual_seed(self._seed + self.n_iter_),
-            callbacks=callbacks,
+            callbacks=self._own_callbacks(),
             verbose=max(0, int(self.verbose) - 1),
             accelerator=make_accelerator(self._device) if self.distributed else None,
         )
+
+    def _own_callbacks(self) -> list[Any]:
+        """Copies of the callbacks, and the printing one; which they are of is remembered."""
+        copies = own_callbacks(self.callbacks) + [PrintLog()] * (self.verbose > 1)
+        self._copied_callbacks = [*(self.callbacks or ()), self.verbose > 1]
+        return copies
 
     def _objective(self, previous: Any = None) -> Any:
         built = self._architecture
@@ -155,6 +167,11 @@ class TrainingMixin(EncoderAttributes):
         net = self.net_
         net.criterion_ = self._objective(net.criterion_)
         net.batch_size = int(self.batch_size)
+        net.verbose = max(0, int(self.verbose) - 1)
+        # The same ones go on with what they know, such as the best loss so far.
+        if not same(self._copied_callbacks, [*(self.callbacks or ()), self.verbose > 1]):
+            net.callbacks = self._own_callbacks()
+            net.initialize_callbacks()
         for group in net.optimizer_.param_groups:
             group["lr"] = self.lr
 
@@ -173,7 +190,7 @@ class TrainingMixin(EncoderAttributes):
         if self.verbose == 1 and net.rank == 0:
             callbacks.append(TrainingProgress(epochs, type(self).__name__))
         seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator))
-        data: Any = ArrayDataset(to_rows(X), y)
+        data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
         if validation_fraction is not None:
             data, held_out = self._split(data, validation_fraction)
             net.train_split = predefined_split(held_out)
@@ -209,6 +226,8 @@ class TrainingMixin(EncoderAttributes):
     def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
         """Rows to train on and rows for the validation loss, alike in their classes."""
         classes = data.y if getattr(self, "task_", None) == "classification" else None
+        if classes is not None:
+            expect_classes_to_split(self.classes_, classes, fraction)
         parts = train_test_split(
             np.arange(len(data)), test_size=fraction, random_state=self._seed, stratify=classes
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ __all__ = [
     "check_rows",
     "check_targets",
     "check_validation",
+    "expect_classes_to_split",
     "resolve_task",
     "to_rows",
+    "warn_of_many_classes",
 ]
 
 Rows = NDArray[Any] | torch.Tensor
@@ -72,7 +75,10 @@ def _check_rows_are_rows(estimator: Any, X: Any) -> None:
         )
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
-        said = f" and input_shape={shape[1:]}" if hasattr(estimator, "input_shape") else ""
+        row = shape[1:]
+        if len(row) == 2 and getattr(estimator, "encoder", None) == "conv":
+            row = (1, *row)  # images of one channel
+        said = f" and input_shape={row}" if hasattr(estimator, "input_shape") else ""
         raise ValueError(
             f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1){said}"
         )
@@ -92,7 +98,9 @@ def _is_integral(X: Any) -> bool:
 def check_varies(X: Any) -> None:
     """Refuse rows that are all the same: there is no information in them to keep."""
     xp, _ = get_namespace(X)
-    if bool(xp.all(X[:1, :] == X)):
+    # A chunk at a time: as a rule the first one differs, and all the others need no look.
+    chunks = (X[start : start + 1024, :] for start in range(0, X.shape[0], 1024))
+    if all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so there is no information "
             "about them to keep"
@@ -174,6 +182,19 @@ def resolve_task(task: str, y: Any) -> str:
     )
 
 
+def warn_of_many_classes(y: NDArray[Any], stacklevel: int) -> None:
+    """Warn where numbers that look like values were taken for classes."""
+    n_classes = len(np.unique(y))
+    if y.dtype.kind not in "iuf" or n_classes <= 20 or len(y) >= 5 * n_classes:
+        return
+    warnings.warn(
+        f"y has {n_classes} distinct whole numbers in {len(y)} rows, which task='auto' takes for "
+        "classes: task='regression' takes them for values, task='classification' silences this",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
+
+
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Targets fit for the task: labels (n,) or float64 values (n, t)."""
     y = as_numpy(y)
@@ -210,6 +231,19 @@ def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"{classes.tolist()}. Name all of them in the first partial_fit(..., classes=...)"
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def expect_classes_to_split(
+    classes: NDArray[Any], indices: NDArray[np.int64], fraction: float
+) -> None:
+    """Refuse to hold rows out alike from every class where one of them has a single row."""
+    lone = classes[np.bincount(indices, minlength=len(classes)) == 1]
+    if lone.size:
+        raise ValueError(
+            f"validation_fraction={fraction} holds out rows of every class and trains on others, "
+            f"but there is one row alone of {lone.tolist()}: leave such classes out, or set "
+            "validation_fraction=None"
+        )
 
 
 def find_classes(y: NDArray[Any]) -> NDArray[Any]:

@@ -210,9 +210,11 @@ class NonLinearProbe(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_rows(self, X, reset=False, min_rows=1)
         device = next(self.module_.parameters()).device
+        data = ArrayDataset(X)
         with torch.inference_mode():
             chunks = [
-                self.module_(ArrayDataset(X[start : start + CHUNK])[:][0].to(device))
+                # By number, which copies: the rows of a data frame are read-only.
+                self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))
                 for start in range(0, len(X), CHUNK)
             ]
             probabilities: NDArray[np.float64] = torch.cat(chunks).double().softmax(1).cpu().numpy()

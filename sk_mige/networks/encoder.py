@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,8 @@ class EncoderNetwork(nn.Module):
         In training, the fraction of each row's values that is hidden (set to 0) from the encoder;
         the others are divided by ``1 - corruption``.
     augmentation : callable, default=None
-        In training, what a batch of shaped inputs becomes before it enters the encoder.
+        In training, what a batch of shaped inputs becomes before it enters the encoder: a function
+        of (M, ...) that returns as many rows. It is called once for each view.
     n_views : int, default=1
         In training, the number S of copies of each row that are corrupted and augmented
         independently; with 2 or more z has the shape (S, M, K).
@@ -81,11 +83,9 @@ class EncoderNetwork(nn.Module):
         """Code of the rows x (M, n_features)."""
         inputs = self.shaped(x)
         views = self.n_views if self.training else 1
-        if views > 1:
-            inputs = torch.cat([inputs] * views)
-        if self.training and self.augmentation is not None:
-            inputs = self.augmentation(inputs)
-        inputs = self.corrupt(inputs)
+        # Each view by a call of its own: most transforms treat all rows of a batch alike.
+        changed = [self._augmented(inputs) for _ in range(views)]
+        inputs = self.corrupt(torch.cat(changed) if views > 1 else changed[0])
         if self.training and self.feature_layer is not None:
             with self._reading(self.feature_layer) as kept:
                 code: Code = self.head(self._encoded(inputs))
@@ -97,6 +97,24 @@ class EncoderNetwork(nn.Module):
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code
+
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        """What the augmentation makes of the inputs in training."""
+        if not self.training or self.augmentation is None:
+            return inputs
+        # Of a copy: a function that works in place would change x itself, and the next view.
+        made: Any = self.augmentation(inputs.clone())
+        if isinstance(made, Tensor):
+            if made.shape[:1] == inputs.shape[:1]:
+                return made
+            got = f"the shape {tuple(made.shape)}"
+        else:
+            got = f"a {type(made).__name__}"
+        raise ValueError(
+            "augmentation must return a tensor of as many rows as it is given: for the shape "
+            f"{tuple(inputs.shape)} it returned {got}. Several copies of each row are made by "
+            "n_views, which calls it once for each"
+        )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
         """The encoder's output in training or evaluation."""

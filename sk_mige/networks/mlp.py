@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 __all__ = ["MLPEncoder"]
 
@@ -18,7 +19,7 @@ class MLPEncoder(nn.Sequential):
     Parameters
     ----------
     n_features : int
-        Width of the input.
+        Width of the input, of which rows of any shape, such as images, are flattened.
     n_outputs : int
         Width of the output.
     hidden_layer_sizes : sequence of int, default=(512, 512)
@@ -67,3 +68,8 @@ class MLPEncoder(nn.Sequential):
             width = size
         layers["Y"] = nn.Linear(width, n_outputs)
         super().__init__(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (M, n_outputs) of rows (M, ...) that hold n_features values each."""
+        output: Tensor = super().forward(torch.flatten(x, 1))  # type: ignore[no-untyped-call]
+        return output

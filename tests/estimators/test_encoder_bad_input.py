@@ -69,6 +69,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"max_epochs": 0}, r"'max_epochs' parameter"),
         ({"encoder": "transformer"}, r"'encoder' parameter.*'transformer' instead"),
         ({"head": "cauchy"}, r"'head' parameter"),
+        ({"marginal": "gausian"}, r"'marginal' parameter.*'gausian' instead"),
         ({"optimizer": "lion"}, r"'optimizer' parameter"),
         ({"score_estimator": "ssge"}, r"'score_estimator' parameter.*'ssge' instead"),
         ({"score_estimator": SSGEScoreEstimatorCV()}, "an instance of .*SSGEScoreEstimator"),
@@ -116,6 +117,16 @@ def test_what_is_no_table_of_rows_is_refused_with_how_it_becomes_one(estimator: 
     for loader in (dataset, DataLoader(dataset)):
         with pytest.raises(TypeError, match="takes rows.*Stack its inputs"):
             estimator.fit(loader, Y)
+
+
+@pytest.mark.parametrize("parameters", [{"encoder": "conv"}, {"encoder": "mlp"}], ids=str)
+def test_the_shape_that_images_are_refused_with_is_accepted(parameters: dict[str, Any]) -> None:
+    images = np.random.default_rng(0).normal(size=(40, 8, 8))
+    encoder = MIGEEncoder(**SMALL, **parameters)
+    with pytest.raises(ValueError, match=r"input_shape=\(.*8, 8\)") as refusal:
+        encoder.fit(images)
+    numbers = str(refusal.value).partition("input_shape=(")[2].rstrip(")").split(", ")
+    encoder.set_params(input_shape=tuple(int(n) for n in numbers)).fit(images.reshape(40, -1))
 
 
 def test_settings_of_a_score_estimator_that_training_does_not_read_are_named() -> None:

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import is_classifier, is_regressor
-from sklearn.datasets import load_digits
-from sklearn.model_selection import GridSearchCV
+from sklearn.datasets import load_digits, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -191,6 +191,29 @@ def test_partial_fit_of_values_keeps_their_number_and_scale() -> None:
     assert encoder.predict(X).shape == (60, 2)
     with pytest.raises(ValueError, match="y has 1 targets, but fit saw 2"):
         encoder.partial_fit(X, y[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_many_whole_numbers_are_classes_with_a_warning(dtype: type) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = np.arange(60).astype(dtype) // 2
+    with pytest.warns(UserWarning, match="30 distinct whole numbers in 60 rows.*'regression'"):
+        assert ib().fit(X, y).task_ == "classification"
+    with pytest.warns(UserWarning, match="30 distinct whole numbers in 60 rows"):
+        ib().partial_fit(X, y)
+    # Whoever says so, names the classes, has names for them or few of them is not warned.
+    assert ib(task="classification").fit(X, y).task_ == "classification"
+    assert ib(task="regression").fit(X, y).task_ == "regression"
+    ib().partial_fit(X, y, classes=np.arange(30))
+    ib().fit(X, y.astype(str))
+    ib().fit(X, y // 3)
+
+
+def test_folds_are_stratified_once_the_task_is_stated() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = ib(task="classification", max_epochs=15, lr=1e-2)
+    assert cross_val_score(model, X, y, cv=3).min() > 0.5
+    assert cross_val_score(model.set_params(task="auto"), X, y, cv=3).max() == 0
 
 
 def test_beta_set_between_calls_takes_part(digits: tuple[np.ndarray, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -79,3 +80,13 @@ def test_infinite_losses_name_a_way_out(digits: tuple[np.ndarray, np.ndarray]) -
     X, y = digits
     with pytest.raises(ValueError, match="smaller lr"):
         NonLinearProbe(**{**SMALL, "lr": 1e30}).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_data_frames_whose_rows_are_read_only_are_taken(
+    dtype: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    frame = pd.DataFrame(X, dtype=dtype).add_prefix("pixel")
+    found = NonLinearProbe(**SMALL).fit(frame, y).predict(frame)
+    np.testing.assert_array_equal(found, NonLinearProbe(**SMALL).fit(X, y).predict(X))

@@ -112,3 +112,11 @@ def test_classes_are_shared_out_alike(X: np.ndarray, y: np.ndarray) -> None:
         bottleneck(validation_fraction=1.5).fit(X, y)
     rare = np.r_[np.zeros(len(y) - 4), np.ones(4)].astype(int)
     assert np.isfinite(encoder.fit(X, rare).history_[0]["valid_loss"])
+
+
+def test_a_class_of_one_row_is_named_by_its_label(X: np.ndarray) -> None:
+    y = np.r_[np.repeat([5, 9], 99), 77, 99]
+    with pytest.raises(
+        ValueError, match=r"validation_fraction=0\.2 .* one row alone of \[77, 99\]"
+    ):
+        bottleneck(validation_fraction=0.2).fit(X, y)

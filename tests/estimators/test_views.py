@@ -67,5 +67,40 @@ def test_batches_too_small_for_the_dimensions_are_warned_of(X):
     encoder = MIGEEncoder(
         **{**SMALL, "n_components": 32, "batch_size": 16}, n_views=2, max_epochs=1
     )
-    with pytest.warns(UserWarning, match="batch_size of 64 or more"):
+    with pytest.warns(UserWarning, match="batches of 16 rows.*batches of 64 rows or more"):
         encoder.fit(X)
+    # Of few rows no batch_size makes large batches; three views tell twice as much as two.
+    with pytest.warns(UserWarning, match="batches of 50 rows .of 50.*batches of 64 rows or more"):
+        encoder.set_params(batch_size=256).fit(X[:50])
+    encoder.set_params(n_views=3).fit(X[:50])
+
+
+def test_views_differ_though_an_augmentation_treats_a_batch_alike(X):
+    seen = []
+
+    def one_factor(batch):
+        seen.append(batch.clone())
+        return batch.mul_(torch.randn(()))  # in place, as some transforms work
+
+    encoder = MIGEEncoder(**SMALL, max_epochs=1, corruption=0.0, augmentation=one_factor, n_views=3)
+    encoder.fit(X[:64])
+    assert [len(batch) for batch in seen] == [64] * 3
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize("n_views", [1, 2])
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (lambda batch: torch.cat([batch, batch]), r"the shape \(64, 4\) it returned .*\(128, 4\)"),
+        (lambda batch: batch[1:], r"it returned the shape \(63, 4\)"),
+        (lambda batch: batch.sum(), r"it returned the shape \(\)"),
+        (lambda batch: batch.numpy(), r"it returned a ndarray.*n_views"),
+    ],
+    ids=["twice", "fewer", "number", "array"],
+)
+def test_an_augmentation_that_returns_other_rows_is_refused(X, n_views, augmentation, message):
+    encoder = MIGEEncoder(**SMALL, augmentation=augmentation, n_views=n_views)
+    with pytest.raises(ValueError, match=f"augmentation must return a tensor.*{message}"):
+        encoder.fit(X[:64])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sk_mige import MIGEEncoder
 from sk_mige.networks import ConvEncoder, DeterministicHead, EncoderNetwork, MLPEncoder
 
 
@@ -19,6 +20,12 @@ def test_perceptron_with_batch_norm_ignores_the_units_of_its_input() -> None:
     encoder = MLPEncoder(3, 2, (8,)).train()
     x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(encoder(1000 * x + 5), encoder(x), rtol=1e-2, atol=1e-3)
+
+
+def test_perceptron_flattens_rows_of_any_shape() -> None:
+    encoder = MLPEncoder(12, 2, (8,)).eval()
+    x = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(encoder(x.reshape(5, 3, 2, 2)), encoder(x))
 
 
 def test_perceptron_without_batch_norm_has_none() -> None:
@@ -71,3 +78,11 @@ def test_reading_a_layer_leaves_no_hook_behind() -> None:
     assert not network.encoder.hidden1._forward_hooks
     with pytest.raises(AttributeError):
         network.layer(torch.zeros(2, 4), "no_such_layer")
+
+
+def test_layers_of_a_perceptron_on_images_have_their_own_names() -> None:
+    X = torch.randn(30, 12, generator=torch.Generator().manual_seed(0)).numpy()
+    encoder = MIGEEncoder(
+        2, hidden_layer_sizes=(8,), input_shape=(1, 3, 4), output="hidden1", max_epochs=1
+    )
+    assert encoder.fit_transform(X).shape == (30, 8)

@@ -185,6 +185,19 @@ def test_what_is_the_same_in_every_line_is_said_once() -> None:
     assert "Measured" not in said_once
 
 
+def test_features_across_make_one_line_of_a_method() -> None:
+    rows = [
+        {**ROW, "feature": feature, "seed": 0, "value": value, "paper": paper}
+        for feature, value, paper in (("conv", 50.0, None), ("Y", 40.0, 41.0))
+    ]
+    rows.append({**ROW, "metric": "effective rank", "seed": 0, "value": 9.0, "paper": None})
+    (line,) = results.across(results.table(rows))
+    assert list(line)[:6] == ["Dataset", "Method", "conv", "Y", "Y, paper", "effective rank"]
+    assert (line["conv"], line["Y"], line["Y, paper"], line["effective rank"]) == (
+        "50", "40", "41", "9",
+    )  # fmt: skip
+
+
 def test_several_values_of_an_option_choose_rows_of_each() -> None:
     rows = [{"metric": metric} for metric in ("a", "b", "c")]
     assert results.chosen(rows, {"metric": "a; c"}) == [rows[0], rows[2]]

@@ -3,7 +3,9 @@
 ``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
 differ in seed and time alone are one line: mean, standard deviation, number of seeds. What is the
 same in all lines is said once, below the table. A picture ``docs/images/NAME.png`` stands above it.
-Options choose rows: ``:metric: accuracy``, or several values with ``;`` between them.
+Options choose rows: ``:metric: accuracy``, or several values with ``;`` between them;
+``:features: across`` gives each feature a column, the paper's figure beside it, and ``:measured:
+above`` refers to the table before for command and machine.
 ``:result:`NAME: metric=accuracy; method=PCA``` is one number within a sentence, so that prose
 cannot say what no file says. At the start of a build a page for each file is written to
 ``docs/paper/generated``.
@@ -81,6 +83,34 @@ def common(lines: list[dict[str, str]]) -> dict[str, str]:
     }
 
 
+def across(lines: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Make one line of those that differ in feature and metric, as the paper's tables have it.
+
+    The first line's metric is meant where a column is named by its feature alone; other metrics
+    name their own.
+    """
+    told = ("Feature", "Metric", "Measured", "Paper")
+    wide: dict[tuple[Any, ...], dict[str, str]] = {}
+    columns: dict[str, bool] = {}  # and whether any of their cells is filled
+    for line in lines:
+        shared = tuple((title, cell) for title, cell in line.items() if title not in told)
+        usual = line["Metric"] == lines[0]["Metric"]
+        name = line["Feature"] if usual else line["Metric"]
+        cells = {name: line["Measured"], f"{name}, paper": line.get("Paper", "")}
+        row = wide.setdefault(shared, {})
+        if name in row:
+            raise ValueError(f"two cells of {dict(shared)} are named {name!r}: choose one metric")
+        row.update(cells)
+        for title, cell in cells.items():
+            columns[title] = columns.get(title, False) or bool(cell)
+    gathered = []
+    for shared, cells in wide.items():
+        line = dict(shared)
+        words = {title: line.pop(title) for title in _WORDS if title in line}
+        gathered.append(words | {t: cells.get(t, "") for t, some in columns.items() if some} | line)
+    return gathered
+
+
 def _format(value: Any) -> str:
     if value is None:
         return ""
@@ -147,6 +177,8 @@ class ResultsDirective(SphinxDirective):
         "dataset": directives.unchanged,
         "feature": directives.unchanged,
         "method": directives.unchanged,
+        "features": lambda argument: directives.choice(argument, ("across",)),
+        "measured": lambda argument: directives.choice(argument, ("above",)),
     }
 
     def run(self) -> list[nodes.Node]:
@@ -157,14 +189,22 @@ class ResultsDirective(SphinxDirective):
             text = f"No measurements of {path.stem!r} are in this version of the documentation."
             return [nodes.note("", nodes.paragraph(text=text))]
         results = load(path)
-        rows = chosen(results["rows"], self.options)
+        form = ("features", "measured")
+        wanted = {key: value for key, value in self.options.items() if key not in form}
+        rows = chosen(results["rows"], wanted)
         if not rows:
-            raise self.error(f"{path.name} has no row with {self.options}")
+            raise self.error(f"{path.name} has no row with {wanted}")
         lines = table(rows)
+        usual = {}
+        if "features" in self.options:
+            usual = {"Metric": lines[0]["Metric"]}
+            lines = across(lines)
         said_once = common(lines)
         lines = [{k: v for k, v in line.items() if k not in said_once} for line in lines]
-        below = _provenance(results, said_once, len(lines))
-        return [*self._picture(path.stem), _table_node(lines), below]
+        said_once |= usual
+        below = _provenance(results, said_once, len(lines), repeated="measured" in self.options)
+        kind = "across" if usual else "down"
+        return [*self._picture(path.stem), _table_node(lines, kind), below]
 
     def _picture(self, name: str) -> list[nodes.Node]:
         if self.options or not (RESULTS.parent / "images" / f"{name}.png").exists():
@@ -173,15 +213,15 @@ class ResultsDirective(SphinxDirective):
         return self.parse_text_to_nodes(text)
 
 
-def _table_node(lines: list[dict[str, str]]) -> nodes.Node:
+def _table_node(lines: list[dict[str, str]], kind: str) -> nodes.Node:
     titles = list(lines[0])
     group = nodes.tgroup(cols=len(titles))
     group += [nodes.colspec(colwidth=1) for _ in titles]
     head, body = nodes.thead(), nodes.tbody()
-    head += _row(titles, titles)
+    head += _row(titles, ["paper" if title.endswith(", paper") else title for title in titles])
     body += [_row(titles, line.values()) for line in lines]
     group += [head, body]
-    made = nodes.table("", group, classes=["results"])
+    made = nodes.table("", group, classes=["results", kind])
     classes = ["pst-scrollable-table-container", *(["long-table"] if len(lines) > _LONG else [])]
     return nodes.container("", made, classes=classes)
 
@@ -194,13 +234,18 @@ def _row(titles: list[str], cells: Any) -> nodes.row:
     return row
 
 
-def _provenance(results: dict[str, Any], said_once: dict[str, str], length: int) -> nodes.Node:
+def _provenance(
+    results: dict[str, Any], said_once: dict[str, str], length: int, *, repeated: bool
+) -> nodes.Node:
     paragraph = nodes.paragraph(classes=["provenance"])
     if length > _LONG:
         paragraph += nodes.Text(f"{length} lines: the table scrolls. ")
     if said_once:
         everywhere = ", ".join(f"{title.lower()} {cell}" for title, cell in said_once.items())
-        paragraph += nodes.Text(f"In every line: {everywhere}. ")
+        paragraph += nodes.Text(f"Where no column says otherwise: {everywhere}. ")
+    if repeated:
+        paragraph += nodes.Text("Measured as above.")
+        return paragraph
     paragraph += nodes.Text("Measured by ")
     paragraph += nodes.literal(text=_format(results["command"]))
     details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])

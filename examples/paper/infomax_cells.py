@@ -279,6 +279,8 @@ def run_table(
         checkpoint.unlink()
     # Read again: another process may have finished cells meanwhile.
     every = [json.loads(line) for line in args.cells.read_text().splitlines()]
+    order = list(METHODS)  # like beside like, whatever was finished first
+    every.sort(key=lambda result: order.index(result["cell"]["method"]))
     usual = {"dataset": data[0], "size": size, "epochs": epochs, **USUAL}
     write_results(every, args.output, f"examples/paper/{name}.py", usual, paper)
     if finish:

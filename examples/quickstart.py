@@ -55,7 +55,7 @@ class EffectiveRank(Callback):
         self.rows = rows
 
     def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        z = net.evaluation_step(dataset_train[np.arange(min(self.rows, len(dataset_train)))]).z
+        z = net.evaluation_step(dataset_train[np.arange(min(self.rows, len(dataset_train)))])
         eigenvalues = np.linalg.eigvalsh(np.cov(z.T.cpu().numpy())).clip(1e-12)
         share = eigenvalues / eigenvalues.sum()
         net.history.record("effective_rank", float(np.exp(-(share * np.log(share)).sum())))

@@ -74,8 +74,6 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "MIGE, unit scale": {"score_estimator": ssge(0.999), "output_scale": "unit"},
     "MIGE, half hidden": {"score_estimator": ssge(0.999), "corruption": 0.5},
-    "MIGE, lr of 1e-3": {"score_estimator": ssge(0.999), "lr": 1e-3},
-    "MIGE, x twice as wide": {"score_estimator": ssge(0.999), "x_scale": 2.0},
     "MIGE, cropped and coloured": {
         "score_estimator": ssge(0.999), "augmentation": crop_and_color, "batch_size": 128,
         "lr": 5e-4,

@@ -54,6 +54,12 @@ def ridge(alpha: float) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
 
 
+def cropped(score: SSGEScoreEstimator, **parameters: Any) -> dict[str, Any]:
+    """MIGE of cropped and coloured images, with the batches and the rate that suit them."""
+    settings = {"augmentation": crop_and_color, "batch_size": 128, "lr": 5e-4}
+    return {"score_estimator": score, **settings, **parameters}
+
+
 def dim(bound: str, critic: str = "separable", **parameters: Any) -> dict[str, Any]:
     """DIM(G): the critic embeds the last feature map and z, and multiplies."""
     return {"mi_estimator": bound, "feature_layer": "conv", "critic": critic, **parameters}
@@ -74,23 +80,14 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "MIGE, unit scale": {"score_estimator": ssge(0.999), "output_scale": "unit"},
     "MIGE, half hidden": {"score_estimator": ssge(0.999), "corruption": 0.5},
-    "MIGE, cropped and coloured": {
-        "score_estimator": ssge(0.999), "augmentation": crop_and_color, "batch_size": 128,
-        "lr": 5e-4,
-    },
-    "MIGE, two views": {
-        "score_estimator": ssge(0.999), "augmentation": crop_and_color, "batch_size": 128,
-        "lr": 5e-4, "n_views": 2,
-    },
+    "MIGE, cropped and coloured": cropped(ssge(0.999)),
+    "MIGE, two views": cropped(ssge(0.999), n_views=2),
     **{
         f"MIGE, ridge of {alpha}": {"score_estimator": ridge(float(alpha))}
         for alpha in ("1e-5", "1e-4", "1e-3")
     },
     **{
-        f"MIGE, two views, ridge of {alpha}": {
-            "score_estimator": ridge(float(alpha)), "augmentation": crop_and_color,
-            "batch_size": 128, "lr": 5e-4, "n_views": 2,
-        }
+        f"MIGE, two views, ridge of {alpha}": cropped(ridge(float(alpha)), n_views=2)
         for alpha in ("1e-5", "1e-4", "1e-3")
     },
     "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},

@@ -94,26 +94,38 @@ def obtain_members(
 ) -> list[Path]:
     """Return the paths of an archive's members, downloaded and unpacked if need be.
 
-    An archive that already lies in ``home`` is unpacked and kept; a downloaded one is removed
-    once unpacked.
+    An archive that already lies in ``home`` is unpacked and kept. A downloaded one is unpacked
+    from a folder of this process's own and removed with it: others may be doing the same.
     """
     folder = home / archive.folder
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
-        path = home / archive.name
-        given = path.exists()
-        if not given:
-            by_hand = f"put it in {home}, where it is unpacked to {folder / missing[0]}"
-            _download(home, archive, by_hand, download_if_missing)
+        given = home / archive.name
+        if given.exists():
+            _verify(given, archive)
+            _unpack(given, archive, folder)
         else:
-            _verify(path, archive)
-        _unpack(path, archive, folder)
-        if not given:
-            path.unlink()
+            by_hand = f"put it in {home}, where it is unpacked to {folder / missing[0]}"
+            with _own_folder(home, download_if_missing) as own:
+                _download(home, archive, by_hand, download_if_missing, own)
+                _unpack(own / archive.name, archive, folder)
     return [folder / name for name in names]
 
 
-def _download(folder: Path, file: RemoteFile, by_hand: str, allowed: bool) -> None:
+@contextmanager
+def _own_folder(home: Path, allowed: bool) -> Iterator[Path]:
+    """A temporary folder beside the data; where nothing is downloaded, none is made."""
+    if not allowed:
+        yield home
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=".download-") as own:
+        yield Path(own)
+
+
+def _download(
+    folder: Path, file: RemoteFile, by_hand: str, allowed: bool, into: Path | None = None
+) -> None:
     advice = (
         f"Download {' or '.join(file.addresses)} and {by_hand}, or name the folder that has the "
         f"data by data_home or the environment variable {VARIABLE}."
@@ -127,10 +139,10 @@ def _download(folder: Path, file: RemoteFile, by_hand: str, allowed: bool) -> No
             f"{file.name} is not in {folder}, and downloading it needs pooch: install "
             f"sk-mige[data]. {advice}"
         ) from error
-    reasons = []
+    reasons, path = [], into or folder
     for address in file.addresses:
         try:
-            pooch.retrieve(address, known_hash=f"md5:{file.md5}", fname=file.name, path=folder)
+            pooch.retrieve(address, known_hash=f"md5:{file.md5}", fname=file.name, path=path)
             return
         except (OSError, ValueError) as error:  # no connection, no such page, another hash
             reasons.append(f"{address}: {error}")

@@ -202,7 +202,13 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
         ]
     except ValueError as error:
         raise ValueError(f"{path} has something other than row numbers: {error}.") from error
+    sizes = [len(fold) for fold in folds]
+    if len(folds) != 10 or 0 in sizes:
+        raise ValueError(
+            f"{path} must have ten lines of row numbers, one a fold; it has lines of {sizes}: it "
+            "is cut short or another file."
+        )
     for fold in folds:
-        if len(fold) and not 0 <= fold.min() <= fold.max() < n_rows:
+        if not 0 <= fold.min() <= fold.max() < n_rows:
             raise ValueError(f"{path} has row numbers beyond the {n_rows} images to train.")
     return folds

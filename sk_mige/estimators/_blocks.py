@@ -11,7 +11,12 @@ __all__ = ["by_blocks", "is_dask"]
 
 
 def is_dask(X: Any) -> bool:
-    """Whether X is a Dask array."""
+    """Whether X is a Dask array; a frame of Dask's is refused, with what makes an array of it."""
+    if hasattr(X, "dask") and hasattr(X, "map_partitions"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
+            "chunks have known sizes"
+        )
     return hasattr(X, "dask") and hasattr(X, "map_blocks") and hasattr(X, "rechunk")
 
 

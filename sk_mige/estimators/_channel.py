@@ -16,13 +16,14 @@ from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
+from ._doc_link import DocLinkMixin
 from ._score import SSGEScoreEstimator
 from ._score_input import check_samples, to_tensor
 
 __all__ = ["MutualInfoGradientEstimator"]
 
 
-class MutualInfoGradientEstimator(BaseEstimator):
+class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     r"""Gradient of I(x; y) for a parametric family y = f(x, θ, ε) of noisy maps of the data.
 
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
@@ -43,7 +44,7 @@ class MutualInfoGradientEstimator(BaseEstimator):
         Dimension of the noise; that of x by default, and of the default family.
     margins : {"gaussian", None}, default="gaussian"
         As in :func:`sk_mige.information.mutual_info_gradient`.
-    score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
+    score_estimator : SSGEScoreEstimator, default=None
         Its ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth`` are those of the plain
         SSGE that takes the place of :func:`sk_mige.information.whitened_scores`.
     standard_error : {"jackknife", "batch"}, default="jackknife"
@@ -140,7 +141,8 @@ class MutualInfoGradientEstimator(BaseEstimator):
         ------
         ValueError
             If X or what the family makes of it is constant or not finite, or of wrong shape; if
-            ``n_noise`` is not the number of features, which the default family needs.
+            ``n_noise`` is not the number of features, which the default family needs; if
+            ``score_estimator`` projects.
         """
         X = check_samples(self, X, reset=True, min_rows=4)
         if self.family is None and self.n_noise not in (None, self.n_features_in_):
@@ -152,6 +154,11 @@ class MutualInfoGradientEstimator(BaseEstimator):
         rows = to_tensor(X, torch.device("cpu")).to(torch.float64)
         options: dict[str, Any] = {}
         if self.score_estimator is not None:
+            if hasattr(self.score_estimator, "_training_projection"):
+                raise ValueError(
+                    f"score_estimator={self.score_estimator!r} projects, but x and y enter with "
+                    "all of their coordinates here: pass an SSGEScoreEstimator"
+                )
             options = {"score": self.score_estimator._training_score(), "joint": "coordinates"}
         self.gradient_, self.standard_error_ = channel_gradient(
             _additive if self.family is None else self.family,

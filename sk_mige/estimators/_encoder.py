@@ -45,7 +45,8 @@ class MIGEEncoder(
         How scores are estimated from a batch; it is not fitted itself. Read are its ``n_eigen``,
         ``eigen_threshold`` (None is 0.999), ``alpha`` ("auto" is 0) and ``bandwidth``, and of a
         :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
-        before distances are taken; whitening and base are for densities estimated once. None is
+        before distances are taken (its ``random_state``, where that is None the encoder's, draws
+        it); whitening and base are for densities estimated once. None is
         SSGE with the median bandwidth and eigen_threshold 0.999: with fewer eigenfunctions the
         encoder collapses to a few directions. On a GPU it is, in mode="infomax", a ridge of 1e-4
         instead (eigen_threshold=None, alpha=1e-4), as good and without eigenpairs, which take

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from math import prod
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -168,7 +167,9 @@ def make_score(
     score: ScoreFunction = score_estimator._training_score()
     if not hasattr(score_estimator, "_training_projection"):
         return score, None
-    projection = score_estimator._training_projection(n_features, seed)
+    # A copy: the projection is drawn anew, and must be the same, when training goes on.
+    own = copy.deepcopy(score_estimator.random_state)
+    projection = score_estimator._training_projection(n_features, seed if own is None else own)
     if projection is None:
         return score, None
     if hasattr(projection, "toarray"):
@@ -276,11 +277,3 @@ def _continued(objective: Any, previous: Any) -> Any:
 def shapes(module: nn.Module | None) -> dict[str, torch.Size]:
     """Names and shapes of what a module learns."""
     return {} if module is None else {k: v.shape for k, v in module.named_parameters()}
-
-
-def as_sizes(sizes: Any) -> tuple[int, ...]:
-    """hidden_layer_sizes as a tuple; a number is one layer."""
-    listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
-        raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
-    return tuple(int(size) for size in listed)

@@ -35,11 +35,12 @@ from sk_mige.training.run_identity import settings_in_words
 
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
-from ._encoder_building import Architecture, as_sizes, build_objective
+from ._encoder_building import Architecture, build_objective
 from ._encoder_callbacks import own_callbacks
 from ._encoder_continuing import same
 from ._encoder_features import layer_error
 from ._encoder_validation import expect_classes_to_split, to_rows
+from ._layer_sizes import as_sizes
 
 __all__ = ["EpochTasks", "TrainingMixin"]
 

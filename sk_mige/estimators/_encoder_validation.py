@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 from torch.utils.data import DataLoader, Dataset
 
-from ._tensor_input import readable
+from ._tensor_input import is_constant, readable
 
 __all__ = [
     "check_classes",
@@ -38,7 +38,10 @@ Rows = NDArray[Any] | torch.Tensor
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
-    """Dense, finite, floating X (n, d) in its own namespace; integers become float32."""
+    """Dense, finite X (n, d) of real numbers in its own namespace; integers stay integers.
+
+    Batches become float32 as they are picked: of bytes in a memory map no copy is made.
+    """
     if sp.issparse(X):
         raise TypeError(
             f"{type(estimator).__name__} takes dense input, got a sparse {X.format} container of "
@@ -48,14 +51,16 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
     _check_rows_are_rows(estimator, X)
     X = readable(X)
     xp, _ = get_namespace(X)
-    # Integers need no more digits than the networks have; memory is better spent otherwise.
+    integral = _is_integral(X)
     X = validate_data(
         estimator,
         X,
-        dtype=xp.float32 if _is_integral(X) else [xp.float64, xp.float32],
+        dtype=None if integral else [xp.float64, xp.float32],
         ensure_min_samples=min_rows,
         reset=reset,
     )
+    if integral:
+        return X
     largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
     if largest > float(np.finfo(np.float32).max):
         raise ValueError(
@@ -97,10 +102,7 @@ def _is_integral(X: Any) -> bool:
 
 def check_varies(X: Any) -> None:
     """Refuse rows that are all the same: there is no information in them to keep."""
-    xp, _ = get_namespace(X)
-    # A chunk at a time: as a rule the first one differs, and all the others need no look.
-    chunks = (X[start : start + 1024, :] for start in range(0, X.shape[0], 1024))
-    if all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks):
+    if is_constant(X):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so there is no information "
             "about them to keep"
@@ -146,11 +148,15 @@ def to_rows(X: Any) -> Rows:
 
 
 def like_input(values: NDArray[Any], X: Any, *, keep_dtype: bool = False) -> Any:
-    """Results in the namespace and on the device of X, and in its dtype unless told otherwise."""
+    """Results in the namespace and on the device of X, and in its dtype unless told otherwise.
+
+    Of integers they are float32, the networks' own.
+    """
     xp, _, device = get_namespace_and_device(X)
     if values.dtype.kind not in "fiub":  # labels that are no numbers stay NumPy's
         return values
-    return xp.asarray(values, dtype=None if keep_dtype else X.dtype, device=device)
+    dtype = xp.float32 if _is_integral(X) else X.dtype
+    return xp.asarray(values, dtype=None if keep_dtype else dtype, device=device)
 
 
 def as_numpy(y: Any) -> Any:

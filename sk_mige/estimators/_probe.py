@@ -18,16 +18,18 @@ from torch.nn.functional import cross_entropy
 
 from sk_mige.training import (
     NonFiniteLossError,
-    TrainingProgress,
     available_device,
     build_net,
     make_optimizer,
+    resident,
     resolve_device,
     seeded,
 )
 from sk_mige.training.data import ArrayDataset
+from sk_mige.training.progress import progress_callbacks
 
-from ._encoder_validation import check_classes, check_rows, check_targets, find_classes
+from ._doc_link import DocLinkMixin
+from ._encoder_validation import check_classes, check_rows, check_targets, find_classes, to_rows
 
 __all__ = ["NonLinearProbe"]
 
@@ -35,7 +37,7 @@ __all__ = ["NonLinearProbe"]
 CHUNK = 4096
 
 
-class NonLinearProbe(ClassifierMixin, BaseEstimator):
+class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer, by which representations are compared.
 
     The probe of Deep InfoMax and MIGE, trained on features that stay as they are:
@@ -62,7 +64,7 @@ class NonLinearProbe(ClassifierMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         "auto" is CUDA where there is a GPU, else the CPU.
     verbose : int, default=0
-        1 shows a bar with the time left.
+        1 shows a bar with the time left, 2 prints a line an epoch.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches and dropout; torch's and NumPy's own generators are not touched.
 
@@ -182,9 +184,9 @@ class NonLinearProbe(ClassifierMixin, BaseEstimator):
                 callbacks=self._callbacks(),
             )
             try:
-                net.partial_fit(
-                    ArrayDataset(X, check_classes(y, self.classes_)), epochs=int(self.max_epochs)
-                )
+                classes = check_classes(y, self.classes_)
+                data = ArrayDataset(resident(to_rows(X), device), classes)
+                net.partial_fit(data, epochs=int(self.max_epochs))
             except NonFiniteLossError as error:
                 raise ValueError(
                     f"{error}: a smaller lr, or a scaler before the probe, may help"
@@ -238,9 +240,8 @@ class NonLinearProbe(ClassifierMixin, BaseEstimator):
     def _callbacks(self) -> list[Any]:
         falls = sorted({-(-int(self.max_epochs) * third // 3) for third in (1, 2)})
         schedule = LRScheduler("MultiStepLR", milestones=falls, gamma=0.1)
-        if self.verbose < 1:
-            return [schedule]
-        return [schedule, TrainingProgress(int(self.max_epochs), type(self).__name__)]
+        shown = progress_callbacks(self.verbose, self.max_epochs, type(self).__name__)
+        return [schedule, *shown]
 
     def __getstate__(self) -> dict[str, Any]:
         """Weights as NumPy arrays, which load on machines without a GPU."""

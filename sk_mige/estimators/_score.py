@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 
+from ._blocks import is_dask
 from ._score_base import BaseScoreEstimator
 from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_streaming import StreamingMixin
@@ -218,7 +219,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
             If X has fewer than two rows, values that are not finite, or equal rows only, or if
             there are fewer rows than landmarks.
         """
-        if hasattr(X, "dask"):
+        if is_dask(X):
             self._accumulator = None
             return self._fit_dask(X)
         self._fit(X)
@@ -243,7 +244,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         ndarray of shape (n_samples, n_features)
             Scores in input coordinates, in the dtype of X.
         """
-        if hasattr(X, "dask"):
+        if is_dask(X):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
         if fit.gram is None:

@@ -91,7 +91,8 @@ class BaseScoreEstimator(
 
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
-        x = to_tensor(X[frame_rows(X.shape[0], X.shape[1], rng)], self._compute_device())
+        rows = frame_rows(X.shape[0], X.shape[1], n_centers, rng)
+        x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
         picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
         projection = self._projection(X.shape[1], exact, rng)

@@ -10,14 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import _fit_context
-from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.repeats import sample_folds
 from sk_mige.score.selection import (
     CandidateGrid,
     candidates,
@@ -28,6 +27,7 @@ from sk_mige.score.varying import fitting_coordinates
 
 from ._score import SSGEScoreEstimator
 from ._score_base import BaseScoreEstimator
+from ._score_folds import dealt_splits, given_splits
 from ._score_grid import checked_grid
 from ._score_input import check_samples, check_varies, row_chunks, to_tensor
 
@@ -82,8 +82,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Attributes
     ----------
     best_params_ : dict
-        The chosen combination: parameters of :class:`SSGEScoreEstimator`, ``bandwidth`` in
-        numbers, and besides them the ``bandwidth_factor`` that it came from.
+        The chosen combination as parameters of :class:`SSGEScoreEstimator`, ``bandwidth`` in
+        numbers.
     best_score_ : float
         Its mean held-out score: minus Hyvärinen's loss, in input coordinates.
     best_index_ : int
@@ -97,6 +97,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
     bandwidth_ : float
         Kernel width σ, in whitened units.
+    bandwidth_factor_ : float
+        The chosen multiple of the median distance, which made it.
     eigen_threshold_ : float or None
         Spectral cutoff, None where Tikhonov's regularisation was chosen.
     alpha_ : float
@@ -207,7 +209,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         if n_centers is not None and len(rows) > MAX_SELECTION_ROWS:
             rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
         x = to_tensor(X if len(rows) == X.shape[0] else X[rows], device)
-        self._best = self._compare(x, grid)
+        self._best = self._compare(x, grid, rows, X.shape[0])
         if n_centers is None:
             return self._keep(fit_dense(x, self._best), X.shape[0])
         if not self._best.truncates:
@@ -221,11 +223,15 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         """Settings of the best candidate; before there is one, those of a default fit."""
         return getattr(self, "_best", None) or ScoreSettings()
 
-    def _compare(self, x: Tensor, grid: CandidateGrid) -> ScoreSettings:
-        """Cross-validate and set the attributes that tell of it."""
-        rows = x
+    def _compare(
+        self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
+    ) -> ScoreSettings:
+        """Cross-validate on rows of these numbers and set the attributes that tell of it."""
         x, d = fitting_coordinates(rows)
-        splits = self._splits(x, rows)
+        if isinstance(self.cv, Integral):
+            splits = dealt_splits(x, rows, int(self.cv))
+        else:
+            splits = given_splits(self.cv, numbers, n_samples, x.device)
         losses, bounds = cross_validate_scores(x, grid, splits, d)
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
@@ -250,23 +256,6 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.curl_free_ = best.curl_free
         return best
 
-    def _splits(self, x: Tensor, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        n = len(x)
-        if isinstance(self.cv, Integral):
-            n_folds = int(self.cv)
-            if n_folds > n // 2:
-                raise ValueError(
-                    f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {n}; lower cv"
-                )
-            fold = sample_folds(x, n_folds, rows)
-            return [
-                ((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(self.cv)
-            ]
-        return [
-            (torch.from_numpy(train).to(x.device), torch.from_numpy(test).to(x.device))
-            for train, test in check_cv(self.cv).split(np.empty((n, 1)))
-        ]
-
     def _keep(self, fit: Any, n_samples: int) -> Self:
         super()._keep(fit, n_samples)
         if hasattr(self, "cv_results_"):
@@ -277,8 +266,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
                 "shrinkage": self._best.shrinkage,
                 "base": self.base_,
                 "curl_free": self.curl_free_,
-                "bandwidth_factor": self._best.bandwidth_factor,
             }
+            self.bandwidth_factor_ = self._best.bandwidth_factor
         return self
 
 

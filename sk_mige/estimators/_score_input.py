@@ -11,7 +11,7 @@ from sklearn.utils._array_api import get_namespace, get_namespace_and_device
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from ._tensor_input import readable
+from ._tensor_input import is_constant, readable
 
 __all__ = ["check_samples", "like_input", "row_chunks", "to_tensor"]
 
@@ -31,8 +31,7 @@ def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> 
 
 def check_varies(X: Any) -> None:
     """Refuse rows that are all equal: they have no density, and so no score."""
-    xp, _ = get_namespace(X)
-    if bool(xp.all(X[:1, :] == X)):
+    if is_constant(X):
         raise ValueError(
             f"X is constant: all of its {X.shape[0]} rows are equal, so that no density and no "
             "score can be estimated; pass samples that vary in at least one feature"
@@ -40,7 +39,7 @@ def check_varies(X: Any) -> None:
 
 
 def to_tensor(X: Any, device: torch.device) -> Tensor:
-    """X as a tensor on the device, in its own dtype; never a view that could be written to."""
+    """X as a tensor on the device, in its own dtype; a view of it where torch can make one."""
     if isinstance(X, Tensor):
         return X.detach().to(device)
     if not isinstance(X, np.ndarray):  # another array namespace

@@ -30,13 +30,15 @@ from ._score_input import CHUNK_ELEMENTS
 __all__ = ["LandmarkAccumulator", "choose_landmarks", "frame_rows"]
 
 
-def frame_rows(n_samples: int, n_features: int, rng: np.random.RandomState) -> NDArray[Any]:
+def frame_rows(
+    n_samples: int, n_features: int, n_landmarks: int, rng: np.random.RandomState
+) -> NDArray[Any]:
     """Rows from which whitening, base and landmarks are taken: all, or a sample of them.
 
     A covariance of 10,000 rows, or four per feature, is as good as any here, and does not ask
     for memory in proportion to the data.
     """
-    wanted = max(10_000, 4 * n_features)
+    wanted = max(10_000, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
         return np.arange(n_samples)
     return np.sort(rng.choice(n_samples, wanted, replace=False))

@@ -15,7 +15,7 @@ from sk_mige.score import KernelSums
 
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator
 from ._score_input import check_samples, check_varies, to_tensor
-from ._score_landmarks import LandmarkAccumulator
+from ._score_landmarks import LandmarkAccumulator, frame_rows
 
 __all__ = ["StreamingMixin"]
 
@@ -161,23 +161,28 @@ class StreamingMixin(BaseScoreEstimator):
         """Sum each chunk in a task of its own and add the results up."""
         dask: Any = import_module("dask")  # untyped; there, since X is one of its arrays
 
+        if any(np.isnan(size) for sizes in X.chunks for size in sizes):
+            raise ValueError(
+                "the chunks of X are of unknown size: call X.compute_chunk_sizes() first"
+            )
         X = X.rechunk({1: X.shape[1]})
         blocks = X.to_delayed().ravel()
         rows_of = [int(size) for size in X.chunks[0]]
-        share = max(1, -(-max(10_000, 4 * X.shape[1]) // len(blocks)))
-        sample = np.concatenate(dask.compute(*[block[:share] for block in blocks]))
-        sample = check_samples(self, sample, reset=True, min_rows=2)
-        check_varies(sample)
-        rng = check_random_state(self.random_state)
-        given = self._given_landmarks()
-        if given is not None and given > len(sample):
-            raise ValueError(
-                f"n_landmarks={given} is more than the {len(sample)} rows sampled from the "
-                "chunks; pass fewer"
-            )
-        n_centers = min(given or AUTO_LANDMARKS, len(sample))
-        accumulator = self._new_accumulator(sample, n_centers, rng)
         offsets = np.cumsum([0, *rows_of[:-1]])
+        self._check_landmarks(X.shape[0])
+        rng = check_random_state(self.random_state)
+        n_centers = min(self._given_landmarks() or AUTO_LANDMARKS, X.shape[0])
+        # Rows from all over the chunks, which may be sorted: those that fit would take of an array.
+        wanted = frame_rows(X.shape[0], X.shape[1], n_centers, rng)
+        ends = np.searchsorted(wanted, [*offsets, X.shape[0]])
+        parts = [
+            block[wanted[first:last] - offset]
+            for block, offset, first, last in zip(blocks, offsets, ends, ends[1:], strict=False)
+            if last > first
+        ]
+        sample = check_samples(self, np.concatenate(dask.compute(*parts)), reset=True, min_rows=2)
+        check_varies(sample)
+        accumulator = self._new_accumulator(sample, n_centers, rng)
         tasks = [
             dask.delayed(_block_sums)(accumulator, block, int(offset))
             for block, offset in zip(blocks, offsets, strict=True)

@@ -37,15 +37,18 @@ class BatchScoreMixin:
     eigen_threshold: float | None
     alpha: float | str
     bandwidth: float | str
+    base: str | None
 
     def _warn_of_what_is_not_read(self) -> None:
         parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
         defaults = type(self)().get_params(deep=False)  # type: ignore[attr-defined]
         asked = {
             name: parameters[name]
-            for name in ("curl_free", "shrinkage", "n_landmarks")
+            for name in ("curl_free", "shrinkage", "base", "n_landmarks", "landmark_selection")
             if name in parameters and parameters[name] != defaults[name]
         }
+        if self.base is None:  # as it is in a batch
+            asked.pop("base", None)
         if asked:
             warnings.warn(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in asked.items())}, which "
@@ -62,6 +65,7 @@ class BatchScoreMixin:
         None) or regularised by a numeric ``alpha``; whitening and base belong to densities
         estimated once, not to a batch's joint kernel.
         """
+        self._validate_params()  # type: ignore[attr-defined]  # fit, which checks, is not called
         self._warn_of_what_is_not_read()
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold

@@ -32,17 +32,23 @@ from sk_mige.training import (
     seeded,
     sliced_score_matching_loss,
 )
+from sk_mige.training.progress import progress_callbacks
 
 from ._doc_link import DocLinkMixin
+from ._layer_sizes import as_sizes
 from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_landmarks import frame_rows
-from ._stored import to_stored, to_tensors
+from ._sliced_score_state import PortableScoreMixin
 
 __all__ = ["SlicedScoreMatching"]
 
 
 class SlicedScoreMatching(
-    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    PortableScoreMixin,
+    DocLinkMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     r"""Score of a density by a network, trained by sliced score matching.
 
@@ -55,8 +61,8 @@ class SlicedScoreMatching(
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the hidden layers (SiLU).
+    hidden_layer_sizes : sequence of int or int, default=(128, 128)
+        Widths of the hidden layers (SiLU); a number is one layer.
     n_directions : int, default=1
         Random directions v per sample and step.
     max_epochs : int, default=100
@@ -68,7 +74,7 @@ class SlicedScoreMatching(
     device : str or torch.device, default="auto"
         Where to train: "auto" is CUDA if there is a GPU, else the CPU.
     verbose : int, default=0
-        Verbosity of skorch: 1 prints a line an epoch.
+        1 shows a bar with the time left, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Initial weights, order of batches and directions.
 
@@ -106,7 +112,7 @@ class SlicedScoreMatching(
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "hidden_layer_sizes": ["array-like"],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "n_directions": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -122,7 +128,7 @@ class SlicedScoreMatching(
     def __init__(
         self,
         *,
-        hidden_layer_sizes: Sequence[int] = (128, 128),
+        hidden_layer_sizes: Sequence[int] | int = (128, 128),
         n_directions: int = 1,
         max_epochs: int = 100,
         batch_size: int = 128,
@@ -160,21 +166,30 @@ class SlicedScoreMatching(
         -----
         ConvergenceWarning
             When the loss became infinite or NaN: training stops at the last good weights.
+        UserWarning
+            When Ctrl-C ended training: the estimator keeps what it has learned so far.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X)
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
         x = to_tensor(X, torch.device("cpu")).to(torch.float64)
-        rows = torch.from_numpy(frame_rows(len(x), x.shape[1], rng))
+        rows = torch.from_numpy(frame_rows(len(x), x.shape[1], 0, rng))
         self._whitening, _ = whitening(x[rows])
         white = self._whitening(x).to(torch.float32)
         self._seed = int(rng.randint(2**31 - 1))
-        self._sizes = tuple(int(size) for size in self.hidden_layer_sizes)
+        self._sizes = as_sizes(self.hidden_layer_sizes)
         with seeded(self._seed, device):
             self._build_net(device)
             try:
                 self.net_.partial_fit(ArrayDataset(white), epochs=int(self.max_epochs))
+            except KeyboardInterrupt:
+                warnings.warn(
+                    f"training was interrupted in epoch {len(self.net_.history)}; the estimator "
+                    "keeps what it has learned so far",
+                    UserWarning,
+                    stacklevel=2,
+                )
             except NonFiniteLossError as error:
                 self.net_.restore_weights()
                 warnings.warn(
@@ -200,7 +215,7 @@ class SlicedScoreMatching(
             batch_size=self.batch_size,
             device=device,
             generator=torch.Generator().manual_seed(self._seed),
-            verbose=int(self.verbose),
+            callbacks=progress_callbacks(self.verbose, self.max_epochs, type(self).__name__),
         )
 
     def transform(self, X: Any) -> Any:
@@ -254,8 +269,6 @@ class SlicedScoreMatching(
     def _network(self) -> tuple[ScoreNetwork, torch.device]:
         device = available_device(self.device)
         network: ScoreNetwork = self.net_.module_.to(device).eval()
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
         return network, device
 
     def _scores(self, network: ScoreNetwork, x: Tensor) -> Tensor:
@@ -273,26 +286,3 @@ class SlicedScoreMatching(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.non_deterministic = False
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State of NumPy arrays, which load where there is no GPU and stores without torch know."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        if "net_" in state:
-            module = state.pop("net_").module_
-            weights = {k: t.detach().cpu().numpy() for k, t in module.state_dict().items()}
-            state["_stored_weights"] = weights
-            state["_whitening"] = to_stored(self._whitening)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a fitted estimator on the device that it asks for, or else on "auto"."""
-        state = dict(state)
-        weights = state.pop("_stored_weights", None)
-        super().__setstate__(state)
-        if weights is None:
-            return
-        device = available_device(self.device)
-        self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
-        with seeded(self._seed, device):
-            self._build_net(device)
-        self.net_.module_.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})

@@ -1,4 +1,4 @@
-"""Tensors where scikit-learn expects arrays."""
+"""Arrays and tensors alike: what all estimators ask of their input."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from sklearn import get_config
+from sklearn.utils._array_api import get_namespace
 from torch import Tensor
 
-__all__ = ["readable"]
+__all__ = ["is_constant", "readable"]
 
 
 def readable(X: Any) -> Any:
@@ -20,3 +21,11 @@ def readable(X: Any) -> Any:
         return X
     values = X.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def is_constant(X: Any) -> bool:
+    """Whether all rows of X (n, d) are equal."""
+    xp, _ = get_namespace(X)
+    # A chunk at a time: as a rule the first one differs, and all the others need no look.
+    chunks = (X[start : start + 1024, :] for start in range(0, X.shape[0], 1024))
+    return all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +35,8 @@ class EncoderNetwork(nn.Module):
         the others are divided by ``1 - corruption``.
     augmentation : callable, default=None
         In training, what a batch of shaped inputs becomes before it enters the encoder: a function
-        of (M, ...) that returns as many rows. It is called once for each view.
+        of (M, ...) that returns as many rows. It is called once for each view. Of a module, such as
+        torchvision's transforms, a copy follows the network to its device and learns nothing.
     n_views : int, default=1
         In training, the number S of copies of each row that are corrupted and augmented
         independently; with 2 or more z has the shape (S, M, K).
@@ -73,6 +76,8 @@ class EncoderNetwork(nn.Module):
         self.head = head
         self.decoder = decoder
         self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
+        if isinstance(augmentation, nn.Module):  # its owner's, who may use it elsewhere
+            augmentation = copy.deepcopy(augmentation).requires_grad_(False)
         self.augmentation = augmentation
         self.n_views = n_views
         self.feature_layer = feature_layer
@@ -161,7 +166,14 @@ class EncoderNetwork(nn.Module):
         """Whatever the encoder's submodule ``name`` puts out within."""
         kept: list[Tensor] = []
         submodule = self.encoder.get_submodule(name)
-        handle = submodule.register_forward_hook(lambda _module, _args, out: kept.append(out))
+        reader = threading.get_ident()
+
+        def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:
+            # Other threads may be sending rows of their own through the same network.
+            if threading.get_ident() == reader:
+                kept.append(out)
+
+        handle = submodule.register_forward_hook(keep)
         try:
             yield kept
         finally:

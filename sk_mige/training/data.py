@@ -49,6 +49,8 @@ class ArrayDataset(Dataset[Batch]):
 
     def __getitem__(self, index: Any) -> Batch:
         rows = self.X[index]
+        if not isinstance(rows, Tensor):  # NumPy knows kinds of integers that torch does not
+            rows = rows.astype(np.float32, copy=False)
         x = torch.as_tensor(rows, dtype=torch.float32)
         if self.y is None:
             # skorch wants a target of the same length.
@@ -61,7 +63,7 @@ class ArrayDataset(Dataset[Batch]):
 
 
 class EqualBatchSampler(Sampler[list[int]]):
-    """Random batches of nearly equal size, all rows in each pass.
+    """Batches of nearly equal size, all rows in each pass.
 
     The n rows are dealt to as many batches as ``batch_size`` demands, whose sizes differ by one
     at most. So no pass ends with a batch of a few rows, from which neither a score nor a batch
@@ -73,8 +75,8 @@ class EqualBatchSampler(Sampler[list[int]]):
         Number of rows.
     batch_size : int
         Largest size of a batch; only where n is 3 and this is 2 is it exceeded.
-    generator : torch.Generator
-        Source of the order.
+    generator : torch.Generator or None
+        Source of the rows' order; None leaves them in their own.
 
     Examples
     --------
@@ -85,7 +87,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     [43, 43, 43]
     """
 
-    def __init__(self, n: int, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(self, n: int, batch_size: int, generator: torch.Generator | None) -> None:
         self.n = n
         self.generator = generator
         # Never fewer than two rows in a batch.
@@ -95,7 +97,9 @@ class EqualBatchSampler(Sampler[list[int]]):
         return self.n_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.n, generator=self.generator).numpy()
+        order = np.arange(self.n)
+        if self.generator is not None:
+            order = torch.randperm(self.n, generator=self.generator).numpy()
         for batch in np.array_split(order, self.n_batches):
             yield batch.tolist()
 
@@ -126,7 +130,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     >>> type(resident(np.eye(3), torch.device("cpu"))).__name__
     'ndarray'
     """
-    if device.type == "cpu" or isinstance(rows, np.memmap):
+    if device.type == "cpu" or _is_mapped(rows):
         return rows
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):  # Apple's shares the processor's memory
@@ -134,9 +138,19 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     free = module.mem_get_info(device)[0]
     if 4 * rows.shape[0] * rows.shape[1] > free / 4:
         return rows
-    if isinstance(rows, np.ndarray) and not rows.flags.writeable:  # torch would warn
-        rows = rows.copy()
+    if isinstance(rows, np.ndarray):
+        # To float32 here, as batches are; and read-only arrays are what torch would warn of.
+        rows = rows.astype(np.float32, copy=not rows.flags.writeable)
     return torch.as_tensor(rows, dtype=torch.float32, device=device)
+
+
+def _is_mapped(rows: Any) -> bool:
+    """Whether an array is a view of a memory map, whose type scikit-learn's checks take away."""
+    while rows is not None:
+        if isinstance(rows, np.memmap):
+            return True
+        rows = getattr(rows, "base", None)
+    return False
 
 
 def keep_batch(batch: Any) -> Any:

@@ -93,11 +93,25 @@ class EncoderNet(NeuralNet):
         self._good_weights = []
         super().on_train_end(net, X=X, y=y, **kwargs)
 
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+    ) -> EncoderNet:
+        """Train for some epochs; unlike skorch's, it passes Ctrl-C on to who may know better."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        self.fit_loop(X, y, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Random batches of equal size from the net's own generator; held-out rows in order."""
+        """Random batches of equal size from the net's own generator; held-out rows in order.
+
+        In order, since what ``predict`` answers must be in the order of its rows.
+        """
         if not training:
-            fixed = EqualBatchSampler(len(dataset), self.batch_size, torch.Generator())
-            return DataLoader(dataset, batch_sampler=fixed, collate_fn=keep_batch)
+            in_order = EqualBatchSampler(len(dataset), self.batch_size, None)
+            return DataLoader(dataset, batch_sampler=in_order, collate_fn=keep_batch)
         sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
         self.batches_an_epoch = len(sampler)
         return DataLoader(

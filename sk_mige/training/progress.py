@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-__all__ = ["TrainingProgress"]
+__all__ = ["TrainingProgress", "progress_callbacks"]
 
 
 class TrainingProgress(Callback):
@@ -57,3 +57,31 @@ class TrainingProgress(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""
         self.bar_.close()
+
+
+def progress_callbacks(verbose: int, epochs: int, description: str = "training") -> list[Callback]:
+    """What an estimator's ``verbose`` asks for: 1 is a bar, more is a line an epoch.
+
+    Parameters
+    ----------
+    verbose : int
+        0 for silence.
+    epochs : int
+        Number of epochs in this run.
+    description : str, default="training"
+        Text before the bar.
+
+    Returns
+    -------
+    list of skorch callbacks
+        None or one.
+
+    Examples
+    --------
+    >>> from sk_mige.training.progress import progress_callbacks
+    >>> progress_callbacks(0, 20)
+    []
+    """
+    if verbose > 1:
+        return [PrintLog()]
+    return [TrainingProgress(int(epochs), description)] if verbose == 1 else []

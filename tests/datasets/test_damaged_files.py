@@ -66,7 +66,7 @@ def test_labels_without_a_class_are_refused(write_cifar10_set, data_home):
 def test_damaged_stl10_files_are_named(write_stl10, data_home):
     write_stl10()
     folder = data_home / "stl10_binary"
-    (folder / "fold_indices.txt").write_text("0 4\n")
+    (folder / "fold_indices.txt").write_text("0 4\n" * 10)
     with pytest.raises(ValueError, match="row numbers beyond the 4 images"):
         fetch_stl10()
     (folder / "fold_indices.txt").write_text("0 one\n")

@@ -1,5 +1,8 @@
 """Scores, gradients of mutual information and representations, in scikit-learn's manner."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .estimators import (
     MIGEEncoder,
     MutualInfoGradientEstimator,
@@ -24,3 +27,20 @@ __all__ = [
     "SteinScoreEstimator",
     "__version__",
 ]
+
+# Not needed by the estimators: imported when first asked for.
+_ON_DEMAND = ("datasets", "inspection")
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import inspection as inspection
+else:  # of a module with __getattr__ type checkers believe every name
+
+    def __getattr__(name: str) -> Any:
+        if name in _ON_DEMAND:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})

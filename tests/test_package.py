@@ -74,3 +74,22 @@ def test_report_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("sk_mige.__main__.metadata.version", absent)
     assert "skops: not installed" in report()
+
+
+PARTS = ["datasets", "estimators", "information", "inspection", "networks", "score", "training"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_there_once_the_package_is(part: str) -> None:
+    code = f"import sk_mige; print({part!r} in dir(sk_mige), sk_mige.{part}.__name__)"
+    assert run("-c", code).split() == ["True", f"sk_mige.{part}"]
+
+
+def test_parts_that_estimators_do_without_are_imported_when_asked_for() -> None:
+    loaded = run("-c", "import sys, sk_mige; dir(sk_mige); print(*sys.modules)").split()
+    assert not {"sk_mige.datasets", "sk_mige.inspection"} & set(loaded)
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="'sk_mige' has no attribute 'dataset'"):
+        sk_mige.dataset  # noqa: B018

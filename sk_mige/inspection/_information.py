@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sk_mige.networks import GaussianHead, ImplicitHead
 
@@ -40,15 +41,16 @@ def check_classifier(encoder: Any, target: NDArray[Any]) -> None:
         )
 
 
-@torch.inference_mode()
-def kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
+def kept_of_x(encoder: Any, rows: Any, seed: int) -> float:
     """Bound of I(x; z) by the mixture of all rows' conditionals, from one draw of z a row."""
-    module = estimator.module_.eval()
-    device = next(module.parameters()).device
-    code = module(torch.as_tensor(rows, dtype=torch.float32, device=device))
-    assert code.conditional is not None  # of a Gaussian head
-    mean, scale = (part.double().cpu() for part in code.conditional)
-    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).double()
+
+    def conditional(x: Tensor) -> Tensor:
+        code = encoder.module_(x)
+        assert code.conditional is not None  # of a Gaussian head
+        return torch.stack(code.conditional, dim=1)
+
+    mean, scale = torch.from_numpy(encoder._in_chunks(conditional, rows)).double().unbind(1)
+    noise = _noise(*mean.shape, seed=seed).double()
     total = 0.0
     for part in torch.split(torch.arange(len(mean)), max(1, 2**22 // mean.numel())):
         # log q(z_i | x_j) without the constant that all of them share.
@@ -59,17 +61,22 @@ def kept_of_x(estimator: Any, rows: NDArray[Any], seed: int) -> float:
     return total / len(mean) + float(np.log(len(mean)))
 
 
-@torch.inference_mode()
 def log_likelihood(
-    estimator: Any, rows: NDArray[Any], target: NDArray[Any], seed: int, n_draws: int = 16
+    encoder: Any, rows: Any, target: NDArray[Any], seed: int, n_draws: int = 16
 ) -> float:
     """Mean log p(y | z) over draws of z: of each draw alone, as an average of p knows more."""
-    module = estimator.module_
-    device = next(module.parameters()).device
-    noise = torch.randn(
-        n_draws, module.head.n_components, generator=torch.Generator().manual_seed(seed)
-    )
-    x = torch.as_tensor(rows, dtype=torch.float32, device=device)
-    log_p = module.predictions(x, noise.to(device)).double().log_softmax(-1).mean(0).cpu()
-    columns = torch.as_tensor(np.searchsorted(estimator.classes_, target))
-    return float(log_p[torch.arange(len(rows)), columns].mean())
+    module = encoder.module_
+    noise = _noise(n_draws, module.head.n_components, seed=seed)
+
+    def log_p(x: Tensor) -> Tensor:
+        logits: Tensor = module.predictions(x, noise.to(x.device))
+        return logits.double().log_softmax(-1).mean(0)
+
+    found: NDArray[np.float64] = encoder._in_chunks(log_p, rows)
+    return float(found[np.arange(len(found)), np.searchsorted(encoder.classes_, target)].mean())
+
+
+def _noise(*shape: int, seed: int) -> Tensor:
+    """Standard normal numbers, the same wherever the encoder is."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float32)

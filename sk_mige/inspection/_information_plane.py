@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from sk_mige.estimators._encoder_validation import check_queries
 
 from ._axes import Drawing
 from ._information import check_classifier, kept_of_x, log_likelihood
@@ -153,9 +155,9 @@ class InformationPlaneDisplay(Drawing):
         kept, told, prices = [], [], []
         for estimator in estimators:
             encoder, rows = inner_with_rows(estimator, X, "module_")
-            rows = check_array(rows, input_name="X")
             check_consistent_length(rows, target)
             check_classifier(encoder, target)
+            rows = check_queries(encoder, rows, "transform")  # as strict as the encoder itself
             kept.append(kept_of_x(encoder, rows, random_state))
             told.append(entropy + log_likelihood(encoder, rows, target, random_state))
             prices.append(encoder.beta_)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from sk_mige import (
     MIGEEncoder,
     MutualInfoGradientEstimator,
 )
+from sk_mige.estimators import _encoder_prediction
 from sk_mige.information import MutualInfoGradient
 from sk_mige.inspection import (
     InformationPlaneDisplay,
@@ -116,3 +121,50 @@ def test_information_plane_refuses_encoders_without_noise(
         InformationPlaneDisplay.from_estimators([encoder], X, y)
     with pytest.raises(ValueError, match="labels for 2 points"):
         InformationPlaneDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], labels=["a"])
+
+
+def test_information_plane_takes_the_rows_that_the_encoder_takes(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
+) -> None:
+    encoder = bottlenecks[0]
+    expected = InformationPlaneDisplay.from_estimator(encoder, X, y)
+    read_only, backwards = X.copy(), X[::-1].copy()[::-1]
+    read_only.flags.writeable = False
+    for rows in (read_only, backwards, torch.as_tensor(X), X.tolist()):
+        display = InformationPlaneDisplay.from_estimator(encoder, rows, y)
+        assert display.information_x == expected.information_x
+        assert display.information_y == expected.information_y
+
+
+def test_information_plane_refuses_the_rows_that_the_encoder_refuses(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
+) -> None:
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    named = MIGEEncoder(**SMALL, mode="ib").fit(frame, y)
+    refused_by = [(named, frame[list("fbcdea")]), (named, frame[list("abcde")])]
+    refused_by += [(bottlenecks[0], rows) for rows in (X[:, :5], X[:, :, None])]
+    for encoder, rows in refused_by:
+        with pytest.raises(ValueError) as refused:  # noqa: PT011 - whatever transform says
+            encoder.transform(rows)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(refused.value))}$"):
+            InformationPlaneDisplay.from_estimator(encoder, rows, y)
+
+
+def test_information_plane_shows_the_network_some_rows_at_a_time(
+    bottlenecks: list[MIGEEncoder],
+    X: np.ndarray,
+    y: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder, rows, target = bottlenecks[0], np.tile(X, (5, 1)), np.tile(y, 5)
+    whole = InformationPlaneDisplay.from_estimator(encoder, rows, target)
+    sizes: list[int] = []
+    handle = encoder.module_.encoder.register_forward_pre_hook(
+        lambda _module, inputs: sizes.append(len(inputs[0]))
+    )
+    monkeypatch.setattr(_encoder_prediction, "CHUNK_VALUES", 300 * 6)
+    chunked = InformationPlaneDisplay.from_estimator(encoder, rows, target)
+    handle.remove()
+    assert max(sizes) == 300
+    np.testing.assert_allclose(chunked.information_x, whole.information_x, rtol=1e-5)
+    np.testing.assert_allclose(chunked.information_y, whole.information_y, rtol=1e-5)

@@ -245,8 +245,9 @@ class MIGEEncoder(
 
     Notes
     -----
-    The networks compute in float32; the result has the dtype of X: float64 for float64, float32
-    for float32 and arrays of integers, float64 for float16 and integers in lists and data frames.
+    The networks compute in float32; what is made of x has the dtype of X: float64 for float64,
+    float32 for float32 and arrays of integers, float64 for float16 and integers in lists and data
+    frames. Predicted values of a regression are float64, or float32 as the targets of ``fit``.
     Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles hold the weights as NumPy
     arrays and load on machines without a GPU.
 

@@ -37,6 +37,8 @@ class EncoderAttributes:
     _seed: int
     _fit_namespace: str
     _target_scaler: StandardScaler
+    # Class attributes are for files of versions that did not know them.
+    _target_dtype: str = "float64"
     _flat_target: bool
     _class_weights: NDArray[Any] | None
 

@@ -37,7 +37,7 @@ from sk_mige.training import (
 from ._encoder_features import feature_objective, layer_shape
 from ._score_training import default_training_score
 
-__all__ = ["Architecture", "build_objective"]
+__all__ = ["Architecture", "build_objective", "expect_something_to_learn"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Architecture:
             n_views=self.n_views,
             feature_layer=self.feature_layer,
             mixed_precision=self.mixed_precision,
-        )
+        ).float()  # whatever torch's default dtype is, and that of a given module
         self._check_output(network, head.n_inputs)
         return network
 
@@ -133,7 +133,7 @@ class Architecture:
         # Also gives lazy modules their shapes. Evaluation mode leaves batch norms untouched.
         network.eval()
         device = next((p.device for p in network.encoder.parameters()), torch.device("cpu"))
-        rows = torch.zeros(2, self.n_features, device=device)
+        rows = torch.zeros(2, self.n_features, dtype=torch.float32, device=device)
         with torch.no_grad():
             output = network.encoder(network.shaped(rows))
             if network.feature_layer is not None:
@@ -251,6 +251,8 @@ def build_objective(
             objective = objective.to(device) if isinstance(objective, nn.Module) else objective
         if prior_weight > 0:
             objective = PriorMatched(objective, n_components, prior, prior_weight).to(device)
+    if isinstance(objective, nn.Module):
+        objective = objective.float()
     result: Objective = objective if previous is None else _continued(objective, previous)
     return result
 
@@ -272,6 +274,16 @@ def _continued(objective: Any, previous: Any) -> Any:
     if getattr(objective, "log_price", None) is not None and previous.log_price is not None:
         objective.log_price = previous.log_price  # a dual variable goes on from where it is
     return objective
+
+
+def expect_something_to_learn(network: EncoderNetwork, objective: Any) -> None:
+    """Refuse to train where neither the network nor the objective has a parameter for it."""
+    parts = [part for part in (network, objective) if isinstance(part, nn.Module)]
+    if not any(weight.requires_grad for part in parts for weight in part.parameters()):
+        raise ValueError(
+            "encoder has no parameter to train: give a module that has some, with "
+            "requires_grad=True (encoder.requires_grad_() thaws a frozen one)"
+        )
 
 
 def shapes(module: nn.Module | None) -> dict[str, torch.Size]:

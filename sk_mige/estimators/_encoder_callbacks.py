@@ -1,15 +1,43 @@
-"""The skorch callbacks that a user gives an encoder: checked, copied, and heeded."""
+"""The skorch callbacks of an encoder: the user's, checked, copied and heeded, and its own."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 
-__all__ = ["own_callbacks", "schedules_lr"]
+__all__ = ["EpochTasks", "own_callbacks", "schedules_lr", "with_callbacks"]
+
+
+class EpochTasks(Callback):
+    """Reports epochs to scikit-learn's callbacks, such as the bars of a nested grid search."""
+
+    def __init__(self, estimator: Any, context: Any) -> None:
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        task = self.context.subcontext(task_name="epoch")
+        self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.task_.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # skorch's own way to stop after an epoch
+
+
+@contextmanager
+def with_callbacks(net: Any, callbacks: list[Callback]) -> Iterator[None]:
+    """Callbacks for one run only."""
+    own = net.callbacks_
+    net.callbacks_ = own + [(type(extra).__name__, extra.initialize()) for extra in callbacks]
+    try:
+        yield
+    finally:
+        net.callbacks_ = own
 
 
 def own_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:

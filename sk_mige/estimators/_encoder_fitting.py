@@ -16,22 +16,20 @@ from skorch.callbacks import Callback
 from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
-from ._encoder_callbacks import schedules_lr
+from ._encoder_callbacks import EpochTasks, schedules_lr
 from ._encoder_continuing import expect_same_network
 from ._encoder_features import check_features, check_views, warn_of_few_differences
-from ._encoder_training import EpochTasks, TrainingMixin
-from ._encoder_validation import (
+from ._encoder_targets import (
     as_numpy,
     check_classes,
-    check_rows,
     check_targets,
-    check_validation,
-    check_varies,
     find_classes,
-    namespace_of,
     resolve_task,
     warn_of_many_classes,
 )
+from ._encoder_training import TrainingMixin
+from ._encoder_validation import check_rows, check_validation, check_varies, namespace_of
+from ._precision import expect_float32_to_tell_rows_apart
 
 __all__ = ["FittingMixin"]
 
@@ -69,7 +67,10 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         Warns
         -----
         ConvergenceWarning
-            When the loss became infinite or NaN: training stops at the last good weights.
+            When the loss became infinite or NaN: training stops at the last good weights. When
+            the representation has become the same for all rows.
+        UserWarning
+            For columns that vary by less than float32 can tell.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -135,6 +136,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         X = check_rows(self, X, reset=reset)
         warn_of_few_differences(self, X.shape[0], stacklevel=5 if stream else 6)
         check_varies(X)
+        expect_float32_to_tell_rows_apart(X, stacklevel=5 if stream else 6)
         if reset:
             for name in ("task_", "classes_", "net_", "module_", "beta_", "_class_weights"):
                 self.__dict__.pop(name, None)
@@ -166,6 +168,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
                 "is None: pass labels or values, or use mode='infomax'"
             )
         y = as_numpy(y)
+        dtype = np.asarray(y).dtype
         task = resolve_task(self.task, y if classes is None else classes) if reset else self.task_
         y = check_targets(self, X, y, task)
         if reset and self.task == "auto" and task == "classification" and classes is None:
@@ -181,6 +184,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         columns = y.reshape(len(y), -1)
         if reset:
             self._flat_target = y.ndim == 1
+            self._target_dtype = "float32" if dtype == np.float32 else "float64"
             self._target_scaler = StandardScaler().fit(columns)
         elif columns.shape[1] != self._target_scaler.n_features_in_:
             raise ValueError(

@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import by_blocks, is_dask
 from ._encoder_attributes import EncoderAttributes
-from ._encoder_validation import as_numpy, check_queries, like_input, to_rows
+from ._encoder_targets import as_numpy, as_targets
+from ._encoder_validation import check_queries, like_input, to_rows
 
 __all__ = ["PredictionMixin"]
 
@@ -89,14 +90,15 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_targets)
-            Classes, or real values in the units of the targets given to ``fit``.
+            Classes, or real values in the units of the targets given to ``fit``: float64, or
+            float32 where these were, whatever the dtype of X.
         """
         _expect_decoder(self)
         X = check_queries(self, X, "predict")
         if self.task_ == "classification":
             labels = self.classes_[self._mean_prediction(X).argmax(axis=1)]
             return like_input(labels, X, keep_dtype=True)
-        return like_input(self._unscaled(self._mean_prediction(X)), X)
+        return as_targets(self._expected(X), X, self._target_dtype)
 
     @available_if(_classifies)
     def predict_proba(self, X: Any) -> Any:
@@ -135,9 +137,13 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         -------
         float
         """
-        predicted = as_numpy(self.predict(X))
-        metric = accuracy_score if self.task_ == "classification" else r2_score
-        return float(metric(as_numpy(y), predicted, sample_weight=as_numpy(sample_weight)))
+        _expect_decoder(self)
+        y, weight = as_numpy(y), as_numpy(sample_weight)
+        if self.task_ == "classification":
+            return float(accuracy_score(y, as_numpy(self.predict(X)), sample_weight=weight))
+        # Not of predict, which rounds to the targets' type.
+        expected = self._expected(check_queries(self, X, "score"))
+        return float(r2_score(y, expected, sample_weight=weight))
 
     def _mean_prediction(self, X: Any) -> NDArray[Any]:
         """Class probabilities, or scaled values, averaged over draws of z, float64."""
@@ -157,7 +163,9 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         draws = np.random.RandomState(self._seed).standard_normal(size).astype(np.float32)
         return torch.as_tensor(draws, device=self._device)
 
-    def _unscaled(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _expected(self, X: Any) -> NDArray[Any]:
+        """Expected values in the targets' units, float64."""
+        values = self._mean_prediction(X)
         restored: NDArray[Any] = self._target_scaler.inverse_transform(values)
         return restored[:, 0] if self._flat_target else restored
 
@@ -178,7 +186,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         width = self._architecture.n_components
 
         def sample(x: torch.Tensor) -> torch.Tensor:
-            noise = torch.randn(1, len(x), width, generator=generator)
+            noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype)
             return self.module_.draws(x, noise.to(x.device))[0]
 
         return sample
@@ -187,7 +195,9 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         if self.output is None or self.output == "sample":
             return int(self._architecture.n_components)
         with torch.inference_mode():
-            rows = torch.zeros(1, self._architecture.n_features, device=self._device)
+            rows = torch.zeros(
+                1, self._architecture.n_features, dtype=torch.float32, device=self._device
+            )
             return int(self._represent(rows).shape[1])
 
     def _in_chunks(self, function: Callable[[torch.Tensor], torch.Tensor], X: Any) -> NDArray[Any]:

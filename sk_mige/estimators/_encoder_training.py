@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,33 +33,18 @@ from sk_mige.training.run_identity import settings_in_words
 
 from ._encoder_attributes import EncoderAttributes
 from ._encoder_bottleneck import expect_weighted_classes, n_draws, uses_closed_form
-from ._encoder_building import Architecture, build_objective
-from ._encoder_callbacks import own_callbacks
+from ._encoder_building import Architecture, build_objective, expect_something_to_learn
+from ._encoder_callbacks import own_callbacks, with_callbacks
 from ._encoder_continuing import same
 from ._encoder_features import layer_error
-from ._encoder_validation import expect_classes_to_split, to_rows
+from ._encoder_targets import expect_classes_to_split
+from ._encoder_validation import to_rows
 from ._layer_sizes import as_sizes
 
-__all__ = ["EpochTasks", "TrainingMixin"]
+__all__ = ["TrainingMixin"]
 
 # A few rows a parameter settle a K × K map.
 ALIGNMENT_ROWS = 10_000
-
-
-class EpochTasks(Callback):
-    """Reports epochs to scikit-learn's callbacks, such as the bars of a nested grid search."""
-
-    def __init__(self, estimator: Any, context: Any) -> None:
-        self.estimator = estimator
-        self.context = context
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        task = self.context.subcontext(task_name="epoch")
-        self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if self.task_.call_on_fit_task_end(estimator=self.estimator):
-            raise KeyboardInterrupt  # skorch's own way to stop after an epoch
 
 
 class TrainingMixin(EncoderAttributes):
@@ -110,12 +93,14 @@ class TrainingMixin(EncoderAttributes):
 
     def _build_net(self, module: EncoderNetwork) -> None:
         self.module_ = module.to(self._device)
+        objective = self._objective()
+        expect_something_to_learn(module, objective)
         self._built_with = {
             name: getattr(self, name) for name in ("optimizer", "device", "distributed")
         }
         self.net_ = build_net(
             self.module_,
-            self._objective(),
+            objective,
             optimizer=make_optimizer(self.optimizer, self._device),
             lr=self.lr,
             batch_size=int(self.batch_size),
@@ -197,27 +182,38 @@ class TrainingMixin(EncoderAttributes):
             net.train_split = predefined_split(held_out)
         settings = self.get_params()  # type: ignore[attr-defined]
         net.run_settings = settings_in_words(settings)
-        with seeded(seed + net.rank, self._device), _with_callbacks(net, callbacks):
-            net.notify("on_train_begin", X=data, y=None)
-            try:
-                # A checkpoint may have brought finished epochs.
-                left = epochs - (len(net.history) - done)
-                net.fit_loop(data, epochs=max(0, left))
-            except KeyboardInterrupt:
-                self._report_interruption()
-            except NonFiniteLossError as error:
-                self._recover(error)
-            except (KeyError, SkorchException) as error:
-                if "valid_loss" not in str(error):
-                    raise
-                raise ValueError(
-                    "one of the callbacks watches 'valid_loss', which is recorded by fit with "
-                    f"validation_fraction alone, got validation_fraction={validation_fraction}: "
-                    "set it, or give the callback another monitor, such as 'train_loss'"
-                ) from error
-            finally:
-                net.notify("on_train_end", X=data, y=None)
-                net.train_split = None
+        try:
+            with seeded(seed + net.rank, self._device), with_callbacks(net, callbacks):
+                self._run(data, epochs, done)
+        except (KeyError, SkorchException) as error:
+            if "valid_loss" not in str(error):
+                raise
+            raise ValueError(
+                "one of the callbacks watches 'valid_loss', which is recorded by fit with "
+                f"validation_fraction alone, got validation_fraction={validation_fraction}: "
+                "set it, or give the callback another monitor, such as 'train_loss'"
+            ) from error
+        finally:
+            net.train_split = None
+            self._remember(done)
+
+    def _run(self, data: Any, epochs: int, done: int) -> None:
+        net = self.net_
+        net.notify("on_train_begin", X=data, y=None)
+        try:
+            # A checkpoint may have brought finished epochs.
+            left = epochs - (len(net.history) - done)
+            net.fit_loop(data, epochs=max(0, left))
+        except KeyboardInterrupt:
+            self._report_interruption()
+        except NonFiniteLossError as error:
+            self._recover(error)
+        finally:
+            net.notify("on_train_end", X=data, y=None)
+
+    def _remember(self, done: int) -> None:
+        """What the run has come to, finished or not."""
+        net = self.net_
         self.history_ = self.history_ + [_plain(row) for row in net.history[done:] if "dur" in row]
         self.n_iter_ = len(self.history_)
         if self.mode == "ib":
@@ -245,6 +241,14 @@ class TrainingMixin(EncoderAttributes):
         head.alignment.copy_(torch.eye(head.n_components))
         self.module_.eval()
         head.alignment.copy_(input_alignment(lambda x: self.module_(x).z, batches))
+        if torch.equal(head.alignment, torch.eye(head.n_components).to(head.alignment)):
+            warnings.warn(
+                "the representation has collapsed: it is the same for all rows. Put a scaler "
+                "such as StandardScaler before the encoder if X varies little beside its mean "
+                "or is tiny; else a smaller lr or another encoder may help",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
 
     def _report_interruption(self) -> None:
         if "dur" in self.net_.history[-1]:
@@ -253,7 +257,7 @@ class TrainingMixin(EncoderAttributes):
             f"training was interrupted in epoch {len(self.net_.history)}; the encoder keeps what "
             "it has learned so far",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def _recover(self, error: NonFiniteLossError) -> None:
@@ -264,19 +268,8 @@ class TrainingMixin(EncoderAttributes):
         warnings.warn(
             f"{error}; training stopped and the weights of the last finite loss are kept: {advice}",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-
-
-@contextmanager
-def _with_callbacks(net: Any, callbacks: list[Callback]) -> Iterator[None]:
-    """Callbacks for one run only."""
-    own = net.callbacks_
-    net.callbacks_ = own + [(type(extra).__name__, extra.initialize()) for extra in callbacks]
-    try:
-        yield
-    finally:
-        net.callbacks_ = own
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

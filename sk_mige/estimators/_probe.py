@@ -29,7 +29,9 @@ from sk_mige.training.data import ArrayDataset
 from sk_mige.training.progress import progress_callbacks
 
 from ._doc_link import DocLinkMixin
-from ._encoder_validation import check_classes, check_rows, check_targets, find_classes, to_rows
+from ._encoder_targets import check_classes, check_targets, find_classes
+from ._encoder_validation import check_rows, to_rows
+from ._precision import expect_float32_to_tell_rows_apart
 
 __all__ = ["NonLinearProbe"]
 
@@ -162,6 +164,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
             became infinite or NaN.
         """
         X = check_rows(self, X, reset=True)
+        expect_float32_to_tell_rows_apart(X, stacklevel=4)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -270,7 +273,7 @@ def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) 
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(hidden_size, n_classes),
-    )
+    ).float()  # whatever torch's default dtype is
 
 
 def _log_loss(code: Any, x: Tensor, y: Tensor) -> Tensor:

@@ -207,8 +207,9 @@ class SlicedScoreMatching(
         return self
 
     def _build_net(self, device: torch.device) -> None:
+        network = ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions)
         self.net_ = build_net(
-            ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions),
+            network.float(),  # whatever torch's default dtype is
             sliced_score_matching_loss,  # type: ignore[arg-type]  # of scores, not of codes
             optimizer=make_optimizer("adam", device),
             lr=self.lr,

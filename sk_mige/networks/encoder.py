@@ -35,8 +35,9 @@ class EncoderNetwork(nn.Module):
         the others are divided by ``1 - corruption``.
     augmentation : callable, default=None
         In training, what a batch of shaped inputs becomes before it enters the encoder: a function
-        of (M, ...) that returns as many rows. It is called once for each view. Of a module, such as
-        torchvision's transforms, a copy follows the network to its device and learns nothing.
+        of (M, ...) that returns as many rows, of the shape that the encoder takes. It is called
+        once for each view. Of a module, such as torchvision's transforms, a copy follows the
+        network to its device and learns nothing.
     n_views : int, default=1
         In training, the number S of copies of each row that are corrupted and augmented
         independently; with 2 or more z has the shape (S, M, K).
@@ -87,31 +88,38 @@ class EncoderNetwork(nn.Module):
     def forward(self, x: Tensor) -> Code:
         """Code of the rows x (M, n_features)."""
         inputs = self.shaped(x)
-        views = self.n_views if self.training else 1
-        # Each view by a call of its own: most transforms treat all rows of a batch alike.
-        changed = [self._augmented(inputs) for _ in range(views)]
-        inputs = self.corrupt(torch.cat(changed) if views > 1 else changed[0])
-        if self.training and self.feature_layer is not None:
-            with self._reading(self.feature_layer) as kept:
-                code: Code = self.head(self._encoded(inputs))
-            code = code._replace(features=kept[-1].to(code.z.dtype))
-        else:
-            code = self.head(self._encoded(inputs))
-        if views > 1:
-            code = code._replace(z=code.z.reshape(views, len(x), -1))
+        code: Code = (
+            self._training_code(inputs) if self.training else self.head(self.encoder(inputs))
+        )
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code
 
+    def _training_code(self, inputs: Tensor) -> Code:
+        """Code of all views, with the features that are asked for."""
+        # Each view by a call of its own: most transforms treat all rows of a batch alike.
+        changed = [self._augmented(inputs) for _ in range(self.n_views)]
+        with _naming_shapes(inputs, changed):
+            views = self.corrupt(torch.cat(changed) if self.n_views > 1 else changed[0])
+            if self.feature_layer is None:
+                code: Code = self.head(self._encoded(views))
+            else:
+                with self._reading(self.feature_layer) as kept:
+                    code = self.head(self._encoded(views))
+                code = code._replace(features=kept[-1].to(code.z.dtype))
+        if self.n_views > 1:
+            code = code._replace(z=code.z.reshape(self.n_views, len(inputs), -1))
+        return code
+
     def _augmented(self, inputs: Tensor) -> Tensor:
-        """What the augmentation makes of the inputs in training."""
-        if not self.training or self.augmentation is None:
+        """What the augmentation makes of the inputs."""
+        if self.augmentation is None:
             return inputs
         # Of a copy: a function that works in place would change x itself, and the next view.
         made: Any = self.augmentation(inputs.clone())
         if isinstance(made, Tensor):
             if made.shape[:1] == inputs.shape[:1]:
-                return made
+                return made.to(inputs.dtype)  # noise from NumPy is float64
             got = f"the shape {tuple(made.shape)}"
         else:
             got = f"a {type(made).__name__}"
@@ -122,8 +130,8 @@ class EncoderNetwork(nn.Module):
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """The encoder's output in training or evaluation."""
-        if not (self.training and self.mixed_precision):
+        """The encoder's output in training."""
+        if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
         with torch.autocast(inputs.device.type, torch.bfloat16):
@@ -178,3 +186,22 @@ class EncoderNetwork(nn.Module):
             yield kept
         finally:
             handle.remove()
+
+
+@contextmanager
+def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
+    """Say of an error within that augmentation changed the shape, where it did.
+
+    Another one is no error in itself: some encoders take images of any size.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        shapes = {tuple(part.shape): None for part in changed if part.shape != inputs.shape}
+        if not shapes:
+            raise
+        raise ValueError(
+            f"augmentation made {', '.join(map(str, shapes))} of inputs of shape "
+            f"{tuple(inputs.shape)}, which the encoder does not take ({error}): return the shape "
+            "that is given, or use an encoder for any size"
+        ) from error

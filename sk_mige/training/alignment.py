@@ -9,6 +9,9 @@ from torch import Tensor
 
 __all__ = ["input_alignment"]
 
+# Of a float32 code squares are exact in float64; their sums are to some digits less than 16.
+ROUNDING = 1e-12
+
 
 @torch.no_grad()
 def input_alignment(
@@ -39,7 +42,7 @@ def input_alignment(
     Returns
     -------
     tensor of shape (K, K)
-        A, float32.
+        A, float32. The identity where z is constant or not finite, and has no units to change.
 
     Examples
     --------
@@ -61,7 +64,12 @@ def input_alignment(
     mean_z, mean_x = sums[0] / n, sums[1] / n
     cov_z = sums[2] / n - mean_z.outer(mean_z)
     cov_zx = sums[3] / n - mean_z.outer(mean_x)
+    if not torch.isfinite(cov_z).all():
+        return torch.eye(len(cov_z), dtype=torch.float32)
     values, vectors = torch.linalg.eigh(cov_z)
+    # What is left of a constant is the rounding of its square.
+    if values[-1] <= ROUNDING * sums[2].diagonal().max() / n:
+        return torch.eye(len(cov_z), dtype=torch.float32)
     # Directions in which z does not vary on these rows have no scale to be read off.
     inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
     whitened = inverse_root.T @ cov_zx  # LᵀW

@@ -54,7 +54,7 @@ class ArrayDataset(Dataset[Batch]):
         x = torch.as_tensor(rows, dtype=torch.float32)
         if self.y is None:
             # skorch wants a target of the same length.
-            return x, torch.zeros(len(rows), device=x.device)
+            return x, x.new_zeros(len(rows))
         y = torch.as_tensor(self.y[index])
         return x, y if y.dtype == torch.int64 else y.float()
 

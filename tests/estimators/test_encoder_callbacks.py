@@ -12,7 +12,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, LRScheduler, TensorBoard
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    TensorBoard,
+)
 
 from sk_mige import MIGEEncoder
 
@@ -141,3 +148,35 @@ def test_scores_of_an_epoch_are_in_the_history(X: np.ndarray) -> None:
     )
     encoder = MIGEEncoder(callbacks=[rank], **SMALL).fit(X)
     assert [row["rank"] for row in encoder.history_] == [1.0, 1.0, 1.0]
+
+
+class Failing(Callback):
+    """A logger whose server goes away at the end of the second epoch, or amid the next one."""
+
+    def __init__(self, amid: bool) -> None:
+        self.amid = amid
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == 2 and not self.amid:
+            raise ConnectionError("the server is gone")
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == 3:
+            raise ConnectionError("the server is gone")
+
+
+@pytest.mark.parametrize("amid", [False, True])
+def test_epochs_before_an_error_of_a_callback_are_told_of(
+    amid: bool, X: np.ndarray, y: np.ndarray
+) -> None:
+    parameters = {**SMALL, "max_epochs": 5}
+    encoder = MIGEEncoder(
+        mode="ib", max_information=1.0, beta=0.1, callbacks=[Failing(amid)], **parameters
+    )
+    with pytest.raises(ConnectionError):
+        encoder.fit(X, y)
+    assert encoder.n_iter_ == len(encoder.history_) == 2
+    assert encoder.beta_ == encoder.net_.criterion_.price != 0.1
+    assert not encoder.module_.training
+    encoder.set_params(callbacks=None).partial_fit(X, y)
+    assert encoder.n_iter_ == 3

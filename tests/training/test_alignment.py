@@ -51,3 +51,17 @@ def test_what_no_linear_map_knows_is_kept(x: torch.Tensor) -> None:
 def test_codes_that_do_not_vary_give_finite_maps(x: torch.Tensor) -> None:
     alignment = input_alignment(lambda rows: torch.cat([rows, rows], dim=1), [x])
     assert torch.isfinite(alignment).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 6.1, -1e8, torch.nan, torch.inf])
+def test_a_constant_code_keeps_its_units(x: torch.Tensor, value: float) -> None:
+    def encode(rows: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(rows), 3), value)
+
+    assert torch.equal(input_alignment(encode, x.split(57)), torch.eye(3))
+
+
+def test_a_code_that_hardly_varies_beside_its_mean_is_no_constant(x: torch.Tensor) -> None:
+    alignment = input_alignment(lambda rows: 100 + 1e-2 * rows, [x])
+    aligned = 1e-2 * x @ alignment
+    torch.testing.assert_close(aligned.var(0).sum(), x.var(0).sum(), rtol=0.1, atol=0.0)

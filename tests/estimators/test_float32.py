@@ -1,0 +1,71 @@
+"""Networks compute in float32: what that loses of the rows is not lost silently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from sk_mige import MIGEEncoder, NonLinearProbe
+
+SMALL: dict[str, Any] = {
+    "hidden_layer_sizes": (16,), "max_epochs": 2, "device": "cpu", "random_state": 0,
+}  # fmt: skip
+ESTIMATORS = {
+    "infomax": MIGEEncoder(1, **SMALL),
+    "ib": MIGEEncoder(1, mode="ib", **SMALL),
+    "probe": NonLinearProbe(max_epochs=2, device="cpu", random_state=0),
+}
+estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+Y = np.arange(60) % 2
+# A minute of seconds since 1970, of which float32 knows multiples of 128.
+SECONDS = 1.7e9 + np.arange(60.0)[:, None]
+
+
+@estimators
+@pytest.mark.parametrize(
+    "X",
+    [SECONDS, SECONDS.astype(np.int64), 1e-50 * (SECONDS - 1.7e9), 1e9 + np.eye(60)],
+    ids=["offset", "integers", "tiny", "columns"],
+)
+def test_rows_that_float32_cannot_tell_apart_are_refused(estimator: Any, X: np.ndarray) -> None:
+    said = r"equal in dtype\('float32'\).*column 0 goes from .* to .*StandardScaler"
+    with pytest.raises(ValueError, match=said):
+        estimator.fit(X, Y)
+    make_pipeline(StandardScaler(), estimator).fit(X, Y)
+
+
+@estimators
+def test_a_column_that_float32_hardly_knows_is_warned_of(estimator: Any) -> None:
+    rest = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.warns(UserWarning, match="1 of the columns of X, 1, vary by less") as record:
+        estimator.fit(np.column_stack([rest[:, 0], 1e-50 * Y, rest[:, 1]]), Y)
+    assert record[0].filename == __file__
+
+
+@estimators
+def test_what_float32_holds_is_taken_without_a_word(estimator: Any) -> None:
+    rest = np.random.default_rng(0).normal(size=(60, 2))
+    for column in (np.full(60, 3.0), 10 + Y, 1e-30 * Y, Y > 0, 100 + np.arange(60)):
+        estimator.fit(np.column_stack([rest, column]), Y)
+
+
+@pytest.mark.parametrize(
+    ("scale", "encoder"),
+    [(1e-12, "mlp"), (1.0, nn.Sequential(nn.Linear(5, 3), nn.Hardtanh(50.0, 60.0)))],
+    ids=["tiny rows", "dead units"],
+)
+def test_a_collapsed_representation_is_said_to_be_one(scale: float, encoder: Any) -> None:
+    X = scale * np.random.default_rng(0).normal(size=(60, 5))
+    model = MIGEEncoder(3, encoder=encoder, **SMALL)
+    with pytest.warns(ConvergenceWarning, match="has collapsed.*StandardScaler") as record:
+        model.fit(X)
+    assert record[0].filename == __file__
+    assert np.isfinite(model.transform(X)).all()
+    assert torch.equal(model.module_.head.alignment, torch.eye(3))

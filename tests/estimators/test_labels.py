@@ -1,0 +1,73 @@
+"""Labels that are no labels are refused by one message, whoever classifies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sk_mige import MIGEEncoder, NonLinearProbe
+
+SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
+CLASSIFIERS = {
+    "stated": MIGEEncoder(2, mode="ib", task="classification", **SMALL),
+    "auto": MIGEEncoder(2, mode="ib", **SMALL),
+    "probe": NonLinearProbe(**SMALL),
+}
+classifiers = pytest.mark.parametrize("classifier", CLASSIFIERS.values(), ids=CLASSIFIERS)
+X = np.random.default_rng(0).normal(size=(30, 4))
+
+
+def series(values: list[Any], dtype: str = "object") -> pd.Series:
+    return pd.Series(values * 10, dtype=dtype)
+
+
+MISSING = {
+    "None": (series(["a", None, "b"]), "None"),
+    "list": (["a", None, "b"] * 10, "None"),
+    "NaN beside strings": (series(["a", np.nan, "b"]), "NaN"),
+    "NaN": (series([0.0, np.nan, 1.0], "float64"), "NaN"),
+    "NA": (series(["a", pd.NA, "b"]), "<NA>"),
+    "NA of strings": (series(["a", pd.NA, "b"], "string"), "<NA>"),
+    "NA of integers": (series([0, pd.NA, 1], "Int64"), "N.*"),
+    "NA of booleans": (series([True, pd.NA, False], "boolean"), "<NA>"),
+    "categories": (series(["a", None, "b"], "category"), "NaN"),
+    "NaT": (series(["2020-01-01", None, "2021-01-01"], "datetime64[ns]"), "NaT"),
+}
+
+
+@classifiers
+@pytest.mark.parametrize(("y", "shown"), MISSING.values(), ids=MISSING)
+def test_rows_without_a_label_are_refused(classifier: Any, y: Any, shown: str) -> None:
+    with pytest.raises(ValueError, match=f"Input y contains {shown} in 10 of 30 .*: drop the rows"):
+        classifier.fit(X, y)
+
+
+@classifiers
+def test_labels_without_a_common_order_are_refused(classifier: Any) -> None:
+    y = np.array(["a", 1, 2.5] * 10, dtype=object)
+    with pytest.raises(ValueError, match=r"y mixes .*\['float', 'int', 'str'\].*y\.astype\(str\)"):
+        classifier.fit(X, y)
+    classifier.fit(X, y.astype(str))
+
+
+@classifiers
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
+def test_whole_labels_of_any_kind_are_taken(classifier: Any, dtype: str) -> None:
+    y = series(["a", "b", "c"], dtype)
+    assert classifier.fit(X, y).classes_.tolist() == ["a", "b", "c"]
+
+
+def test_a_later_call_refuses_them_too() -> None:
+    encoder = MIGEEncoder(2, mode="ib", **SMALL).partial_fit(X, series(["a", "b", "b"]))
+    with pytest.raises(ValueError, match="Input y contains None"):
+        encoder.partial_fit(X, series(["a", None, "b"]))
+
+
+def test_values_that_are_missing_are_refused_alike() -> None:
+    encoder = MIGEEncoder(2, mode="ib", task="regression", **SMALL)
+    for y in (series([0.5, None, 1.5]), series([0.5, pd.NA, 1.5], "Float64")):
+        with pytest.raises(ValueError, match="Input y contains N.* in 10 of 30"):
+            encoder.fit(X, y)

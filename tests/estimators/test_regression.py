@@ -1,0 +1,70 @@
+"""The bottleneck's regression: values in the units and the precision of the targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.metrics import r2_score
+
+from sk_mige import MIGEEncoder
+
+SMALL: dict[str, Any] = {
+    "n_components": 3,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 3,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def regressor(**parameters: Any) -> MIGEEncoder:
+    return MIGEEncoder(mode="ib", task="regression", **{**SMALL, **parameters})
+
+
+@pytest.mark.parametrize("rows", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize(
+    ("targets", "expected"), [("float32", "float32"), ("float64", "float64"), ("int64", "float64")]
+)
+def test_predicted_values_have_the_type_of_the_targets_not_of_the_rows(
+    rng: np.random.Generator, rows: str, targets: str, expected: str
+) -> None:
+    X = rng.integers(0, 200, size=(60, 4)).astype(rows)
+    encoder = regressor(max_epochs=1).fit(X, X[:, 0].astype(targets))
+    assert encoder.predict(X).dtype == expected
+
+
+def test_values_far_from_zero_are_not_rounded_to_the_precision_of_the_rows(
+    rng: np.random.Generator,
+) -> None:
+    X = rng.normal(size=(200, 4)).astype(np.float32)
+    seconds = 1.7e9 + 10 * X[:, 0].astype(np.float64)
+    encoder = regressor(max_epochs=40, lr=1e-2).fit(X, seconds)
+    assert encoder.score(X, seconds) > 0.9
+    assert encoder.score(X, seconds) == pytest.approx(r2_score(seconds, encoder.predict(X)))
+
+
+def test_the_score_of_values_is_that_of_predictions_before_they_are_rounded(
+    rng: np.random.Generator,
+) -> None:
+    X = rng.normal(size=(200, 4)).astype(np.float32)
+    y = (1e6 + X[:, 0]).astype(np.float32)
+    encoder = regressor(max_epochs=20, lr=1e-2).fit(X, y)
+    exact = regressor(max_epochs=20, lr=1e-2).fit(X, y.astype(np.float64))
+    assert encoder.score(X, y) == exact.score(X, y)
+
+
+def test_tensors_predict_tensors_of_the_targets_type(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X = torch.as_tensor(rng.normal(size=(60, 4)), dtype=torch.float32)
+    y = X[:, 0].double()
+    with config_context(array_api_dispatch=True):
+        encoder = regressor().fit(X, y)
+        assert encoder.predict(X).dtype == torch.float64
+        assert encoder.fit(X, y.float()).predict(X).dtype == torch.float32

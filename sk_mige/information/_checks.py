@@ -38,15 +38,17 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     return rows
 
 
-def check_pair(x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
-    """Both samples as tensors of equal length."""
+def check_pair(
+    x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, constant_columns: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Both samples as tensors of equal length; constant columns of y are refused or let through."""
     if _length(x) != _length(y):
         raise ValueError(
             f"x and y must have the same number of samples; got {_length(x)} and {_length(y)}"
         )
     x_rows, y_rows = check_rows("x", x), check_rows("y", y)
     constant = (y_rows == y_rows[0]).all(0)
-    if bool(constant.any()):
+    if bool(constant.any()) and not constant_columns:
         raise ValueError(
             f"y has constant columns (the first is {int(constant.nonzero()[0])}), whose density "
             "and score do not exist; remove them"

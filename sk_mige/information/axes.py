@@ -1,4 +1,4 @@
-"""Axes in which coordinates are independent, so that mapping each to a Gaussian goes far."""
+"""Coordinates without which nothing is lost, and axes in which they are independent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from sk_mige.score import whitening
+from sk_mige.score.varying import varying_directions
 
-__all__ = ["independent_axes"]
+__all__ = ["independent_axes", "independent_columns"]
 
 NORMAL_CONTRAST = 0.3745672075  # E log cosh of N(0, 1)
 MAX_ITER = 40
@@ -91,3 +92,43 @@ def _fast_ica(y: Tensor) -> Tensor:
         if bool((1 - (axes * previous).sum(0).abs()).max() < TOLERANCE):
             break
     return axes
+
+
+def independent_columns(z: Tensor) -> list[int]:
+    """Columns of which all others are linear combinations: without those nothing is lost.
+
+    Columns rather than coordinates of the plane that they span, which would be mixtures, whose
+    margins say less.
+
+    Parameters
+    ----------
+    z : tensor of shape (n, d)
+        Samples, more than columns; with fewer nothing is known and all columns are kept.
+
+    Returns
+    -------
+    list of int
+        Their numbers, ascending.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.axes import independent_columns
+    >>> x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).double()
+    >>> independent_columns(torch.cat([0 * x, x, x.sum(1, keepdim=True)], 1))
+    [2, 3]
+    """
+    varying = varying_directions(z)
+    if varying is None:
+        return list(range(z.shape[1]))
+    rest = z - z.mean(0)
+    rest = rest / rest.std(0, correction=0).clamp_min(torch.finfo(z.dtype).tiny)
+    rest = rest * (varying.axes.square().sum(1) > 0)  # rounding of a constant is no column
+    kept: list[int] = []
+    for _ in range(varying.axes.shape[1]):  # Gram-Schmidt, the first of the longer remainders
+        lengths = rest.norm(dim=0)
+        chosen = int((lengths > 0.5 * lengths.max()).nonzero()[0])
+        kept.append(chosen)
+        unit = rest[:, chosen] / lengths[chosen]
+        rest = rest - torch.outer(unit, unit @ rest)
+    return sorted(kept)

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from sk_mige.information._checks import check_choice, check_pair
 from sk_mige.information._noise import noise_generator
-from sk_mige.information.axes import independent_axes
+from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.information.path import integrate_rates
 from sk_mige.score import whitening
+from sk_mige.score.varying import varying_directions
 
 __all__ = ["MutualInfo", "mutual_info_score_based"]
 
-# Times s of the Ornstein-Uhlenbeck path. Its end has next to nothing left to integrate: relative
-# Fisher information falls like exp(-3 s) once mean and covariance are a Gaussian's, as here.
-PATH = (0.0, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0)
+# What of a value may come from the smallest steps before it is called a matter of resolution.
+FINE_SHARE, FINE_NATS = 1 / 3, 0.2
 
 
 class MutualInfo(NamedTuple):
@@ -30,7 +31,7 @@ class MutualInfo(NamedTuple):
     Attributes
     ----------
     value : float
-        Nats. Infinite if a linear combination of y is one of x.
+        Nats. Infinite if a linear combination of y is one of x, as they come or as normal scores.
     standard_error : float
         One standard deviation; it does not contain the bias of the score estimates.
     gaussian : float
@@ -91,7 +92,8 @@ def mutual_info_score_based(
     Returns
     -------
     MutualInfo
-        Value, standard error and the Gaussian part.
+        Value, standard error and the Gaussian part. Columns that are constant, or that are linear
+        combinations or increasing functions of others of the same variable, count for nothing.
 
     Raises
     ------
@@ -102,8 +104,10 @@ def mutual_info_score_based(
     Warns
     -----
     UserWarning
-        Where a coordinate has fewer than a tenth as many values as there are samples. Scores are
-        those of densities: of classes and counts the result is no estimate.
+        Where a coordinate has fewer than a tenth as many values as there are samples: scores are
+        those of densities, and of classes and counts the result is no estimate. Where more than a
+        third of the value comes from the smallest steps of noise: one variable is nearly a
+        function of the other, the information larger than the value or infinite.
 
     See Also
     --------
@@ -112,9 +116,15 @@ def mutual_info_score_based(
     Notes
     -----
     The Gaussian part is corrected for the exact bias of the sample covariance's
-    log-determinants. Both divergences are underestimated where samples are too few to see the
-    structure; the shuffled pair is estimated in the same space with the same kernel, so that
-    most of it cancels. With too little evidence both are 0 and the Gaussian part remains.
+    log-determinants. The integral is taken over noise that shrinks by geometric steps until they
+    no longer matter, right to half a percent for exact scores.
+
+    What remains is the bias of the scores: estimates are smoother than the truth, so both
+    divergences are too small. Where margins carry them both, that cancels; where dependence is
+    not Gaussian, it lowers the value, and the standard error does not say so. From 1,000 samples
+    of y = x² + σε, \|x\| + σε, cos 2x + σε and x₀ x₁ + σε, 0.4 to 2 nats, it is low by 15 to 40 %,
+    from 4,000 by 5 to 15 %; below 0.2 nats half may be missing. With too little evidence both
+    divergences are 0 and the Gaussian part remains.
 
     Examples
     --------
@@ -128,8 +138,7 @@ def mutual_info_score_based(
     True
     """
     check_choice("margins", margins, ("gaussian", None))
-    x_rows, y_rows = check_pair(x, y)
-    x_rows = x_rows[:, (x_rows != x_rows[0]).any(0)]  # constants say nothing of y
+    x_rows, y_rows = check_pair(x, y, constant_columns=True)
     if n_folds < 2:
         raise ValueError(f"n_folds must be at least 2; got {n_folds}")
     if n_folds > len(x_rows):
@@ -138,39 +147,53 @@ def mutual_info_score_based(
         )
     if n_landmarks < 1:
         raise ValueError(f"n_landmarks must be at least 1; got {n_landmarks}")
+    discrete = _warn_of_ties("x", x_rows) or _warn_of_ties("y", y_rows)
+    x_rows, y_rows = _independent(x_rows, margins), _independent(y_rows, margins)
     n, d = len(x_rows), x_rows.shape[1] + y_rows.shape[1]
     if 3 * d > n:
         raise ValueError(
             f"x and y have {d} coordinates together and {n} samples, of which 3 for each "
             "coordinate are needed; project x or y to fewer dimensions, or collect more"
         )
-    _warn_of_ties("x", x_rows)
-    _warn_of_ties("y", y_rows)
-    if margins == "gaussian":
+    endless = _collinear(x_rows, y_rows)
+    if margins == "gaussian" and not endless:
         x_rows, y_rows = _normal_scores(x_rows), _normal_scores(y_rows)
+        endless = _collinear(x_rows, y_rows)
+    if endless:
+        return MutualInfo(math.inf, math.nan, math.inf)
     x_rows, y_rows = _whitened(x_rows), _whitened(y_rows)
     gaussian, terms = _gaussian_information(x_rows, y_rows)
-    if math.isinf(gaussian):
-        return MutualInfo(math.inf, math.nan, math.inf)
     generator = noise_generator(random_state)
     shuffled = y_rows[torch.randperm(n, generator=generator)]
-    noise = torch.randn(n, d, generator=generator, dtype=x_rows.dtype)
-    correction = torch.stack(
-        [
-            _divergence(torch.cat([x_rows, part], dim=1), noise, n_landmarks, n_folds)
-            for part in (y_rows, shuffled)
-        ]
-    )
-    difference = correction[0] - correction[1]  # one a fold
-    variance = terms.var() / n + difference.var() / n_folds
-    value = gaussian + float(difference.mean())
+    pairs = [_whitened(torch.cat([x_rows, part], dim=1)) for part in (y_rows, shuffled)]
+
+    def rates(s: float) -> Tensor:
+        # Drawn anew at each step, so that its chance averages out over the path.
+        noise = torch.randn(pairs[0].shape, generator=generator, dtype=x_rows.dtype)
+        noisy = [_whitened(pair + math.sqrt(math.expm1(s)) * noise) for pair in pairs]
+        joint, apart = (relative_fisher_information(z, n_landmarks, n_folds) for z in noisy)
+        return joint - apart
+
+    correction, fine = integrate_rates(rates)  # one a fold
+    variance = terms.var() / n + correction.var() / n_folds
+    value, fine_nats = gaussian + float(correction.mean()), float(fine.mean())
+    if not discrete and fine_nats > max(FINE_SHARE * value, FINE_NATS):
+        warnings.warn(
+            f"{fine_nats:.1f} of {value:.1f} nats come from scales of less than a tenth of a "
+            "standard deviation: x and y are nearly functions of each other, or lie close to a "
+            "surface. Their information is larger than the value, or infinite, and the value "
+            "grows with n_landmarks and with the number of samples",
+            UserWarning,
+            stacklevel=2,
+        )
     return MutualInfo(value, math.sqrt(float(variance)), gaussian)
 
 
-def _warn_of_ties(name: str, rows: Tensor) -> None:
+def _warn_of_ties(name: str, rows: Tensor) -> bool:
+    """Whether a column has few values, which it says."""
     for column, values in enumerate(rows.mT):
         distinct = len(values.unique())
-        if 10 * distinct < len(values):
+        if distinct > 1 and 10 * distinct < len(values):
             warnings.warn(
                 f"column {column} of {name} has {distinct} values in {len(values)} samples: it has "
                 "no density, and estimated scores do not tell its information. For classes use "
@@ -178,19 +201,17 @@ def _warn_of_ties(name: str, rows: Tensor) -> None:
                 UserWarning,
                 stacklevel=3,
             )
-            return
+            return True
+    return False
 
 
-def _divergence(z: Tensor, noise: Tensor, n_landmarks: int, n_folds: int) -> Tensor:
-    """D(p || g) estimated on each fold, shape (n_folds,)."""
-    z = _whitened(z)
-    rates = [
-        relative_fisher_information(
-            _whitened(z + math.sqrt(math.expm1(s)) * noise), n_landmarks, n_folds
-        )
-        for s in PATH
-    ]
-    return 0.5 * torch.trapezoid(torch.stack(rates), torch.tensor(PATH, dtype=z.dtype), dim=0)
+def _independent(z: Tensor, margins: str | None) -> Tensor:
+    """Columns that tell all that z does, each of them something."""
+    z = z[:, independent_columns(z)]
+    if margins is None:
+        return z
+    # Increasing functions of other columns have the same ranks.
+    return z[:, independent_columns(gaussianize_ranks(z))]
 
 
 def _normal_scores(z: Tensor) -> Tensor:
@@ -204,12 +225,15 @@ def _whitened(z: Tensor) -> Tensor:
     return whitening(z, 0.0)[0](z)
 
 
+def _collinear(x: Tensor, y: Tensor) -> bool:
+    """Whether a linear combination of y is one of x, to rounding."""
+    return varying_directions(torch.cat([x, y], dim=1)) is not None
+
+
 def _gaussian_information(x: Tensor, y: Tensor) -> tuple[float, Tensor]:
     """I of the Gaussian with the covariance of whitened x and y, unbiased, and its terms (n,)."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     left, rho, right = torch.linalg.svd(x.mT @ y / n, full_matrices=False)
-    if bool(rho[0] > 1 - 1e-12):
-        return math.inf, x.new_zeros(n)
     information = -0.5 * torch.log1p(-rho.square()).sum()
     # E log det of a Wishart matrix is a sum of digammas, whatever its covariance.
     dof = torch.arange(n - 1, n - 1 - dx - dy, -1, dtype=x.dtype) / 2

@@ -60,9 +60,54 @@ def test_structure_that_no_covariance_shows_is_found():
     assert error < 0.2
 
 
-def test_a_linear_function_of_x_has_infinite_information():
+@pytest.mark.parametrize("function", [np.square, np.abs])
+@pytest.mark.parametrize("margins", ["gaussian", None])
+def test_information_through_little_noise_is_not_overestimated(function, margins):
+    """Against h(y) - h(noise), with h(y) by quadrature over the noise of 4,000 values of x."""
+    rng, sigma = np.random.default_rng(1), 0.1
+    x, noise = rng.standard_normal((2, 1000))
+    quantiles = torch.special.ndtri((torch.arange(4000).double() + 0.5) / 4000).numpy()
+    grid = np.linspace(-1, 20, 4001)
+    exponents = -0.5 * ((grid - function(quantiles)[:, None]) / sigma) ** 2
+    density = np.exp(exponents).mean(0) / (sigma * math.sqrt(2 * math.pi))
+    entropy = -np.sum(density * np.log(density + 1e-300)) * (grid[1] - grid[0])
+    truth = entropy - 0.5 * math.log(2 * math.pi * math.e * sigma**2)
+    value = mutual_info_score_based(x, function(x) + sigma * noise, margins=margins).value
+    assert 0.75 * truth < value < 1.05 * truth
+
+
+def test_a_function_of_x_is_named_as_such():
+    x = np.random.default_rng(0).standard_normal(500)
+    with pytest.warns(UserWarning, match=r"nearly functions of each other.*larger than the value"):
+        mutual_info_score_based(x, x**2, n_landmarks=100)
+
+
+def test_columns_that_repeat_others_change_nothing():
+    x, y = correlated(0.5, 500, 2)
+    several = np.column_stack([x, 3 * x[:, 0] - 2 * x[:, 1], 5 - x[:, 1], np.ones(500)])
+    for margins in ("gaussian", None):
+        once = mutual_info_score_based(x, y, margins=margins, n_landmarks=50)
+        more = mutual_info_score_based(several, y, margins=margins, n_landmarks=50)
+        turned = mutual_info_score_based(y, several, margins=margins, n_landmarks=50)
+        assert more.value == pytest.approx(once.value, rel=1e-6)
+        assert turned.gaussian == pytest.approx(once.gaussian, rel=1e-6)
+        assert abs(turned.value - once.value) < 4 * once.standard_error
+
+
+def test_increasing_functions_of_other_columns_tell_nothing_new():
+    x, y = correlated(0.5, 500, 1)
+    once = mutual_info_score_based(x, y, n_landmarks=50)
+    twice = mutual_info_score_based(
+        np.hstack([x, x**3]), np.hstack([y, np.exp(-y)]), n_landmarks=50
+    )
+    assert tuple(twice) == pytest.approx(tuple(once))
+
+
+@pytest.mark.parametrize("margins", ["gaussian", None])
+def test_a_linear_function_of_x_has_infinite_information(margins):
     x = np.random.default_rng(0).standard_normal((50, 2))
-    value, error, _ = mutual_info_score_based(x, x @ [[1.0], [2.0]], margins=None)
+    y = np.column_stack([x @ [1.0, 2.0], x[:, 0] ** 2])
+    value, error, _ = mutual_info_score_based(x, y, margins=margins)
     assert value == math.inf
     assert math.isnan(error)
 

@@ -1,0 +1,83 @@
+"""De Bruijn's integral over steps of noise that shrink geometrically."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["PathIntegral", "integrate_rates"]
+
+# At s = 2 next to nothing is left: the relative Fisher information of a distribution whose mean
+# and covariance are a Gaussian's falls like exp(-3 s).
+FIRST = 2.0
+# Rates are smooth in log s, where equal steps converge exponentially fast: steps of log 3 are
+# right to 0.2 %, whether the rate is exp(-3 s) or grows like 1/s down to some small scale.
+RATIO = 3.0
+MIN_STEPS, MAX_STEPS = 6, 16  # down to s = 0.008 and to 1.4e-7
+# The path ends where one step more changes the value by less than a percent and 2 millinats.
+SETTLED, SETTLED_NATS = 0.01, 0.002
+# Smaller steps add noise of less than half a percent of the variance.
+FINE = 0.005
+
+
+class PathIntegral(NamedTuple):
+    """An integral along the path.
+
+    Attributes
+    ----------
+    value : tensor
+        In the shape of the rates.
+    fine : tensor
+        The part of it that comes from s < 0.005.
+    """
+
+    value: Tensor
+    fine: Tensor
+
+
+def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
+    r"""Half the integral of a rate over the times s of the Ornstein-Uhlenbeck path.
+
+    With :math:`s_k = 2 \cdot 3^{-k}` it is the trapezoidal rule in :math:`\log s`, closed by the
+    geometric series that is left where the rate has become constant,
+
+    .. math:: \tfrac12 \int_0^\infty r(s)\, ds = \tfrac12 \int s\, r(s)\; d \log s
+              \approx \tfrac{\log 3}{2} \Big[\sum_{k \le K} s_k r(s_k)
+              + \tfrac12 s_K r(s_K)\Big] ,
+
+    and K grows until the value settles.
+
+    Parameters
+    ----------
+    rates : callable
+        ``rates(s)``, a tensor of any shape; its mean decides on K.
+
+    Returns
+    -------
+    PathIntegral
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.path import integrate_rates
+    >>> integrate_rates(lambda s: torch.tensor(6.0 * 2.718281828 ** (-3 * s))).value
+    tensor(1.0005)
+    """
+    parts: list[Tensor] = []
+    fine = 0
+    before = math.inf
+    while True:
+        s = FIRST * RATIO ** -len(parts)
+        parts.append(0.5 * math.log(RATIO) * s * rates(s))
+        fine += s < FINE
+        rest = parts[-1] / (RATIO - 1)
+        value = torch.stack(parts).sum(0) + rest
+        mean = float(value.mean())
+        settled = abs(mean - before) < SETTLED * abs(mean) + SETTLED_NATS
+        if len(parts) == MAX_STEPS or (settled and len(parts) >= MIN_STEPS):
+            return PathIntegral(value, value - torch.stack(parts[: len(parts) - fine]).sum(0))
+        before = mean

@@ -1,0 +1,71 @@
+"""De Bruijn's integral with rates that are known exactly."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sk_mige.information.path import FINE, integrate_rates
+
+GRID = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+STEP = float(GRID[1] - GRID[0])
+
+
+def mixture(m: float, v: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-density and score on the grid of the mixture of N(m, v) and N(-m, v)."""
+    log_p = torch.logaddexp(-((GRID - m) ** 2) / (2 * v), -((GRID + m) ** 2) / (2 * v))
+    return log_p - (log_p.exp().sum() * STEP).log(), (m * torch.tanh(m * GRID / v) - GRID) / v
+
+
+@given(k=st.floats(3, 10))
+def test_exponential_rates(k):
+    value = integrate_rates(lambda s: torch.tensor(math.exp(-k * s))).value
+    assert float(value) == pytest.approx(0.5 / k, rel=5e-3)
+
+
+@pytest.mark.parametrize("m", [0.5, 0.8, 0.9, 0.95, 0.99])
+def test_divergence_of_a_mixture_from_its_gaussian(m):
+    """Two clusters of variance 1 - m² at ±m; along the path they approach and widen."""
+
+    def rate(s: float) -> torch.Tensor:
+        log_p, score = mixture(m * math.exp(-s / 2), 1 - m * m * math.exp(-s))
+        return (log_p.exp() * (score + GRID) ** 2).sum() * STEP
+
+    log_p, _ = mixture(m, 1 - m * m)
+    log_g = -0.5 * (GRID**2 + math.log(2 * math.pi))
+    exact = float((log_p.exp() * (log_p - log_g)).sum() * STEP)
+    assert float(integrate_rates(rate).value) == pytest.approx(exact, rel=0.01, abs=0.001)
+
+
+@given(log_variance=st.floats(-14, 0.5))
+def test_divergence_of_gaussians_however_narrow(log_variance):
+    """D(N(0, v) || N(0, 1)) = ½ (v - 1 - log v), and v grows to 1 along the path."""
+    v = math.exp(log_variance)
+
+    def rate(s: float) -> torch.Tensor:
+        wide = 1 + (v - 1) * math.exp(-s)
+        return torch.tensor((1 / wide - 1) ** 2 * wide, dtype=torch.float64)
+
+    exact = 0.5 * (v - 1 - log_variance)
+    assert float(integrate_rates(rate).value) == pytest.approx(exact, rel=0.01, abs=0.002)
+
+
+def test_what_comes_from_small_steps_is_told():
+    """Noise of variance v around a curve: the rate is 1/s down to v, and half a nat an e-fold."""
+    v = 1e-5
+
+    def rate(s: float) -> torch.Tensor:
+        return torch.tensor(math.exp(-3 * s) / (s + v), dtype=torch.float64)
+
+    value, fine = integrate_rates(rate)
+    assert float(fine) == pytest.approx(0.5 * math.log(FINE / v), abs=0.3)
+    assert float(value - fine) == pytest.approx(0.5 * (-math.log(3 * FINE) - 0.577), abs=0.3)
+
+
+def test_each_entry_of_the_rates_is_integrated():
+    values = integrate_rates(lambda s: math.exp(-4 * s) * torch.tensor([1.0, -2.0, 0.0])).value
+    torch.testing.assert_close(values, torch.tensor([0.125, -0.25, 0.0]), rtol=5e-3, atol=0)

@@ -185,6 +185,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
                 device=device,
                 generator=torch.Generator().manual_seed(self._seed),
                 callbacks=self._callbacks(),
+                verbose=max(0, int(self.verbose) - 1),  # without, lines are not printed
             )
             try:
                 classes = check_classes(y, self.classes_)

@@ -217,6 +217,7 @@ class SlicedScoreMatching(
             device=device,
             generator=torch.Generator().manual_seed(self._seed),
             callbacks=progress_callbacks(self.verbose, self.max_epochs, type(self).__name__),
+            verbose=max(0, int(self.verbose) - 1),  # without, lines are not printed
         )
 
     def transform(self, X: Any) -> Any:

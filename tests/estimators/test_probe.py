@@ -14,6 +14,8 @@ from sklearn.pipeline import make_pipeline
 
 from sk_mige import MIGEEncoder, NonLinearProbe
 
+from .conftest import interrupt_at
+
 SMALL: dict[str, Any] = {
     "hidden_size": 32, "max_epochs": 12, "lr": 1e-2, "device": "cpu", "random_state": 0,
 }  # fmt: skip
@@ -90,3 +92,23 @@ def test_data_frames_whose_rows_are_read_only_are_taken(
     frame = pd.DataFrame(X, dtype=dtype).add_prefix("pixel")
     found = NonLinearProbe(**SMALL).fit(frame, y).predict(frame)
     np.testing.assert_array_equal(found, NonLinearProbe(**SMALL).fit(X, y).predict(X))
+
+
+def test_ctrl_c_leaves_no_half_trained_probe_to_be_scored(
+    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at(8, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        NonLinearProbe(**SMALL).fit(*digits)
+
+
+def test_the_bar_or_the_lines_are_shown_that_are_asked_for(
+    digits: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {**SMALL, "max_epochs": 2}
+    NonLinearProbe(**parameters).fit(*digits)
+    assert "".join(capfd.readouterr()) == ""
+    NonLinearProbe(**parameters, verbose=1).fit(*digits)
+    assert "NonLinearProbe: 2.0/2 epochs" in capfd.readouterr().err
+    NonLinearProbe(**parameters, verbose=2).fit(*digits)
+    assert "train_loss" in capfd.readouterr().out

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -211,3 +213,32 @@ def test_a_file_takes_its_name_only_once_complete(tmp_path):
         part.write_bytes(b"whole")
     assert target.read_bytes() == b"whole"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_another_process_that_unpacks_meanwhile_does_not_disturb(
+    data_home, cifar_members, tmp_path, monkeypatch
+):
+    make_archive(tmp_path / "made.tar.gz", cifar_members)
+    folders = []
+
+    def retrieve(url, known_hash, fname, path):
+        shutil.copy(tmp_path / "made.tar.gz", Path(path) / fname)
+        folders.append(path)
+        if len(folders) == 1:  # the other one begins and ends while this one downloads
+            assert fetch_cifar10().target.tolist() == [3] * 5
+
+    monkeypatch.setitem(sys.modules, "pooch", SimpleNamespace(retrieve=retrieve))
+    assert fetch_cifar10().target.tolist() == [3] * 5
+    assert len(set(folders)) == 2
+    assert [p.name for p in data_home.iterdir()] == ["cifar-10-batches-bin"]
+
+
+def test_a_download_that_fails_leaves_nothing_behind(data_home, monkeypatch):
+    def retrieve(url, known_hash, fname, path):
+        (Path(path) / fname).write_bytes(b"half")
+        raise OSError("the connection was lost")
+
+    monkeypatch.setitem(sys.modules, "pooch", SimpleNamespace(retrieve=retrieve))
+    with pytest.raises(FileNotFoundError, match="the connection was lost"):
+        fetch_cifar10()
+    assert not any(data_home.iterdir())

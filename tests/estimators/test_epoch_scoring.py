@@ -72,3 +72,12 @@ def test_a_run_that_diverges_ends_at_the_last_good_weights(
         ).fit(X)  # fmt: skip
     for weights in encoder.module_.parameters():
         assert weights.isfinite().all()
+
+
+def test_the_net_answers_in_the_order_of_the_rows(X: np.ndarray) -> None:
+    y = np.where(X[:, 0] > 0, 1, 0)
+    encoder = MIGEEncoder(**SMALL, mode="ib", n_prediction_samples=0).fit(X, y)
+    np.testing.assert_allclose(
+        encoder.net_.predict_proba(X), encoder.predict_proba(X), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_array_equal(encoder.net_.predict(X), encoder.predict(X))

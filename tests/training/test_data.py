@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_mige.training import ArrayDataset, EqualBatchSampler
+from sk_mige.training import ArrayDataset, EqualBatchSampler, resident
 
 
 @given(n=st.integers(2, 600), batch_size=st.integers(2, 300), seed=st.integers(0, 9))
@@ -54,3 +55,22 @@ def test_tensors_are_indexed_where_they_are(device: torch.device) -> None:
     x, _ = ArrayDataset(torch.eye(3, device=device))[[2]]
     assert x.device.type == device.type
     assert x.tolist() == [[0, 0, 1]]
+
+
+def mapped(path: Path) -> np.ndarray:
+    np.save(path / "x.npy", np.arange(12, dtype=np.uint8).reshape(6, 2))
+    return np.load(path / "x.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("view", [lambda X: X, np.asarray, lambda X: np.asarray(X)[1:]])
+def test_memory_maps_stay_on_their_disk(view: Any, tmp_path: Path) -> None:
+    rows = view(mapped(tmp_path))
+    assert resident(rows, torch.device("meta")) is rows
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int64", ">i4", "uint64"])
+def test_integers_become_float32_a_batch_at_a_time(dtype: str) -> None:
+    X = np.array([[0, 1], [1, 0], [1, 1]]).astype(dtype)
+    x, _ = ArrayDataset(X)[[2, 0]]
+    assert x.dtype == torch.float32
+    assert x.tolist() == [[1, 1], [0, 1]]

@@ -1,0 +1,71 @@
+"""Rows of integers stay what and where they are until a batch of them is picked."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sk_mige import MIGEEncoder, NonLinearProbe
+
+SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
+ESTIMATORS = {
+    "infomax": MIGEEncoder(2, hidden_layer_sizes=(8,), **SMALL),
+    "ib": MIGEEncoder(2, mode="ib", hidden_layer_sizes=(8,), **SMALL),
+    "probe": NonLinearProbe(8, **SMALL),
+}
+estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Callable[[Any], np.ndarray]:
+    def stored(rows: np.ndarray) -> np.ndarray:
+        np.save(tmp_path / "rows.npy", rows)
+        return np.load(tmp_path / "rows.npy", mmap_mode="r")
+
+    return stored
+
+
+def answers(estimator: Any, X: np.ndarray) -> np.ndarray:
+    name = "transform" if hasattr(estimator, "transform") else "predict_proba"
+    return getattr(estimator, name)(X)
+
+
+@estimators
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", ">i2", "int64", ">u4", "<u8"])
+def test_integers_of_any_kind_are_taken_as_float32(estimator: Any, dtype: str) -> None:
+    X = np.random.default_rng(0).integers(0, 100, size=(40, 6)).astype(dtype)
+    y = np.arange(40) % 2
+    found = answers(estimator.fit(X, y), X)
+    same = X.astype(np.float32)
+    np.testing.assert_array_equal(answers(estimator.fit(same, y), same), found)
+
+
+@estimators
+def test_memory_maps_of_bytes_give_what_their_float32_rows_give(
+    estimator: Any, mapped: Callable[[Any], np.ndarray]
+) -> None:
+    X = np.random.default_rng(0).integers(0, 256, size=(40, 6), dtype=np.uint8)
+    y = np.arange(40) % 2
+    found = answers(estimator.fit(mapped(X), y), mapped(X))
+    same = X.astype(np.float32)
+    np.testing.assert_array_equal(answers(estimator.fit(same, y), same), found)
+
+
+@estimators
+def test_memory_maps_of_bytes_are_never_copied_as_a_whole(
+    estimator: Any, mapped: Callable[[Any], np.ndarray]
+) -> None:
+    X = mapped(np.random.default_rng(0).integers(0, 256, size=(12_000, 500), dtype=np.uint8))
+    estimator.fit(X[:40], np.arange(40) % 2)  # what is imported at first does not count
+    tracemalloc.start()
+    try:
+        estimator.fit(X, np.arange(len(X)) % 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes / 2

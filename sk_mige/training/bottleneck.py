@@ -137,7 +137,8 @@ class Bottleneck(nn.Module):
     beta : float
         Weight of the information, per nat; where β is a dual variable, what it starts at.
     critic : CriticInformation, default=None
-        A bound of I(z; x) that takes the place of ``information``, as in MINE's bottleneck.
+        A bound of I(z; x), in nats, that takes the place of ``information``, as in MINE's
+        bottleneck.
     max_information : float, default=None
         c in nats. Needs a Gaussian code, whose information has an upper bound.
 

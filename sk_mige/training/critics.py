@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sk_mige.information import (
-    BoundEstimate,
     ConcatenatedCritic,
     GaussianCritic,
     PriorMatching,
@@ -23,6 +25,18 @@ from .objectives import Objective
 __all__ = ["CriticInformation", "CriticInfoMax", "PriorMatched"]
 
 CRITICS = {"separable": SeparableCritic, "concatenated": ConcatenatedCritic}
+
+
+def _nats(scores: Tensor, clip: float = math.inf) -> Tensor:
+    """Donsker and Varadhan's value of I from scores (M, M), as SMILE clips it."""
+    m = scores.shape[-1]
+    apart = scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].clamp(-clip, clip)
+    value: Tensor = scores.diagonal().mean() - apart.flatten().logsumexp(0) + math.log(m * (m - 1))
+    return value
+
+
+# Bounds of another divergence, whose best critic is the log density ratio all the same.
+VALUES: dict[str, Callable[[Tensor], Tensor]] = {"jsd": _nats, "smile": partial(_nats, clip=5.0)}
 
 
 class CriticInformation(nn.Module):
@@ -50,6 +64,17 @@ class CriticInformation(nn.Module):
     -----
     Where x is normalised over the batch before it enters the critic, the critic is as indifferent
     to the units of x as MIGE is.
+
+    InfoMax follows the bounds as published. A bottleneck needs nats, for its price is one per
+    nat. The objective of "jsd" and "smile" is that of a Jensen-Shannon divergence, which falls ever
+    slower than I does: it trains the critic, and z has the gradient of the value in nats that
+    the critic gives,
+
+    .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] ,
+
+    for "smile" with the clipped T of its second term. By the envelope theorem the gradient at
+    the best critic is that of I. "infonce" saturates at log M, and "club" is per nat of an upper
+    bound.
 
     Examples
     --------
@@ -98,23 +123,26 @@ class CriticInformation(nn.Module):
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
         # An upper bound pulls critic and encoder apart: each sees the other as it is.
-        return -self._through_z(x, z).objective + self._critic_loss(x, z)
+        return -self._through_z(x, z) + self._critic_loss(x, z)
 
     def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Bound to be lowered through z, and the critic's own loss.
+        """Bound in nats to be lowered through z, and the critic's own loss.
 
         No information is below 0. Where the bound is, the critic lags behind, and lowering it
         further would have z run away from the critic without end: then z has no gradient.
         """
         x = self.normalize(x.flatten(1))
-        estimate = self._through_z(x, z)
-        lowered = estimate.objective if estimate.value > 0 else estimate.objective.detach()
-        return lowered, self._critic_loss(x, z)
+        return self._through_z(x, z, lowered=True), self._critic_loss(x, z)
 
-    def _through_z(self, x: Tensor, z: Tensor) -> BoundEstimate:
+    def _through_z(self, x: Tensor, z: Tensor, lowered: bool = False) -> Tensor:
         fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
-        # MINE's bound averages over batches: it is the critic's loss that lets it see this one.
-        return copy.copy(self.bound)(self.scores(x, z, fixed))
+        scores = self.scores(x, z, fixed)
+        if lowered and self.name in VALUES:
+            objective = value = VALUES[self.name](scores)
+        else:
+            # MINE's bound averages over batches: it is the critic's loss that lets it see this one.
+            value, objective, _ = copy.copy(self.bound)(scores)
+        return objective if not lowered or value > 0 else objective.detach()
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
         return -self.bound(self.scores(x, z.detach())).critic_objective

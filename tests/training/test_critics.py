@@ -1,7 +1,10 @@
 """A critic learns to make its bound tight; the encoder follows the bound up or down."""
 
+import math
+
 import pytest
 import torch
+from torch.distributions import Normal
 
 from sk_mige import MIGEEncoder
 from sk_mige.information.bounds import BOUNDS
@@ -26,7 +29,45 @@ def information(request):
         return CriticInformation(request.param, 5, 2)
 
 
-@pytest.mark.parametrize("information", ["jsd", "infonce", "mine-f", "club"], indirect=True)
+class BestCritic(torch.nn.Module):
+    """log p(z | x) / p(z) of standard Gaussians with correlation ρ."""
+
+    def __init__(self, rho):
+        super().__init__()
+        self.rho = rho
+
+    def forward(self, x, z):
+        given_x = Normal(self.rho * x[:, None], math.sqrt(1 - self.rho**2)).log_prob(z)
+        return (given_x - Normal(0.0, 1.0).log_prob(z)).sum(-1)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.8])
+def test_the_price_of_information_is_one_per_nat_of_it(name, rho):
+    """At the best critic the gradient through z is dI/dρ = ρ / (1 - ρ²) a dimension."""
+    information = CriticInformation(name, 1, 1, normalize=False)
+    information.critic = BestCritic(rho)
+    if name == "mine-f":  # its best critic is one nat higher
+        information.scores = lambda *_: BestCritic(rho)(*_[:2]) + 1
+    x, noise = torch.randn(2, 3000, 1, generator=torch.Generator().manual_seed(1)).double()
+    correlation = torch.tensor(rho, dtype=torch.float64, requires_grad=True)
+    z = correlation * x + (1 - correlation**2).sqrt() * noise
+    (gradient,) = torch.autograd.grad(information.minimise(x, z)[0], correlation)
+    assert float(gradient) == pytest.approx(rho / (1 - rho**2), rel=0.15)
+
+
+def test_infomax_follows_the_published_objectives():
+    for name in ("jsd", "smile"):
+        information = CriticInformation(name, 1, 1, normalize=False)
+        x, z = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(1))
+        z.requires_grad_()
+        published = information.bound(information.critic(x, z)).objective
+        torch.testing.assert_close(
+            torch.autograd.grad(-information.maximise(x, z), z), torch.autograd.grad(published, z)
+        )
+
+
+@pytest.mark.parametrize("information", ["infonce", "mine-f", "club"], indirect=True)
 def test_minimising_turns_the_encoders_gradient_and_leaves_the_critics(information):
     optimizer = torch.optim.Adam(information.critic.parameters(), lr=1e-3)
     for step in range(50):  # until the critic sees that z depends on x

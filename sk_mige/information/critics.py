@@ -117,12 +117,19 @@ class GaussianCritic(nn.Module):
         mean, raw = self.network(x.flatten(1)).chunk(2, dim=1)
         # A bounded log-variance keeps one badly placed sample from blowing up the likelihood.
         log_variance = 10 * torch.tanh(raw / 10)
-        precision = (-log_variance).exp()
         y = y.flatten(1)
+        # The expanded square is a difference of numbers that may exceed it by a factor of 10⁶,
+        # where variances are small and means are not: it needs a centre, and digits.
+        center = y.detach().mean(0)
+        mean, log_variance, y = (
+            part if part.device.type == "mps" else part.double()
+            for part in (mean - center, log_variance, y - center)
+        )
+        precision = (-log_variance).exp()
         distance = precision @ y.square().mT - 2 * (precision * mean) @ y.mT
         norm = (precision * mean.square() + log_variance + math.log(2 * math.pi)).sum(-1)
         log_density: Tensor = -0.5 * (distance + norm[:, None])
-        return log_density
+        return log_density.to(raw.dtype)
 
 
 def fit_critic(

@@ -151,6 +151,22 @@ def test_a_gaussian_critic_is_a_log_density(generator):
     torch.testing.assert_close(critic(x, y), expected)
 
 
+@pytest.mark.parametrize(("mean", "log_variance"), [(5.0, -3.0), (50.0, -8.0), (1000.0, 0.0)])
+def test_a_gaussian_critic_keeps_its_digits_far_from_zero(mean, log_variance, generator):
+    critic = GaussianCritic(2, 64)
+    with torch.no_grad():
+        critic.network[-1].weight.mul_(0.01)
+        critic.network[-1].bias[:64], critic.network[-1].bias[64:] = mean, log_variance
+        x = torch.randn(64, 2, generator=generator)
+        center, raw = critic.network(x).chunk(2, dim=1)
+        scale = (5 * torch.tanh(raw / 10)).exp()
+        y = center + scale * torch.randn(64, 64, generator=generator)
+        given_x = Normal(center[:, None].double(), scale[:, None].double())
+        torch.testing.assert_close(
+            critic(x, y).double(), given_x.log_prob(y.double()).sum(-1), rtol=1e-4, atol=1e-3
+        )
+
+
 @pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
 def test_training_tightens_the_bound(name, generator):
     x, y = (part.float() for part in correlated(400, 2, generator))

@@ -15,7 +15,14 @@ from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 
 from ._blocks import is_dask
 from ._score_base import BaseScoreEstimator
-from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
+from ._score_input import (
+    check_samples,
+    check_varies,
+    like_input,
+    row_chunks,
+    to_tensor,
+    warn_of_far_values,
+)
 from ._score_streaming import StreamingMixin
 from ._score_training import BatchScoreMixin
 
@@ -54,14 +61,16 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         Strength of Tikhonov's regularisation, relative to the kernel operator, whose trace is 1.
         "auto" chooses it, the base alone included, by Hyvärinen's loss [2]_ on three folds,
         whitening and base refitted in each, the bandwidth that of all samples; where a cutoff is
-        asked for it is 0. ``inf`` leaves the base alone.
+        asked for it is 0. ``inf`` leaves the base alone. The loss is that of features in units of
+        their standard deviations, so that none of them decides by its unit; without whitening, or
+        of fewer samples than features, that of features as they are.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between samples (of the fit, never of the queries), or
         a number in units of the coordinates that the kernel sees, which are standard deviations
         when ``whiten=True`` and the data's own otherwise.
     whiten : bool, default=True
         Estimate in coordinates of unit covariance and map the score back, so that neither scales
-        nor correlations matter.
+        nor correlations matter to an estimate of given strength.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage of the covariance towards a multiple of the identity. 0 is exactly equivariant
         under affine maps and needs some three samples a feature; 1 is spherical. "auto"
@@ -262,6 +271,8 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         n_centers = self._n_centers(X.shape[0])
         if n_centers is None:
             x = to_tensor(X, device)
+            if self.whiten:
+                warn_of_far_values(x, stacklevel=5)
             fit = fit_dense(x, self._settings(), projection=self._projection(X.shape[1], x, rng))
             self._keep(fit, X.shape[0])
             return X, fit

@@ -23,13 +23,14 @@ from sk_mige.score.selection import (
     cross_validate_scores,
     select_candidate,
 )
+from sk_mige.score.strength import loss_units
 from sk_mige.score.varying import fitting_coordinates
 
 from ._score import SSGEScoreEstimator
 from ._score_base import BaseScoreEstimator
 from ._score_folds import dealt_splits, given_splits
 from ._score_grid import checked_grid
-from ._score_input import check_samples, check_varies, row_chunks, to_tensor
+from ._score_input import check_samples, check_varies, row_chunks, to_tensor, warn_of_far_values
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
@@ -70,8 +71,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         pseudo-random numbers that are always the same and act on ranks: deterministic, and
         independent of the rows' order. Equal rows are in one fold.
     n_landmarks : int, "auto" or None, default="auto"
-        As in :class:`SSGEScoreEstimator`. With landmarks, candidates are compared on at most
-        2,048 rows, fitted densely, and the strength ``alpha`` is chosen again on all of them.
+        As in :class:`SSGEScoreEstimator`. Candidates are compared on at most 2,048 rows, fitted
+        densely; with landmarks the strength ``alpha`` is chosen again on all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         How landmarks are chosen among the rows.
     device : str or torch.device, default="auto"
@@ -85,7 +86,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         The chosen combination as parameters of :class:`SSGEScoreEstimator`, ``bandwidth`` in
         numbers.
     best_score_ : float
-        Its mean held-out score: minus Hyvärinen's loss, in input coordinates.
+        Its mean held-out score: minus Hyvärinen's loss, of features in units of their standard
+        deviations where there are more samples than features.
     best_index_ : int
         Its place in ``cv_results_``. Not always that of rank 1: means are compared with their
         noise over the folds added, and among candidates less than half a standard error apart
@@ -206,12 +208,14 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         device = self._compute_device()
         n_centers = self._n_centers(X.shape[0])
         rows = np.arange(X.shape[0])
-        if n_centers is not None and len(rows) > MAX_SELECTION_ROWS:
+        if len(rows) > MAX_SELECTION_ROWS:
             rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
         x = to_tensor(X if len(rows) == X.shape[0] else X[rows], device)
+        if n_centers is None:  # else the landmarks' rows are looked at
+            warn_of_far_values(x, stacklevel=4)
         self._best = self._compare(x, grid, rows, X.shape[0])
         if n_centers is None:
-            return self._keep(fit_dense(x, self._best), X.shape[0])
+            return self._keep(fit_dense(to_tensor(X, device), self._best), X.shape[0])
         if not self._best.truncates:
             self._best = replace(self._best, alpha="auto")
         accumulator = self._new_accumulator(X, n_centers, rng)
@@ -228,11 +232,12 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     ) -> ScoreSettings:
         """Cross-validate on rows of these numbers and set the attributes that tell of it."""
         x, d = fitting_coordinates(rows)
+        units = loss_units(x, ScoreSettings(), d)
         if isinstance(self.cv, Integral):
-            splits = dealt_splits(x, rows, int(self.cv))
+            splits = dealt_splits(x if units is None else x / units, rows, int(self.cv))
         else:
             splits = given_splits(self.cv, numbers, n_samples, x.device)
-        losses, bounds = cross_validate_scores(x, grid, splits, d)
+        losses, bounds = cross_validate_scores(x, grid, splits, d, units)
         scores = -torch.nan_to_num(losses, nan=math.inf, posinf=math.inf).cpu().numpy()
         settings = candidates(grid)
         mean = scores.mean(0)

@@ -47,13 +47,13 @@ def given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.d
     place = np.full(n_samples, -1)
     place[numbers] = np.arange(len(numbers))
     splits = []
-    for parts in check_cv(cv).split(np.empty((n_samples, 1))):
+    for number, parts in enumerate(check_cv(cv).split(np.empty((n_samples, 1)))):
         found = [place[part] for part in parts]
         train, test = (torch.from_numpy(part[part >= 0]).to(device) for part in found)
         if len(train) < 2 or len(test) < 1:
             raise ValueError(
-                f"a split of cv={cv!r} has {len(train)} rows to fit to and {len(test)} to judge "
-                f"by, among the {len(numbers)} that are compared on: it needs 2 and 1 at least"
+                f"cv: split {number} has {len(train)} rows to fit to and {len(test)} to judge by, "
+                f"among the {len(numbers)} that are compared on; it needs 2 and 1 at least"
             )
         splits.append((train, test))
     return splits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,22 @@ from torch import Tensor
 
 from ._tensor_input import is_constant, readable
 
-__all__ = ["check_samples", "like_input", "row_chunks", "to_tensor"]
+__all__ = [
+    "check_samples",
+    "check_varies",
+    "like_input",
+    "row_chunks",
+    "to_tensor",
+    "warn_of_far_values",
+]
 
 # Elements of a chunk's Gram matrix: 16 MiB in float64, large enough for full speed and small
 # enough to be taken from memory that is there already rather than asked of the system each time.
 CHUNK_ELEMENTS = 2**21
+
+# A feature whose standard deviation is so many interquartile ranges, of a normal one .74, because
+# less than this share of its values is farther than so many from the median.
+WIDE, FAR, FEW = 5, 50, 0.05
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
@@ -36,6 +48,32 @@ def check_varies(X: Any) -> None:
             f"X is constant: all of its {X.shape[0]} rows are equal, so that no density and no "
             "score can be estimated; pass samples that vary in at least one feature"
         )
+
+
+def warn_of_far_values(x: Tensor, stacklevel: int) -> None:
+    """Warn where a few far values, such as -999 for what is missing, decide a feature's scale.
+
+    Whitening would press all other rows into a point, of whose structure the kernel sees nothing.
+    """
+    n, d = x.shape
+    if n <= d or n < 20 or x.device.type == "mps":
+        return
+    low, middle, high = (x.kthvalue(max(1, n * k // 4), dim=0).values for k in (1, 2, 3))
+    spread = high - low
+    wide = (spread > 0) & (x.std(0) > WIDE * spread)
+    for column in wide.nonzero()[:, 0].tolist():
+        away = (x[:, column] - middle[column]).abs() / spread[column]
+        share = float((away > FAR).double().mean())
+        if 0 < share < FEW:
+            value = float(x[int(away.argmax()), column])
+            warnings.warn(
+                f"{share:.2%} of the values of feature {column}, such as {value:g}, are more than "
+                f"{FAR} interquartile ranges from its median and decide how it is whitened: drop "
+                "such rows, impute what is missing, or transform the feature",
+                UserWarning,
+                stacklevel=stacklevel,
+            )
+            return
 
 
 def to_tensor(X: Any, device: torch.device) -> Tensor:

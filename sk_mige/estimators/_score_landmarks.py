@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ from sk_mige.score import (
 )
 from sk_mige.score.folds import N_FOLDS
 from sk_mige.score.frame import frame_expansion
+from sk_mige.score.strength import loss_units
 from sk_mige.score.varying import varying_directions
 
 from ._score_input import CHUNK_ELEMENTS
 
 __all__ = ["LandmarkAccumulator", "choose_landmarks", "frame_rows"]
+
+FRAME_ROWS = 10_000
 
 
 def frame_rows(
@@ -35,10 +38,10 @@ def frame_rows(
 ) -> NDArray[Any]:
     """Rows from which whitening, base and landmarks are taken: all, or a sample of them.
 
-    A covariance of 10,000 rows, or four per feature, is as good as any here, and does not ask
+    A covariance of so many rows, or four per feature, is as good as any here, and does not ask
     for memory in proportion to the data.
     """
-    wanted = max(10_000, 4 * n_features, n_landmarks)
+    wanted = max(FRAME_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
         return np.arange(n_samples)
     return np.sort(rng.choice(n_samples, wanted, replace=False))
@@ -102,14 +105,16 @@ class LandmarkAccumulator:
         So are the directions along which the rows vary, and scores can differ from zero.
         """
         varying = varying_directions(x)
+        units = loss_units(x.to(torch.float64), settings, x.shape[1])
         if varying is None:
             x = x.to(torch.float64)
             expansion, _ = frame_expansion(x, settings, centers=x[picked], projection=projection)
-            return cls(expansion, [])
-        x = varying.coordinates(x)
-        seen = varying.seen(projection)
-        inner, _ = frame_expansion(x, settings, centers=x[picked], projection=seen)
-        return cls(varying.lift(inner, projection), [])
+        else:
+            x = varying.coordinates(x)
+            seen = varying.seen(projection)
+            inner, _ = frame_expansion(x, settings, centers=x[picked], projection=seen)
+            expansion = varying.lift(inner, projection)
+        return cls(replace(expansion, units=units), [])
 
     @property
     def n_samples(self) -> int:

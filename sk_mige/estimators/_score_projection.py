@@ -24,7 +24,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     r"""Scalable SSGE: the score, with kernel distances taken after a random projection.
 
     The kernel sees :math:`u = R y` in place of y, with R (k, d) random and norm-preserving, so
-    that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. Scores keep the original coordinates.
+    that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores keep the original
+    coordinates; what the kernel adds to the base lies in the span of R's rows, along which alone
+    a function of u varies.
 
     A projection pays where distances are the cost: with more samples (or landmarks) than
     components, or when the same points are projected once and used often. For a single batch of
@@ -83,7 +85,11 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
 
     Notes
     -----
-    The paper writes :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|`, for R with
+    The paper sums the samples' own coordinates where this estimator sums
+    :math:`R^\top R (y_m - y)`, as Stein's identity for functions of u has it. With the former the
+    error at fresh points grows with the number of samples.
+
+    The paper also writes :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|`, for R with
     orthonormal rows. scikit-learn's projections preserve norms already: the factor is 1.
 
     References

@@ -163,8 +163,9 @@ class ScoreQueriesMixin(TransformerMixin):
             :math:`\epsilon`, as a fraction of the data's covariance.
         adjusted : bool, default=True
             Accept or reject each step (Metropolis), with the log-density's difference taken as
-            the integral of the score along the step by the trapezoidal rule. Without, a step that
-            is too long for the estimate's roughest places throws chains out of the data.
+            the integral of the score along the step by Simpson's rule, for one more evaluation of
+            the score. Without, a step that is too long for the estimate's roughest places throws
+            chains out of the data.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 

@@ -33,7 +33,14 @@ def langevin(
     In coordinates of unit covariance a step of one size suits every direction, whatever the
     columns' scales and correlations; L suffices for it, its inverse is not needed, and chains
     never leave the plane of the centres. The reverse of a step with noise :math:`\xi` has the noise
-    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`.
+    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`, and the gain in
+    log-density along a step :math:`\Delta` is Simpson's
+
+    .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
+              \Delta \rangle .
+
+    By the ends alone it would err by the third power of the step, hence not at all for a Gaussian,
+    but elsewhere by as much as the correction corrects.
     """
     root, inverse = _roots(centers)
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
@@ -45,8 +52,9 @@ def langevin(
         there = score(proposal)
         if adjusted:
             both = (drift + there) @ root
+            middle = score((x + proposal) / 2) @ root
             back = noise + (step_size / 2) ** 0.5 * both
-            gain = 0.5 * (both * step).sum(1)
+            gain = ((both + 4 * middle) * step).sum(1) / 6
             forth = noise.square().sum(1) / 2 - back.square().sum(1) / 2
             uniform = torch.from_numpy(rng.uniform(size=n_samples)).to(x)
             accept = (uniform.log() < gain + forth)[:, None]

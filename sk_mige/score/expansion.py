@@ -37,9 +37,13 @@ class KernelExpansion:
     bandwidth : float
         Kernel width :math:`\sigma`, in units of u.
     projection : Tensor of shape (k, d) or None
-        P. It serves the kernel only; scores keep all d coordinates.
+        P. It serves the kernel only: the base has all d coordinates, the correction varies along
+        the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
+    units : Tensor of shape (d,) or None
+        What the components of scores are multiplied by where losses are compared: the features'
+        standard deviations, so that no feature's unit decides. None compares in input coordinates.
     """
 
     whitening: Whitening
@@ -48,6 +52,12 @@ class KernelExpansion:
     bandwidth: float
     projection: Tensor | None = None
     curl_free: bool = False
+    units: Tensor | None = None
+
+    @property
+    def operator_trace(self) -> float:
+        r"""Trace of the operator that A is n times of: of sections 1, of gradients d / σ²."""
+        return self.whitening.n_features / self.bandwidth**2 if self.curl_free else 1.0
 
     def kernel_coordinates(self, y: Tensor) -> Tensor:
         """Coordinates u (n, k) of whitened points (n, d)."""
@@ -179,6 +189,13 @@ class ScoreModel:
         ex = self.expansion
         white = ex.whitening.to(target)
         projection = None if ex.projection is None else ex.projection.to(target)
-        moved = replace(ex, whitening=white, centers=ex.centers.to(target), projection=projection)
+        units = None if ex.units is None else ex.units.to(target)
+        moved = replace(
+            ex,
+            whitening=white,
+            centers=ex.centers.to(target),
+            projection=projection,
+            units=units,
+        )
         span = None if self.span is None else self.span.to(target)
         return ScoreModel(moved, self.coefficients.to(target), span)

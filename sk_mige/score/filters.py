@@ -18,7 +18,7 @@ ALPHAS: tuple[float, ...] = (
 
 
 def spectral_filter(
-    values: Tensor, n_samples: int, alpha: float | Tensor, kept: Tensor | None = None
+    values: Tensor, n_samples: float, alpha: float | Tensor, kept: Tensor | None = None
 ) -> Tensor:
     r"""Tikhonov's filter :math:`h = 1 / (a + n \alpha)`, on the kept part of the spectrum.
 
@@ -26,8 +26,8 @@ def spectral_filter(
     ----------
     values : Tensor of shape (r,)
         Spectrum a of the sums, descending.
-    n_samples : int
-        Number of samples n that were summed.
+    n_samples : float
+        Number of samples n that were summed, times the trace of the operator they estimate.
     alpha : float or Tensor of shape (F, 1)
         Strength; 0 is the plain inverse and infinity returns zeros. Of a column of strengths, one
         filter each.

@@ -147,7 +147,7 @@ def fit_landmarks(
         total = total + sums
     alpha = _alpha(settings)
     if math.isnan(alpha):
-        alpha = choose_alpha_of_sums(kernel, fold_sums, total)
+        alpha = choose_alpha_of_sums(expansion, kernel, fold_sums, total)
     return _solve(expansion, spectral_basis(kernel, total.fit[0]), total, settings, alpha)
 
 
@@ -158,7 +158,7 @@ def _alpha(settings: ScoreSettings) -> float:
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
 
 
-def _filter(basis: SpectralBasis, settings: ScoreSettings, n: int, alpha: float) -> Tensor:
+def _filter(basis: SpectralBasis, settings: ScoreSettings, n: float, alpha: float) -> Tensor:
     kept = None
     if settings.truncates:
         kept = leading_eigenpairs(basis.values, settings.n_eigen, settings.eigen_threshold)
@@ -173,7 +173,7 @@ def _solve(
     alpha: float,
 ) -> ScoreFit:
     """Coefficients C = S diag(h) S' R."""
-    filter_ = _filter(basis, settings, sums.n_samples, alpha)
+    filter_ = _filter(basis, settings, sums.n_samples * expansion.operator_trace, alpha)
     coefficients = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, filter_)
 

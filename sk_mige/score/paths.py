@@ -30,7 +30,8 @@ def path_losses(
     basis : SpectralBasis
         Of the training sums.
     rhs : Tensor of shape (m, d)
-        R of the training sums.
+        R of the training sums: the measured one for sections, whose coefficients are vectors, the
+        fitted one for gradient fields.
     filters : Tensor of shape (F, r)
         One filter h a row.
     held_out : KernelSums

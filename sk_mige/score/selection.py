@@ -16,7 +16,7 @@ from .frame import ScoreSettings
 from .kernels import median_bandwidth, squared_distances
 from .spectral import leading_eigenpairs
 from .sweep import GradientProducts, GradientSweep, Rows, SectionSweep
-from .whitening import Whitening, whitening
+from .whitening import whitening
 
 __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
 
@@ -76,8 +76,9 @@ def cross_validate_scores(
     grid: CandidateGrid,
     splits: Iterable[tuple[Tensor, Tensor]],
     n_features: int | None = None,
+    units: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Held-out Hyvärinen losses, in input coordinates, of every candidate on every split.
+    """Held-out Hyvärinen losses of every candidate on every split.
 
     Whitening, bandwidth and base are refitted on each training part. Costs, per split and
     bandwidth, one eigendecomposition for each whitening and one more, of the kernel's numerical
@@ -93,6 +94,9 @@ def cross_validate_scores(
         Training and held-out rows.
     n_features : int, default=None
         Dimension of the space of which x gives coordinates.
+    units : Tensor of shape (d,), default=None
+        What scores' components are multiplied by before they are compared, see
+        :func:`sk_mige.score.strength.loss_units`; None compares in input coordinates.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def cross_validate_scores(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction to the base, anywhere, see :func:`select_candidate`.
     """
-    parts = [_split_losses(x[train], x[held_out], grid, n_features) for train, held_out in splits]
+    parts = [_split_losses(x[train], x[held], grid, n_features, units) for train, held in splits]
     losses, bounds = zip(*parts, strict=True)
     return torch.stack(losses), torch.stack(bounds)
 
@@ -148,8 +152,11 @@ def select_candidate(
         return int(mean.argmin())
     if reference is None:
         # The least attainable loss is -E|g|²/2: a correction that may be thirty times as long as
-        # the score is on average is none.
-        plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * mean.min())
+        # the score is on average is none, and a loss a thousand times as low is rounding's, of
+        # values far from all others. Rounding's is seldom that of most folds.
+        least = torch.where(finite, losses.median(0).values, math.inf).min()
+        plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
+        plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
         finite = plausible if bool(plausible.any()) else finite
         mean = torch.where(finite, mean, math.inf)
         n_leading = min(int(finite.sum()), max(3, losses.shape[1] // LEADING))
@@ -177,7 +184,11 @@ def _standard_error(values: Tensor) -> Tensor:
 
 
 def _split_losses(
-    train: Tensor, held_out: Tensor, grid: CandidateGrid, n_features: int | None
+    train: Tensor,
+    held_out: Tensor,
+    grid: CandidateGrid,
+    n_features: int | None,
+    units: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Losses and bounds of one split, candidate by candidate."""
     d = n_features or train.shape[1]
@@ -187,34 +198,36 @@ def _split_losses(
         white, radii = whitening(train, shrinkage, d)
         if white.shrinkage not in known:  # a rule may choose an intensity that is tried anyway
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (Rows(white, x, bases) for x in (train, held_out))
-            known[white.shrinkage] = list(_whitened_losses(white, rows, held, grid))
+            rows, held = (Rows(white, x, bases, units) for x in (train, held_out))
+            gain = white.largest_gain * (1.0 if units is None else float(units.max()))
+            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, gain))
         parts += known[white.shrinkage]
     losses, bounds = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(bounds)
 
 
 def _whitened_losses(
-    white: Whitening, train: Rows, held: Rows, grid: CandidateGrid
+    train: Rows, held: Rows, grid: CandidateGrid, n_features: int, gain: float
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Losses and bounds over all filters for each bandwidth, kind of expansion and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))
-    products = GradientProducts(train, held, white) if any(grid.curl_frees) else None
+    products = GradientProducts(train, held, n_features) if any(grid.curl_frees) else None
     for factor in grid.bandwidth_factors:
         sigma = factor * median
         gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
         basis = kernel_basis(gram)
         for curl_free in grid.curl_frees:
             sweep: SectionSweep | GradientSweep
+            scale = trace = 1.0
             if curl_free and products is not None:
                 sweep = GradientSweep(products, sigma, gram, gram_held, basis)
                 # The potential's bound; its slope, mapped back by W, is bounded by this.
-                scale = white.largest_gain**2
+                scale, trace = gain**2, n_features / sigma**2
             else:
-                sweep, scale = SectionSweep(train, held, sigma, gram, gram_held, basis), 1.0
-            filters = _filters(sweep.values, grid, n)
+                sweep = SectionSweep(train, held, sigma, gram, gram_held, basis)
+            filters = _filters(sweep.values, grid, n * trace)
             for base in bases:
                 losses, norms = sweep.losses(base, filters)
                 yield losses, norms * scale
@@ -226,7 +239,7 @@ def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:
     return cutoffs + [(None, alpha) for alpha in grid.alphas]
 
 
-def _filters(values: Tensor, grid: CandidateGrid, n_samples: int) -> Tensor:
+def _filters(values: Tensor, grid: CandidateGrid, n_samples: float) -> Tensor:
     """One row for each pair of :func:`_filter_parameters`."""
     thresholds = values.new_tensor(grid.eigen_thresholds)[:, None]
     kept = leading_eigenpairs(values, None, thresholds)

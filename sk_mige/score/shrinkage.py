@@ -72,7 +72,7 @@ def _loo_terms(
 
 
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
-    """Squared Mahalanobis distances, each from the moments of the other rows."""
+    """Squared Mahalanobis distances, each from the moments of the other rows but for the scale."""
     if n < 3:
         return squares.sum(1) / scale
     _, radii, remaining = _loo_terms(spectrum, squares, scale, n, rho)

@@ -14,10 +14,11 @@ def subspace_eigh(
     r"""Leading eigenpairs of positive semi-definite matrices by subspace iteration.
 
     :math:`Q \leftarrow \mathrm{orth}(K Q)` from a random start, then the eigenpairs of
-    :math:`Q^\top K Q`. The error of pair j shrinks like
-    :math:`(\lambda_{J + p} / \lambda_j)^{2 n_\mathrm{iter}}`, with p the oversampling: fast for
-    the quickly decaying spectra of smooth kernels. Costs :math:`O(M^2 (J + p))` an iteration
-    against :math:`O(M^3)`, all in batched matrix products, which suits GPUs.
+    :math:`Q^\top K Q`. The error of eigenvector j shrinks like
+    :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`, with p the oversampling, and that
+    of its eigenvalue like the square: fast for the quickly decaying spectra of smooth kernels.
+    Costs :math:`O(M^2 (J + p))` an iteration against :math:`O(M^3)`, all in batched matrix
+    products, which suits GPUs.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from .selection import select_candidate
 from .sums import KernelSums, kernel_sums
 from .sweep import Rows, SectionSweep
 
-__all__ = ["choose_alpha", "choose_alpha_of_sums", "dense_problem"]
+__all__ = ["choose_alpha", "choose_alpha_of_sums", "dense_problem", "loss_units"]
 
 MIN_SAMPLES_TO_CHOOSE = 12  # below, folds are too small to say anything
 FALLBACK_ALPHA = 0.1
@@ -33,6 +35,8 @@ def choose_alpha(
     rows: Tensor,
 ) -> float:
     """Strength with the least Hyvärinen loss over folds, whitening and base refitted in each.
+
+    Of whitened samples it is the loss in the features' standard units, see :func:`loss_units`.
 
     Parameters
     ----------
@@ -54,8 +58,9 @@ def choose_alpha(
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
     few = len(x) <= FEW_ROWS * n_features
-    part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
-    losses = []
+    losses, units = [], loss_units(x, settings, n_features)
+    standard = x if units is None else x / units
+    part = sample_folds(standard, 2 * N_FOLDS if few else N_FOLDS, rows)
     for k in range(N_FOLDS):
         held, kept = part == k, part != k
         if few:
@@ -65,17 +70,36 @@ def choose_alpha(
         expansion, gram = frame_expansion(
             train, settings, projection=projection, n_features=n_features
         )
+        expansion = replace(expansion, units=units)
         losses.append(_held_out_losses(expansion, gram, train, held_out))
     return _best_alpha(losses)
 
 
+def loss_units(x: Tensor, settings: ScoreSettings, n_features: int) -> Tensor | None:
+    """Units in which candidates are compared: standard deviations of the features.
+
+    In input coordinates the feature with the smallest unit would decide alone. Where the kernel's
+    distances are in input coordinates, and where fewer samples than features are given by
+    coordinates in their span, so are losses: None.
+    """
+    if not settings.whiten or len(x) <= n_features:
+        return None
+    deviation = x.to(torch.float64).std(0, correction=0)
+    return torch.where(deviation > 0, deviation, 1.0).to(x)
+
+
 def choose_alpha_of_sums(
-    kernel: SpectralBasis, fold_sums: list[KernelSums], total: KernelSums
+    expansion: KernelExpansion,
+    kernel: SpectralBasis,
+    fold_sums: list[KernelSums],
+    total: KernelSums,
 ) -> float:
     """Strength with the least Hyvärinen loss over folds of which the sums are known.
 
     Parameters
     ----------
+    expansion : KernelExpansion
+        What the sums were taken over.
     kernel : SpectralBasis
         Of the centres' Gram matrix.
     fold_sums : list of KernelSums
@@ -94,8 +118,9 @@ def choose_alpha_of_sums(
         if 0 < held_out.n_samples < total.n_samples:
             train = total - held_out
             basis = spectral_basis(kernel, train.fit[0])
-            filters = _alpha_filters(basis, train.n_samples)
-            losses.append(path_losses(basis, train.fit[1], filters, held_out))
+            filters = _alpha_filters(basis, train.n_samples * expansion.operator_trace)
+            rhs = (train.fit if expansion.curl_free else train.loss)[1]
+            losses.append(path_losses(basis, rhs, filters, held_out))
     return _best_alpha(losses)
 
 
@@ -114,18 +139,19 @@ def _held_out_losses(
     """Loss of every strength on held-out rows, fitted to the training rows as centres."""
     if expansion.curl_free or expansion.projection is not None:
         basis, sums = dense_problem(expansion, train, gram)
-        filters = _alpha_filters(basis, len(train))
+        filters = _alpha_filters(basis, len(train) * expansion.operator_trace)
         measured = kernel_sums(expansion, held_out, purpose="loss")
-        return path_losses(basis, sums.fit[1], filters, measured)
-    white, bases = expansion.whitening, [expansion.base]
-    rows = Rows(white, train, bases, expansion.centers)
-    held = Rows(white, held_out, bases)
+        rhs = (sums.fit if expansion.curl_free else sums.loss)[1]
+        return path_losses(basis, rhs, filters, measured)
+    white, bases, units = expansion.whitening, [expansion.base], expansion.units
+    rows = Rows(white, train, bases, units, y=expansion.centers)
+    held = Rows(white, held_out, bases, units)
     basis = kernel_basis(gram)
     sweep = SectionSweep(rows, held, expansion.bandwidth, gram, expansion.gram(held.y), basis)
     return sweep.losses(0, _alpha_filters(basis, len(train)))[0]
 
 
-def _alpha_filters(basis: SpectralBasis, n_samples: int) -> Tensor:
+def _alpha_filters(basis: SpectralBasis, n_samples: float) -> Tensor:
     alphas = torch.tensor(ALPHAS, dtype=basis.values.dtype, device=basis.values.device)
     return (basis.values + n_samples * alphas[:, None]).reciprocal()
 

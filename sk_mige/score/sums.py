@@ -18,8 +18,8 @@ class KernelSums:
 
     For coefficients C the summed loss of the samples is
     :math:`\tfrac12 \mathrm{tr}(C^\top A C) - \langle R, C\rangle + c`. All parts are sums over
-    samples, so sets are joined by adding. ``fit`` is the form that is minimised; ``loss`` the
-    one that measures, which differs only with a projection or when curl-free.
+    samples, so sets are joined by adding. ``fit`` is the form that is minimised, in whitened
+    coordinates; ``loss`` the one that measures, in the input's or in the expansion's units.
 
     Attributes
     ----------
@@ -70,11 +70,13 @@ def kernel_sums(
     :math:`k(\cdot, z_m) C_m`
 
     .. math:: A = K^\top K, \qquad
-              R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, W + K^\top (w \circ Y)\, W ,
+              R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
+                  + K^\top (w \circ Y)\, W ,
 
-    the second term being the base's. With a projection the fitted R keeps the samples' own
-    coordinates, as published, while the measured one uses those the kernel depends on,
-    :math:`P^\top P (Y - Z)`. For gradient fields A collects
+    the second term being the base's and P the projection, or I. It belongs there since sections
+    vary along its rows alone: Stein's identity for :math:`\psi(P y)` is
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. Where units are given the
+    measured R is multiplied by them. For gradient fields A collects
     :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle` and R the negative Laplacians.
 
     Parameters
@@ -96,14 +98,14 @@ def kernel_sums(
     -------
     KernelSums
     """
-    ex, white = expansion, expansion.whitening
+    ex, white, units = expansion, expansion.whitening, expansion.units
     s2 = ex.bandwidth**2
     y = white(x)
-    yw = white.linear(y)
+    yw = white.measured(y, units)
     gram = ex.gram(y) if gram is None else gram
     radii, squares = y.square().sum(1), yw.square().sum(1)
     weight, slope = ex.base.weight(radii)
-    trace = white.precision_trace
+    trace = white.measured_trace(units)
     constant = float((0.5 * weight**2 * squares - weight * trace - 2 * slope * squares).sum())
     fit = loss = None
     if ex.curl_free:
@@ -111,22 +113,28 @@ def kernel_sums(
             d = float(white.n_features)
             fit = _gradient_field(gram, y, ex.centers, radii, weight, s2, d, quadratic)
         if purpose != "fit":
-            z = white.linear(ex.centers)
+            z = white.measured(ex.centers, units)
             loss = _gradient_field(gram, yw, z, squares, weight, s2, trace, quadratic)
     else:
-        total = gram.sum(0)[:, None]
-        matrix = gram.mT @ gram if quadratic else gram.new_empty(0)
-        if purpose != "loss" or ex.projection is None:
-            centers_w = white.linear(ex.centers)
-            rhs = gram.mT @ ((1 / s2 + weight)[:, None] * yw) - total * centers_w / s2
-            fit = (matrix, rhs)
-        if purpose != "fit" and ex.projection is not None:
-            u, kernel_centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
-            projected = (gram.mT @ u - total * kernel_centers) @ ex.projection / s2
-            loss = (matrix, white.linear(projected) + gram.mT @ (weight[:, None] * yw))
+        fit = (
+            gram.mT @ gram if quadratic else gram.new_empty(0),
+            white.linear(_sections(ex, y, gram)),
+        )
+        loss = fit if units is None else (fit[0], fit[1] * units)
     form = fit or loss
     assert form is not None  # purpose is one of three
     return KernelSums(len(x), fit or form, loss or form, constant)
+
+
+def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor) -> Tensor:
+    """R of sections, in whitened coordinates."""
+    s2, total = ex.bandwidth**2, gram.sum(0)[:, None]
+    weight, _ = ex.base.weight(y.square().sum(1))
+    if ex.projection is None:
+        return gram.mT @ ((1 / s2 + weight)[:, None] * y) - total * ex.centers / s2
+    u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
+    projected = (gram.mT @ u - total * centers) @ ex.projection / s2
+    return projected + gram.mT @ (weight[:, None] * y)
 
 
 def _gradient_field(

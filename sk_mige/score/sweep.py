@@ -22,25 +22,34 @@ class Rows:
     Attributes
     ----------
     y, yw : Tensor of shape (n, d)
-        Whitened coordinates, and these mapped once more by W, as scores are.
+        Whitened coordinates, and these mapped once more by W, as scores are, in the units in
+        which losses are compared.
     radii, squares : Tensor of shape (n,)
         Their squared norms.
     weights : list of Tensors of shape (n,)
         Each base's weight w.
+    trace : float
+        Divergence of :math:`W y` in those units.
     constants : list of float
         Each base's own summed loss c.
     """
 
     def __init__(
-        self, white: Whitening, x: Tensor, bases: list[RadialBase], y: Tensor | None = None
+        self,
+        white: Whitening,
+        x: Tensor,
+        bases: list[RadialBase],
+        units: Tensor | None = None,
+        *,
+        y: Tensor | None = None,
     ) -> None:
         self.y = white(x) if y is None else y
-        self.yw = white.linear(self.y)
+        self.yw, self.trace = white.measured(self.y, units), white.measured_trace(units)
         self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
         self.weights, self.constants = [], []
         for base in bases:
             weight, slope = base.weight(self.radii)
-            loss = weight * (0.5 * weight * self.squares - white.precision_trace)
+            loss = weight * (0.5 * weight * self.squares - self.trace)
             self.weights.append(weight)
             self.constants.append(float((loss - 2 * slope * self.squares).sum()))
 
@@ -100,7 +109,7 @@ class GradientProducts:
     r"""What gradients of kernel sections need of the rows, whatever the bandwidth.
 
     They are fitted in whitened coordinates and measured in those of the input: there the centres
-    stand at :math:`z_m = W y_m`.
+    stand at :math:`z_m = W y_m`, in the units of losses.
 
     Attributes
     ----------
@@ -116,9 +125,9 @@ class GradientProducts:
         Trace of the metric.
     """
 
-    def __init__(self, train: Rows, held: Rows, white: Whitening) -> None:
+    def __init__(self, train: Rows, held: Rows, n_features: int) -> None:
         self.train, self.held = train, held
-        self.trace = float(white.n_features), white.precision_trace
+        self.trace = float(n_features), held.trace
         self.sq = squared_distances(train.y), squared_distances(held.yw, train.yw)
         self.inner = train.y @ train.y.mT, train.yw @ train.yw.mT
         offset = 0.5 * train.radii[:, None] - self.inner[0]

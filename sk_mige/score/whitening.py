@@ -76,6 +76,23 @@ class Whitening:
             x = x + (y - inside @ self.vectors.mT) / self.rest
         return x + self.mean
 
+    def measured(self, y: Tensor, units: Tensor | None) -> Tensor:
+        """Products with W, their components in multiples of 1 / ``units``."""
+        return self.linear(y) if units is None else self.linear(y) * units
+
+    def measured_trace(self, units: Tensor | None) -> float:
+        r"""Trace of :math:`D W^2 D`, D the diagonal matrix of the units."""
+        if units is None:
+            return self.precision_trace
+        squares = units.square()
+        if self.gains.numel() == 0:
+            return self.rest**2 * float(squares.sum())
+        gains = (self.gains + self.rest).square()
+        if self.vectors is None:
+            return float((gains * squares).sum())
+        shares = squares @ self.vectors.square()
+        return float((gains * shares).sum()) + self.rest**2 * float(squares.sum() - shares.sum())
+
     @property
     def largest_gain(self) -> float:
         """Largest singular value of W."""
@@ -120,14 +137,16 @@ def whitening(
 
     The covariance is :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`.
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. In
-    the eigenbasis of S every candidate :math:`G = (1-\rho) S + \rho m I` is diagonal, and leaving
-    a row out is a downdate of rank one: with :math:`r_i = x_i^\top G^{-1} x_i` and
+    the eigenbasis of S every candidate is diagonal, with unbiased moments of n - 1 rows
+    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`, and leaving a row out of S is a
+    downdate of rank one: with :math:`r_i = x_i^\top G^{-1} x_i` and
     :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
 
-    so that the whole grid costs no further eigendecomposition. For d > n the Gram matrix
+    so that the whole grid costs no further eigendecomposition. (The sphere's size m stays that of
+    all rows.) For d > n the Gram matrix
     (n, n) is decomposed instead of the covariance.
 
     Parameters
@@ -147,7 +166,8 @@ def whitening(
     whitening : Whitening
         The map.
     radii : Tensor of shape (n,)
-        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
+        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it,
+        but for the size m of the sphere that the latter shrinks to.
 
     References
     ----------

@@ -28,6 +28,7 @@ def relative_error(estimated, exact):
 def test_reported_scores_are_those_of_refitted_estimators(n, d):
     rng = np.random.default_rng(0)
     X = rng.gamma(2.0, size=(n, d)) @ rng.normal(size=(d, d))
+    X /= X.std(0)  # reported in units of the standard deviations
     splits = list(KFold(2).split(X))
     # The span of all rows and that of a fold's rows differ by rounding only.
     search = SSGEScoreEstimatorCV(**SMALL, cv=splits).fit(X)
@@ -43,6 +44,58 @@ def test_reported_scores_are_those_of_refitted_estimators(n, d):
             refitted = SSGEScoreEstimator(**options, bandwidth=bandwidth).fit(X[train])
             expected = refitted.score(X[test])
             assert results[f"split{number}_test_score"][i] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_landmarks": 30}])
+def test_the_units_of_features_do_not_matter(options):
+    """All choices included, as far as shrinkage does not tie the features to each other."""
+    X, _ = make_banana(60, random_state=0)
+    units = np.array([1e4, 1e-3])
+    search = SSGEScoreEstimatorCV(**SMALL, **options, shrinkages=(0.0,), random_state=0)
+    plain, moved = clone(search).fit(X), clone(search).fit(X * units)
+    assert moved.best_index_ == plain.best_index_
+    np.testing.assert_allclose(
+        moved.transform(X * units) * units, plain.transform(X), rtol=1e-6, atol=1e-8
+    )
+
+
+def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
+    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 40)
+    X, _ = make_banana(120, random_state=0)
+    splits = [(np.arange(60), np.arange(60, 120)), (np.arange(60, 120), np.arange(60))]
+    seen = []
+    from sk_mige.estimators import _score_cv
+
+    compare = _score_cv.cross_validate_scores
+
+    def spy(x, grid, parts, *rest):
+        seen.extend(x[part].numpy() for pair in parts for part in pair)
+        return compare(x, grid, parts, *rest)
+
+    monkeypatch.setattr(_score_cv, "cross_validate_scores", spy)
+    SSGEScoreEstimatorCV(**SMALL, cv=splits, random_state=0).fit(X)
+    sizes = [len(part) for part in seen]
+    assert sizes[:2] == sizes[:1:-1]
+    assert sum(sizes[:2]) == 40
+    for part, rows in zip(seen, (X[:60], X[60:], X[60:], X[:60]), strict=True):
+        assert all((rows == point).all(1).any() for point in part)
+
+
+def test_a_split_without_compared_rows_is_refused(monkeypatch):
+    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 20)
+    X, _ = make_banana(100, random_state=0)
+    one = [(np.arange(99), np.array([99])), (np.arange(1, 100), np.array([0]))]
+    with pytest.raises(ValueError, match="cv: split 0 has 20 rows to fit to and 0 to judge by"):
+        SSGEScoreEstimatorCV(**SMALL, cv=one, random_state=0).fit(X)
+
+
+def test_one_absurd_value_does_not_take_the_estimate_away():
+    rng = np.random.default_rng(0)
+    clean, fresh = rng.normal(size=(200, 2)), rng.normal(size=(500, 2))
+    for absurd in (-99.0, -9999.0):
+        with pytest.warns(match=f"0.50% of the values of feature 0, such as {absurd:g}"):
+            search = SSGEScoreEstimatorCV().fit(np.r_[clean, [[absurd, 0.0]]])
+        assert relative_error(search.transform(fresh), -fresh) < 0.15
 
 
 def test_summaries_are_those_of_the_splits():

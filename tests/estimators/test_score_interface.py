@@ -243,3 +243,18 @@ def test_numpys_numbers_are_numbers(parameters, n_landmarks):
         for given in (parameters, plain)
     )
     np.testing.assert_array_equal(one.transform(X), other.transform(X))
+
+
+@pytest.mark.parametrize("options", [{}, {"n_landmarks": 50}])
+def test_a_few_absurd_values_are_warned_of_where_they_decide_the_whitening(rng, options):
+    X = np.r_[rng.normal(size=(300, 2)), [[0.0, -999.0]]]
+    estimator = SSGEScoreEstimator(**options, random_state=0)
+    with pytest.warns(match=r"0\.33% of the values of feature 1, such as -999, are more than 50"):
+        estimator.fit(X)
+    estimator.set_params(whiten=False).fit(X)  # warnings are errors
+
+
+def test_many_zeros_and_heavy_tails_are_not_taken_for_absurd_values(rng):
+    X = np.c_[rng.standard_t(3, size=2000), rng.lognormal(size=2000)]
+    X = np.c_[X, np.where(rng.uniform(size=2000) < 0.7, 0.0, rng.uniform(50, 255, size=2000))]
+    SSGEScoreEstimator(n_landmarks=20, random_state=0).fit(X)

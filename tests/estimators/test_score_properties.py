@@ -66,7 +66,7 @@ def test_the_error_falls_with_the_number_of_samples_as_its_inverse():
 @settings(max_examples=12)
 @given(seed=seeds(), scale=st.sampled_from([1e-6, 0.1, 7.0, 1e6]), shift=st.floats(-1e5, 1e5))
 def test_similarities_of_the_data_transform_the_score(seed, scale, shift):
-    """If y = s Q x + b with Q orthogonal, then s_y(y) = Q s_x(x) / s, all choices included."""
+    """If y = s Q x + b with Q orthogonal, then s_y(y) = Q s_x(x) / s."""
     rng = np.random.default_rng(seed)
     X = rng.gamma(2.0, size=(45, 3)) @ rng.normal(size=(3, 3))
     fresh = X[:10] + 0.1
@@ -75,11 +75,63 @@ def test_similarities_of_the_data_transform_the_score(seed, scale, shift):
     def mapped(points):
         return scale * (points @ rotation.T + shift)
 
-    plain = SSGEScoreEstimator().fit(X)
-    moved = SSGEScoreEstimator().fit(mapped(X))
-    assert moved.alpha_ == plain.alpha_
+    plain = SSGEScoreEstimator(alpha=1e-2).fit(X)
+    moved = SSGEScoreEstimator(alpha=1e-2).fit(mapped(X))
     expected = plain.transform(fresh) @ rotation.T / scale
     assert relative_error(moved.transform(mapped(fresh)), expected) < 1e-6
+
+
+@settings(max_examples=12)
+@given(
+    seed=seeds(),
+    units=hnp.arrays(float, 3, elements=st.sampled_from([-1e-2, 0.1, 1.0, 40.0, 1e3])),
+    estimator=st.sampled_from([
+        SSGEScoreEstimator(shrinkage=0.0),
+        SSGEScoreEstimator(shrinkage=0.0, curl_free=True),
+        SSGEScoreEstimator(shrinkage=0.0, n_landmarks=20, random_state=0),
+    ]),
+)  # fmt: skip
+def test_units_of_the_features_transform_the_score(seed, units, estimator):
+    """If y = D x with D diagonal, then s_y(y) = s_x(x) / D, the strength's choice included."""
+    X = np.random.default_rng(seed).gamma(2.0, size=(45, 3))
+    X[:, 1] += X[:, 0]
+    fresh = X[:10] + 0.1
+    plain = estimator.fit(X)
+    alpha, expected = plain.alpha_, plain.transform(fresh) / units
+    moved = estimator.fit(X * units)
+    assert moved.alpha_ == alpha
+    assert relative_error(moved.transform(fresh * units) * units, expected * units) < 1e-6
+
+
+@settings(max_examples=12)
+@given(
+    seed=seeds(),
+    scale=st.sampled_from([1e-3, 0.1, 255.0]),
+    alpha=st.sampled_from(["auto", 1e-3]),
+    kind=st.sampled_from([{}, {"curl_free": True}, {"base": None}, {"n_landmarks": 20}]),
+)
+def test_without_whitening_the_common_unit_does_not_matter(seed, scale, alpha, kind):
+    X = np.random.default_rng(seed).gamma(2.0, size=(45, 2))
+    options = {"whiten": False, "random_state": 0, "alpha": alpha} | kind
+    plain, moved = (SSGEScoreEstimator(**options).fit(X * s) for s in (1.0, scale))
+    assert moved.alpha_ == plain.alpha_
+    assert relative_error(moved.transform(X * scale) * scale, plain.transform(X)) < 1e-6
+
+
+@pytest.mark.parametrize("n_landmarks", [None, 200])
+def test_projected_scores_converge_to_the_best_function_of_the_projection(n_landmarks):
+    """At fresh points: for N(0, I) it is the projection of -x onto the rows of R."""
+    errors = []
+    for n in (200, 1600):
+        X, exact = make_gaussian(n, 30, random_state=0)
+        fresh = exact.sample(500, random_state=1)
+        estimator = RandomProjectionSSGE(
+            4, whiten=False, base=None, alpha=1e-3, n_landmarks=n_landmarks, random_state=0
+        ).fit(X)
+        rows = np.linalg.qr(estimator.components_.T)[0]
+        errors.append(relative_error(estimator.transform(fresh), -fresh @ rows @ rows.T))
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.15
 
 
 @settings(max_examples=10)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_iris
 
 from sk_mige import SSGEScoreEstimator
 from sk_mige.datasets import make_ring
+from sk_mige.estimators._score_sampling import langevin
 
 
 def gaussian(n=300, d=2):
@@ -56,6 +60,20 @@ def test_samples_of_few_rows_are_in_their_span():
     rows = X - X.mean(0)
     outside = (drawn - X.mean(0)) @ (np.eye(30) - np.linalg.pinv(rows) @ rows)
     np.testing.assert_allclose(outside, 0.0, atol=1e-6)
+
+
+def test_adjusted_steps_keep_a_density_that_is_not_gaussian():
+    """exp(-x⁴ / 4) has the variance 2 Γ(3/4) / Γ(1/4) and a cubic score: Simpson's is exact."""
+    grid = torch.linspace(-3, 3, 20_001, dtype=torch.float64)
+    mass = (-(grid**4) / 4).exp()
+    starts = grid[
+        torch.searchsorted(mass.cumsum(0), (torch.arange(4000) + 0.5) / 4000 * mass.sum())
+    ]
+    variance = 2 * math.gamma(3 / 4) / math.gamma(1 / 4)
+    drawn = langevin(
+        lambda x: -(x**3), starts[:, None], 20_000, 60, 0.2, True, np.random.RandomState(0)
+    )
+    assert float(drawn.square().mean()) == pytest.approx(variance, rel=0.02)
 
 
 def test_an_estimate_that_lets_chains_go_says_how_many():

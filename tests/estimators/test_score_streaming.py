@@ -67,6 +67,42 @@ def test_a_dask_array_is_summed_to_the_same_fit(X, curl_free):
     assert_same_scores(distributed, landmark_estimator(curl_free=curl_free).fit(X), X)
 
 
+def test_of_many_chunks_in_order_the_sample_is_that_of_an_array():
+    """Rows sorted by time, say: landmarks and whitening come from all over them."""
+    da = pytest.importorskip("dask.array")
+    import dask
+
+    X = np.random.default_rng(0).normal(size=(12_000, 3))
+    X = X[X[:, 0].argsort()]
+    with dask.config.set(scheduler="synchronous"):
+        distributed = landmark_estimator().fit(da.from_array(X, chunks=(5_000, 3)))
+    expected = landmark_estimator().fit(X)
+    np.testing.assert_array_equal(distributed.centers_, expected.centers_)
+    assert_same_scores(distributed, expected, X[::100])
+
+
+def test_dask_collections_of_unknown_size_are_refused_with_what_makes_it_known(X):
+    da = pytest.importorskip("dask.array")
+    frames = pytest.importorskip("dask.dataframe")
+    import pandas as pd
+
+    rows = da.from_array(X, chunks=(300, 6))
+    with pytest.raises(ValueError, match=r"unknown size: call X\.compute_chunk_sizes\(\)"):
+        landmark_estimator().fit(rows[rows[:, 0] > 0])
+    frame = frames.from_pandas(pd.DataFrame(X), npartitions=2)
+    for method in ("fit", "fit_transform"):
+        with pytest.raises(TypeError, match=r"pass X\.to_dask_array\(lengths=True\)"):
+            getattr(landmark_estimator(), method)(frame)
+
+
+def test_more_landmarks_than_whitening_needs_rows(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    monkeypatch.setattr(_score_landmarks, "FRAME_ROWS", 20)
+    estimator = SSGEScoreEstimator(n_landmarks=30, random_state=0).fit(X)
+    assert estimator.centers_.shape == (30, 2)
+    assert estimator.partial_fit(X).centers_.shape == (30, 2)
+
+
 def test_the_size_of_chunks_does_not_matter(X, monkeypatch):
     expected = landmark_estimator().fit(X)
     scores = expected.transform(X)

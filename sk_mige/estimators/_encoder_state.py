@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import nn
 
 from sk_mige.training import available_device, seeded
+from sk_mige.training.device import built_apart
 
 from ._encoder_training import TrainingMixin
 
@@ -57,12 +59,19 @@ class PortableStateMixin(TrainingMixin):
                 f"which this machine lacks; it continues on {self._device}",
                 stacklevel=2,
             )
-        with seeded(self._seed, self._device):
+        with self._building():
             module = self._architecture.build()
             _from_numpy(module, weights)
             self._build_net(module)
         # Parameters that were set after fit may have given the objective other parts.
         _from_numpy(self.net_.criterion_, objective, strict=False)
+
+    def _building(self) -> AbstractContextManager[None]:
+        """Where the network is built again: apart from other threads, which may be training."""
+        encoder = self._architecture.encoder
+        if isinstance(encoder, str | nn.Module):
+            return built_apart(self._seed)
+        return seeded(self._seed, self._device)  # who knows what a user's function draws
 
 
 def _to_numpy(module: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sk_mige.training import (
     seeded,
 )
 from sk_mige.training.data import ArrayDataset
+from sk_mige.training.device import built_apart
 from sk_mige.training.progress import progress_callbacks
 
 from ._doc_link import DocLinkMixin
@@ -261,7 +262,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if weights is not None:
             device = available_device(self.device)
-            with seeded(self._seed, device):
+            with built_apart(self._seed):
                 self.module_ = _network(*self._sizes).to(device).eval()
             self.module_.load_state_dict({key: torch.tensor(part) for key, part in weights.items()})
 

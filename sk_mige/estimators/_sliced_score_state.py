@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from sk_mige.score import Whitening
-from sk_mige.training import available_device, seeded
+from sk_mige.training import available_device
+from sk_mige.training.device import built_apart
 
 from ._stored import to_stored, to_tensors
 
@@ -41,6 +42,6 @@ class PortableScoreMixin:
             return
         device = available_device(self.device)
         self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
-        with seeded(self._seed, device):
+        with built_apart(self._seed):
             self._build_net(device)  # type: ignore[attr-defined]
         self.net_.module_.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})

@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["available_device", "current", "moved", "resolve_device", "seeded"]
+__all__ = ["available_device", "built_apart", "current", "moved", "resolve_device", "seeded"]
 
 # torch's generators belong to all threads: two that trained at once would draw from each other's.
 _GENERATORS = threading.RLock()
+# What layers draw their initial values by, beside the functions of torch.nn.init.
+DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -101,6 +104,44 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with current(device):
                 torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+@contextmanager
+def built_apart(seed: int) -> Iterator[None]:
+    """Initialise torch's layers from a seed within, by a generator of this thread's own.
+
+    :func:`seeded` waits until no other thread trains; who loads a stored network need not. It
+    takes layers that are torch's or made of them: what a user's function draws is not known.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training.device import built_apart
+    >>> with built_apart(0):
+    ...     first = torch.nn.Linear(3, 1)
+    >>> with built_apart(0):
+    ...     torch.equal(first.weight, torch.nn.Linear(3, 1).weight)
+    True
+    """
+    with _OwnDraws(torch.Generator().manual_seed(seed)):
+        yield
+
+
+class _OwnDraws(TorchFunctionMode):
+    """Hands a generator to what draws initial values and has none."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        # The functions of torch.nn.init pass a generator on, which as a rule is None.
+        if "generator" in kwargs or getattr(func, "__name__", "") in DRAWS:
+            kwargs["generator"] = kwargs.get("generator") or self.generator
+        return func(*args, **kwargs)
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:

@@ -59,32 +59,30 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     return min(1.0, max(0.0, (fourth - frobenius) / n / distance))
 
 
-def _loo_terms(
-    spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Candidate spectrum, x_i' G^-1 x_i and 1 - b r_i of the leave-one-out downdate."""
-    # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
-    keep, one = (1 - rho) * n / (n - 2), (1 - rho) * n / ((n - 1) * (n - 2))
-    values = keep * spectrum + rho * scale * n / (n - 1)
-    tiny = torch.finfo(values.dtype).tiny
-    radii = (squares / values.clamp_min(tiny)).sum(1)
-    return values, radii, 1 - one * radii
-
-
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
-    """Squared Mahalanobis distances, each from the moments of the other rows but for the scale."""
+    """Squared Mahalanobis distances, each from the moments of the other rows."""
     if n < 3:
         return squares.sum(1) / scale
-    _, radii, remaining = _loo_terms(spectrum, squares, scale, n, rho)
-    return radii / remaining.clamp_min(1e-6) * (n / (n - 1)) ** 2
+    # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
+    keep, one = (1 - rho) * n / (n - 2), (1 - rho) * n / ((n - 1) * (n - 2))
+    total = float(spectrum.sum())
+    # The sphere's size without each row, by the trace of that covariance.
+    spheres = (n * total - squares.sum(1) * n / (n - 1)).clamp_min(1e-6 * total) * scale
+    values = keep * spectrum + rho / (n - 2) / total * spheres[:, None]
+    radii = (squares / values.clamp_min(torch.finfo(values.dtype).tiny)).sum(1)
+    return radii / (1 - one * radii).clamp_min(1e-6) * (n / (n - 1)) ** 2
 
 
 def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
-    """Intensity of the grid with the highest leave-one-out Gaussian likelihood."""
+    """Intensity of the grid with the highest leave-one-out Gaussian likelihood.
+
+    The sphere's size is that of all rows, whose own shrinking by one row changes no choice of
+    note, and would cost the whole grid its one product.
+    """
     if n < 4:
         return 1.0
     rho = torch.tensor(SHRINKAGE_GRID, dtype=spectrum.dtype, device=spectrum.device)[:, None]
-    # One row an intensity; the sums are those of _loo_terms, all by one product.
+    # One row an intensity; the sums are those of loo_radii, all by one product.
     values = (1 - rho) * n / (n - 2) * spectrum + rho * scale * n / (n - 1)
     complement = rho[:, 0] * scale * n / (n - 1)
     tiny = torch.finfo(values.dtype).tiny

@@ -166,8 +166,7 @@ def whitening(
     whitening : Whitening
         The map.
     radii : Tensor of shape (n,)
-        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it,
-        but for the size m of the sphere that the latter shrinks to.
+        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
 
     References
     ----------

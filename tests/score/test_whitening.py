@@ -25,11 +25,11 @@ def correlated(n, d, seed=0):
     return torch.randn(n, d, generator=generator, dtype=torch.float64) @ mixing + 10.0
 
 
-def left_out(x, i, rho):
+def left_out(x, i, rho, scale=None):
     """Shrunk covariance and displacement of row i, both from the moments of the other rows."""
     d = x.shape[1]
     others = torch.cat([x[:i], x[i + 1 :]])
-    scale = torch.cov(x.mT).trace() / d
+    scale = torch.cov(others.mT).trace() / d if scale is None else scale
     covariance = (1 - rho) * torch.cov(others.mT) + rho * scale * torch.eye(d).double()
     return covariance, x[i] - others.mean(0)
 
@@ -63,10 +63,12 @@ def test_radii_are_those_of_a_loop_that_leaves_each_row_out(n, d, rho):
 def test_automatic_shrinkage_maximises_the_leave_one_out_likelihood(n, d):
     x = correlated(n, d)
 
+    scale = torch.cov(x.mT).trace() / d  # of all rows
+
     def loss(rho):
         total = 0.0
         for i in range(n):
-            covariance, displacement = left_out(x, i, rho)
+            covariance, displacement = left_out(x, i, rho, scale)
             total += torch.logdet(covariance)
             total += displacement @ torch.linalg.solve(covariance, displacement)
         return float(total)

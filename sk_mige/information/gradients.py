@@ -51,6 +51,16 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
         A surrogate: its gradient means something (nats per unit of the parameter), its value
         does not.
 
+    Notes
+    -----
+    A score has mean 0 (Stein's identity for f = 1), which SSGE's in a batch have only nearly. Here,
+    and in every surrogate of this package, SSGE's are taken as
+
+    .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) ,
+
+    so that moving all of z gains nothing, and nothing depends on where its mean is. Scores of a
+    function of one's own are taken as they are.
+
     Examples
     --------
     The entropy of a·ε grows like log a, so the gradient with respect to log a is 1:
@@ -270,9 +280,15 @@ def _is_ssge(score: ScoreFunction | None) -> bool:
 def _scores(
     score: ScoreFunction | None, z: Tensor, *, sq_distances: Tensor | None = None
 ) -> Tensor:
-    """Scores (..., M, d) at the samples z, as constants."""
+    """Scores (..., M, d) at the samples z, as constants; SSGE's less their mean."""
     with torch.no_grad():
-        return (score or ssge)(z.detach(), sq_distances=sq_distances).detach()
+        scores = (score or ssge)(z.detach(), sq_distances=sq_distances).detach()
+        return _centred(scores) if _is_ssge(score) else scores
+
+
+def _centred(scores: Tensor) -> Tensor:
+    """Scores whose mean over the samples is 0, as that of a density's own is."""
+    return scores - scores.mean(-2, keepdim=True)
 
 
 def _inner(scores: Tensor, z: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sk_mige.information.gradients import _scores
+from sk_mige.information.gradients import _centred, _scores
 from sk_mige.information.whitened import whitened_scores
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def marginal_scores(
     if marginal == "stein":
         return stein_rescaled(_scores(score, z), z.detach())
     if marginal == "whitened":
-        return whitened_scores(z)
+        return _centred(whitened_scores(z))
     if marginal in ("mixture", "leave-one-out"):
         assert gaussian is not None
         mean, scale = (part.detach() for part in gaussian)

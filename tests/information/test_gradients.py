@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -116,7 +118,50 @@ def test_the_derivative_is_exact_once_the_scores_are_constants(generator):
 def test_no_gradient_flows_through_the_scores(generator):
     z = torch.randn(30, 2, generator=generator, requires_grad=True)
     (gradient,) = gradients(entropy_surrogate(z), z)
-    torch.testing.assert_close(gradient, -ssge(z) / 30)
+    scores = ssge(z)
+    torch.testing.assert_close(gradient, -(scores - scores.mean(0)) / 30)
+
+
+SURROGATES = {
+    "entropy": lambda x, z: entropy_surrogate(z),
+    "I": mutual_info_surrogate,
+    "I, joint and marginal apart": lambda x, z: mutual_info_surrogate(
+        x, z, joint_score=partial(ssge, eigen_threshold=0.9)
+    ),
+    "II": hidden_mutual_info_surrogate,
+}
+
+
+@settings(max_examples=20)
+@given(
+    name=st.sampled_from(sorted(SURROGATES)), offset=st.floats(-1e3, 1e3), d=dimensions, seed=seeds
+)
+def test_moving_z_changes_no_gradient_and_gains_nothing(name, offset, d, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, z = torch.randn(2, 30, d, generator=generator, dtype=torch.float64)
+    surrogate = SURROGATES[name]
+    found = []
+    for shift in (0.0, offset):
+        log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        bias = torch.zeros(d, dtype=torch.float64, requires_grad=True)
+        moved = (z + shift) * log_scale.exp() + bias
+        found.append(gradients(surrogate(x, moved), log_scale, bias))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found[1][1], torch.zeros(d).double(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_entropy_grows_by_the_dimension_with_the_log_of_the_scale(offset, generator):
+    z = offset + torch.randn(400, 2, generator=generator, dtype=torch.float64)
+    log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = gradients(entropy_surrogate(log_scale.exp() * z), log_scale)
+    assert abs(slope - 2) < 0.2
+
+
+def test_scores_of_the_user_s_own_are_taken_as_they_are(generator):
+    z = torch.randn(10, 2, generator=generator, requires_grad=True)
+    (gradient,) = gradients(entropy_surrogate(z, score=lambda z, **_: torch.ones_like(z)), z)
+    torch.testing.assert_close(gradient, torch.full_like(z, -0.1))
 
 
 @settings(max_examples=15)

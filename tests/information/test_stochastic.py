@@ -201,3 +201,25 @@ def test_bad_input_is_named(generator):
         stochastic_mutual_info_surrogate(z, conditional=(mean, scale))
     with pytest.raises(ValueError, match="unknown marginal='gauss'"):
         stochastic_mutual_info_surrogate(z, conditional=(mean, scale), marginal="gauss")
+
+
+@pytest.mark.parametrize("marginal", ["whitened", "score", "stein"])
+@settings(max_examples=8)
+@given(offset=st.floats(-1e3, 1e3), seed=st.integers(0, 100))
+def test_moving_an_implicit_encoders_z_changes_no_gradient_and_gains_nothing(
+    marginal, offset, seed
+):
+    generator = torch.Generator().manual_seed(seed)
+    mean, noise = (
+        torch.randn(60, 2, generator=generator),
+        torch.randn(16, 60, 2, generator=generator),
+    )
+    found = []
+    for shift in (0.0, offset):
+        log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        bias = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        z = (mean.double() + 0.5 * noise + shift) * log_scale.exp() + bias
+        stochastic_mutual_info_surrogate(z, marginal=marginal).backward()
+        found.append(log_scale.grad)
+        torch.testing.assert_close(bias.grad, torch.zeros_like(bias), rtol=0, atol=1e-9)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-6)

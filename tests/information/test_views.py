@@ -44,12 +44,15 @@ def test_the_entropy_within_inputs_is_a_differentiable_function(generator):
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("within", [1.0, 0.03, 1e-3])  # the ridge is .03²
-def test_growing_all_of_z_gains_nothing(factor, within, generator):
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_growing_or_moving_all_of_z_gains_nothing(factor, within, offset, generator):
     noise = torch.randn(2, 100, 8, generator=generator, dtype=torch.float64)
     z = factor * (torch.randn(100, 8, generator=generator, dtype=torch.float64) + within * noise)
     log_scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    multiview_mutual_info_surrogate(log_scale.exp() * z).backward()
-    assert abs(log_scale.grad) < 0.01 * 8  # each of its two parts is 8, the dimension
+    bias = torch.zeros(8, dtype=torch.float64, requires_grad=True)
+    multiview_mutual_info_surrogate(log_scale.exp() * (z + factor * offset) + bias).backward()
+    assert abs(log_scale.grad) < 1e-6 * 8  # each of its two parts is 8, the dimension
+    assert (bias.grad.abs() < 1e-9 / factor).all()
 
 
 def test_what_differs_between_views_costs_information(generator):

@@ -99,6 +99,18 @@ def test_derivatives_are_those_of_the_objective(name, generator):
     assert torch.autograd.gradcheck(lambda s: make_bound(name)(s).objective, scores)
 
 
+@pytest.mark.parametrize("name", ["jsd", "smile"])
+def test_jsd_and_smile_train_the_critic_by_the_odds_of_telling_pairs_apart(name, generator):
+    """With σ the logistic function: σ(-T) / M for each pair, -σ(T) / M(M - 1) for the others."""
+    m = 5
+    scores = 3 * torch.randn(m, m, generator=generator, dtype=torch.float64)
+    scores.requires_grad_()
+    (gradient,) = torch.autograd.grad(make_bound(name)(scores).objective, scores)
+    pairs = torch.eye(m, dtype=torch.bool)
+    odds = scores.detach().sigmoid()
+    torch.testing.assert_close(gradient, torch.where(pairs, (1 - odds) / m, -odds / (m * (m - 1))))
+
+
 def test_mine_without_memory_is_donsker_and_varadhans_gradient(generator):
     scores = torch.randn(5, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     (plain,) = torch.autograd.grad(DonskerVaradhan(rate=1.0)(scores).objective, scores)

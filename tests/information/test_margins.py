@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sk_mige.information import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.margins import _monotone_cubic, _with_ties
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
@@ -22,3 +25,37 @@ def test_integers_are_mapped_to_floats(dtype):
 def test_ranks_of_integers_beyond_float32_are_told_apart():
     z = torch.tensor([[2**40 + 1], [2**40], [2**40 + 2]])
     torch.testing.assert_close(gaussianize_ranks(z), gaussianize_ranks(z - 2**40))
+
+
+def rising(steps):
+    return torch.tensor(steps, dtype=torch.float64).cumsum(0)
+
+
+steps = st.lists(st.floats(0.1, 5.0), min_size=5, max_size=5)
+
+
+@given(places=steps, levels=steps)
+def test_the_cubics_derivative_is_its_own_and_positive(places, levels):
+    knots, heights = rising(places), rising(levels)
+    x = torch.linspace(float(knots[0]) + 0.01, float(knots[-1]) - 0.01, 101).double()[:, None]
+
+    def cubic(x):
+        return _monotone_cubic(x, knots[:, None], heights[:, None])
+
+    values, derivative = cubic(x)
+    difference = (cubic(x + 1e-6)[0] - cubic(x - 1e-6)[0]) / 2e-6
+    torch.testing.assert_close(derivative, difference, rtol=1e-4, atol=1e-4)
+    assert (derivative > 0).all()
+    assert (values.diff(dim=0) > 0).all()
+    torch.testing.assert_close(cubic(knots[:, None])[0][:, 0], heights)
+
+
+def test_a_coordinate_with_ties_has_the_derivative_of_its_map():
+    """Quantiles that coincide are one knot, of the mean of their heights."""
+    knots, heights = torch.tensor([0.0, 1.0, 1.0, 1.0, 3.0]).double(), rising([1.0] * 5)
+    x = torch.linspace(0.01, 2.99, 50).double()
+    _, derivative = _with_ties(x, knots, heights)
+    above, below = (_with_ties(x + h, knots, heights)[0] for h in (1e-6, -1e-6))
+    torch.testing.assert_close(derivative, (above - below) / 2e-6, rtol=1e-4, atol=1e-4)
+    at_knot, _ = _with_ties(torch.ones(1).double(), knots, heights)
+    torch.testing.assert_close(at_knot, torch.tensor([3.0]).double())

@@ -132,3 +132,13 @@ def test_price_stays_finite_whatever_the_information(beta: float) -> None:
     for value in (math.inf, -math.inf, math.nan, *[1e30] * 2000):
         objective._adjust(torch.tensor(value))
     assert 0 < objective.price < 1001
+
+
+@pytest.mark.parametrize("information", [0.0, 0.5, 2.0, 5.0, -1.0])
+def test_the_prices_step_is_the_relative_excess(information: float) -> None:
+    """log β ← log β + 0.05 (I - c) / (|I| + c): never more than an e-fold in 20 batches."""
+    objective = Bottleneck(ClassLikelihood(), MIGEInformation(ssge), 0.1, max_information=2.0)
+    before = math.log(objective.price)
+    objective._adjust(torch.tensor(information))
+    step = 0.05 * (information - 2) / (abs(information) + 2)
+    assert math.log(objective.price) - before == pytest.approx(step, abs=1e-6)

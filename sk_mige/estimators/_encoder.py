@@ -53,10 +53,10 @@ class MIGEEncoder(
         long there. In mode="ib" scores are estimated for other heads
         than the Gaussian, whose ``marginal="auto"`` needs none.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
-        The network. A module is copied and trained on from its own weights. A callable is called
-        with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and returns
-        a module. The number of outputs is ``n_components``, twice as many (means, then scales)
-        for the Gaussian head, 64 more (means, then thresholds) for the implicit one.
+        The network. A module is copied to float32 and trained on from its own weights. A callable
+        is called with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and
+        returns a module. The number of outputs is ``n_components``, twice as many (means, then
+        scales) for the Gaussian head, 64 more (means, then thresholds) for the implicit one.
     hidden_layer_sizes : sequence of int, default=(512, 512)
         Hidden layers of encoder="mlp".
     input_shape : tuple of int, default=None

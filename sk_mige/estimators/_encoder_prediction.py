@@ -24,6 +24,8 @@ __all__ = ["PredictionMixin"]
 
 # Values of one chunk of rows at prediction: 64 MiB as float32.
 CHUNK_VALUES = 2**24
+# What convolutions make of each: 64 channels of a quarter of the pixels.
+VALUES_OF_A_PIXEL = 16
 # Matrix products of fewer rows take other paths through the libraries, which round differently.
 FEWEST_ROWS = 32
 
@@ -204,7 +206,8 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         """``function`` of the rows in evaluation mode, chunk by chunk, as NumPy."""
         self.module_.eval()
         rows = to_rows(X)
-        size = max(256, CHUNK_VALUES // max(1, rows.shape[1]))
+        width = rows.shape[1] * (VALUES_OF_A_PIXEL if self._architecture.input_shape else 1)
+        size = max(256, CHUNK_VALUES // max(1, width))
         results = []
         with torch.inference_mode():
             for start in range(0, len(rows), size):

@@ -1,0 +1,34 @@
+"""Rows pass the network some at a time, fewer where it makes much of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sk_mige import MIGEEncoder
+from sk_mige.estimators import _encoder_prediction
+
+SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"hidden_layer_sizes": (8,)}, [640, 160]),
+        ({"encoder": "conv", "input_shape": (1, 8, 8)}, [256, 256, 256, 32]),
+    ],
+    ids=["perceptron", "images"],
+)
+def test_chunks_hold_so_many_values(
+    parameters: dict[str, Any], expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.random.default_rng(0).normal(size=(800, 64))
+    encoder = MIGEEncoder(2, **parameters, **SMALL).fit(X[:32])
+    whole = encoder.transform(X)
+    sizes: list[int] = []
+    encoder.module_.register_forward_pre_hook(lambda _module, rows: sizes.append(len(rows[0])))
+    monkeypatch.setattr(_encoder_prediction, "CHUNK_VALUES", 640 * 64)
+    np.testing.assert_allclose(encoder.transform(X), whole, rtol=1e-4, atol=1e-5)
+    assert sizes == expected

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sk_mige import (
     MIGEEncoder,
+    MutualInfoGradientEstimator,
     NonLinearProbe,
     RandomProjectionSSGE,
     SlicedScoreMatching,
@@ -45,6 +46,7 @@ def ib(**parameters: Any) -> MIGEEncoder:
         MIGEEncoder(**SMALL, feature_layer="hidden1"),
         SteinScoreEstimator(),
         SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
+        MutualInfoGradientEstimator(),
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
         ib(**SMALL),
         ib(**SMALL, head="deterministic"),

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sk_mige.information._checks import check_choice, check_derivative, check_pair
-from sk_mige.information.axes import independent_axes
+from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.gradients import joint_squared_distances
 from sk_mige.information.margins import gaussianize_margins
 from sk_mige.information.whitened import whitened_scores
@@ -139,9 +139,13 @@ def mutual_info_gradient(
             )
         if joint == "distances":
             raise ValueError("joint='distances' leaves x out of the score; dx needs 'coordinates'")
+    # Columns of x that repeat others tell nothing of y, and whitened they are noise.
+    kept = independent_columns(x_rows) if dx is None else list(range(x_rows.shape[1]))
     if joint == "auto":
-        few = 3 * (x_rows.shape[1] + y_rows.shape[1]) <= n
+        few = 3 * (len(kept) + y_rows.shape[1]) <= n
         joint = "coordinates" if few or dx is not None else "distances"
+    if joint == "coordinates":
+        x_rows = x_rows[:, kept]
 
     def contributions(rows: Tensor) -> Tensor:
         part = None if dx_rows is None else dx_rows[rows]

@@ -180,3 +180,12 @@ def test_bad_input_is_named(change, message):
 def test_a_single_number_is_no_sample():
     with pytest.raises(ValueError, match="single number"):
         mutual_info_gradient(1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("margins", ["gaussian", None])
+def test_columns_of_x_that_repeat_others_change_nothing(margins):
+    x, noise = np.random.default_rng(0).standard_normal((2, 300, 2))
+    y, dy = 0.6 * x + 0.8 * noise, x - 0.75 * noise
+    once = mutual_info_gradient(x, y, dy, margins=margins)
+    several = np.column_stack([x, 3 * x[:, 0] - 2 * x[:, 1], 5 - x[:, 1], np.ones(300)])
+    assert mutual_info_gradient(several, y, dy, margins=margins) == once

@@ -119,12 +119,13 @@ def mutual_info_score_based(
     log-determinants. The integral is taken over noise that shrinks by geometric steps until they
     no longer matter, right to half a percent for exact scores.
 
-    What remains is the bias of the scores: estimates are smoother than the truth, so both
-    divergences are too small. Where margins carry them both, that cancels; where dependence is
-    not Gaussian, it lowers the value, and the standard error does not say so. From 1,000 samples
-    of y = x² + σε, \|x\| + σε, cos 2x + σε and x₀ x₁ + σε, 0.4 to 2 nats, it is low by 15 to 40 %,
-    from 4,000 by 5 to 15 %; below 0.2 nats half may be missing. With too little evidence both
-    divergences are 0 and the Gaussian part remains.
+    What remains is the bias of the scores: a rate falls short of the truth by the mean squared
+    error of its score (:func:`relative_fisher_information`), so both divergences are too small.
+    Where margins carry them both, that cancels; where dependence is not Gaussian, it lowers the
+    value, and the standard error does not say so. From 1,000 samples of y = x² + σε, \|x\| + σε,
+    cos 2x + σε and x₀ x₁ + σε, 0.4 to 2 nats, it is low by 15 to 40 %, from 4,000 by 5 to 15 %;
+    below 0.2 nats more than half may be missing. With too little evidence both divergences are
+    0 and the Gaussian part remains.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def test_the_price_of_information_is_one_per_nat_of_it(name, rho):
     information.critic = BestCritic(rho)
     if name == "mine-f":  # its best critic is one nat higher
         information.scores = lambda *_: BestCritic(rho)(*_[:2]) + 1
-    x, noise = torch.randn(2, 3000, 1, generator=torch.Generator().manual_seed(1)).double()
+    x, noise = torch.randn(2, 1500, 1, generator=torch.Generator().manual_seed(1)).double()
     correlation = torch.tensor(rho, dtype=torch.float64, requires_grad=True)
     z = correlation * x + (1 - correlation**2).sqrt() * noise
     (gradient,) = torch.autograd.grad(information.minimise(x, z)[0], correlation)

@@ -127,7 +127,7 @@ class Architecture:
                 "encoder, called with (n_features or input_shape, n_outputs), must return a "
                 f"torch.nn.Module; got {type(made).__name__}"
             )
-        return made
+        return copy.deepcopy(made)  # the function may return a module that it keeps
 
     def _check_output(self, network: EncoderNetwork, n_outputs: int) -> None:
         # Also gives lazy modules their shapes. Evaluation mode leaves batch norms untouched.

@@ -88,7 +88,10 @@ def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool)
         raise ValueError(f"the chains of sample diverged: its steps are too long; use {advice}")
     mean = centers.mean(0)
     radii, reach = (((p - mean) @ inverse).square().sum(1) for p in (x, centers))
-    share = float((radii > FAR**2 * reach.max()).double().mean())
+    # The outermost of a handful of centres is nearer than a Gaussian's farthest samples are.
+    d = inverse.shape[1]
+    farthest = max(float(reach.max()), d + 3 * (2 * d) ** 0.5)
+    share = float((radii > FAR**2 * farthest).double().mean())
     if share > MANY:
         warnings.warn(
             f"{share:.0%} of the chains of sample have left the data, where the estimate does "

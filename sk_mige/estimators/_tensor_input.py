@@ -27,5 +27,7 @@ def is_constant(X: Any) -> bool:
     """Whether all rows of X (n, d) are equal."""
     xp, _ = get_namespace(X)
     # A chunk at a time: as a rule the first one differs, and all the others need no look.
-    chunks = (X[start : start + 1024, :] for start in range(0, X.shape[0], 1024))
+    # (The standard says nothing of slices that end beyond the last row.)
+    n = X.shape[0]
+    chunks = (X[start : min(start + 1024, n), :] for start in range(0, n, 1024))
     return all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks)

@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 
 import torch
+from sklearn.base import BaseEstimator
 
 from sk_mige.score import ScoreFunction, ssge
 
@@ -30,7 +31,7 @@ def default_training_score(device: torch.device, mode: str) -> ScoreFunction:
     return partial(ssge, eigen_threshold=None, alpha=TRAINING_RIDGE, solver="cholesky")
 
 
-class BatchScoreMixin:
+class BatchScoreMixin(BaseEstimator):
     """What :class:`~sk_mige.MIGEEncoder` asks of its ``score_estimator``."""
 
     n_eigen: int | None
@@ -40,8 +41,8 @@ class BatchScoreMixin:
     base: str | None
 
     def _warn_of_what_is_not_read(self) -> None:
-        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
-        defaults = type(self)().get_params(deep=False)  # type: ignore[attr-defined]
+        parameters = self.get_params(deep=False)
+        defaults = type(self)().get_params(deep=False)
         asked = {
             name: parameters[name]
             for name in ("curl_free", "shrinkage", "base", "n_landmarks", "landmark_selection")
@@ -65,7 +66,7 @@ class BatchScoreMixin:
         None) or regularised by a numeric ``alpha``; whitening and base belong to densities
         estimated once, not to a batch's joint kernel.
         """
-        self._validate_params()  # type: ignore[attr-defined]  # fit, which checks, is not called
+        self._validate_params()  # fit, which checks, is not called
         self._warn_of_what_is_not_read()
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold

@@ -15,6 +15,7 @@ def path_losses(
     rhs: Tensor,
     filters: Tensor,
     held_out: KernelSums,
+    units: Tensor | None = None,
 ) -> Tensor:
     r"""Mean held-out loss of every spectral filter of one fit.
 
@@ -30,12 +31,13 @@ def path_losses(
     basis : SpectralBasis
         Of the training sums.
     rhs : Tensor of shape (m, d)
-        R of the training sums: the measured one for sections, whose coefficients are vectors, the
-        fitted one for gradient fields.
+        R of the training sums.
     filters : Tensor of shape (F, r)
         One filter h a row.
     held_out : KernelSums
         Sums of the held-out samples over the same expansion.
+    units : Tensor of shape (d,), default=None
+        What the components of coefficients are multiplied by where losses are compared.
 
     Returns
     -------
@@ -43,6 +45,8 @@ def path_losses(
         Losses per held-out sample.
     """
     quadratic, linear = held_out.loss
+    if units is not None:
+        rhs, linear = rhs * units, linear * units
     projected = basis.vectors.mT @ rhs
     form = (basis.vectors.mT @ quadratic @ basis.vectors) * (projected @ projected.mT)
     slope = (projected * (basis.vectors.mT @ linear)).sum(1)

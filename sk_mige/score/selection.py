@@ -220,14 +220,14 @@ def _whitened_losses(
         basis = kernel_basis(gram)
         for curl_free in grid.curl_frees:
             sweep: SectionSweep | GradientSweep
-            scale = trace = 1.0
+            scale = 1.0
             if curl_free and products is not None:
                 sweep = GradientSweep(products, sigma, gram, gram_held, basis)
                 # The potential's bound; its slope, mapped back by W, is bounded by this.
-                scale, trace = gain**2, n_features / sigma**2
+                scale = gain**2
             else:
                 sweep = SectionSweep(train, held, sigma, gram, gram_held, basis)
-            filters = _filters(sweep.values, grid, n * trace)
+            filters = _filters(sweep.values, grid, n * sweep.operator_trace)
             for base in bases:
                 losses, norms = sweep.losses(base, filters)
                 yield losses, norms * scale

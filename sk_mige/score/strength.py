@@ -113,14 +113,13 @@ def choose_alpha_of_sums(
     """
     if total.n_samples < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
-    losses = []
+    losses, units = [], _units_of_coefficients(expansion)
     for held_out in fold_sums:
         if 0 < held_out.n_samples < total.n_samples:
             train = total - held_out
             basis = spectral_basis(kernel, train.fit[0])
             filters = _alpha_filters(basis, train.n_samples * expansion.operator_trace)
-            rhs = (train.fit if expansion.curl_free else train.loss)[1]
-            losses.append(path_losses(basis, rhs, filters, held_out))
+            losses.append(path_losses(basis, train.fit[1], filters, held_out, units))
     return _best_alpha(losses)
 
 
@@ -141,14 +140,19 @@ def _held_out_losses(
         basis, sums = dense_problem(expansion, train, gram)
         filters = _alpha_filters(basis, len(train) * expansion.operator_trace)
         measured = kernel_sums(expansion, held_out, purpose="loss")
-        rhs = (sums.fit if expansion.curl_free else sums.loss)[1]
-        return path_losses(basis, rhs, filters, measured)
-    white, bases, units = expansion.whitening, [expansion.base], expansion.units
-    rows = Rows(white, train, bases, units, y=expansion.centers)
-    held = Rows(white, held_out, bases, units)
+        units = _units_of_coefficients(expansion)
+        return path_losses(basis, sums.fit[1], filters, measured, units)
+    white, bases = expansion.whitening, [expansion.base]
+    rows = Rows(white, train, bases, expansion.units, y=expansion.centers)
+    held = Rows(white, held_out, bases, expansion.units)
     basis = kernel_basis(gram)
     sweep = SectionSweep(rows, held, expansion.bandwidth, gram, expansion.gram(held.y), basis)
     return sweep.losses(0, _alpha_filters(basis, len(train)))[0]
+
+
+def _units_of_coefficients(expansion: KernelExpansion) -> Tensor | None:
+    """Units of the components of sections' coefficients; those of potentials have none."""
+    return None if expansion.curl_free else expansion.units
 
 
 def _alpha_filters(basis: SpectralBasis, n_samples: float) -> Tensor:

@@ -19,7 +19,8 @@ class KernelSums:
     For coefficients C the summed loss of the samples is
     :math:`\tfrac12 \mathrm{tr}(C^\top A C) - \langle R, C\rangle + c`. All parts are sums over
     samples, so sets are joined by adding. ``fit`` is the form that is minimised, in whitened
-    coordinates; ``loss`` the one that measures, in the input's or in the expansion's units.
+    coordinates; ``loss`` the one that measures, which differs only when curl-free: then it is in
+    the expansion's units.
 
     Attributes
     ----------
@@ -75,8 +76,7 @@ def kernel_sums(
 
     the second term being the base's and P the projection, or I. It belongs there since sections
     vary along its rows alone: Stein's identity for :math:`\psi(P y)` is
-    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. Where units are given the
-    measured R is multiplied by them. For gradient fields A collects
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields A collects
     :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle` and R the negative Laplacians.
 
     Parameters
@@ -118,18 +118,16 @@ def kernel_sums(
     else:
         fit = (
             gram.mT @ gram if quadratic else gram.new_empty(0),
-            white.linear(_sections(ex, y, gram)),
+            white.linear(_sections(ex, y, gram, weight)),
         )
-        loss = fit if units is None else (fit[0], fit[1] * units)
     form = fit or loss
     assert form is not None  # purpose is one of three
     return KernelSums(len(x), fit or form, loss or form, constant)
 
 
-def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor) -> Tensor:
+def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor, weight: Tensor) -> Tensor:
     """R of sections, in whitened coordinates."""
     s2, total = ex.bandwidth**2, gram.sum(0)[:, None]
-    weight, _ = ex.base.weight(y.square().sum(1))
     if ex.projection is None:
         return gram.mT @ ((1 / s2 + weight)[:, None] * y) - total * ex.centers / s2
     u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)

@@ -85,6 +85,8 @@ class SectionSweep:
         """Spectrum of the fit, descending."""
         return self.basis.values
 
+    operator_trace = 1.0
+
     @cached_property
     def _held(self) -> tuple[Tensor, Tensor, Tensor]:
         """K' S, the held-out form S' A' S, and the part of p' that stems from the centres."""
@@ -173,6 +175,11 @@ class GradientSweep:
     def values(self) -> Tensor:
         """Spectrum of the fit, descending."""
         return self._spectrum[0].flip(0)
+
+    @property
+    def operator_trace(self) -> float:
+        """As that of :class:`KernelExpansion`."""
+        return self.products.trace[0] / self.bandwidth**2
 
     @cached_property
     def _halves(self) -> tuple[Tensor, Tensor]:

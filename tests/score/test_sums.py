@@ -72,7 +72,7 @@ def test_the_summed_loss_is_a_quadratic_form_of_the_coefficients(problem, genera
     sums = kernel_sums(expansion, x)
     quadratic, linear = sums.loss
     c = torch.randn(linear.shape, generator=generator, dtype=torch.float64)
-    measured = as_measured(expansion, c)
+    measured, linear = as_measured(expansion, c), as_measured(expansion, linear)
     form = 0.5 * (measured * (quadratic @ measured)).sum() - (linear * measured).sum()
     form = form + sums.constant
     direct = measured_loss(ScoreModel(expansion, c), x, expansion.units).sum()
@@ -98,7 +98,8 @@ def test_losses_along_the_path_are_the_losses_of_the_models(problem, measured_lo
     filters = torch.stack([
         spectral_filter(basis.values, len(x), alpha) for alpha in (1e-4, 1e-2, 1.0, float("inf"))
     ])  # fmt: skip
-    losses = path_losses(basis, as_measured(expansion, train.fit[1]), filters, held)
+    units = None if expansion.curl_free else expansion.units
+    losses = path_losses(basis, train.fit[1], filters, held, units)
     for loss, filter_ in zip(losses, filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ train.fit[1]))
         direct = measured_loss(ScoreModel(expansion, c), held_out, expansion.units).mean()

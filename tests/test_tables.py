@@ -101,3 +101,20 @@ def test_a_file_of_results_names_the_calls_that_measure_it(
         "python table1.py --epochs 8 --subset 100 --seeds 0 --methods MIGE",
         "python table1.py --float32 --seeds 0 --methods 'DIM (infoNCE)'",
     ]
+
+
+def test_settings_are_chosen_by_training_images_that_took_no_other_part(
+    command: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    monkeypatch.setenv("SK_MIGE_DATA", command["env"]["SK_MIGE_DATA"])  # type: ignore[index]
+    from infomax_cells import load
+
+    images = load("tinyimagenet10", None, None, held_out=20)
+    known, judged = ({row.tobytes() for row in X} for X, _ in (images.train, images.test))
+    assert len(images.train[0]) == 76
+    assert len(images.test[0]) == 20
+    assert not known & judged
+    assert not judged & {row.tobytes() for row in images.unlabeled}
+    everything = load("tinyimagenet10", None, None)
+    assert known | judged == {row.tobytes() for row in everything.train[0]}

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from augmentations import crop_and_color, shift_and_mirror
+from infomax_methods import METHODS
 from infomax_report import write_results
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from torch.nn.functional import interpolate
 
-from sk_mige import MIGEEncoder, NonLinearProbe, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige import MIGEEncoder, NonLinearProbe
 from sk_mige.datasets import (
     fetch_cifar10,
     fetch_cifar100,
@@ -41,75 +41,6 @@ FEATURES = ("conv", "fc", "Y")
 USUAL: dict[str, Any] = {"subset": None, "probe_epochs": 20, "probe_lr": 1e-3, "mixed": True}
 
 
-def ssge(eigen_threshold: float) -> SSGEScoreEstimator:
-    return SSGEScoreEstimator(eigen_threshold=eigen_threshold)
-
-
-def projected(k: int, eigen_threshold: float = 0.99) -> RandomProjectionSSGE:
-    return RandomProjectionSSGE(k, eigen_threshold=eigen_threshold)
-
-
-def ridge(alpha: float) -> SSGEScoreEstimator:
-    """Tikhonov's regularisation in the place of a cut: no eigenpairs, hence fast on GPUs."""
-    return SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
-
-
-def cropped(score: SSGEScoreEstimator, **parameters: Any) -> dict[str, Any]:
-    """MIGE of cropped and coloured images, with the batches and the rate that suit them."""
-    settings = {"augmentation": crop_and_color, "batch_size": 128, "lr": 5e-4}
-    return {"score_estimator": score, **settings, **parameters}
-
-
-def dim(bound: str, critic: str = "separable", **parameters: Any) -> dict[str, Any]:
-    """DIM(G): the critic embeds the last feature map and z, and multiplies."""
-    return {"mi_estimator": bound, "feature_layer": "conv", "critic": critic, **parameters}
-
-
-def dim_local(bound: str, **parameters: Any) -> dict[str, Any]:
-    """DIM(L): the critic sees each location of the second feature map beside z."""
-    return {"mi_estimator": bound, "feature_layer": "conv.5", "local_features": True, **parameters}
-
-
-# What is passed to MIGEEncoder beside the settings of the paper, which are in `encoder`.
-METHODS: dict[str, dict[str, Any]] = {
-    "MIGE": {"score_estimator": ssge(0.999)},
-    "MIGE as published": {"score_estimator": ssge(0.99)},
-    "MIGE, shifted and mirrored": {
-        "score_estimator": ssge(0.999),
-        "augmentation": shift_and_mirror,
-    },
-    "MIGE, unit scale": {"score_estimator": ssge(0.999), "output_scale": "unit"},
-    "MIGE, half hidden": {"score_estimator": ssge(0.999), "corruption": 0.5},
-    "MIGE, cropped and coloured": cropped(ssge(0.999)),
-    "MIGE, two views": cropped(ssge(0.999), n_views=2),
-    **{
-        f"MIGE, ridge of {alpha}": {"score_estimator": ridge(float(alpha))}
-        for alpha in ("1e-5", "1e-4", "1e-3")
-    },
-    **{
-        f"MIGE, two views, ridge of {alpha}": cropped(ridge(float(alpha)), n_views=2)
-        for alpha in ("1e-5", "1e-4", "1e-3")
-    },
-    "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
-    "MIGE of patches and Y": {
-        "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,
-    },
-    "DIM (JSD)": dim("jsd"),
-    "DIM (JSD), concatenated": dim("jsd", "concatenated"),
-    "DIM (JSD + PM)": dim("jsd", prior_weight=1.0),
-    "DIM (infoNCE)": dim("infonce"),
-    "DIM (infoNCE + PM)": dim("infonce", prior_weight=1.0),
-    "DIM(L) (JSD)": dim_local("jsd"),
-    "DIM(L) (JSD + PM)": dim_local("jsd", prior_weight=0.1),
-    "DIM(L) (infoNCE)": dim_local("infonce"),
-    "DIM(L) (infoNCE + PM)": dim_local("infonce", prior_weight=0.1),
-    **{
-        f"MIGE + RP to {k}d": {"score_estimator": projected(k)}
-        for k in (16, 32, 64, 128, 256, 512, 1024)
-    },
-}  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Images:
     """Pixels from 0 to 1, one image a row: without labels, to train and to test."""
@@ -120,8 +51,11 @@ class Images:
     shape: tuple[int, ...]
 
 
-def load(name: str, subset: int | None, size: int | None) -> Images:
-    """The first ``subset`` images of each part, if given, ``size`` pixels high and wide."""
+def load(name: str, subset: int | None, size: int | None, held_out: int = 0) -> Images:
+    """The first ``subset`` images of each part, if given, ``size`` pixels high and wide.
+
+    Some training images that take no other part may stand for those of the test.
+    """
     fetch: Callable[..., Any] = {
         "cifar10": fetch_cifar10, "cifar100": fetch_cifar100, "mnist": fetch_mnist,
         "stl10": fetch_stl10, "tinyimagenet10": load_tiny_imagenet10,
@@ -132,15 +66,21 @@ def load(name: str, subset: int | None, size: int | None) -> Images:
     if name in ("stl10", "tinyimagenet10"):
         parts = [fetch(subset="unlabeled").data, train.data]
     # The first unlabelled rows are as good as any; labelled rows come in random order.
-    order = np.random.default_rng(0).permutation(len(train.data))[:subset]
+    order = np.random.default_rng(0).permutation(len(train.data))
+    order, others = order[: len(order) - held_out][:subset], order[len(order) - held_out :]
+    if held_out:
+        parts[-1] = train.data[order]
     unlabeled = np.concatenate([part[:subset] for part in parts])[:subset]
     shown = partial(_prepared, shape=shape, size=size)
     if len(parts) == 1:  # the same images, whether labelled or not
         unlabeled = train.data[order]
+    judged = (test.data[:subset], test.target[:subset])
+    if held_out:
+        judged = (train.data[others], train.target[others])
     return Images(
         shown(unlabeled),
         (shown(train.data[order]), train.target[order]),
-        (shown(test.data[:subset]), test.target[:subset]),
+        (shown(judged[0]), judged[1]),
         (shape[0], size, size) if size else shape,
     )
 
@@ -215,6 +155,8 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--subset", type=int, help="so many images alone")
     parser.add_argument("--size", type=int, help="pixels to which images are resized")
+    parser.add_argument("--held-out", type=int, default=0, help="judge by so many other "
+                        "training images, to choose settings by; no results")  # fmt: skip
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument("--quick", action="store_true", help="a look, in minutes; no results")
@@ -227,9 +169,12 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
         name += "-quick"
         args.epochs, args.probe_epochs, args.seeds = 1, 3, args.seeds[:1]
         args.subset = args.subset or 500
-    results = Path() if args.quick else ROOT / "docs" / "results"
+    if args.held_out:
+        name += "-held-out"
+    passing = args.quick or args.held_out
+    results = Path() if passing else ROOT / "docs" / "results"
     args.output = args.output or results / f"{name}.json"
-    folder = results if args.quick else results / "cells"
+    folder = results if passing else results / "cells"
     args.cells = args.cells or folder / f"{name}.jsonl"
     return args
 
@@ -267,7 +212,8 @@ def run_table(
         print(f"[{number + 1}/{len(todo)}] {cell['method']}, {cell['dataset']}, seed "
               f"{cell['seed']}{said}", flush=True)  # fmt: skip
         if images is None or images[0] != cell["dataset"]:
-            images = (cell["dataset"], load(cell["dataset"], args.subset, cell["size"]))
+            found = load(cell["dataset"], args.subset, cell["size"], args.held_out)
+            images = (cell["dataset"], found)
         checkpoint = args.checkpoints / (_file_name(cell) + ".pt")
         result = measure(cell, images[1], args.device, checkpoint)
         args.cells.parent.mkdir(parents=True, exist_ok=True)

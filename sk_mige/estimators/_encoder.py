@@ -85,7 +85,8 @@ class MIGEEncoder(
         step of training encodes. One is held against x itself. With two or more, what differs
         between the copies counts as noise, which z learns to leave out
         (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
-        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more.
+        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a bound
+        as mi_estimator it is the copies' information about each other.
     dropout : float, default=0.0
         In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
         out.
@@ -140,9 +141,11 @@ class MIGEEncoder(
         mode="ib" apply to each; ``score_estimator`` and ``x_scale`` to "mige" only. "variational",
         for mode="ib" with a Gaussian head, is the divergence from a model of q(z), ``marginal``:
         the deep variational bottleneck.
-    critic : {"separable", "concatenated"}, default="separable"
-        Form of a bound's critic: x and z embedded and multiplied, or both seen side by side. The
-        latter can tell all pairs of a batch apart, after which it has no gradient to train by.
+    critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
+        Form of a bound's critic: x and z embedded and multiplied, or both seen side by side, which
+        can tell all pairs of a batch apart and then has no gradient to train by, or the cosine of
+        the embeddings over 0.5 (with mi_estimator="infonce" and two views, SimCLR's loss). A
+        callable makes, of their dimensions, a module from x and z to all pairs' scores (M, M).
     feature_layer : str, default=None
         In mode="infomax", a submodule h of the encoder whose information :math:`I(h; z)` is
         maximised in place of :math:`I(x; z)`: "conv" of encoder="conv", say. With
@@ -163,7 +166,7 @@ class MIGEEncoder(
     validation_fraction : float, default=None
         Fraction of the rows that ``fit`` holds out; their loss is ``valid_loss`` in ``history_``,
         for ``EarlyStopping`` and its kin. In mode="ib" it is minus the log-likelihood of y.
-        mode="infomax" has such a loss where ``mi_estimator`` is a bound: a surrogate's value
+        mode="infomax" has such a loss where a bound of I(x; z) is followed: a surrogate's value
         means nothing.
     batch_size : int, default=256
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.

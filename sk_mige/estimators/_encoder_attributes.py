@@ -69,7 +69,7 @@ class EncoderAttributes:
         marginal: str = "auto",
         x_scale: float = 1.0,
         mi_estimator: str = "mige",
-        critic: str = "separable",
+        critic: str | Callable[..., torch.nn.Module] = "separable",
         feature_layer: str | None = None,
         local_features: bool = False,
         prior: str = "uniform",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -34,7 +35,7 @@ from sk_mige.training import (
     VariationalInformation,
 )
 
-from ._encoder_features import feature_objective, layer_shape
+from ._encoder_features import feature_objective, layer_shape, view_objective
 from ._score_training import default_training_score
 
 __all__ = ["Architecture", "build_objective", "expect_something_to_learn"]
@@ -190,8 +191,9 @@ def build_objective(
     seed: int,
     device: torch.device,
     mi_estimator: str = "mige",
-    critic: str = "separable",
+    critic: str | Callable[..., nn.Module] = "separable",
     n_components: int = 1,
+    n_views: int = 1,
     prior: str = "uniform",
     prior_weight: float = 0.0,
     closed_form: bool = True,
@@ -209,7 +211,10 @@ def build_objective(
     if projection is not None:
         projection = projection.to(device)
     learned = None
-    if feature_shape is None and mi_estimator not in ("mige", "variational"):
+    by: dict[str, Any] = {
+        "mi_estimator": mi_estimator, "critic": critic, "mixed_precision": mixed_precision,
+    }  # fmt: skip
+    if mi_estimator not in ("mige", "variational") and feature_shape is None and n_views == 1:
         learned = CriticInformation(
             mi_estimator, n_features, n_components, critic, mixed_precision=mixed_precision
         ).to(device)
@@ -240,19 +245,14 @@ def build_objective(
         objective = infomax if learned is None else CriticInfoMax(learned)
         if feature_shape is not None:
             objective = feature_objective(
-                score,
-                feature_shape,
-                n_components,
-                local=local_features,
-                mi_estimator=mi_estimator,
-                critic=critic,
-                mixed_precision=mixed_precision,
+                score, feature_shape, n_components, local=local_features, **by
             )
-            objective = objective.to(device) if isinstance(objective, nn.Module) else objective
+        elif n_views > 1 and mi_estimator != "mige":
+            objective = view_objective(n_components, **by)
         if prior_weight > 0:
-            objective = PriorMatched(objective, n_components, prior, prior_weight).to(device)
+            objective = PriorMatched(objective, n_components, prior, prior_weight)
     if isinstance(objective, nn.Module):
-        objective = objective.float()
+        objective = objective.float().to(device)
     result: Objective = objective if previous is None else _continued(objective, previous)
     return result
 

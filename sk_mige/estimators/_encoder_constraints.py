@@ -40,7 +40,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "marginal": [StrOptions({name for names in MARGINALS.values() for name in names})],
     "x_scale": [Interval(Real, 0, None, closed="left")],
     "mi_estimator": [StrOptions({"mige", "variational", *BOUNDS})],
-    "critic": [StrOptions({"separable", "concatenated"})],
+    "critic": [StrOptions({"separable", "concatenated", "cosine"}), callable],
     "feature_layer": [str, None],
     "local_features": ["boolean"],
     "prior": [StrOptions({"uniform", "normal"})],

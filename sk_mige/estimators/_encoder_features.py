@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from sk_mige.networks import EncoderNetwork
 from sk_mige.score import ScoreFunction
-from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, Objective
+from sk_mige.training import (
+    CriticInformation,
+    FeatureCriticInfoMax,
+    FeatureInfoMax,
+    Objective,
+    ViewCriticInfoMax,
+)
 
 __all__ = [
     "check_features",
@@ -16,8 +23,13 @@ __all__ = [
     "feature_objective",
     "layer_error",
     "layer_shape",
+    "view_objective",
     "warn_of_few_differences",
 ]
+
+
+# Critics that embed either side, and may do so by one network.
+EMBEDDING = ("separable", "cosine")
 
 
 def check_features(estimator: Any) -> None:
@@ -50,10 +62,10 @@ def check_views(estimator: Any) -> None:
         raise ValueError(
             f"{where} needs something in which the views differ: an augmentation, or corruption > 0"
         )
-    if estimator.mi_estimator != "mige" or estimator.feature_layer is not None:
+    if estimator.feature_layer is not None:
         raise ValueError(
-            f"{where} needs mi_estimator='mige' and no feature_layer; got "
-            f"mi_estimator={estimator.mi_estimator!r}, feature_layer={estimator.feature_layer!r}"
+            f"{where} holds views against each other, feature_layer={estimator.feature_layer!r} "
+            "an inner layer against z: set n_views=1, or feature_layer=None"
         )
 
 
@@ -65,7 +77,7 @@ def warn_of_few_differences(estimator: Any, n_rows: int, stacklevel: int) -> Non
     # The rows of a pass are dealt to equal batches.
     batch = -(-n_rows // -(-n_rows // most))
     needed = -(-2 * estimator.n_components // max(1, others))
-    if others and batch < needed:
+    if others and estimator.mi_estimator == "mige" and batch < needed:
         warnings.warn(
             f"n_views={estimator.n_views} in batches of {batch} rows (of {n_rows}, with "
             f"batch_size={estimator.batch_size}) give the noise in "
@@ -106,7 +118,7 @@ def feature_objective(
     *,
     local: bool,
     mi_estimator: str,
-    critic: str,
+    critic: str | Callable[..., Any],
     mixed_precision: bool = False,
 ) -> Objective:
     """InfoMax between the inner layer's output, of that shape, and z.
@@ -119,9 +131,9 @@ def feature_objective(
     width = 1
     for size in shape[:1] if local else shape:
         width *= size
-    sizes: dict[str, Any] = {"n_embedding": 512}
-    if critic == "concatenated":
-        sizes = {"hidden": (512, 512)}
+    sizes: dict[str, Any] = {"hidden": (512, 512)} if critic == "concatenated" else {}
+    if critic in EMBEDDING:
+        sizes = {"n_embedding": 512}
     if mi_estimator == "club":
         sizes = {}
     information = CriticInformation(
@@ -134,3 +146,30 @@ def feature_objective(
         **sizes,
     )
     return FeatureCriticInfoMax(information, local=local)
+
+
+def view_objective(
+    n_components: int,
+    *,
+    mi_estimator: str,
+    critic: str | Callable[..., Any],
+    mixed_precision: bool = False,
+) -> Objective:
+    """InfoMax between views by a critic: two layers, of 512 and 128 units, are SimCLR's head.
+
+    One embedding for both makes the scores a positive kernel. Of InfoNCE's only differences count;
+    the other bounds need scores below zero for pairs that do not belong together.
+    """
+    sizes: dict[str, Any] = {}
+    if mi_estimator != "club" and critic in EMBEDDING:
+        sizes = {"n_embedding": 128, "shared": mi_estimator == "infonce"}
+    information = CriticInformation(
+        mi_estimator,
+        n_components,
+        n_components,
+        critic,
+        normalize=False,
+        mixed_precision=mixed_precision,
+        **sizes,
+    )
+    return ViewCriticInfoMax(information)

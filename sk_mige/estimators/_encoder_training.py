@@ -135,6 +135,7 @@ class TrainingMixin(EncoderAttributes):
             mi_estimator=self.mi_estimator,
             critic=self.critic,
             n_components=built.n_components,
+            n_views=built.n_views,
             prior=self.prior,
             prior_weight=self.prior_weight,
             feature_shape=self.module_.feature_shape,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
     from sk_mige.information.bounds import Bound
@@ -18,6 +19,13 @@ __all__ = ["ConcatenatedCritic", "GaussianCritic", "SeparableCritic", "fit_criti
 class SeparableCritic(nn.Module):
     r"""Critic :math:`T(x, y) = f(x)^\top g(y)`, the inner product of two embeddings.
 
+    With a temperature τ the cosine of their angle instead,
+
+    .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert},
+
+    whose scores are no larger than 1/τ: with InfoNCE between two views of an image, and f = g, the
+    contrastive loss of SimCLR [1]_.
+
     Parameters
     ----------
     n_features_x, n_features_y : int
@@ -26,6 +34,15 @@ class SeparableCritic(nn.Module):
         Widths of the hidden ReLU layers of f and of g.
     n_embedding : int, default=32
         Dimension of the embeddings.
+    temperature : float, default=None
+        Of the cosine, τ; None is the inner product as it is.
+    shared : bool, default=False
+        Whether f is g, which needs x and y of equal dimension: for views, which may be exchanged.
+
+    References
+    ----------
+    .. [1] T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A Simple Framework for Contrastive
+       Learning of Visual Representations", ICML 2020.
 
     Examples
     --------
@@ -41,14 +58,21 @@ class SeparableCritic(nn.Module):
         n_features_y: int,
         hidden: Sequence[int] = (512,),
         n_embedding: int = 32,
+        *,
+        temperature: float | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
+        self.temperature = temperature
         self.embed_x = _mlp(n_features_x, hidden, n_embedding)
-        self.embed_y = _mlp(n_features_y, hidden, n_embedding)
+        self.embed_y = self.embed_x if shared else _mlp(n_features_y, hidden, n_embedding)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Matrix (M, N) of T(x_i, y_j)."""
-        scores: Tensor = self.embed_x(x.flatten(1)) @ self.embed_y(y.flatten(1)).mT
+        f, g = self.embed_x(x.flatten(1)), self.embed_y(y.flatten(1))
+        if self.temperature is not None:
+            f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
+        scores: Tensor = f @ g.mT
         return scores
 
 

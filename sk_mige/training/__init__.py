@@ -23,6 +23,7 @@ from .progress import TrainingProgress
 from .schedule import BetaWarmup, CosineDecay, ExponentialDecay
 from .sliced import sliced_score_matching_loss
 from .variational import VariationalInformation
+from .view_critics import ViewCriticInfoMax
 
 __all__ = [
     "ArrayDataset",
@@ -47,6 +48,7 @@ __all__ = [
     "PriorMatched",
     "TrainingProgress",
     "VariationalInformation",
+    "ViewCriticInfoMax",
     "WeightAveraging",
     "available_device",
     "build_net",

@@ -24,7 +24,29 @@ from .objectives import Objective
 
 __all__ = ["CriticInformation", "CriticInfoMax", "PriorMatched"]
 
-CRITICS = {"separable": SeparableCritic, "concatenated": ConcatenatedCritic}
+CRITICS: dict[str, Callable[..., nn.Module]] = {
+    "separable": SeparableCritic,
+    "concatenated": ConcatenatedCritic,
+    # The temperature that SimCLR's authors found best on CIFAR-10.
+    "cosine": partial(SeparableCritic, temperature=0.5),
+}
+
+
+def _made(
+    critic: str | Callable[..., nn.Module], n_features: int, n_components: int, **sizes: Any
+) -> nn.Module:
+    if isinstance(critic, str):
+        return CRITICS[critic](n_features, n_components, **sizes)
+    made = None if isinstance(critic, nn.Module) else critic(n_features, n_components)
+    if not isinstance(made, nn.Module):
+        got = f"it returned {type(made).__name__}"
+        if made is None:
+            got = f"got the module {type(critic).__name__} itself"
+        raise TypeError(
+            "critic must be a name or a function that, called with (n_features, n_components), "
+            f"returns a torch.nn.Module: {got}"
+        )
+    return copy.deepcopy(made)  # the function may return a module that it keeps
 
 
 def _nats(scores: Tensor, clip: float = math.inf) -> Tensor:
@@ -48,9 +70,9 @@ class CriticInformation(nn.Module):
         Which bound; see :func:`sk_mige.information.make_bound`.
     n_features, n_components : int
         Dimensions of x and z.
-    critic : {"separable", "concatenated"}, default="separable"
-        Form of the critic, each with a hidden layer of 512 units; CLUB learns a conditional
-        Gaussian instead.
+    critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
+        Form of the critic, each with a hidden layer of 512 units; a callable makes another one of
+        (n_features, n_components). CLUB learns a conditional Gaussian instead.
     normalize : bool, default=True
         Whether x is normalised over the batch; features of an inner layer are better left as
         they are.
@@ -90,7 +112,7 @@ class CriticInformation(nn.Module):
         bound: str,
         n_features: int,
         n_components: int,
-        critic: str = "separable",
+        critic: str | Callable[..., nn.Module] = "separable",
         *,
         normalize: bool = True,
         mixed_precision: bool = False,
@@ -102,8 +124,10 @@ class CriticInformation(nn.Module):
         self.normalize: nn.Module = (
             nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
         )
-        kind = GaussianCritic if bound == "club" else CRITICS[critic]
-        self.critic: nn.Module = kind(n_features, n_components, **sizes)
+        if bound == "club":
+            self.critic: nn.Module = GaussianCritic(n_features, n_components, **sizes)
+        else:
+            self.critic = _made(critic, n_features, n_components, **sizes)
         # CLUB's critic is a density: differences of squares, for which three digits are too few.
         self.mixed_precision = mixed_precision and bound != "club"
 
@@ -114,6 +138,11 @@ class CriticInformation(nn.Module):
                 scores: Tensor = self.critic(x, z)
             else:
                 scores = torch.func.functional_call(self.critic, parameters, (x, z))
+        if scores.shape != (len(x), len(z)):
+            raise ValueError(
+                f"critic must return the scores of all pairs, a tensor of shape ({len(x)}, "
+                f"{len(z)}); got {tuple(scores.shape)}"
+            )
         return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
@@ -145,7 +174,7 @@ class CriticInformation(nn.Module):
         return objective if not lowered or value > 0 else objective.detach()
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        return -self.bound(self.scores(x, z.detach())).critic_objective
+        return -self.bound(self.scores(x.detach(), z.detach())).critic_objective
 
 
 class CriticInfoMax(nn.Module):
@@ -207,7 +236,8 @@ class PriorMatched(nn.Module):
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Objective, adversary's loss and the weighted loss of being told apart."""
-        z = code.z.sigmoid() if self.matching.prior == "uniform" else code.z
+        z = code.z.flatten(0, -2)  # rows of all views
+        z = z.sigmoid() if self.matching.prior == "uniform" else z
         adversary, encoder = self.matching(z)
         loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
         return loss

@@ -45,6 +45,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "projected": {"score_estimator": RandomProjectionSSGE(4, random_state=0)},
     "bfloat16": {"mixed_precision": True},
     "two views": {"n_views": 2, "augmentation": lambda x: x + 0.1 * torch.randn_like(x)},
+    "critic of two views": {"n_views": 2, "mi_estimator": "infonce", "critic": "cosine"},
     "averaged": {"weight_averaging": 0.9, "lr_schedule": "exponential"},
     "convolutions": CONV,
     "hidden layer": CONV | {"feature_layer": "conv"},

@@ -1,10 +1,13 @@
 """MIGEEncoder with several views of each row."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from sk_mige import MIGEEncoder
+from sk_mige.information.bounds import BOUNDS
 
 SMALL = {
     "n_components": 2, "hidden_layer_sizes": (32,), "batch_size": 64, "lr": 1e-2,
@@ -41,6 +44,27 @@ def test_two_views_teach_the_encoder_to_leave_out_what_augmentation_changes(X):
     assert explained(plain, X[:, :2]) < 0.5
 
 
+@pytest.mark.parametrize(("bound", "critic"), [("infonce", "cosine"), ("jsd", "concatenated")])
+def test_a_critic_of_two_views_teaches_the_same(X, bound, critic):
+    encoder = MIGEEncoder(
+        **SMALL, max_epochs=15, corruption=0.0, augmentation=redraw, n_views=2,
+        mi_estimator=bound, critic=critic,
+    )  # fmt: skip
+    assert explained(encoder.fit_transform(X), X[:, :2]) > 0.9
+
+
+@pytest.mark.parametrize("mi_estimator", ["mige", *sorted(BOUNDS)])
+@pytest.mark.parametrize("n_views", [2, 3])
+def test_every_objective_takes_several_views_and_goes_on_with_them(X, mi_estimator, n_views):
+    encoder = MIGEEncoder(
+        **SMALL | {"lr": 1e-3}, max_epochs=1, n_views=n_views, mi_estimator=mi_estimator,
+        prior_weight=0.1,
+    ).fit(X)  # fmt: skip
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_allclose(again.transform(X), encoder.transform(X), rtol=1e-5)
+    assert np.isfinite(again.partial_fit(X).transform(X)).all()
+
+
 def test_corruption_alone_makes_views_differ(X):
     Z = MIGEEncoder(**SMALL, max_epochs=2, n_views=3).fit_transform(X)
     assert Z.shape == (512, 2)
@@ -52,8 +76,8 @@ def test_corruption_alone_makes_views_differ(X):
     [
         ({"corruption": 0.0}, "n_views=2 needs something in which the views differ"),
         ({"mode": "ib"}, "n_views=2 is for mode='infomax'"),
-        ({"mi_estimator": "jsd"}, "n_views=2 needs mi_estimator='mige'"),
-        ({"feature_layer": "hidden1"}, "no feature_layer; got .*'hidden1'"),
+        ({"feature_layer": "hidden1"}, "n_views=2 holds views.*feature_layer='hidden1'"),
+        ({"mi_estimator": "jsd", "validation_fraction": 0.2}, "needs a loss.*n_views=1"),
         ({"n_views": 0}, "'n_views' parameter"),
     ],
 )
@@ -73,6 +97,8 @@ def test_batches_too_small_for_the_dimensions_are_warned_of(X):
     with pytest.warns(UserWarning, match="batches of 50 rows .of 50.*batches of 64 rows or more"):
         encoder.set_params(batch_size=256).fit(X[:50])
     encoder.set_params(n_views=3).fit(X[:50])
+    # A critic needs no such differences.
+    encoder.set_params(n_views=2, mi_estimator="jsd").fit(X[:50])
 
 
 def test_views_differ_though_an_augmentation_treats_a_batch_alike(X):

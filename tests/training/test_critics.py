@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from torch.distributions import Normal
+from torch.nn.functional import cross_entropy
 
 from sk_mige import MIGEEncoder
 from sk_mige.information.bounds import BOUNDS
 from sk_mige.networks import Code
-from sk_mige.training import CriticInfoMax, CriticInformation, PriorMatched
+from sk_mige.training import CriticInfoMax, CriticInformation, PriorMatched, ViewCriticInfoMax
 
 
 def batch(seed=0, n=32):
@@ -116,6 +117,75 @@ def test_the_critic_does_not_feel_the_units_of_x(information):
     here = objective(Code(z), x, torch.zeros(len(x)))
     there = objective(Code(z), 1000 * x + 7, torch.zeros(len(x)))
     torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-3)
+
+
+def test_two_views_and_the_cosine_of_a_shared_embedding_are_a_contrastive_loss():
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        information = CriticInformation("infonce", 3, 3, "cosine", normalize=False, shared=True)
+    first, second = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1))
+    embedded = [information.critic.embed_x(z) for z in (first, second)]
+    cosines = torch.cosine_similarity(embedded[0][:, None], embedded[1][None], dim=-1)
+    own = torch.arange(6)
+    expected = (cross_entropy(cosines / 0.5, own) + cross_entropy(cosines.mT / 0.5, own)) / 2
+    loss = ViewCriticInfoMax(information)(Code(torch.stack([first, second])), first, own)
+    torch.testing.assert_close(loss, expected - math.log(6))
+
+
+def test_a_shared_embedding_is_learned_once():
+    apart, shared = (CriticInformation("jsd", 3, 3, shared=shared) for shared in (False, True))
+    counts = [sum(p.numel() for p in part.critic.parameters()) for part in (apart, shared)]
+    assert counts[0] == 2 * counts[1]
+
+
+def test_of_an_upper_bound_the_critic_alone_climbs_the_likelihood():
+    """Features that moved to be predicted better would raise the bound's own error."""
+    information = CriticInformation("club", 3, 2, normalize=False)
+    h, z = torch.randn(8, 3, requires_grad=True), torch.randn(8, 2, requires_grad=True)
+    loss = information._critic_loss(h, z)
+    assert torch.autograd.grad(loss, [h, z], allow_unused=True, retain_graph=True) == (None, None)
+    assert torch.autograd.grad(loss, list(information.critic.parameters()))
+
+
+class Blind(torch.nn.Module):
+    """A critic of no use: all pairs score alike."""
+
+    def __init__(self, n_features, n_components):
+        super().__init__()
+        self.score = torch.nn.Parameter(torch.zeros(()))
+        self.dimensions = n_features, n_components
+
+    def forward(self, x, z):
+        return self.score.expand(len(x), len(z))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "dimensions"),
+    [({}, (5, 2)), ({"feature_layer": "hidden1"}, (16, 2)), ({"n_views": 2}, (2, 2))],
+)
+def test_a_critic_of_ones_own_is_made_of_the_dimensions_it_sees(parameters, dimensions):
+    encoder = MIGEEncoder(
+        2, mi_estimator="infonce", critic=Blind, hidden_layer_sizes=(16,), max_epochs=1,
+        random_state=0, **parameters,
+    ).fit(batch(n=64)[0].numpy())  # fmt: skip
+    assert encoder.net_.criterion_.information.critic.dimensions == dimensions
+    assert encoder.history_[0]["train_loss"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("critic", "error", "message"),
+    [
+        (Blind(5, 2), TypeError, "critic must be a name or a function.*the module Blind itself"),
+        (lambda d, k: "no module", TypeError, "critic must be .* it returned str"),
+        (lambda d, k: torch.nn.Bilinear(d, k, 1), ValueError, r"shape \(64, 64\); got \(64, 1\)"),
+        ("cosin", ValueError, "'critic' parameter"),
+    ],
+    ids=["module", "word", "pairs", "unknown"],
+)
+def test_critics_that_cannot_be_used_are_refused(critic, error, message):
+    encoder = MIGEEncoder(2, mi_estimator="jsd", critic=critic, hidden_layer_sizes=(16,))
+    with pytest.raises(error, match=message):
+        encoder.fit(batch(n=64)[0].numpy())
 
 
 def test_the_adversary_pulls_codes_towards_the_prior():

@@ -86,6 +86,7 @@ def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
 
 # What is compared: names of lines and what comes before the classifier.
 VARIANTS: dict[str, dict[str, Any]] = {
+    "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
     "eigen_threshold=0.99": {"score_estimator": ssge_with(eigen_threshold=0.99)},
     "eigen_threshold=1": {"score_estimator": ssge_with(eigen_threshold=1.0)},

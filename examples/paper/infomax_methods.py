@@ -33,7 +33,7 @@ def cropped(score: SSGEScoreEstimator, **parameters: Any) -> dict[str, Any]:
 
 
 def contrastive(temperature: float, **parameters: Any) -> dict[str, Any]:
-    """InfoNCE between two views by the cosine of a shared embedding: SimCLR's loss."""
+    """InfoNCE between two views by the cosine of a shared embedding, as SimCLR."""
     critic = partial(SeparableCritic, n_embedding=128, temperature=temperature, shared=True)
     settings = {"mi_estimator": "infonce", "critic": critic, "n_views": 2}
     return {**cropped(ssge(0.999)), **settings, **parameters}
@@ -69,10 +69,12 @@ METHODS: dict[str, dict[str, Any]] = {
         f"MIGE, two views, ridge of {alpha}": cropped(ridge(float(alpha)), n_views=2)
         for alpha in ("1e-5", "1e-4", "1e-3")
     },
-    "infoNCE, two views": contrastive(0.5),
-    "infoNCE, two views, temperature of 0.2": contrastive(0.2),
-    "infoNCE, two views, temperature of 0.1": contrastive(0.1),
-    "infoNCE, two views, rate of 1e-3": contrastive(0.5, lr=1e-3),
+    "infoNCE, two views": contrastive(0.1),
+    **{
+        f"infoNCE, two views, temperature of {temperature}": contrastive(temperature)
+        for temperature in (0.05, 0.2, 0.5)
+    },
+    "infoNCE, two views, rate of 1e-3": contrastive(0.1, lr=1e-3),
     "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
     "MIGE of patches and Y": {
         "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,

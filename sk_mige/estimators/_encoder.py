@@ -46,12 +46,12 @@ class MIGEEncoder(
         ``eigen_threshold`` (None is 0.999), ``alpha`` ("auto" is 0) and ``bandwidth``, and of a
         :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
         before distances are taken (its ``random_state``, where that is None the encoder's, draws
-        it); whitening and base are for densities estimated once. None is
-        SSGE with the median bandwidth and eigen_threshold 0.999: with fewer eigenfunctions the
-        encoder collapses to a few directions. On a GPU it is, in mode="infomax", a ridge of 1e-4
-        instead (eigen_threshold=None, alpha=1e-4), as good and without eigenpairs, which take
-        long there. In mode="ib" scores are estimated for other heads
-        than the Gaussian, whose ``marginal="auto"`` needs none.
+        it); whitening and base are for densities estimated once. None is SSGE with the median
+        bandwidth and eigen_threshold 0.999: with far fewer eigenfunctions the encoder collapses to
+        a few directions. On a GPU it is, in mode="infomax", a ridge of 1e-4 instead
+        (eigen_threshold=None, alpha=1e-4), within a point of accuracy and without eigenpairs, which
+        take long there. In mode="ib" scores are estimated for other heads than the Gaussian, whose
+        ``marginal="auto"`` needs none.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         The network. A module is copied to float32 and trained on from its own weights. A callable
         is called with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and
@@ -134,7 +134,7 @@ class MIGEEncoder(
         "learned", a Gaussian with learned means and scales.
     x_scale : float, default=1.0
         Weight of x against z in the kernel of their joint score, where both have been brought to
-        the same median distance.
+        the same median distance; with several views x is not in it.
     mi_estimator : str, default="mige"
         What I(x; z) is followed by: "mige", or a bound with a critic that is trained along,
         "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or "club". ``beta`` and
@@ -144,7 +144,7 @@ class MIGEEncoder(
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of a bound's critic: x and z embedded and multiplied, or both seen side by side, which
         can tell all pairs of a batch apart and then has no gradient to train by, or the cosine of
-        the embeddings over 0.5 (with mi_estimator="infonce" and two views, SimCLR's loss). A
+        the embeddings over 0.5 (with mi_estimator="infonce" and two views, SimCLR's way). A
         callable makes, of their dimensions, a module from x and z to all pairs' scores (M, M).
     feature_layer : str, default=None
         In mode="infomax", a submodule h of the encoder whose information :math:`I(h; z)` is
@@ -166,8 +166,8 @@ class MIGEEncoder(
     validation_fraction : float, default=None
         Fraction of the rows that ``fit`` holds out; their loss is ``valid_loss`` in ``history_``,
         for ``EarlyStopping`` and its kin. In mode="ib" it is minus the log-likelihood of y.
-        mode="infomax" has such a loss where a bound of I(x; z) is followed: a surrogate's value
-        means nothing.
+        mode="infomax" has such a loss where a bound of I(x; z) is followed, not one of an inner
+        layer or of views: a surrogate's value means nothing.
     batch_size : int, default=256
         Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
     lr : float, default=1e-3

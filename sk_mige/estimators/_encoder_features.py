@@ -25,6 +25,7 @@ __all__ = [
     "layer_shape",
     "view_objective",
     "warn_of_few_differences",
+    "warn_of_unseen_input",
 ]
 
 
@@ -66,6 +67,19 @@ def check_views(estimator: Any) -> None:
         raise ValueError(
             f"{where} holds views against each other, feature_layer={estimator.feature_layer!r} "
             "an inner layer against z: set n_views=1, or feature_layer=None"
+        )
+
+
+def warn_of_unseen_input(estimator: Any, stacklevel: int) -> None:
+    """Warn of settings of x's kernel where views are held against each other, not against x."""
+    projected = hasattr(estimator.score_estimator, "_training_projection")
+    if estimator.n_views > 1 and (projected or estimator.x_scale != 1):
+        named = "the projection of score_estimator" if projected else f"x_scale={estimator.x_scale}"
+        warnings.warn(
+            f"{named} has no effect: n_views={estimator.n_views} holds views against each other, "
+            "and x itself is not looked at",
+            UserWarning,
+            stacklevel=stacklevel,
         )
 
 

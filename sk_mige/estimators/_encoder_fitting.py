@@ -18,7 +18,12 @@ from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAv
 from ._encoder_bottleneck import check_bottleneck, check_likelihood
 from ._encoder_callbacks import EpochTasks, schedules_lr
 from ._encoder_continuing import expect_same_network
-from ._encoder_features import check_features, check_views, warn_of_few_differences
+from ._encoder_features import (
+    check_features,
+    check_views,
+    warn_of_few_differences,
+    warn_of_unseen_input,
+)
 from ._encoder_targets import (
     as_numpy,
     check_classes,
@@ -135,6 +140,7 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
             expect_same_network(self, self._asked(self._architecture.n_targets))
         X = check_rows(self, X, reset=reset)
         warn_of_few_differences(self, X.shape[0], stacklevel=5 if stream else 6)
+        warn_of_unseen_input(self, stacklevel=5 if stream else 6)
         check_varies(X)
         expect_float32_to_tell_rows_apart(X, stacklevel=5 if stream else 6)
         if reset:

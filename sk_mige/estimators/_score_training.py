@@ -12,8 +12,8 @@ from sk_mige.score import ScoreFunction, ssge
 
 __all__ = ["BatchScoreMixin", "default_training_score"]
 
-# With fewer eigenfunctions an encoder collapses to the directions that they can express; see
-# docs/results/defaults.json.
+# With far fewer eigenfunctions an encoder collapses to the directions that they can express; see
+# docs/guide/choosing.rst.
 TRAINING_EIGEN_THRESHOLD = 0.999
 # A ridge that does to a batch what this cut does; see docs/guide/gpu.rst.
 TRAINING_RIDGE = 1e-4

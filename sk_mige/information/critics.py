@@ -24,7 +24,7 @@ class SeparableCritic(nn.Module):
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert},
 
     whose scores are no larger than 1/τ: with InfoNCE between two views of an image, and f = g, the
-    contrastive loss of SimCLR [1]_.
+    kind of contrastive loss that SimCLR has [1]_.
 
     Parameters
     ----------

@@ -22,7 +22,8 @@ class ViewCriticInfoMax(nn.Module):
     for the S views of a batch's rows, each independently augmented. Since the views are
     independent given x, :math:`I(z_s; z_t) \le I(x; z_s)`: what is bounded is information about
     x that survives augmentation. With InfoNCE and the cosine of a shared embedding that is
-    SimCLR's objective [1]_, each row's negative examples being the other rows of the other view.
+    SimCLR's objective [1]_ but for the negative examples: here the other rows of the other view
+    alone, there those of both.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sk_mige import MIGEEncoder
+from sk_mige import MIGEEncoder, RandomProjectionSSGE
 from sk_mige.information.bounds import BOUNDS
 
 SMALL = {
@@ -99,6 +99,22 @@ def test_batches_too_small_for_the_dimensions_are_warned_of(X):
     encoder.set_params(n_views=3).fit(X[:50])
     # A critic needs no such differences.
     encoder.set_params(n_views=2, mi_estimator="jsd").fit(X[:50])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"x_scale": 2.0}, "x_scale=2.0 has no effect"),
+        ({"score_estimator": RandomProjectionSSGE(2)}, "the projection of score_estimator has no"),
+    ],
+)
+def test_settings_of_the_inputs_kernel_are_warned_of_where_it_is_not_looked_at(
+    X, parameters, named
+):
+    encoder = MIGEEncoder(**SMALL, **parameters, n_views=2, max_epochs=1)
+    with pytest.warns(UserWarning, match=f"{named}.*n_views=2 holds views against each other"):
+        encoder.fit(X)
+    encoder.set_params(n_views=1).fit(X)
 
 
 def test_views_differ_though_an_augmentation_treats_a_batch_alike(X):

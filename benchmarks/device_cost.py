@@ -123,6 +123,9 @@ def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]
         "eigenpairs on the host, and back": lambda: torch.linalg.eigh(gram.cpu())[1].to(device),
         "scores, eigenpairs": lambda: CUT(z),
         "scores, Cholesky": lambda: RIDGE(z),
+        # As a step has them: of z, and of the pair. Libraries' batched solvers are for small sets.
+        "two scores, Cholesky, batched": lambda: RIDGE(z.expand(2, *z.shape)),
+        "two scores, Cholesky, in turn": lambda: (RIDGE(z), RIDGE(z)),
         "scores, 64 pairs by subspace iteration": lambda: ssge(z, n_eigen=64, solver="subspace"),
     }
     waiting = {name: waited(device, function) for name, function in functions.items()}

@@ -49,7 +49,7 @@ class WhitenedMarginal:
     def __init__(self, shrinkage: float = 0.1) -> None:
         self.shrinkage = shrinkage
 
-    def _training_score(self) -> Callable[..., torch.Tensor]:
+    def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
                 return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
@@ -64,7 +64,7 @@ class WhitenedMarginal:
 class GaussianMarginal(WhitenedMarginal):
     """The score of a Gaussian for z; the joint score as ever."""
 
-    def _training_score(self) -> Callable[..., torch.Tensor]:
+    def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
                 return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)

@@ -43,8 +43,8 @@ class MIGEEncoder(
         What is learned: a representation of x alone, or a bottleneck between x and y.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
         How scores are estimated from a batch; it is not fitted itself. Read are its ``n_eigen``,
-        ``eigen_threshold`` (None is 0.999), ``alpha`` ("auto" is 0) and ``bandwidth``, and of a
-        :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
+        ``eigen_threshold`` and ``alpha`` (left alone, what None stands for), ``bandwidth``, and of
+        a :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
         before distances are taken (its ``random_state``, where that is None the encoder's, draws
         it); whitening and base are for densities estimated once. None is SSGE with the median
         bandwidth and eigen_threshold 0.999: with far fewer eigenfunctions the encoder collapses to

@@ -165,7 +165,7 @@ def make_score(
             "score_estimator must be an SSGEScoreEstimator, a RandomProjectionSSGE or None; got "
             f"{score_estimator!r}"
         )
-    score: ScoreFunction = score_estimator._training_score()
+    score: ScoreFunction = score_estimator._training_score(device, mode)
     if not hasattr(score_estimator, "_training_projection"):
         return score, None
     # A copy: the projection is drawn anew, and must be the same, when training goes on.

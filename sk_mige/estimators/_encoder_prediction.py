@@ -188,7 +188,7 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Encoder
         width = self._architecture.n_components
 
         def sample(x: torch.Tensor) -> torch.Tensor:
-            noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype)
+            noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype, device="cpu")
             return self.module_.draws(x, noise.to(x.device))[0]
 
         return sample

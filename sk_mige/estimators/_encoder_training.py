@@ -176,7 +176,7 @@ class TrainingMixin(EncoderAttributes):
         callbacks = list(extra or [])
         if self.verbose == 1 and net.rank == 0:
             callbacks.append(TrainingProgress(epochs, type(self).__name__))
-        seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator, device="cpu"))
         data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
         if validation_fraction is not None:
             data, held_out = self._split(data, validation_fraction)
@@ -236,9 +236,12 @@ class TrainingMixin(EncoderAttributes):
         """Give z the units of the input, by some ten thousand of the rows."""
         head, rows = self.module_.head, to_rows(X)
         assert isinstance(head, StandardizingHead)
-        order = torch.randperm(len(rows), generator=self.net_.generator)[:ALIGNMENT_ROWS]
+        order = torch.randperm(len(rows), generator=self.net_.generator, device="cpu")
         data = ArrayDataset(rows)
-        batches = (data[part.tolist()][0].to(self._device) for part in torch.split(order, 512))
+        batches = (
+            data[part.tolist()][0].to(self._device)
+            for part in torch.split(order[:ALIGNMENT_ROWS], 512)
+        )
         head.alignment.copy_(torch.eye(head.n_components))
         self.module_.eval()
         head.alignment.copy_(input_alignment(lambda x: self.module_(x).z, batches))

@@ -19,7 +19,7 @@ TRAINING_EIGEN_THRESHOLD = 0.999
 TRAINING_RIDGE = 1e-4
 
 
-def default_training_score(device: torch.device, mode: str) -> ScoreFunction:
+def default_training_score(device: torch.device, mode: str) -> partial[torch.Tensor]:
     """SSGE cut off where training wants it, or on a card what takes least time there.
 
     On a card the eigenpairs of a few hundred rows are found in many small launches, which take
@@ -59,17 +59,22 @@ class BatchScoreMixin(BaseEstimator):
                 stacklevel=2,
             )
 
-    def _training_score(self) -> ScoreFunction:
+    def _training_score(
+        self, device: torch.device | None = None, mode: str = "infomax"
+    ) -> ScoreFunction:
         """The score function that MIGE applies to each batch: SSGE with these parameters.
 
-        Within a batch the spectrum is cut off at ``eigen_threshold`` (0.999 where the parameter is
-        None) or regularised by a numeric ``alpha``; whitening and base belong to densities
-        estimated once, not to a batch's joint kernel.
+        Within a batch the spectrum is cut off at ``eigen_threshold`` or regularised by a numeric
+        ``alpha``; where neither is given, as it is where there is no estimator. Whitening and
+        base belong to densities estimated once, not to a batch's joint kernel.
         """
         self._validate_params()  # fit, which checks, is not called
         self._warn_of_what_is_not_read()
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
+        if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
+            where = device or torch.device("cpu")
+            return partial(default_training_score(where, mode), bandwidth=self.bandwidth)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Where nothing is cut off Cholesky's factorisation gives the same at a third of the cost,

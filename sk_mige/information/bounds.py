@@ -61,8 +61,7 @@ class DonskerVaradhan:
     Parameters
     ----------
     rate : float, default=0.01
-        Weight of a new batch in the moving average; 1 uses the batch alone, which is the plain,
-        biased gradient.
+        Weight of a new batch in the moving average; 1 is the plain, biased gradient.
 
     References
     ----------
@@ -88,7 +87,8 @@ class DonskerVaradhan:
             self.log_average = new
         else:
             kept = self.log_average.to(new) + math.log1p(-self.rate)
-            self.log_average = torch.logaddexp(kept, new + math.log(self.rate))
+            moved = torch.logaddexp(kept, new + math.log(self.rate))
+            self.log_average = torch.where(kept.isfinite(), moved, new)  # anew after divergence
         # Gradient E[e^T ∇T] / average; the exponent is bounded where the average lags far behind.
         ratio = (log_mean - self.log_average).clamp(max=30).exp()
         objective = joint - ratio

@@ -1,7 +1,7 @@
 """Surrogates whose gradients are those of entropy and of mutual information.
 
-Nothing here estimates a mutual information. Each function returns a scalar tensor whose *gradient*
-is an estimate of the gradient of H(z) or of I(x; z): maximise it to maximise the information.
+Each function returns a scalar tensor whose *gradient* is an estimate of that of H(z) or of I(x; z):
+maximise it to maximise the information. Nothing here estimates a mutual information.
 """
 
 from __future__ import annotations
@@ -151,10 +151,15 @@ def mutual_info_surrogate(
             raise ValueError("x=None needs sq_distances_x; pass one of them")
         sq_distances_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    joint = joint_squared_distances(sq_distances_x, sq_z, x_scale=x_scale)
+    sigma_z = median_bandwidth(sq_z)
+    ratio = _scale_ratio(median_bandwidth(sq_distances_x), sigma_z)
+    joint = x_scale**2 * ratio * sq_distances_x + sq_z
     if joint_score is None and _is_ssge(score):
-        # Both at once, from distances of z that are known: a card spends its time on launches.
-        both = _scores(score, flat.expand(2, *flat.shape), sq_distances=torch.stack([sq_z, joint]))
+        # Both at once, from what is known: a card spends its time on launches.
+        known = {"sq_distances": torch.stack([sq_z, joint])}
+        if isinstance(getattr(score, "keywords", {}).get("bandwidth", "median"), str):
+            known["bandwidth"] = torch.stack([sigma_z, median_bandwidth(joint)])
+        both = _scores(score, flat.expand(2, *flat.shape), **known)
         return -_inner(both[0] - both[1], flat)
     marginal_scores = _scores(score, flat)
     joint_scores = _scores(joint_score or score, flat, sq_distances=joint)
@@ -208,7 +213,8 @@ def hidden_mutual_info_surrogate(
     """
     flat_h, flat_z = _rows(h), _rows(z)
     points_h, points_z = flat_h.detach(), flat_z.detach()
-    ratio = _scale_ratio(squared_distances(points_h), squared_distances(points_z)).sqrt()
+    medians = [median_bandwidth(squared_distances(rows)) for rows in (points_h, points_z)]
+    ratio = _scale_ratio(*medians).sqrt()
     joint = _scores(joint_score or score, torch.cat([ratio * points_h, points_z], dim=1))
     joint_h, joint_z = ratio * joint[:, : flat_h.shape[1]], joint[:, flat_h.shape[1] :]
     h_part = _inner(_scores(hidden_score or score, flat_h) - joint_h, flat_h)
@@ -248,14 +254,13 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
-    ratio = _scale_ratio(sq_x, sq_z)[..., None, None]
+    ratio = _scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
     return x_scale**2 * ratio * sq_x + sq_z
 
 
-def _scale_ratio(sq_x: Tensor, sq_z: Tensor) -> Tensor:
-    """Median squared distance of z over that of x, shape (...); finite for collapsed batches."""
-    ratio = (median_bandwidth(sq_z) / median_bandwidth(sq_x)).square()
-    return torch.nan_to_num(ratio, nan=1.0, posinf=1.0)
+def _scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
+    """Squared ratio of z's median distance to x's; finite for collapsed batches."""
+    return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
 
 
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
@@ -277,12 +282,10 @@ def _is_ssge(score: ScoreFunction | None) -> bool:
     return function is None or function is ssge
 
 
-def _scores(
-    score: ScoreFunction | None, z: Tensor, *, sq_distances: Tensor | None = None
-) -> Tensor:
+def _scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
     """Scores (..., M, d) at the samples z, as constants; SSGE's less their mean."""
     with torch.no_grad():
-        scores = (score or ssge)(z.detach(), sq_distances=sq_distances).detach()
+        scores = (score or ssge)(z.detach(), **known).detach()
         return _centred(scores) if _is_ssge(score) else scores
 
 

@@ -37,7 +37,7 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     dealt = torch.cat(
         [
-            start + torch.randperm(min(size, n - start), generator=generator)
+            start + torch.randperm(min(size, n - start), generator=generator, device="cpu")
             for start in range(0, n, size)
         ]
     )

@@ -55,7 +55,7 @@ def subspace_eigh(
     width = min(m, n_eigen + oversampling)
     # A generator of its own: the same start each time, and nobody else's random numbers.
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(m, width, generator=generator, dtype=torch.float64).to(gram)
+    start = torch.randn(m, width, generator=generator, dtype=torch.float64, device="cpu").to(gram)
     q = torch.linalg.qr(gram @ start).Q
     for _ in range(n_iter):
         q = torch.linalg.qr(gram @ q).Q

@@ -145,7 +145,8 @@ def ssge(
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
     sigma = median_bandwidth(sq) if isinstance(bandwidth, str) else bandwidth
     sq = sq.to(eigh_dtype(sq))
-    sigma = torch.as_tensor(sigma, dtype=sq.dtype, device=sq.device)
+    # Filled there: a number that is copied to a card is waited for.
+    sigma = sigma.to(sq) if isinstance(sigma, Tensor) else sq.new_full((), sigma)
     gram = rbf_kernel(sq, sigma)
     if solver == "cholesky":
         return _tikhonov(z, gram, sigma, alpha)

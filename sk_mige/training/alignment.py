@@ -79,7 +79,7 @@ def input_alignment(
     smallest = floor * scale.square().mean().sqrt()
     alignment = inverse_root @ rotation * scale.clamp_min(float(smallest))
     # The sign of an eigenvector is anyone's choice: make each column's largest entry positive.
-    columns = torch.arange(alignment.shape[1])
+    columns = torch.arange(alignment.shape[1], device=alignment.device)
     signs = alignment[alignment.abs().argmax(0), columns].sign()
     aligned: torch.Tensor = (alignment * signs).float()
     return aligned

@@ -16,7 +16,7 @@ from .run_identity import rows_in_words
 
 __all__ = ["Checkpoint"]
 
-FORMAT = "sk_mige checkpoint 2"
+FORMAT = "sk_mige checkpoint 3"
 
 
 class Checkpoint(Callback):
@@ -98,6 +98,7 @@ class Checkpoint(Callback):
             "module": net.module_.state_dict(),
             "objective": _objective(net).state_dict(),
             "optimizer": net.optimizer_.state_dict(),
+            "good": getattr(net, "_good_weights", []),
             "generator": net.generator.get_state(),
             "random": _random_state(net.device),
             "history": [_plain(row) for row in net.history],
@@ -124,6 +125,9 @@ class Checkpoint(Callback):
         self._check_run(state["run"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
+        # The net took its own as the last good ones before it had these.
+        for tensor, good in zip(getattr(net, "_good_weights", []), state["good"], strict=True):
+            tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
             net.optimizer_.load_state_dict(state["optimizer"])

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from sk_mige.information import (
+    BoundEstimate,
     ConcatenatedCritic,
+    DonskerVaradhan,
     GaussianCritic,
     PriorMatching,
     SeparableCritic,
@@ -107,6 +109,8 @@ class CriticInformation(nn.Module):
     torch.Size([])
     """
 
+    log_average: Tensor
+
     def __init__(
         self,
         bound: str,
@@ -121,6 +125,8 @@ class CriticInformation(nn.Module):
         super().__init__()
         self.name = bound
         self.bound = make_bound(bound)
+        # Learned, as weights are: stored, and taken back, with them. NaN before the first batch.
+        self.register_buffer("log_average", torch.tensor(math.nan))
         self.normalize: nn.Module = (
             nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
         )
@@ -145,10 +151,21 @@ class CriticInformation(nn.Module):
             )
         return scores.to(z.dtype)
 
+    def estimate(self, scores: Tensor, *, seen: bool = False) -> BoundEstimate:
+        """What the bound says of scores; of a batch not ``seen`` yet its average learns."""
+        bound = copy.copy(self.bound)
+        if isinstance(bound, DonskerVaradhan):
+            bound.log_average = self.log_average
+        result = bound(scores)
+        if isinstance(bound, DonskerVaradhan) and self.training and not seen:
+            assert bound.log_average is not None
+            self.log_average.copy_(bound.log_average)
+        return result
+
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
         """Loss whose descent raises I(x; z) through z and makes the bound tight."""
         x = self.normalize(x.flatten(1))
-        estimate = self.bound(self.scores(x, z))
+        estimate = self.estimate(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
         # An upper bound pulls critic and encoder apart: each sees the other as it is.
@@ -170,11 +187,11 @@ class CriticInformation(nn.Module):
             objective = value = VALUES[self.name](scores)
         else:
             # MINE's bound averages over batches: it is the critic's loss that lets it see this one.
-            value, objective, _ = copy.copy(self.bound)(scores)
+            value, objective, _ = self.estimate(scores, seen=True)
         return objective if not lowered or value > 0 else objective.detach()
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        return -self.bound(self.scores(x.detach(), z.detach())).critic_objective
+        return -self.estimate(self.scores(x.detach(), z.detach())).critic_objective
 
 
 class CriticInfoMax(nn.Module):
@@ -202,6 +219,13 @@ class CriticInfoMax(nn.Module):
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Minus the bound, for encoder and critic alike."""
         return self.information.maximise(x, code.z)
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Minus the bound. MINE's objective has its gradient alone, CLUB's is two in one."""
+        if self.information.name not in ("mine", "club"):
+            return self.forward(code, x, y)
+        scores = self.information.scores(self.information.normalize(x.flatten(1)), code.z)
+        return -self.information.estimate(scores, seen=True).value
 
 
 class PriorMatched(nn.Module):

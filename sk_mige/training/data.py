@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 __all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "resident"]
 
@@ -99,7 +99,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         order = np.arange(self.n)
         if self.generator is not None:
-            order = torch.randperm(self.n, generator=self.generator).numpy()
+            order = torch.randperm(self.n, generator=self.generator, device="cpu").numpy()
         for batch in np.array_split(order, self.n_batches):
             yield batch.tolist()
 
@@ -120,7 +120,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     Returns
     -------
     ndarray or tensor of shape (n, d)
-        float32 on the device, or the rows as they are.
+        On the device, in float32 or a narrower type that they had, or the rows as they are.
 
     Examples
     --------
@@ -136,12 +136,16 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     if not hasattr(module, "mem_get_info"):  # Apple's shares the processor's memory
         return rows
     free = module.mem_get_info(device)[0]
-    if 4 * rows.shape[0] * rows.shape[1] > free / 4:
+    # Narrow types become float32 a batch at a time, as bytes of images four times as large.
+    kept = str(rows.dtype).removeprefix("torch.") in ("uint8", "int8", "int16", "float16")
+    itemsize = rows.dtype.itemsize if kept else 4
+    if itemsize * rows.shape[0] * rows.shape[1] > free / 4:
         return rows
     if isinstance(rows, np.ndarray):
-        # To float32 here, as batches are; and read-only arrays are what torch would warn of.
-        rows = rows.astype(np.float32, copy=not rows.flags.writeable)
-    return torch.as_tensor(rows, dtype=torch.float32, device=device)
+        # Torch takes no negative strides, and warns of read-only arrays.
+        rows = np.array(rows, rows.dtype if kept else np.float32, order="C",
+                        copy=None if rows.flags.writeable else True)  # fmt: skip
+    return torch.as_tensor(rows, dtype=None if kept else torch.float32, device=device)
 
 
 def _is_mapped(rows: Any) -> bool:
@@ -151,6 +155,39 @@ def _is_mapped(rows: Any) -> bool:
             return True
         rows = getattr(rows, "base", None)
     return False
+
+
+class BatchLoader(DataLoader[Any]):
+    """Batches of a data set that makes them itself, as a sampler deals them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Gives a batch for a list of indices.
+    batches : Sampler
+        Lists of indices.
+    generator : torch.Generator, default=None
+        Source of the seed that torch draws for workers; None is torch's own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.training import ArrayDataset, EqualBatchSampler
+    >>> from sk_mige.training.data import BatchLoader
+    >>> loader = BatchLoader(ArrayDataset(np.eye(5)), EqualBatchSampler(5, 3, None))
+    >>> [len(x) for x, _ in loader]
+    [3, 2]
+    """
+
+    def __init__(
+        self, dataset: Any, batches: Any, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(dataset, batch_sampler=batches, collate_fn=keep_batch, generator=generator)
+
+    def __iter__(self) -> Any:
+        """Start; the draw is on the processor, whatever ``torch.set_default_device`` names."""
+        with torch.device("cpu"):
+            return super().__iter__()
 
 
 def keep_batch(batch: Any) -> Any:

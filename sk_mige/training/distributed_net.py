@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from sk_mige.networks import Code
 
-from .data import EqualBatchSampler, keep_batch
+from .data import BatchLoader, EqualBatchSampler
 from .joint_batch import gather_code, gather_rows, mean_over_processes
 from .net import EncoderNet
 
@@ -76,12 +76,9 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         processes = int(self.accelerator.num_processes)
         joint = EqualBatchSampler(len(dataset), self.batch_size * processes, self.generator)
         self.batches_an_epoch = len(joint)
-        return DataLoader(
-            dataset,
-            batch_sampler=OwnShare(joint, self.rank, processes),
-            collate_fn=keep_batch,
-            generator=torch.Generator(),  # the joint one must be drawn from by the sampler alone
-        )
+        share = OwnShare(joint, self.rank, processes)
+        # The joint generator must be drawn from by the sampler alone.
+        return BatchLoader(dataset, share, torch.Generator())
 
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False

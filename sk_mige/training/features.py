@@ -129,7 +129,7 @@ class FeatureCriticInfoMax(nn.Module):
         scores = self.information.scores(here.reshape(-1, width), code.z).view(m, locations, m)
         if self.information.name == "infonce":
             return -_local_infonce(scores)
-        bounds = [self.information.bound(scores[:, p]).objective for p in range(locations)]
+        bounds = [self.information.estimate(scores[:, p]).objective for p in range(locations)]
         return -torch.stack(bounds).mean()
 
 

@@ -207,9 +207,10 @@ class JointBatchNorm(_BatchNorm):
         if not (self.training and is_joint()):
             alone: Tensor = super().forward(input)
             return alone
+        kind, input = input.dtype, input.float()  # bfloat16 cannot count to 257
         axes = [axis for axis in range(input.ndim) if axis != 1]
         count = input.numel() // input.shape[1]
-        own = torch.cat([input.sum(axes), input.new_tensor([float(count)])])
+        own = torch.cat([input.sum(axes), input.new_full((1,), float(count))])
         total = gather_rows(own[None]).sum(0)
         n = total[-1].detach()
         mean = total[:-1] / n
@@ -223,7 +224,7 @@ class JointBatchNorm(_BatchNorm):
         normal: Tensor = centred * (variance + self.eps).rsqrt().reshape(shape)
         if self.affine:
             normal = normal * self.weight.reshape(shape) + self.bias.reshape(shape)
-        return normal
+        return normal.to(kind)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from sk_mige.networks import Code
 
-from .data import ArrayDataset, EqualBatchSampler, keep_batch
+from .data import ArrayDataset, BatchLoader, EqualBatchSampler
 from .device import moved
 from .joint_batch import with_joint_batch_norms
 from .likelihoods import ClassLikelihood
@@ -49,10 +49,9 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class EncoderNet(NeuralNet):
-    """A skorch net whose criterion sees code, inputs and targets.
+    """A skorch net whose criterion sees code, inputs and targets; see :func:`build_net`.
 
-    Weights are copied at each step at which the loss is finite, so that a run that diverges can
-    return to the last good ones. Build it with :func:`build_net`.
+    Weights are copied at each step with a finite loss: a run that diverges returns to the last.
 
     Examples
     --------
@@ -84,7 +83,7 @@ class EncoderNet(NeuralNet):
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Keep the weights that training starts from: the last good ones for now."""
+        """Keep the weights that training starts from."""
         self._good_weights = [tensor.clone() for tensor in self._tensors()]
         super().on_train_begin(net, X=X, y=y, **kwargs)
 
@@ -104,19 +103,21 @@ class EncoderNet(NeuralNet):
         self.notify("on_train_end", X=X, y=y)
         return self
 
+    def _set_training(self, training: bool = True) -> None:
+        """Switch modes where there is something to switch: each step asks."""
+        if any(part.training != training for module in self._parts() for part in module.modules()):
+            super()._set_training(training)
+
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Random batches of equal size from the net's own generator; held-out rows in order.
 
         In order, since what ``predict`` answers must be in the order of its rows.
         """
         if not training:
-            in_order = EqualBatchSampler(len(dataset), self.batch_size, None)
-            return DataLoader(dataset, batch_sampler=in_order, collate_fn=keep_batch)
+            return BatchLoader(dataset, EqualBatchSampler(len(dataset), self.batch_size, None))
         sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
         self.batches_an_epoch = len(sampler)
-        return DataLoader(
-            dataset, batch_sampler=sampler, collate_fn=keep_batch, generator=self.generator
-        )
+        return BatchLoader(dataset, sampler, self.generator)
 
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
@@ -197,8 +198,10 @@ class EncoderNet(NeuralNet):
             torch._foreach_copy_([good for good, _ in same], [tensor for _, tensor in same])
 
     def _tensors(self) -> list[Tensor]:
-        modules = [part for part in (self.module_, self.criterion_) if isinstance(part, nn.Module)]
-        return [t.detach() for m in modules for t in (*m.parameters(), *m.buffers())]
+        return [t.detach() for m in self._parts() for t in (*m.parameters(), *m.buffers())]
+
+    def _parts(self) -> list[nn.Module]:
+        return [part for part in (self.module_, self.criterion_) if isinstance(part, nn.Module)]
 
 
 def build_net(

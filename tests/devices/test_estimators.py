@@ -126,6 +126,34 @@ def test_an_interrupted_run_goes_on_there(
     assert len(longer.history_) == 3
 
 
+def test_rows_in_any_memory_layout_are_read(X: np.ndarray, device: torch.device) -> None:
+    small = (255 * (X - X.min()) / np.ptp(X)).astype(np.uint8)
+    for rows in (X[::-1], X.T.copy().T, small):
+        encoder = MIGEEncoder(**SMALL, device=str(device)).fit(rows)
+        assert np.isfinite(encoder.transform(rows)).all()
+
+
+@pytest.mark.parametrize("name", ["default", "JSD", "bottleneck"])
+@pytest.mark.parametrize("where", ["cpu", "there"])
+def test_torchs_default_device_decides_nothing(
+    name: str, where: str, X: np.ndarray, device: torch.device
+) -> None:
+    chosen = "cpu" if where == "cpu" else str(device)
+    models = [
+        MIGEEncoder(**SMALL | ENCODERS[name], device=chosen),
+        SSGEScoreEstimator(device=chosen),
+    ]
+    for model in models:
+        rows = X if isinstance(model, MIGEEncoder) else X[:, :4]
+        with torch.device(device):
+            found = clone(model).fit(rows, np.arange(100) % 3).transform(rows)
+        expected = clone(model).fit(rows, np.arange(100) % 3).transform(rows)
+        if where == "cpu":
+            np.testing.assert_array_equal(found, expected)
+        else:
+            assert np.isfinite(found).all()
+
+
 def test_a_probe_learns_there(X: np.ndarray, device: torch.device) -> None:
     probe = NonLinearProbe(max_epochs=2, device=str(device), random_state=0)
     probe.fit(X, (X[:, 0] > 0).astype(int))

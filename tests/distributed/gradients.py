@@ -50,6 +50,10 @@ def normed() -> nn.Module:
 def problems() -> dict[str, tuple[Any, Any]]:
     return {
         "infomax": (EncoderNetwork(normed(), StandardizingHead(K)), InfoMax(ssge)),
+        "bfloat16": (
+            EncoderNetwork(normed(), StandardizingHead(K), mixed_precision=True),
+            InfoMax(ssge),
+        ),
         "bottleneck": (EncoderNetwork(MLPEncoder(D, 2 * K, (16,)), GaussianHead(K)), Likelihood()),
         "critic": (
             EncoderNetwork(MLPEncoder(D, K, (16,)), DeterministicHead(K)),
@@ -99,17 +103,21 @@ def main() -> None:
         ours = before - nn.utils.parameters_to_vector(module.parameters())
         theirs = before - nn.utils.parameters_to_vector(alone.parameters())
         error = (ours - theirs).norm() / theirs.norm()
-        assert error < 1e-5, f"{name}: the gradient differs by {error:.1e}"
+        # Three digits, and other sums in them.
+        tolerance = 5e-2 if name == "bfloat16" else 1e-5
+        assert error < tolerance, f"{name}: the gradient differs by {error:.1e}"
         accelerator.print(f"{name}: relative difference {error:.1e}")
         for key, value in module.named_buffers():
-            torch.testing.assert_close(value, alone.get_buffer(key), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                value, alone.get_buffer(key), rtol=tolerance, atol=tolerance / 10
+            )
         if isinstance(objective, nn.Module):
             for key, value in objective.named_parameters():
                 torch.testing.assert_close(
                     value, alone_objective.get_parameter(key), rtol=1e-5, atol=1e-6
                 )
         loss, expected = (net.history[-1, "train_loss"] for net in (joint, one))
-        assert abs(loss - expected) < 1e-5 * max(1.0, abs(expected)), (name, loss, expected)
+        assert abs(loss - expected) < tolerance * max(1.0, abs(expected)), (name, loss, expected)
         assert joint.rank == accelerator.process_index
     accelerator.print(f"{len(problems())} problems agree")
     accelerator.end_training()

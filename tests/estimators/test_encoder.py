@@ -22,6 +22,7 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
 from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige.estimators._score_training import default_training_score
 from sk_mige.networks import ConvEncoder, MLPEncoder
 
 SMALL: dict[str, Any] = {
@@ -252,6 +253,19 @@ def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) 
     pipeline = make_pipeline(MinMaxScaler(), MIGEEncoder(**SMALL, encoder=factory))
     assert pipeline.fit_transform(X).shape == (150, 3)
     assert pipeline.fit_transform(X[:, :7]).shape == (150, 3)
+
+
+@pytest.mark.parametrize("mode", ["infomax", "ib"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("estimator", [SSGEScoreEstimator(), RandomProjectionSSGE(3)])
+def test_a_score_estimator_left_alone_scores_as_none_does(
+    estimator: Any, device: str, mode: str
+) -> None:
+    default = default_training_score(torch.device(device), mode)
+    told = estimator._training_score(torch.device(device), mode)
+    assert told.keywords == default.keywords | {"bandwidth": "median"}
+    asked = clone(estimator).set_params(eigen_threshold=0.999)
+    assert asked._training_score(torch.device(device), mode).keywords["solver"] == "eigh"
 
 
 def test_score_estimator_is_left_unfitted_and_takes_part(X: np.ndarray) -> None:

@@ -53,8 +53,9 @@ def killed_and_continued(X: np.ndarray, path: Path, **parameters: Any) -> MIGEEn
         {},
         {"lr_schedule": "exponential", "lr_decay": 0.5},
         {"mi_estimator": "infonce", "prior_weight": 1.0},
+        {"mi_estimator": "mine"},
     ],
-    ids=["mige", "exponential", "critic and adversary"],
+    ids=["mige", "exponential", "critic and adversary", "moving average"],
 )
 def test_a_killed_fit_ends_as_one_that_was_not(
     X: np.ndarray, tmp_path: Path, parameters: dict[str, Any]
@@ -65,6 +66,28 @@ def test_a_killed_fit_ends_as_one_that_was_not(
     assert [row["epoch"] for row in pieces.history_] == [1, 2, 3, 4]
     losses = [[row["train_loss"] for row in e.history_] for e in (whole, pieces)]
     assert losses[0] == losses[1]
+
+
+class Explode(Callback):
+    """Stands for a third epoch whose last step sent a weight to infinity."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if len(net.history) == 3:
+            with torch.no_grad():
+                next(net.module_.parameters()).fill_(torch.inf)
+
+
+@pytest.mark.filterwarnings("ignore:the loss became infinite")
+def test_a_run_that_diverges_after_going_on_returns_to_its_last_good_weights(
+    X: np.ndarray, tmp_path: Path
+) -> None:
+    encoders = [
+        MIGEEncoder(**SMALL, callbacks=[Explode(), Checkpoint(tmp_path / "run.pt")]).fit(X)
+        for _ in range(2)
+    ]
+    for ours, theirs in zip(*(encoder.module_.parameters() for encoder in encoders), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert all(p.isfinite().all() for p in encoders[1].module_.parameters())
 
 
 def test_the_bar_starts_where_the_checkpoint_ends(

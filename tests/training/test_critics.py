@@ -147,6 +147,32 @@ def test_of_an_upper_bound_the_critic_alone_climbs_the_likelihood():
     assert torch.autograd.grad(loss, list(information.critic.parameters()))
 
 
+def test_the_moving_average_learns_from_training_batches_alone_and_survives_divergence():
+    information = CriticInformation("mine", 5, 2)
+    information.maximise(*batch())
+    kept = information.log_average.clone()
+    information.eval()
+    information.maximise(*batch(1))
+    assert torch.equal(information.log_average, kept)
+    information.train()
+    information.log_average.fill_(torch.nan)
+    information.maximise(*batch())
+    assert torch.equal(information.log_average, kept)
+    assert "log_average" in information.state_dict()
+
+
+def test_the_loss_of_held_out_rows_is_minus_the_bound():
+    """MINE's objective grows with a constant added to all scores; its bound does not."""
+    information = CriticInformation("mine", 5, 2)
+    x, z = batch()
+    information.maximise(x, z)
+    objective = CriticInfoMax(information).eval()
+    expected = information.bound(information.scores(information.normalize(x), z)).value
+    torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
+    information.scores = lambda *pair: CriticInformation.scores(information, *pair) + 5
+    torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
+
+
 class Blind(torch.nn.Module):
     """A critic of no use: all pairs score alike."""
 

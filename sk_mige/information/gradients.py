@@ -151,9 +151,8 @@ def mutual_info_surrogate(
             raise ValueError("x=None needs sq_distances_x; pass one of them")
         sq_distances_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    sigma_z = median_bandwidth(sq_z)
-    ratio = _scale_ratio(median_bandwidth(sq_distances_x), sigma_z)
-    joint = x_scale**2 * ratio * sq_distances_x + sq_z
+    sigma_x, sigma_z = median_bandwidth(torch.stack([sq_distances_x.to(sq_z), sq_z]))
+    joint = x_scale**2 * _scale_ratio(sigma_x, sigma_z) * sq_distances_x + sq_z
     if joint_score is None and _is_ssge(score):
         # Both at once, from what is known: a card spends its time on launches.
         known = {"sq_distances": torch.stack([sq_z, joint])}

@@ -43,17 +43,17 @@ ROOT = Path(__file__).resolve().parents[1]
 MIGE = "MIGEEncoder()"
 
 
-class WhitenedMarginal:
-    """SSGE of z after whitening by its shrunk covariance; the joint score as ever."""
+SHRINKAGE = 0.1
 
-    def __init__(self, shrinkage: float = 0.1) -> None:
-        self.shrinkage = shrinkage
+
+class WhitenedMarginal(SSGEScoreEstimator):
+    """SSGE of z after whitening by its shrunk covariance; the joint score as ever."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
                 return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
-            root = torch.linalg.cholesky(shrunk_covariance(z, self.shrinkage))
+            root = torch.linalg.cholesky(shrunk_covariance(z, SHRINKAGE))
             y = torch.linalg.solve_triangular(root, (z - z.mean(0)).T, upper=False).T
             s = ssge(y, sq_distances=squared_distances(y), eigen_threshold=0.999)
             return torch.linalg.solve_triangular(root.T, s.T, upper=True).T
@@ -68,7 +68,7 @@ class GaussianMarginal(WhitenedMarginal):
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
                 return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
-            covariance = shrunk_covariance(z, self.shrinkage)
+            covariance = shrunk_covariance(z, SHRINKAGE)
             return -torch.linalg.solve(covariance, (z - z.mean(0)).T).T
 
         return score

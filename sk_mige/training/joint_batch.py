@@ -207,7 +207,9 @@ class JointBatchNorm(_BatchNorm):
         if not (self.training and is_joint()):
             alone: Tensor = super().forward(input)
             return alone
-        kind, input = input.dtype, input.float()  # bfloat16 cannot count to 257
+        kind = input.dtype
+        if kind.itemsize < 4:  # bfloat16 cannot count to 257
+            input = input.float()
         axes = [axis for axis in range(input.ndim) if axis != 1]
         count = input.numel() // input.shape[1]
         own = torch.cat([input.sum(axes), input.new_full((1,), float(count))])

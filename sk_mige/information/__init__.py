@@ -22,10 +22,10 @@ from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import (
     entropy_surrogate,
-    hidden_mutual_info_surrogate,
     joint_squared_distances,
     mutual_info_surrogate,
 )
+from sk_mige.information.hidden import hidden_mutual_info_surrogate
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.prior import PriorMatching
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "entropy_surrogate",
-    "hidden_mutual_info_surrogate",
     "joint_squared_distances",
     "mutual_info_surrogate",
 ]
@@ -163,62 +162,6 @@ def mutual_info_surrogate(
     marginal_scores = _scores(score, flat)
     joint_scores = _scores(joint_score or score, flat, sq_distances=joint)
     return -_inner(marginal_scores - joint_scores, flat)
-
-
-@full_precision
-def hidden_mutual_info_surrogate(
-    h: Tensor,
-    z: Tensor,
-    *,
-    score: ScoreFunction | None = None,
-    hidden_score: ScoreFunction | None = None,
-    joint_score: ScoreFunction | None = None,
-) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(h; z), h = C(x), z = f(h): circumstance II.
-
-    .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
-
-    Both h and z depend on the parameters, so both blocks of the joint score are needed.
-
-    Parameters
-    ----------
-    h : tensor of shape (M, ...)
-        Hidden representations, differentiable; flattened to (M, d_h).
-    z : tensor of shape (M, ...)
-        Representations, differentiable; flattened to (M, d_z).
-    score, hidden_score, joint_score : callable, default=None
-        Score functions of z, of h and of the pair. ``None`` for ``score`` is
-        :func:`sk_mige.score.ssge`; ``None`` for the others uses ``score``.
-
-    Returns
-    -------
-    tensor of shape ()
-        A surrogate: maximise it to maximise I(h; z).
-
-    Notes
-    -----
-    Information is unchanged when h and z are each multiplied by a number, so before the joint
-    score is estimated h is brought to the scale of z (equal medians of the squared distances)
-    and its block of the score is scaled back.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information import hidden_mutual_info_surrogate
-    >>> h = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    >>> hidden_mutual_info_surrogate(h, torch.tanh(h[:, :2])).backward()
-    >>> h.grad.shape
-    torch.Size([50, 3])
-    """
-    flat_h, flat_z = _rows(h), _rows(z)
-    points_h, points_z = flat_h.detach(), flat_z.detach()
-    medians = [median_bandwidth(squared_distances(rows)) for rows in (points_h, points_z)]
-    ratio = _scale_ratio(*medians).sqrt()
-    joint = _scores(joint_score or score, torch.cat([ratio * points_h, points_z], dim=1))
-    joint_h, joint_z = ratio * joint[:, : flat_h.shape[1]], joint[:, flat_h.shape[1] :]
-    h_part = _inner(_scores(hidden_score or score, flat_h) - joint_h, flat_h)
-    z_part = _inner(_scores(score, flat_z) - joint_z, flat_z)
-    return -(h_part + z_part)
 
 
 def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_mige.information import hidden_mutual_info_surrogate
+from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
@@ -54,7 +55,7 @@ class FeatureInfoMax:
         Whether h is one location of the feature map at a time.
     n_locations : int, default=4
         Locations drawn at random for each batch: the gradient of their average is an unbiased
-        estimate of that of the average over all, and each costs three eigendecompositions.
+        estimate of that of the average over all, and each costs two eigendecompositions.
 
     Examples
     --------
@@ -79,9 +80,9 @@ class FeatureInfoMax:
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
         here = patches(code.features)
-        drawn = torch.randperm(here.shape[1])[: self.n_locations].tolist()
-        parts = [hidden_mutual_info_surrogate(here[:, p], code.z, score=self.score) for p in drawn]
-        return -torch.stack(parts).mean()
+        drawn = torch.randperm(here.shape[1], device="cpu")[: self.n_locations].tolist()
+        parts = torch.stack([here[:, p] for p in drawn])
+        return -mean_hidden_mutual_info_surrogate(parts, code.z, score=self.score)
 
 
 class FeatureCriticInfoMax(nn.Module):

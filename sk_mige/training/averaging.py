@@ -59,7 +59,7 @@ class WeightAveraging(Callback):
             net.module_.load_state_dict(self.averaged_.module.state_dict())
 
     def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
-        # The count that comes along is on the device: it would be waited for.
+        # A number, read once a step: the count that comes along is a tensor.
         with torch.no_grad():
             update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
             update(averaged, current, n_averaged)

@@ -265,3 +265,8 @@ class PriorMatched(nn.Module):
         adversary, encoder = self.matching(z)
         loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
         return loss
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """The objective's loss alone: an adversary that gains says nothing of the codes."""
+        loss: Tensor = getattr(self.objective, "held_out", self.objective)(code, x, y)
+        return loss

@@ -173,6 +173,16 @@ def test_the_loss_of_held_out_rows_is_minus_the_bound():
     torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
 
 
+def test_the_adversary_takes_no_part_in_the_loss_of_held_out_rows():
+    x, z = batch()
+    for name in ("mine", "infonce"):
+        objective = CriticInfoMax(CriticInformation(name, 5, 2))
+        objective(Code(z), x, torch.zeros(32))
+        matched = PriorMatched(objective, 2, "normal", 1.0).eval()
+        alone = objective.held_out(Code(z), x, torch.zeros(32))
+        torch.testing.assert_close(matched.held_out(Code(z), x, torch.zeros(32)), alone)
+
+
 class Blind(torch.nn.Module):
     """A critic of no use: all pairs score alike."""
 

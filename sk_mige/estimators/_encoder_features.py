@@ -148,17 +148,7 @@ def feature_objective(
     sizes: dict[str, Any] = {"hidden": (512, 512)} if critic == "concatenated" else {}
     if critic in EMBEDDING:
         sizes = {"n_embedding": 512}
-    if mi_estimator == "club":
-        sizes = {}
-    information = CriticInformation(
-        mi_estimator,
-        width,
-        n_components,
-        critic,
-        normalize=False,
-        mixed_precision=mixed_precision,
-        **sizes,
-    )
+    information = _information(width, n_components, mi_estimator, critic, mixed_precision, sizes)
     return FeatureCriticInfoMax(information, local=local)
 
 
@@ -175,15 +165,28 @@ def view_objective(
     the other bounds need scores below zero for pairs that do not belong together.
     """
     sizes: dict[str, Any] = {}
-    if mi_estimator != "club" and critic in EMBEDDING:
+    if critic in EMBEDDING:
         sizes = {"n_embedding": 128, "shared": mi_estimator == "infonce"}
-    information = CriticInformation(
+    return ViewCriticInfoMax(
+        _information(n_components, n_components, mi_estimator, critic, mixed_precision, sizes)
+    )
+
+
+def _information(
+    n_features: int,
+    n_components: int,
+    mi_estimator: str,
+    critic: str | Callable[..., Any],
+    mixed_precision: bool,
+    sizes: dict[str, Any],
+) -> CriticInformation:
+    """A bound between what the encoder itself puts out, whose units are left to it."""
+    return CriticInformation(
         mi_estimator,
-        n_components,
+        n_features,
         n_components,
         critic,
         normalize=False,
         mixed_precision=mixed_precision,
-        **sizes,
+        **({} if mi_estimator == "club" else sizes),  # CLUB's critic has its own
     )
-    return ViewCriticInfoMax(information)

@@ -125,8 +125,9 @@ class CriticInformation(nn.Module):
         super().__init__()
         self.name = bound
         self.bound = make_bound(bound)
-        # Learned, as weights are: stored, and taken back, with them. NaN before the first batch.
-        self.register_buffer("log_average", torch.tensor(math.nan))
+        # MINE's, learned as weights are: stored, and taken back, with them. NaN before a batch.
+        average = torch.tensor(math.nan) if isinstance(self.bound, DonskerVaradhan) else None
+        self.register_buffer("log_average", average)
         self.normalize: nn.Module = (
             nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
         )
@@ -153,12 +154,12 @@ class CriticInformation(nn.Module):
 
     def estimate(self, scores: Tensor, *, seen: bool = False) -> BoundEstimate:
         """What the bound says of scores; of a batch not ``seen`` yet its average learns."""
+        if not isinstance(self.bound, DonskerVaradhan):
+            return self.bound(scores)
         bound = copy.copy(self.bound)
-        if isinstance(bound, DonskerVaradhan):
-            bound.log_average = self.log_average
+        bound.log_average = self.log_average
         result = bound(scores)
-        if isinstance(bound, DonskerVaradhan) and self.training and not seen:
-            assert bound.log_average is not None
+        if self.training and not seen:
             self.log_average.copy_(bound.log_average)
         return result
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from sk_mige.information import channel_gradient
 
 from ._doc_link import DocLinkMixin
+from ._rows import check_samples, to_tensor
 from ._score import SSGEScoreEstimator
-from ._score_input import check_samples, to_tensor
 
 __all__ = ["MutualInfoGradientEstimator"]
 

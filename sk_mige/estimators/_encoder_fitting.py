@@ -24,7 +24,10 @@ from ._encoder_features import (
     warn_of_few_differences,
     warn_of_unseen_input,
 )
-from ._encoder_targets import (
+from ._encoder_training import TrainingMixin
+from ._encoder_validation import check_validation
+from ._rows import check_float32_resolution, check_rows, check_varies, namespace_of
+from ._targets import (
     as_numpy,
     check_classes,
     check_targets,
@@ -32,9 +35,6 @@ from ._encoder_targets import (
     resolve_task,
     warn_of_many_classes,
 )
-from ._encoder_training import TrainingMixin
-from ._encoder_validation import check_rows, check_validation, check_varies, namespace_of
-from ._precision import expect_float32_to_tell_rows_apart
 
 __all__ = ["FittingMixin"]
 
@@ -141,8 +141,8 @@ class FittingMixin(CallbackSupportMixin, TrainingMixin):
         X = check_rows(self, X, reset=reset)
         warn_of_few_differences(self, X.shape[0], stacklevel=5 if stream else 6)
         warn_of_unseen_input(self, stacklevel=5 if stream else 6)
-        check_varies(X)
-        expect_float32_to_tell_rows_apart(X, stacklevel=5 if stream else 6)
+        check_varies(X, "there is no information about them to keep")
+        check_float32_resolution(X)
         if reset:
             for name in ("task_", "classes_", "net_", "module_", "beta_", "_class_weights"):
                 self.__dict__.pop(name, None)

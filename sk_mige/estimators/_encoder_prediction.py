@@ -14,10 +14,9 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._blocks import by_blocks, is_dask
 from ._encoder_attributes import EncoderAttributes
-from ._encoder_targets import as_numpy, as_targets
-from ._encoder_validation import check_queries, like_input, to_rows
+from ._rows import by_blocks, check_queries, is_dask, like_input, to_rows
+from ._targets import as_numpy, as_targets
 
 __all__ = ["PredictionMixin"]
 

@@ -37,9 +37,9 @@ from ._encoder_building import Architecture, build_objective, expect_something_t
 from ._encoder_callbacks import own_callbacks, with_callbacks
 from ._encoder_continuing import same
 from ._encoder_features import layer_error
-from ._encoder_targets import expect_classes_to_split
-from ._encoder_validation import to_rows
 from ._layer_sizes import as_sizes
+from ._rows import to_rows
+from ._targets import expect_classes_to_split
 
 __all__ = ["TrainingMixin"]
 

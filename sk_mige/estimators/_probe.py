@@ -30,9 +30,8 @@ from sk_mige.training.device import built_apart
 from sk_mige.training.progress import progress_callbacks
 
 from ._doc_link import DocLinkMixin
-from ._encoder_targets import check_classes, check_targets, find_classes
-from ._encoder_validation import check_rows, to_rows
-from ._precision import expect_float32_to_tell_rows_apart
+from ._rows import check_float32_resolution, check_rows, to_rows
+from ._targets import check_classes, check_targets, find_classes
 
 __all__ = ["NonLinearProbe"]
 
@@ -165,7 +164,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
             became infinite or NaN.
         """
         X = check_rows(self, X, reset=True)
-        expect_float32_to_tell_rows_apart(X, stacklevel=4)
+        check_float32_resolution(X)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"

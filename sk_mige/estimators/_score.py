@@ -13,16 +13,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 
-from ._blocks import is_dask
-from ._score_base import BaseScoreEstimator
-from ._score_input import (
+from ._rows import (
     check_samples,
     check_varies,
+    is_dask,
     like_input,
     row_chunks,
     to_tensor,
-    warn_of_far_values,
+    warn_of_outliers,
 )
+from ._score_base import BaseScoreEstimator
 from ._score_streaming import StreamingMixin
 from ._score_training import BatchScoreMixin
 
@@ -264,7 +264,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         """Checked samples, and the fit whose attributes have been set."""
         self._accumulator = None
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X)
+        check_varies(X, "they have no density and no score")
         self._check_landmarks(X.shape[0])
         rng = check_random_state(self.random_state)
         device = self._compute_device()
@@ -272,7 +272,7 @@ class SSGEScoreEstimator(StreamingMixin, BatchScoreMixin, BaseScoreEstimator):
         if n_centers is None:
             x = to_tensor(X, device)
             if self.whiten:
-                warn_of_far_values(x, stacklevel=5)
+                warn_of_outliers(x)
             fit = fit_dense(x, self._settings(), projection=self._projection(X.shape[1], x, rng))
             self._keep(fit, X.shape[0])
             return X, fit

@@ -14,7 +14,7 @@ from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.training.device import resolve_device
 
 from ._doc_link import DocLinkMixin
-from ._score_input import to_tensor, warn_of_far_values
+from ._rows import to_tensor, warn_of_outliers
 from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
 from ._score_queries import ScoreQueriesMixin
 
@@ -95,7 +95,7 @@ class BaseScoreEstimator(
         x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
         if self._settings().whiten:
-            warn_of_far_values(exact, stacklevel=6)
+            warn_of_outliers(exact)
         picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)

@@ -26,11 +26,11 @@ from sk_mige.score.selection import (
 from sk_mige.score.strength import loss_units
 from sk_mige.score.varying import fitting_coordinates
 
+from ._rows import check_samples, check_varies, row_chunks, to_tensor, warn_of_outliers
 from ._score import SSGEScoreEstimator
 from ._score_base import BaseScoreEstimator
 from ._score_folds import dealt_splits, given_splits
 from ._score_grid import checked_grid
-from ._score_input import check_samples, check_varies, row_chunks, to_tensor, warn_of_far_values
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
@@ -202,7 +202,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         """
         grid = checked_grid(self)
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X)
+        check_varies(X, "they have no density and no score")
         self._check_landmarks(X.shape[0])
         rng = check_random_state(self.random_state)
         device = self._compute_device()
@@ -212,7 +212,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
         x = to_tensor(X if len(rows) == X.shape[0] else X[rows], device)
         if n_centers is None:  # else the landmarks' rows are looked at
-            warn_of_far_values(x, stacklevel=4)
+            warn_of_outliers(x)
         self._best = self._compare(x, grid, rows, X.shape[0])
         if n_centers is None:
             return self._keep(fit_dense(to_tensor(X, device), self._best), X.shape[0])

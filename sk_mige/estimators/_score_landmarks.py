@@ -26,7 +26,7 @@ from sk_mige.score.frame import frame_expansion
 from sk_mige.score.strength import loss_units
 from sk_mige.score.varying import varying_directions
 
-from ._score_input import CHUNK_ELEMENTS
+from ._rows import CHUNK_ELEMENTS
 
 __all__ = ["LandmarkAccumulator", "choose_landmarks", "frame_rows"]
 

@@ -15,8 +15,7 @@ from torch import Tensor
 from sk_mige.score import ScoreModel
 from sk_mige.training.device import available_device
 
-from ._blocks import by_blocks, is_dask
-from ._score_input import check_samples, like_input, row_chunks, to_tensor
+from ._rows import by_blocks, check_samples, is_dask, like_input, row_chunks, to_tensor
 from ._score_sampling import langevin
 from ._stored import to_stored, to_tensors
 

@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 
 from sk_mige.score import KernelSums
 
+from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator
-from ._score_input import check_samples, check_varies, to_tensor
 from ._score_landmarks import LandmarkAccumulator, frame_rows
 
 __all__ = ["StreamingMixin"]
@@ -144,7 +144,7 @@ class StreamingMixin(BaseScoreEstimator):
         first = getattr(self, "_accumulator", None) is None
         X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
         if first:
-            check_varies(X)
+            check_varies(X, "they have no density and no score")
             wanted = self._given_landmarks() or AUTO_LANDMARKS
             rng = check_random_state(self.random_state)
             accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
@@ -181,7 +181,7 @@ class StreamingMixin(BaseScoreEstimator):
             if last > first
         ]
         sample = check_samples(self, np.concatenate(dask.compute(*parts)), reset=True, min_rows=2)
-        check_varies(sample)
+        check_varies(sample, "they have no density and no score")
         accumulator = self._new_accumulator(sample, n_centers, rng)
         tasks = [
             dask.delayed(_block_sums)(accumulator, block, int(offset))

@@ -36,7 +36,7 @@ from sk_mige.training.progress import progress_callbacks
 
 from ._doc_link import DocLinkMixin
 from ._layer_sizes import as_sizes
-from ._score_input import check_samples, check_varies, like_input, row_chunks, to_tensor
+from ._rows import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_landmarks import frame_rows
 from ._sliced_score_state import PortableScoreMixin
 
@@ -170,7 +170,7 @@ class SlicedScoreMatching(
             When Ctrl-C ended training: the estimator keeps what it has learned so far.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X)
+        check_varies(X, "they have no density and no score")
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
         x = to_tensor(X, torch.device("cpu")).to(torch.float64)

@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sk_mige.score import ScoreSettings
 from sk_mige.score.stein import fit_stein
 
+from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
-from ._score_input import check_samples, check_varies, to_tensor
 
 __all__ = ["SteinScoreEstimator"]
 
@@ -115,7 +115,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
             The fitted estimator.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X)
+        check_varies(X, "they have no density and no score")
         x = to_tensor(X, self._compute_device()).to(torch.float64)
         self._keep_model(fit_stein(x, self._settings(), float(self.eta)), X.shape[0])
         return self

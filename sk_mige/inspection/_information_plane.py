@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sk_mige.estimators._encoder_validation import check_queries
+from sk_mige.estimators._rows import check_queries
 
 from ._axes import Drawing
 from ._information import check_classifier, kept_of_x, log_likelihood

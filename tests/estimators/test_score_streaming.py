@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
-from sk_mige.estimators import _score_input, _score_landmarks
+from sk_mige.estimators import _rows, _score_landmarks
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_more_landmarks_than_whitening_needs_rows(monkeypatch):
 def test_the_size_of_chunks_does_not_matter(X, monkeypatch):
     expected = landmark_estimator().fit(X)
     scores = expected.transform(X)
-    monkeypatch.setattr(_score_input, "CHUNK_ELEMENTS", 1000)
+    monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1000)
     monkeypatch.setattr(_score_landmarks, "CHUNK_ELEMENTS", 1000)
     np.testing.assert_allclose(expected.transform(X), scores)
     assert_same_scores(landmark_estimator().fit(X), expected, X)

@@ -1,0 +1,278 @@
+"""Validation of rows X (n, d), shared by all estimators, and the way to tensors and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sk_mige._warnings import warn_user
+
+__all__ = [
+    "by_blocks",
+    "check_float32_resolution",
+    "check_queries",
+    "check_rows",
+    "check_samples",
+    "check_varies",
+    "is_dask",
+    "like_input",
+    "namespace_of",
+    "row_chunks",
+    "to_rows",
+    "to_tensor",
+    "warn_of_outliers",
+]
+
+# Elements of a chunk's Gram matrix: 16 MiB in float64. This is large enough for full speed and
+# small enough for memory that the process already holds.
+CHUNK_ELEMENTS = 2**21
+
+# A feature has outliers where its standard deviation exceeds WIDE interquartile ranges (.74 for a
+# normal one) and fewer than FEW of its values are FAR interquartile ranges from the median.
+WIDE, FAR, FEW = 5, 50, 0.05
+
+# A column must span this many float32 numbers; a network sees rounding noise below that.
+FEWEST_STEPS = 16
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
+    """Validate rows for a network: dense, finite X (n, d) in its own namespace.
+
+    Integers stay integers: batches become float32 one at a time, so that a memory map of bytes is
+    not copied.
+    """
+    if sp.issparse(X):
+        raise TypeError(
+            f"{type(estimator).__name__} takes dense input, got a sparse {X.format} container of "
+            f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD (or, where memory allows, a "
+            "FunctionTransformer that calls X.toarray()) before it"
+        )
+    _check_two_dimensional(estimator, X)
+    X = _readable(X)
+    xp, _ = get_namespace(X)
+    integral = _is_integral(X)
+    X = validate_data(
+        estimator,
+        X,
+        dtype=None if integral else [xp.float64, xp.float32],
+        ensure_min_samples=min_rows,
+        reset=reset,
+    )
+    if integral:
+        return X
+    largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
+    if largest > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"X has values up to {largest:.1e}, too large for dtype('float32') in which the "
+            "networks compute: put a scaler such as StandardScaler before it"
+        )
+    return X
+
+
+def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
+    """Validate samples for a score: dense, finite, floating X (n, d) in its own namespace."""
+    X = _readable(X)
+    xp, _ = get_namespace(X)
+    return validate_data(
+        estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows
+    )
+
+
+def check_queries(estimator: Any, X: Any, method: str) -> Any:
+    """Validate rows for a fitted network, in the namespace of those it was fitted to."""
+    xp, _, _ = get_namespace_and_device(X)
+    fitted = estimator._fit_namespace
+    if xp.__name__ != fitted:
+        raise ValueError(
+            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace "
+            f"as those passed to fit(): {fitted}, got {xp.__name__}"
+        )
+    return check_rows(estimator, X, reset=False, min_rows=1)
+
+
+def check_varies(X: Any, consequence: str) -> None:
+    """Raise where all rows are equal, and say what follows from that."""
+    if _is_constant(X):
+        raise ValueError(
+            f"X is constant: its {X.shape[0]} rows are all the same, so {consequence}; pass rows "
+            "that vary in at least one feature"
+        )
+
+
+def check_float32_resolution(X: Any) -> None:
+    """Raise where rows X (n, d) become equal in float32; warn where columns hardly vary in it."""
+    xp, _ = get_namespace(X)
+    if getattr(X.dtype, "itemsize", 8) < 4 or X.dtype == xp.float32:
+        return
+    ends = (xp.min(X, axis=0), xp.max(X, axis=0))
+    low, high = (np.asarray(move_to(end, xp=np, device="cpu"), dtype=np.float64) for end in ends)
+    size = np.maximum(np.abs(low), np.abs(high)).astype(np.float32)
+    narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(size).astype(np.float64))
+    if not narrow.any():
+        return
+    columns = np.flatnonzero(narrow)
+    shown = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)
+    first = columns[0]
+    example = f"column {first} goes from {float(low[first])} to {float(high[first])}"
+    advice = "put a StandardScaler before them, which subtracts the mean in float64"
+    # Rounding keeps the order: where the ends of a column become equal, all its values do.
+    if (low.astype(np.float32) == high.astype(np.float32)).all():
+        raise ValueError(
+            f"the rows of X are all equal in dtype('float32'), in which the networks compute: "
+            f"{example}; {advice}"
+        )
+    warn_user(
+        f"{len(columns)} of the columns of X, {shown}, vary by less than dtype('float32'), in "
+        f"which the networks compute, can tell: {example}; {advice}"
+    )
+
+
+def warn_of_outliers(x: Tensor) -> None:
+    """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
+
+    Whitening would then map all other rows to nearly one point.
+    """
+    n, d = x.shape
+    if n <= d or n < 20 or x.device.type == "mps":
+        return
+    low, middle, high = (x.kthvalue(max(1, n * k // 4), dim=0).values for k in (1, 2, 3))
+    spread = high - low
+    wide = (spread > 0) & (x.std(0) > WIDE * spread)
+    for column in wide.nonzero()[:, 0].tolist():
+        away = (x[:, column] - middle[column]).abs() / spread[column]
+        share = float((away > FAR).double().mean())
+        if 0 < share < FEW:
+            value = float(x[int(away.argmax()), column])
+            warn_user(
+                f"{share:.2%} of the values of feature {column}, such as {value:g}, are more than "
+                f"{FAR} interquartile ranges from its median and decide how it is whitened: drop "
+                "such rows, impute missing values, or transform the feature"
+            )
+            return
+
+
+def namespace_of(X: Any) -> str:
+    """Return the name of the array namespace of X, as array API dispatch sees it."""
+    xp, _ = get_namespace(X)
+    return str(xp.__name__)
+
+
+def to_rows(X: Any) -> NDArray[Any] | Tensor:
+    """Return X as a tensor or a NumPy array, from which batches can be indexed."""
+    if isinstance(X, Tensor):
+        return X.detach()
+    return np.asarray(move_to(X, xp=np, device="cpu"))
+
+
+def to_tensor(X: Any, device: torch.device) -> Tensor:
+    """Return X as a tensor on the device, in its own dtype; a view where torch can make one."""
+    if isinstance(X, Tensor):
+        return X.detach().to(device)
+    if not isinstance(X, np.ndarray):  # another array namespace
+        X = np.asarray(X)
+    # torch warns of read-only arrays and refuses negative strides. A copy of a chunk costs little,
+    # and a memory map stays on disk.
+    as_it_is = X.flags.writeable and all(stride >= 0 for stride in X.strides)
+    return torch.from_numpy(X if as_it_is else X.copy()).to(device)
+
+
+def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of the rows of X with their tensors, sized for Gram matrices of that width."""
+    rows = max(1, CHUNK_ELEMENTS // max(width, 1))
+    for start in range(0, X.shape[0], rows):
+        part = slice(start, min(start + rows, X.shape[0]))
+        yield part, to_tensor(X[part], device)
+
+
+def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = False) -> Any:
+    """Return results in the namespace, on the device and, by default, in the dtype of X.
+
+    The dtype is float32, that of the networks, where X holds integers.
+    """
+    if isinstance(values, Tensor):
+        if isinstance(X, Tensor):
+            return values.to(device=X.device, dtype=values.dtype if keep_dtype else X.dtype)
+        values = values.cpu().numpy()
+    xp, _, device = get_namespace_and_device(X)
+    if values.dtype.kind not in "fiub":  # labels that are not numbers stay in NumPy
+        return values
+    dtype = xp.float32 if _is_integral(X) else X.dtype
+    return xp.asarray(values, dtype=None if keep_dtype else dtype, device=device)
+
+
+def is_dask(X: Any) -> bool:
+    """Return whether X is a Dask array; raise for a Dask data frame, with the remedy."""
+    if hasattr(X, "dask") and hasattr(X, "map_partitions"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
+            "chunks have known sizes"
+        )
+    return hasattr(X, "dask") and hasattr(X, "map_blocks") and hasattr(X, "rechunk")
+
+
+def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -> Any:
+    """Return a Dask array (n, width) of ``transform`` applied to each block of rows."""
+    rows = X.rechunk({1: X.shape[1]})
+    return rows.map_blocks(
+        lambda block: np.asarray(transform(block)),
+        dtype=dtype,
+        chunks=(rows.chunks[0], (width,)),
+        meta=np.empty((0, width), dtype=dtype),
+    )
+
+
+def _check_two_dimensional(estimator: Any, X: Any) -> None:
+    """Raise for anything but a table of rows, and say how it becomes one."""
+    if isinstance(X, Dataset | DataLoader):
+        raise TypeError(
+            f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
+            f"n_features); got a {type(X).__name__} of torch. Stack its inputs: "
+            "torch.stack([x.flatten() for x, *_ in dataset]); training makes batches itself"
+        )
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) > 2:
+        row = shape[1:]
+        if len(row) == 2 and getattr(estimator, "encoder", None) == "conv":
+            row = (1, *row)  # images of one channel
+        said = f" and input_shape={row}" if hasattr(estimator, "input_shape") else ""
+        raise ValueError(
+            f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1){said}"
+        )
+
+
+def _readable(X: Any) -> Any:
+    """Return the values of a tensor as an array; with array API dispatch, the tensor itself."""
+    if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
+        return X
+    values = X.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def _is_integral(X: Any) -> bool:
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "iub"
+    if isinstance(dtype, torch.dtype):
+        return not (dtype.is_floating_point or dtype.is_complex)
+    return hasattr(X, "__array_namespace__") and bool(
+        X.__array_namespace__().isdtype(dtype, ("integral", "bool"))
+    )
+
+
+def _is_constant(X: Any) -> bool:
+    xp, _ = get_namespace(X)
+    # One chunk at a time: the first usually differs, and the rest need not be read.
+    # (The array standard does not define slices that end beyond the last row.)
+    n = X.shape[0]
+    chunks = (X[start : min(start + 1024, n), :] for start in range(0, n, 1024))
+    return all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks)

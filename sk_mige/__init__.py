@@ -1,4 +1,4 @@
-"""Scores, gradients of mutual information and representations, in scikit-learn's manner."""
+"""Scores, gradients of mutual information, and representations, in scikit-learn's style."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,12 @@ from .estimators import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
 )
+from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
 
 __version__ = "0.1.0"
 
 __all__ = [
+    # estimators
     "MIGEEncoder",
     "NonLinearProbe",
     "MutualInfoGradientEstimator",
@@ -25,16 +27,23 @@ __all__ = [
     "SSGEScoreEstimatorCV",
     "SlicedScoreMatching",
     "SteinScoreEstimator",
+    # objectives of MIGEEncoder
+    "InfoMax",
+    "InformationBottleneck",
+    # estimators of information inside them
+    "MIGE",
+    "Critic",
+    "Variational",
     "__version__",
 ]
 
-# Not needed by the estimators: imported when first asked for.
+# Not needed by the estimators: imported at the first access.
 _ON_DEMAND = ("datasets", "inspection")
 
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import inspection as inspection
-else:  # of a module with __getattr__ type checkers believe every name
+else:  # type checkers accept any name of a module with __getattr__
 
     def __getattr__(name: str) -> Any:
         if name in _ON_DEMAND:

@@ -24,12 +24,22 @@ PACKAGES = {
     "sk_mige.information": "Gradients of information",
     "sk_mige.inspection": "Pictures",
     "sk_mige.datasets": "Data",
+    "sk_mige.objectives": "Objectives",
     "sk_mige.networks": "Networks",
     "sk_mige.training": "Training",
 }
 
 # Of these packages users meet some names; the others serve the estimators and may change.
-PUBLIC_OF = {"sk_mige.training": ("Checkpoint", "input_alignment")}
+PUBLIC_OF = {
+    "sk_mige.training": (
+        "BetaWarmup",
+        "Checkpoint",
+        "ExponentialDecay",
+        "Trainer",
+        "WeightAveraging",
+        "input_alignment",
+    )
+}
 
 INTRODUCTION = """\
 What is listed here is public: it is documented, tested, and changes with a note in the

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sk_mige.information import channel_gradient
 
-from ._doc_link import DocLinkMixin
+from ._base import DocLinkMixin
 from ._rows import check_samples, to_tensor
 from ._score import SSGEScoreEstimator
 

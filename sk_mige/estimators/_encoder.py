@@ -1,258 +1,264 @@
-"""MIGEEncoder: representations learned through the gradient of mutual information."""
+"""MIGEEncoder: representations trained by gradients of mutual information."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from numbers import Integral, Real
+from typing import Any, Self
 
-from sklearn.base import BaseEstimator
-from sklearn.utils import ClassifierTags, RegressorTags, Tags
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.utils.data import Subset
 
-from ._doc_link import DocLinkMixin
-from ._encoder_constraints import PARAMETER_CONSTRAINTS
-from ._encoder_fitting import FittingMixin
-from ._encoder_prediction import PredictionMixin
-from ._encoder_state import PortableStateMixin
+from sk_mige._warnings import warn_user
+from sk_mige.networks import Architecture, EncoderNetwork, StandardizingHead, evaluate
+from sk_mige.objectives import (
+    BottleneckLoss,
+    InfoMax,
+    InformationBottleneck,
+    Objective,
+    Problem,
+    default_training_score,
+)
+from sk_mige.objectives.base import Description, FunctionDescription, ShorthandMixin
+from sk_mige.training import (
+    ArrayDataset,
+    EncoderNet,
+    Trainer,
+    available_device,
+    input_alignment,
+    join_processes,
+    resident,
+    resolve_device,
+    seeded,
+)
+from sk_mige.training.checkpoint import settings_in_words
+from sk_mige.training.device import built_apart
+from sk_mige.training.progress import EpochTasks
+from sk_mige.training.schedules import has_lr_scheduler, make_schedule
+
+from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
+from ._rows import (
+    by_blocks,
+    check_float32_resolution,
+    check_queries,
+    check_rows,
+    check_varies,
+    is_dask,
+    like_input,
+    namespace_of,
+    to_rows,
+)
+from ._score import SSGEScoreEstimator
+from ._targets import (
+    TargetScaler,
+    as_numpy,
+    check_classes,
+    check_splittable,
+    check_targets,
+    class_weights,
+    find_classes,
+)
 
 __all__ = ["MIGEEncoder"]
+
+MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
+DEFAULT_SIZES = (512, 512)
+# Rows for the map to the units of the input: a few for each of its parameters.
+ALIGNMENT_ROWS = 10_000
+
+
+def as_description(mode: Any) -> Description:
+    """Return the description that a name or a loss function stands for."""
+    if isinstance(mode, Description):
+        return mode
+    return MODES[mode]() if isinstance(mode, str) else FunctionDescription(mode)
+
+
+def as_score_estimator(estimator: Any) -> Any:
+    """Return the score estimator that None stands for."""
+    return SSGEScoreEstimator() if estimator is None else estimator
+
+
+def _task(encoder: Any) -> str | None:
+    """Return the task of the targets by the parameter ``mode``, whether it is valid or not."""
+    if isinstance(encoder.mode, str):
+        return as_description(encoder.mode).task if encoder.mode in MODES else None
+    return encoder.mode.task if isinstance(encoder.mode, Description) else None
+
+
+def _predicts(encoder: Any) -> bool:
+    if _task(encoder) is None:
+        raise AttributeError(
+            f"mode={encoder.mode!r} learns a representation, not predictions: use mode='ib', or "
+            "put a classifier after the encoder"
+        )
+    return True
+
+
+def _classifies(encoder: Any) -> bool:
+    if _predicts(encoder) and _task(encoder) == "regression":
+        raise AttributeError("predict_proba needs classes, and this is a regression")
+    return True
 
 
 class MIGEEncoder(
     DocLinkMixin,
-    PortableStateMixin,
-    FittingMixin,
-    PredictionMixin,
+    ShorthandMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
     BaseEstimator,
 ):
     r"""Encoder trained by mutual information gradient estimation (MIGE).
 
-    With ``mode="infomax"`` a network z = E(x) is trained, without labels, to keep as much as it
-    can of its input: it follows the gradient
+    With ``mode="infomax"``, a network z = E(x) is trained, without targets, to keep as much
+    information about its input as possible. It follows the gradient
 
     .. math:: \nabla_\phi I(x; z) = -\mathbb{E}\big[(\nabla_z \log q(z)
               - \nabla_z \log q(x, z))^\top \nabla_\phi z\big],
 
-    whose scores :math:`\nabla_z \log q` are estimated from each batch [1]_. With ``mode="ib"`` it
-    is trained to predict y while forgetting the rest of x, by minimising
+    whose scores :math:`\nabla_z \log q` are estimated from each batch [1]_. With ``mode="ib"``, it
+    is trained to predict y from a z that keeps little else of x, by minimising
     :math:`-\log p(y | z) + \beta\, I(z; x)`, the information bottleneck.
 
     Parameters
     ----------
     n_components : int, default=64
         Dimension of the representation z.
-    mode : {"infomax", "ib"}, default="infomax"
-        What is learned: a representation of x alone, or a bottleneck between x and y.
+    mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
+        Objective of the training. A name is short for the object with its default parameters,
+        :class:`InfoMax` or :class:`InformationBottleneck`; ``set_params(mode__beta=0.1)`` and
+        searches over ``mode__beta`` work from either form. A callable or ``torch.nn.Module``
+        ``loss(code, x, y)`` is an objective of your own: it takes a
+        :class:`sk_mige.networks.Code`, the rows and the targets of a batch (zeros without y) and
+        returns a scalar tensor. The encoder's output is then z.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
-        How scores are estimated from a batch; it is not fitted itself. Read are its ``n_eigen``,
-        ``eigen_threshold`` and ``alpha`` (left alone, what None stands for), ``bandwidth``, and of
-        a :class:`RandomProjectionSSGE` what concerns the projection, which applies to x (never z)
-        before distances are taken (its ``random_state``, where that is None the encoder's, draws
-        it); whitening and base are for densities estimated once. None is SSGE with the median
-        bandwidth and eigen_threshold 0.999: with far fewer eigenfunctions the encoder collapses to
-        a few directions. On a GPU it is, in mode="infomax", a ridge of 1e-4 instead
-        (eigen_threshold=None, alpha=1e-4), within a point of accuracy and without eigenpairs, which
-        take long there. In mode="ib" scores are estimated for other heads than the Gaussian, whose
-        ``marginal="auto"`` needs none.
+        Score estimator whose parameters are used in each batch. Only ``n_eigen``,
+        ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection parameters are used; the
+        estimator is not fitted. A projection applies to x, never to z; if its ``random_state`` is
+        None, the encoder's is used. None is SSGE with the median bandwidth and an
+        ``eigen_threshold`` of 0.999, or on a GPU, for InfoMax, a ridge: ``eigen_threshold=None,
+        alpha=1e-4``. It is refused where the information is not MIGE's.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
-        The network. A module is copied to float32 and trained on from its own weights. A callable
-        is called with (n_features, n_outputs), or (input_shape, n_outputs) where that is given, and
-        returns a module. The number of outputs is ``n_components``, twice as many (means, then
-        scales) for the Gaussian head, 64 more (means, then thresholds) for the implicit one.
-    hidden_layer_sizes : sequence of int, default=(512, 512)
-        Hidden layers of encoder="mlp".
+        Network from rows to the head's inputs. A module is copied to float32 and trained from its
+        own weights. A callable takes (n_features, n_outputs), or (input_shape, n_outputs) where
+        that is given, and returns a module, such as ``partial(MLPEncoder, dropout=0.1)``. The
+        number of outputs is ``n_components``, twice as many (means, then scales) for a Gaussian
+        head, and 64 more (means, then thresholds) for an implicit head.
+    hidden_layer_sizes : sequence of int or int, default=(512, 512)
+        Widths of the hidden layers of encoder="mlp"; a number is one layer.
     input_shape : tuple of int, default=None
         Shape of a row inside the network, such as (channels, height, width). X stays
-        two-dimensional for scikit-learn. encoder="conv" needs it.
-    output_scale : {"input", "unit"} or None, default="input"
-        In mode="infomax", the units of z, on which information does not depend but its estimate
-        does. "unit" ends the network with a batch norm without weights: every component has
-        variance 1 in the (corrupted) batches of training, less in ``transform``. "input" trains
-        alike, and at the end of ``fit`` rotates and scales z to the principal components of x as z
-        predicts it linearly: uncorrelated, the k-th with the variance of x that it explains, the
-        largest first, as those of PCA are (:func:`sk_mige.training.input_alignment`).
-        ``partial_fit`` leaves this map as it is. None lets the scale go where training takes it.
-    corruption : float, default=0.3
-        In mode="infomax", the fraction of a row's values that is hidden from the encoder, at
-        random, at each step of training. Between x and the representation of a corrupted x the
-        information is finite, and what is robust counts for more.
-    augmentation : callable, default=None
-        In mode="infomax", what becomes of a batch in training before it enters the encoder: a
-        function of a tensor of shape ``(M, *input_shape)`` that returns one like it, called once
-        for each view, such as torchvision's transforms (which treat all images of a batch alike;
-        ``lambda batch: torch.stack([t(x) for x in batch])`` draws anew for each). The information
-        is that of the original rows. It must be picklable if the encoder is to be.
-    n_views : int, default=1
-        In mode="infomax", how many copies of each row, independently augmented and corrupted, a
-        step of training encodes. One is held against x itself. With two or more, what differs
-        between the copies counts as noise, which z learns to leave out
-        (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
-        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a bound
-        as mi_estimator it is the copies' information about each other.
-    dropout : float, default=0.0
-        In training, the fraction of the units of each hidden layer of encoder="mlp" that is left
-        out.
-    head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
-        In mode="ib", whether z is drawn from a Gaussian with learned mean and scale, is the
-        encoder's output itself, or is drawn by a network that noise passes through
-        (:class:`sk_mige.networks.ImplicitHead`), whose density is unknown. The last is for some
-        16 components or fewer: scores of q(z | x) must be estimated from a few draws.
-    conditional : {"auto", "closed-form", "score"}, default="auto"
-        In mode="ib", how H(z | x) is taken: in closed form, which a Gaussian head has, or by
-        scores estimated from several draws of z for each x. "auto" is the first where it can be.
-    n_training_samples : int, default=None
-        In mode="ib", draws of z for each row and step of training. None is 16 where scores of
-        q(z | x) are estimated, else 1.
-    task : {"auto", "classification", "regression"}, default="auto"
-        In mode="ib", the kind of y. "auto" looks at y in ``fit``, as scikit-learn's
-        ``type_of_target`` does: integers, strings, booleans and floats that are all whole numbers
-        are classes, other numbers are values. Until then scikit-learn cannot know either. State
-        the task for cross-validation, whose folds are otherwise not stratified (of rows sorted
-        by class each holds classes that training did not see), and for ``VotingClassifier``.
-    class_weight : dict, "balanced" or None, default=None
-        What a row of each class counts in the cross-entropy; "balanced" is inversely
-        proportional to its frequency. The information is that of the rows as they are.
-    label_smoothing : float, default=0.0
-        For classes, the share of each target that is spread over all of them.
-    confidence_penalty : float, default=0.0
-        For classes, what a nat of the entropy of the predicted probabilities is worth.
-    beta : float, default=1e-3
-        In mode="ib", the price of a nat of information about x, in nats of log-likelihood.
-    beta_warmup : int, default=0
-        Epochs over which ``beta`` grows from 0, linearly.
-    max_information : float, default=None
-        In mode="ib", a ceiling of I(z; x) in nats: ``beta`` becomes a dual variable, adjusted from
-        batch to batch until the Gaussian upper bound of I(z; x)
-        (:func:`sk_mige.information.gaussian_mutual_info`; for mi_estimator="variational" its own)
-        is at the ceiling, or below it at next to no price. The parameter ``beta`` is what it
-        starts at. Needs head="gaussian".
-    marginal : str, default="auto"
-        In mode="ib", how the entropy of z is followed by mi_estimator="mige"; see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
-        log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
-        and estimated scores for the others. "classes", for classification by a Gaussian head, is
-        that within the classes: how far these are apart then costs nothing. For
-        mi_estimator="variational", the model of q(z): "standard" normal (that is "auto"), or
-        "learned", a Gaussian with learned means and scales.
-    x_scale : float, default=1.0
-        Weight of x against z in the kernel of their joint score, where both have been brought to
-        the same median distance; with several views x is not in it.
-    mi_estimator : str, default="mige"
-        What I(x; z) is followed by: "mige", or a bound with a critic that is trained along,
-        "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or "club". ``beta`` and
-        mode="ib" apply to each; ``score_estimator`` and ``x_scale`` to "mige" only. "variational",
-        for mode="ib" with a Gaussian head, is the divergence from a model of q(z), ``marginal``:
-        the deep variational bottleneck.
-    critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of a bound's critic: x and z embedded and multiplied, or both seen side by side, which
-        can tell all pairs of a batch apart and then has no gradient to train by, or the cosine of
-        the embeddings over 0.5 (with mi_estimator="infonce" and two views, SimCLR's way). A
-        callable makes, of their dimensions, a module from x and z to all pairs' scores (M, M).
-    feature_layer : str, default=None
-        In mode="infomax", a submodule h of the encoder whose information :math:`I(h; z)` is
-        maximised in place of :math:`I(x; z)`: "conv" of encoder="conv", say. With
-        mi_estimator="mige" that is the paper's circumstance II, with "jsd" or "infonce" Deep
-        InfoMax's global objective, DIM(G).
-    local_features : bool, default=False
-        Whether h is one location of that layer's feature map at a time, all locations counting
-        alike: Deep InfoMax's local objective, DIM(L), whose layer is "conv.5".
-    prior : {"uniform", "normal"}, default="uniform"
-        In mode="infomax", the distribution that each component (for "uniform" its sigmoid) is
-        drawn to by an adversary.
-    prior_weight : float, default=0.0
-        What matching the prior counts against the information; 0 leaves it out.
-    n_prediction_samples : int, default=12
-        Draws of z that ``predict`` and ``predict_proba`` average over; 0 uses the mean of z.
+        two-dimensional. encoder="conv" needs it.
     max_epochs : int, default=30
         Passes over the data.
-    validation_fraction : float, default=None
-        Fraction of the rows that ``fit`` holds out; their loss is ``valid_loss`` in ``history_``,
-        for ``EarlyStopping`` and its kin. In mode="ib" it is minus the log-likelihood of y.
-        mode="infomax" has such a loss where a bound of I(x; z) is followed, not one of an inner
-        layer or of views: a surrogate's value means nothing.
     batch_size : int, default=256
-        Rows from which a gradient is estimated, at most: rows are dealt to batches of equal size.
+        Largest number of rows in a batch, from which a gradient is estimated. All batches have
+        nearly equal size.
     lr : float, default=1e-3
         Learning rate.
-    lr_schedule : {"cosine", "constant", "exponential"}, default="cosine"
-        "cosine" lets the learning rate fall to 0 over the epochs of a call to ``fit``,
-        "exponential" multiplies it by ``lr_decay`` every ``lr_decay_epochs`` epochs.
-        ``partial_fit`` knows no end and keeps it constant. An ``LRScheduler`` among the
-        ``callbacks`` takes its place.
-    lr_decay : float, default=0.97
-        Factor of lr_schedule="exponential".
-    lr_decay_epochs : int, default=2
-        Epochs in which the factor is reached, an equal part of it in each.
-    weight_averaging : float, default=None
-        Decay of an exponential moving average of the weights, such as 0.999 for some thousand
-        steps, which ``fit`` puts in the place of the last ones. None keeps the last.
+    lr_schedule : {"cosine", "constant"}, callback or scheduler class, default="cosine"
+        Schedule of the learning rate within a call to ``fit``. "cosine" falls to 0. Others are a
+        skorch callback such as :class:`sk_mige.training.ExponentialDecay`, or a class of
+        ``torch.optim.lr_scheduler``, with arguments by ``functools.partial``. ``partial_fit``
+        keeps the learning rate constant. skorch's ``LRScheduler`` in ``callbacks`` replaces
+        "cosine".
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
-        A class or factory is called with the network's parameters and ``lr``.
-    mixed_precision : bool, default=False
-        Whether encoder and critic multiply matrices in bfloat16 while training: about twice as
-        fast for convolutions on processors and GPUs that have it, slower on those that have not.
-        Weights, scores, likelihoods and all that is computed after ``fit`` stay in float32.
-    output : str, default=None
-        What ``transform`` returns: None is z, or its mean where it is drawn, "sample" one draw
-        of it; else the name of one of the encoder's submodules,
-        whose flattened output it is: "hidden1", … of "mlp", "conv", "fc" and "Y" of "conv", any
-        of your own module's. It can be set after ``fit``.
-    device : str or torch.device, default="auto"
-        "auto" is CUDA where there is a GPU, else the CPU.
-    distributed : bool, default=False
-        Whether processes that torchrun launched together train one encoder, each with
-        ``batch_size`` rows of a joint batch from which scores are estimated. Every process calls
-        ``fit`` with the same X. A process on its own trains as always.
+        Optimizer. A class or factory is called with the network's parameters and ``lr``.
     callbacks : list, default=None
-        Callbacks of skorch, such as ``EarlyStopping`` (with ``validation_fraction``) or
-        ``LRScheduler``,
-        each a class, an instance or a pair ``(name, callback)``. They are copied.
-        For scikit-learn's own callbacks use ``set_callbacks``.
+        skorch callbacks, such as ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
+        :class:`sk_mige.training.BetaWarmup` or :class:`sk_mige.training.WeightAveraging`: classes,
+        instances or pairs ``(name, callback)``. They are copied. scikit-learn's callbacks are set
+        by ``set_callbacks``.
+    validation_fraction : float, default=None
+        Fraction of the rows that ``fit`` holds out. Their loss is ``valid_loss`` in ``history_``,
+        for ``EarlyStopping`` and similar callbacks. For a bottleneck it is minus the
+        log-likelihood of y, for a bound of I(x; z) it is minus the bound. MIGE's surrogate has a
+        gradient but no value, so it is refused there.
+    mixed_precision : bool, default=False
+        Whether encoder and critic multiply matrices in bfloat16 in training. It is about twice as
+        fast for convolutions on hardware that supports bfloat16, and slower elsewhere. Weights,
+        scores, likelihoods and all results after ``fit`` are in float32.
+    distributed : bool, default=False
+        Whether the processes that torchrun started train one encoder together, each with
+        ``batch_size`` rows of a joint batch. Every process calls ``fit`` with the same X. It has
+        no effect in a single process.
+    device : str or torch.device, default="auto"
+        Device of the training; "auto" is CUDA if available, else the CPU.
+    output : str, default=None
+        Output of ``transform``. None is z, or its mean where z is random; "sample" is one draw of
+        z; other names are submodules of the encoder, whose flattened output it is: "hidden1", …
+        of "mlp", and "conv", "fc" and "Y" of "conv". It can be set after ``fit``.
     warm_start : bool, default=False
-        Whether a second call to ``fit`` continues where the first ended. As in ``partial_fit``,
-        what was set in between counts if the network can follow: ``lr``, ``batch_size``,
-        ``callbacks``, ``score_estimator``, ``x_scale``, ``beta``, ``max_information``,
-        ``class_weight``, ``label_smoothing`` and the like. A change of the network itself, of
-        ``corruption``, ``augmentation``, ``n_views``, ``optimizer`` or ``device`` is an error.
+        Whether ``fit`` continues from the result of the previous call. Parameters that were set
+        in between are used if the network can follow, such as ``lr``, ``batch_size``,
+        ``callbacks``, ``score_estimator`` and ``mode__beta``. Other changes raise an error, such
+        as those of the network, ``optimizer`` or ``device``.
     verbose : int, default=0
-        1 shows a bar with the time left, 2 prints a line an epoch.
+        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None
-        Seeds the weights, the batches and the noise. Torch's and NumPy's own generators are not
-        touched.
+        Seed of weights, batches and noise. The global generators of torch and NumPy are not
+        changed.
 
     Attributes
     ----------
     module_ : torch.nn.Module
-        The trained network: ``module_.encoder``, ``module_.head``, ``module_.decoder``.
+        Trained network, with the parts ``encoder``, ``head`` and ``decoder``.
     net_ : skorch.NeuralNet
-        The net that trained it.
+        Net that trained it.
     history_ : list of dict
-        One record an epoch: its number, ``train_loss``, ``dur`` in seconds and what callbacks
-        added. In mode="infomax" the loss is a surrogate: its gradient is that of −I(x; z), its
-        value is not an information.
+        One record for each epoch: its number, ``train_loss``, ``dur`` in seconds and entries of
+        callbacks. MIGE's loss in InfoMax is a surrogate: its gradient is that of −I(x; z), its
+        value has no meaning.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
-        Labels; only for classification.
+        Labels; for classification only.
     task_ : str
-        "classification" or "regression"; only with mode="ib".
+        Task of the bottleneck, "classification" or "regression".
     beta_ : float
-        The price of information that training ended with; only with mode="ib".
+        Weight β of the bottleneck's information at the end of training.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where they are strings.
+        Names of the features, where X has string names.
 
     See Also
     --------
-    SSGEScoreEstimator : The scores it follows.
-    RandomProjectionSSGE : The same for inputs of many dimensions.
+    InfoMax : Objective without targets, and its parameters.
+    InformationBottleneck : Objective with targets, and its parameters.
+    SSGEScoreEstimator : Score estimator of the gradient.
+    RandomProjectionSSGE : Score estimator for inputs of many dimensions.
 
     Notes
     -----
-    The networks compute in float32; what is made of x has the dtype of X: float64 for float64,
-    float32 for float32 and arrays of integers, float64 for float16 and integers in lists and data
-    frames. Predicted values of a regression are float64, or float32 as the targets of ``fit``.
-    Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles hold the weights as NumPy
-    arrays and load on machines without a GPU.
+    The networks compute in float32. Results of ``transform`` have the dtype of X: float64 for
+    float64, float32 for float32 and arrays of integers, float64 for float16 and for integers in
+    lists and data frames. Predicted values of a regression are float64, or float32 where the
+    targets of ``fit`` were float32. Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles
+    hold the weights as NumPy arrays and load on machines without a GPU; ``partial_fit`` then
+    continues with a new optimizer.
 
     References
     ----------
@@ -273,22 +279,623 @@ class MIGEEncoder(
     >>> bottleneck = MIGEEncoder(n_components=16, mode="ib", max_epochs=5, random_state=0)
     >>> bottleneck.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
     True
+
+    With a loss of your own, here the log-determinant of the covariance of z:
+
+    >>> import torch
+    >>> def spread(code, x, y):
+    ...     return -torch.logdet(torch.eye(16) + code.z.T.cov())
+    >>> MIGEEncoder(16, mode=spread, max_epochs=2, random_state=0).fit_transform(X).shape
+    (1797, 16)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = PARAMETER_CONSTRAINTS
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "mode": [StrOptions(set(MODES)), Description, callable],
+        "score_estimator": [SSGEScoreEstimator, None],
+        "encoder": [StrOptions({"mlp", "conv"}), nn.Module, callable],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "input_shape": ["array-like", None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"cosine", "constant"}), Callback, callable],
+        "optimizer": [StrOptions({"adam", "adamw", "sgd"}), callable],
+        "callbacks": [list, tuple, None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "mixed_precision": ["boolean"],
+        "distributed": ["boolean"],
+        "device": [str, torch.device],
+        "output": [str, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+    _shorthands = {"mode": as_description, "score_estimator": as_score_estimator}
+
+    module_: EncoderNetwork
+    net_: EncoderNet
+    history_: list[dict[str, Any]]
+    n_iter_: int
+    n_features_in_: int
+    classes_: NDArray[Any]
+    task_: str
+    beta_: float
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        mode: str | Description | Callable[..., Tensor] = "infomax",
+        score_estimator: Any = None,
+        encoder: str | nn.Module | Callable[..., nn.Module] = "mlp",
+        hidden_layer_sizes: Any = DEFAULT_SIZES,
+        input_shape: tuple[int, ...] | None = None,
+        max_epochs: int = 30,
+        batch_size: int = 256,
+        lr: float = 1e-3,
+        lr_schedule: Any = "cosine",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adam",
+        callbacks: list[Any] | None = None,
+        validation_fraction: float | None = None,
+        mixed_precision: bool = False,
+        distributed: bool = False,
+        device: str | torch.device = "auto",
+        output: str | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.mode = mode
+        self.score_estimator = score_estimator
+        self.encoder = encoder
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.input_shape = input_shape
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.callbacks = callbacks
+        self.validation_fraction = validation_fraction
+        self.mixed_precision = mixed_precision
+        self.distributed = distributed
+        self.device = device
+        self.output = output
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ---------------------------------------------------------------- fitting
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train the encoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; dense and finite.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets of a bottleneck, or of a loss of your own, in numbers. InfoMax ignores them.
+
+        Returns
+        -------
+        MIGEEncoder
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            For constant, too few or non-finite rows, for targets that do not suit the task, for
+            parameters that contradict each other, and for networks that do not suit the data.
+        TypeError
+            For sparse X.
+        RuntimeError
+            If ``device`` names a device that this machine lacks.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss became infinite or NaN: training stops at the last good weights. If the
+            representation has become the same for all rows.
+        UserWarning
+            For columns that vary by less than the resolution of float32.
+        """
+        context = self._init_callback_context(max_subtasks=int(self.max_epochs))
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
+        callbacks: list[Callback] = [EpochTasks(self, context)]
+        if self.lr_schedule != "cosine" or not has_lr_scheduler(self.callbacks):
+            callbacks += make_schedule(self.lr_schedule, int(self.max_epochs))
+        self._train(X, targets, int(self.max_epochs), callbacks, self.validation_fraction)
+        if getattr(self._description, "output_scale", None) == "input":
+            self._align(X)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
+        """Continue the training for one pass over X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows: at least two in every call, and not all of them equal. Join a short rest of a
+            stream to the part before it.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            Targets of a bottleneck. For regression, those of the first call fix the scale (mean 0,
+            variance 1) of all later ones, so they should be typical.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that can occur; needed in the first call for classification, optional later.
+
+        Returns
+        -------
+        MIGEEncoder
+            This estimator.
+        """
+        X, targets = self._prepare(X, y, reset=not self._is_started(), classes=classes, stream=True)
+        self._train(X, targets, 1)
+        return self
+
+    def _is_started(self) -> bool:
+        """Return whether there is a network to train on."""
+        return hasattr(self, "net_")
+
+    @property
+    def _description(self) -> Description:
+        return as_description(self.mode)
+
+    def _prepare(
+        self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
+    ) -> tuple[Any, NDArray[Any] | None]:
+        """Validate rows and encode targets; make a network, or update it with set parameters."""
+        description = self._check_parameters()
+        if not reset:
+            self._expect_same_network()
+        X = check_rows(self, X, reset=reset)
+        description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
+        check_varies(X, "there is no information about them to keep")
+        check_float32_resolution(X)
+        if reset:
+            for name in ("task_", "classes_", "net_", "module_", "beta_"):
+                self.__dict__.pop(name, None)
+            self._class_weights: Tensor | None = None
+            self._fit_namespace = namespace_of(X)
+            if self.n_components > X.shape[0]:
+                warn_user(
+                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X, from "
+                    "which no score in that many dimensions can be estimated: use fewer components "
+                    "or more rows"
+                )
+        targets, n_targets = self._targets(X, y, reset, classes, stream)
+        if reset:
+            self._start(n_targets)
+        else:
+            self._update()
+        return X, targets
+
+    def _check_parameters(self) -> Description:
+        """Return the objective's description; raise for parameters that contradict each other."""
+        description = self._description
+        description.check()
+        if self.score_estimator is not None:
+            unused = description.unused_score()
+            if unused is not None and not description.uses_score():
+                raise ValueError(f"score_estimator is set, but {unused}: set score_estimator=None")
+            if unused is not None:
+                warn_user(f"score_estimator has no effect: {unused}")
+            elif hasattr(self.score_estimator, "_training_projection"):
+                other = description.input_replaced_by()
+                if other is not None:
+                    warn_user(
+                        f"the projection of score_estimator has no effect: with {other}, x itself "
+                        "is in no kernel"
+                    )
+        sizes = as_sizes(self.hidden_layer_sizes)
+        if sizes != DEFAULT_SIZES and not (isinstance(self.encoder, str) and self.encoder == "mlp"):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is for encoder='mlp', got encoder="
+                f"{self.encoder!r}: leave it at its default; a callable encoder takes sizes by "
+                "functools.partial"
+            )
+        return description
+
+    def _targets(
+        self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
+    ) -> tuple[NDArray[Any] | None, int]:
+        """Return class indices or scaled values, and the width of the decoder."""
+        description = self._description
+        if isinstance(description, FunctionDescription) and y is not None:
+            return _numbers(X, y), 0
+        if description.task is None:
+            return None, 0
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} with mode={self.mode!r} requires y to be passed, but the "
+                "target y is None: pass labels or values, or use mode='infomax'"
+            )
+        dtype = np.asarray(as_numpy(y)).dtype
+        self.task_ = description.task
+        y = check_targets(self, X, y, self.task_)
+        if self.task_ == "classification":
+            self._set_classes(y, reset, classes, stream)
+            indices = check_classes(y, self.classes_)
+            weight = getattr(description, "class_weight", None)
+            self._class_weights = class_weights(weight, self.classes_, y, stream=stream)
+            return indices, len(self.classes_)
+        if reset:
+            self._target_scaler = TargetScaler(y, dtype)
+        values = self._target_scaler.transform(y)
+        return values, values.shape[1]
+
+    def _set_classes(self, y: NDArray[Any], reset: bool, classes: Any, stream: bool) -> None:
+        if reset:
+            if stream and classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: all labels that "
+                    "will ever be seen"
+                )
+            self.classes_ = find_classes(y if classes is None else np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{self.classes_!r}"
+            )
+
+    def _start(self, n_targets: int) -> None:
+        """Make a new network and its trainer, for data of ``n_features_in_`` features."""
+        self._device = resolve_device(self.device)
+        rng = check_random_state(self.random_state)
+        self._seed = int(rng.randint(np.iinfo(np.int32).max))
+        if self.distributed:
+            self._device, self._seed = join_processes(self._device, self._seed)
+        self._architecture = Architecture(
+            n_features=self.n_features_in_,
+            n_components=int(self.n_components),
+            encoder=self.encoder,
+            hidden_layer_sizes=as_sizes(self.hidden_layer_sizes),
+            input_shape=None if self.input_shape is None else tuple(self.input_shape),
+            n_targets=n_targets,
+            mixed_precision=self.mixed_precision,
+            **self._description.architecture(),
+        )
+        self._fixed = self._fixed_parameters()
+        self.history_ = []
+        self.n_iter_ = 0
+        with seeded(self._seed, self._device):
+            module = self._architecture.build()
+            if self.output not in (None, "sample"):
+                module.check_layer("output", str(self.output))
+            if self._class_weights is not None:
+                _shift_log_odds(module, self._class_weights)
+            self._make_trainer(module)
+
+    def _make_trainer(self, module: EncoderNetwork) -> None:
+        self.module_ = module.to(self._device)
+        self._trainer = Trainer(
+            self.module_,
+            self._objective(),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            device=self._device,
+            # Another sequence after loading a pickle, which starts a new generator.
+            seed=self._seed + self.n_iter_,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+            epochs_before=self.n_iter_,
+            distributed=self.distributed,
+            name=type(self).__name__,
+        )
+        self.net_ = self._trainer.net
+
+    def _update(self) -> None:
+        """Apply parameters that were set since the last call."""
+        self._trainer.update(
+            self._objective(),
+            lr=self.lr,
+            batch_size=self.batch_size,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+        )
+
+    def _objective(self) -> Objective:
+        score, projection = self._score()
+        return self._description.build(
+            Problem(
+                n_features=self._architecture.n_features,
+                n_components=self._architecture.n_components,
+                n_targets=self._architecture.n_targets,
+                device=self._device,
+                score=score,
+                projection=projection,
+                feature_shape=self.module_.feature_shape,
+                mixed_precision=self._architecture.mixed_precision,
+                class_weights=getattr(self, "_class_weights", None),
+            )
+        )
+
+    def _score(self) -> tuple[Any, Tensor | None]:
+        """Return the score function of a batch, and the projection of x for the whole fit."""
+        kind = "infomax" if self._description.task is None else "ib"
+        estimator = self.score_estimator
+        if estimator is None:
+            return default_training_score(self._device, kind), None
+        score = estimator._training_score(self._device, kind)
+        if not hasattr(estimator, "_training_projection"):
+            return score, None
+        # A copy, so that a continued training draws the same projection again.
+        own = copy.deepcopy(estimator.random_state)
+        seed = self._seed if own is None else own
+        projection = estimator._training_projection(self._architecture.n_features, seed)
+        return score, torch.as_tensor(projection, dtype=torch.float32)
+
+    def _train(
+        self,
+        X: Any,
+        y: NDArray[Any] | None,
+        epochs: int,
+        callbacks: list[Callback] | None = None,
+        validation_fraction: float | None = None,
+    ) -> None:
+        """Run epochs; whatever ends them, the estimator stays usable."""
+        net = self.net_
+        seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator, device="cpu"))
+        data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
+        held_out = None
+        if validation_fraction is not None:
+            data, held_out = self._split(data, validation_fraction)
+        known = len(net.history)
+        try:
+            with seeded(seed + net.rank, self._device):
+                self._trainer.run(
+                    data,
+                    epochs=epochs,
+                    callbacks=callbacks or [],
+                    held_out=held_out,
+                    settings=settings_in_words(self.explicit_params()),
+                )
+        finally:
+            self.history_ = self.history_ + self._trainer.records(known)
+            self.n_iter_ = len(self.history_)
+            if isinstance(net.criterion_, BottleneckLoss):
+                self.beta_ = net.criterion_.current_beta
+
+    def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
+        """Return rows to train on and held-out rows, stratified by class."""
+        if not self.net_.criterion_.has_value:
+            raise ValueError(
+                f"validation_fraction={fraction} needs a loss that has a value on held-out rows: "
+                "that of InformationBottleneck, or InfoMax with a bound such as 'jsd', without "
+                "layer and with n_views=1. MIGE's surrogate has a gradient only; to monitor "
+                "mode='infomax', score a probe by skorch's EpochScoring"
+            )
+        classes = data.y if getattr(self, "task_", None) == "classification" else None
+        if classes is not None:
+            check_splittable(self.classes_, classes, fraction)
+        parts = train_test_split(
+            np.arange(len(data)), test_size=fraction, random_state=self._seed, stratify=classes
+        )
+        train, held_out = (Subset(data, rows.tolist()) for rows in parts)
+        return train, held_out
+
+    def _align(self, X: Any) -> None:
+        """Give z the units of the input, from some ten thousand rows."""
+        head, rows = self.module_.head, to_rows(X)
+        assert isinstance(head, StandardizingHead)
+        order = torch.randperm(len(rows), generator=self.net_.generator, device="cpu")
+        data = ArrayDataset(rows)
+        batches = (
+            data[part.tolist()][0].to(self._device)
+            for part in torch.split(order[:ALIGNMENT_ROWS], 512)
+        )
+        identity = torch.eye(head.n_components)
+        head.alignment.copy_(identity)
+        self.module_.eval()
+        head.alignment.copy_(input_alignment(lambda x: self.module_(x).z, batches))
+        if torch.equal(head.alignment, identity.to(head.alignment)):
+            warn_user(
+                "the representation has collapsed: it is the same for all rows. The cause may be "
+                "features that vary little beside their mean; put a StandardScaler before the "
+                "encoder, or use a smaller lr",
+                ConvergenceWarning,
+            )
+
+    def _batch_rows(self, n_rows: int) -> int:
+        """Return the number of rows of a batch, over all processes."""
+        processes = int(os.environ.get("WORLD_SIZE", "1")) if self.distributed else 1
+        largest = int(self.batch_size) * processes
+        return -(-n_rows // -(-n_rows // largest))
+
+    def _fixed_parameters(self) -> dict[str, Any]:
+        """Return the parameters that cannot change while one network is trained."""
+        names = ("n_components", "encoder", "mixed_precision", "optimizer", "device", "distributed")
+        shape = None if self.input_shape is None else tuple(self.input_shape)
+        settings = self._description.network_settings()
+        return {
+            "mode": type(self._description).__name__,
+            **{name: getattr(self, name) for name in names},
+            "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes),
+            "input_shape": shape,
+            **{f"mode__{name}": value for name, value in settings.items()},
+        }
+
+    def _expect_same_network(self) -> None:
+        """Raise for parameters that were changed and that the network cannot follow."""
+        changes = []
+        now = self._fixed_parameters()
+        for name, value in now.items():
+            before = self._fixed.get(name)
+            if value is before or bool(value == before):
+                continue
+            if name == "device" and resolve_device(value) == self._device:
+                continue  # another name of the same device
+            changes.append(f"{name}={_short(value)} instead of {_short(before)}")
+            if name == "mode":
+                break
+        if changes:
+            raise ValueError(
+                f"{', '.join(changes)}: partial_fit and warm_start=True continue the training of "
+                "the same network, which this would change; set it back, or call fit with "
+                "warm_start=False to start anew"
+            )
+
+    # ---------------------------------------------------------------- results
+
+    def transform(self, X: Any) -> Any:
+        """Return the representations of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+            Representations z, or their means where z is random; with ``output`` one draw of z, or
+            the output of a submodule.
+        """
+        check_is_fitted(self)
+        if is_dask(X):
+            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
+            return by_blocks(self.transform, X, self._n_features_out, dtype)
+        X = check_queries(self, X, "transform")
+        return like_input(evaluate(self.module_, self._output_function(), to_rows(X)), X)
+
+    @available_if(_predicts)
+    def predict(self, X: Any) -> Any:
+        """Return the most probable class, or the expected value, of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_targets)
+            Classes, or real values in the units of the targets given to ``fit``. Values are
+            float64, or float32 where the targets were, whatever the dtype of X.
+        """
+        self._expect_decoder()
+        X = check_queries(self, X, "predict")
+        if self.task_ == "classification":
+            labels = self.classes_[self._mean_prediction(X).argmax(axis=1)]
+            return like_input(labels, X, keep_dtype=True)
+        return self._target_scaler.like_targets(self._expected(X), X)
+
+    @available_if(_classifies)
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, in the order of ``classes_``.
+
+        It is the average over ``n_prediction_samples`` draws of z, with the same noise for every
+        row and every call; with 0 samples it is the prediction from the mean of z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+        """
+        self._expect_decoder()
+        X = check_queries(self, X, "predict_proba")
+        return like_input(self._mean_prediction(X), X)
+
+    @available_if(_predicts)
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predicted classes, or R² of the predicted values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        self._expect_decoder()
+        y, weight = as_numpy(y), as_numpy(sample_weight)
+        if self.task_ == "classification":
+            return float(accuracy_score(y, as_numpy(self.predict(X)), sample_weight=weight))
+        # predict would round to the dtype of the targets.
+        expected = self._expected(check_queries(self, X, "score"))
+        return float(r2_score(y, expected, sample_weight=weight))
+
+    def _expect_decoder(self) -> None:
+        check_is_fitted(self)
+        if self._architecture.n_targets == 0:
+            raise NotFittedError(
+                f"{type(self).__name__} was fitted without targets, and mode={self.mode!r} was set "
+                "after that: call fit(X, y) again"
+            )
+
+    def _mean_prediction(self, X: Any) -> NDArray[Any]:
+        """Return class probabilities or scaled values, averaged over draws of z, in float64."""
+        noise = self._prediction_noise()
+
+        def averaged(x: Tensor) -> Tensor:
+            raw = self.module_.predictions(x, noise).double()
+            return (raw.softmax(-1) if self.task_ == "classification" else raw).mean(0)
+
+        return evaluate(self.module_, averaged, to_rows(X))
+
+    def _prediction_noise(self) -> Tensor | None:
+        """Return draws of ε (S, K), the same for every row and every batch."""
+        n_samples = int(getattr(self._description, "n_prediction_samples", 0))
+        if n_samples == 0:
+            return None
+        size = (n_samples, self._architecture.n_components)
+        draws = np.random.RandomState(self._seed).standard_normal(size).astype(np.float32)
+        return torch.as_tensor(draws, device=self._device)
+
+    def _expected(self, X: Any) -> NDArray[Any]:
+        """Return expected values in the units of the targets, in float64."""
+        return self._target_scaler.inverse(self._mean_prediction(X))
+
+    def _output_function(self) -> Callable[[Tensor], Tensor]:
+        """Return the function of rows that ``transform`` evaluates."""
+        module, output = self.module_, self.output
+        if output is None:
+            return lambda x: torch.as_tensor(module(x).z)
+        if output != "sample":
+            module.check_layer("output", output)
+            return lambda x: module.layer(x, output)
+        # The same draws in each call with as many rows.
+        generator = torch.Generator().manual_seed(self._seed)
+        width = self._architecture.n_components
+
+        def sample(x: Tensor) -> Tensor:
+            noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype, device="cpu")
+            return module.draws(x, noise.to(x.device))[0]
+
+        return sample
 
     @property
     def _n_features_out(self) -> int:
-        return self._output_width()
+        if self.output is None or self.output == "sample":
+            return int(self._architecture.n_components)
+        rows = np.zeros((1, self._architecture.n_features), dtype=np.float32)
+        return int(evaluate(self.module_, self._output_function(), rows).shape[1])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        if self.mode != "ib":
-            return tags
-        tags.target_tags.required = True
-        task = self._current_task()
+        task = _task(self)
+        tags.target_tags.required = task is not None
         if task == "classification":
             tags.estimator_type = "classifier"
             tags.classifier_tags = ClassifierTags()
@@ -297,3 +904,92 @@ class MIGEEncoder(
             tags.regressor_tags = RegressorTags()
             tags.target_tags.multi_output = True
         return tags
+
+    # ---------------------------------------------------------------- storage
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state without tensors: weights are NumPy arrays, and no data is kept.
+
+        So a model fitted on a GPU loads on a machine without one, and skops can store it.
+        """
+        state: dict[str, Any] = dict(super().__getstate__())
+        if "net_" not in state:
+            return state
+        net, module = state.pop("net_"), state.pop("module_")
+        for name in ("_device", "_trainer"):
+            state.pop(name)
+        state["_stored_weights"] = to_numpy(module)
+        state["_stored_objective"] = to_numpy(net.criterion_)
+        if state.get("_class_weights") is not None:
+            state["_class_weights"] = state["_class_weights"].numpy()
+        architecture = self._architecture.on_cpu()
+        for holder in (state, fixed := dict(state["_fixed"])):
+            if holder["encoder"] is self._architecture.encoder:
+                holder["encoder"] = architecture.encoder
+        state["_architecture"], state["_fixed"] = architecture, fixed
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the network on the device that the encoder asks for, or else on "auto"."""
+        state = dict(state)
+        weights = state.pop("_stored_weights", None)
+        objective = state.pop("_stored_objective", None)
+        # Parameters that are newer than the file have their defaults.
+        state = {**type(self)().get_params(deep=False), **state}
+        super().__setstate__(state)
+        if weights is None:
+            return
+        if self._class_weights is not None:
+            self._class_weights = torch.tensor(self._class_weights)
+        self._device = available_device(self.device)
+        if self.device not in ("auto", str(self._device)) and (
+            torch.device(self.device).type != self._device.type
+        ):
+            warn_user(
+                f"the encoder was fitted with device={self.device!r}, which this machine lacks; "
+                f"it continues on {self._device}"
+            )
+        # The network and its optimizer are made anew, with the parameters as they are.
+        self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})
+        with self._rebuilding():
+            module = self._architecture.build()
+            from_numpy(module, weights)
+            self._make_trainer(module)
+        # Parameters that were set after fit may have changed the objective's parts.
+        from_numpy(self.net_.criterion_, objective, strict=False)
+
+    def _rebuilding(self) -> AbstractContextManager[None]:
+        """Return the context in which the network is built again while other threads may train."""
+        encoder = self._architecture.encoder
+        if isinstance(encoder, str | nn.Module):
+            return built_apart(self._seed)
+        return seeded(self._seed, self._device)  # a user's function may draw from any generator
+
+
+def _numbers(X: Any, y: Any) -> NDArray[Any]:
+    """Return targets for a loss of the user's own, integers or floats of as many rows as X."""
+    values = np.asarray(as_numpy(y))
+    if values.dtype.kind not in "biuf" or len(values) != X.shape[0]:
+        raise ValueError(
+            f"y must hold numbers, one or several for each of the {X.shape[0]} rows of X, where "
+            f"mode is a loss function; got shape {values.shape} and dtype {values.dtype}: encode "
+            "labels by sklearn.preprocessing.LabelEncoder"
+        )
+    return values if values.dtype.kind == "f" else values.astype(np.int64)
+
+
+@torch.no_grad()
+def _shift_log_odds(network: EncoderNetwork, weights: Tensor) -> None:
+    """Start the decoder's log-odds at the shift that class weights cause.
+
+    Weights w multiply each class's share of the likelihood, so they add log w_c to the logits
+    that maximise it. For extreme weights, gradient steps would take long to find that.
+    """
+    assert isinstance(network.decoder, nn.Linear)
+    shift = (weights / weights.max()).log().clamp_min(-20)
+    network.decoder.bias.add_(shift.to(network.decoder.bias.device))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"<{type(value).__name__}>"

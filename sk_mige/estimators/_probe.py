@@ -1,4 +1,4 @@
-"""NonLinearProbe: what a representation is worth to a small classifier."""
+"""NonLinearProbe: a small classifier by which representations are compared."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sk_mige.objectives import FunctionObjective
 from sk_mige.training import (
-    NonFiniteLossError,
+    ArrayDataset,
+    Trainer,
     available_device,
-    build_net,
-    make_optimizer,
     resident,
     resolve_device,
     seeded,
 )
-from sk_mige.training.data import ArrayDataset
 from sk_mige.training.device import built_apart
-from sk_mige.training.progress import progress_callbacks
 
-from ._doc_link import DocLinkMixin
+from ._base import DocLinkMixin, from_numpy, to_numpy
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._targets import check_classes, check_targets, find_classes
 
@@ -42,52 +40,52 @@ CHUNK = 4096
 class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer, by which representations are compared.
 
-    The probe of Deep InfoMax and MIGE, trained on features that stay as they are:
+    It is the probe of Deep InfoMax and MIGE, trained on fixed features:
 
     .. math:: p(y | x) = \mathrm{softmax}\big(V\, \mathrm{dropout}(\mathrm{ReLU}(
               \mathrm{BN}(W x))) + b\big),
 
-    by Adam, with a learning rate that falls to a tenth after a third, and again after two thirds
-    of the epochs.
+    by Adam. The learning rate falls to a tenth after one third of the epochs, and again after two
+    thirds.
 
     Parameters
     ----------
     hidden_size : int, default=200
         Width of the hidden layer.
     dropout : float, default=0.1
-        Fraction of hidden units that are silenced at each step of training.
+        Fraction of hidden units that are left out in each training step.
     max_epochs : int, default=150
-        Passes over the data. The default is Deep InfoMax's first 150, whose learning rate falls
-        after 50 and 100.
+        Passes over the data. The default is Deep InfoMax's 150.
     batch_size : int, default=64
-        Rows in a batch, at most: rows are dealt to batches of equal size.
+        Largest number of rows in a batch; all batches have nearly equal size.
     lr : float, default=1e-4
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        "auto" is CUDA where there is a GPU, else the CPU.
+        Device of the training; "auto" is CUDA if available, else the CPU.
     verbose : int, default=0
-        1 shows a bar with the time left, 2 prints a line an epoch.
+        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None
-        Seeds weights, batches and dropout; torch's and NumPy's own generators are not touched.
+        Seed of weights, batches and dropout. The global generators of torch and NumPy are not
+        changed.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels.
     module_ : torch.nn.Module
-        The trained network, from rows to logits.
+        Trained network, from rows to logits.
     history_ : list of dict
-        One record an epoch: its number, ``train_loss`` in nats and ``dur`` in seconds.
+        One record for each epoch: its number, ``train_loss`` in nats and ``dur`` in seconds.
     n_iter_ : int
-        Number of epochs.
+        Number of finished epochs.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where they are strings.
+        Names of the features, where X has string names.
 
     See Also
     --------
-    MIGEEncoder : Learns representations, and returns those of its inner layers as well.
+    MIGEEncoder : Learns representations, and returns outputs of its inner layers as well.
 
     References
     ----------
@@ -96,7 +94,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    A cell of a table of representations is a pipeline's score:
+    The score of a pipeline compares representations:
 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.pipeline import make_pipeline
@@ -150,7 +148,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Features; dense and finite.
         y : array-like of shape (n_samples,)
-            Labels, of two classes at least.
+            Labels, of at least two classes.
 
         Returns
         -------
@@ -160,8 +158,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For non-finite or too few rows, for targets that are no classes, and when the loss
-            became infinite or NaN.
+            For non-finite or too few rows, for targets that are no classes, and if the first loss
+            is not finite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss became infinite or NaN: training stops at the last good weights.
+        UserWarning
+            If Ctrl-C ended the training: the probe keeps what it has learned so far.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)
@@ -174,35 +179,26 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         device = resolve_device(self.device)
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self._sizes = (X.shape[1], int(self.hidden_size), len(self.classes_), float(self.dropout))
+        data = ArrayDataset(resident(to_rows(X), device), check_classes(y, self.classes_))
         with seeded(self._seed, device):
             self.module_ = _network(*self._sizes).to(device)
-            net = build_net(
+            trainer = Trainer(
                 self.module_,
-                _log_loss,
-                optimizer=make_optimizer("adam", device),
+                FunctionObjective(_log_loss, classifies=True),
                 lr=self.lr,
-                batch_size=int(self.batch_size),
+                batch_size=self.batch_size,
                 device=device,
-                generator=torch.Generator().manual_seed(self._seed),
-                callbacks=self._callbacks(),
-                verbose=max(0, int(self.verbose) - 1),  # without, lines are not printed
+                seed=self._seed,
+                callbacks=[self._schedule()],
+                verbose=self.verbose,
+                name=type(self).__name__,
             )
-            try:
-                classes = check_classes(y, self.classes_)
-                data = ArrayDataset(resident(to_rows(X), device), classes)
-                net.partial_fit(data, epochs=int(self.max_epochs))
-            except NonFiniteLossError as error:
-                raise ValueError(
-                    f"{error}: a smaller lr, or a scaler before the probe, may help"
-                ) from error
-        self.module_.eval()
-        kept = ("epoch", "train_loss", "dur")
-        self.history_ = [{key: row[key] for key in kept} for row in net.history]
+            self.history_ = trainer.run(data, epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probability of each class, in the order of ``classes_``.
+        """Return the probability of each class, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -219,7 +215,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         data = ArrayDataset(X)
         with torch.inference_mode():
             chunks = [
-                # By number, which copies: the rows of a data frame are read-only.
+                # Indexing copies: the rows of a data frame are read-only.
                 self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))
                 for start in range(0, len(X), CHUNK)
             ]
@@ -227,7 +223,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Most probable class of each row.
+        """Return the most probable class of each row.
 
         Parameters
         ----------
@@ -241,34 +237,32 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[labels])
 
-    def _callbacks(self) -> list[Any]:
+    def _schedule(self) -> LRScheduler:
         falls = sorted({-(-int(self.max_epochs) * third // 3) for third in (1, 2)})
-        schedule = LRScheduler("MultiStepLR", milestones=falls, gamma=0.1)
-        shown = progress_callbacks(self.verbose, self.max_epochs, type(self).__name__)
-        return [schedule, *shown]
+        return LRScheduler("MultiStepLR", milestones=falls, gamma=0.1)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Weights as NumPy arrays, which load on machines without a GPU."""
+        """Return a state with the weights as NumPy arrays."""
         state: dict[str, Any] = dict(super().__getstate__())
         if "module_" in state:
-            weights = state.pop("module_").state_dict()
-            state["_stored_weights"] = {key: part.cpu().numpy() for key, part in weights.items()}
+            state["_stored_weights"] = to_numpy(state.pop("module_"))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the network on the device that the probe asks for, or else on "auto"."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            device = available_device(self.device)
             with built_apart(self._seed):
-                self.module_ = _network(*self._sizes).to(device).eval()
-            self.module_.load_state_dict({key: torch.tensor(part) for key, part in weights.items()})
+                module = _network(*self._sizes)
+            self.module_ = module.to(available_device(self.device)).eval()
+            from_numpy(self.module_, weights)
 
 
 def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:
     return nn.Sequential(
-        # Batch norm subtracts the mean, so a bias before it would never be felt.
+        # Batch norm subtracts the mean, so a bias before it has no effect.
         nn.Linear(n_features, hidden_size, bias=False),
         nn.BatchNorm1d(hidden_size),
         nn.ReLU(),

@@ -13,7 +13,7 @@ from torch import Tensor
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.training.device import resolve_device
 
-from ._doc_link import DocLinkMixin
+from ._base import DocLinkMixin
 from ._rows import to_tensor, warn_of_outliers
 from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
 from ._score_queries import ScoreQueriesMixin

@@ -1,8 +1,7 @@
-"""SlicedScoreMatching: a network for the score, trained through skorch."""
+"""SlicedScoreMatching: a score network, trained by sliced score matching."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Self
@@ -14,37 +13,33 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige.networks import ScoreNetwork
+from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
 from sk_mige.training import (
     ArrayDataset,
-    NonFiniteLossError,
+    EncoderNet,
+    Trainer,
     available_device,
-    build_net,
-    make_optimizer,
     resolve_device,
     seeded,
-    sliced_score_matching_loss,
 )
-from sk_mige.training.progress import progress_callbacks
+from sk_mige.training.device import built_apart
 
-from ._doc_link import DocLinkMixin
-from ._layer_sizes import as_sizes
+from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_samples, check_varies, like_input, row_chunks, to_tensor
 from ._score_landmarks import frame_rows
-from ._sliced_score_state import PortableScoreMixin
+from ._stored import to_stored, to_tensors
 
 __all__ = ["SlicedScoreMatching"]
 
 
 class SlicedScoreMatching(
-    PortableScoreMixin,
     DocLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -55,16 +50,15 @@ class SlicedScoreMatching(
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad v \in \{-1, 1\}^d
 
-    on whitened data; the network corrects the score of a standard Gaussian. One of the estimators
-    that the paper of MIGE names; where samples are many and structure is fine it can surpass
-    kernels, at the price of training.
+    on whitened data. The network corrects the score of a standard Gaussian. It can be more accurate
+    than kernels where samples are many and structure is fine, but it must be trained.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int or int, default=(128, 128)
         Widths of the hidden layers (SiLU); a number is one layer.
     n_directions : int, default=1
-        Random directions v per sample and step.
+        Random directions v for each sample and step.
     max_epochs : int, default=100
         Passes over the data.
     batch_size : int, default=128
@@ -72,28 +66,28 @@ class SlicedScoreMatching(
     lr : float, default=1e-3
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        Where to train: "auto" is CUDA if there is a GPU, else the CPU.
+        Device of the training; "auto" is CUDA if available, else the CPU.
     verbose : int, default=0
-        1 shows a bar with the time left, 2 prints a line an epoch.
+        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Initial weights, order of batches and directions.
+        Seed of initial weights, order of batches and directions.
 
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net.
+        Net that trained the network.
     history_ : list of dict
-        One record an epoch: its number, ``train_loss`` and ``dur`` in seconds.
+        One record for each epoch: its number, ``train_loss`` and ``dur`` in seconds.
     n_iter_ : int
-        Epochs trained.
+        Number of finished epochs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had them.
+        Names of the features, where X has string names.
 
     See Also
     --------
-    SSGEScoreEstimator : Closed form, no training.
+    SSGEScoreEstimator : Score estimator in closed form, without training.
 
     References
     ----------
@@ -122,6 +116,7 @@ class SlicedScoreMatching(
         "random_state": ["random_state"],
     }
 
+    net_: EncoderNet
     _whitening: Whitening
     n_features_in_: int
 
@@ -148,7 +143,7 @@ class SlicedScoreMatching(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: None = None) -> Self:
-        """Train the network on samples.
+        """Fit to samples.
 
         Parameters
         ----------
@@ -165,9 +160,9 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            When the loss became infinite or NaN: training stops at the last good weights.
+            If the loss became infinite or NaN: training stops at the last good weights.
         UserWarning
-            When Ctrl-C ended training: the estimator keeps what it has learned so far.
+            If Ctrl-C ended the training: the estimator keeps what it has learned so far.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
@@ -180,48 +175,29 @@ class SlicedScoreMatching(
         self._seed = int(rng.randint(2**31 - 1))
         self._sizes = as_sizes(self.hidden_layer_sizes)
         with seeded(self._seed, device):
-            self._build_net(device)
-            try:
-                self.net_.partial_fit(ArrayDataset(white), epochs=int(self.max_epochs))
-            except KeyboardInterrupt:
-                warnings.warn(
-                    f"training was interrupted in epoch {len(self.net_.history)}; the estimator "
-                    "keeps what it has learned so far",
-                    UserWarning,
-                    stacklevel=2,
-                )
-            except NonFiniteLossError as error:
-                self.net_.restore_weights()
-                warnings.warn(
-                    f"{error}; training stopped at the last good weights. A lower lr than "
-                    f"{self.lr} may help",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-        kept = ("epoch", "train_loss", "dur")
-        self.history_ = [
-            {key: row[key] for key in kept} for row in self.net_.history if "dur" in row
-        ]
+            trainer = self._make_trainer(device)
+            self.history_ = trainer.run(ArrayDataset(white), epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
         self._n_features_out = self.n_features_in_
         return self
 
-    def _build_net(self, device: torch.device) -> None:
+    def _make_trainer(self, device: torch.device) -> Trainer:
         network = ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions)
-        self.net_ = build_net(
+        trainer = Trainer(
             network.float(),  # whatever torch's default dtype is
-            sliced_score_matching_loss,  # type: ignore[arg-type]  # of scores, not of codes
-            optimizer=make_optimizer("adam", device),
+            FunctionObjective(sliced_score_matching_loss),
             lr=self.lr,
             batch_size=self.batch_size,
             device=device,
-            generator=torch.Generator().manual_seed(self._seed),
-            callbacks=progress_callbacks(self.verbose, self.max_epochs, type(self).__name__),
-            verbose=max(0, int(self.verbose) - 1),  # without, lines are not printed
+            seed=self._seed,
+            verbose=self.verbose,
+            name=type(self).__name__,
         )
+        self.net_ = trainer.net
+        return trainer
 
     def transform(self, X: Any) -> Any:
-        r"""Scores :math:`\nabla \log q` at any points.
+        r"""Return the scores :math:`\nabla \log q` at any points.
 
         Parameters
         ----------
@@ -241,12 +217,12 @@ class SlicedScoreMatching(
         return like_input(torch.cat(parts), X)
 
     def score(self, X: Any, y: None = None) -> float:
-        """Minus Hyvärinen's loss on held-out samples, its divergence exact.
+        """Return minus Hyvärinen's loss on held-out samples, with the exact divergence.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples of the density, not those of the fit. Costs ``n_features`` derivatives.
+            Samples of the density, not those of the fit. The cost is ``n_features`` derivatives.
         y : None
             Ignored.
 
@@ -274,7 +250,7 @@ class SlicedScoreMatching(
         return network, device
 
     def _scores(self, network: ScoreNetwork, x: Tensor) -> Tensor:
-        """W s(W (x - mean)), the network in float32."""
+        """Return W s(W (x - mean)), with the network in float32."""
         white = self._whitening.to(x.device)
         y = white(x.to(white.mean.dtype)).to(torch.float32)
         return white.linear(network.score(y).to(white.mean.dtype))
@@ -282,6 +258,25 @@ class SlicedScoreMatching(
     @property
     def _width(self) -> int:
         return max(self.n_features_in_, *self._sizes, 1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state of NumPy arrays, which load on machines without a GPU."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if "net_" in state:
+            state["_stored_weights"] = to_numpy(state.pop("net_").module_)
+            state["_whitening"] = to_stored(self._whitening)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the network on the device that the estimator asks for, or else on "auto"."""
+        state = dict(state)
+        weights = state.pop("_stored_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
+            with built_apart(self._seed):
+                self._make_trainer(available_device(self.device))
+            from_numpy(self.net_.module_, weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,41 +1,33 @@
-"""Targets that MIGEEncoder accepts: labels and values, and the namespace they arrive in."""
+"""Validation and encoding of targets, shared by all estimators."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite
 from sklearn.utils._array_api import _max_precision_float_dtype, get_namespace_and_device, move_to
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 __all__ = [
+    "TargetScaler",
     "as_numpy",
-    "as_targets",
     "check_classes",
+    "check_splittable",
     "check_targets",
-    "expect_classes_to_split",
+    "class_weights",
     "find_classes",
-    "resolve_task",
-    "warn_of_many_classes",
 ]
 
 
-def as_targets(values: NDArray[np.float64], X: Any, dtype: str) -> Any:
-    """Predicted values in the targets' dtype, in the namespace and on the device of X."""
-    xp, _, device = get_namespace_and_device(X)
-    if _max_precision_float_dtype(xp, device) == xp.float32:  # such as Apple's
-        dtype = "float32"
-    return xp.asarray(values.astype(dtype), device=device)
-
-
 def as_numpy(y: Any) -> Any:
-    """Targets as NumPy, from whatever namespace they come."""
+    """Return targets as NumPy, from any array namespace."""
     if y is None or sp.issparse(y):
         return y
     return (
@@ -45,25 +37,8 @@ def as_numpy(y: Any) -> Any:
     )
 
 
-def resolve_task(task: str, y: Any) -> str:
-    """Classification or regression, from the parameter or from the kind of the targets."""
-    expect_labels(y)
-    if task != "auto":
-        return task
-    expect_one_type(np.asarray(y))
-    kind = type_of_target(y, input_name="y")
-    if kind in ("binary", "multiclass"):
-        return "classification"
-    if kind.startswith("continuous") or kind == "multiclass-multioutput":
-        return "regression"
-    raise ValueError(
-        f"Unknown label type: {kind}. mode='ib' takes one class a row, or real numbers "
-        "(task='regression')"
-    )
-
-
-def expect_labels(y: Any) -> None:
-    """Refuse targets of which some are missing."""
+def _check_not_missing(y: Any) -> None:
+    """Raise for missing targets."""
     labels = np.asarray(y)
     if sp.issparse(y) or labels.dtype.kind not in "fOmM":
         return
@@ -73,12 +48,12 @@ def expect_labels(y: Any) -> None:
         shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
         raise ValueError(
             f"Input y contains {shown} in {len(missing)} of {labels.size} places: drop the rows "
-            "that lack a target, or give those without a class one of their own"
+            "that lack a target, or make the missing ones a class of their own"
         )
 
 
-def expect_one_type(labels: NDArray[Any]) -> None:
-    """Refuse labels that cannot be sorted."""
+def _check_one_type(labels: NDArray[Any]) -> None:
+    """Raise for labels that cannot be sorted."""
     kinds = sorted({type(label).__name__ for label in labels.flat})
     if labels.dtype.kind != "O" or len(kinds) < 2:
         return
@@ -92,43 +67,30 @@ def expect_one_type(labels: NDArray[Any]) -> None:
 
 
 def _is_missing(label: Any) -> bool:
-    """Whether a label is None, NaN, or pandas' NaT or NA."""
+    """Return whether a label is None, NaN, or pandas' NaT or NA."""
     try:
         return label is None or bool(label != label)
-    except (TypeError, ValueError):  # NA does not say whether it equals itself
+    except (TypeError, ValueError):  # NA has no truth value
         return type(label).__name__ == "NAType"
 
 
-def warn_of_many_classes(y: NDArray[Any], stacklevel: int) -> None:
-    """Warn where numbers that look like values were taken for classes."""
-    n_classes = len(np.unique(y))
-    if y.dtype.kind not in "iuf" or n_classes <= 20 or len(y) >= 5 * n_classes:
-        return
-    warnings.warn(
-        f"y has {n_classes} distinct whole numbers in {len(y)} rows, which task='auto' takes for "
-        "classes: task='regression' takes them for values, task='classification' silences this",
-        UserWarning,
-        stacklevel=stacklevel,
-    )
-
-
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
-    """Targets fit for the task: labels (n,) or float64 values (n, t)."""
+    """Return valid targets of the task: labels (n,) or float64 values (n,) or (n, t)."""
     y = as_numpy(y)
-    expect_labels(y)
+    _check_not_missing(y)
     if task == "classification":
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        expect_one_type(y)
-        if y.dtype.kind == "f":  # no class is infinite either
+        _check_one_type(y)
+        if y.dtype.kind == "f":  # an infinite label is no class
             assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
-            said = (
-                "set task='regression', or bin them" if hasattr(estimator, "task") else "bin them"
-            )
+            instead = "bin them"
+            if hasattr(estimator, "mode"):
+                instead += ", or set mode=InformationBottleneck(task='regression')"
             raise ValueError(
                 "Unknown label type: continuous. y holds real numbers, which are no classes: "
-                f"{said}"
+                + instead
             )
         check_classification_targets(y)
         return np.asarray(y)
@@ -142,7 +104,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
 
 
 def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Index in ``classes`` of each label."""
+    """Return the index of each label in ``classes``."""
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
         raise ValueError(
@@ -152,10 +114,8 @@ def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.searchsorted(classes, y).astype(np.int64)
 
 
-def expect_classes_to_split(
-    classes: NDArray[Any], indices: NDArray[np.int64], fraction: float
-) -> None:
-    """Refuse to hold rows out alike from every class where one of them has a single row."""
+def check_splittable(classes: NDArray[Any], indices: NDArray[np.int64], fraction: float) -> None:
+    """Raise if a class has a single row, which cannot be both trained on and held out."""
     lone = classes[np.bincount(indices, minlength=len(classes)) == 1]
     if lone.size:
         raise ValueError(
@@ -166,10 +126,65 @@ def expect_classes_to_split(
 
 
 def find_classes(y: NDArray[Any]) -> NDArray[Any]:
-    """Sorted labels, of which there must be two."""
+    """Return the sorted labels, or raise if there are fewer than two."""
     classes: NDArray[Any] = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
             f"classification needs at least two classes, y has one class: {classes.tolist()}"
         )
     return classes
+
+
+def class_weights(
+    weight: Any, classes: NDArray[Any], y: NDArray[Any], *, stream: bool
+) -> torch.Tensor | None:
+    """Return the weight of each class, or None for equal weights."""
+    if weight is None:
+        return None
+    if stream and isinstance(weight, str):
+        raise ValueError(
+            f"class_weight={weight!r} needs all of y at once, and partial_fit has one part: give "
+            "the weights as a dict {class: weight}"
+        )
+    weights = compute_class_weight(weight, classes=classes, y=y)
+    return torch.as_tensor(weights, dtype=torch.float32)
+
+
+class TargetScaler:
+    """Scaling of a regression's targets to mean 0 and variance 1, and back.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, t)
+        Targets from which mean and variance are taken.
+    dtype : dtype
+        dtype of the targets as they were given; predictions have it where it is float32.
+    """
+
+    def __init__(self, y: NDArray[Any], dtype: Any) -> None:
+        self.flat = y.ndim == 1
+        self.dtype = "float32" if dtype == np.float32 else "float64"
+        self.scaler = StandardScaler().fit(y.reshape(len(y), -1))
+
+    def transform(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return scaled targets (n, t)."""
+        columns = y.reshape(len(y), -1)
+        if columns.shape[1] != self.scaler.n_features_in_:
+            raise ValueError(
+                f"y has {columns.shape[1]} targets, but fit saw {self.scaler.n_features_in_}"
+            )
+        scaled: NDArray[Any] = self.scaler.transform(columns)
+        return scaled
+
+    def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return scaled values (n, t) in the targets' units, in float64."""
+        restored: NDArray[np.float64] = self.scaler.inverse_transform(values)
+        return restored[:, 0] if self.flat else restored
+
+    def like_targets(self, values: NDArray[np.float64], X: Any) -> Any:
+        """Return values in the targets' dtype, in the namespace and on the device of X."""
+        xp, _, device = get_namespace_and_device(X)
+        dtype = self.dtype
+        if _max_precision_float_dtype(xp, device) == xp.float32:  # such as Apple's GPUs
+            dtype = "float32"
+        return xp.asarray(values.astype(dtype), device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,9 @@ class Bound(nn.Module):
     critic : {"pairs", "density"}
         Kind of critic that the bound takes. "pairs" is any network that scores pairs. "density"
         is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
+    shares_embedding : bool
+        Whether one embedding may serve both sides of the critic. Its scores are then a positive
+        kernel, which suits bounds in which only differences of scores count.
 
     See Also
     --------
@@ -82,6 +85,15 @@ class Bound(nn.Module):
     """
 
     critic: Literal["pairs", "density"] = "pairs"
+    shares_embedding: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __call__(self, scores: Tensor) -> BoundEstimate:
+        """Return value and objectives for the critic's scores (M, M), through torch's hooks."""
+        estimate: BoundEstimate = super().__call__(scores)
+        return estimate
 
     def forward(self, scores: Tensor) -> BoundEstimate:
         """Return value and objectives for the critic's scores (M, M)."""
@@ -92,7 +104,7 @@ class Bound(nn.Module):
 
         The default is the objective, for bounds whose objective is in nats.
         """
-        return cast("BoundEstimate", self(scores)).objective
+        return self(scores).objective
 
     def local(self, scores: Tensor) -> Tensor:
         """Return the objective for scores (M, P, M) of P parts of each x, such as locations.
@@ -106,7 +118,7 @@ class Bound(nn.Module):
 
         The default is the value in nats.
         """
-        return cast("BoundEstimate", self(scores)).value
+        return self(scores).value
 
 
 class DonskerVaradhan(Bound):
@@ -350,6 +362,8 @@ class _FunctionBound(Bound):
     local : callable, default=None
         ``local(scores)``, the objective for scores (M, P, M) of parts of x. None: the mean of the
         objective over the parts.
+    shares_embedding : bool, default=False
+        Whether one embedding may serve both sides of the critic.
     """
 
     def __init__(
@@ -359,10 +373,12 @@ class _FunctionBound(Bound):
         critic: Literal["pairs", "density"] = "pairs",
         nats: Callable[[Tensor], Tensor] | None = None,
         local: Callable[[Tensor], Tensor] | None = None,
+        shares_embedding: bool = False,
     ) -> None:
         super().__init__()
         self.function, self.critic = function, critic
         self._nats, self._local = nats, local
+        self.shares_embedding = shares_embedding
 
     def forward(self, scores: Tensor) -> BoundEstimate:
         return self.function(scores)
@@ -412,7 +428,7 @@ BOUNDS: dict[str, Callable[[], Bound]] = {
     "mine-f": partial(_FunctionBound, nwj),
     "jsd": partial(_FunctionBound, jensen_shannon, nats=_donsker_varadhan),
     "smile": partial(_FunctionBound, smile, nats=partial(_donsker_varadhan, clip=CLIP)),
-    "infonce": partial(_FunctionBound, infonce, local=_local_infonce),
+    "infonce": partial(_FunctionBound, infonce, local=_local_infonce, shares_embedding=True),
     "club": partial(_FunctionBound, club, critic="density"),
 }
 

@@ -1,4 +1,4 @@
-"""The whole network that is trained: encoder, head and, in the bottleneck, decoder."""
+"""The network that is trained: encoder, head and, in the bottleneck, decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .heads import Code
+from .heads import Code, Head
 
 __all__ = ["EncoderNetwork"]
 
@@ -23,29 +23,29 @@ class EncoderNetwork(nn.Module):
     ----------
     encoder : nn.Module
         From inputs to ``head.n_inputs`` values a row.
-    head : nn.Module
+    head : Head
         From the encoder's output to a :class:`Code`.
     decoder : nn.Module, default=None
         From z to predictions.
     input_shape : sequence of int, default=None
-        Shape that a row is given before it enters the encoder, such as (channels, height, width);
-        None leaves rows as they are.
+        Shape of a row inside the encoder, such as (channels, height, width); None leaves rows as
+        they are.
     corruption : float, default=0.0
-        In training, the fraction of each row's values that is hidden (set to 0) from the encoder;
-        the others are divided by ``1 - corruption``.
+        Fraction of each row's values that is set to 0 in training; the others are divided by
+        ``1 - corruption``.
     augmentation : callable, default=None
-        In training, what a batch of shaped inputs becomes before it enters the encoder: a function
-        of (M, ...) that returns as many rows, of the shape that the encoder takes. It is called
-        once for each view. Of a module, such as torchvision's transforms, a copy follows the
-        network to its device and learns nothing.
+        Function applied to the shaped inputs (M, ...) of a training batch before the encoder. It
+        returns as many rows, of a shape that the encoder takes, and is called once for each view.
+        A module, such as torchvision's transforms, is copied to the network's device and is not
+        trained.
     n_views : int, default=1
-        In training, the number S of copies of each row that are corrupted and augmented
-        independently; with 2 or more z has the shape (S, M, K).
+        Number S of independently corrupted and augmented copies of each row in training; with 2
+        or more, z has the shape (S, M, K).
     feature_layer : str, default=None
         Submodule of the encoder whose output is part of the code in training.
     mixed_precision : bool, default=False
-        Whether, in training, the encoder multiplies matrices in bfloat16. Its output, head,
-        decoder and everything in evaluation mode are in the weights' own precision.
+        Whether the encoder multiplies matrices in bfloat16 in training. Its output, head and
+        decoder, and everything in evaluation mode, have the weights' own precision.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class EncoderNetwork(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        head: nn.Module,
+        head: Head,
         decoder: nn.Module | None = None,
         *,
         input_shape: Sequence[int] | None = None,
@@ -86,7 +86,7 @@ class EncoderNetwork(nn.Module):
         self.feature_shape: tuple[int, ...] | None = None  # of one row, where it is known
 
     def forward(self, x: Tensor) -> Code:
-        """Code of the rows x (M, n_features)."""
+        """Return the code of the rows x (M, n_features)."""
         inputs = self.shaped(x)
         code: Code = (
             self._training_code(inputs) if self.training else self.head(self.encoder(inputs))
@@ -96,7 +96,7 @@ class EncoderNetwork(nn.Module):
         return code
 
     def _training_code(self, inputs: Tensor) -> Code:
-        """Code of all views, with the features that are asked for."""
+        """Return the code of all views, with the features of the inner layer."""
         # Each view by a call of its own: most transforms treat all rows of a batch alike.
         changed = [self._augmented(inputs) for _ in range(self.n_views)]
         with _naming_shapes(inputs, changed):
@@ -112,10 +112,10 @@ class EncoderNetwork(nn.Module):
         return code
 
     def _augmented(self, inputs: Tensor) -> Tensor:
-        """What the augmentation makes of the inputs."""
+        """Return the augmented inputs."""
         if self.augmentation is None:
             return inputs
-        # Of a copy: a function that works in place would change x itself, and the next view.
+        # A copy: a function that works in place would change x itself, and the next view.
         made: Any = self.augmentation(inputs.clone())
         if isinstance(made, Tensor):
             if made.shape[:1] == inputs.shape[:1]:
@@ -130,7 +130,7 @@ class EncoderNetwork(nn.Module):
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """The encoder's output in training."""
+        """Return the encoder's output in training."""
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
@@ -140,9 +140,9 @@ class EncoderNetwork(nn.Module):
         return output.to(inputs.dtype)
 
     def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Decoder's outputs (S, M, t) for S draws of z from noise (S, K), the same for all rows.
+        """Return the decoder's outputs (S, M, t) for S draws of z, from noise (S, K) for all rows.
 
-        Without noise, or with a deterministic head, S is 1 and z is the head's own.
+        Without noise, S is 1 and z is the head's output in evaluation mode.
         """
         assert self.decoder is not None
         if noise is None:
@@ -151,27 +151,32 @@ class EncoderNetwork(nn.Module):
         return outputs
 
     def draws(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Draws (S, M, K) of z for the rows x (M, n_features) from noise (S, M or 1, K)."""
-        draw: Callable[[Tensor, Tensor], Tensor] = self.head.draws  # type: ignore[assignment]
-        return draw(self.encoder(self.shaped(x)), noise)
+        """Return draws (S, M, K) of z for the rows x (M, n_features) from noise (S, M or 1, K)."""
+        return self.head.draws(self.encoder(self.shaped(x)), noise)
 
     def shaped(self, x: Tensor) -> Tensor:
-        """Rows (M, n_features) in the shape that the encoder takes."""
+        """Return the rows (M, n_features) in the shape that the encoder takes."""
         return x if self.input_shape is None else x.reshape(-1, *self.input_shape)
 
+    def check_layer(self, parameter: str, name: str) -> None:
+        """Raise ValueError if the encoder has no submodule of this name."""
+        names = [known for known, _ in self.encoder.named_modules() if known]
+        if name not in names:
+            raise ValueError(f"{parameter}={name!r} is no submodule of the encoder; it has {names}")
+
     def layer(self, x: Tensor, name: str) -> Tensor:
-        """Output of the encoder's submodule ``name`` for the rows x, flattened to (M, n)."""
+        """Return the output of the encoder's submodule ``name``, flattened to (M, n)."""
         return torch.flatten(self.feature_map(x, name), 1)
 
     def feature_map(self, x: Tensor, name: str) -> Tensor:
-        """Output of the encoder's submodule ``name`` for the rows x, in its own shape."""
+        """Return the output of the encoder's submodule ``name``, in its own shape."""
         with self._reading(name) as kept:
             self.encoder(self.shaped(x))
         return kept[-1]
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[list[Tensor]]:
-        """Whatever the encoder's submodule ``name`` puts out within."""
+        """Collect the outputs of the encoder's submodule ``name`` inside the context."""
         kept: list[Tensor] = []
         submodule = self.encoder.get_submodule(name)
         reader = threading.get_ident()
@@ -190,9 +195,9 @@ class EncoderNetwork(nn.Module):
 
 @contextmanager
 def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
-    """Say of an error within that augmentation changed the shape, where it did.
+    """Name a changed shape in errors that an augmentation may have caused.
 
-    Another one is no error in itself: some encoders take images of any size.
+    A changed shape alone is no error: some encoders take images of any size.
     """
     try:
         yield

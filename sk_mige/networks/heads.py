@@ -1,4 +1,4 @@
-"""Heads: how an encoder's last layer becomes the representation z, with or without noise."""
+"""Heads: from an encoder's last layer to the representation z, with or without noise."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-__all__ = ["Code", "DeterministicHead", "GaussianHead", "StandardizingHead"]
+__all__ = ["Code", "DeterministicHead", "GaussianHead", "Head", "StandardizingHead"]
 
 
 class Code(NamedTuple):
-    """A representation and what is known of how it was drawn.
+    """A representation, with its distribution given x, its prediction and inner features.
 
     Attributes
     ----------
     z : tensor of shape (M, K) or (S, M, K)
-        The representation: in training one or S reparameterised draws for each input, else its
-        mean.
+        Representation: in training one or S reparameterised draws for each input, else its mean.
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
-        The Gaussian q(z | x) that z was drawn from; None for a deterministic encoder, and for an
-        implicit one, whose density is not known.
+        Gaussian q(z | x) from which z was drawn. None for a deterministic encoder, and for an
+        implicit one, whose density is unknown.
     prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
-        What the decoder makes of z; None where there is no decoder.
+        Output of the decoder at z; None where there is no decoder.
     features : tensor of shape (M, ...), or None
         Output of an inner layer of the encoder, where an objective asks for one.
 
@@ -41,8 +40,41 @@ class Code(NamedTuple):
     features: Tensor | None = None
 
 
-class DeterministicHead(nn.Module):
-    """The encoder's output is the representation: z = h.
+class Head(nn.Module):
+    """Base class of heads, with what architectures and objectives need of them.
+
+    Attributes
+    ----------
+    n_components : int
+        Width K of the representation.
+    n_inputs : int
+        Width of the encoder's output.
+    stochastic : bool
+        Whether z is drawn at random given x.
+    closed_form : bool
+        Whether the density q(z | x) is known.
+    inputs : str
+        Meaning of the encoder's output, for errors.
+    """
+
+    n_components: int
+    n_inputs: int
+    stochastic: bool = False
+    closed_form: bool = False
+    inputs: str = ""
+
+    @classmethod
+    def build(cls, n_components: int, n_draws: int) -> Head:
+        """Return a head with so many draws of z for each input in training."""
+        return cls(n_components, n_draws) if cls.stochastic else cls(n_components)
+
+    def draws(self, h: Tensor, noise: Tensor) -> Tensor:
+        """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
+        raise NotImplementedError
+
+
+class DeterministicHead(Head):
+    """Deterministic representation: z is the encoder's output.
 
     Parameters
     ----------
@@ -68,24 +100,23 @@ class DeterministicHead(nn.Module):
         self.n_inputs = n_components
 
     def forward(self, h: Tensor) -> Code:
-        """Representations of the encoder's outputs h, shape (M, K)."""
+        """Return the representations of the encoder's outputs h, shape (M, K)."""
         return Code(h)
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
-        """The one value (1, M, K) that z has, whatever the noise."""
+        """Return the one value (1, M, K) of z, whatever the noise."""
         return self(h).z[None]  # type: ignore[no-any-return]
 
 
 class StandardizingHead(DeterministicHead):
-    r"""Every component at mean 0 and variance 1: :math:`z_k = (h_k - \mu_k) / \sigma_k`.
+    r"""Standardised components: :math:`z_k = (h_k - \mu_k) / \sigma_k`.
 
-    The statistics are the batch's in training and running averages afterwards, which is a batch
-    norm without weights. Mutual information does not depend on the units of z's components, so
-    nothing is lost; but an *estimate* of the entropy rewards growth, and a kernel with one
-    bandwidth sees only the components of largest variance. Fixing the units stops both.
+    The statistics are those of the batch in training and running averages afterwards, as in a
+    batch norm without weights. Mutual information does not depend on the units of z. Its
+    *estimate* does: an estimated entropy rewards growth, and a kernel of one bandwidth sees only
+    the components of largest variance. Fixed units prevent both.
 
-    Afterwards z may be given any other units: in evaluation mode it is multiplied by
-    ``alignment``, the identity until one is set.
+    In evaluation mode, z is multiplied by ``alignment``, the identity until another one is set.
 
     Parameters
     ----------
@@ -115,13 +146,13 @@ class StandardizingHead(DeterministicHead):
         self.register_buffer("alignment", torch.eye(n_components))
 
     def forward(self, h: Tensor) -> Code:
-        """Standardised, in evaluation aligned, representations of the encoder's outputs (M, K)."""
+        """Return standardised representations (M, K), aligned in evaluation mode."""
         z: Tensor = self.norm(h)
         return Code(z if self.training else z @ self.alignment)
 
 
-class GaussianHead(nn.Module):
-    r"""A Gaussian with independent components and a learned scale.
+class GaussianHead(Head):
+    r"""Gaussian representation with independent components and a learned scale.
 
     .. math:: z = \mu + \sigma \circ \varepsilon, \qquad (\mu, \rho) = h, \quad
               \sigma = \mathrm{softplus}(\rho - 5), \quad \varepsilon \sim N(0, I)
@@ -140,8 +171,8 @@ class GaussianHead(nn.Module):
 
     Notes
     -----
-    In evaluation mode z is the mean. σ starts near softplus(−5) = 0.0067, almost without noise,
-    and is kept above 1e-6, where float32 still tells z from its mean.
+    In evaluation mode z is the mean. σ starts near softplus(−5) = 0.0067, almost without noise. It
+    stays above 1e-6, where float32 still separates z from its mean.
 
     Examples
     --------
@@ -152,6 +183,10 @@ class GaussianHead(nn.Module):
     (torch.Size([2, 3]), 0.0067)
     """
 
+    stochastic = True
+    closed_form = True
+    inputs = "means and scales of a Gaussian head"
+
     def __init__(self, n_components: int, n_draws: int = 1) -> None:
         super().__init__()
         self.n_components = n_components
@@ -159,7 +194,7 @@ class GaussianHead(nn.Module):
         self.n_inputs = 2 * n_components
 
     def forward(self, h: Tensor) -> Code:
-        """Draws of z, or their means in evaluation mode, with the Gaussian they come from."""
+        """Return draws of z, or their means in evaluation mode, with their Gaussian."""
         mean, scale = self.parts(h)
         if not self.training:
             return Code(mean, (mean, scale))
@@ -168,12 +203,12 @@ class GaussianHead(nn.Module):
         return Code(mean + scale * noise, (mean, scale))
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
-        """Draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
+        """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
         mean, scale = self.parts(h)
         return mean + scale * noise
 
     @staticmethod
     def parts(h: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale (M, K)."""
+        """Return mean and scale (M, K)."""
         mean, rho = h.chunk(2, dim=-1)
         return mean, softplus(rho - 5).clamp_min(1e-6)

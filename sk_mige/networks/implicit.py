@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .heads import Code
+from .heads import Code, Head
 
 __all__ = ["ImplicitHead"]
 
 
-class ImplicitHead(nn.Module):
+class ImplicitHead(Head):
     r"""Noise that passes through hidden units whose thresholds depend on x.
 
     .. math:: z = \mu + V \, \mathrm{ReLU}(a + U \varepsilon), \qquad (\mu, a) = h, \quad
@@ -47,6 +47,9 @@ class ImplicitHead(nn.Module):
     >>> head(torch.zeros(2, head.n_inputs)).z.shape, head.eval()(torch.zeros(2, 67)).z.shape
     (torch.Size([5, 2, 3]), torch.Size([2, 3]))
     """
+
+    stochastic = True
+    inputs = "means, and thresholds of an implicit head's hidden units"
 
     def __init__(self, n_components: int, n_draws: int = 16, n_hidden: int = 64) -> None:
         super().__init__()

@@ -1,54 +1,64 @@
-"""Checkpoints: a run that was killed goes on where its last finished epoch ended."""
+"""Checkpoints, from which a killed run continues after its last finished epoch."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+from collections.abc import Mapping
+from functools import partial
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from .device import current
-from .run_identity import rows_in_words
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "settings_in_words"]
 
-FORMAT = "sk_mige checkpoint 3"
+FORMAT = "sk_mige checkpoint 4"
+
+# Settings in which a continued run may differ: where it runs, how long, and what it reports.
+FREE = (
+    "callbacks", "device", "distributed", "max_epochs", "mode__n_prediction_samples", "output",
+    "verbose", "warm_start",
+)  # fmt: skip
+# Rows in the digest of the data.
+N_ROWS = 64
 
 
 class Checkpoint(Callback):
-    """Writes all that training needs to a file after each epoch, and continues from it.
+    """Writes the state of the training to a file after each epoch, and continues from it.
 
-    Given to ``MIGEEncoder(callbacks=[Checkpoint(path)])``, a ``fit`` that was killed at any
-    moment can be called again, with the same parameters and data: it starts after the last
-    finished epoch and gives what it would have given without the interruption, to the last bit
-    on the same machine (but see the Notes on averages). A finished run's file leaves nothing to
-    do: ``fit`` then only restores. A larger ``max_epochs`` makes a finished run longer.
+    With ``MIGEEncoder(callbacks=[Checkpoint(path)])``, a ``fit`` that was killed can be called
+    again with the same parameters and data. It continues after the last finished epoch, and the
+    result equals that of an uninterrupted run, to the last bit on the same machine. If the file
+    holds a finished run, ``fit`` only restores it; a larger ``max_epochs`` continues it.
 
     Parameters
     ----------
     path : str or path-like
-        The file. One run has one file: delete it, or name another, to train anew. In a search or
-        a cross-validation every fit is a run of its own, and the second one is refused.
+        Path of the file. Each run needs a file of its own: delete it, or name another, to train
+        anew. In a search or a cross-validation every fit is a run, and the second one raises.
 
     Raises
     ------
     ValueError
-        When the file is no checkpoint, or one of another network, objective, optimizer, of other
-        parameters or other rows.
+        If the file is no checkpoint, or a checkpoint of another network, objective or optimizer,
+        of other parameters or of other rows.
 
     Notes
     -----
-    Compared are the parameters of the encoder, functions and modules by their names alone, and
-    the number of rows with a digest of 64 of them. Kept are the weights, what the objective has
-    learned (critics, adversaries), the optimizer's moments, the states of the random generators
-    and the history. The file holds tensors, numbers and words and is read with
-    ``weights_only=True``: nothing is unpickled. Written is a new file that then takes the old
-    one's name, so that a kill while writing loses one epoch. Averaged weights
-    (``weight_averaging``) and the user's own callbacks start anew.
+    The file keeps the weights, the learned parts of the objective (critics, adversaries), the
+    optimizer's moments, the states of the random generators and the history. It is read with
+    ``weights_only=True``, so nothing is unpickled. A new file replaces the old one only when it is
+    complete, so a kill while writing loses one epoch. To identify the run, the parameters of the
+    encoder are compared, functions and modules by their names, and a digest of 64 rows. Averages of
+    :class:`WeightAveraging` and the user's own callbacks start anew.
 
     Examples
     --------
@@ -71,43 +81,31 @@ class Checkpoint(Callback):
         self.path = path
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Continue from the file where there is one and the net is fresh."""
-        self.resumed_ = 0
-        self.run_ = {**net.run_settings, "rows": rows_in_words(kwargs["X"])}
+        """Continue from the file if it exists and the net is new."""
+        self.run_ = {**net.run_settings, "rows": _rows_in_words(kwargs["X"])}
         if len(net.history) == 0 and Path(self.path).exists():
             self._restore(net, self._read())
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Let the schedules of this run count the epochs that the file brought."""
-        done, self.resumed_ = self.resumed_, 0
-        for _, callback in net.callbacks_ if done else ():
-            if hasattr(callback, "step_"):
-                callback.step_ += done * net.batches_an_epoch
-            if hasattr(callback, "epoch_"):
-                callback.epoch_ += done
-            if hasattr(callback, "bar_"):
-                callback.bar_.update(done)
-
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file; of processes that train together the first one does."""
-        if getattr(net, "rank", 0) > 0:
+        """Write the file, from the first of several processes."""
+        if net.rank > 0:
             return
         state = {
             "format": FORMAT,
             "run": self.run_,
             "module": net.module_.state_dict(),
-            "objective": _objective(net).state_dict(),
+            "objective": net.criterion_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
-            "good": getattr(net, "_good_weights", []),
+            "good": net._good_weights,
             "generator": net.generator.get_state(),
             "random": _random_state(net.device),
             "history": [_plain(row) for row in net.history],
         }
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        unfinished = path.with_name(path.name + ".partial")
+        torch.save(state, unfinished)
+        os.replace(unfinished, path)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -119,14 +117,14 @@ class Checkpoint(Callback):
         return state
 
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
-        parts = {"module": net.module_, "objective": _objective(net)}
+        parts = {"module": net.module_, "objective": net.criterion_}
         for name, part in parts.items():
             self._check(name, part.state_dict(), state[name])
         self._check_run(state["run"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        # The net took its own as the last good ones before it had these.
-        for tensor, good in zip(getattr(net, "_good_weights", []), state["good"], strict=True):
+        # The net had copied its own weights as the last good ones before.
+        for tensor, good in zip(net._good_weights, state["good"], strict=True):
             tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
@@ -141,7 +139,6 @@ class Checkpoint(Callback):
             net.history.new_epoch()
             for key, value in row.items():
                 net.history.record(key, value)
-        self.resumed_ = len(state["history"])
 
     def _check(self, what: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
         wanted = {key: tuple(value.shape) for key, value in ours.items()}
@@ -166,13 +163,8 @@ class Checkpoint(Callback):
             )
 
 
-def _objective(net: Any) -> nn.Module:
-    criterion = net.criterion_
-    return criterion if isinstance(criterion, nn.Module) else nn.Module()
-
-
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """One epoch's record without its batches: numbers alone, which weights_only=True reads."""
+    """Return the numbers of an epoch's record, which weights_only=True can read."""
     return {
         key: value if isinstance(value, bool | int) else float(value)
         for key, value in row.items()
@@ -195,3 +187,43 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
     if device.type in state and device.type != "cpu":
         with current(device):
             torch.get_device_module(device).set_rng_state(state[device.type])
+
+
+def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return an estimator's parameters in words, without those that a continued run may change.
+
+    Functions and modules, which a file cannot compare, appear by their names. Nested estimators
+    appear by their own parameters.
+
+    Examples
+    --------
+    >>> from sk_mige.training.checkpoint import settings_in_words
+    >>> settings_in_words({"lr": 0.1, "optimizer": dict, "verbose": 1})
+    {'lr': '0.1', 'optimizer': 'dict'}
+    """
+    return {name: _words(value) for name, value in parameters.items() if name not in FREE}
+
+
+def _words(value: Any) -> str:
+    if value is None or isinstance(value, str | bool):
+        return repr(value)
+    if isinstance(value, Number):
+        return repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, list | tuple):
+        return f"({', '.join(_words(item) for item in value)})"
+    if isinstance(value, Mapping):
+        return str({str(key): _words(item) for key, item in value.items()})
+    if isinstance(value, partial):
+        return f"partial of {_words(value.func)} {_words(value.args)} {_words(value.keywords)}"
+    if isinstance(value, Callback):
+        return f"{type(value).__qualname__} {_words(value.get_params(deep=False))}"
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def _rows_in_words(data: Any) -> str:
+    """Return the number of rows of a data set, and a digest of some rows and their targets."""
+    picks = np.unique(np.linspace(0, len(data) - 1, N_ROWS).astype(int)).tolist()
+    digest = hashlib.sha256()
+    for part in data.__getitems__(picks):
+        digest.update(np.ascontiguousarray(part.cpu().numpy()).tobytes())
+    return f"{len(data)} rows, {digest.hexdigest()[:16]}"

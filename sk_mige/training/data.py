@@ -1,4 +1,4 @@
-"""Batches: rows are fetched a batch at once, and batches are of nearly equal size."""
+"""Data sets and loaders that fetch a whole batch at once, in batches of nearly equal size."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Batch = tuple[Tensor, Tensor]
 class ArrayDataset(Dataset[Batch]):
     """Rows of arrays as float32 tensors, a whole batch at each access.
 
-    Fetching rows one by one and stacking them is ten times slower than indexing a batch at once,
-    which the data loader does through ``__getitems__``. Indexing copies, so read-only arrays and
-    memory maps serve as well, and no float32 copy of the whole array is made.
+    Indexing a batch at once, through ``__getitems__``, is ten times faster than stacking single
+    rows. Indexing copies, so read-only arrays and memory maps work, and no float32 copy of the
+    whole array is made.
 
     Parameters
     ----------
     X : ndarray or tensor of shape (n, d)
         Inputs.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets, integers for classes; zeros stand in where there are none.
+        Targets, integers for classes. None gives zeros.
 
     Examples
     --------
@@ -49,11 +49,11 @@ class ArrayDataset(Dataset[Batch]):
 
     def __getitem__(self, index: Any) -> Batch:
         rows = self.X[index]
-        if not isinstance(rows, Tensor):  # NumPy knows kinds of integers that torch does not
+        if not isinstance(rows, Tensor):  # NumPy has integer types that torch lacks
             rows = rows.astype(np.float32, copy=False)
         x = torch.as_tensor(rows, dtype=torch.float32)
         if self.y is None:
-            # skorch wants a target of the same length.
+            # skorch requires a target of the same length.
             return x, x.new_zeros(len(rows))
         y = torch.as_tensor(self.y[index])
         return x, y if y.dtype == torch.int64 else y.float()
@@ -63,20 +63,19 @@ class ArrayDataset(Dataset[Batch]):
 
 
 class EqualBatchSampler(Sampler[list[int]]):
-    """Batches of nearly equal size, all rows in each pass.
+    """Batches of nearly equal size, with all rows in each pass.
 
-    The n rows are dealt to as many batches as ``batch_size`` demands, whose sizes differ by one
-    at most. So no pass ends with a batch of a few rows, from which neither a score nor a batch
-    norm can be estimated.
+    The sizes of the batches differ by one at most. So no pass ends with a batch of a few rows, from
+    which neither a score nor a batch norm can be estimated.
 
     Parameters
     ----------
     n : int
         Number of rows.
     batch_size : int
-        Largest size of a batch; only where n is 3 and this is 2 is it exceeded.
+        Largest size of a batch. It is exceeded where n is 3 and this is 2.
     generator : torch.Generator or None
-        Source of the rows' order; None leaves them in their own.
+        Source of the order of the rows; None keeps their order.
 
     Examples
     --------
@@ -105,22 +104,22 @@ class EqualBatchSampler(Sampler[list[int]]):
 
 
 def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:
-    """Rows on the card that trains, where they take a quarter of its free memory at most.
+    """Move rows to the GPU where they take at most a quarter of its free memory.
 
-    A batch is then picked there; otherwise each is picked on the processor and copied, which for
-    small networks takes longer than a step. Memory maps stay on their disk.
+    Batches are then indexed on the GPU. Otherwise, each batch is indexed on the CPU and copied,
+    which takes longer than a step of a small network. Memory maps stay on disk.
 
     Parameters
     ----------
     rows : ndarray or tensor of shape (n, d)
         Inputs.
     device : torch.device
-        Where the network is.
+        Device of the network.
 
     Returns
     -------
     ndarray or tensor of shape (n, d)
-        On the device, in float32 or a narrower type that they had, or the rows as they are.
+        Rows on the device, in float32 or their own narrower type, or the given rows.
 
     Examples
     --------
@@ -133,23 +132,23 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     if device.type == "cpu" or _is_mapped(rows):
         return rows
     module = torch.get_device_module(device)
-    if not hasattr(module, "mem_get_info"):  # Apple's shares the processor's memory
+    if not hasattr(module, "mem_get_info"):  # Apple's GPUs share the CPU's memory
         return rows
     free = module.mem_get_info(device)[0]
-    # Narrow types become float32 a batch at a time, as bytes of images four times as large.
+    # Narrow types, such as bytes of images, become float32 one batch at a time.
     kept = str(rows.dtype).removeprefix("torch.") in ("uint8", "int8", "int16", "float16")
     itemsize = rows.dtype.itemsize if kept else 4
     if itemsize * rows.shape[0] * rows.shape[1] > free / 4:
         return rows
     if isinstance(rows, np.ndarray):
-        # Torch takes no negative strides, and warns of read-only arrays.
+        # Torch refuses negative strides and warns of read-only arrays.
         rows = np.array(rows, rows.dtype if kept else np.float32, order="C",
                         copy=None if rows.flags.writeable else True)  # fmt: skip
     return torch.as_tensor(rows, dtype=None if kept else torch.float32, device=device)
 
 
 def _is_mapped(rows: Any) -> bool:
-    """Whether an array is a view of a memory map, whose type scikit-learn's checks take away."""
+    """Return whether an array is a view of a memory map; validation may have removed the type."""
     while rows is not None:
         if isinstance(rows, np.memmap):
             return True
@@ -158,16 +157,16 @@ def _is_mapped(rows: Any) -> bool:
 
 
 class BatchLoader(DataLoader[Any]):
-    """Batches of a data set that makes them itself, as a sampler deals them.
+    """Loader for a data set that makes whole batches itself.
 
     Parameters
     ----------
     dataset : Dataset
-        Gives a batch for a list of indices.
+        Data set that returns a batch for a list of indices.
     batches : Sampler
-        Lists of indices.
+        Sampler of lists of indices.
     generator : torch.Generator, default=None
-        Source of the seed that torch draws for workers; None is torch's own.
+        Source of torch's seed for worker processes; None is torch's own.
 
     Examples
     --------
@@ -185,13 +184,13 @@ class BatchLoader(DataLoader[Any]):
         super().__init__(dataset, batch_sampler=batches, collate_fn=keep_batch, generator=generator)
 
     def __iter__(self) -> Any:
-        """Start; the draw is on the processor, whatever ``torch.set_default_device`` names."""
+        """Return an iterator; the seed is drawn on the CPU, whatever the default device is."""
         with torch.device("cpu"):
             return super().__iter__()
 
 
 def keep_batch(batch: Any) -> Any:
-    """Collate nothing: the data set has made a batch already.
+    """Return the batch as it is: the data set has collated it already.
 
     Examples
     --------

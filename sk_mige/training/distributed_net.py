@@ -1,4 +1,4 @@
-"""The net that several processes train together, by skorch's and Hugging Face's accelerate."""
+"""The net that several processes train together, by accelerate."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import torch
 from skorch.hf import AccelerateMixin
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from sk_mige.networks import Code
 
 from .data import BatchLoader, EqualBatchSampler
-from .joint_batch import gather_code, gather_rows, mean_over_processes
 from .net import EncoderNet
+from .processes import gather_code, gather_rows, mean_over_processes
 
 __all__ = ["DistributedNet", "OwnShare"]
 
 
 class OwnShare(Sampler[list[int]]):
-    """Of each joint batch the rows that fall to one process.
+    """One process's share of each joint batch.
 
     Parameters
     ----------
     batches : EqualBatchSampler
         Joint batches; every process must draw the same.
     rank, n_processes : int
-        Which process, of how many.
+        Number of the process, and number of processes.
     """
 
     def __init__(self, batches: EqualBatchSampler, rank: int, n_processes: int) -> None:
@@ -46,10 +46,10 @@ class OwnShare(Sampler[list[int]]):
 class DistributedNet(AccelerateMixin, EncoderNet):
     """An :class:`EncoderNet` whose objective sees the rows of all processes.
 
-    Every process passes ``batch_size`` rows through its copy of the network, the codes are
-    gathered, and each computes the objective of the joint batch: scores of k·b rows are better
-    than the mean of k scores of b rows. Gradients are averaged by torch's
-    ``DistributedDataParallel`` and are those of one process with the joint batch.
+    Every process passes ``batch_size`` rows through its copy of the network. The codes are
+    gathered, and each process computes the objective of the joint batch: scores from k·b rows are
+    better than the mean of k scores from b rows. torch's ``DistributedDataParallel`` averages the
+    gradients, which are those of one process with the joint batch.
     """
 
     @property
@@ -58,8 +58,8 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return int(self.accelerator.process_index)
 
     def _initialize_accelerator(self) -> DistributedNet:
-        # Hidden here, skorch wraps neither: callbacks and the estimator go on seeing the network
-        # itself, and the objective, which computes the same everywhere, is averaged below.
+        # Hidden from skorch, so that it wraps neither: callbacks and the estimator use the network
+        # itself, and the objective's gradients are averaged below.
         module: Any = self.module_
         objective: Any = self.criterion_
         self.module_: Any = None
@@ -70,31 +70,31 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Shares of the joint batches that fall to this process; all of held-out rows."""
+        """Return this process's shares of the joint batches, or all held-out rows."""
         if not training:
             return super(AccelerateMixin, self).get_iterator(dataset, training)
         processes = int(self.accelerator.num_processes)
         joint = EqualBatchSampler(len(dataset), self.batch_size * processes, self.generator)
         self.batches_an_epoch = len(joint)
         share = OwnShare(joint, self.rank, processes)
-        # The joint generator must be drawn from by the sampler alone.
+        # Only the sampler may draw from the joint generator.
         return BatchLoader(dataset, share, torch.Generator())
 
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
     ) -> Tensor:
-        """The objective's value on the joint batch."""
+        """Return the objective's value on the joint batch."""
         assert X is not None
         code, y, x = gather_code(y_pred), gather_rows(y_true), gather_rows(X)
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Codes; in training through the wrapper that averages gradients."""
+        """Return codes, in training through the wrapper that averages gradients."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Forward and backward pass of this process's share, refused by all or by none."""
+        """Run the passes of this process's share; all processes raise, or none."""
         return EncoderNet.train_step_single(self, batch, **fit_params)
 
     def _joint(self, loss: Tensor) -> Tensor:
@@ -102,10 +102,9 @@ class DistributedNet(AccelerateMixin, EncoderNet):
 
     def _backward(self, loss: Tensor) -> None:
         self.accelerator.backward(loss)
-        if isinstance(self.criterion_, nn.Module):
-            for parameter in self.criterion_.parameters():
-                if parameter.grad is not None:
-                    parameter.grad = mean_over_processes(parameter.grad)
+        for parameter in self.criterion_.parameters():
+            if parameter.grad is not None:
+                parameter.grad = mean_over_processes(parameter.grad)
 
     def save_params(self, *args: Any, **kwargs: Any) -> None:
         """Write the weights from the first process."""

@@ -1,14 +1,14 @@
-"""Progress of a training run: one bar, with the time that is left."""
+"""Progress of a training run: a bar with the time left, and tasks for scikit-learn's callbacks."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from skorch.callbacks import Callback, PrintLog
+from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-__all__ = ["TrainingProgress", "progress_callbacks"]
+__all__ = ["EpochTasks", "TrainingProgress"]
 
 
 class TrainingProgress(Callback):
@@ -38,7 +38,7 @@ class TrainingProgress(Callback):
             total=self.epochs,
             desc=self.description,
             unit="epoch",
-            # In a log file each refresh is kept: a few a minute will do.
+            # A log file keeps each refresh, so they should be rare.
             mininterval=0.1 if sys.stderr.isatty() else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
         )
@@ -50,6 +50,11 @@ class TrainingProgress(Callback):
         step = 1 / net.batches_an_epoch
         self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # sums of fractions overshoot
 
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Count finished epochs of this run, such as those of a checkpoint."""
+        done = net.finished_epochs - net.run_start
+        self.bar_.update(max(0.0, min(done, self.bar_.total) - self.bar_.n))
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the epoch's mean loss."""
         self.bar_.set_postfix_str(f"loss {net.history[-1, 'train_loss']:.4g}", refresh=False)
@@ -59,29 +64,27 @@ class TrainingProgress(Callback):
         self.bar_.close()
 
 
-def progress_callbacks(verbose: int, epochs: int, description: str = "training") -> list[Callback]:
-    """What an estimator's ``verbose`` asks for: 1 is a bar, more is a line an epoch.
+class EpochTasks(Callback):
+    """Reports epochs to scikit-learn's callbacks, such as the bars of a nested grid search.
 
     Parameters
     ----------
-    verbose : int
-        0 for silence.
-    epochs : int
-        Number of epochs in this run.
-    description : str, default="training"
-        Text before the bar.
-
-    Returns
-    -------
-    list of skorch callbacks
-        None or one.
-
-    Examples
-    --------
-    >>> from sk_mige.training.progress import progress_callbacks
-    >>> progress_callbacks(0, 20)
-    []
+    estimator : estimator
+        Estimator that trains.
+    context : CallbackContext
+        Its context of scikit-learn's callbacks.
     """
-    if verbose > 1:
-        return [PrintLog()]
-    return [TrainingProgress(int(epochs), description)] if verbose == 1 else []
+
+    def __init__(self, estimator: Any, context: Any) -> None:
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Open a task for the epoch."""
+        task = self.context.subcontext(task_name="epoch")
+        self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the task; a callback may ask to stop."""
+        if self.task_.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # skorch's way to stop after an epoch

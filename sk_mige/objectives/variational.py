@@ -12,12 +12,14 @@ __all__ = ["VariationalInformation"]
 
 
 class VariationalInformation(nn.Module):
-    r"""Upper bound of I(x; z) by a model r(z) of the marginal: the deep variational bottleneck.
+    r"""Upper bound of I(x; z) by a model r(z) of the marginal.
+
+    It is the information of the deep variational bottleneck.
 
     .. math:: I(x; z) \le \mathbb{E}_x D\big(q(z \mid x) \,\|\, r(z)\big)
 
-    It is tight where r is the marginal q(z); MIGE follows q(z) itself. Both are Gaussians with
-    independent components, so the divergence is known in closed form.
+    The bound is tight where r is the marginal q(z). Both q(z | x) and r are Gaussians with
+    independent components, so the divergence has a closed form.
 
     Parameters
     ----------
@@ -35,9 +37,9 @@ class VariationalInformation(nn.Module):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.training import VariationalInformation
+    >>> from sk_mige.objectives import VariationalInformation
     >>> mean, scale = torch.ones(5, 2), torch.ones(5, 2)
-    >>> VariationalInformation(2)(Code(mean, (mean, scale)), torch.zeros(5, 3))
+    >>> VariationalInformation(2).upper_bound(Code(mean, (mean, scale)))
     tensor(1.)
     """
 
@@ -46,16 +48,19 @@ class VariationalInformation(nn.Module):
         self.center = nn.Parameter(torch.zeros(n_components)) if learned else None
         self.rho = nn.Parameter(torch.full((n_components,), 0.5413)) if learned else None
 
-    def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Divergence in nats, mean over rows."""
+    def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
+        """Return the divergence in nats, mean over rows, and no loss of its own."""
+        return self._divergence(code), None
+
+    @torch.no_grad()
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        """Return the divergence without its gradient."""
+        return self._divergence(code)
+
+    def _divergence(self, code: Code) -> Tensor:
         assert code.conditional is not None
         mean, scale = code.conditional
         if self.center is not None and self.rho is not None:
             width = softplus(self.rho) + 1e-4
             mean, scale = (mean - self.center) / width, scale / width
         return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean()
-
-    def value(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """The same number, without its gradient."""
-        with torch.no_grad():
-            return self(code, code.z)  # type: ignore[no-any-return]

@@ -22,9 +22,9 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     Parameters
     ----------
     output : SlicedScore
-        What a :class:`sk_mige.networks.ScoreNetwork` returns in training mode.
+        Output of a :class:`sk_mige.networks.ScoreNetwork` in training mode.
     x, y : object, default=None
-        Ignored; every objective of a net is called with the batch.
+        Ignored: the loss needs no inputs or targets.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     --------
     >>> import torch
     >>> from sk_mige.networks import SlicedScore
-    >>> from sk_mige.training import sliced_score_matching_loss
+    >>> from sk_mige.objectives import sliced_score_matching_loss
     >>> sliced_score_matching_loss(SlicedScore(torch.ones(4, 2), -2 * torch.ones(4)))
     tensor(-1.)
     """

@@ -1,4 +1,4 @@
-"""What a decoder's predictions cost: negative log-likelihoods of classes and of values."""
+"""Negative log-likelihoods of the decoder's predictions: of classes and of values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ClassLikelihood", "GaussianLikelihood"]
 
 
 class ClassLikelihood(nn.Module):
-    r"""Cross-entropy of class indices in nats, plain or regularised.
+    r"""Cross-entropy of class indices in nats, optionally regularised.
 
     .. math:: -\mathbb{E}\Big[\sum_c t_c \log p(c \mid z)\Big] - \lambda\, H(p(\cdot \mid z)),
               \qquad t_c = (1 - s) [c = y] + s / C
@@ -18,12 +18,12 @@ class ClassLikelihood(nn.Module):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        What a row of each class counts; None is 1.
+        Weight of a row of each class; None is 1.
     label_smoothing : float, default=0.0
-        The share s of each target that is spread over all classes. With ``weight`` a class's part
-        of that share counts as the class does, as in torch's ``cross_entropy``.
+        Share s of each target that is spread over all classes. With ``weight``, a class's part of
+        that share is weighted, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
-        λ, what a nat of the predictions' entropy is worth [1]_, in rows of all classes alike.
+        Weight λ of the predictive-entropy bonus [1]_. ``weight`` does not apply to it.
 
     References
     ----------
@@ -33,7 +33,7 @@ class ClassLikelihood(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import ClassLikelihood
+    >>> from sk_mige.objectives import ClassLikelihood
     >>> ClassLikelihood()(torch.zeros(1, 4), torch.tensor([2]))  # log 4
     tensor(1.3863)
     """
@@ -52,7 +52,7 @@ class ClassLikelihood(nn.Module):
         self.confidence_penalty = confidence_penalty
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean over rows, of class indices y (M,) and logits (M, C) or (S, M, C)."""
+        """Return the mean over rows, for class indices y (M,) and logits (M, C) or (S, M, C)."""
         y = y.expand(logits.shape[:-1]).flatten()
         logits = logits.flatten(0, -2)
         loss = cross_entropy(logits, y, self.weight, label_smoothing=self.label_smoothing)
@@ -64,13 +64,13 @@ class ClassLikelihood(nn.Module):
 
 
 class GaussianLikelihood(nn.Module):
-    r"""Negative log-likelihood of a Gaussian whose variance is learned, one a target.
+    r"""Negative log-likelihood of a Gaussian with one learned variance for each target.
 
     .. math:: \frac{(y - \hat y)^2}{2 v} + \frac12 \log 2 \pi v,
               \qquad v = \mathrm{softplus}(\rho) + 10^{-4}
 
-    Targets are expected at variance 1; the floor keeps a network that fits its training data
-    exactly from following log v to minus infinity.
+    Targets should have variance 1. The floor of v bounds the loss of a network that fits its
+    training data exactly.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class GaussianLikelihood(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import GaussianLikelihood
+    >>> from sk_mige.objectives import GaussianLikelihood
     >>> likelihood = GaussianLikelihood(1)  # starts at variance 1: ½ log 2π
     >>> likelihood(torch.zeros(3, 1), torch.zeros(3, 1)).detach().round(decimals=3)
     tensor(0.9190)
@@ -91,7 +91,7 @@ class GaussianLikelihood(nn.Module):
         self.rho = nn.Parameter(torch.full((n_targets,), 0.5413))  # softplus⁻¹(1)
 
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Mean over rows, sum over targets, in nats."""
+        """Return the mean over rows of the sum over targets, in nats."""
         variance = softplus(self.rho) + 1e-4
         constant = torch.log(2 * torch.pi * variance)
         return 0.5 * ((prediction - y).square() / variance + constant).sum(-1).mean()

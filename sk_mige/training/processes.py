@@ -1,4 +1,4 @@
-"""One batch over several processes: rows gathered so that gradients find their way back."""
+"""One batch over several processes: differentiable gathering of rows, and joint batch norms."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = [
 
 
 def is_joint() -> bool:
-    """Whether there are other processes to share a batch with."""
+    """Return whether other processes share the batches."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def is_launched() -> bool:
-    """Whether torchrun, or one of its kin, started this process among others."""
+    """Return whether torchrun or a similar launcher started this process among others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
@@ -39,17 +39,17 @@ def make_accelerator(device: torch.device) -> Any:
     Parameters
     ----------
     device : torch.device
-        CPU, or any CUDA device: each process takes the one of its own number.
+        CPU, or any CUDA device: each process uses the device of its own number.
 
     Returns
     -------
     accelerate.Accelerator or None
-        None in a process that was started alone.
+        None in a single process.
 
     Raises
     ------
     ImportError
-        Where accelerate is not installed.
+        If accelerate is not installed.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def make_accelerator(device: torch.device) -> Any:
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
-    """Device of the process, and the seed of the first one, which all share.
+    """Return the device of this process and the seed of the first process, which all share.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
 
 
 def agreed_seed(seed: int) -> int:
-    """The seed of the first process, for all of them."""
+    """Return the seed of the first process."""
     if not is_joint():
         return seed
     box = [seed]
@@ -96,7 +96,7 @@ def agreed_seed(seed: int) -> int:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Mean of a tensor over the processes; no gradient passes."""
+    """Return the mean of a tensor over the processes, without gradient."""
     total = value.detach().clone()
     if is_joint():
         dist.all_reduce(total)
@@ -105,7 +105,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; backward, the sum over processes of what came back for one's own."""
+    """Gather the rows of all processes; sum the gradients of this process's rows backward."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class _Gather(torch.autograd.Function):
         dist.all_gather(sizes, size)
         counts = [int(n) for n in sizes]
         ctx.counts = counts
-        # Collectives want equal shapes; the processes' shares may differ by a row.
+        # Collectives need equal shapes; the processes' shares may differ by a row.
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
         parts = [torch.empty_like(padded) for _ in counts]
@@ -131,25 +131,25 @@ class _Gather(torch.autograd.Function):
 
 
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
-    r"""Rows of all processes, in the order of their ranks; differentiable.
+    r"""Gather the rows of all processes in the order of their ranks, differentiably.
 
-    Let each process p compute its own :math:`L_p` of the joint batch :math:`z`. What flows back
-    to its rows is :math:`\sum_q \partial L_q / \partial z_p`, so that the mean over processes of
-    the parameters' gradients, which data-parallel training takes, is exactly
+    Let each process p compute its own :math:`L_p` of the joint batch :math:`z`. The gradient of
+    its rows is :math:`\sum_q \partial L_q / \partial z_p`. So the mean over processes of the
+    parameters' gradients, which data-parallel training takes, is exactly
 
     .. math:: \frac1k \sum_q \frac{\partial L_q}{\partial \phi} .
 
     Parameters
     ----------
     rows : tensor
-        This process's rows. Processes may have different numbers of them.
+        Rows of this process. Processes may have different numbers of rows.
     dim : int, default=0
-        Along which axis they lie.
+        Axis of the rows.
 
     Returns
     -------
     tensor
-        The joint batch; the rows themselves where there is one process.
+        The joint batch, or the given rows in a single process.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
 
 
 def gather_code(code: Code) -> Code:
-    """The joint batch's code."""
+    """Return the code of the joint batch."""
     if not is_joint():
         return code
     conditional = code.conditional
@@ -180,8 +180,8 @@ def gather_code(code: Code) -> Code:
 class JointBatchNorm(_BatchNorm):
     r"""Batch norm with the statistics of the joint batch, on CPUs as well as GPUs.
 
-    (``torch.nn.SyncBatchNorm`` knows GPUs only.) Mean and variance are those of all processes'
-    rows, and gradients flow through them to all of them.
+    Mean and variance are those of the rows of all processes, and gradients flow through them to
+    all rows. ``torch.nn.SyncBatchNorm`` supports GPUs only.
 
     Parameters
     ----------
@@ -218,8 +218,7 @@ class JointBatchNorm(_BatchNorm):
         mean = total[:-1] / n
         shape = [1, -1] + [1] * (input.ndim - 2)
         centred = input - mean.reshape(shape)
-        # Of centred values: the mean of squares less the squared mean would lose all digits far
-        # from 0.
+        # From centred values: the mean of squares less the squared mean loses digits far from 0.
         variance = gather_rows(centred.square().sum(axes)[None]).sum(0) / n
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach() * n / (n - 1))
@@ -240,7 +239,7 @@ class JointBatchNorm(_BatchNorm):
 
 
 def with_joint_batch_norms(module: nn.Module) -> nn.Module:
-    """The module with each batch norm replaced by a joint one that has its weights.
+    """Replace each batch norm of a module by a joint one with the same weights.
 
     Examples
     --------

@@ -1,0 +1,70 @@
+"""Parts that all estimators share: links to the documentation, sizes of layers, stored weights."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from numbers import Integral
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+__all__ = ["DocLinkMixin", "as_sizes", "from_numpy", "to_numpy"]
+
+# Location of a built documentation, such as file:///home/me/sk_mige/docs/_build/html.
+VARIABLE = "SK_MIGE_DOCS"
+
+
+class DocLinkMixin:
+    """Adds a link to the estimator's page to scikit-learn's HTML representation.
+
+    The environment variable ``SK_MIGE_DOCS`` names the site, or else the package's project URL
+    "Documentation". Without either there is no link.
+    """
+
+    _doc_link_module = "sk_mige"
+
+    @property
+    def _doc_link_template(self) -> str:
+        return f"{_site()}/api/generated/sk_mige.{{estimator_name}}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        return {"estimator_name": type(self).__name__}
+
+    def _get_doc_link(self) -> str:
+        if not type(self).__module__.startswith("sk_mige.") or not _site():
+            return ""
+        return self._doc_link_template.format(**self._doc_link_url_param_generator())
+
+
+def _site() -> str:
+    if VARIABLE in os.environ:
+        return os.environ[VARIABLE].rstrip("/")
+    try:
+        urls = metadata.metadata("sk-mige").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:  # on the path, but not installed
+        return ""
+    named = dict(url.split(", ", 1) for url in urls)
+    return str(named.get("Documentation", "")).rstrip("/")
+
+
+def as_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return ``hidden_layer_sizes`` as a tuple; a number is one layer."""
+    listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
+        raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
+    return tuple(int(size) for size in listed)
+
+
+def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return a module's weights as NumPy arrays, which load on machines without a GPU."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
+    """Load weights from NumPy arrays."""
+    if weights:
+        # Copies: the arrays of a memory-mapped pickle are read-only.
+        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)

@@ -1,0 +1,173 @@
+"""The architecture of an encoder network: its sizes and parts, without weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .conv import ConvEncoder
+from .encoder import EncoderNetwork
+from .heads import DeterministicHead, GaussianHead, Head, StandardizingHead
+from .implicit import ImplicitHead
+from .mlp import MLPEncoder
+
+__all__ = ["HEADS", "Architecture"]
+
+# Adding a head: a subclass of Head in a module of its own, and a line here.
+HEADS: dict[str, type[Head]] = {
+    "deterministic": DeterministicHead,
+    "standardizing": StandardizingHead,
+    "gaussian": GaussianHead,
+    "implicit": ImplicitHead,
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and parts of an encoder network, from which it can be built again.
+
+    Attributes
+    ----------
+    n_features, n_components : int
+        Widths of a row and of its representation.
+    encoder : {"mlp", "conv"}, torch.nn.Module or callable
+        Network from rows to the head's inputs; a callable makes one from
+        (n_features or input_shape, n_outputs).
+    hidden_layer_sizes : tuple of int
+        Hidden layers of "mlp".
+    input_shape : tuple of int or None
+        Shape of a row inside the network.
+    head : str
+        Name of the head, a key of ``HEADS``.
+    n_draws : int
+        Draws of z for each row in training.
+    n_targets : int
+        Width of the decoder's output; 0 for no decoder.
+    corruption, augmentation, n_views
+        Changes of the inputs in training; see :class:`EncoderNetwork`.
+    layer : str or None
+        Submodule of the encoder whose output is part of the code in training.
+    local : bool
+        Whether that output must be a feature map.
+    mixed_precision : bool
+        Whether the encoder multiplies matrices in bfloat16 in training.
+
+    Examples
+    --------
+    >>> from sk_mige.networks import Architecture
+    >>> architecture = Architecture(n_features=4, n_components=2, hidden_layer_sizes=(8,))
+    >>> architecture.build().encoder.Y.out_features
+    2
+    """
+
+    n_features: int
+    n_components: int
+    encoder: Any = "mlp"
+    hidden_layer_sizes: tuple[int, ...] = (512, 512)
+    input_shape: tuple[int, ...] | None = None
+    head: str = "deterministic"
+    n_draws: int = 1
+    n_targets: int = 0
+    corruption: float = 0.0
+    augmentation: Any = None
+    n_views: int = 1
+    layer: str | None = None
+    local: bool = False
+    mixed_precision: bool = False
+
+    def build(self) -> EncoderNetwork:
+        """Return a new network with fresh weights; a given module keeps its weights."""
+        head = HEADS[self.head].build(self.n_components, self.n_draws)
+        encoder = self._encoder(head.n_inputs)
+        decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
+        network = EncoderNetwork(
+            encoder,
+            head,
+            decoder,
+            input_shape=self.input_shape,
+            corruption=self.corruption,
+            augmentation=self.augmentation,
+            n_views=self.n_views,
+            feature_layer=self.layer,
+            mixed_precision=self.mixed_precision,
+        ).float()  # whatever torch's default dtype and that of a given module
+        self._check_output(network, head)
+        return network
+
+    def on_cpu(self) -> Architecture:
+        """Return the same architecture with a given module on the CPU, for storage."""
+        if isinstance(self.encoder, nn.Module):
+            return replace(self, encoder=copy.deepcopy(self.encoder).cpu())
+        return self
+
+    def _encoder(self, n_outputs: int) -> nn.Module:
+        shape = self.input_shape
+        if shape is not None and prod(shape) != self.n_features:
+            raise ValueError(
+                f"input_shape={shape} holds {prod(shape)} values, but X has {self.n_features} "
+                "features; their product must be the number of features"
+            )
+        if isinstance(self.encoder, nn.Module):
+            return copy.deepcopy(self.encoder)
+        if self.encoder == "mlp":
+            return MLPEncoder(self.n_features, n_outputs, self.hidden_layer_sizes)
+        if self.encoder == "conv":
+            return ConvEncoder(_image_shape(shape), n_outputs)
+        made = self.encoder(self.n_features if shape is None else shape, n_outputs)
+        if not isinstance(made, nn.Module):
+            raise TypeError(
+                "encoder, called with (n_features or input_shape, n_outputs), must return a "
+                f"torch.nn.Module; got {type(made).__name__}"
+            )
+        return copy.deepcopy(made)  # the function may return a module that it keeps
+
+    def _check_output(self, network: EncoderNetwork, head: Head) -> None:
+        # Also gives lazy modules their shapes. Evaluation mode leaves batch norms untouched.
+        network.eval()
+        device = next((p.device for p in network.encoder.parameters()), torch.device("cpu"))
+        rows = torch.zeros(2, self.n_features, dtype=torch.float32, device=device)
+        with torch.no_grad():
+            output = network.encoder(network.shaped(rows))
+            if self.layer is not None:
+                network.feature_shape = self._layer_shape(network, rows)
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if got != (2, head.n_inputs):
+            meaning = f" ({head.inputs})" if head.inputs else ""
+            raise ValueError(
+                f"the encoder's output for 2 rows must have shape (2, {head.n_inputs}) for "
+                f"n_components={self.n_components}{meaning}; got {got}"
+            )
+
+    def _layer_shape(self, network: EncoderNetwork, rows: Tensor) -> tuple[int, ...]:
+        """Return the shape of the inner layer's output for one row."""
+        assert self.layer is not None
+        network.check_layer("layer", self.layer)
+        shape = tuple(network.feature_map(rows, self.layer).shape[1:])
+        if self.local and len(shape) < 2:
+            raise ValueError(
+                "local=True needs a feature map, (channels, height, width) for each row, but "
+                f"layer={self.layer!r} has the output shape {shape}: name a layer before the "
+                "flattening"
+            )
+        return shape
+
+
+def _image_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+    """Return (channels, height, width), or raise with the shape that would work."""
+    if shape is None or len(shape) != 3:
+        raise ValueError(
+            "encoder='conv' needs input_shape=(channels, height, width), for example "
+            f"input_shape=(1, 28, 28) for 784 features; got input_shape={shape}"
+        )
+    channels, height, width = shape
+    if width in (1, 3) and channels > 4:
+        raise ValueError(
+            f"input_shape={shape} puts the channels last; torch has them first: transpose "
+            f"the images, and pass input_shape={(width, channels, height)}"
+        )
+    return channels, height, width

@@ -1,0 +1,70 @@
+"""Evaluation of a trained network on many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .encoder import EncoderNetwork
+
+__all__ = ["evaluate"]
+
+# Values of one chunk of rows: 64 MiB as float32.
+CHUNK_VALUES = 2**24
+# Values that convolutions make of each input value: 64 channels of a quarter of the pixels.
+VALUES_OF_A_PIXEL = 16
+# Matrix products of fewer rows use other code paths, which round differently.
+FEWEST_ROWS = 32
+
+
+def evaluate(
+    network: EncoderNetwork, function: Callable[[Tensor], Tensor], rows: NDArray[Any] | Tensor
+) -> NDArray[Any]:
+    """Evaluate a function of rows chunk by chunk, with the network in evaluation mode.
+
+    Parameters
+    ----------
+    network : EncoderNetwork
+        Network that the function calls; chunks are moved to its device.
+    function : callable
+        From rows (m, n_features), float32, to a tensor of m rows.
+    rows : ndarray or tensor of shape (n, n_features)
+        Rows.
+
+    Returns
+    -------
+    ndarray of n rows
+        Values of the function. A row's value does not depend on the other rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.networks import DeterministicHead, EncoderNetwork, MLPEncoder, evaluate
+    >>> network = EncoderNetwork(MLPEncoder(4, 2), DeterministicHead(2))
+    >>> evaluate(network, lambda x: network(x).z, np.zeros((5, 4))).shape
+    (5, 2)
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    width = rows.shape[1] * (VALUES_OF_A_PIXEL if network.input_shape else 1)
+    size = max(256, CHUNK_VALUES // max(1, width))
+    results = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), size):
+            chunk = rows[start : start + size]
+            if isinstance(chunk, np.ndarray):  # a copy: it may be read-only
+                chunk = np.array(chunk, dtype=np.float32)
+            x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
+            results.append(function(_padded(x)).cpu().numpy()[: len(x)])
+    return np.concatenate(results)
+
+
+def _padded(x: Tensor) -> Tensor:
+    """Return at least FEWEST_ROWS rows, so that results do not depend on the number of rows."""
+    missing = max(0, FEWEST_ROWS - len(x))
+    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x

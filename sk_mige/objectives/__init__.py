@@ -1,0 +1,51 @@
+"""Objectives of an encoder: descriptions with parameters, and the losses that they build."""
+
+from .base import Description, FunctionObjective, Objective, Problem
+from .bottleneck import BottleneckLoss, InformationBottleneck
+from .critics import (
+    CriticInfoMax,
+    CriticInformation,
+    CriticTerm,
+    FeatureCriticInfoMax,
+    ViewCriticInfoMax,
+)
+from .infomax import InfoMax
+from .information import MIGE, Critic, Information, Variational
+from .likelihoods import ClassLikelihood, GaussianLikelihood
+from .mige import FeatureInfoMax, MIGEInfoMax, MIGEInformation, patches
+from .prior import PriorMatched
+from .score import default_training_score
+from .sliced import sliced_score_matching_loss
+from .variational import VariationalInformation
+
+__all__ = [
+    # descriptions
+    "InfoMax",
+    "InformationBottleneck",
+    "MIGE",
+    "Critic",
+    "Variational",
+    "Description",
+    "Information",
+    "Problem",
+    # losses of a batch
+    "Objective",
+    "FunctionObjective",
+    "MIGEInfoMax",
+    "FeatureInfoMax",
+    "CriticInfoMax",
+    "FeatureCriticInfoMax",
+    "ViewCriticInfoMax",
+    "PriorMatched",
+    "BottleneckLoss",
+    "sliced_score_matching_loss",
+    # their parts
+    "MIGEInformation",
+    "CriticInformation",
+    "CriticTerm",
+    "VariationalInformation",
+    "ClassLikelihood",
+    "GaussianLikelihood",
+    "default_training_score",
+    "patches",
+]

@@ -1,0 +1,306 @@
+"""The protocol of objectives, and the descriptions that build them."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from sk_mige.networks import Code
+from sk_mige.score import ScoreFunction
+
+__all__ = ["Description", "FunctionObjective", "Objective", "Problem", "ShorthandMixin"]
+
+Loss = Callable[[Any, Tensor, Tensor], Tensor]  # of a code, or of another network's output
+
+
+class Objective(nn.Module):
+    """Base class of objectives: the loss of a batch.
+
+    The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
+    held-out rows. It reads no other attribute than those listed here.
+
+    Attributes
+    ----------
+    has_value : bool
+        Whether ``held_out`` is a meaningful number. A surrogate has a gradient only.
+    classifies : bool
+        Whether the code's predictions are logits of classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import Objective
+    >>> class SmallCodes(Objective):
+    ...     def forward(self, code, x, y):
+    ...         return code.z.square().mean()
+    >>> SmallCodes()(Code(torch.ones(5, 2)), torch.ones(5, 3), torch.zeros(5))
+    tensor(1.)
+    """
+
+    has_value: bool = True
+    classifies: bool = False
+
+    @abstractmethod
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of the code of inputs x (M, d) with targets y, a scalar tensor."""
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of held-out rows; by default that of training."""
+        loss: Tensor = self(code, x, y)
+        return loss
+
+    def continue_from(self, previous: Objective) -> None:
+        """Take over the learned parts of the previous objective, which the optimizer holds.
+
+        Parameters
+        ----------
+        previous : Objective
+            Objective of the training so far.
+
+        Raises
+        ------
+        ValueError
+            If the two objectives do not learn the same parts.
+        """
+        parts = dict(previous.named_children())
+        for name, part in list(self.named_children()):
+            if not list(part.parameters()):
+                continue
+            if name not in parts or _shapes(part) != _shapes(parts[name]):
+                raise ValueError(
+                    "mode: the objective learns other parameters than before, such as another "
+                    "critic or prior matching; call fit with warm_start=False to start anew"
+                )
+            setattr(self, name, parts[name])
+
+
+class FunctionObjective(Objective):
+    """Objective from a function or module ``loss(code, x, y)``.
+
+    Parameters
+    ----------
+    loss : callable
+        Loss of a batch. A module is copied, and its parameters are trained with the network.
+    has_value : bool, default=True
+        Whether the loss is a meaningful number on held-out rows.
+    classifies : bool, default=False
+        Whether the code's predictions are logits of classes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import FunctionObjective
+    >>> objective = FunctionObjective(lambda code, x, y: code.z.square().mean())
+    >>> objective(Code(torch.ones(5, 2)), torch.ones(5, 3), torch.zeros(5))
+    tensor(1.)
+    """
+
+    def __init__(self, loss: Loss, *, has_value: bool = True, classifies: bool = False) -> None:
+        super().__init__()
+        self.loss = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
+        self.has_value = has_value
+        self.classifies = classifies
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the function's value, a scalar tensor."""
+        loss = self.loss(code, x, y)
+        if not isinstance(loss, Tensor) or loss.ndim > 0:
+            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(
+                f"mode: the loss of a batch must be a tensor of shape (), got {got}; return its "
+                "mean over the rows"
+            )
+        return loss
+
+    def continue_from(self, previous: Objective) -> None:
+        """Keep the module of the previous objective, with its parameters and buffers."""
+        theirs = getattr(previous, "loss", None)
+        if isinstance(self.loss, nn.Module):
+            super().continue_from(previous)
+            if isinstance(theirs, nn.Module):
+                self.loss = theirs
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Facts about data and network from which a description builds its objective.
+
+    Attributes
+    ----------
+    n_features, n_components, n_targets : int
+        Width of a row, of its code and of its prediction.
+    device : torch.device
+        Device of the training.
+    score : callable
+        Score function of a batch, for the gradient of information.
+    projection : tensor of shape (k, n_features) or None
+        Random projection of x before distances are taken.
+    feature_shape : tuple of int or None
+        Shape of one row's output at the inner layer, if the objective reads one.
+    mixed_precision : bool
+        Whether critics multiply matrices in bfloat16.
+    class_weights : tensor of shape (n_targets,) or None
+        Weight of each class in the likelihood.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.objectives import Problem
+    >>> from sk_mige.score import ssge
+    >>> Problem(n_features=5, n_components=2, device=torch.device("cpu"), score=ssge).n_targets
+    0
+    """
+
+    n_features: int
+    n_components: int
+    device: torch.device
+    score: ScoreFunction
+    projection: Tensor | None = None
+    feature_shape: tuple[int, ...] | None = None
+    mixed_precision: bool = False
+    n_targets: int = 0
+    class_weights: Tensor | None = None
+
+
+class ShorthandMixin(BaseEstimator):
+    """Parameters whose short values stand for objects.
+
+    A short value, such as ``mode="ib"``, becomes its object when one of the object's parameters is
+    set: ``set_params(mode__beta=0.1)``. So a search over nested parameters works from either form.
+
+    Attributes
+    ----------
+    _shorthands : mapping of str to callable
+        For each such parameter, a function that returns the object for a value, and objects as
+        they are.
+    """
+
+    _shorthands: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, nested ones by ``name__parameter``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters. A short value whose nested parameters are set becomes its object.
+
+        Returns
+        -------
+        self
+            This object.
+        """
+        nested = {key.partition("__")[0] for key in params if "__" in key}
+        for name in nested & set(self._shorthands):
+            params[name] = self._shorthands[name](params.get(name, getattr(self, name)))
+        super().set_params(**params)
+        return self
+
+    def explicit_params(self) -> dict[str, Any]:
+        """Return all parameters, nested ones too, with every short value as its object."""
+        explicit: dict[str, Any] = {}
+        for name, value in self.get_params(deep=False).items():
+            if name in self._shorthands:
+                value = self._shorthands[name](value)
+            explicit[name] = value
+            if isinstance(value, ShorthandMixin):
+                nested = value.explicit_params()
+            elif isinstance(value, BaseEstimator):
+                nested = value.get_params()
+            else:
+                continue
+            explicit.update({f"{name}__{key}": part for key, part in nested.items()})
+        return explicit
+
+
+class Description(ShorthandMixin):
+    """Base class of ``MIGEEncoder``'s ``mode``: parameters from which an objective is built.
+
+    A description has parameters and no state. It can be cloned, searched over and stored.
+    """
+
+    task: str | None = None  # "classification", "regression", or None without targets
+
+    def check(self) -> None:
+        """Raise ValueError for parameters that are invalid or contradict each other."""
+        self._validate_params()
+
+    @abstractmethod
+    def network_settings(self) -> dict[str, Any]:
+        """Return the settings that the network depends on, by the parameter that sets them.
+
+        They cannot change while a network is trained on.
+        """
+
+    @abstractmethod
+    def architecture(self) -> dict[str, Any]:
+        """Return the fields of :class:`sk_mige.networks.Architecture` that this decides."""
+
+    @abstractmethod
+    def build(self, problem: Problem) -> Objective:
+        """Return a new objective, with fresh parameters where it learns any."""
+
+    def warn(self, batch_size: int, n_components: int) -> None:
+        """Warn of settings that cannot work well with batches of this size."""
+
+    def uses_score(self) -> bool:
+        """Return whether the estimator of information estimates scores."""
+        return False
+
+    def unused_score(self) -> str | None:
+        """Return why ``score_estimator`` has no effect, or None where it has one."""
+        return None
+
+    def input_replaced_by(self) -> str | None:
+        """Return the setting by which x is in no kernel, or None where x is in one."""
+        return None
+
+
+class FunctionDescription(Description):
+    """Description of a user's own loss: the code is the network's output, as it is.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(code, x, y)``.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def check(self) -> None:
+        """Raise TypeError for a class where an instance is meant."""
+        if isinstance(self.loss, type):
+            raise TypeError(
+                f"mode must be a loss function or an instance, got the class "
+                f"{self.loss.__name__}: pass {self.loss.__name__}()"
+            )
+
+    def network_settings(self) -> dict[str, Any]:
+        """Return the loss, on whose parameters the optimizer works."""
+        return {"loss": self.loss}
+
+    def architecture(self) -> dict[str, Any]:
+        """Return the settings of a deterministic code."""
+        return {"head": "deterministic"}
+
+    def build(self, problem: Problem) -> Objective:
+        """Return the loss as an objective."""
+        return FunctionObjective(self.loss).float().to(problem.device)
+
+    def unused_score(self) -> str | None:
+        """Return the reason: the loss computes whatever it needs."""
+        return "mode is a loss function"
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: part.shape for name, part in module.named_parameters()}

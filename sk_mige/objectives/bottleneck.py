@@ -1,0 +1,349 @@
+"""The information bottleneck: its loss, and its description."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any, Protocol
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sk_mige._warnings import warn_user
+from sk_mige.networks import HEADS, Code
+
+from .base import Description, Objective, Problem
+from .information import INFORMATIONS, MIGE, Information, as_information
+from .likelihoods import ClassLikelihood, GaussianLikelihood
+
+__all__ = ["BottleneckLoss", "InformationBottleneck"]
+
+# Draws of z for each x from which the score of q(z | x) is estimated.
+SCORE_DRAWS = 16
+# Relative step of the dual variable far from the limit: a factor e in 20 batches.
+DUAL_RATE = 0.05
+LOG_BETAS = (math.log(1e-7), math.log(1e3))
+
+
+class InformationTerm(Protocol):
+    """Estimate of I(x; z) that a bottleneck lowers."""
+
+    def __call__(self, code: Code, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return a scalar with the gradient of I(x; z), and the loss of its own parts or None."""
+        ...
+
+    def upper_bound(self, code: Code, y: Tensor | None) -> Tensor:
+        """Return an upper bound of I(x; z) in nats, for a limit of the information."""
+        ...
+
+
+class BottleneckLoss(Objective):
+    r"""Information bottleneck: minimise :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
+
+    With ``max_information`` c, the problem is constrained:
+    :math:`\min -\mathbb{E}\log p(y | z)` subject to :math:`I(z; x) \le c`. β is then the dual
+    variable, which grows while the information exceeds c and shrinks while it does not,
+
+    .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
+
+    Parameters
+    ----------
+    likelihood : torch.nn.Module
+        ``likelihood(prediction, y)``, the mean negative log-likelihood in nats.
+    information : torch.nn.Module
+        ``information(code, x, y)``, a scalar with the gradient of I(x; z), and the loss of what it
+        learns itself or None; :class:`MIGEInformation`, :class:`VariationalInformation` or
+        :class:`CriticTerm`.
+    beta : float
+        Weight of the information, per nat; the initial value where β is a dual variable.
+    max_information : float, default=None
+        Limit c in nats. It needs a Gaussian code, whose information has an upper bound.
+
+    Attributes
+    ----------
+    ramp : float
+        Factor of β in the coming batch; :class:`sk_mige.training.BetaWarmup` changes it.
+    current_beta : float
+        β, or the dual variable.
+    last_information : Tensor or None
+        Upper bound of I(z; x) in the last batch, in nats, where ``max_information`` is set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import BottleneckLoss, ClassLikelihood, MIGEInformation
+    >>> from sk_mige.score import ssge
+    >>> objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), beta=0.0)
+    >>> code = Code(torch.zeros(4, 2), prediction=torch.zeros(4, 2))
+    >>> objective(code, torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))  # log 2
+    tensor(0.6931)
+    """
+
+    log_beta: Tensor | None
+
+    def __init__(
+        self,
+        likelihood: nn.Module,
+        information: nn.Module,
+        beta: float,
+        *,
+        max_information: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+        self.information = information
+        self.classifies = isinstance(likelihood, ClassLikelihood)
+        self.beta = beta
+        self.max_information = max_information
+        self.ramp = 1.0
+        start = None
+        if max_information is not None:  # a β of 0 could not grow by factors
+            start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
+        self.register_buffer("log_beta", start)
+
+    @property
+    def current_beta(self) -> float:
+        """Weight of a nat of information."""
+        return self.beta if self.log_beta is None else float(self.log_beta.exp())
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of a batch; the information's share of its value is a surrogate."""
+        assert code.prediction is not None
+        loss: Tensor = self.likelihood(code.prediction, y)
+        beta = self.ramp * self.current_beta
+        if self.log_beta is not None:
+            self._adjust(self.information.upper_bound(code, y))  # type: ignore[operator]
+        if beta == 0:
+            return loss
+        information, own_loss = self.information(code, x, y)
+        loss = loss + beta * information
+        return loss if own_loss is None else loss + own_loss
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the likelihood alone: the information's surrogate has no value."""
+        assert code.prediction is not None
+        loss: Tensor = self.likelihood(code.prediction, y)
+        return loss
+
+    def continue_from(self, previous: Objective) -> None:
+        """Take over the learned parts, and the dual variable where both have one."""
+        super().continue_from(previous)
+        assert isinstance(previous, BottleneckLoss)
+        if self.log_beta is not None and previous.log_beta is not None:
+            self.log_beta = previous.log_beta
+
+    def _adjust(self, information: Tensor) -> None:
+        """Take one step of the dual variable; information that is not finite leaves it."""
+        assert self.log_beta is not None
+        assert self.max_information is not None
+        excess = (information - self.max_information) / (information.abs() + self.max_information)
+        self.log_beta += DUAL_RATE * torch.nan_to_num(excess.float())
+        self.log_beta.clamp_(*LOG_BETAS)
+
+
+class InformationBottleneck(Description):
+    r"""Information bottleneck: predict y from z, and limit what z tells of x.
+
+    .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
+
+    ``MIGEEncoder(mode=InformationBottleneck(...))`` is a classifier or a regressor.
+    ``mode="ib"`` is short for ``mode=InformationBottleneck()``.
+
+    Parameters
+    ----------
+    information : str, MIGE, Critic, Variational or callable, default="mige"
+        Estimator of I(z; x). A name is short for its object: "mige" is :class:`MIGE`,
+        "variational" is :class:`Variational`, and the name of a bound is :class:`Critic`. A
+        callable ``information(code, x, y)`` returns a scalar tensor to be lowered, in nats.
+    head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
+        Distribution of z given x. "gaussian" draws z with a learned mean and scale,
+        "deterministic" takes the encoder's output, and "implicit" draws z by a network that
+        transforms noise (:class:`sk_mige.networks.ImplicitHead`), whose density is unknown. The
+        last one suits 16 components or fewer, because scores of q(z | x) must be estimated from a
+        few draws.
+    n_draws : int, default=None
+        Draws of z for each row and training step. None is 16 where scores of q(z | x) are
+        estimated, else 1.
+    beta : float, default=1e-3
+        Weight of a nat of information about x, in nats of log-likelihood. With a large value from
+        the start, training can stay at a constant z;
+        :class:`sk_mige.training.BetaWarmup` prevents that.
+    max_information : float, default=None
+        Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable,
+        which is adjusted in each batch until an upper bound of I(z; x) meets the limit. Needs
+        ``head="gaussian"``.
+    task : {"classification", "regression"}, default="classification"
+        Kind of the targets y.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the cross-entropy. "balanced" is inversely proportional to the
+        frequency of a class. The information is not weighted.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread over all classes.
+    confidence_penalty : float, default=0.0
+        Weight of the predictive-entropy bonus, for classification.
+    n_prediction_samples : int, default=12
+        Draws of z over which predictions are averaged; 0 predicts from the mean of z. It can be
+        set after ``fit``.
+
+    See Also
+    --------
+    InfoMax : Objective without targets.
+    MIGE : Gradient of information by score estimation.
+
+    References
+    ----------
+    A. A. Alemi, I. Fischer, J. V. Dillon, K. Murphy, "Deep variational information bottleneck",
+    ICLR 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import InformationBottleneck, MIGEEncoder
+    >>> X, y = load_digits(return_X_y=True)
+    >>> mode = InformationBottleneck(beta=1e-2, n_prediction_samples=4)
+    >>> encoder = MIGEEncoder(8, mode=mode, max_epochs=5, random_state=0)
+    >>> encoder.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "information": [StrOptions(set(INFORMATIONS)), Information, callable],
+        "head": [StrOptions(set(HEADS) - {"standardizing"})],
+        "n_draws": [Interval(Integral, 1, None, closed="left"), None],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "max_information": [Interval(Real, 0, None, closed="neither"), None],
+        "task": [StrOptions({"classification", "regression"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "confidence_penalty": [Interval(Real, 0, None, closed="left")],
+        "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
+    }
+    _shorthands = {"information": as_information}
+
+    def __init__(
+        self,
+        information: Any = "mige",
+        *,
+        head: str = "gaussian",
+        n_draws: int | None = None,
+        beta: float = 1e-3,
+        max_information: float | None = None,
+        task: str = "classification",
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        confidence_penalty: float = 0.0,
+        n_prediction_samples: int = 12,
+    ) -> None:
+        self.information = information
+        self.head = head
+        self.n_draws = n_draws
+        self.beta = beta
+        self.max_information = max_information
+        self.task = task
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.confidence_penalty = confidence_penalty
+        self.n_prediction_samples = n_prediction_samples
+
+    def check(self) -> None:
+        """Raise ValueError for parameters that are invalid or contradict each other."""
+        self._validate_params()
+        head = HEADS[self.head]
+        if self.n_draws is not None and not head.stochastic:
+            raise ValueError(
+                f"n_draws={self.n_draws} is for heads that draw z, got head={self.head!r}: use "
+                "n_draws=None, or head='gaussian'"
+            )
+        if self.max_information is not None and not head.closed_form:
+            raise ValueError(
+                f"max_information={self.max_information!r} needs an upper bound of I(z; x), which "
+                f"only head='gaussian' has; got head={self.head!r}"
+            )
+        if self.task == "regression":
+            for name in ("class_weight", "label_smoothing", "confidence_penalty"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r} is for task='classification', got "
+                        "task='regression'"
+                    )
+        as_information(self.information).check_bottleneck(self)
+        by_scores = as_information(self.information).uses_score and self.estimates_conditional()
+        if by_scores and self.resolved_draws() < 2:
+            raise ValueError(
+                f"n_draws={self.n_draws} is too few to estimate the score of q(z | x) from: use "
+                f"None, which is {SCORE_DRAWS}, or conditional='closed-form'"
+            )
+
+    def estimates_conditional(self) -> bool:
+        """Return whether the score of q(z | x) is estimated from several draws of z."""
+        return HEADS[self.head].stochastic and not self.uses_closed_form()
+
+    def uses_closed_form(self) -> bool:
+        """Return whether H(z | x) has its closed form."""
+        information = as_information(self.information)
+        by_score = isinstance(information, MIGE) and information.conditional == "score"
+        return HEADS[self.head].closed_form and not by_score
+
+    def resolved_draws(self) -> int:
+        """Return the number of draws of z for each row in training."""
+        if self.n_draws is not None:
+            return int(self.n_draws)
+        return SCORE_DRAWS if self.estimates_conditional() else 1
+
+    def network_settings(self) -> dict[str, Any]:
+        """Return head, draws and task, and the kind of a critic or model of the marginal."""
+        learned = as_information(self.information).learned()
+        return {
+            "head": self.head,
+            "n_draws": self.resolved_draws(),
+            "task": self.task,
+            "information": learned,
+        }
+
+    def architecture(self) -> dict[str, Any]:
+        """Return head and draws."""
+        return {"head": self.head, "n_draws": self.resolved_draws()}
+
+    def build(self, problem: Problem) -> BottleneckLoss:
+        """Return the loss, with fresh parameters where it learns any."""
+        term = as_information(self.information).build_term(self, problem)
+        likelihood: nn.Module = GaussianLikelihood(problem.n_targets)
+        if self.task == "classification":
+            likelihood = ClassLikelihood(
+                problem.class_weights,
+                label_smoothing=self.label_smoothing,
+                confidence_penalty=self.confidence_penalty,
+            )
+        loss = BottleneckLoss(likelihood, term, self.beta, max_information=self.max_information)
+        return loss.float().to(problem.device)
+
+    def warn(self, batch_size: int, n_components: int) -> None:
+        """Warn of more components than draws, where scores of q(z | x) are estimated."""
+        draws = self.resolved_draws()
+        estimates = as_information(self.information).uses_score and self.estimates_conditional()
+        if estimates and n_components > draws:
+            warn_user(
+                f"n_components={n_components} exceeds the {draws} draws of z for each row, so the "
+                "estimated scores of q(z | x) are too short: use fewer components or a larger "
+                "n_draws"
+            )
+
+    def uses_score(self) -> bool:
+        """Return whether the estimator of information estimates scores."""
+        return as_information(self.information).uses_score
+
+    def unused_score(self) -> str | None:
+        """Return the reason where neither entropy of z is estimated from scores."""
+        information = as_information(self.information)
+        if not information.uses_score:
+            return f"information={self.information!r} estimates no scores"
+        if not HEADS[self.head].stochastic or self.estimates_conditional():
+            return None
+        if isinstance(information, MIGE) and information.marginal in ("score", "stein"):
+            return None
+        return (
+            f"head={self.head!r} has entropies in closed form; "
+            "information=MIGE(marginal='score') estimates the marginal's from scores"
+        )

@@ -1,0 +1,317 @@
+"""Objectives by a critic that is trained with the encoder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_mige.information import (
+    ConcatenatedCritic,
+    GaussianCritic,
+    SeparableCritic,
+    make_bound,
+)
+from sk_mige.networks import Code
+
+from .base import Objective
+from .mige import gaussian_upper_bound, patches
+
+__all__ = [
+    "CRITICS",
+    "CriticInfoMax",
+    "CriticInformation",
+    "CriticTerm",
+    "FeatureCriticInfoMax",
+    "ViewCriticInfoMax",
+]
+
+CRITICS: dict[str, Callable[..., nn.Module]] = {
+    "separable": SeparableCritic,
+    "concatenated": ConcatenatedCritic,
+    # The temperature that SimCLR's authors found best on CIFAR-10.
+    "cosine": partial(SeparableCritic, temperature=0.5),
+}
+
+
+class CriticInformation(nn.Module):
+    r"""Bound of I(x; z) whose critic learns from each batch that it is evaluated on.
+
+    Parameters
+    ----------
+    bound : {"mine", "mine-f", "jsd", "smile", "infonce", "club"}
+        Name of the bound; see :func:`sk_mige.information.make_bound`.
+    n_features, n_components : int
+        Dimensions of x and z.
+    critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
+        Form of the critic, each with a hidden layer of 512 units. A callable makes a critic from
+        (n_features, n_components). CLUB learns a conditional Gaussian instead.
+    normalize : bool, default=True
+        Whether x is normalised over the batch, so that the units of x do not matter. Features of
+        an inner layer need no normalisation.
+    mixed_precision : bool, default=False
+        Whether the critic multiplies matrices in bfloat16. Its scores have the precision of z.
+        CLUB's critic is a density and stays in full precision.
+    **sizes : sequence of int
+        Further arguments of the named critic, such as ``hidden=(512, 512)``.
+
+    Notes
+    -----
+    InfoMax follows the bounds as published. A bottleneck needs nats, because β is a weight per
+    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which grows ever slower
+    than I. It trains the critic, and z has the gradient of the value in nats,
+
+    .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] ,
+
+    for "smile" with a clipped T in the second term. By the envelope theorem, the gradient at the
+    best critic is that of I. "infonce" saturates at log M, and "club" is an upper bound.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.objectives import CriticInformation
+    >>> information = CriticInformation("infonce", 5, 2)
+    >>> information.maximise(torch.randn(8, 5), torch.randn(8, 2)).shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        bound: str,
+        n_features: int,
+        n_components: int,
+        critic: str | Callable[..., nn.Module] = "separable",
+        *,
+        normalize: bool = True,
+        mixed_precision: bool = False,
+        **sizes: Any,
+    ) -> None:
+        super().__init__()
+        self.bound = make_bound(bound)
+        self.normalize: nn.Module = (
+            nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
+        )
+        if self.bound.critic == "density":
+            self.critic: nn.Module = GaussianCritic(n_features, n_components)
+        elif isinstance(critic, str):
+            self.critic = CRITICS[critic](n_features, n_components, **sizes)
+        else:
+            self.critic = _made(critic, n_features, n_components)
+        # A density is a difference of squares, for which bfloat16 has too few digits.
+        self.mixed_precision = mixed_precision and self.bound.critic != "density"
+
+    def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
+        """Return the critic's scores of all pairs, with its own parameters or others."""
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            if parameters is None:
+                scores: Tensor = self.critic(x, z)
+            else:
+                scores = torch.func.functional_call(self.critic, parameters, (x, z))
+        if scores.shape != (len(x), len(z)):
+            raise ValueError(
+                f"critic must return the scores of all pairs, a tensor of shape ({len(x)}, "
+                f"{len(z)}); got {tuple(scores.shape)}"
+            )
+        return scores.to(z.dtype)
+
+    def maximise(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return a loss whose descent raises I(x; z) through z and tightens the bound."""
+        x = self.normalize(x.flatten(1))
+        estimate = self.bound(self.scores(x, z))
+        if estimate.objective is estimate.critic_objective:
+            return -estimate.objective
+        # The objectives of z and of the critic differ: each is trained with the other fixed.
+        return -self.bound(self._scores_of_fixed_critic(x, z)).objective + self._critic_loss(x, z)
+
+    def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bound in nats, to be lowered through z, and the critic's own loss.
+
+        Information is never below 0. A bound below 0 shows that the critic lags behind, and
+        lowering it further would diverge; z has no gradient then.
+        """
+        x = self.normalize(x.flatten(1))
+        nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
+        return nats if nats > 0 else nats.detach(), self._critic_loss(x, z)
+
+    def held_out(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the bound's criterion on held-out rows, without training anything."""
+        return self.bound.held_out(self.scores(self.normalize(x.flatten(1)), z))
+
+    def _scores_of_fixed_critic(self, x: Tensor, z: Tensor) -> Tensor:
+        fixed = {name: part.detach() for name, part in self.critic.named_parameters()}
+        return self.scores(x, z, fixed)
+
+    def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        loss: Tensor = -self.bound(self.scores(x.detach(), z.detach())).critic_objective
+        return loss
+
+
+class CriticInfoMax(Objective):
+    """InfoMax by a learned critic, as Deep InfoMax and its successors.
+
+    Parameters
+    ----------
+    information : CriticInformation
+        Bound and critic.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import CriticInfoMax, CriticInformation
+    >>> objective = CriticInfoMax(CriticInformation("jsd", 5, 2))
+    >>> objective(Code(torch.randn(8, 2)), torch.randn(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    def __init__(self, information: CriticInformation) -> None:
+        super().__init__()
+        self.information = information
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return minus the bound, for encoder and critic alike."""
+        return self.information.maximise(x, code.z)
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return minus the bound of held-out rows."""
+        return -self.information.held_out(x, code.z)
+
+
+class CriticTerm(nn.Module):
+    """Bound of I(x; z) by a critic, as the information of a bottleneck.
+
+    Parameters
+    ----------
+    information : CriticInformation
+        Bound and critic.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import CriticInformation, CriticTerm
+    >>> term = CriticTerm(CriticInformation("infonce", 5, 2))
+    >>> nats, critic_loss = term(Code(torch.randn(8, 2)), torch.randn(8, 5))
+    """
+
+    def __init__(self, information: CriticInformation) -> None:
+        super().__init__()
+        self.information = information
+
+    def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the bound in nats, to be lowered through z, and the critic's own loss."""
+        return self.information.minimise(x, code.z if code.z.ndim == 2 else code.z[0])
+
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        """Return the log-determinant bound of a Gaussian code, in nats."""
+        return gaussian_upper_bound(code)
+
+
+class FeatureCriticInfoMax(Objective):
+    r"""Deep InfoMax: a bound of I(h; z) by a critic, for features h of an inner layer.
+
+    DIM(G) takes the whole feature map as h. DIM(L) takes each of its locations, with one critic for
+    all, and averages their bounds. All other rows of a batch are negative examples; for DIM(L) with
+    InfoNCE, these are the locations of all other images.
+
+    Parameters
+    ----------
+    information : CriticInformation
+        Bound and critic, which takes h (with ``local=True`` one location of it) and z.
+    local : bool, default=False
+        Whether h is one location at a time, DIM(L), or the whole map, DIM(G).
+
+    References
+    ----------
+    R. D. Hjelm et al., "Learning deep representations by mutual information estimation and
+    maximization", ICLR 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import CriticInformation, FeatureCriticInfoMax
+    >>> code = Code(torch.randn(8, 2), features=torch.randn(8, 3, 4, 4))
+    >>> objective = FeatureCriticInfoMax(CriticInformation("jsd", 3, 2), local=True)
+    >>> objective(code, torch.randn(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    has_value = False  # an inner layer is read in training only
+
+    def __init__(self, information: CriticInformation, *, local: bool = False) -> None:
+        super().__init__()
+        self.information = information
+        self.local = local
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return minus the bound, for encoder and critic alike."""
+        assert code.features is not None
+        if not self.local:
+            return self.information.maximise(code.features, code.z)
+        here = patches(code.features)
+        m, locations, width = here.shape
+        scores = self.information.scores(here.reshape(-1, width), code.z).view(m, locations, m)
+        return -self.information.bound.local(scores)
+
+
+class ViewCriticInfoMax(Objective):
+    r"""Bound of the information between the representations of several views.
+
+    .. math:: \frac{1}{S (S - 1)} \sum_{s \ne t} \hat I(z_s; z_t)
+
+    for the S views of a batch's rows, each independently augmented. Views are independent given
+    x, so :math:`I(z_s; z_t) \le I(x; z_s)`: the bound is about information that survives the
+    augmentation. With InfoNCE and the cosine of a shared embedding, this is SimCLR's objective
+    [1]_ except for the negative examples: here the other rows of the other view, in SimCLR those of
+    both views.
+
+    Parameters
+    ----------
+    information : CriticInformation
+        Bound and critic, which takes two representations.
+
+    References
+    ----------
+    .. [1] T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A Simple Framework for Contrastive
+       Learning of Visual Representations", ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import CriticInformation, ViewCriticInfoMax
+    >>> objective = ViewCriticInfoMax(CriticInformation("infonce", 4, 4, "cosine", shared=True))
+    >>> objective(Code(torch.randn(2, 8, 4)), torch.randn(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    has_value = False  # there are several views in training only
+
+    def __init__(self, information: CriticInformation) -> None:
+        super().__init__()
+        self.information = information
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return minus the mean bound over pairs of views, for encoder and critic alike."""
+        pairs = permutations(code.z.unbind(), 2)
+        return torch.stack([self.information.maximise(one, other) for one, other in pairs]).mean()
+
+
+def _made(critic: Any, n_features: int, n_components: int) -> nn.Module:
+    """Return the module that a user's function makes."""
+    made = None if isinstance(critic, nn.Module) else critic(n_features, n_components)
+    if not isinstance(made, nn.Module):
+        got = f"it returned {type(made).__name__}"
+        if made is None:
+            got = f"got the module {type(critic).__name__} itself"
+        raise TypeError(
+            "critic must be a name or a function that, called with (n_features, n_components), "
+            f"returns a torch.nn.Module: {got}"
+        )
+    return copy.deepcopy(made)  # the function may return a module that it keeps

@@ -1,0 +1,195 @@
+"""InfoMax: its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+
+from .base import Description, Objective, Problem
+from .information import INFORMATIONS, Information, as_information
+from .prior import PriorMatched
+
+__all__ = ["InfoMax"]
+
+
+class InfoMax(Description):
+    r"""InfoMax: keep as much information about x in z as possible, without targets.
+
+    .. math:: \max_\phi\; I(x; z), \qquad z = E_\phi(x)
+
+    ``MIGEEncoder(mode=InfoMax(...))`` is a transformer. ``mode="infomax"`` is short for
+    ``mode=InfoMax()``.
+
+    Parameters
+    ----------
+    information : str, MIGE, Critic or callable, default="mige"
+        Estimator of I(x; z). A name is short for its object: "mige" is :class:`MIGE`, and the
+        name of a bound is :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a
+        batch, a scalar tensor; with several views ``code.z`` has the shape (S, M, K).
+    corruption : float, default=0.3
+        Fraction of a row's values that is hidden from the encoder, at random in each training
+        step. The information between x and the representation of a corrupted x is finite, and
+        robust features count for more.
+    augmentation : callable, default=None
+        Function applied to each training batch before the encoder. It takes a tensor of shape
+        ``(M, *input_shape)`` and returns one like it, such as torchvision's transforms, which
+        treat all images of a batch alike; ``lambda batch: torch.stack([t(x) for x in batch])``
+        draws anew for each image. It is called once for each view. The information is that of the
+        original rows. It must be picklable if the encoder is to be.
+    n_views : int, default=1
+        Number of copies of each row, independently augmented and corrupted, in a training step.
+        One copy is compared with x itself. With two or more, differences between the copies count
+        as noise, which z learns to leave out
+        (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
+        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a critic,
+        the bound is that of the copies' information about each other.
+    layer : str, default=None
+        Name of a submodule of the encoder whose output h takes the place of x: I(h; z) is
+        maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this is the paper's
+        circumstance II; with "jsd" or "infonce", Deep InfoMax's global objective DIM(G).
+    local : bool, default=False
+        Whether h is one location of that layer's feature map at a time, averaged over locations:
+        Deep InfoMax's local objective DIM(L), whose layer is "conv.5".
+    prior_weight : float, default=0.0
+        Weight of the prior-matching loss, which moves the sigmoid of each component to a uniform
+        distribution; 0 disables it.
+    output_scale : {"input", "unit"} or None, default="input"
+        Units of z, on which information does not depend but its estimate does. "unit" ends the
+        network with a batch norm without weights. "input" trains alike; at the end of ``fit``, z
+        is mapped linearly so that its components are the principal components of the best linear
+        reconstruction of x from z, with the variances they explain, in descending order
+        (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not change this map. None
+        leaves the scale to training.
+
+    See Also
+    --------
+    InformationBottleneck : Objective with targets.
+    MIGE : Gradient of information by score estimation.
+    Critic : Bounds of information by trained critics.
+
+    References
+    ----------
+    L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+    Representation Learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import InfoMax, MIGEEncoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> encoder = MIGEEncoder(16, mode=InfoMax(corruption=0.5), max_epochs=2, random_state=0)
+    >>> encoder.fit_transform(X).shape
+    (1797, 16)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "information": [StrOptions(set(INFORMATIONS)), Information, callable],
+        "corruption": [Interval(Real, 0, 1, closed="left")],
+        "augmentation": [callable, None],
+        "n_views": [Interval(Integral, 1, None, closed="left")],
+        "layer": [str, None],
+        "local": ["boolean"],
+        "prior_weight": [Interval(Real, 0, None, closed="left")],
+        "output_scale": [StrOptions({"input", "unit"}), None],
+    }
+    _shorthands = {"information": as_information}
+
+    def __init__(
+        self,
+        information: Any = "mige",
+        *,
+        corruption: float = 0.3,
+        augmentation: Callable[[Tensor], Tensor] | None = None,
+        n_views: int = 1,
+        layer: str | None = None,
+        local: bool = False,
+        prior_weight: float = 0.0,
+        output_scale: str | None = "input",
+    ) -> None:
+        self.information = information
+        self.corruption = corruption
+        self.augmentation = augmentation
+        self.n_views = n_views
+        self.layer = layer
+        self.local = local
+        self.prior_weight = prior_weight
+        self.output_scale = output_scale
+
+    def check(self) -> None:
+        """Raise ValueError for parameters that are invalid or contradict each other."""
+        self._validate_params()
+        as_information(self.information).check_infomax(self)
+        if self.local and self.layer is None:
+            raise ValueError(
+                "local=True needs layer, the name of a submodule whose output is a feature map: "
+                "'conv' or 'conv.5' for encoder='conv'"
+            )
+        if self.n_views == 1:
+            return
+        if self.augmentation is None and self.corruption == 0:
+            raise ValueError(
+                f"n_views={self.n_views} makes equal copies: give an augmentation, or "
+                "corruption > 0, in which they differ"
+            )
+        if self.layer is not None:
+            raise ValueError(
+                f"n_views={self.n_views} compares views with each other, layer={self.layer!r} "
+                "compares an inner layer with z: set n_views=1, or layer=None"
+            )
+
+    def network_settings(self) -> dict[str, Any]:
+        """Return all settings of training inputs and codes, and the kind of a critic."""
+        names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
+        settings = {name: getattr(self, name) for name in names}
+        return {**settings, "information": as_information(self.information).learned()}
+
+    def architecture(self) -> dict[str, Any]:
+        """Return the head and the changes of training inputs."""
+        return {
+            "head": "deterministic" if self.output_scale is None else "standardizing",
+            "corruption": float(self.corruption),
+            "augmentation": self.augmentation,
+            "n_views": int(self.n_views),
+            "layer": self.layer,
+            "local": self.local,
+        }
+
+    def build(self, problem: Problem) -> Objective:
+        """Return the objective, with fresh parameters where it learns any."""
+        objective = as_information(self.information).build_infomax(self, problem)
+        if self.prior_weight > 0:
+            objective = PriorMatched(objective, problem.n_components, self.prior_weight)
+        return objective.float().to(problem.device)
+
+    def warn(self, batch_size: int, n_components: int) -> None:
+        """Warn of batches in which several views differ too seldom."""
+        information = as_information(self.information)
+        needed = -(-2 * n_components // max(1, self.n_views - 1))
+        if self.n_views > 1 and information.uses_score and batch_size < needed:
+            warn_user(
+                f"n_views={self.n_views} in batches of {batch_size} rows gives too few differences "
+                f"between views to estimate the noise in n_components={n_components} dimensions: "
+                f"use batches of {needed} rows or more, or fewer components"
+            )
+
+    def uses_score(self) -> bool:
+        """Return whether the estimator of information estimates scores."""
+        return as_information(self.information).uses_score
+
+    def unused_score(self) -> str | None:
+        """Return the reason where no score is estimated."""
+        return (
+            None if self.uses_score() else f"information={self.information!r} estimates no scores"
+        )
+
+    def input_replaced_by(self) -> str | None:
+        """Return the setting of several views, or of an inner layer."""
+        if self.n_views > 1:
+            return f"n_views={self.n_views}"
+        return None if self.layer is None else f"layer={self.layer!r}"

@@ -1,0 +1,392 @@
+"""Descriptions of the estimators of information: MIGE, critics, variational bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import prod
+from numbers import Real
+from typing import TYPE_CHECKING, Any, get_args
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+
+from sk_mige.information.bounds import BOUNDS, make_bound
+from sk_mige.information.stochastic import Marginal
+from sk_mige.networks import HEADS, Code
+
+from .base import FunctionObjective, Loss, Objective, Problem, ShorthandMixin
+from .critics import (
+    CRITICS,
+    CriticInfoMax,
+    CriticInformation,
+    CriticTerm,
+    FeatureCriticInfoMax,
+    ViewCriticInfoMax,
+)
+from .mige import FeatureInfoMax, MIGEInfoMax, MIGEInformation, gaussian_upper_bound
+from .variational import VariationalInformation
+
+if TYPE_CHECKING:
+    from .bottleneck import InformationBottleneck
+    from .infomax import InfoMax
+
+__all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "Variational", "as_information"]
+
+
+class Information(ShorthandMixin):
+    """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
+
+    A subclass builds the objective that raises the information, the term that lowers it, or both.
+    """
+
+    uses_score: bool = False  # whether it estimates scores by MIGEEncoder's score_estimator
+
+    def learned(self) -> str | None:
+        """Return in words what it learns beside the network, or None where it learns nothing."""
+        return None
+
+    def check_infomax(self, mode: InfoMax) -> None:
+        """Raise ValueError where this cannot maximise information as ``mode`` asks."""
+        raise ValueError(
+            f"information={self!r} is an upper bound, which InfoMax cannot maximise: use it in "
+            "InformationBottleneck, or another information here"
+        )
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Raise ValueError where this cannot limit information as ``mode`` asks."""
+        raise ValueError(
+            f"information={self!r} has no value that InformationBottleneck can lower: use it in "
+            "InfoMax, or another information here"
+        )
+
+    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+        """Return the objective that maximises information."""
+        raise NotImplementedError
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the term of a bottleneck's loss, which estimates I(x; z)."""
+        raise NotImplementedError
+
+
+class MIGE(Information):
+    """Gradient of mutual information by score estimation.
+
+    The scores are estimated in each batch by ``MIGEEncoder``'s ``score_estimator``. No critic is
+    trained.
+
+    Parameters
+    ----------
+    x_scale : float, default=1.0
+        Weight of x against z in the kernel of their joint score, after both have been brought to
+        the same median distance. For a code without noise and without several views.
+    marginal : str, default="auto"
+        Estimate of the entropy of z in a bottleneck; see
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
+        log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
+        and estimated scores for other heads. "classes", for classification with a Gaussian head,
+        is the log-determinant within the classes: information about the class is not penalised.
+    conditional : {"auto", "closed-form", "score"}, default="auto"
+        Estimate of the entropy of z given x in a bottleneck: its closed form, which a Gaussian
+        head has, or scores estimated from several draws of z for each x. "auto" is the closed
+        form where it exists.
+
+    See Also
+    --------
+    Critic : Bounds of information by trained critics.
+    Variational : Upper bound of a bottleneck's information.
+
+    References
+    ----------
+    L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+    Representation Learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sk_mige import MIGE, InformationBottleneck
+    >>> InformationBottleneck(MIGE(marginal="classes"), beta=1e-2)
+    InformationBottleneck(beta=0.01, information=MIGE(marginal='classes'))
+    """
+
+    uses_score = True
+    _parameter_constraints: dict[str, list[Any]] = {
+        "x_scale": [Interval(Real, 0, None, closed="left")],
+        "marginal": [StrOptions({*get_args(Marginal), "classes"})],
+        "conditional": [StrOptions({"auto", "closed-form", "score"})],
+    }
+
+    def __init__(
+        self, x_scale: float = 1.0, *, marginal: str = "auto", conditional: str = "auto"
+    ) -> None:
+        self.x_scale = x_scale
+        self.marginal = marginal
+        self.conditional = conditional
+
+    def check_infomax(self, mode: InfoMax) -> None:
+        """Raise ValueError for parameters of a bottleneck, and for x_scale where x is not read."""
+        self._validate_params()
+        for name in ("marginal", "conditional"):
+            if getattr(self, name) != "auto":
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is for InformationBottleneck: InfoMax has no "
+                    "noise in z; use 'auto'"
+                )
+        if self.x_scale != 1 and (mode.n_views > 1 or mode.layer is not None):
+            other = f"n_views={mode.n_views}" if mode.n_views > 1 else f"layer={mode.layer!r}"
+            raise ValueError(
+                f"x_scale={self.x_scale} weighs x in a kernel, and with {other} x is in none: use "
+                "x_scale=1"
+            )
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Raise ValueError for estimates of entropy that the head does not have."""
+        self._validate_params()
+        head = HEADS[mode.head]
+        if self.conditional != "auto" and not head.stochastic:
+            raise ValueError(
+                f"conditional={self.conditional!r} needs a density q(z | x), which head="
+                f"{mode.head!r} does not have: use head='gaussian' or 'implicit', or 'auto'"
+            )
+        if self.conditional == "closed-form" and not head.closed_form:
+            raise ValueError(
+                f"conditional='closed-form' needs a known density, and that of head={mode.head!r} "
+                "is unknown: use conditional='score' or 'auto', or head='gaussian'"
+            )
+        if self.marginal != "auto" and not head.stochastic:
+            raise ValueError(
+                f"marginal={self.marginal!r} needs noise in z, which head={mode.head!r} does not "
+                "have: use 'auto', or head='gaussian'"
+            )
+        if self.x_scale != 1 and head.stochastic:
+            raise ValueError(
+                f"x_scale={self.x_scale} weighs x in a kernel, and with head={mode.head!r} x is in "
+                "none: use x_scale=1, or head='deterministic'"
+            )
+        if self.marginal == "classes" and not mode.uses_closed_form():
+            raise ValueError(
+                "marginal='classes' needs the mean and scale of head='gaussian' in closed form, "
+                f"got head={mode.head!r}, conditional={self.conditional!r}"
+            )
+        if self.marginal == "classes" and mode.task != "classification":
+            raise ValueError(
+                f"marginal='classes' is the information within classes, got task={mode.task!r}: "
+                "use marginal='auto'"
+            )
+
+    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+        """Return the objective between x and z, between views, or between a layer and z."""
+        if problem.feature_shape is not None:
+            return FeatureInfoMax(problem.score, local=mode.local)
+        return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the gradient of I(x; z)."""
+        return MIGEInformation(
+            problem.score,
+            marginal=self.marginal,
+            closed_form=mode.uses_closed_form(),
+            x_scale=self.x_scale,
+            projection=problem.projection,
+        )
+
+
+class Critic(Information):
+    """Bound of mutual information by a critic that is trained with the encoder.
+
+    Parameters
+    ----------
+    bound : str, default="infonce"
+        Name of the bound: "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or
+        "club"; see :func:`sk_mige.information.make_bound`.
+    critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
+        Form of the critic. "separable" embeds x and z and takes the inner product. "concatenated"
+        reads both side by side; it can tell all pairs of a batch apart and then has no gradient.
+        "cosine" is the cosine of the embeddings over 0.5, as in SimCLR. A callable takes
+        (n_features, n_components) and returns a module from x and z to the scores of all pairs
+        (M, M).
+
+    See Also
+    --------
+    MIGE : Gradient of information without a critic.
+
+    Examples
+    --------
+    >>> from sk_mige import Critic, InfoMax
+    >>> InfoMax(Critic("infonce", critic="cosine"), n_views=2)
+    InfoMax(information=Critic(critic='cosine'), n_views=2)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "bound": [StrOptions(set(BOUNDS))],
+        "critic": [StrOptions(set(CRITICS)), callable],
+    }
+
+    def __init__(
+        self, bound: str = "infonce", critic: str | Callable[..., nn.Module] = "separable"
+    ) -> None:
+        self.bound = bound
+        self.critic = critic
+
+    def learned(self) -> str:
+        """Return the bound and the form of its critic."""
+        return repr(self)
+
+    def check_infomax(self, mode: InfoMax) -> None:
+        """Raise ValueError for parameters out of range."""
+        self._validate_params()
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Raise ValueError for parameters out of range."""
+        self._validate_params()
+
+    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+        """Return the bound between x and z, between views, or between a layer and z."""
+        if problem.feature_shape is not None:
+            shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
+            # 512 units for either side, as in Deep InfoMax's code; "concatenated" has the two
+            # layers of its text.
+            sizes: dict[str, Any] = {"n_embedding": 512}
+            if self.critic == "concatenated":
+                sizes = {"hidden": (512, 512)}
+            between = self._between(prod(shape), problem, normalize=False, **sizes)
+            return FeatureCriticInfoMax(between, local=mode.local)
+        if mode.n_views > 1:
+            # Layers of 512 and 128 units are SimCLR's projection.
+            sizes = {"n_embedding": 128, "shared": make_bound(self.bound).shares_embedding}
+            return ViewCriticInfoMax(
+                self._between(problem.n_components, problem, normalize=False, **sizes)
+            )
+        return CriticInfoMax(self._between(problem.n_features, problem))
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the bound as a bottleneck's information."""
+        return CriticTerm(self._between(problem.n_features, problem))
+
+    def _between(
+        self, n_features: int, problem: Problem, *, normalize: bool = True, **sizes: Any
+    ) -> CriticInformation:
+        if not (isinstance(self.critic, str) and self.critic in CRITICS):
+            sizes = {}
+        elif self.critic == "concatenated":
+            sizes = {name: size for name, size in sizes.items() if name == "hidden"}
+        return CriticInformation(
+            self.bound,
+            n_features,
+            problem.n_components,
+            self.critic,
+            normalize=normalize,
+            mixed_precision=problem.mixed_precision,
+            **sizes,
+        )
+
+
+class Variational(Information):
+    """Upper bound of a bottleneck's information by a model of the marginal of z.
+
+    It is the divergence of q(z | x) from the model, as in the deep variational bottleneck. It
+    needs ``head="gaussian"``.
+
+    Parameters
+    ----------
+    prior : {"standard", "learned"}, default="standard"
+        Model of the marginal: the standard normal distribution, or a Gaussian with learned means
+        and scales.
+
+    References
+    ----------
+    A. A. Alemi, I. Fischer, J. V. Dillon, K. Murphy, "Deep variational information bottleneck",
+    ICLR 2017.
+
+    Examples
+    --------
+    >>> from sk_mige import InformationBottleneck, Variational
+    >>> InformationBottleneck(Variational("learned"))
+    InformationBottleneck(information=Variational(prior='learned'))
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {"prior": [StrOptions({"standard", "learned"})]}
+
+    def __init__(self, prior: str = "standard") -> None:
+        self.prior = prior
+
+    def learned(self) -> str:
+        """Return the model of the marginal."""
+        return repr(self)
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Raise ValueError for heads without a known density."""
+        self._validate_params()
+        if not HEADS[mode.head].closed_form:
+            raise ValueError(
+                f"information={self!r} needs the density q(z | x), which only head='gaussian' "
+                f"has; got head={mode.head!r}"
+            )
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the divergence from the model."""
+        return VariationalInformation(problem.n_components, learned=self.prior == "learned")
+
+
+class FunctionInformation(Information):
+    """A user's own function ``information(code, x, y)`` of a batch.
+
+    Parameters
+    ----------
+    function : callable
+        In InfoMax the loss of a batch, in InformationBottleneck the information in nats.
+    """
+
+    def __init__(self, function: Loss) -> None:
+        self.function = function
+
+    def check_infomax(self, mode: InfoMax) -> None:
+        """Accept any callable."""
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Accept any callable."""
+
+    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+        """Return the function as the loss; of several views it has a value in training only."""
+        return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the function as a bottleneck's information."""
+        return _FunctionTerm(self.function)
+
+
+class _FunctionTerm(nn.Module):
+    """A function ``information(code, x, y)`` as a term of a bottleneck's loss."""
+
+    def __init__(self, function: Loss) -> None:
+        super().__init__()
+        self.function = FunctionObjective(function)
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+        return self.function(code, x, y), None
+
+    @torch.no_grad()
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        return gaussian_upper_bound(code)
+
+
+# Adding an estimator: a subclass of Information in a module of its own, and a line here.
+INFORMATIONS: dict[str, Callable[[], Information]] = {
+    "mige": MIGE,
+    "variational": Variational,
+    **{name: partial(Critic, name) for name in BOUNDS},
+}
+
+
+def as_information(information: Any) -> Information:
+    """Return the estimator that a name or a function stands for; estimators as they are."""
+    if isinstance(information, Information):
+        return information
+    if isinstance(information, str):
+        if information not in INFORMATIONS:
+            raise ValueError(
+                f"information={information!r} is unknown; use one of {sorted(INFORMATIONS)}, or an "
+                "object such as MIGE() or Critic('infonce')"
+            )
+        return INFORMATIONS[information]()
+    return FunctionInformation(information)

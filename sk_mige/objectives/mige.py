@@ -1,0 +1,225 @@
+"""Objectives whose gradient of information is MIGE's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sk_mige.information import (
+    gaussian_mutual_info,
+    hidden_mutual_info_surrogate,
+    multiview_mutual_info_surrogate,
+    mutual_info_surrogate,
+    stochastic_mutual_info_surrogate,
+)
+from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
+from sk_mige.networks import Code
+from sk_mige.score import ScoreFunction
+
+from .base import Objective
+
+__all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGEInformation", "patches"]
+
+
+class MIGEInfoMax(Objective):
+    r"""InfoMax by MIGE: maximise I(x; z), in circumstance I, or III for several views of x.
+
+    .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
+
+    Parameters
+    ----------
+    score : callable
+        Score function of z and of the pair (x, z).
+    x_scale : float, default=1.0
+        Weight of x in the joint kernel; not used with several views.
+    projection : tensor of shape (k, d), default=None
+        Random projection of x, drawn once for the whole fit. z is not projected.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import MIGEInfoMax
+    >>> from sk_mige.score import ssge
+    >>> z = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    >>> MIGEInfoMax(ssge)(Code(z), z.detach() @ torch.ones(2, 5), torch.zeros(50)).backward()
+    >>> z.grad.shape
+    torch.Size([50, 2])
+    """
+
+    has_value = False
+    projection: Tensor | None
+
+    def __init__(
+        self, score: ScoreFunction, *, x_scale: float = 1.0, projection: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.score = score
+        self.x_scale = x_scale
+        self.register_buffer("projection", projection, persistent=False)
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return a surrogate of −I(x; z): its gradient is MIGE's, its value has no meaning."""
+        if code.z.ndim == 3:
+            return -multiview_mutual_info_surrogate(code.z, score=self.score)
+        return -mutual_info_surrogate(
+            x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
+        )
+
+
+class FeatureInfoMax(Objective):
+    r"""InfoMax between features h of an inner layer and z by MIGE, in circumstance II.
+
+    .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
+
+    With ``local=True``, the average of :math:`I(h_p; z)` over the locations p of a feature map.
+
+    Parameters
+    ----------
+    score : callable
+        Score function of h, of z and of the pair.
+    local : bool, default=False
+        Whether h is one location of the feature map at a time.
+    n_locations : int, default=4
+        Number of locations drawn at random for each batch. The gradient of their average is an
+        unbiased estimate of that over all locations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import FeatureInfoMax
+    >>> from sk_mige.score import ssge
+    >>> h = torch.randn(50, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    >>> code = Code(h.mean((2, 3)).requires_grad_(), features=h)
+    >>> FeatureInfoMax(ssge, local=True)(code, h.flatten(1), torch.zeros(50)).shape
+    torch.Size([])
+    """
+
+    has_value = False
+
+    def __init__(self, score: ScoreFunction, *, local: bool = False, n_locations: int = 4) -> None:
+        super().__init__()
+        self.score = score
+        self.local = local
+        self.n_locations = n_locations
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return a surrogate of −I(h; z): its gradient is MIGE's, its value has no meaning."""
+        assert code.features is not None
+        if not self.local:
+            return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
+        here = patches(code.features)
+        drawn = torch.randperm(here.shape[1], device="cpu")[: self.n_locations].tolist()
+        parts = torch.stack([here[:, p] for p in drawn])
+        return -mean_hidden_mutual_info_surrogate(parts, code.z, score=self.score)
+
+
+class MIGEInformation(nn.Module):
+    r"""Gradient of I(x; z) by MIGE for a bottleneck, in the circumstance that suits the code.
+
+    Circumstance I applies to a deterministic code. Circumstance III applies to a drawn one:
+    H(z | x) has a closed form where q(z | x) is known, and is estimated from several draws of
+    each z where it is not.
+
+    Parameters
+    ----------
+    score : callable
+        Score function of z and of the pair (x, z).
+    marginal : str, default="auto"
+        Estimate of the entropy of z, see
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "classes", for a Gaussian
+        code and class indices as targets, is :func:`sk_mige.information.gaussian_mutual_info`
+        with labels.
+    closed_form : bool, default=True
+        Whether H(z | x) has its closed form where it is known.
+    x_scale : float, default=1.0
+        Weight of x in the joint kernel of circumstance I.
+    projection : tensor of shape (k, d), default=None
+        Random projection of x in circumstance I.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import MIGEInformation
+    >>> from sk_mige.score import ssge
+    >>> mean = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+    >>> code = Code(mean, (mean, torch.ones(200, 1)))
+    >>> round(float(MIGEInformation(ssge).upper_bound(code)), 1)  # ½ log 2 = 0.35
+    0.3
+    """
+
+    projection: Tensor | None
+
+    def __init__(
+        self,
+        score: ScoreFunction,
+        *,
+        marginal: str = "auto",
+        closed_form: bool = True,
+        x_scale: float = 1.0,
+        projection: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.score = score
+        self.marginal: Any = marginal
+        self.closed_form = closed_form
+        self.x_scale = x_scale
+        self.register_buffer("projection", projection, persistent=False)
+
+    def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
+        """Return a surrogate of I(x; z), and no loss of its own: it learns nothing."""
+        return self._surrogate(code, x, y), None
+
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        """Return an upper bound of I(x; z) in nats, for a Gaussian code."""
+        labels = y if self.marginal == "classes" else None
+        return gaussian_upper_bound(code, labels)
+
+    def _surrogate(self, code: Code, x: Tensor, y: Tensor | None) -> Tensor:
+        if self.marginal == "classes":
+            assert code.conditional is not None
+            return gaussian_mutual_info(*code.conditional, labels=y)
+        if code.conditional is None and code.z.ndim == 2:
+            return mutual_info_surrogate(
+                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
+            )
+        return stochastic_mutual_info_surrogate(
+            code.z,
+            conditional=code.conditional if self.closed_form else None,
+            marginal=self.marginal,
+            score=self.score,
+        )
+
+
+@torch.no_grad()
+def gaussian_upper_bound(code: Code, labels: Tensor | None = None) -> Tensor:
+    """Return the log-determinant bound of I(x; z) of a Gaussian code, in nats."""
+    assert code.conditional is not None
+    return gaussian_mutual_info(*code.conditional, labels=labels)
+
+
+def patches(features: Tensor) -> Tensor:
+    """Return the values at each location of feature maps (M, C, ...), as (M, P, C).
+
+    Parameters
+    ----------
+    features : tensor of shape (M, C, ...)
+        Feature maps; the last dimensions are locations.
+
+    Returns
+    -------
+    tensor of shape (M, P, C)
+        P is the number of locations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.objectives import patches
+    >>> patches(torch.zeros(5, 3, 4, 4)).shape
+    torch.Size([5, 16, 3])
+    """
+    return features.flatten(2).mT

@@ -1,0 +1,60 @@
+"""Matching the distribution of codes to a prior, beside any objective."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sk_mige.information import PriorMatching
+from sk_mige.networks import Code
+
+from .base import Objective
+
+__all__ = ["PriorMatched"]
+
+
+class PriorMatched(Objective):
+    r"""Objective plus an adversary that moves the codes' distribution towards a uniform prior.
+
+    The sigmoid of each component is compared with U(0, 1), as in Deep InfoMax.
+
+    Parameters
+    ----------
+    objective : Objective
+        Loss to which prior matching is added.
+    n_components : int
+        Dimension of z.
+    weight : float
+        Weight of the prior-matching loss.
+
+    References
+    ----------
+    R. D. Hjelm et al., "Learning deep representations by mutual information estimation and
+    maximization", ICLR 2019, Eq. 7.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import Code
+    >>> from sk_mige.objectives import FunctionObjective, PriorMatched
+    >>> objective = PriorMatched(FunctionObjective(lambda code, x, y: code.z.mean()), 2, 0.1)
+    >>> objective(Code(torch.randn(8, 2)), torch.zeros(8, 5), torch.zeros(8)).shape
+    torch.Size([])
+    """
+
+    def __init__(self, objective: Objective, n_components: int, weight: float) -> None:
+        super().__init__()
+        self.objective = objective
+        self.has_value = objective.has_value
+        self.matching = PriorMatching(n_components)
+        self.weight = weight
+
+    def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return objective, adversary's loss and weighted prior-matching loss, in sum."""
+        z = code.z.flatten(0, -2)  # rows of all views
+        adversary, encoder = self.matching(z.sigmoid())
+        loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
+        return loss
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the objective's loss alone: an adversary's loss does not measure the codes."""
+        return self.objective.held_out(code, x, y)

@@ -1,0 +1,279 @@
+"""Callbacks that change the training while it runs: learning rates, β, averaged weights.
+
+They count finished epochs from the net's history, so that later runs and runs restored from a
+checkpoint go on where the earlier ones ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+__all__ = [
+    "BetaWarmup",
+    "CosineDecay",
+    "ExponentialDecay",
+    "WeightAveraging",
+    "has_lr_scheduler",
+    "make_schedule",
+]
+
+
+class CosineDecay(Callback):
+    r"""Learning rate that falls from its initial value to 0 as half a cosine, within one run.
+
+    .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
+
+    The learning rate returns to its initial value after the run, and the next run starts anew.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs of the run; T is this number times the batches of an epoch.
+
+    Examples
+    --------
+    >>> from sk_mige.training import CosineDecay
+    >>> [round(CosineDecay.factor(t, 4), 2) for t in range(5)]
+    [1.0, 0.85, 0.5, 0.15, 0.0]
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    @staticmethod
+    def factor(step: int, steps: int) -> float:
+        """Return the factor of the learning rate after ``step`` of ``steps`` steps."""
+        return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember the initial learning rates."""
+        self.rates_ = _rates(net)
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the learning rate of the coming step."""
+        if not training:
+            return
+        step = _step(net) - net.run_start * net.batches_an_epoch
+        factor = self.factor(step, self.epochs * net.batches_an_epoch)
+        _set_rates(net, [factor * rate for rate in self.rates_])
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the initial learning rates."""
+        _set_rates(net, self.rates_)
+
+
+class ExponentialDecay(Callback):
+    r"""Learning rate that is multiplied by a factor every few epochs, in equal steps.
+
+    .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
+
+    e counts the finished epochs of all runs.
+
+    Parameters
+    ----------
+    rate : float
+        Factor q of the learning rate in n epochs.
+    epochs : int, default=1
+        Number n of epochs.
+
+    Examples
+    --------
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.training import ExponentialDecay
+    >>> decay = ExponentialDecay(0.25, epochs=2)
+    >>> [decay.factor(e) for e in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    >>> encoder = MIGEEncoder(16, lr_schedule=decay)
+    """
+
+    def __init__(self, rate: float, epochs: int = 1) -> None:
+        self.rate = rate
+        self.epochs = epochs
+
+    def factor(self, epoch: int) -> float:
+        """Return the factor of the learning rate in epoch e."""
+        return float(self.rate ** (epoch / self.epochs))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember the initial learning rates."""
+        self.rates_ = _rates(net)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Set the learning rate of the coming epoch."""
+        factor = self.factor(net.finished_epochs)
+        _set_rates(net, [factor * rate for rate in self.rates_])
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the initial learning rates."""
+        _set_rates(net, self.rates_)
+
+
+class BetaWarmup(Callback):
+    """Weight β of a bottleneck's information that grows from 0 over the first epochs.
+
+    It is for ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs over which β grows, by equal steps from batch to batch. The epochs of earlier runs
+        count.
+
+    Examples
+    --------
+    >>> from sk_mige.training import BetaWarmup
+    >>> [BetaWarmup(2).factor(t, batches=2) for t in range(6)]
+    [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def factor(self, step: int, batches: int) -> float:
+        """Return the factor of β after ``step`` batches, with ``batches`` in an epoch."""
+        return min(1.0, step / (self.epochs * batches))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Raise ValueError where there is no β."""
+        if not hasattr(net.criterion_, "ramp"):
+            raise ValueError(
+                "callbacks: BetaWarmup is for mode=InformationBottleneck(...), whose beta it "
+                "changes; remove it from callbacks"
+            )
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the factor of the coming batch."""
+        if training:
+            net.criterion_.ramp = self.factor(_step(net), net.batches_an_epoch)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the full β."""
+        net.criterion_.ramp = 1.0
+
+
+class WeightAveraging(Callback):
+    r"""Exponential moving average of the weights, which replaces them at the end of a run.
+
+    .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t)\, \theta_t,
+              \qquad d_t = \min\big(d, \tfrac{1 + t}{10 + t}\big)
+
+    Parameters
+    ----------
+    decay : float
+        Decay d, between 0 and 1: an average over about the last 1 / (1 - d) steps. It is smaller
+        early in a run, so that the first weights are soon forgotten.
+
+    Notes
+    -----
+    Running statistics of batch norms are averaged as well. Weights enter the average once their
+    loss was found finite, so the average is good where a run ends at a loss that is not.
+
+    Examples
+    --------
+    >>> from sk_mige.training import WeightAveraging
+    >>> [round(WeightAveraging(0.999).factor(t), 3) for t in (0, 90, 10**6)]
+    [0.1, 0.91, 0.999]
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def factor(self, step: int) -> float:
+        """Return the weight of the old average at step t."""
+        return min(self.decay, (1 + step) / (10 + step))
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start a new average."""
+        self.averaged_ = AveragedModel(
+            net.module_, multi_avg_fn=self._update, use_buffers=True
+        ).requires_grad_(False)
+
+    def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
+        """Add the weights whose loss was just found finite."""
+        self.taken_in_ = int(self.averaged_.n_averaged)
+        self.averaged_.update_parameters(net.module_)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Replace the network's weights by the average."""
+        if int(self.averaged_.n_averaged) > 0:
+            net.module_.load_state_dict(self.averaged_.module.state_dict())
+
+    def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
+        # A number that is read once a step; n_averaged is a tensor.
+        with torch.no_grad():
+            update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
+            update(averaged, current, n_averaged)
+
+
+def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
+    """Return the callbacks of a learning-rate schedule for one run.
+
+    Parameters
+    ----------
+    schedule : {"cosine", "constant"}, callback, or torch scheduler class
+        Name, skorch callback, or class from ``torch.optim.lr_scheduler``; the latter two as a
+        class, an instance or a ``functools.partial`` with arguments.
+    epochs : int
+        Epochs of the run.
+
+    Returns
+    -------
+    list of skorch callbacks
+        One callback, or none for "constant".
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from torch.optim.lr_scheduler import StepLR
+    >>> from sk_mige.training.schedules import make_schedule
+    >>> type(make_schedule("cosine", 10)[0]).__name__
+    'CosineDecay'
+    >>> type(make_schedule(partial(StepLR, step_size=5), 10)[0]).__name__
+    'LRScheduler'
+    """
+    if isinstance(schedule, str):
+        return [CosineDecay(epochs)] if schedule == "cosine" else []
+    if isinstance(schedule, Callback):
+        return [clone(schedule)]
+    factory = schedule.func if isinstance(schedule, partial) else schedule
+    arguments = dict(schedule.keywords) if isinstance(schedule, partial) else {}
+    if isinstance(factory, type) and issubclass(factory, Callback):
+        return [factory(**arguments)]
+    if isinstance(factory, type) and hasattr(factory, "get_lr"):
+        return [LRScheduler(factory, **arguments)]
+    raise ValueError(
+        f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
+        "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, by functools.partial "
+        "with its arguments"
+    )
+
+
+def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
+    """Return whether a user's callbacks include skorch's ``LRScheduler``."""
+    bare = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks or []]
+    return any(
+        issubclass(entry if isinstance(entry, type) else type(entry), LRScheduler) for entry in bare
+    )
+
+
+def _step(net: Any) -> int:
+    """Return the number of finished batches of all runs, with those of the current epoch."""
+    batches = len(net.history[-1]["batches"]) - 1  # the coming one has its record already
+    return int(net.finished_epochs * net.batches_an_epoch + batches)
+
+
+def _rates(net: Any) -> list[float]:
+    return [group["lr"] for group in net.optimizer_.param_groups]
+
+
+def _set_rates(net: Any, rates: Sequence[float]) -> None:
+    for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
+        group["lr"] = rate

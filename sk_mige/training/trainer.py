@@ -1,0 +1,352 @@
+"""The training of a network on an objective: runs, interruptions, recovery, history."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, PrintLog
+from skorch.exceptions import SkorchException
+from skorch.helper import predefined_split
+from torch import nn
+from torch.utils.data import Dataset
+
+from sk_mige._warnings import warn_user
+from sk_mige.objectives import Objective
+
+from .data import ArrayDataset
+from .net import EncoderNet, NonFiniteLossError
+from .processes import make_accelerator, with_joint_batch_norms
+from .progress import TrainingProgress
+
+__all__ = ["OptimizerFactory", "Trainer", "make_optimizer"]
+
+OptimizerFactory: TypeAlias = Callable[..., torch.optim.Optimizer]
+
+OPTIMIZERS: dict[str, OptimizerFactory] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+# Devices for which torch has one kernel for a whole step. For an encoder of five million weights
+# on a CPU, the usual sequence of operations takes several times as long.
+FUSED = ("cpu", "cuda")
+
+
+class Trainer:
+    """Trains a network on an objective, in one run or several.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Network from rows to a :class:`sk_mige.networks.Code`, or to whatever the objective reads.
+    objective : Objective
+        Loss of a batch.
+    optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
+        Optimizer; see :func:`make_optimizer`.
+    lr : float, default=1e-3
+        Learning rate.
+    batch_size : int, default=256
+        Largest number of rows in a batch.
+    max_epochs : int, default=1
+        Epochs of a call to the net's own ``fit``.
+    device : torch.device, default=cpu
+        Device of the training.
+    seed : int, default=0
+        Seed of the order of the batches.
+    callbacks : sequence or None, default=None
+        skorch callbacks for all runs; they are copied.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line for each epoch.
+    epochs_before : int, default=0
+        Finished epochs of earlier trainings of this network.
+    distributed : bool, default=False
+        Whether the processes that torchrun started train together, on joint batches of
+        ``batch_size`` rows each. The module's batch norms become joint ones.
+    name : str, default="training"
+        Text before the progress bar.
+
+    Attributes
+    ----------
+    net : EncoderNet
+        The skorch net, initialised.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.networks import Architecture
+    >>> from sk_mige.objectives import MIGEInfoMax
+    >>> from sk_mige.score import ssge
+    >>> from sk_mige.training import ArrayDataset, Trainer
+    >>> network = Architecture(n_features=3, n_components=2, hidden_layer_sizes=(8,)).build()
+    >>> trainer = Trainer(network, MIGEInfoMax(ssge), batch_size=16)
+    >>> X = np.random.default_rng(0).normal(size=(32, 3))
+    >>> [record["epoch"] for record in trainer.run(ArrayDataset(X), epochs=2)]
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        objective: Objective,
+        *,
+        optimizer: str | OptimizerFactory = "adam",
+        lr: float = 1e-3,
+        batch_size: int = 256,
+        max_epochs: int = 1,
+        device: torch.device | None = None,
+        seed: int = 0,
+        callbacks: Sequence[Any] | None = None,
+        verbose: int = 0,
+        epochs_before: int = 0,
+        distributed: bool = False,
+        name: str = "training",
+    ) -> None:
+        device = torch.device("cpu") if device is None else device
+        _expect_parameters(module, objective)
+        self.name = name
+        self.verbose = int(verbose)
+        self._callbacks = tuple(callbacks or ())
+        accelerator = make_accelerator(device) if distributed else None
+        kind: type[EncoderNet] = EncoderNet
+        joint: dict[str, Any] = {}
+        if accelerator is not None:
+            from .distributed_net import DistributedNet  # imports accelerate
+
+            kind = DistributedNet
+            module = with_joint_batch_norms(module)
+            # Wrapped once and for all: the estimator keeps the module itself.
+            joint = {"accelerator": accelerator, "unwrap_after_train": False}
+        self.net = kind(
+            module,
+            objective,
+            optimizer=make_optimizer(optimizer, device),
+            lr=lr,
+            batch_size=int(batch_size),
+            max_epochs=int(max_epochs),
+            dataset=ArrayDataset,
+            train_split=None,
+            callbacks=self._all_callbacks(),
+            device=device,
+            verbose=max(0, self.verbose - 1),
+            **joint,
+        )
+        self.net.epochs_before = int(epochs_before)
+        self.net.generator = torch.Generator().manual_seed(seed)
+        self.net.initialize()
+
+    def update(
+        self,
+        objective: Objective,
+        *,
+        lr: float,
+        batch_size: int,
+        callbacks: Sequence[Any] | None,
+        verbose: int,
+    ) -> None:
+        """Apply settings that may change between two runs; the objective keeps learned parts.
+
+        Callbacks that are still the same objects keep their state, such as the best loss so far.
+        """
+        net = self.net
+        objective.continue_from(net.criterion_)
+        net.criterion_ = objective
+        net.batch_size = int(batch_size)
+        net.verbose = max(0, int(verbose) - 1)
+        callbacks = tuple(callbacks or ())
+        if (callbacks, int(verbose) > 1) != (self._callbacks, self.verbose > 1):
+            self._callbacks, self.verbose = callbacks, int(verbose)
+            net.callbacks = self._all_callbacks()
+            net.initialize_callbacks()
+        self.verbose = int(verbose)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = lr
+
+    def run(
+        self,
+        data: Dataset[Any],
+        *,
+        epochs: int,
+        callbacks: Sequence[Callback] = (),
+        held_out: Dataset[Any] | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Train for some epochs and return their records; the network stays usable.
+
+        Ctrl-C ends the run with a warning, and a loss that is not finite ends it at the last good
+        weights. torch's global generators supply dropout, noise and draws: seed them outside.
+
+        Parameters
+        ----------
+        data : Dataset
+            Rows and targets, a whole batch at each access.
+        epochs : int
+            Passes over the data, including those that a checkpoint restores.
+        callbacks : sequence of skorch callbacks, default=()
+            Callbacks of this run only.
+        held_out : Dataset, default=None
+            Rows for ``valid_loss``.
+        settings : dict of str to str, default=None
+            Settings that identify the run, for :class:`Checkpoint`.
+
+        Returns
+        -------
+        list of dict
+            One record for each finished epoch: its number, its losses and its duration.
+
+        Raises
+        ------
+        ValueError
+            If the first loss is not finite, or a callback needs a validation loss without
+            ``held_out``.
+        """
+        net = self.net
+        known = len(net.history)
+        extra = list(callbacks)
+        if self.verbose == 1 and net.rank == 0:
+            extra.append(TrainingProgress(int(epochs), self.name))
+        net.run_settings = settings or {}
+        net.run_start = net.finished_epochs
+        net.train_split = None if held_out is None else predefined_split(held_out)
+        try:
+            with _added(net, extra):
+                self._fit_loop(data, int(epochs))
+        except (KeyError, SkorchException) as error:
+            if "valid_loss" not in str(error) or held_out is not None:
+                raise
+            raise ValueError(
+                "callbacks: one of them monitors 'valid_loss', which only fit with "
+                "validation_fraction records: set validation_fraction, or monitor 'train_loss'"
+            ) from error
+        finally:
+            net.train_split = None
+            net.module_.eval()
+        return self.records(known)
+
+    def records(self, start: int = 0) -> list[dict[str, Any]]:
+        """Return the records of finished epochs, from an index of the net's history on."""
+        return [_plain(row) for row in self.net.history[start:] if "dur" in row]
+
+    def _fit_loop(self, data: Dataset[Any], epochs: int) -> None:
+        net = self.net
+        net.notify("on_train_begin", X=data, y=None)
+        try:
+            restored = net.finished_epochs - net.run_start
+            net.fit_loop(data, epochs=max(0, epochs - restored))
+        except KeyboardInterrupt:
+            self._warn_of_interruption()
+        except NonFiniteLossError as error:
+            self._recover(error)
+        finally:
+            net.notify("on_train_end", X=data, y=None)
+
+    def _all_callbacks(self) -> list[Any]:
+        copies = [_copied(callback, index) for index, callback in enumerate(self._callbacks)]
+        return copies + [PrintLog()] * (self.verbose > 1)
+
+    def _warn_of_interruption(self) -> None:
+        history = self.net.history
+        if history and "dur" in history[-1]:
+            return  # a callback, such as early stopping, ended training after an epoch
+        warn_user(
+            f"training was interrupted in epoch {len(history)}; the estimator keeps what it has "
+            "learned so far"
+        )
+
+    def _recover(self, error: NonFiniteLossError) -> None:
+        self.net.restore_weights()
+        advice = "use a smaller lr, scale the features, or use larger batches"
+        if error.epoch == 1 and error.step == 1:
+            raise ValueError(f"{error}, before any weight changed: {advice}") from error
+        warn_user(
+            f"{error}; training stopped and the weights of the last finite loss are kept: {advice}",
+            ConvergenceWarning,
+        )
+
+
+def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> OptimizerFactory:
+    """Return an optimizer factory by its name; a class or factory is returned as it is.
+
+    Parameters
+    ----------
+    optimizer : {"adam", "adamw", "sgd"} or callable
+        Name or factory; "sgd" has a momentum of 0.9.
+    device : torch.device
+        Device of the parameters.
+
+    Returns
+    -------
+    callable
+        To be called with parameters or groups of them, and ``lr``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training import make_optimizer
+    >>> factory = make_optimizer("adam", torch.device("cpu"))
+    >>> type(factory([torch.zeros(2, requires_grad=True)], lr=1e-3)).__name__
+    'Adam'
+    """
+    if not isinstance(optimizer, str):
+        return optimizer
+    settings: dict[str, Any] = {"fused": True} if device.type in FUSED else {}
+    return partial(OPTIMIZERS[optimizer], **settings)
+
+
+@contextmanager
+def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Add callbacks to the net for one run."""
+    own = net.callbacks_
+    net.callbacks_ = own + [(type(extra).__name__, extra.initialize()) for extra in callbacks]
+    try:
+        yield
+    finally:
+        net.callbacks_ = own
+
+
+def _copied(callback: Any, index: int) -> Any:
+    """Return a copy of a user's callback, which keeps no trace of the training."""
+    if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
+        name, inner = callback
+        return name, _copied(inner, index)
+    if isinstance(callback, type) and hasattr(callback, "on_train_begin"):
+        return callback
+    if isinstance(callback, type) or not hasattr(callback, "on_train_begin"):
+        raise TypeError(
+            f"callbacks[{index}] is {callback!r}, which is no skorch callback: give a class, an "
+            "instance, or a pair (name, callback); scikit-learn's callbacks are set by "
+            "set_callbacks"
+        )
+    if not isinstance(callback, Callback):  # the same interface without the base class
+        return copy.deepcopy(callback)
+    try:
+        return clone(callback)
+    except TypeError:
+        # A parameter cannot be copied, such as a writer's open file: that one is shared.
+        return type(callback)(**callback.get_params(deep=False))
+
+
+def _expect_parameters(module: nn.Module, objective: Objective) -> None:
+    """Raise if neither the network nor the objective has a parameter to train."""
+    parts = (module, objective)
+    if not any(weight.requires_grad for part in parts for weight in part.parameters()):
+        raise ValueError(
+            "encoder has no parameter to train: give a module that has some, with "
+            "requires_grad=True (encoder.requires_grad_() thaws a frozen one)"
+        )
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an epoch's record without its batches and skorch's bookkeeping."""
+    return {
+        key: float(value) if isinstance(value, np.floating) else value
+        for key, value in row.items()
+        if key != "batches" and not key.endswith(("_best", "_batch_count"))
+    }

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["DocLinkMixin", "as_sizes", "from_numpy", "to_numpy"]
+__all__ = ["DocLinkMixin", "as_sizes", "from_numpy", "list_changes", "to_numpy"]
 
 # Location of a built documentation, such as file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
@@ -68,3 +68,19 @@ def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: boo
     if weights:
         # Copies: the arrays of a memory-mapped pickle are read-only.
         module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
+
+
+def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return in words which parameters have other values now; of a new mode, the mode alone."""
+    changes = [
+        f"{name}={_short(value)} instead of {_short(before.get(name))}"
+        for name, value in now.items()
+        if value is not before.get(name) and not bool(value == before.get(name))
+    ]
+    other_mode = [change for change in changes if change.startswith("mode=")]
+    return other_mode or changes
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"<{type(value).__name__}>"

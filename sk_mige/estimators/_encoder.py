@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from sk_mige._warnings import warn_user
-from sk_mige.networks import Architecture, EncoderNetwork, StandardizingHead, evaluate
+from sk_mige.networks import Architecture, EncoderNetwork, evaluate
 from sk_mige.objectives import (
     BottleneckLoss,
     InfoMax,
@@ -46,18 +46,18 @@ from sk_mige.training import (
     EncoderNet,
     Trainer,
     available_device,
-    input_alignment,
     join_processes,
     resident,
     resolve_device,
     seeded,
 )
+from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
 from sk_mige.training.device import built_apart
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
-from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
+from ._base import DocLinkMixin, as_sizes, from_numpy, list_changes, to_numpy
 from ._rows import (
     by_blocks,
     check_float32_resolution,
@@ -73,19 +73,18 @@ from ._score import SSGEScoreEstimator
 from ._targets import (
     TargetScaler,
     as_numpy,
-    check_classes,
     check_splittable,
     check_targets,
+    class_indices,
     class_weights,
     find_classes,
+    numeric_targets,
 )
 
 __all__ = ["MIGEEncoder"]
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 DEFAULT_SIZES = (512, 512)
-# Rows for the map to the units of the input: a few for each of its parameters.
-ALIGNMENT_ROWS = 10_000
 
 
 def as_description(mode: Any) -> Description:
@@ -470,7 +469,7 @@ class MIGEEncoder(
                     "which no score in that many dimensions can be estimated: use fewer components "
                     "or more rows"
                 )
-        targets, n_targets = self._targets(X, y, reset, classes, stream)
+        targets, n_targets = self._encode_targets(X, y, reset, classes, stream)
         if reset:
             self._start(n_targets)
         else:
@@ -503,13 +502,13 @@ class MIGEEncoder(
             )
         return description
 
-    def _targets(
+    def _encode_targets(
         self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
     ) -> tuple[NDArray[Any] | None, int]:
         """Return class indices or scaled values, and the width of the decoder."""
         description = self._description
         if isinstance(description, FunctionDescription) and y is not None:
-            return _numbers(X, y), 0
+            return numeric_targets(y, X.shape[0]), 0
         if description.task is None:
             return None, 0
         if y is None:
@@ -521,29 +520,15 @@ class MIGEEncoder(
         self.task_ = description.task
         y = check_targets(self, X, y, self.task_)
         if self.task_ == "classification":
-            self._set_classes(y, reset, classes, stream)
-            indices = check_classes(y, self.classes_)
+            known = None if reset else self.classes_
+            self.classes_ = find_classes(y, classes, known, stream=stream)
             weight = getattr(description, "class_weight", None)
             self._class_weights = class_weights(weight, self.classes_, y, stream=stream)
-            return indices, len(self.classes_)
+            return class_indices(y, self.classes_), len(self.classes_)
         if reset:
             self._target_scaler = TargetScaler(y, dtype)
         values = self._target_scaler.transform(y)
         return values, values.shape[1]
-
-    def _set_classes(self, y: NDArray[Any], reset: bool, classes: Any, stream: bool) -> None:
-        if reset:
-            if stream and classes is None:
-                raise ValueError(
-                    "classes must be passed on the first call to partial_fit: all labels that "
-                    "will ever be seen"
-                )
-            self.classes_ = find_classes(y if classes is None else np.asarray(classes))
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{self.classes_!r}"
-            )
 
     def _start(self, n_targets: int) -> None:
         """Make a new network and its trainer, for data of ``n_features_in_`` features."""
@@ -570,7 +555,7 @@ class MIGEEncoder(
             if self.output not in (None, "sample"):
                 module.check_layer("output", str(self.output))
             if self._class_weights is not None:
-                _shift_log_odds(module, self._class_weights)
+                module.shift_log_odds(self._class_weights)
             self._make_trainer(module)
 
     def _make_trainer(self, module: EncoderNetwork) -> None:
@@ -684,20 +669,9 @@ class MIGEEncoder(
         return train, held_out
 
     def _align(self, X: Any) -> None:
-        """Give z the units of the input, from some ten thousand rows."""
-        head, rows = self.module_.head, to_rows(X)
-        assert isinstance(head, StandardizingHead)
-        order = torch.randperm(len(rows), generator=self.net_.generator, device="cpu")
-        data = ArrayDataset(rows)
-        batches = (
-            data[part.tolist()][0].to(self._device)
-            for part in torch.split(order[:ALIGNMENT_ROWS], 512)
-        )
-        identity = torch.eye(head.n_components)
-        head.alignment.copy_(identity)
-        self.module_.eval()
-        head.alignment.copy_(input_alignment(lambda x: self.module_(x).z, batches))
-        if torch.equal(head.alignment, identity.to(head.alignment)):
+        """Give z the units of the input, and warn if z is constant."""
+        data = ArrayDataset(to_rows(X))
+        if not align_to_input(self.module_, data, self.net_.generator):
             warn_user(
                 "the representation has collapsed: it is the same for all rows. The cause may be "
                 "features that vary little beside their mean; put a StandardScaler before the "
@@ -726,17 +700,10 @@ class MIGEEncoder(
 
     def _expect_same_network(self) -> None:
         """Raise for parameters that were changed and that the network cannot follow."""
-        changes = []
-        now = self._fixed_parameters()
-        for name, value in now.items():
-            before = self._fixed.get(name)
-            if value is before or bool(value == before):
-                continue
-            if name == "device" and resolve_device(value) == self._device:
-                continue  # another name of the same device
-            changes.append(f"{name}={_short(value)} instead of {_short(before)}")
-            if name == "mode":
-                break
+        before, now = dict(self._fixed), self._fixed_parameters()
+        if resolve_device(now["device"]) == self._device:
+            before["device"] = now["device"]  # another name of the same device
+        changes = list_changes(before, now)
         if changes:
             raise ValueError(
                 f"{', '.join(changes)}: partial_fit and warm_start=True continue the training of "
@@ -964,32 +931,3 @@ class MIGEEncoder(
         if isinstance(encoder, str | nn.Module):
             return built_apart(self._seed)
         return seeded(self._seed, self._device)  # a user's function may draw from any generator
-
-
-def _numbers(X: Any, y: Any) -> NDArray[Any]:
-    """Return targets for a loss of the user's own, integers or floats of as many rows as X."""
-    values = np.asarray(as_numpy(y))
-    if values.dtype.kind not in "biuf" or len(values) != X.shape[0]:
-        raise ValueError(
-            f"y must hold numbers, one or several for each of the {X.shape[0]} rows of X, where "
-            f"mode is a loss function; got shape {values.shape} and dtype {values.dtype}: encode "
-            "labels by sklearn.preprocessing.LabelEncoder"
-        )
-    return values if values.dtype.kind == "f" else values.astype(np.int64)
-
-
-@torch.no_grad()
-def _shift_log_odds(network: EncoderNetwork, weights: Tensor) -> None:
-    """Start the decoder's log-odds at the shift that class weights cause.
-
-    Weights w multiply each class's share of the likelihood, so they add log w_c to the logits
-    that maximise it. For extreme weights, gradient steps would take long to find that.
-    """
-    assert isinstance(network.decoder, nn.Linear)
-    shift = (weights / weights.max()).log().clamp_min(-20)
-    network.decoder.bias.add_(shift.to(network.decoder.bias.device))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 and "\n" not in text else f"<{type(value).__name__}>"

@@ -29,7 +29,7 @@ from sk_mige.training.device import built_apart
 
 from ._base import DocLinkMixin, from_numpy, to_numpy
 from ._rows import check_float32_resolution, check_rows, to_rows
-from ._targets import check_classes, check_targets, find_classes
+from ._targets import check_targets, class_indices, find_classes
 
 __all__ = ["NonLinearProbe"]
 
@@ -179,7 +179,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         device = resolve_device(self.device)
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self._sizes = (X.shape[1], int(self.hidden_size), len(self.classes_), float(self.dropout))
-        data = ArrayDataset(resident(to_rows(X), device), check_classes(y, self.classes_))
+        data = ArrayDataset(resident(to_rows(X), device), class_indices(y, self.classes_))
         with seeded(self._seed, device):
             self.module_ = _network(*self._sizes).to(device)
             trainer = Trainer(

@@ -18,11 +18,12 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 __all__ = [
     "TargetScaler",
     "as_numpy",
-    "check_classes",
     "check_splittable",
     "check_targets",
+    "class_indices",
     "class_weights",
     "find_classes",
+    "numeric_targets",
 ]
 
 
@@ -103,7 +104,19 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     return values
 
 
-def check_classes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
+    """Return targets of a user's own loss: integers or floats, one row for each row of X."""
+    values = np.asarray(as_numpy(y))
+    if values.dtype.kind not in "biuf" or len(values) != n_rows:
+        raise ValueError(
+            f"y must hold numbers, one or several for each of the {n_rows} rows of X, where mode "
+            f"is a loss function; got shape {values.shape} and dtype {values.dtype}: encode labels "
+            "by sklearn.preprocessing.LabelEncoder"
+        )
+    return values if values.dtype.kind == "f" else values.astype(np.int64)
+
+
+def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return the index of each label in ``classes``."""
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
@@ -125,14 +138,44 @@ def check_splittable(classes: NDArray[Any], indices: NDArray[np.int64], fraction
         )
 
 
-def find_classes(y: NDArray[Any]) -> NDArray[Any]:
-    """Return the sorted labels, or raise if there are fewer than two."""
-    classes: NDArray[Any] = np.unique(y)
-    if len(classes) < 2:
+def find_classes(
+    y: NDArray[Any],
+    classes: Any = None,
+    known: NDArray[Any] | None = None,
+    *,
+    stream: bool = False,
+) -> NDArray[Any]:
+    """Return the sorted labels: those given, those of an earlier call, or those of y.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels.
+    classes : array-like, default=None
+        All labels that can occur, as the user gave them.
+    known : ndarray, default=None
+        Labels of an earlier call.
+    stream : bool, default=False
+        Whether y is a part of the data, so that ``classes`` are needed in the first call.
+    """
+    if known is not None:
+        if classes is not None and not np.array_equal(np.unique(classes), known):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{known!r}"
+            )
+        return known
+    if stream and classes is None:
         raise ValueError(
-            f"classification needs at least two classes, y has one class: {classes.tolist()}"
+            "classes must be passed on the first call to partial_fit: all labels that will ever "
+            "be seen"
         )
-    return classes
+    found: NDArray[Any] = np.unique(y if classes is None else np.asarray(classes))
+    if len(found) < 2:
+        raise ValueError(
+            f"classification needs at least two classes, y has one class: {found.tolist()}"
+        )
+    return found
 
 
 def class_weights(

@@ -158,6 +158,17 @@ class EncoderNetwork(nn.Module):
         """Return the rows (M, n_features) in the shape that the encoder takes."""
         return x if self.input_shape is None else x.reshape(-1, *self.input_shape)
 
+    @torch.no_grad()
+    def shift_log_odds(self, weights: Tensor) -> None:
+        """Start the decoder's log-odds at the shift that class weights cause.
+
+        Weights w multiply each class's share of the likelihood, so they add log w_c to the logits
+        that maximise it. For extreme weights, gradient steps would take long to find that.
+        """
+        assert isinstance(self.decoder, nn.Linear)
+        shift = (weights / weights.max()).log().clamp_min(-20)
+        self.decoder.bias.add_(shift.to(self.decoder.bias.device))
+
     def check_layer(self, parameter: str, name: str) -> None:
         """Raise ValueError if the encoder has no submodule of this name."""
         names = [known for known, _ in self.encoder.named_modules() if known]

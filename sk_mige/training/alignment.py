@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["input_alignment"]
+from sk_mige.networks import EncoderNetwork, StandardizingHead
+
+from .data import ArrayDataset
+
+__all__ = ["align_to_input", "input_alignment"]
+
+# A few rows for each parameter of the map.
+ALIGNMENT_ROWS = 10_000
 
 # Of a float32 code squares are exact in float64; their sums are to some digits less than 16.
 ROUNDING = 1e-12
@@ -83,3 +90,34 @@ def input_alignment(
     signs = alignment[alignment.abs().argmax(0), columns].sign()
     aligned: torch.Tensor = (alignment * signs).float()
     return aligned
+
+
+def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch.Generator) -> bool:
+    """Set the alignment of a network's standardising head, from some ten thousand rows.
+
+    Parameters
+    ----------
+    network : EncoderNetwork
+        Trained network with a :class:`sk_mige.networks.StandardizingHead`.
+    data : ArrayDataset
+        Rows.
+    generator : torch.Generator
+        Source of the choice of rows.
+
+    Returns
+    -------
+    bool
+        Whether z varies. The alignment of a constant z is the identity.
+    """
+    head = network.head
+    assert isinstance(head, StandardizingHead)
+    order = torch.randperm(len(data), generator=generator, device="cpu")
+    batches = (
+        data[part.tolist()][0].to(head.alignment)
+        for part in torch.split(order[:ALIGNMENT_ROWS], 512)
+    )
+    identity = torch.eye(head.n_components).to(head.alignment)
+    head.alignment.copy_(identity)
+    network.eval()
+    head.alignment.copy_(input_alignment(lambda x: network(x).z, batches))
+    return not torch.equal(head.alignment, identity)

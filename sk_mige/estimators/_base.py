@@ -60,6 +60,7 @@ def as_sizes(sizes: Any) -> tuple[int, ...]:
 
 def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
     """Return a module's weights as NumPy arrays, which load on machines without a GPU."""
+    module = getattr(module, "_orig_mod", module)  # the module that torch.compile wraps
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 

@@ -53,7 +53,7 @@ from sk_mige.training import (
 )
 from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
-from sk_mige.training.device import built_apart
+from sk_mige.training.device import building, built_apart
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
@@ -85,6 +85,8 @@ __all__ = ["MIGEEncoder"]
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 DEFAULT_SIZES = (512, 512)
+# Information up to so many times its limit counts as within the limit.
+TOLERANCE = 1.1
 
 
 def as_description(mode: Any) -> Description:
@@ -238,6 +240,8 @@ class MIGEEncoder(
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
         Weight β of the bottleneck's information at the end of training.
+    information_ : float
+        Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -320,6 +324,7 @@ class MIGEEncoder(
     classes_: NDArray[Any]
     task_: str
     beta_: float
+    information_: float
 
     def __init__(
         self,
@@ -399,7 +404,8 @@ class MIGEEncoder(
         -----
         ConvergenceWarning
             If the loss became infinite or NaN: training stops at the last good weights. If the
-            representation has become the same for all rows.
+            representation has become the same for all rows. If the information exceeds
+            ``max_information``.
         UserWarning
             For columns that vary by less than the resolution of float32.
         """
@@ -459,7 +465,7 @@ class MIGEEncoder(
         check_varies(X, "there is no information about them to keep")
         check_float32_resolution(X)
         if reset:
-            for name in ("task_", "classes_", "net_", "module_", "beta_"):
+            for name in ("task_", "classes_", "net_", "module_", "beta_", "information_"):
                 self.__dict__.pop(name, None)
             self._class_weights: Tensor | None = None
             self._fit_namespace = namespace_of(X)
@@ -550,7 +556,7 @@ class MIGEEncoder(
         self._fixed = self._fixed_parameters()
         self.history_ = []
         self.n_iter_ = 0
-        with seeded(self._seed, self._device):
+        with seeded(self._seed, self._device), building(self._device):
             module = self._architecture.build()
             if self.output not in (None, "sample"):
                 module.check_layer("output", str(self.output))
@@ -648,7 +654,21 @@ class MIGEEncoder(
             self.history_ = self.history_ + self._trainer.records(known)
             self.n_iter_ = len(self.history_)
             if isinstance(net.criterion_, BottleneckLoss):
-                self.beta_ = net.criterion_.current_beta
+                self._keep_information(net.criterion_)
+
+    def _keep_information(self, loss: BottleneckLoss) -> None:
+        """Set β and the information that was reached, and warn of a limit that was not."""
+        self.beta_ = loss.current_beta
+        if loss.reached is None or loss.max_information is None:
+            return
+        self.information_ = float(loss.reached)
+        if self.information_ > TOLERANCE * loss.max_information:
+            warn_user(
+                f"I(z; x) is {self.information_:.3g} nats at the end of training, above "
+                f"max_information={loss.max_information:g}: train for more epochs, or start from a "
+                f"larger beta than {loss.beta:g}",
+                ConvergenceWarning,
+            )
 
     def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
         """Return rows to train on and held-out rows, stratified by class."""
@@ -918,12 +938,12 @@ class MIGEEncoder(
             )
         # The network and its optimizer are made anew, with the parameters as they are.
         self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})
-        with self._rebuilding():
+        with self._rebuilding(), building(self._device):
             module = self._architecture.build()
             from_numpy(module, weights)
             self._make_trainer(module)
-        # Parameters that were set after fit may have changed the objective's parts.
-        from_numpy(self.net_.criterion_, objective, strict=False)
+            # Parameters that were set after fit may have changed the objective's parts.
+            from_numpy(self.net_.criterion_, objective, strict=False)
 
     def _rebuilding(self) -> AbstractContextManager[None]:
         """Return the context in which the network is built again while other threads may train."""

@@ -25,7 +25,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import built_apart
+from sk_mige.training.device import building, built_apart
 
 from ._base import DocLinkMixin, from_numpy, to_numpy
 from ._rows import check_float32_resolution, check_rows, to_rows
@@ -181,7 +181,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         self._sizes = (X.shape[1], int(self.hidden_size), len(self.classes_), float(self.dropout))
         data = ArrayDataset(resident(to_rows(X), device), class_indices(y, self.classes_))
         with seeded(self._seed, device):
-            self.module_ = _network(*self._sizes).to(device)
+            with building(device):
+                self.module_ = _network(*self._sizes).to(device)
             trainer = Trainer(
                 self.module_,
                 FunctionObjective(_log_loss, classifies=True),
@@ -213,7 +214,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         X = check_rows(self, X, reset=False, min_rows=1)
         device = next(self.module_.parameters()).device
         data = ArrayDataset(X)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             chunks = [
                 # Indexing copies: the rows of a data frame are read-only.
                 self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))
@@ -254,10 +255,10 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            with built_apart(self._seed):
-                module = _network(*self._sizes)
-            self.module_ = module.to(available_device(self.device)).eval()
-            from_numpy(self.module_, weights)
+            with built_apart(self._seed), building(torch.device("cpu")):
+                module = _network(*self._sizes).eval()
+                from_numpy(module, weights)
+                self.module_ = module.to(available_device(self.device))
 
 
 def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:

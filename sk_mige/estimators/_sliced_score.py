@@ -29,7 +29,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import built_apart
+from sk_mige.training.device import building, built_apart, isolated
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_samples, check_varies, like_input, row_chunks, to_tensor
@@ -175,7 +175,8 @@ class SlicedScoreMatching(
         self._seed = int(rng.randint(2**31 - 1))
         self._sizes = as_sizes(self.hidden_layer_sizes)
         with seeded(self._seed, device):
-            trainer = self._make_trainer(device)
+            with building(device):
+                trainer = self._make_trainer(device)
             self.history_ = trainer.run(ArrayDataset(white), epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
         self._n_features_out = self.n_features_in_
@@ -212,7 +213,7 @@ class SlicedScoreMatching(
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
         network, device = self._network()
-        with torch.no_grad():
+        with isolated(device), torch.no_grad():
             parts = [self._scores(network, x) for _, x in row_chunks(X, self._width, device)]
         return like_input(torch.cat(parts), X)
 
@@ -235,13 +236,14 @@ class SlicedScoreMatching(
         X = check_samples(self, X, reset=False)
         network, device = self._network()
         total = 0.0
-        for _, x in row_chunks(X, self._width, device):
-            x = x.requires_grad_()
-            scores = self._scores(network, x)
-            total += float(0.5 * scores.detach().square().sum())
-            for axis in range(x.shape[1]):
-                (pulled,) = torch.autograd.grad(scores[:, axis].sum(), x, retain_graph=True)
-                total += float(pulled[:, axis].sum())
+        with isolated(device):
+            for _, x in row_chunks(X, self._width, device):
+                x = x.requires_grad_()
+                scores = self._scores(network, x)
+                total += float(0.5 * scores.detach().square().sum())
+                for axis in range(x.shape[1]):
+                    (pulled,) = torch.autograd.grad(scores[:, axis].sum(), x, retain_graph=True)
+                    total += float(pulled[:, axis].sum())
         return -total / int(X.shape[0])
 
     def _network(self) -> tuple[ScoreNetwork, torch.device]:
@@ -274,9 +276,9 @@ class SlicedScoreMatching(
         super().__setstate__(state)
         if weights is not None:
             self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
-            with built_apart(self._seed):
+            with built_apart(self._seed), building(torch.device("cpu")):
                 self._make_trainer(available_device(self.device))
-            from_numpy(self.net_.module_, weights)
+                from_numpy(self.net_.module_, weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

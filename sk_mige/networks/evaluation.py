@@ -54,7 +54,7 @@ def evaluate(
     width = rows.shape[1] * (VALUES_OF_A_PIXEL if network.input_shape else 1)
     size = max(256, CHUNK_VALUES // max(1, width))
     results = []
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         for start in range(0, len(rows), size):
             chunk = rows[start : start + size]
             if isinstance(chunk, np.ndarray):  # a copy: it may be read-only

@@ -66,8 +66,9 @@ class BottleneckLoss(Objective):
         Factor of β in the coming batch; :class:`sk_mige.training.BetaWarmup` changes it.
     current_beta : float
         β, or the dual variable.
-    last_information : Tensor or None
-        Upper bound of I(z; x) in the last batch, in nats, where ``max_information`` is set.
+    reached : Tensor or None
+        Moving average over some 20 batches of the upper bound of I(z; x), in nats, where
+        ``max_information`` is set.
 
     Examples
     --------
@@ -82,6 +83,7 @@ class BottleneckLoss(Objective):
     """
 
     log_beta: Tensor | None
+    reached: Tensor | None
 
     def __init__(
         self,
@@ -102,6 +104,7 @@ class BottleneckLoss(Objective):
         if max_information is not None:  # a β of 0 could not grow by factors
             start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
         self.register_buffer("log_beta", start)
+        self.register_buffer("reached", None if start is None else torch.tensor(math.nan))
 
     @property
     def current_beta(self) -> float:
@@ -132,11 +135,15 @@ class BottleneckLoss(Objective):
         super().continue_from(previous)
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
-            self.log_beta = previous.log_beta
+            self.log_beta, self.reached = previous.log_beta, previous.reached
 
     def _adjust(self, information: Tensor) -> None:
         """Take one step of the dual variable; information that is not finite leaves it."""
         assert self.log_beta is not None
+        assert self.reached is not None
+        information = information.float()
+        known = torch.where(self.reached.isfinite(), self.reached, information)
+        self.reached = known.lerp(information, DUAL_RATE)
         assert self.max_information is not None
         excess = (information - self.max_information) / (information.abs() + self.max_information)
         self.log_beta += DUAL_RATE * torch.nan_to_num(excess.float())

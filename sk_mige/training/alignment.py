@@ -10,6 +10,7 @@ from torch import Tensor
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 
 from .data import ArrayDataset
+from .device import isolated
 
 __all__ = ["align_to_input", "input_alignment"]
 
@@ -119,5 +120,6 @@ def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch
     identity = torch.eye(head.n_components).to(head.alignment)
     head.alignment.copy_(identity)
     network.eval()
-    head.alignment.copy_(input_alignment(lambda x: network(x).z, batches))
+    with isolated(head.alignment.device):
+        head.alignment.copy_(input_alignment(lambda x: network(x).z, batches))
     return not torch.equal(head.alignment, identity)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Mapping
 from functools import partial
 from numbers import Number
@@ -27,6 +26,7 @@ FREE = (
     "callbacks", "device", "distributed", "max_epochs", "mode__n_prediction_samples", "output",
     "verbose", "warm_start",
 )  # fmt: skip
+PARTS = {"run", "module", "objective", "optimizer", "good", "generator", "random", "history"}
 # Rows in the digest of the data.
 N_ROWS = 64
 
@@ -110,10 +110,18 @@ class Checkpoint(Callback):
     def _read(self) -> dict[str, Any]:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            raise ValueError(f"{self.path} is damaged or no checkpoint: {error}") from error
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise ValueError(f"{self.path} is no checkpoint of this version ({FORMAT!r})")
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file can raise any error
+            raise ValueError(
+                f"{self.path} is damaged or no checkpoint ({error}): delete it, or name another "
+                "file"
+            ) from error
+        if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
+            raise ValueError(
+                f"{self.path} is no checkpoint of this version ({FORMAT!r}): delete it, or name "
+                "another file"
+            )
         return state
 
     def _restore(self, net: Any, state: dict[str, Any]) -> None:

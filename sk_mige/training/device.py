@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["available_device", "built_apart", "current", "moved", "resolve_device", "seeded"]
+__all__ = [
+    "available_device",
+    "building",
+    "built_apart",
+    "current",
+    "isolated",
+    "moved",
+    "resolve_device",
+    "seeded",
+]
 
 # torch's generators belong to all threads: two that trained at once would draw from each other's.
 _GENERATORS = threading.RLock()
 # What layers draw their initial values by, beside the functions of torch.nn.init.
 DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
+# Functions that make tensors of torch's default dtype.
+FACTORIES = {"empty", "eye", "ones", "rand", "randn", "zeros"}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -107,6 +118,42 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
+def isolated(device: torch.device) -> Iterator[None]:
+    """Compute with gradients and without autocast inside, whatever the caller's context is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training.device import isolated
+    >>> with torch.inference_mode(), isolated(torch.device("cpu")):
+    ...     torch.is_grad_enabled(), torch.ones(1).is_inference()
+    (True, False)
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in {device.type, "cpu"}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextmanager
+def building(device: torch.device) -> Iterator[None]:
+    """Make float32 layers inside, whatever the caller's context and default dtype are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training.device import building
+    >>> with building(torch.device("cpu")):
+    ...     torch.nn.Linear(3, 1).weight.dtype
+    torch.float32
+    """
+    with isolated(device), _Float32Layers():
+        yield
+
+
+@contextmanager
 def built_apart(seed: int) -> Iterator[None]:
     """Initialise torch's layers from a seed within, by a generator of this thread's own.
 
@@ -123,8 +170,24 @@ def built_apart(seed: int) -> Iterator[None]:
     ...     torch.equal(first.weight, torch.nn.Linear(3, 1).weight)
     True
     """
-    with _OwnDraws(torch.Generator().manual_seed(seed)):
+    generator = torch.Generator().manual_seed(seed)
+    with isolated(torch.device("cpu")), _OwnDraws(generator), _Float32Layers():
         yield
+
+
+class _Float32Layers(TorchFunctionMode):
+    """Makes float32 tensors where the default dtype would apply.
+
+    Layers draw initial values in their own dtype, and other dtypes give other values.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") in FACTORIES and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
+        return func(*args, **kwargs)
 
 
 class _OwnDraws(TorchFunctionMode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -34,12 +35,15 @@ class TrainingProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
+        stream = sys.stderr or io.StringIO()  # there is none in a program without a console
+        is_terminal = getattr(stream, "isatty", bool)()
         self.bar_ = tqdm(
             total=self.epochs,
             desc=self.description,
             unit="epoch",
+            file=stream,
             # A log file keeps each refresh, so they should be rare.
-            mininterval=0.1 if sys.stderr.isatty() else 5,
+            mininterval=0.1 if is_terminal else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
         )
 

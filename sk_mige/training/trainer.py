@@ -22,6 +22,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.objectives import Objective
 
 from .data import ArrayDataset
+from .device import isolated
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress
@@ -109,7 +110,7 @@ class Trainer:
         distributed: bool = False,
         name: str = "training",
     ) -> None:
-        device = torch.device("cpu") if device is None else device
+        self.device = device = torch.device("cpu") if device is None else device
         _expect_parameters(module, objective)
         self.name = name
         self.verbose = int(verbose)
@@ -216,7 +217,7 @@ class Trainer:
         net.run_start = net.finished_epochs
         net.train_split = None if held_out is None else predefined_split(held_out)
         try:
-            with _added(net, extra):
+            with isolated(self.device), _added(net, extra):
                 self._fit_loop(data, int(epochs))
         except (KeyError, SkorchException) as error:
             if "valid_loss" not in str(error) or held_out is not None:
@@ -249,7 +250,8 @@ class Trainer:
 
     def _all_callbacks(self) -> list[Any]:
         copies = [_copied(callback, index) for index, callback in enumerate(self._callbacks)]
-        return copies + [PrintLog()] * (self.verbose > 1)
+        # A sink of its own: skorch's flushes sys.stdout, which a program may lack.
+        return copies + [PrintLog(sink=partial(print, flush=True))] * (self.verbose > 1)
 
     def _warn_of_interruption(self) -> None:
         history = self.net.history

@@ -134,7 +134,8 @@ class EncoderNetwork(nn.Module):
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        # Without a cache, which outlives a step inside another autocast context.
+        with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             output = self.encoder(inputs)
         # Scores, likelihoods and noise need more than bfloat16's three digits.
         return output.to(inputs.dtype)

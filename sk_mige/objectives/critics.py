@@ -107,7 +107,10 @@ class CriticInformation(nn.Module):
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
         """Return the critic's scores of all pairs, with its own parameters or others."""
-        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.mixed_precision):
+        # Without a cache, which outlives a step inside another autocast context.
+        with torch.autocast(
+            z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
+        ):
             if parameters is None:
                 scores: Tensor = self.critic(x, z)
             else:

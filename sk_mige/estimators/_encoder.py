@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -109,18 +109,11 @@ def _task(encoder: Any) -> str | None:
 
 
 def _predicts(encoder: Any) -> bool:
-    if _task(encoder) is None:
-        raise AttributeError(
-            f"mode={encoder.mode!r} learns a representation, not predictions: use mode='ib', or "
-            "put a classifier after the encoder"
-        )
-    return True
+    return _task(encoder) is not None
 
 
 def _classifies(encoder: Any) -> bool:
-    if _predicts(encoder) and _task(encoder) == "regression":
-        raise AttributeError("predict_proba needs classes, and this is a regression")
-    return True
+    return _task(encoder) == "classification"
 
 
 class MIGEEncoder(
@@ -461,7 +454,8 @@ class MIGEEncoder(
         if not reset:
             self._expect_same_network()
         X = check_rows(self, X, reset=reset)
-        description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
+        if self.n_components <= X.shape[0]:
+            description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
         check_varies(X, "there is no information about them to keep")
         check_float32_resolution(X)
         if reset:
@@ -820,6 +814,17 @@ class MIGEEncoder(
         # predict would round to the dtype of the targets.
         expected = self._expected(check_queries(self, X, "score"))
         return float(r2_score(y, expected, sample_weight=weight))
+
+    if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise for methods that ``mode`` does not have, with the remedy."""
+            reason = ""
+            if name in ("predict", "predict_proba", "score"):
+                reason = f" with mode={self.mode!r}: use mode='ib', or put a predictor after it"
+                if _task(self) == "regression":
+                    reason = " for a regression: only classes have probabilities"
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
 
     def _expect_decoder(self) -> None:
         check_is_fitted(self)

@@ -81,6 +81,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
     """Validate samples for a score: dense, finite, floating X (n, d) in its own namespace."""
+    _check_two_dimensional(estimator, X)
     X = _readable(X)
     xp, _ = get_namespace(X)
     return validate_data(

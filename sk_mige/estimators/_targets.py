@@ -190,7 +190,13 @@ def class_weights(
             "the weights as a dict {class: weight}"
         )
     weights = compute_class_weight(weight, classes=classes, y=y)
-    return torch.as_tensor(weights, dtype=torch.float32)
+    valid = np.isfinite(weights) & (weights > 0)
+    if not valid.all():
+        raise ValueError(
+            f"class_weight must hold positive finite numbers, got {float(weights[~valid][0])} for "
+            f"class {classes[~valid][0]}: leave out the rows of a class that is to be ignored"
+        )
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 class TargetScaler:
@@ -207,7 +213,10 @@ class TargetScaler:
     def __init__(self, y: NDArray[Any], dtype: Any) -> None:
         self.flat = y.ndim == 1
         self.dtype = "float32" if dtype == np.float32 else "float64"
-        self.scaler = StandardScaler().fit(y.reshape(len(y), -1))
+        columns = y.reshape(len(y), -1)
+        # Powers of two, so that scaling is exact: variances of large targets would overflow.
+        self.units = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
+        self.scaler = StandardScaler().fit(columns / self.units)
 
     def transform(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return scaled targets (n, t)."""
@@ -216,12 +225,12 @@ class TargetScaler:
             raise ValueError(
                 f"y has {columns.shape[1]} targets, but fit saw {self.scaler.n_features_in_}"
             )
-        scaled: NDArray[Any] = self.scaler.transform(columns)
+        scaled: NDArray[Any] = self.scaler.transform(columns / self.units)
         return scaled
 
     def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return scaled values (n, t) in the targets' units, in float64."""
-        restored: NDArray[np.float64] = self.scaler.inverse_transform(values)
+        restored: NDArray[np.float64] = self.units * self.scaler.inverse_transform(values)
         return restored[:, 0] if self.flat else restored
 
     def like_targets(self, values: NDArray[np.float64], X: Any) -> Any:

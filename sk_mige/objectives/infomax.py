@@ -168,10 +168,16 @@ class InfoMax(Description):
         return objective.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of batches in which several views differ too seldom."""
-        information = as_information(self.information)
+        """Warn of batches with too few rows to estimate scores from."""
+        if not self.uses_score():
+            return
         needed = -(-2 * n_components // max(1, self.n_views - 1))
-        if self.n_views > 1 and information.uses_score and batch_size < needed:
+        if self.n_views == 1 and batch_size < n_components:
+            warn_user(
+                f"batches of {batch_size} rows are fewer than n_components={n_components}, so the "
+                "estimated scores are too short: use a larger batch_size, or fewer components"
+            )
+        elif self.n_views > 1 and batch_size < needed:
             warn_user(
                 f"n_views={self.n_views} in batches of {batch_size} rows gives too few differences "
                 f"between views to estimate the noise in n_components={n_components} dimensions: "

@@ -1,0 +1,145 @@
+"""Fits and results do not depend on the caller's torch context, default dtype or console."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige import InformationBottleneck, MIGEEncoder, NonLinearProbe, SlicedScoreMatching
+
+X = np.random.default_rng(0).normal(size=(120, 5))
+Y = (X[:, 0] > 0).astype(int)
+SMALL: dict[str, Any] = {"max_epochs": 2, "device": "cpu", "random_state": 0}
+
+
+def encoder(**parameters: Any) -> MIGEEncoder:
+    return MIGEEncoder(2, hidden_layer_sizes=(16,), **{**SMALL, **parameters})
+
+
+def bottleneck(**parameters: Any) -> MIGEEncoder:
+    return encoder(mode=InformationBottleneck(**parameters))
+
+
+ESTIMATORS: dict[str, Any] = {
+    "infomax": encoder(),
+    "mixed precision": encoder(mixed_precision=True),
+    "a layer": encoder(output="hidden1"),
+    "one draw": encoder(output="sample"),
+    "gaussian": bottleneck(),
+    "implicit": bottleneck(head="implicit"),
+    "deterministic": bottleneck(head="deterministic"),
+    "critic": bottleneck(information="jsd"),
+    "limited": bottleneck(max_information=100.0),
+    "probe": NonLinearProbe(**SMALL),
+    "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), **SMALL),
+}
+CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "inference_mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+}
+estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+
+
+def results(fitted: Any) -> list[Any]:
+    """Everything that the estimator computes from rows."""
+    names = ("transform", "predict_proba", "score")
+    arguments: dict[str, tuple[Any, ...]] = {"score": (X, Y)}
+    return [
+        getattr(fitted, name)(*arguments.get(name, (X,))) for name in names if hasattr(fitted, name)
+    ]
+
+
+def assert_same(first: list[Any], second: list[Any], **tolerance: float) -> None:
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+@contexts
+@estimators
+def test_a_fit_in_a_context_equals_one_outside(
+    estimator: Any, context: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    outside = results(copy.deepcopy(estimator).fit(X, Y))
+    with context():
+        inside = copy.deepcopy(estimator).fit(X, Y)
+    assert_same(results(inside), outside, rtol=0, atol=0)
+
+
+@contexts
+@estimators
+def test_results_in_a_context_equal_those_outside(
+    estimator: Any, context: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    fitted = copy.deepcopy(estimator).fit(X, Y)
+    outside = results(fitted)
+    with context():
+        inside = results(fitted)
+    assert_same(inside, outside, rtol=0, atol=0)
+
+
+@estimators
+def test_a_copy_made_in_inference_mode_trains_on(estimator: Any) -> None:
+    fitted = copy.deepcopy(estimator).fit(X, Y)
+    with torch.inference_mode():
+        copies = [copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted))]
+    for made in copies:
+        assert_same(results(made), results(fitted), rtol=0, atol=0)
+        if hasattr(made, "partial_fit"):
+            classes = [0, 1] if hasattr(made, "classes_") else None
+            assert made.partial_fit(X, Y, classes).n_iter_ == 3
+
+
+@estimators
+def test_the_default_dtype_changes_no_model(estimator: Any) -> None:
+    expected = results(copy.deepcopy(estimator).fit(X, Y))
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = results(copy.deepcopy(estimator).fit(X, Y))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same(found, expected, rtol=1e-4, atol=1e-4)
+
+
+class Writer:
+    """A stream with the two methods that print needs."""
+
+    def write(self, text: str) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("stream", [None, Writer()], ids=["no console", "a bare writer"])
+@pytest.mark.parametrize("name", ["infomax", "probe", "sliced"])
+def test_progress_needs_no_console(
+    name: str, stream: Any, verbose: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = copy.deepcopy(ESTIMATORS[name]).set_params(verbose=verbose)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert estimator.fit(X, Y).n_iter_ == 2
+
+
+def test_a_network_that_was_compiled_is_stored_with_its_weights() -> None:
+    fitted = encoder().fit(X)
+    expected = fitted.transform(X)
+
+    class Compiled(torch.nn.Module):  # the wrapper that torch.compile makes
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__()
+            self._orig_mod = module
+
+    fitted.module_ = Compiled(fitted.module_)  # type: ignore[assignment]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), expected)

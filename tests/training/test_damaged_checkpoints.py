@@ -1,0 +1,71 @@
+"""A damaged checkpoint is refused by an error that names the file, or read without an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige import MIGEEncoder
+from sk_mige.training import Checkpoint
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+Damage = Callable[[bytes, np.random.Generator], bytes]
+
+
+def encoder(path: Path) -> MIGEEncoder:
+    return MIGEEncoder(
+        2, hidden_layer_sizes=(8,), max_epochs=2, callbacks=[Checkpoint(path)], random_state=0
+    )
+
+
+def cut(raw: bytes, rng: np.random.Generator) -> bytes:
+    return raw[: rng.integers(len(raw))]
+
+
+def junk(raw: bytes, rng: np.random.Generator) -> bytes:
+    return rng.bytes(int(rng.integers(1, 3000)))
+
+
+def overwritten(raw: bytes, rng: np.random.Generator) -> bytes:
+    start = int(rng.integers(len(raw) - 50))
+    return raw[:start] + rng.bytes(50) + raw[start + 50 :]
+
+
+def flipped(raw: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(raw)
+    changed[rng.integers(len(raw))] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("damage", [cut, junk, overwritten, flipped])
+def test_a_damaged_file_is_named_or_harmless(tmp_path: Path, damage: Damage) -> None:
+    path = tmp_path / "run.pt"
+    expected = encoder(path).fit(X).transform(X)
+    raw = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        path.write_bytes(damage(raw, rng))
+        try:
+            restored = encoder(path).fit(X)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017 - some damage is harmless
+        else:
+            np.testing.assert_array_equal(restored.transform(X), expected)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path} is damaged or no checkpoint"):
+        encoder(tmp_path).fit(X)
+
+
+@pytest.mark.parametrize("content", [{}, {"format": "sk_mige checkpoint 4"}, [1, 2], torch.ones(2)])
+def test_other_files_of_torch_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="is no checkpoint of this version"):
+        encoder(path).fit(X)

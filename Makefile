@@ -9,6 +9,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
 	@echo "make test   run the test suite (the slow tests too: make test-slow)"
+	@echo "make test-explore   property tests with new examples, ten times as many"
 	@echo "make test-min   the tests with the oldest versions allowed"
 	@echo "make test-devices   the tests of graphics cards, on a simulated one"
 	@echo "make lint   ruff, mypy, the direction of imports"
@@ -31,6 +32,13 @@ test-slow:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
 	$(BIN)/python -m pytest -n auto -m slow
+
+# New examples of every property test, ten times as many.
+.PHONY: test-explore
+test-explore:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pytest -n auto --hypothesis-profile explore
 
 .PHONY: test-devices
 test-devices: .venv/dev

@@ -22,9 +22,24 @@ from . import simulated_device
 
 SIMULATED = pytest.StashKey[list[torch.library.Library]]()
 
-hypothesis.settings.register_profile("dev", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# The same examples in every run. `--hypothesis-profile explore` draws new ones, ten times as many.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
+EXPLORE_FACTOR = 10
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Draw more examples where new ones are drawn."""
+    if config.getoption("--hypothesis-profile", default=None) != "explore":
+        return
+    for item in items:
+        function = getattr(item, "obj", None)
+        if hypothesis.is_hypothesis_test(function):
+            chosen = function._hypothesis_internal_use_settings
+            function._hypothesis_internal_use_settings = hypothesis.settings(
+                chosen, max_examples=EXPLORE_FACTOR * chosen.max_examples
+            )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

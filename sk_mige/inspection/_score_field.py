@@ -124,16 +124,16 @@ class ScoreFieldDisplay(Display):
         ScoreFieldDisplay
         """
         estimator, X = last_step(estimator, X)
-        samples = _samples(X)
-        at = _places(samples, grid_resolution) if points is None else np.asarray(points)
+        samples = _check_samples(X)
+        starts = _arrow_starts(samples, grid_resolution) if points is None else np.asarray(points)
         if hasattr(estimator, "transform"):
-            scores = estimator.transform(_named(at, X, estimator))
+            scores = estimator.transform(_as_frame(starts, X, estimator))
         else:
-            scores = estimator(at)
+            scores = estimator(starts)
         return cls.from_predictions(
             X,
             scores,
-            points=at,
+            points=starts,
             features=features,
             ax=ax,
             scatter_kw=scatter_kw,
@@ -173,17 +173,17 @@ class ScoreFieldDisplay(Display):
         -------
         ScoreFieldDisplay
         """
-        samples = _samples(X)
-        at = samples if points is None else np.asarray(points)
+        samples = _check_samples(X)
+        starts = samples if points is None else np.asarray(points)
         values = np.asarray(scores)
-        if values.shape != at.shape:
+        if values.shape != starts.shape:
             raise ValueError(
-                f"scores has shape {values.shape}, but the points have shape {at.shape}: pass one "
+                f"scores has shape {values.shape}, but points has shape {starts.shape}: pass one "
                 "score for each point, or the points of these scores"
             )
         names = list(X.columns) if hasattr(X, "columns") else None
         display = cls(
-            samples=samples, points=at, scores=values, features=features, feature_names=names
+            samples=samples, points=starts, scores=values, features=features, feature_names=names
         )
         return display.plot(ax, scatter_kw=scatter_kw, quiver_kw=quiver_kw)
 
@@ -223,14 +223,14 @@ class ScoreFieldDisplay(Display):
         return self
 
 
-def _samples(X: Any) -> NDArray[Any]:
+def _check_samples(X: Any) -> NDArray[Any]:
     samples: NDArray[Any] = check_array(X, input_name="X")
     if samples.shape[1] < 2:
         raise ValueError("X must have at least two features to draw a score field, got one")
     return samples
 
 
-def _named(points: NDArray[Any], X: Any, estimator: Any) -> Any:
+def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
     """Return points as a frame like X, for estimators that were fitted with feature names."""
     if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
         return points
@@ -238,7 +238,7 @@ def _named(points: NDArray[Any], X: Any, estimator: Any) -> Any:
     return type(X)(points, **{columns: list(X.columns)})
 
 
-def _places(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
+def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     """Return the points of the arrows: a grid near the samples, or some of the samples."""
     if samples.shape[1] > 2:
         step = -(-len(samples) // MOST_ARROWS)
@@ -249,5 +249,5 @@ def _places(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     nearest = NearestNeighbors(n_neighbors=1).fit(samples)
     near: NDArray[Any] = nearest.kneighbors(grid)[0][:, 0] < cell
-    places: NDArray[Any] = grid[near]
-    return places
+    starts: NDArray[Any] = grid[near]
+    return starts

@@ -1,4 +1,4 @@
-"""Pictures, as scikit-learn's displays: from a fitted estimator, or from what it predicted."""
+"""Displays in the form of scikit-learn's: created from fitted estimators or from numbers."""
 
 from ._eigenvalues import EigenvalueDisplay
 from ._information_plane import InformationPlaneDisplay

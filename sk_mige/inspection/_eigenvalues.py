@@ -1,4 +1,4 @@
-"""EigenvalueDisplay: the spectrum of the kernel operator, and where it is cut off."""
+"""EigenvalueDisplay: eigenvalues of the Gram matrix and their cutoff."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._axes import Drawing
-from ._inner import inner
+from ._display import Display
+from ._parts import find_part
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 __all__ = ["EigenvalueDisplay"]
 
 
-class EigenvalueDisplay(Drawing):
-    r"""Eigenvalues of the Gram matrix as shares of their sum, kept ones apart from the rest.
+class EigenvalueDisplay(Display):
+    r"""Eigenvalues of the Gram matrix as shares of their sum, with the cutoff.
 
-    Make it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     eigenvalues : ndarray of shape (r,)
         Shares :math:`\lambda_j / \sum_i \lambda_i`, descending.
     n_eigen : int
-        How many of them are kept.
+        Number of kept eigenvalues.
     alpha : float, default=0.0
-        Tikhonov's strength in the same units; 0 where there is none.
+        Strength of the Tikhonov regularisation in the same units; 0 is none.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     kept_, rest_ : matplotlib.lines.Line2D
-        Eigenvalues on either side of the cutoff.
+        Eigenvalues before and after the cutoff.
     cutoff_ : matplotlib.lines.Line2D or None
-        Vertical line behind the last one that is kept; None where all are.
+        Vertical line after the last kept eigenvalue; None if all are kept.
     alpha_ : matplotlib.lines.Line2D or None
-        Horizontal line below which regularisation damps; None without it.
+        Horizontal line at ``alpha``; None without regularisation.
 
     Examples
     --------
@@ -62,14 +62,15 @@ class EigenvalueDisplay(Drawing):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw the spectrum that a fitted score estimator found.
+        """Draw the eigenvalues of a fitted score estimator.
 
         Parameters
         ----------
         estimator : SSGEScoreEstimator, RandomProjectionSSGE or SSGEScoreEstimatorCV
-            Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that holds one.
+            Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that contains
+            one.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -77,7 +78,7 @@ class EigenvalueDisplay(Drawing):
         -------
         EigenvalueDisplay
         """
-        fitted = inner(estimator, "eigenvalues_")
+        fitted = find_part(estimator, "eigenvalues_")
         return cls.from_predictions(
             fitted.eigenvalues_,
             n_eigen=int(fitted.n_eigen_),
@@ -103,11 +104,11 @@ class EigenvalueDisplay(Drawing):
         eigenvalues : array-like of shape (r,)
             Eigenvalues in any order and scale.
         n_eigen : int, default=None
-            How many are kept; all by default.
+            Number of kept eigenvalues; None is all.
         alpha : float, default=0.0
-            Tikhonov's strength, relative to the sum.
+            Strength of the Tikhonov regularisation, relative to the sum.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -121,12 +122,12 @@ class EigenvalueDisplay(Drawing):
         return cls(eigenvalues=values, n_eigen=kept, alpha=alpha).plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -135,10 +136,10 @@ class EigenvalueDisplay(Drawing):
         EigenvalueDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         style = {"marker": ".", "linestyle": "none", **line_kw}
         number = np.arange(1, len(self.eigenvalues) + 1)
-        # What rounding left of zero eigenvalues has no place on a logarithmic axis.
+        # A logarithmic axis would stretch to eigenvalues that are zero but for rounding.
         shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
         n = self.n_eigen
         (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})

@@ -1,4 +1,4 @@
-"""InformationPlaneDisplay: what representations keep of x against what they tell of y."""
+"""InformationPlaneDisplay: information about x and y in the representations of bottlenecks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from sk_mige.estimators._rows import check_queries
-
-from ._axes import Drawing
-from ._information import check_classifier, kept_of_x, log_likelihood
-from ._inner import inner_with_rows
+from ._display import Display
+from ._information import as_rows, check_bottleneck, information_about_x, log_likelihood
+from ._parts import last_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["InformationPlaneDisplay"]
 
 
-class InformationPlaneDisplay(Drawing):
-    r"""The plane of :math:`I(x; z)` and :math:`I(y; z)`, a point for each representation.
+class InformationPlaneDisplay(Display):
+    r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
 
-    Both are lower bounds, in nats, on rows that were not trained on:
+    Both are estimated by lower bounds, in nats, from n held-out rows:
 
     .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
               \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
               I(y; z) \ge H(y) + \frac1n \sum_i \mathbb{E}_{z_i} \log p(y_i | z_i)
 
-    The first cannot exceed :math:`\log n`: where it comes near, pass more rows. The second is
-    what the decoder makes of z; a better decoder might find more. Make it by
-    :meth:`from_estimators`, :meth:`from_estimator` or :meth:`from_predictions`.
+    The first bound cannot exceed :math:`\log n`; if it is close to that, pass more rows. The
+    second depends on the encoder's own decoder; a better decoder may give a larger bound. Create
+    the display with :meth:`from_estimators`, :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -41,31 +39,33 @@ class InformationPlaneDisplay(Drawing):
     information_y : ndarray of shape (n,)
         I(y; z) in nats.
     labels : sequence of str, default=None
-        Name of each point.
+        Label of each point.
     entropy_y : float, default=None
-        H(y) in nats, the most that can be known of y.
+        Entropy H(y) in nats, an upper bound of I(y; z).
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     line_ : matplotlib.lines.Line2D
-        The points, in their order.
+        Points, in the given order.
     texts_ : list of matplotlib.text.Annotation
-        Their names.
+        Labels of the points.
     limit_ : matplotlib.lines.Line2D or None
-        The entropy of y; None where it is not known.
+        Line at H(y); None if it is not given.
 
     Examples
     --------
+    >>> from sklearn.base import clone
     >>> from sklearn.datasets import load_digits
     >>> from sk_mige import MIGEEncoder
     >>> from sk_mige.inspection import InformationPlaneDisplay
     >>> X, y = load_digits(return_X_y=True)
+    >>> encoder = MIGEEncoder(8, mode="ib", max_epochs=3, random_state=0)
     >>> encoders = [
-    ...     MIGEEncoder(8, mode="ib", beta=beta, max_epochs=3, random_state=0).fit(X[:900], y[:900])
+    ...     clone(encoder).set_params(mode__beta=beta).fit(X[:900], y[:900])
     ...     for beta in (1e-3, 0.3)
     ... ]
     >>> display = InformationPlaneDisplay.from_estimators(encoders, X[900:], y[900:])
@@ -95,13 +95,13 @@ class InformationPlaneDisplay(Drawing):
         Parameters
         ----------
         estimator : MIGEEncoder
-            As in :meth:`from_estimators`.
+            Fitted classifier, as for :meth:`from_estimators`.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Their classes.
+            Classes of the rows.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **plot_kw
             Passed to :meth:`from_estimators`.
 
@@ -123,24 +123,25 @@ class InformationPlaneDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw fitted bottlenecks, in their order.
+        """Draw several fitted bottlenecks.
 
         Parameters
         ----------
         estimators : sequence of MIGEEncoder
-            Fitted classifiers with ``mode="ib"`` and the Gaussian head: I(x; z) of a deterministic
-            one is infinite, and that of an implicit one is not known. Fitted pipelines and
-            searches that end in one are as good.
+            Fitted classifiers with ``mode="ib"`` and a Gaussian head, or fitted pipelines and
+            searches that end in one. I(x; z) is infinite for a deterministic encoder, and cannot
+            be estimated for an implicit head.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Their classes, all among those that the estimators have seen.
+            Classes of the rows, all of which were seen in ``fit``.
         labels : sequence of str, default=None
-            Name of each point; by default the β that its training ended with.
+            Label of each point; None is the encoder's ``beta_``, the weight β at the end of its
+            training.
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -149,20 +150,21 @@ class InformationPlaneDisplay(Drawing):
         InformationPlaneDisplay
         """
         target = column_or_1d(y)
-        _, counts = np.unique(target, return_counts=True)
-        shares = counts / counts.sum()
+        shares = np.unique(target, return_counts=True)[1] / len(target)
         entropy = float(-(shares * np.log(shares)).sum())
-        kept, told, prices = [], [], []
+        about_x, about_y, betas = [], [], []
         for estimator in estimators:
-            encoder, rows = inner_with_rows(estimator, X, "module_")
+            encoder, rows = last_step(estimator, X)
+            check_bottleneck(encoder, target)
             check_consistent_length(rows, target)
-            check_classifier(encoder, target)
-            rows = check_queries(encoder, rows, "transform")  # as strict as the encoder itself
-            kept.append(kept_of_x(encoder, rows, random_state))
-            told.append(entropy + log_likelihood(encoder, rows, target, random_state))
-            prices.append(encoder.beta_)
-        names = labels or [f"β = {beta:g}" for beta in prices]
-        return cls.from_predictions(kept, told, labels=names, entropy_y=entropy, ax=ax, **line_kw)
+            rows = as_rows(encoder, rows)
+            about_x.append(information_about_x(encoder, rows, random_state))
+            about_y.append(entropy + log_likelihood(encoder, rows, target, random_state))
+            betas.append(encoder.beta_)
+        labels = labels or [f"β = {beta:g}" for beta in betas]
+        return cls.from_predictions(
+            about_x, about_y, labels=labels, entropy_y=entropy, ax=ax, **line_kw
+        )
 
     @classmethod
     def from_predictions(
@@ -175,7 +177,7 @@ class InformationPlaneDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw given informations, however they were estimated.
+        """Draw given values of the two informations.
 
         Parameters
         ----------
@@ -184,11 +186,11 @@ class InformationPlaneDisplay(Drawing):
         information_y : array-like of shape (n,)
             I(y; z) in nats.
         labels : sequence of str, default=None
-            Name of each point.
+            Label of each point.
         entropy_y : float, default=None
-            H(y) in nats.
+            Entropy H(y) in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -196,24 +198,26 @@ class InformationPlaneDisplay(Drawing):
         -------
         InformationPlaneDisplay
         """
-        kept, told = np.asarray(information_x, float), np.asarray(information_y, float)
-        if kept.shape != told.shape or kept.ndim != 1:
+        about_x, about_y = np.asarray(information_x, float), np.asarray(information_y, float)
+        if about_x.shape != about_y.shape or about_x.ndim != 1:
             raise ValueError(
-                f"information_x and information_y must be of one shape (n,), got {kept.shape} "
-                f"and {told.shape}"
+                "information_x and information_y must have the same shape (n,), got "
+                f"{about_x.shape} and {about_y.shape}"
             )
-        if labels is not None and len(labels) != len(kept):
-            raise ValueError(f"there are {len(labels)} labels for {len(kept)} points")
-        display = cls(information_x=kept, information_y=told, labels=labels, entropy_y=entropy_y)
+        if labels is not None and len(labels) != len(about_x):
+            raise ValueError(f"labels has {len(labels)} labels for {len(about_x)} points")
+        display = cls(
+            information_x=about_x, information_y=about_y, labels=labels, entropy_y=entropy_y
+        )
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -222,7 +226,7 @@ class InformationPlaneDisplay(Drawing):
         InformationPlaneDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         style = {"marker": "o", "linewidth": 1, **line_kw}
         (self.line_,) = ax.plot(self.information_x, self.information_y, **style)
         points = zip(self.information_x, self.information_y, strict=True)
@@ -231,7 +235,7 @@ class InformationPlaneDisplay(Drawing):
             for label, point in zip(self.labels or [], points, strict=False)
         ]
         if self.labels:
-            ax.margins(0.2)  # room for what stands beside the outermost points
+            ax.margins(0.2)  # room for the labels of the outermost points
         self.limit_ = None
         if self.entropy_y is not None:
             self.limit_ = ax.axhline(self.entropy_y, color="0.5", linestyle=":", label="H(y)")

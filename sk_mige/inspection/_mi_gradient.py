@@ -1,4 +1,4 @@
-"""MutualInfoGradientDisplay: an estimated gradient of information along a parameter."""
+"""MutualInfoGradientDisplay: estimated gradient of mutual information along a parameter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from ._axes import Drawing
+from ._display import Display
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["MutualInfoGradientDisplay"]
 
 
-class MutualInfoGradientDisplay(Drawing):
-    r"""The curve :math:`dI / d\theta` over θ, in a band of its standard errors.
+class MutualInfoGradientDisplay(Display):
+    r"""Gradient :math:`dI / d\theta` against θ, with a band of two standard errors.
 
-    Make it by :meth:`from_estimator`, :meth:`from_function` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator`, :meth:`from_function` or :meth:`from_predictions`.
 
     Parameters
     ----------
     theta : ndarray of shape (n,)
-        Where the gradient was taken.
+        Values of the parameter θ.
     gradient : ndarray of shape (n,)
         Gradient in nats per unit of θ.
     standard_error : ndarray of shape (n,), default=None
-        Its standard error.
+        Standard error of the gradient.
     truth : ndarray of shape (n,), default=None
-        The exact gradient, where it is known.
+        Exact gradient.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     line_ : matplotlib.lines.Line2D
-        The estimate.
+        Estimated gradient.
     band_ : matplotlib.collections.FillBetweenPolyCollection or None
-        Two standard errors to either side; None without them.
+        Band of two standard errors on either side; None without standard errors.
     truth_ : matplotlib.lines.Line2D or None
-        The exact gradient; None where it is not known.
+        Exact gradient; None if it is not given.
 
     Examples
     --------
-    A louder channel, y = θx + ε in two dimensions: I = log(1 + θ²).
+    The channel y = θx + ε in two dimensions has I = log(1 + θ²):
 
     >>> import numpy as np
     >>> from sk_mige.information import mutual_info_gradient
@@ -88,21 +88,21 @@ class MutualInfoGradientDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Fit a copy of an estimator at each θ and draw the curve.
+        """Fit a copy of an estimator at each θ and draw the gradients.
 
         Parameters
         ----------
         estimator : MutualInfoGradientEstimator
-            Estimator of one parameter; it need not be fitted. With an int as ``random_state``
-            its copies share their noise, and the curve is smooth.
+            Estimator with a scalar ``theta``; it need not be fitted. With an integer
+            ``random_state`` all copies use the same noise, which makes the curve smooth.
         X : array-like of shape (n_samples, n_features)
             Samples of x.
         theta : array-like of shape (n,)
-            Where to evaluate.
+            Values of θ.
         truth : array-like of shape (n,), default=None
-            The exact gradient.
+            Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -131,19 +131,19 @@ class MutualInfoGradientDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Evaluate a gradient at each θ and draw the curve.
+        """Evaluate a function at each θ and draw the gradients.
 
         Parameters
         ----------
         function : callable
-            From θ to a :class:`~sk_mige.information.MutualInfoGradient`, or to a number. Let it
-            use the same samples and the same noise at each θ, so that the curve is smooth.
+            Function of θ that returns a :class:`~sk_mige.information.MutualInfoGradient` or a
+            number. The curve is smooth if it uses the same samples and noise at each θ.
         theta : array-like of shape (n,)
-            Where to evaluate.
+            Values of θ.
         truth : array-like of shape (n,), default=None
-            The exact gradient.
+            Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -180,16 +180,16 @@ class MutualInfoGradientDisplay(Drawing):
         Parameters
         ----------
         theta : array-like of shape (n,)
-            Where the gradient was taken.
+            Values of θ.
         gradient : array-like of shape (n,) or (n_repeats, n)
-            Gradients. Of several repetitions the mean is drawn and, unless errors are given, the
-            standard error of that mean.
+            Gradients. For several repetitions, their mean is drawn, with its standard error
+            unless ``standard_error`` is given.
         standard_error : array-like of shape (n,), default=None
-            Their standard errors.
+            Standard error of each gradient.
         truth : array-like of shape (n,), default=None
-            The exact gradient.
+            Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -206,18 +206,18 @@ class MutualInfoGradientDisplay(Drawing):
             values = values.mean(0)
         for name, array in (("gradient", values), ("standard_error", errors), ("truth", exact)):
             if array is not None and array.shape != at.shape:
-                raise ValueError(f"{name} has shape {array.shape}, but theta {at.shape}")
+                raise ValueError(f"{name} has shape {array.shape}, but theta has shape {at.shape}")
         return cls(theta=at, gradient=values, standard_error=errors, truth=exact).plot(
             ax, **line_kw
         )
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -226,7 +226,7 @@ class MutualInfoGradientDisplay(Drawing):
         MutualInfoGradientDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         (self.line_,) = ax.plot(self.theta, self.gradient, **{"label": "estimate", **line_kw})
         self.band_ = self.truth_ = None
         if self.standard_error is not None:

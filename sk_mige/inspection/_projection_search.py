@@ -1,8 +1,7 @@
-"""ProjectionSearchDisplay: what a grid search found over the dimension of a random projection."""
+"""ProjectionSearchDisplay: scores of a search over the dimension of a random projection."""
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
-from ._axes import Drawing
+from sk_mige._warnings import warn_user
+
+from ._display import Display
+from ._parts import searched_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,34 +21,34 @@ if TYPE_CHECKING:
 __all__ = ["ProjectionSearchDisplay"]
 
 
-class ProjectionSearchDisplay(Drawing):
-    """Cross-validated scores against the number of dimensions that distances are projected to.
+class ProjectionSearchDisplay(Display):
+    """Cross-validated scores against the dimension of a random projection.
 
-    Make it by :meth:`from_estimator`, straight from a fitted search.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     n_components : ndarray of shape (n,)
-        Dimensions of the projection, ascending.
+        Dimensions of the projection.
     scores : ndarray of shape (n, n_folds)
         Held-out score of each fold.
     reference : ndarray of shape (n_folds,), default=None
-        Scores with exact distances.
+        Scores without a projection, with exact distances.
     score_name : str, default="accuracy"
-        What the scores are.
+        Name of the score.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     errorbar_ : matplotlib.container.ErrorbarContainer
         Mean and standard deviation over the folds.
     reference_ : matplotlib.lines.Line2D or None
-        Mean with exact distances; None where it was not given.
+        Mean score with exact distances; None if it is not given.
     band_ : matplotlib.patches.Rectangle or None
-        Its standard deviation over the folds.
+        Standard deviation of the reference over the folds.
 
     Examples
     --------
@@ -97,16 +99,17 @@ class ProjectionSearchDisplay(Drawing):
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted search in whose grid is the projection's ``n_components``. Where other
-            parameters vary, too, the best mean for each dimension is drawn. Candidates without
-            a number, of ``n_components="auto"``, are left out, with a warning.
+            Fitted search whose grid includes ``n_components`` of the projection. If other
+            parameters vary too, such as ``mode__beta``, the candidate with the best mean is drawn
+            for each dimension. Candidates with ``n_components="auto"`` are left out, with a
+            warning.
         param : str, default=None
-            Name of that parameter in the grid; by default the one that ends in
+            Name of the parameter in the grid; None is the one that ends in
             ``score_estimator__n_components``, or else in ``n_components``.
         reference : array-like of shape (n_folds,), default=None
-            Scores of the same folds with exact distances, such as ``cross_val_score`` returns.
+            Scores of the same folds with exact distances, such as those of ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -118,23 +121,24 @@ class ProjectionSearchDisplay(Drawing):
         results = search.cv_results_
         if "mean_test_score" not in results:
             raise ValueError(
-                "the search was scored by several metrics: draw one of them, by a search with a "
+                "the search has several metrics, but only one can be drawn: use a search with a "
                 "single scoring"
             )
-        param = _parameter(results) if param is None else param
-        if f"param_{param}" not in results:
-            raise ValueError(f"param={param!r} is not in the grid, which has {_names(results)}")
-        dimensions, drawn = _dimensions(param, results[f"param_{param}"])
+        names = searched_parameters(results)
+        param = _find_parameter(names) if param is None else param
+        if param not in names:
+            raise ValueError(f"param={param!r} is not in the grid, which has {names}")
+        dimensions = _dimensions(param, results["params"])
         folds = [results[f"split{i}_test_score"] for i in range(search.n_splits_)]
-        by_candidate = np.transpose(folds)
+        scores = np.transpose(folds)
         order = np.argsort(-results["mean_test_score"], kind="stable")  # the best candidate first
-        order = order[drawn[order]]
-        distinct, first = np.unique(dimensions[order], return_index=True)
+        order = order[dimensions[order] > 0]
+        distinct, best = np.unique(dimensions[order], return_index=True)
         accuracy = search.scoring in (None, "accuracy") and is_classifier(search)
         name = search.scoring if isinstance(search.scoring, str) else "held-out score"
         return cls.from_predictions(
             distinct,
-            by_candidate[order[first]],
+            scores[order[best]],
             reference=reference,
             score_name="accuracy" if accuracy else name,
             ax=ax,
@@ -152,20 +156,20 @@ class ProjectionSearchDisplay(Drawing):
         ax: Axes | None = None,
         **errorbar_kw: Any,
     ) -> Self:
-        """Draw given scores, however they were found.
+        """Draw given scores.
 
         Parameters
         ----------
         n_components : array-like of shape (n,)
             Dimensions of the projection.
         scores : array-like of shape (n, n_folds) or (n,)
-            Score of each dimension and fold.
+            Score for each dimension and fold.
         reference : array-like of shape (n_folds,), default=None
             Scores of the same folds with exact distances.
         score_name : str, default="accuracy"
-            What the scores are; an accuracy is drawn in percent.
+            Name of the score; an accuracy is drawn in percent.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -178,8 +182,8 @@ class ProjectionSearchDisplay(Drawing):
         found = found[:, None] if found.ndim == 1 else found
         if dimensions.ndim != 1 or len(found) != len(dimensions):
             raise ValueError(
-                f"scores has shape {np.shape(scores)}, but n_components {dimensions.shape}: give a "
-                "row of folds for each dimension"
+                f"scores has shape {np.shape(scores)}, but n_components has shape "
+                f"{dimensions.shape}: pass a row of folds for each dimension"
             )
         return cls(
             n_components=dimensions,
@@ -189,12 +193,12 @@ class ProjectionSearchDisplay(Drawing):
         ).plot(ax, **errorbar_kw)
 
     def plot(self, ax: Axes | None = None, **errorbar_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -203,7 +207,7 @@ class ProjectionSearchDisplay(Drawing):
         ProjectionSearchDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         k = self.n_components
         unit = 100.0 if self.score_name == "accuracy" else 1.0
         style = {"marker": "o", "capsize": 3, "label": "random projection", **errorbar_kw}
@@ -225,39 +229,32 @@ class ProjectionSearchDisplay(Drawing):
         return self
 
 
-def _names(results: dict[str, Any]) -> list[str]:
-    return [key.removeprefix("param_") for key in results if key.startswith("param_")]
-
-
-def _dimensions(param: str, values: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Dimension of each candidate, and whether it has one: grids of a list may leave it out."""
-    given = np.ma.getdata(values).tolist()
-    numbers = np.array([isinstance(value, Integral) for value in given])
-    drawn = numbers & ~np.ma.getmaskarray(values)
-    tried = np.ma.compressed(values).tolist()
-    words = sorted({str(value) for value in tried if not isinstance(value, Integral)})
-    if not drawn.any():
-        raise ValueError(
-            f"param={param!r} has no numbers to draw, got {words}: search over dimensions, such as "
-            "[16, 64, 256]"
-        )
-    if words:
-        warnings.warn(
-            f"the candidates with {param} of {words} are not drawn: they have no number of "
-            "dimensions. Search over numbers to see them",
-            UserWarning,
-            stacklevel=3,
-        )
-    return np.array([value if n else 0 for value, n in zip(given, drawn, strict=True)]), drawn
-
-
-def _parameter(results: dict[str, Any]) -> str:
-    """The one parameter of the grid that is a projection's dimension."""
+def _find_parameter(names: list[str]) -> str:
+    """Return the one searched parameter that is the dimension of a projection."""
     for ending in ("score_estimator__n_components", "n_components"):
-        found = [name for name in _names(results) if name.endswith(ending)]
+        found = [name for name in names if name.endswith(ending)]
         if len(found) == 1:
             return found[0]
     raise ValueError(
-        f"none, or more than one, of the searched parameters {_names(results)} is the dimension "
-        "of a random projection: name it by param"
+        "param=None needs exactly one searched parameter that ends in 'n_components', got "
+        f"{names}: pass the name of the projection's dimension as param"
     )
+
+
+def _dimensions(param: str, candidates: list[dict[str, Any]]) -> NDArray[Any]:
+    """Return the dimension of each candidate; 0 where it has none."""
+    # A list of grids may have grids without the parameter.
+    tried = [candidate[param] for candidate in candidates if param in candidate]
+    others = sorted({str(value) for value in tried if not isinstance(value, Integral)})
+    if not any(isinstance(value, Integral) for value in tried):
+        raise ValueError(
+            f"param={param!r} has no numbers to draw, got {others}: search over dimensions, such "
+            "as [16, 64, 256]"
+        )
+    if others:
+        warn_user(
+            f"the candidates with {param} of {others} are not drawn, because the search does not "
+            "record their dimension: search over numbers to draw them"
+        )
+    values = [candidate.get(param) for candidate in candidates]
+    return np.array([value if isinstance(value, Integral) else 0 for value in values])

@@ -1,4 +1,4 @@
-"""RepresentationDisplay: the map of a representation, coloured by labels."""
+"""RepresentationDisplay: scatter plot of a representation, coloured by labels."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
-from ._axes import Drawing
-from ._inner import transforming
+from ._display import Display
+from ._parts import find_transformer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["RepresentationDisplay"]
 
-# Beyond, colours are no longer told apart.
+# More colours cannot be distinguished.
 MOST_CLASSES = 20
 
 
-class RepresentationDisplay(Drawing):
-    """Two components of a representation, each row a point in the colour of its label.
+class RepresentationDisplay(Display):
+    """Scatter plot of two components of a representation, coloured by labels.
 
-    Make it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     representation : ndarray of shape (n_samples, n_components)
-        Codes z.
+        Representations z.
     labels : ndarray of shape (n_samples,), default=None
-        Classes or values, for the colours.
+        Classes or values that the colours show.
     components : tuple of two int, default=(0, 1)
-        Components that are drawn.
+        Indices of the two components.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     scatter_ : matplotlib.collections.PathCollection
-        The points.
+        Points, one for each row.
     legend_ : matplotlib.legend.Legend or None
-        Classes; None where labels are values or absent.
+        Legend of the classes; None if labels are values or not given.
     colorbar_ : matplotlib.colorbar.Colorbar or None
-        Values; None where labels are classes or absent.
+        Scale of the values; None if labels are classes or not given.
 
     Examples
     --------
@@ -81,21 +81,21 @@ class RepresentationDisplay(Drawing):
         ax: Axes | None = None,
         **scatter_kw: Any,
     ) -> Self:
-        """Draw what a fitted transformer makes of X.
+        """Draw the output of a fitted transformer.
 
         Parameters
         ----------
         estimator : transformer
-            Fitted encoder, or a pipeline that ends with one, or with a predictor after one, or a
-            search over these; any transformer serves.
+            Fitted encoder or other transformer. Of a pipeline, a predictor at its end is left
+            out. Of a search, the best estimator is used.
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Classes or values, for the colours.
+            Classes or values that the colours show.
         components : tuple of two int, default=(0, 1)
-            Components to draw.
+            Indices of the two components.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 
@@ -104,7 +104,7 @@ class RepresentationDisplay(Drawing):
         RepresentationDisplay
         """
         return cls.from_predictions(
-            transforming(estimator).transform(X), y, components=components, ax=ax, **scatter_kw
+            find_transformer(estimator).transform(X), y, components=components, ax=ax, **scatter_kw
         )
 
     @classmethod
@@ -122,13 +122,13 @@ class RepresentationDisplay(Drawing):
         Parameters
         ----------
         Z : array-like of shape (n_samples, n_components)
-            Codes, of two components at least.
+            Representations, with at least two components.
         y : array-like of shape (n_samples,), default=None
-            Classes or values, for the colours.
+            Classes or values that the colours show.
         components : tuple of two int, default=(0, 1)
-            Components to draw.
+            Indices of the two components.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 
@@ -139,8 +139,8 @@ class RepresentationDisplay(Drawing):
         codes = np.asarray(Z)
         if codes.ndim != 2 or codes.shape[1] <= max(components):
             raise ValueError(
-                f"components={components} cannot be drawn of a representation of shape "
-                f"{codes.shape}: it takes at least {max(components) + 1} components"
+                f"components={components} needs a representation with at least "
+                f"{max(components) + 1} components, got the shape {codes.shape}"
             )
         labels = None if y is None else np.asarray(y)
         check_consistent_length(codes, labels)
@@ -148,12 +148,12 @@ class RepresentationDisplay(Drawing):
         return display.plot(ax, **scatter_kw)
 
     def plot(self, ax: Axes | None = None, **scatter_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 
@@ -162,7 +162,7 @@ class RepresentationDisplay(Drawing):
         RepresentationDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         first, second = self.components
         style: dict[str, Any] = {"s": 6, "linewidths": 0}
         classes = self._classes()
@@ -184,7 +184,7 @@ class RepresentationDisplay(Drawing):
         return self
 
     def _classes(self) -> NDArray[Any] | None:
-        """Labels that are few and no values, or None."""
+        """Return the classes, or None where labels are values or too many classes."""
         if self.labels is None:
             return None
         if type_of_target(self.labels) not in ("binary", "multiclass"):

@@ -1,4 +1,4 @@
-"""ScoreCVDisplay: held-out loss over the grid of a cross-validated score estimator."""
+"""ScoreCVDisplay: held-out losses of a cross-validated score estimator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._axes import Drawing
-from ._inner import inner
+from ._display import Display
+from ._parts import find_part, searched_parameters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,49 +17,48 @@ if TYPE_CHECKING:
 __all__ = ["ScoreCVDisplay"]
 
 AXES = {
-    "alpha": "strength of regularisation α",
+    "alpha": "regularisation strength α",
     "eigen_threshold": "share of the spectrum left out",
 }
 
 
-class ScoreCVDisplay(Drawing):
-    """Hyvärinen's loss on held-out samples along one parameter, a curve for each bandwidth.
+class ScoreCVDisplay(Display):
+    """Held-out Hyvärinen loss against one parameter, a curve for each bandwidth.
 
-    Each point is the smallest loss among the candidates that share its two values; the other
-    parts of the grid (base, whitening, kind of expansion) are at their best there. Make it by
-    :meth:`from_estimator` or :meth:`from_predictions`.
+    Each point is the smallest loss of the candidates with these two values, over all other
+    parameters. Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     param : {"alpha", "eigen_threshold"}
         Parameter along the axis.
     values : ndarray of shape (n_values,)
-        Its values, ascending.
+        Values of the parameter, ascending.
     losses : dict of float to ndarray of shape (n_values,)
-        Mean held-out loss for each bandwidth factor; infinite where every candidate failed.
+        Mean held-out losses for each bandwidth factor; infinite where all candidates failed.
     base_loss : float or None
         Loss of the base alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
-        Bandwidth factor, value and loss of the chosen candidate; None where it lies on the other
-        axis.
+        Bandwidth factor, value and loss of the chosen candidate; None if it is regularised by the
+        other parameter.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     lines_ : dict of float to matplotlib.lines.Line2D
-        A curve for each bandwidth factor.
+        Curve for each bandwidth factor.
     base_ : matplotlib.lines.Line2D or None
-        Loss of the base alone.
+        Loss of the base alone; None if there is none.
     best_ : matplotlib.lines.Line2D or None
-        The chosen candidate.
+        Chosen candidate.
 
     Notes
     -----
-    The loss has no absolute zero; half the mean squared error lies below it by a constant that
-    only the density knows.
+    The loss is half the mean squared error of the scores plus a constant, which depends on the
+    density only and is unknown. So differences of losses have a meaning, their values have none.
 
     Examples
     --------
@@ -96,11 +95,11 @@ class ScoreCVDisplay(Drawing):
         Parameters
         ----------
         estimator : SSGEScoreEstimatorCV
-            Fitted estimator, or a fitted pipeline that holds one.
+            Fitted estimator, or a fitted pipeline that contains one.
         param : {"auto", "alpha", "eigen_threshold"}, default="auto"
-            Parameter along the axis; "auto" is the one that the chosen candidate regularises by.
+            Parameter along the axis; "auto" is the one that regularises the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -108,45 +107,42 @@ class ScoreCVDisplay(Drawing):
         -------
         ScoreCVDisplay
         """
-        fitted = inner(estimator, "cv_results_")
+        fitted = find_part(estimator, "cv_results_")
         results, chosen = fitted.cv_results_, fitted.best_index_
         if "param_bandwidth_factor" not in results:
             raise ValueError(
-                f"estimator={type(fitted).__name__} has searched {_names(results)}, and not the "
-                "grid of an SSGEScoreEstimatorCV: fit one, or draw by from_predictions"
+                f"estimator={type(fitted).__name__} has searched {searched_parameters(results)}, "
+                "not the grid of an SSGEScoreEstimatorCV: fit one, or draw with from_predictions"
             )
-        cutoffs = results["param_eigen_threshold"]
-        if param == "auto":
-            param = "alpha" if cutoffs[chosen] is None else "eigen_threshold"
-        if param not in AXES:
-            raise ValueError(f"param must be 'auto', 'alpha' or 'eigen_threshold', got {param!r}")
-        alphas = np.array(results["param_alpha"], dtype=np.float64)
-        of_cutoff = np.array([cutoff is not None for cutoff in cutoffs])
-        on_axis = of_cutoff if param == "eigen_threshold" else ~of_cutoff & np.isfinite(alphas)
-        if not on_axis.any():
-            raise ValueError(f"the grid has no candidates along param={param!r}")
-        positions = np.full(len(alphas), np.nan)
-        positions[on_axis] = (
-            alphas[on_axis] if param == "alpha" else 1 - np.array(cutoffs[on_axis], dtype=float)
-        )
         factors = np.array(results["param_bandwidth_factor"], dtype=np.float64)
+        alphas = np.array(results["param_alpha"], dtype=np.float64)
+        cutoffs = np.array(results["param_eigen_threshold"], dtype=np.float64)  # NaN for None
         loss = -np.asarray(results["mean_test_score"], dtype=np.float64)
-        values = np.unique(positions[on_axis])
+        if param == "auto":
+            param = "alpha" if np.isnan(cutoffs[chosen]) else "eigen_threshold"
+        if param not in AXES:
+            raise ValueError(f"param must be 'auto' or one of {sorted(AXES)}, got {param!r}")
+        positions = _positions(param, alphas, cutoffs)
+        values = np.unique(positions[~np.isnan(positions)])
+        if not len(values):
+            raise ValueError(f"the grid has no candidates along param={param!r}")
         losses = {
             float(factor): np.array(
                 [loss[(factors == factor) & (positions == value)].min() for value in values]
             )
             for factor in np.unique(factors)
         }
-        base = loss[~of_cutoff & np.isinf(alphas)]
+        base = loss[np.isnan(cutoffs) & np.isinf(alphas)]
         best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
-        return cls(
+        return cls.from_predictions(
+            values,
+            losses,
             param=param,
-            values=values,
-            losses=losses,
             base_loss=float(base.min()) if len(base) else None,
-            best=best if on_axis[chosen] else None,
-        ).plot(ax, **line_kw)
+            best=None if np.isnan(positions[chosen]) else best,
+            ax=ax,
+            **line_kw,
+        )
 
     @classmethod
     def from_predictions(
@@ -160,7 +156,7 @@ class ScoreCVDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw given losses, such as those of a search of one's own.
+        """Draw given losses, such as those of your own search.
 
         Parameters
         ----------
@@ -169,13 +165,13 @@ class ScoreCVDisplay(Drawing):
         losses : dict of float to array-like of shape (n_values,)
             Held-out losses for each bandwidth factor.
         param : {"alpha", "eigen_threshold"}, default="alpha"
-            Parameter along the axis; of "eigen_threshold" the values are 1 minus it.
+            Parameter along the axis. For "eigen_threshold", values are 1 minus the threshold.
         base_loss : float, default=None
             Loss of the base alone.
         best : tuple of (float, float, float), default=None
             Bandwidth factor, value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -184,14 +180,14 @@ class ScoreCVDisplay(Drawing):
         ScoreCVDisplay
         """
         if param not in AXES:
-            raise ValueError(f"param must be 'alpha' or 'eigen_threshold', got {param!r}")
+            raise ValueError(f"param must be one of {sorted(AXES)}, got {param!r}")
         at = np.asarray(values, dtype=np.float64)
         order = np.argsort(at)
         curves = {float(f): np.asarray(loss, dtype=np.float64) for f, loss in losses.items()}
         for factor, loss in curves.items():
             if loss.shape != at.shape:
                 raise ValueError(
-                    f"losses[{factor:g}] has shape {loss.shape}, but values {at.shape}"
+                    f"losses[{factor:g}] has shape {loss.shape}, but values has shape {at.shape}"
                 )
         return cls(
             param=param,
@@ -202,12 +198,12 @@ class ScoreCVDisplay(Drawing):
         ).plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -216,7 +212,7 @@ class ScoreCVDisplay(Drawing):
         ScoreCVDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         style = {"marker": ".", **line_kw}
         self.lines_ = {
             factor: ax.plot(
@@ -233,12 +229,12 @@ class ScoreCVDisplay(Drawing):
             _, value, loss = self.best
             (self.best_,) = ax.plot(value, loss, "k*", markersize=11, label="chosen", zorder=3)
         ax.set(xscale="log", xlabel=AXES[self.param], ylabel="held-out loss")
-        self._show_the_bottom(ax)
+        self._limit_losses(ax)
         ax.legend(frameon=False, title="bandwidth")
         return self
 
-    def _show_the_bottom(self, ax: Axes) -> None:
-        """Limit the axis to where the choice is made: the worst candidates lie far above."""
+    def _limit_losses(self, ax: Axes) -> None:
+        """Limit the axis to small losses; those of the worst candidates are far larger."""
         finite = np.concatenate([loss[np.isfinite(loss)] for loss in self.losses.values()])
         low, high = finite.min(), np.quantile(finite, 0.6)
         if self.base_loss is not None and np.isfinite(self.base_loss):
@@ -247,5 +243,8 @@ class ScoreCVDisplay(Drawing):
         ax.set_ylim(low - margin, high + margin)
 
 
-def _names(results: Mapping[str, Any]) -> list[str]:
-    return [key.removeprefix("param_") for key in results if key.startswith("param_")]
+def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:
+    """Return each candidate's place on the axis; NaN where the other parameter regularises it."""
+    if param == "eigen_threshold":
+        return 1 - cutoffs
+    return np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)

@@ -1,4 +1,4 @@
-"""ScoreFieldDisplay: arrows of a score over the samples it was estimated from."""
+"""ScoreFieldDisplay: arrows of a score field over samples."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array
 
-from ._axes import Drawing
-from ._inner import last_with_rows
+from ._display import Display
+from ._parts import last_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["ScoreFieldDisplay"]
 
-# Arrows at samples of more than two features; more would hide each other.
+# Arrows at samples with more than two features; more arrows would overlap.
 MOST_ARROWS = 300
 
 
-class ScoreFieldDisplay(Drawing):
-    """Arrows of a score field over samples, in two of the coordinates.
+class ScoreFieldDisplay(Display):
+    """Arrows of a score field over samples, in two coordinates.
 
-    Make it by :meth:`from_estimator` or :meth:`from_predictions`.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     samples : ndarray of shape (n_samples, n_features)
         Samples of the density.
     points : ndarray of shape (n_points, n_features)
-        Where the arrows start.
+        Points where the arrows start.
     scores : ndarray of shape (n_points, n_features)
         Scores at the points.
     features : tuple of two int, default=(0, 1)
-        Coordinates that are drawn.
+        Indices of the two coordinates.
     feature_names : sequence of str, default=None
-        Names of all coordinates, for the axes' labels.
+        Names of all features, for the axis labels.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     scatter_ : matplotlib.collections.PathCollection
-        The samples.
+        Samples.
     quiver_ : matplotlib.quiver.Quiver
-        The arrows.
+        Arrows.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class ScoreFieldDisplay(Drawing):
     >>> display.scores.shape == display.points.shape
     True
 
-    The truth at the same points, as it is known here:
+    The exact scores at the same points:
 
     >>> truth = ScoreFieldDisplay.from_predictions(
     ...     X, exact(display.points), points=display.points
@@ -96,27 +96,26 @@ class ScoreFieldDisplay(Drawing):
         scatter_kw: dict[str, Any] | None = None,
         quiver_kw: dict[str, Any] | None = None,
     ) -> Self:
-        """Draw the field of a fitted score estimator.
+        """Draw the scores of a fitted score estimator.
 
         Parameters
         ----------
         estimator : estimator or callable
-            Fitted score estimator, or a function from points to scores, as the exact scores of
-            :mod:`sk_mige.datasets` are. Of a pipeline the score is that of what its last step
-            sees, and so are the samples drawn: after scaling, say.
+            Fitted score estimator, or a function from points to scores, such as the exact scores
+            of :mod:`sk_mige.datasets`. Of a pipeline, the last step is used, and the samples are
+            those that it receives, such as scaled ones. Of a search, the best estimator is used.
         X : array-like of shape (n_samples, n_features)
-            Samples to draw beneath.
+            Samples to draw.
         points : array-like of shape (n_points, n_features), default=None
-            Where to draw arrows, in the coordinates that are drawn. By default, in two
-            dimensions, a grid, as far as there are samples near: beyond, an estimate has nothing
-            to go by. In more, at most 300 of the samples themselves, since a plane through them is
-            empty.
+            Points where the arrows start, in the coordinates of the drawn samples. None is, in
+            two dimensions, a grid without the points far from all samples, where estimates are
+            unreliable. In more dimensions, it is at most 300 of the samples.
         features : tuple of two int, default=(0, 1)
-            Coordinates to draw.
+            Indices of the two coordinates.
         grid_resolution : int, default=20
-            Points of the grid along the longer side.
+            Number of grid points along the longer side.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -124,17 +123,17 @@ class ScoreFieldDisplay(Drawing):
         -------
         ScoreFieldDisplay
         """
-        estimator, X = last_with_rows(estimator, X)
-        samples = _samples(X)
-        at = _places(samples, grid_resolution) if points is None else np.asarray(points)
+        estimator, X = last_step(estimator, X)
+        samples = _check_samples(X)
+        starts = _arrow_starts(samples, grid_resolution) if points is None else np.asarray(points)
         if hasattr(estimator, "transform"):
-            scores = estimator.transform(_named(at, X, estimator))
+            scores = estimator.transform(_as_frame(starts, X, estimator))
         else:
-            scores = estimator(at)
+            scores = estimator(starts)
         return cls.from_predictions(
             X,
             scores,
-            points=at,
+            points=starts,
             features=features,
             ax=ax,
             scatter_kw=scatter_kw,
@@ -158,15 +157,15 @@ class ScoreFieldDisplay(Drawing):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples to draw beneath.
+            Samples to draw.
         scores : array-like of shape (n_points, n_features)
             Scores at the points.
         points : array-like of shape (n_points, n_features), default=None
-            Where the arrows start; at the samples by default.
+            Points where the arrows start; None is the samples.
         features : tuple of two int, default=(0, 1)
-            Coordinates to draw.
+            Indices of the two coordinates.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -174,17 +173,17 @@ class ScoreFieldDisplay(Drawing):
         -------
         ScoreFieldDisplay
         """
-        samples = _samples(X)
-        at = samples if points is None else np.asarray(points)
+        samples = _check_samples(X)
+        starts = samples if points is None else np.asarray(points)
         values = np.asarray(scores)
-        if values.shape != at.shape:
+        if values.shape != starts.shape:
             raise ValueError(
-                f"scores has shape {values.shape}, but there are points of shape {at.shape}: pass "
-                "one score for each point, or the points that belong to the scores"
+                f"scores has shape {values.shape}, but points has shape {starts.shape}: pass one "
+                "score for each point, or the points of these scores"
             )
         names = list(X.columns) if hasattr(X, "columns") else None
         display = cls(
-            samples=samples, points=at, scores=values, features=features, feature_names=names
+            samples=samples, points=starts, scores=values, features=features, feature_names=names
         )
         return display.plot(ax, scatter_kw=scatter_kw, quiver_kw=quiver_kw)
 
@@ -195,12 +194,12 @@ class ScoreFieldDisplay(Drawing):
         scatter_kw: dict[str, Any] | None = None,
         quiver_kw: dict[str, Any] | None = None,
     ) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -209,7 +208,7 @@ class ScoreFieldDisplay(Drawing):
         ScoreFieldDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         drawn = list(self.features)
         self.scatter_ = ax.scatter(
             *self.samples[:, drawn].T, **{"s": 4, "color": "C0", "alpha": 0.4, **(scatter_kw or {})}
@@ -224,23 +223,23 @@ class ScoreFieldDisplay(Drawing):
         return self
 
 
-def _samples(X: Any) -> NDArray[Any]:
+def _check_samples(X: Any) -> NDArray[Any]:
     samples: NDArray[Any] = check_array(X, input_name="X")
     if samples.shape[1] < 2:
-        raise ValueError("a score field needs samples of at least two features, X has one")
+        raise ValueError("X must have at least two features to draw a score field, got one")
     return samples
 
 
-def _named(points: NDArray[Any], X: Any, estimator: Any) -> Any:
-    """Points in a frame of X's kind and columns, for estimators that know their features' names."""
+def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
+    """Return points as a frame like X, for estimators that were fitted with feature names."""
     if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
         return points
     columns = "columns" if hasattr(X, "iloc") else "schema"  # pandas, or polars
     return type(X)(points, **{columns: list(X.columns)})
 
 
-def _places(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
-    """Points for arrows: a grid near the samples, or some of the samples."""
+def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
+    """Return the points of the arrows: a grid near the samples, or some of the samples."""
     if samples.shape[1] > 2:
         step = -(-len(samples) // MOST_ARROWS)
         return samples[::step]
@@ -250,5 +249,5 @@ def _places(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     nearest = NearestNeighbors(n_neighbors=1).fit(samples)
     near: NDArray[Any] = nearest.kneighbors(grid)[0][:, 0] < cell
-    places: NDArray[Any] = grid[near]
-    return places
+    starts: NDArray[Any] = grid[near]
+    return starts

@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: the losses of a training run, epoch by epoch."""
+"""TrainingCurveDisplay: losses of a training run against the epochs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._axes import Drawing
-from ._inner import inner
+from ._display import Display
+from ._parts import find_part
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["TrainingCurveDisplay"]
 
 
-class TrainingCurveDisplay(Drawing):
-    """Curves of what was recorded in each epoch of a training run.
+class TrainingCurveDisplay(Display):
+    """Curves of the records of a training run, such as its loss, against the epochs.
 
-    Make it by :meth:`from_estimator` or :meth:`from_history`.
+    Create it with :meth:`from_estimator` or :meth:`from_history`.
 
     Parameters
     ----------
     epochs : ndarray of shape (n_epochs,)
-        Numbers of the epochs.
+        Number of each epoch.
     curves : dict of str to ndarray of shape (n_epochs,)
-        What was recorded, by name; NaN where an epoch has no record of it.
+        Recorded values by name; NaN for epochs without a record.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes that were drawn on.
+        Axes of the plot.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
-        A curve for each name.
+        Curve for each name.
 
     Notes
     -----
-    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate: that its curve goes down says that
-    training moves, and its height is no information.
+    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate: its gradient is that of
+    :math:`-I(x; z)`, its value has no meaning.
 
     Examples
     --------
@@ -72,14 +72,14 @@ class TrainingCurveDisplay(Drawing):
         Parameters
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
-            Fitted estimator with ``history_``, or a fitted pipeline or search that holds one. Of a
-            pipeline the first step with a history is drawn, the encoder and not a
-            :class:`~sk_mige.NonLinearProbe` behind it: pass the probe's step itself,
-            ``pipeline[-1]``, for its curve.
+            Fitted estimator with ``history_``, or a fitted pipeline or search that contains one.
+            Of a pipeline, the first step with a history is drawn. For the curve of a
+            :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
         keys : sequence of str, default=None
-            Records to draw; by default ``train_loss`` and, where there is one, ``valid_loss``.
+            Names of the records to draw; None is ``train_loss`` and, if recorded,
+            ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -87,7 +87,7 @@ class TrainingCurveDisplay(Drawing):
         -------
         TrainingCurveDisplay
         """
-        fitted = inner(estimator, "history_", first=True)
+        fitted = find_part(estimator, "history_", first=True)
         return cls.from_history(fitted.history_, keys=keys, ax=ax, **line_kw)
 
     @classmethod
@@ -99,16 +99,18 @@ class TrainingCurveDisplay(Drawing):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw a history: a record for each epoch.
+        """Draw a history.
 
         Parameters
         ----------
         history : iterable of dict
-            Records, such as ``history_`` of an encoder or that of a skorch net.
+            One record for each epoch, such as ``history_`` of an encoder or the history of a
+            skorch net.
         keys : sequence of str, default=None
-            Records to draw; by default ``train_loss`` and, where there is one, ``valid_loss``.
+            Names of the records to draw; None is ``train_loss`` and, if recorded,
+            ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -122,7 +124,7 @@ class TrainingCurveDisplay(Drawing):
             keys = [key for key in ("train_loss", "valid_loss") if key in known]
         missing = [key for key in keys if key not in known]
         if missing or not keys:
-            raise ValueError(f"keys={missing} are not in the history, which has {sorted(known)}")
+            raise ValueError(f"keys={missing} are not in the history, use some of {sorted(known)}")
         epochs = np.array([row.get("epoch", i) for i, row in enumerate(rows, 1)])
         curves = {
             key: np.array([row.get(key, np.nan) for row in rows], dtype=np.float64) for key in keys
@@ -130,12 +132,12 @@ class TrainingCurveDisplay(Drawing):
         return cls(epochs=epochs, curves=curves).plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; new ones by default.
+            Axes to draw on; None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -144,7 +146,7 @@ class TrainingCurveDisplay(Drawing):
         TrainingCurveDisplay
             This display.
         """
-        ax = self._axes(ax)
+        ax = self._set_axes(ax)
         self.lines_ = {
             key: ax.plot(self.epochs, values, **{"label": _label(key), **line_kw})[0]
             for key, values in self.curves.items()

@@ -1,4 +1,4 @@
-"""Giving a representation the units of its input, which changes no information."""
+"""Linear map that gives a representation the units of its input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["align_to_input", "input_alignment"]
 # A few rows for each parameter of the map.
 ALIGNMENT_ROWS = 10_000
 
-# Of a float32 code squares are exact in float64; their sums are to some digits less than 16.
+# Squares of float32 codes are exact in float64; sums of them lose a few of the 16 digits.
 ROUNDING = 1e-12
 
 
@@ -25,32 +25,32 @@ ROUNDING = 1e-12
 def input_alignment(
     encode: Callable[[Tensor], Tensor], batches: Iterable[Tensor], *, floor: float = 0.1
 ) -> Tensor:
-    r"""Invertible map A of z such that zA are the principal components of x as z predicts it.
+    r"""Return the map A for which zA are the principal components of the prediction of x from z.
 
     Let :math:`\hat x = z W` be the best linear prediction of (centred) x from (centred) z. Then
 
     .. math:: \Sigma_z = L L^\top, \quad L^\top W = P S Q^\top, \quad A = L^{-\top} P S,
               \qquad zA = \hat x\, Q .
 
-    So the components of zA are uncorrelated, the k-th has the variance :math:`s_k^2` of x that it
-    explains, in the units of x, the largest first, as those of PCA are; for a linear encoder that
-    finds the principal subspace zA *is* PCA. The information is that of z, because A is
-    invertible.
+    The components of zA are uncorrelated and have the units of x. The k-th has the variance
+    :math:`s_k^2`, the part of the variance of x that it explains, in descending order as in PCA.
+    For a linear encoder that finds the principal subspace, zA is PCA. A is invertible, so zA has
+    the same information about x as z.
 
     Parameters
     ----------
     encode : callable
-        From x (M, ...) to z (M, K).
+        Function from x (M, ...) to z (M, K).
     batches : iterable of tensors of shape (M, ...)
         Inputs.
     floor : float, default=0.1
-        Smallest :math:`s_k`, as a fraction of their root mean square. It keeps the components
-        that no linear map of x knows.
+        Smallest :math:`s_k`, as a fraction of their root mean square. It keeps A invertible where
+        components of z do not predict x linearly.
 
     Returns
     -------
     tensor of shape (K, K)
-        A, float32. The identity where z is constant or not finite, and has no units to change.
+        A, in float32; the identity if z is constant or not finite.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def input_alignment(
     >>> from sk_mige.training import input_alignment
     >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 3])
     >>> A = input_alignment(lambda x: x / x.std(0), [x])
-    >>> (x / x.std(0) @ A).std(0)  # that of the second input, then that of the first
+    >>> (x / x.std(0) @ A).std(0)  # of the second input, then of the first
     tensor([3.2, 1.0])
     """
     n = 0
@@ -75,10 +75,10 @@ def input_alignment(
     if not torch.isfinite(cov_z).all():
         return torch.eye(len(cov_z), dtype=torch.float32)
     values, vectors = torch.linalg.eigh(cov_z)
-    # What is left of a constant is the rounding of its square.
+    # The computed variance of a constant is the rounding error of its square, not 0.
     if values[-1] <= ROUNDING * sums[2].diagonal().max() / n:
         return torch.eye(len(cov_z), dtype=torch.float32)
-    # Directions in which z does not vary on these rows have no scale to be read off.
+    # Directions in which z does not vary on these rows would be divided by 0.
     inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
     whitened = inverse_root.T @ cov_zx  # LᵀW
     explained, rotation = torch.linalg.eigh(whitened @ whitened.T)
@@ -86,7 +86,7 @@ def input_alignment(
     rotation = rotation.flip(1)
     smallest = floor * scale.square().mean().sqrt()
     alignment = inverse_root @ rotation * scale.clamp_min(float(smallest))
-    # The sign of an eigenvector is anyone's choice: make each column's largest entry positive.
+    # The sign of an eigenvector is arbitrary: make the largest entry of each column positive.
     columns = torch.arange(alignment.shape[1], device=alignment.device)
     signs = alignment[alignment.abs().argmax(0), columns].sign()
     aligned: torch.Tensor = (alignment * signs).float()

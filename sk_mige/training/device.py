@@ -1,4 +1,4 @@
-"""Where training runs, and its random numbers, kept apart from everybody else's."""
+"""Devices, and random numbers that leave torch's global generators unchanged."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = [
     "seeded",
 ]
 
-# torch's generators belong to all threads: two that trained at once would draw from each other's.
+# All threads share torch's generators: two fits at once would draw from the same sequence.
 _GENERATORS = threading.RLock()
-# What layers draw their initial values by, beside the functions of torch.nn.init.
+# Functions by which layers draw initial values, in addition to those of torch.nn.init.
 DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
 # Functions that make tensors of torch's default dtype.
 FACTORIES = {"empty", "eye", "ones", "rand", "randn", "zeros"}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Device by name; "auto" is CUDA where there is a GPU and the CPU elsewhere.
+    """Return the device of this name; "auto" is CUDA if available, else the CPU.
 
     Parameters
     ----------
     device : str or torch.device
-        "auto", "cpu", "cuda", "cuda:1", "xpu", "mps", … whatever torch computes on. All but CUDA
-        are used on request only; MPS has no float64.
+        Name of a device of torch, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto".
+        "auto" never selects other devices than CUDA and the CPU. MPS has no float64.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        When torch knows no such device.
+        If torch has no device type of this name.
     RuntimeError
-        When this machine has no such device.
+        If this machine has no such device.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """As :func:`resolve_device`, but falls back on "auto" where the device is missing.
+    """Return the device of this name, or that of "auto" if this machine does not have it.
 
     Examples
     --------
@@ -91,11 +91,10 @@ def available_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw torch's random numbers from a seed within; outside nothing is noticed.
+    """Seed torch's global generators inside the context, and restore them at its end.
 
-    Modules initialise themselves, drop out and add noise with torch's global generators. Inside
-    this context those are seeded; at its end they are as they were. Threads enter it one at a
-    time, since all share these generators.
+    Modules draw initial values, dropout and noise from these generators. All threads share them,
+    so that only one thread at a time can be inside the context.
 
     Examples
     --------
@@ -155,10 +154,11 @@ def building(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def built_apart(seed: int) -> Iterator[None]:
-    """Initialise torch's layers from a seed within, by a generator of this thread's own.
+    """Seed the initial values of layers inside the context, by a generator of this thread.
 
-    :func:`seeded` waits until no other thread trains; who loads a stored network need not. It
-    takes layers that are torch's or made of them: what a user's function draws is not known.
+    Unlike :func:`seeded`, it does not wait for threads that train, so that a stored network can be
+    loaded meanwhile. It covers torch's layers and modules that consist of them. Other random
+    functions in a user's module are not seeded.
 
     Examples
     --------
@@ -191,7 +191,7 @@ class _Float32Layers(TorchFunctionMode):
 
 
 class _OwnDraws(TorchFunctionMode):
-    """Hands a generator to what draws initial values and has none."""
+    """Mode that passes a generator to functions that draw initial values without one."""
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
@@ -201,15 +201,15 @@ class _OwnDraws(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        # The functions of torch.nn.init pass a generator on, which as a rule is None.
+        # The functions of torch.nn.init pass on a generator, which is None by default.
         if "generator" in kwargs or getattr(func, "__name__", "") in DRAWS:
             kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:
-    """Let what is said of "the" card of its kind be said of this one."""
-    index: int | None = device.index  # torch's annotation knows no None
+    """Make the device the current one of its type inside the context."""
+    index: int | None = device.index  # torch's annotation lacks None
     if index is None:
         return nullcontext()
     chosen: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
@@ -217,7 +217,7 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def moved(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """The tensor on a device; a copy to a card is not waited for, one from a card is.
+    """Return the tensor on a device; copies to a GPU are asynchronous, copies to the CPU are not.
 
     Examples
     --------
@@ -236,6 +236,6 @@ def _exists(device: torch.device) -> bool:
         return torch.backends.mps.is_available()
     try:
         module = torch.get_device_module(device)
-    except RuntimeError:  # a name that torch knows for a backend that is not installed
+    except RuntimeError:  # a device type whose backend is not installed
         return False
     return bool((device.index or 0) < module.device_count())

@@ -1,4 +1,4 @@
-"""One batch over several processes: differentiable gathering of rows, and joint batch norms."""
+"""Joint batches of several processes: differentiable gathering of rows, joint batch norms."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def is_launched() -> bool:
 
 
 def make_accelerator(device: torch.device) -> Any:
-    """Hugging Face's accelerator, which joins the processes that were launched together.
+    """Return Hugging Face's accelerator, which connects the processes of one launch.
 
     Parameters
     ----------
     device : torch.device
-        CPU, or any CUDA device: each process uses the device of its own number.
+        CPU or CUDA; each process uses the CUDA device of its own rank.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
     --------
     >>> import torch
     >>> from sk_mige.training import join_processes
-    >>> join_processes(torch.device("cpu"), 5)  # a process on its own
+    >>> join_processes(torch.device("cpu"), 5)  # a single process
     (device(type='cpu'), 5)
     """
     accelerator = make_accelerator(device)
@@ -229,6 +229,7 @@ class JointBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running averages."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

@@ -1,4 +1,4 @@
-"""Small encoders that are fitted once, and no picture left open."""
+"""Small fitted encoders, and a fixture that closes all figures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sk_mige import (
-    MIGEEncoder,
-    RandomProjectionSSGE,
-)
+from sk_mige import MIGEEncoder, RandomProjectionSSGE
 
 SMALL: dict[str, Any] = {
     "n_components": 2,
@@ -50,8 +48,8 @@ def encoder(X: np.ndarray) -> MIGEEncoder:
 
 @pytest.fixture(scope="module")
 def bottlenecks(X: np.ndarray, y: np.ndarray) -> list[MIGEEncoder]:
-    parameters = {**SMALL, "max_epochs": 30, "lr": 1e-2, "mode": "ib"}
-    return [MIGEEncoder(**parameters, beta=beta).fit(X, y) for beta in (1e-3, 1.0)]
+    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 30, "lr": 1e-2, "mode": "ib"})
+    return [clone(encoder).set_params(mode__beta=beta).fit(X, y) for beta in (1e-3, 1.0)]
 
 
 def searched(X: np.ndarray, y: np.ndarray, final: Any, **grid: list[Any]) -> GridSearchCV:

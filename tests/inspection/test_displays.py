@@ -1,4 +1,4 @@
-"""Displays draw where they are told, look into searches and pipelines, and say what they need."""
+"""Axes of all displays, fitted searches and pipelines, and errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mige import (
-    MIGEEncoder,
-    SlicedScoreMatching,
-    SSGEScoreEstimator,
-    inspection,
-)
+from sk_mige import MIGEEncoder, SlicedScoreMatching, SSGEScoreEstimator, inspection
 from sk_mige.inspection import (
     EigenvalueDisplay,
     InformationPlaneDisplay,
@@ -32,15 +27,15 @@ from sk_mige.inspection import (
 from .conftest import searched
 
 
-def test_every_display_is_made_from_estimators_and_from_numbers() -> None:
+def test_every_display_can_be_created_from_estimators_and_from_numbers() -> None:
     for name in inspection.__all__:
         display = getattr(inspection, name)
         assert hasattr(display, "from_estimator"), name
-        # A curve of training has no predictions: its numbers are a history.
+        # The numbers of a training curve are a history.
         assert hasattr(display, "from_predictions") or hasattr(display, "from_history"), name
 
 
-def test_without_matplotlib_the_package_imports_and_names_the_extra() -> None:
+def test_without_matplotlib_the_package_can_be_imported_and_the_error_names_the_extra() -> None:
     code = """
 import sys
 sys.modules["matplotlib"] = sys.modules["matplotlib.pyplot"] = None
@@ -56,7 +51,7 @@ except ImportError as error:
     assert "sk-mige[plot]" in printed
 
 
-def test_the_given_axes_are_drawn_on_and_new_ones_otherwise(encoder: MIGEEncoder) -> None:
+def test_displays_use_the_given_axes_or_create_new_ones(encoder: MIGEEncoder) -> None:
     figure, (left, right) = plt.subplots(1, 2)
     display = TrainingCurveDisplay.from_estimator(encoder, ax=left)
     assert display.ax_ is left
@@ -67,7 +62,7 @@ def test_the_given_axes_are_drawn_on_and_new_ones_otherwise(encoder: MIGEEncoder
     assert display.plot().figure_ is not figure
 
 
-def test_searches_and_pipelines_are_looked_into(
+def test_displays_find_the_estimator_in_searches_and_pipelines(
     X: np.ndarray, y: np.ndarray, bottlenecks: list[MIGEEncoder]
 ) -> None:
     search = searched(X, y, LogisticRegression(), lr=[1e-3, 1e-2])
@@ -99,7 +94,7 @@ def test_searches_and_pipelines_are_looked_into(
     np.testing.assert_array_equal(plane.information_x, same.information_x)
 
 
-def test_a_picture_of_what_an_estimator_lacks_is_refused(X: np.ndarray) -> None:
+def test_an_estimator_without_the_attribute_is_refused(X: np.ndarray) -> None:
     network = SlicedScoreMatching(hidden_layer_sizes=(4,), max_epochs=1).fit(X)
-    with pytest.raises(TypeError, match="SlicedScoreMatching has no eigenvalues_"):
+    with pytest.raises(TypeError, match="SlicedScoreMatching has no attribute eigenvalues_"):
         EigenvalueDisplay.from_estimator(network)

@@ -1,4 +1,4 @@
-"""Curves of training, representations, and searches over the dimension of the projection."""
+"""Training curves, representations, and searches over the dimension of a projection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sk_mige import (
-    MIGEEncoder,
-    NonLinearProbe,
-    SlicedScoreMatching,
-)
+from sk_mige import MIGEEncoder, NonLinearProbe, SlicedScoreMatching
 from sk_mige.inspection import (
     ProjectionSearchDisplay,
     RepresentationDisplay,
@@ -23,7 +19,7 @@ from sk_mige.inspection import (
 from .conftest import SMALL, searched
 
 
-def test_training_curves_are_the_history(encoder: MIGEEncoder, X: np.ndarray) -> None:
+def test_training_curves_show_the_history(encoder: MIGEEncoder, X: np.ndarray) -> None:
     display = TrainingCurveDisplay.from_estimator(encoder)
     losses = [row["train_loss"] for row in encoder.history_]
     np.testing.assert_array_equal(display.lines_["train_loss"].get_ydata(), losses)
@@ -37,9 +33,18 @@ def test_training_curves_are_the_history(encoder: MIGEEncoder, X: np.ndarray) ->
         TrainingCurveDisplay.from_estimator(MIGEEncoder())
 
 
-def test_the_curve_of_a_pipeline_is_its_encoders_and_the_probes_where_asked_for(
+def test_the_curve_of_a_search_over_beta_is_that_of_its_best_encoder(
     X: np.ndarray, y: np.ndarray
 ) -> None:
+    encoder = MIGEEncoder(**SMALL, mode="ib", validation_fraction=0.25)
+    search = GridSearchCV(encoder, {"mode__beta": [1e-3, 1e-2]}, cv=2).fit(X, y)
+    display = TrainingCurveDisplay.from_estimator(search)
+    assert set(display.curves) == {"train_loss", "valid_loss"}
+    for key, curve in display.curves.items():
+        np.testing.assert_array_equal(curve, [row[key] for row in search.best_estimator_.history_])
+
+
+def test_the_curve_of_a_pipeline_is_that_of_its_encoder(X: np.ndarray, y: np.ndarray) -> None:
     probe = NonLinearProbe(hidden_size=4, max_epochs=3, device="cpu", random_state=0)
     pipeline = Pipeline([("encode", MIGEEncoder(**SMALL)), ("probe", probe)]).fit(X, y)
     curve = TrainingCurveDisplay.from_estimator(pipeline).curves["train_loss"]
@@ -65,7 +70,7 @@ def test_representation_is_coloured_by_classes_or_values(
         RepresentationDisplay.from_estimator(encoder, X, components=(0, 2))
 
 
-def test_the_map_of_a_classifier_is_that_of_what_comes_before_it(
+def test_the_representation_in_a_pipeline_is_the_input_of_its_predictor(
     X: np.ndarray, y: np.ndarray
 ) -> None:
     model = Pipeline([("encoder", MIGEEncoder(**SMALL)), ("probe", LogisticRegression())])
@@ -77,14 +82,15 @@ def test_the_map_of_a_classifier_is_that_of_what_comes_before_it(
         )
 
 
-def test_projection_search_draws_the_best_of_each_dimension(X: np.ndarray, y: np.ndarray) -> None:
-    search = searched(
-        X,
-        y,
-        LogisticRegression(),
-        score_estimator__n_components=[4, 2],
-        score_estimator__eigen_threshold=[0.9, 0.999],
-    )
+@pytest.mark.parametrize(
+    ("other", "values"),
+    [("score_estimator__eigen_threshold", [0.9, 0.999]), ("mode__corruption", [0.0, 0.5])],
+)
+def test_projection_search_draws_the_best_of_each_dimension(
+    X: np.ndarray, y: np.ndarray, other: str, values: list[float]
+) -> None:
+    grid = {"score_estimator__n_components": [4, 2], other: values}
+    search = searched(X, y, LogisticRegression(), **grid)
     reference = [0.5, 0.7]
     display = ProjectionSearchDisplay.from_estimator(search, reference=reference)
     np.testing.assert_array_equal(display.n_components, [2, 4])
@@ -99,7 +105,7 @@ def test_projection_search_draws_the_best_of_each_dimension(X: np.ndarray, y: np
         ProjectionSearchDisplay.from_estimator(search, param="gamma")
 
 
-def test_candidates_without_a_number_of_dimensions_are_left_out_in_words(
+def test_candidates_without_a_number_of_dimensions_are_left_out_with_a_warning(
     X: np.ndarray, y: np.ndarray
 ) -> None:
     final = LogisticRegression()
@@ -114,13 +120,13 @@ def test_candidates_without_a_number_of_dimensions_are_left_out_in_words(
         ProjectionSearchDisplay.from_estimator(only)
 
 
-def test_projection_search_asks_which_parameter_it_is(X: np.ndarray) -> None:
+def test_projection_search_needs_a_param_where_no_name_fits(X: np.ndarray) -> None:
     search = searched(X, X[:, 0], Ridge(), lr=[1e-3, 1e-2])
-    with pytest.raises(ValueError, match="name it by param"):
+    with pytest.raises(ValueError, match="projection's dimension as param"):
         ProjectionSearchDisplay.from_estimator(search)
 
 
-def test_scores_of_dimensions_are_drawn_with_their_folds() -> None:
+def test_given_scores_are_drawn_in_percent() -> None:
     display = ProjectionSearchDisplay.from_predictions([2, 8], [[0.5, 0.7], [0.8, 1.0]])
     line = display.errorbar_.lines[0]
     np.testing.assert_allclose(line.get_ydata(), [60, 90])

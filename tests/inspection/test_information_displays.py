@@ -9,17 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 
-from sk_mige import (
-    MIGEEncoder,
-    MutualInfoGradientEstimator,
-)
-from sk_mige.estimators import _encoder_prediction
+from sk_mige import InformationBottleneck, MIGEEncoder, MutualInfoGradientEstimator
 from sk_mige.information import MutualInfoGradient
-from sk_mige.inspection import (
-    InformationPlaneDisplay,
-    MutualInfoGradientDisplay,
-)
+from sk_mige.inspection import InformationPlaneDisplay, MutualInfoGradientDisplay
+from sk_mige.networks import evaluation
 
 from .conftest import SMALL
 
@@ -58,14 +53,14 @@ def test_gradient_curve_fits_copies_of_an_estimator_at_each_theta(X: np.ndarray)
     assert display.standard_error[1] == expected[1].standard_error_
 
 
-def test_dearer_information_is_kept_less_and_bounds_hold(
+def test_a_larger_beta_keeps_less_information_and_bounds_hold(
     bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
 ) -> None:
     display = InformationPlaneDisplay.from_estimators(bottlenecks, X, y)
-    cheap, dear = display.information_x
-    assert dear < cheap <= np.log(len(X))
+    small_beta, large_beta = display.information_x
+    assert large_beta < small_beta <= np.log(len(X))
     assert (display.information_y <= display.entropy_y).all()
-    # Whatever z tells of y it has from x; what is left is the spread of two estimates.
+    # I(y; z) cannot exceed I(x; z); the tolerance is for the spread of the two estimates.
     assert (display.information_y <= display.information_x + 0.1).all()
     assert [text.get_text() for text in display.texts_] == ["β = 0.001", "β = 1"]
 
@@ -86,28 +81,39 @@ def test_information_of_a_known_gaussian_channel_is_found() -> None:
     np.testing.assert_allclose(display.information_x, np.log(2), atol=0.06)
 
 
-def test_a_point_is_named_by_the_price_that_training_ended_with(
+def test_the_label_of_a_point_is_the_beta_at_the_end_of_training(
     X: np.ndarray, y: np.ndarray
 ) -> None:
-    encoder = MIGEEncoder(
-        **SMALL, mode="ib", mi_estimator="variational", max_information=0.1, beta=1e-3
-    ).fit(X, y)
+    mode = InformationBottleneck("variational", max_information=0.1, beta=1e-3)
+    encoder = MIGEEncoder(**SMALL, mode=mode).fit(X, y)
     display = InformationPlaneDisplay.from_estimator(encoder, X, y)
-    assert encoder.beta_ != encoder.beta
+    assert encoder.beta_ != mode.beta
     assert display.texts_[0].get_text() == f"β = {encoder.beta_:g}"
 
 
-def test_information_plane_says_what_it_cannot_place(
+def test_the_best_encoder_of_a_search_over_beta_is_drawn(X: np.ndarray, y: np.ndarray) -> None:
+    search = GridSearchCV(MIGEEncoder(**SMALL, mode="ib"), {"mode__beta": [1e-3, 1e-2]}, cv=2)
+    display = InformationPlaneDisplay.from_estimator(search.fit(X, y), X, y)
+    best = InformationPlaneDisplay.from_estimator(search.best_estimator_, X, y)
+    np.testing.assert_array_equal(display.information_x, best.information_x)
+    assert display.texts_[0].get_text() == f"β = {search.best_params_['mode__beta']:g}"
+
+
+def test_information_plane_refuses_other_heads_tasks_and_classes(
     bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
 ) -> None:
-    implicit = MIGEEncoder(**SMALL, mode="ib", head="implicit").fit(X, y)
-    with pytest.raises(ValueError, match="head='gaussian': of an implicit head's.*no density"):
+    implicit = MIGEEncoder(**SMALL, mode=InformationBottleneck(head="implicit")).fit(X, y)
+    message = r"head='gaussian': .* density q\(z \| x\), which ImplicitHead does not have"
+    with pytest.raises(ValueError, match=message):
         InformationPlaneDisplay.from_estimator(implicit, X, y)
-    regressor = MIGEEncoder(**SMALL, mode="ib", task="regression").fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="needs classifiers.*task 'regression'"):
+    regressor = MIGEEncoder(**SMALL, mode=InformationBottleneck(task="regression"))
+    regressor.fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="needs classifiers.*task='regression'"):
         InformationPlaneDisplay.from_estimator(regressor, X, y)
     for unseen in (np.where(y == 1, 7, y), np.where(y == 1, -3, y)):
-        message = rf"y has \[{unseen[y == 1][0]}\], which the encoder has not seen.*\[0, 1\]"
+        message = (
+            rf"y has the classes \[{unseen[y == 1][0]}\], which were not seen in fit.*\[0, 1\]"
+        )
         with pytest.raises(ValueError, match=message):
             InformationPlaneDisplay.from_estimator(bottlenecks[0], X, unseen)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
@@ -119,7 +125,7 @@ def test_information_plane_refuses_encoders_without_noise(
 ) -> None:
     with pytest.raises(ValueError, match="head='gaussian'"):
         InformationPlaneDisplay.from_estimators([encoder], X, y)
-    with pytest.raises(ValueError, match="labels for 2 points"):
+    with pytest.raises(ValueError, match="1 labels for 2 points"):
         InformationPlaneDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], labels=["a"])
 
 
@@ -130,7 +136,7 @@ def test_information_plane_takes_the_rows_that_the_encoder_takes(
     expected = InformationPlaneDisplay.from_estimator(encoder, X, y)
     read_only, backwards = X.copy(), X[::-1].copy()[::-1]
     read_only.flags.writeable = False
-    for rows in (read_only, backwards, torch.as_tensor(X), X.tolist()):
+    for rows in (read_only, backwards, torch.tensor(X, requires_grad=True), X.tolist()):
         display = InformationPlaneDisplay.from_estimator(encoder, rows, y)
         assert display.information_x == expected.information_x
         assert display.information_y == expected.information_y
@@ -150,7 +156,7 @@ def test_information_plane_refuses_the_rows_that_the_encoder_refuses(
             InformationPlaneDisplay.from_estimator(encoder, rows, y)
 
 
-def test_information_plane_shows_the_network_some_rows_at_a_time(
+def test_information_plane_evaluates_the_network_in_chunks_of_rows(
     bottlenecks: list[MIGEEncoder],
     X: np.ndarray,
     y: np.ndarray,
@@ -162,7 +168,7 @@ def test_information_plane_shows_the_network_some_rows_at_a_time(
     handle = encoder.module_.encoder.register_forward_pre_hook(
         lambda _module, inputs: sizes.append(len(inputs[0]))
     )
-    monkeypatch.setattr(_encoder_prediction, "CHUNK_VALUES", 300 * 6)
+    monkeypatch.setattr(evaluation, "CHUNK_VALUES", 300 * 6)
     chunked = InformationPlaneDisplay.from_estimator(encoder, rows, target)
     handle.remove()
     assert max(sizes) == 300

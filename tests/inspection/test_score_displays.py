@@ -1,4 +1,4 @@
-"""Fields of scores, their spectra, and the losses by which they were chosen."""
+"""Score fields, eigenvalues and held-out losses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mige import (
-    SSGEScoreEstimator,
-    SSGEScoreEstimatorCV,
-)
+from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
 from sk_mige.datasets import make_banana, make_gaussian
-from sk_mige.inspection import (
-    EigenvalueDisplay,
-    ScoreCVDisplay,
-    ScoreFieldDisplay,
-)
+from sk_mige.inspection import EigenvalueDisplay, ScoreCVDisplay, ScoreFieldDisplay
 
 
-def test_score_field_shows_the_estimators_scores_near_the_samples() -> None:
+def test_score_field_shows_the_scores_of_the_estimator_near_samples() -> None:
     X, exact = make_banana(200, random_state=0)
     estimator = SSGEScoreEstimator().fit(X)
     display = ScoreFieldDisplay.from_estimator(estimator, X, quiver_kw={"color": "r"})
@@ -35,7 +28,7 @@ def test_score_field_shows_the_estimators_scores_near_the_samples() -> None:
     np.testing.assert_array_equal(truth.scores, exact(display.points))
 
 
-def test_score_field_of_many_features_has_its_arrows_at_samples() -> None:
+def test_arrows_start_at_samples_in_more_than_two_dimensions() -> None:
     X, exact = make_gaussian(1000, 4, random_state=0)
     frame = pd.DataFrame(X, columns=list("abcd"))
     display = ScoreFieldDisplay.from_predictions(frame, exact(X), features=(1, 3))
@@ -45,7 +38,7 @@ def test_score_field_of_many_features_has_its_arrows_at_samples() -> None:
     assert (thinned.points[:, None] == X).all(2).any(1).all()
 
 
-def test_a_pipelines_scores_are_drawn_where_its_last_step_sees_the_samples(X: np.ndarray) -> None:
+def test_scores_of_a_pipeline_are_drawn_in_the_coordinates_of_its_last_step(X: np.ndarray) -> None:
     raw = 10 + 100 * X[:, :2]
     pipeline = Pipeline([("scale", StandardScaler()), ("score", SSGEScoreEstimator())]).fit(raw)
     display = ScoreFieldDisplay.from_estimator(pipeline, raw)
@@ -56,7 +49,7 @@ def test_a_pipelines_scores_are_drawn_where_its_last_step_sees_the_samples(X: np
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 @pytest.mark.parametrize("n_features", [2, 3])
-def test_a_field_over_a_frame_is_drawn_in_silence(container: str, n_features: int) -> None:
+def test_a_score_field_over_a_data_frame_gives_no_warning(container: str, n_features: int) -> None:
     frames = pytest.importorskip(container)
     X, _ = make_gaussian(60, n_features, random_state=0)
     frame = frames.DataFrame({name: X[:, i] for i, name in enumerate("abc"[:n_features])})
@@ -67,14 +60,14 @@ def test_a_field_over_a_frame_is_drawn_in_silence(container: str, n_features: in
     assert display.ax_.get_xlabel() == "a"
 
 
-def test_score_field_refuses_what_cannot_be_drawn() -> None:
+def test_score_field_refuses_one_feature_and_scores_of_other_shapes() -> None:
     with pytest.raises(ValueError, match="two features"):
         ScoreFieldDisplay.from_predictions(np.ones((5, 1)), np.ones((5, 1)))
     with pytest.raises(ValueError, match=r"scores has shape \(4, 2\)"):
         ScoreFieldDisplay.from_predictions(np.ones((5, 2)), np.ones((4, 2)))
 
 
-def test_spectrum_parts_at_the_threshold() -> None:
+def test_eigenvalues_are_cut_off_at_the_threshold() -> None:
     X, _ = make_banana(100, random_state=0)
     estimator = SSGEScoreEstimator(eigen_threshold=0.9).fit(X)
     display = EigenvalueDisplay.from_estimator(estimator)
@@ -87,13 +80,13 @@ def test_spectrum_parts_at_the_threshold() -> None:
     assert regularised.alpha_.get_ydata()[0] == 1e-3
 
 
-def test_given_eigenvalues_become_shares() -> None:
+def test_given_eigenvalues_become_shares_of_their_sum() -> None:
     display = EigenvalueDisplay.from_predictions([1.0, 6.0, 3.0], n_eigen=2)
     np.testing.assert_allclose(display.eigenvalues, [0.6, 0.3, 0.1])
 
 
 @pytest.mark.parametrize("alphas", ["auto", ()])
-def test_held_out_loss_is_least_where_it_was_chosen(alphas: Any) -> None:
+def test_the_chosen_candidate_is_marked_with_its_held_out_loss(alphas: Any) -> None:
     X, _ = make_banana(80, random_state=0)
     search = SSGEScoreEstimatorCV(
         bandwidth_factors=(0.5, 1.0), bases=("student",), shrinkages=("auto",), cv=3, alphas=alphas
@@ -113,7 +106,7 @@ def test_held_out_loss_is_least_where_it_was_chosen(alphas: Any) -> None:
             ScoreCVDisplay.from_estimator(search, param=other)
 
 
-def test_losses_of_another_search_are_drawn() -> None:
+def test_given_losses_are_drawn() -> None:
     display = ScoreCVDisplay.from_predictions(
         [0.1, 0.01], {1.0: [-1.0, -2.0]}, base_loss=-0.5, best=(1.0, 0.01, -2.0)
     )

@@ -1,4 +1,4 @@
-"""Where displays draw: the given axes or new ones; matplotlib is imported here and only then."""
+"""Base class of the displays; the only module that imports matplotlib, and only when it draws."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Drawing"]
+__all__ = ["Display"]
 
 
-class Drawing:
-    """What every display keeps of its drawing; data come with the subclasses."""
+class Display:
+    """Base class of displays: the axes and the figure of the last plot."""
 
     ax_: Axes
     figure_: Any
 
-    def _axes(self, ax: Axes | None) -> Axes:
-        """The axes to draw on, remembered with their figure."""
+    def _set_axes(self, ax: Axes | None) -> Axes:
+        """Return the given axes, or those of a new figure, and keep them as attributes."""
         try:
             import matplotlib.pyplot as plt
         except ImportError as error:
             raise ImportError(
-                f"{type(self).__name__} draws with matplotlib, which is not installed: install "
+                f"{type(self).__name__} needs matplotlib, which is not installed: install "
                 "sk-mige[plot]"
             ) from error
         if ax is None:

@@ -1,0 +1,54 @@
+"""Parts of fitted searches and pipelines, and the parameters of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["find_part", "find_transformer", "last_step", "searched_parameters"]
+
+
+def find_part(estimator: Any, attribute: str, *, first: bool = False) -> Any:
+    """Return the estimator, the best estimator of a search or the step that has the attribute.
+
+    If several steps of a pipeline have it, the last one is returned, or with ``first`` the first.
+    """
+    if hasattr(estimator, attribute):
+        return estimator
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline):
+        steps = part.steps if first else reversed(part.steps)
+        part = next((step for _, step in steps if hasattr(step, attribute)), part)
+    check_is_fitted(part)
+    if not hasattr(part, attribute):
+        raise TypeError(f"{type(part).__name__} has no attribute {attribute}, which is to be drawn")
+    return part
+
+
+def find_transformer(estimator: Any) -> Any:
+    """Return the best estimator of a search; of a pipeline, leave out a predictor at its end."""
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline) and not hasattr(part[-1], "transform"):
+        part = part[:-1]
+    return part
+
+
+def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the last step of a pipeline, or of a search over one, and the rows it receives."""
+    part = _best_estimator(estimator)
+    if isinstance(part, Pipeline):
+        X = part[:-1].transform(X) if len(part) > 1 else X
+        part = part[-1]
+    return part, X
+
+
+def searched_parameters(cv_results: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters that a search has varied."""
+    return [key.removeprefix("param_") for key in cv_results if key.startswith("param_")]
+
+
+def _best_estimator(estimator: Any) -> Any:
+    return getattr(estimator, "best_estimator_", estimator)

@@ -58,12 +58,12 @@ class Trainer:
         Largest number of rows in a batch.
     max_epochs : int, default=1
         Epochs of a call to the net's own ``fit``.
-    device : torch.device, default=cpu
-        Device of the training.
+    device : torch.device, default=None
+        Device of the training; None is the CPU.
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
-        skorch callbacks for all runs; they are copied.
+        Callbacks of skorch for all runs; they are copied.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line for each epoch.
     epochs_before : int, default=0

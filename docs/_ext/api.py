@@ -49,12 +49,16 @@ their changes. Estimators also have the methods of every scikit-learn estimator:
 
 
 def public_names(package: str) -> list[str]:
-    """Return the names of one package that have a page; an absent package has none."""
+    """Return the names of one package that have a page; an absent package has none.
+
+    A name of ``sk_mige`` itself has its page there only.
+    """
     module = _module(package)
     if module is None:
         return []
     listed = PUBLIC_OF.get(package, getattr(module, "__all__", ()))
-    named = [name for name in listed if not name.startswith("__")]
+    elsewhere = () if package == "sk_mige" else importlib.import_module("sk_mige").__all__
+    named = [name for name in listed if not name.startswith("__") and name not in elsewhere]
     return [name for name in named if _documented(getattr(module, name))]
 
 

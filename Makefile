@@ -1,5 +1,5 @@
-# Every target starts from a fresh clone: it makes .venv, installs the pinned versions, and runs.
-# `demo` and `test` are the README's lines (tests/test_docs.py holds them to it).
+# Each target works in a fresh clone: it makes .venv and installs the pinned versions.
+# The README has the same commands as `demo` and `test`; tests/test_docs.py checks this.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,14 +8,14 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
-	@echo "make test   run the test suite (the slow tests too: make test-slow)"
-	@echo "make test-explore   property tests with new examples, ten times as many"
-	@echo "make test-min   the tests with the oldest versions allowed"
-	@echo "make test-devices   the tests of graphics cards, on a simulated one"
-	@echo "make lint   ruff, mypy, the direction of imports"
+	@echo "make test   run the fast tests (slow ones: make test-slow)"
+	@echo "make test-explore   run property tests with new examples, ten times as many"
+	@echo "make test-min   run the tests with the oldest allowed versions of the dependencies"
+	@echo "make test-devices   run the tests of GPUs on a simulated device"
+	@echo "make lint   run ruff, mypy and the import contracts"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make bench  run the benchmarks"
-	@echo "make clean  remove what these targets made"
+	@echo "make clean  remove the files that these targets write"
 
 demo:
 	$(PYTHON) -m venv .venv
@@ -67,7 +67,7 @@ clean:
 	rm -rf .venv .venv-min build dist *.egg-info docs/_build docs/gallery docs/api docs/paper/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .benchmarks
 
-# The oldest versions of the dependencies that pyproject.toml allows.
+# Oldest versions of the dependencies that pyproject.toml allows.
 .PHONY: test-min
 test-min:
 	$(PYTHON) -m venv .venv-min

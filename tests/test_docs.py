@@ -1,4 +1,4 @@
-"""The documentation tells the truth: its code runs, its commands are those of the Makefile."""
+"""The documentation is correct: its code runs, its commands are those of the Makefile."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ PAGES = [
     *sorted(
         page
         for page in (ROOT / "docs").rglob("*.rst")
-        # Pages made by the build: their sources are docstrings and examples, tested elsewhere.
+        # Generated pages: their sources are docstrings and examples, which other tests run.
         if not {"api", "gallery", "generated", "_templates", "_build"} & set(page.parts)
     ),
 ]
 RST_BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n(?:   :.*\n)*\n((?:(?: {3}.*)?\n)+)", re.M)
 MARKDOWN_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+# First words of summary lines that are no noun phrase and no imperative. "Whether" is for booleans.
+REFUSED_FIRST_WORDS = {"How", "Of", "What", "When", "Where", "Which", "Who", "Why"}
 
 
 def load_extension(name: str) -> ModuleType:
-    """Import one of the documentation's own Sphinx extensions."""
+    """Import one of the Sphinx extensions in docs/_ext."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
     assert spec
     assert spec.loader
@@ -49,7 +51,7 @@ results = load_extension("results")
 
 
 def code_blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Yield the line number and the source of each block of one language on a page."""
+    """Yield line number and source of each code block in one language on a page."""
     text = page.read_text(encoding="utf-8") + "\n"
     pattern = MARKDOWN_BLOCK if page.suffix == ".md" else RST_BLOCK
     for match in pattern.finditer(text):
@@ -67,16 +69,16 @@ def test_code_on_the_page_runs_from_top_to_bottom(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": page.stem}
-    # A reader's own `torch.nn.Linear(...)` draws from torch's global generator.
+    # `torch.nn.Linear(...)` on a page draws from torch's global generator.
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for line, source in code_blocks(page, "python"):
-            # Empty lines before it make a traceback point into the page.
+            # Empty lines before the source make tracebacks show the line of the page.
             exec(compile("\n" * line + source, str(page), "exec"), namespace)
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_readme_and_makefile_give_the_same_commands(target: str) -> None:
+def test_readme_and_makefile_have_the_same_commands(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = re.search(rf"^{target}:\n((?:\t.*\n)+)", makefile, re.M)
     assert recipe, f"no recipe {target!r} in the Makefile"
@@ -87,7 +89,7 @@ def test_readme_and_makefile_give_the_same_commands(target: str) -> None:
 
 
 def public_objects() -> Iterator[str]:
-    """Yield the dotted names of the classes and functions that the API reference lists."""
+    """Yield the dotted names of classes and functions in the API reference."""
     for package in api.PACKAGES:
         for name in api.public_names(package):
             yield f"{package}.{name}"
@@ -99,11 +101,14 @@ def resolve(dotted: str) -> object:
 
 
 def public_docstrings() -> Iterator[str]:
-    """Yield the public objects, and the methods that this package gives its estimators."""
+    """Yield the public objects, and the methods of estimators that this package defines."""
     for dotted in public_objects():
         yield dotted
         value = resolve(dotted)
-        if not (inspect.isclass(value) and issubclass(value, BaseEstimator)):
+        # Descriptions of objectives are no estimators: users call none of their methods.
+        if not (
+            inspect.isclass(value) and issubclass(value, BaseEstimator) and hasattr(value, "fit")
+        ):
             continue
         for name in dir(value):
             origin = getattr(inspect.getattr_static(value, name), "__module__", "") or ""
@@ -112,7 +117,7 @@ def public_docstrings() -> Iterator[str]:
 
 
 def is_record(value: object) -> bool:
-    """Say whether a class is defined by its fields: a dataclass, a named tuple, a protocol."""
+    """Return whether a class is a dataclass, a named tuple or a protocol."""
     marks = ("__dataclass_fields__", "_fields", "_is_protocol")
     return inspect.isclass(value) and any(getattr(value, mark, False) for mark in marks)
 
@@ -142,12 +147,34 @@ def test_docstring_passes_numpydoc(dotted: str) -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     waived = set(settings["tool"]["numpydoc_validation"]["checks"])
     if dotted in public_objects() and is_record(resolve(dotted)):
-        waived.add("PR01")  # its fields are documented once, as attributes
+        waived.add("PR01")  # fields are documented as attributes
     errors = numpydoc.validate.validate(dotted)["errors"]
     assert [message for message in errors if message[0] not in waived] == []
 
 
-def test_every_example_has_its_place_in_the_gallery() -> None:
+def first_word(value: object) -> str:
+    return (inspect.getdoc(value) or " ").split()[0].strip(",:.")
+
+
+@pytest.mark.parametrize("dotted", list(public_docstrings()))
+def test_summary_line_is_a_noun_phrase_or_an_imperative(dotted: str) -> None:
+    package = max((p for p in api.PACKAGES if dotted.startswith(f"{p}.")), key=len)
+    value: object = importlib.import_module(package)
+    for name in dotted.removeprefix(f"{package}.").split("."):
+        value = inspect.getattr_static(value, name)
+    function = value.fget if isinstance(value, property) else value
+    word = first_word(value)
+    assert word not in REFUSED_FIRST_WORDS
+    if word == "Whether":
+        assert getattr(function, "__annotations__", {}).get("return") in (bool, "bool")
+
+
+@pytest.mark.parametrize("package", list(api.PACKAGES))
+def test_summary_line_of_a_package_is_a_noun_phrase_or_an_imperative(package: str) -> None:
+    assert first_word(importlib.import_module(package)) not in {*REFUSED_FIRST_WORDS, "Whether"}
+
+
+def test_every_example_is_in_the_gallery() -> None:
     examples = [path.name for path in (ROOT / "examples").glob("plot_*.py")]
     assert sorted(gallery.ORDER) == sorted(examples)
 
@@ -163,7 +190,7 @@ ROW = {
 }
 
 
-def test_rows_that_differ_in_seed_alone_are_one_line_of_the_table() -> None:
+def test_rows_that_differ_only_in_seed_are_one_line_of_the_table() -> None:
     rows = [{**ROW, "seed": seed, "value": value} for seed, value in enumerate([90.0, 91.0, 92.0])]
     (line,) = results.table(rows)
     assert line["Measured"] == "91.0 ± 1.0"
@@ -171,21 +198,21 @@ def test_rows_that_differ_in_seed_alone_are_one_line_of_the_table() -> None:
     assert line["Paper"] == "90.5"
 
 
-def test_a_column_that_no_row_fills_is_left_out() -> None:
+def test_empty_columns_are_omitted() -> None:
     (line,) = results.table([{**ROW, "seed": 0, "value": 90.0, "paper": None}])
     assert "Paper" not in line
     assert line["Measured"] == "90"
 
 
-def test_what_is_the_same_in_every_line_is_said_once() -> None:
+def test_cells_that_are_equal_in_all_lines_are_moved_below_the_table() -> None:
     rows = [{**ROW, "method": method, "seed": 0, "value": 90.0} for method in ("MIGE", "PCA")]
-    said_once = results.common(results.table(rows))
-    assert said_once["Dataset"] == "digits"
-    assert "Method" not in said_once
-    assert "Measured" not in said_once
+    common = results.common(results.table(rows))
+    assert common["Dataset"] == "digits"
+    assert "Method" not in common
+    assert "Measured" not in common
 
 
-def test_features_across_make_one_line_of_a_method() -> None:
+def test_features_across_make_one_line_for_each_method() -> None:
     rows = [
         {**ROW, "feature": feature, "seed": 0, "value": value, "paper": paper}
         for feature, value, paper in (("conv", 50.0, None), ("Y", 40.0, 41.0))
@@ -198,17 +225,17 @@ def test_features_across_make_one_line_of_a_method() -> None:
     )  # fmt: skip
 
 
-def test_several_values_of_an_option_choose_rows_of_each() -> None:
+def test_an_option_with_several_values_selects_the_rows_of_each() -> None:
     rows = [{"metric": metric} for metric in ("a", "b", "c")]
     assert results.chosen(rows, {"metric": "a; c"}) == [rows[0], rows[2]]
 
 
-def test_what_was_measured_stands_before_how_long_it_took() -> None:
+def test_the_measured_value_is_left_of_the_duration() -> None:
     (line,) = results.table([{**ROW, "seed": 0, "value": 90.0}])
     assert list(line)[:6] == ["Dataset", "Method", "Feature", "Metric", "Measured", "Paper"]
 
 
-def test_a_number_in_a_sentence_is_one_line_of_a_file() -> None:
+def test_a_number_in_the_text_is_one_line_of_a_file() -> None:
     asked = "import_time: method=sk_mige; metric=beside torch and scikit-learn"
     assert float(results.number(asked)) < 1.3
     with pytest.raises(ValueError, match="2 lines"):
@@ -225,7 +252,7 @@ def test_measurements_without_their_command_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem
 )
-def test_recorded_measurements_make_a_table(path: Path) -> None:
+def test_stored_measurements_make_a_table(path: Path) -> None:
     rows = results.load(path)["rows"]
     assert rows
     assert results.table(rows)

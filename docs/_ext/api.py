@@ -1,7 +1,7 @@
-"""The API reference, written from what each package lists in ``__all__``: no list to forget.
+"""API reference, generated from the ``__all__`` of each package.
 
-Before a build ``docs/api`` gets a page for each package, with a table that links to one page a
-name, and an index. The packages stand in the order in which a reader meets them.
+Before a build, one page for each package and an index are written to ``docs/api``. The page of a
+package has a table with a link to the page of each name. The most used packages come first.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PACKAGES = {
     "sk_mige": "Estimators",
     "sk_mige.score": "Scores of tensors",
     "sk_mige.information": "Gradients of information",
-    "sk_mige.inspection": "Pictures",
+    "sk_mige.inspection": "Plots",
     "sk_mige.datasets": "Data",
     "sk_mige.objectives": "Objectives",
     "sk_mige.networks": "Networks",
     "sk_mige.training": "Training",
 }
 
-# Of these packages users meet some names; the others serve the estimators and may change.
+# Public names of packages whose other names serve the estimators and may change.
 PUBLIC_OF = {
     "sk_mige.training": (
         "BetaWarmup",
@@ -42,24 +42,28 @@ PUBLIC_OF = {
 }
 
 INTRODUCTION = """\
-What is listed here is public: it is documented, tested, and changes with a note in the
-:doc:`/changelog` only. The estimators have, beside their own, the methods that every scikit-learn
-estimator has (``get_params``, ``set_params``, ``set_output``, metadata routing).
+The names listed here are public. They are documented and tested, and the :doc:`/changelog` lists
+their changes. Estimators also have the methods of every scikit-learn estimator: ``get_params``,
+``set_params``, ``set_output`` and metadata routing.
 """
 
 
 def public_names(package: str) -> list[str]:
-    """List the names of one package that get a page; an absent package has none."""
+    """Return the names of one package that have a page; an absent package has none.
+
+    A name of ``sk_mige`` itself has its page there only.
+    """
     module = _module(package)
     if module is None:
         return []
     listed = PUBLIC_OF.get(package, getattr(module, "__all__", ()))
-    named = [name for name in listed if not name.startswith("__")]
+    elsewhere = () if package == "sk_mige" else importlib.import_module("sk_mige").__all__
+    named = [name for name in listed if not name.startswith("__") and name not in elsewhere]
     return [name for name in named if _documented(getattr(module, name))]
 
 
 def _documented(value: object) -> bool:
-    """Say whether a name gets a page: classes and functions do, modules and constants do not."""
+    """Return whether a name has a page: classes and functions do, modules and constants do not."""
     return inspect.isclass(value) or inspect.isroutine(value)
 
 
@@ -73,7 +77,7 @@ def _module(package: str) -> ModuleType | None:
 
 
 def write_pages(app: Sphinx, config: Config) -> None:
-    """Write a page for each package and the one that lists them."""
+    """Write a page for each package, and the index."""
     present = [package for package in PACKAGES if public_names(package)]
     listed = "\n".join(f"   {package}" for package in present)
     pages = {package: _page(package) for package in present}
@@ -102,6 +106,6 @@ def _title(text: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Write the pages before Sphinx looks for them."""
+    """Write the pages before Sphinx reads the sources."""
     app.connect("config-inited", write_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

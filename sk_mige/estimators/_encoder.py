@@ -79,6 +79,7 @@ from ._targets import (
     class_weights,
     find_classes,
     numeric_targets,
+    warn_of_many_classes,
 )
 
 __all__ = ["MIGEEncoder"]
@@ -181,7 +182,7 @@ class MIGEEncoder(
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         Optimizer. A class or factory is called with the network's parameters and ``lr``.
     callbacks : list, default=None
-        skorch callbacks, such as ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
+        Callbacks of skorch, such as ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
         :class:`sk_mige.training.BetaWarmup` or :class:`sk_mige.training.WeightAveraging`: classes,
         instances or pairs ``(name, callback)``. They are copied. scikit-learn's callbacks are set
         by ``set_callbacks``.
@@ -376,7 +377,8 @@ class MIGEEncoder(
         X : array-like of shape (n_samples, n_features)
             Rows; dense and finite.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of a bottleneck, or of a loss of your own, in numbers. InfoMax ignores them.
+            Targets of a bottleneck, or of a loss of your own, in numbers. Otherwise InfoMax ignores
+            them.
 
         Returns
         -------
@@ -507,7 +509,7 @@ class MIGEEncoder(
     ) -> tuple[NDArray[Any] | None, int]:
         """Return class indices or scaled values, and the width of the decoder."""
         description = self._description
-        if isinstance(description, FunctionDescription) and y is not None:
+        if description.takes_targets() and y is not None:
             return numeric_targets(y, X.shape[0]), 0
         if description.task is None:
             return None, 0
@@ -522,6 +524,8 @@ class MIGEEncoder(
         if self.task_ == "classification":
             known = None if reset else self.classes_
             self.classes_ = find_classes(y, classes, known, stream=stream)
+            if known is None and classes is None:
+                warn_of_many_classes(y)
             weight = getattr(description, "class_weight", None)
             self._class_weights = class_weights(weight, self.classes_, y, stream=stream)
             return class_indices(y, self.classes_), len(self.classes_)

@@ -15,6 +15,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from sk_mige._warnings import warn_user
+
 __all__ = [
     "TargetScaler",
     "as_numpy",
@@ -24,6 +26,7 @@ __all__ = [
     "class_weights",
     "find_classes",
     "numeric_targets",
+    "warn_of_many_classes",
 ]
 
 
@@ -176,6 +179,17 @@ def find_classes(
             f"classification needs at least two classes, y has one class: {found.tolist()}"
         )
     return found
+
+
+def warn_of_many_classes(y: NDArray[Any]) -> None:
+    """Warn where numbers that may be values of a regression are taken for classes."""
+    n_classes = len(np.unique(y))
+    if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
+        warn_user(
+            f"y has {n_classes} distinct whole numbers in {len(y)} rows, which are taken for "
+            "classes: use mode=InformationBottleneck(task='regression') if they are values, or "
+            "give labels as strings"
+        )
 
 
 def class_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,18 @@ class Head(nn.Module):
         Whether the density q(z | x) is known.
     inputs : str
         Meaning of the encoder's output, for errors.
+
+    Examples
+    --------
+    >>> from sk_mige.networks import Code, Head
+    >>> class Positive(Head):
+    ...     def __init__(self, n_components):
+    ...         super().__init__()
+    ...         self.n_components = self.n_inputs = n_components
+    ...     def forward(self, h):
+    ...         return Code(h.exp())
+    >>> Positive.build(3, n_draws=1).n_inputs
+    3
     """
 
     n_components: int
@@ -63,10 +75,14 @@ class Head(nn.Module):
     closed_form: bool = False
     inputs: str = ""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @classmethod
     def build(cls, n_components: int, n_draws: int) -> Head:
         """Return a head with so many draws of z for each input in training."""
-        return cls(n_components, n_draws) if cls.stochastic else cls(n_components)
+        make: Any = cls  # subclasses take these arguments
+        return make(n_components, n_draws) if cls.stochastic else make(n_components)  # type: ignore[no-any-return]
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""

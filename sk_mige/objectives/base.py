@@ -48,6 +48,9 @@ class Objective(nn.Module):
     has_value: bool = True
     classifies: bool = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @abstractmethod
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of the code of inputs x (M, d) with targets y, a scalar tensor."""
@@ -206,7 +209,13 @@ class ShorthandMixin(BaseEstimator):
         return self
 
     def explicit_params(self) -> dict[str, Any]:
-        """Return all parameters, nested ones too, with every short value as its object."""
+        """Return all parameters, nested ones too, with every short value as its object.
+
+        Returns
+        -------
+        dict
+            Parameters by name.
+        """
         explicit: dict[str, Any] = {}
         for name, value in self.get_params(deep=False).items():
             if name in self._shorthands:
@@ -225,10 +234,29 @@ class ShorthandMixin(BaseEstimator):
 class Description(ShorthandMixin):
     """Base class of ``MIGEEncoder``'s ``mode``: parameters from which an objective is built.
 
-    A description has parameters and no state. It can be cloned, searched over and stored.
+    A description has parameters and no state. It can be cloned, searched over and stored. Its
+    subclasses define ``network_settings``, ``architecture`` and ``build``.
+
+    Attributes
+    ----------
+    task : {"classification", "regression"} or None
+        Kind of the targets; None without targets.
+
+    Examples
+    --------
+    >>> from sk_mige.objectives import Description, FunctionObjective
+    >>> class SmallCodes(Description):
+    ...     def network_settings(self):
+    ...         return {}
+    ...     def architecture(self):
+    ...         return {"head": "deterministic"}
+    ...     def build(self, problem):
+    ...         return FunctionObjective(lambda code, x, y: code.z.square().mean())
+    >>> from sk_mige import MIGEEncoder
+    >>> encoder = MIGEEncoder(2, mode=SmallCodes(), max_epochs=1)
     """
 
-    task: str | None = None  # "classification", "regression", or None without targets
+    task: str | None = None
 
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
@@ -251,6 +279,10 @@ class Description(ShorthandMixin):
 
     def warn(self, batch_size: int, n_components: int) -> None:
         """Warn of settings that cannot work well with batches of this size."""
+
+    def takes_targets(self) -> bool:
+        """Return whether the loss is a user's function, which may read targets of any kind."""
+        return False
 
     def uses_score(self) -> bool:
         """Return whether the estimator of information estimates scores."""
@@ -296,6 +328,10 @@ class FunctionDescription(Description):
     def build(self, problem: Problem) -> Objective:
         """Return the loss as an objective."""
         return FunctionObjective(self.loss).float().to(problem.device)
+
+    def takes_targets(self) -> bool:
+        """Return True."""
+        return True
 
     def unused_score(self) -> str | None:
         """Return the reason: the loss computes whatever it needs."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 
 from .base import Description, Objective, Problem
-from .information import INFORMATIONS, Information, as_information
+from .information import INFORMATIONS, FunctionInformation, Information, as_information
 from .prior import PriorMatched
 
 __all__ = ["InfoMax"]
@@ -31,7 +31,8 @@ class InfoMax(Description):
     information : str, MIGE, Critic or callable, default="mige"
         Estimator of I(x; z). A name is short for its object: "mige" is :class:`MIGE`, and the
         name of a bound is :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a
-        batch, a scalar tensor; with several views ``code.z`` has the shape (S, M, K).
+        batch, a scalar tensor; y are the targets of ``fit``, or zeros without them, and with several
+        views ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
         Fraction of a row's values that is hidden from the encoder, at random in each training
         step. The information between x and the representation of a corrupted x is finite, and
@@ -183,6 +184,10 @@ class InfoMax(Description):
                 f"between views to estimate the noise in n_components={n_components} dimensions: "
                 f"use batches of {needed} rows or more, or fewer components"
             )
+
+    def takes_targets(self) -> bool:
+        """Return whether the information is a user's function."""
+        return isinstance(as_information(self.information), FunctionInformation)
 
     def uses_score(self) -> bool:
         """Return whether the estimator of information estimates scores."""

@@ -32,16 +32,41 @@ if TYPE_CHECKING:
     from .bottleneck import InformationBottleneck
     from .infomax import InfoMax
 
-__all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "Variational", "as_information"]
+__all__ = [
+    "INFORMATIONS",
+    "MIGE",
+    "Critic",
+    "FunctionInformation",
+    "Information",
+    "Variational",
+    "as_information",
+]
 
 
 class Information(ShorthandMixin):
     """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
 
     A subclass builds the objective that raises the information, the term that lowers it, or both.
+
+    Attributes
+    ----------
+    uses_score : bool
+        Whether it estimates scores by ``MIGEEncoder``'s ``score_estimator``.
+
+    Examples
+    --------
+    >>> from sk_mige import InfoMax
+    >>> from sk_mige.objectives import FunctionObjective, Information
+    >>> class Spread(Information):
+    ...     def check_infomax(self, mode):
+    ...         pass
+    ...     def build_infomax(self, mode, problem):
+    ...         return FunctionObjective(lambda code, x, y: -code.z.std(0).log().sum())
+    >>> InfoMax(Spread())
+    InfoMax(information=Spread())
     """
 
-    uses_score: bool = False  # whether it estimates scores by MIGEEncoder's score_estimator
+    uses_score: bool = False
 
     def learned(self) -> str | None:
         """Return in words what it learns beside the network, or None where it learns nothing."""

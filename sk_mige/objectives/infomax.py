@@ -31,8 +31,8 @@ class InfoMax(Description):
     information : str, MIGE, Critic or callable, default="mige"
         Estimator of I(x; z). A name is short for its object: "mige" is :class:`MIGE`, and the
         name of a bound is :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a
-        batch, a scalar tensor; y are the targets of ``fit``, or zeros without them, and with several
-        views ``code.z`` has the shape (S, M, K).
+        batch, a scalar tensor. Its y are the targets of ``fit``, or zeros without them. With
+        several views, ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
         Fraction of a row's values that is hidden from the encoder, at random in each training
         step. The information between x and the representation of a corrupted x is finite, and

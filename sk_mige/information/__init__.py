@@ -2,6 +2,7 @@
 
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (
+    Bound,
     BoundEstimate,
     DonskerVaradhan,
     club,
@@ -57,6 +58,7 @@ __all__ = [
     "joint_squared_distances",
     # critics and their bounds
     "make_bound",
+    "Bound",
     "BoundEstimate",
     "DonskerVaradhan",
     "nwj",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from functools import partial
+from typing import Literal, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 __all__ = [
     "BOUNDS",
+    "Bound",
     "BoundEstimate",
     "DonskerVaradhan",
     "club",
@@ -22,18 +24,21 @@ __all__ = [
     "smile",
 ]
 
+CLIP = 5.0  # SMILE's threshold
+
 
 class BoundEstimate(NamedTuple):
-    """What a bound says of a batch.
+    """Value and objectives of a bound on one batch.
 
     Attributes
     ----------
     value : tensor of shape ()
         Estimate of I(x; y) in nats, detached.
     objective : tensor of shape ()
-        Its gradient with respect to x and y is the bound's MI gradient.
+        Objective of x and y: its gradient is the bound's estimate of the MI gradient.
     critic_objective : tensor of shape ()
-        What the critic maximises. The same tensor as ``objective`` but for CLUB, an upper bound.
+        Objective of the critic, to be maximised. It is the same tensor as ``objective`` unless
+        the critic is trained by another function than the encoder, as for CLUB.
 
     Examples
     --------
@@ -49,19 +54,77 @@ class BoundEstimate(NamedTuple):
     critic_objective: Tensor
 
 
-Bound: TypeAlias = Callable[[Tensor], BoundEstimate]
+class Bound(nn.Module):
+    """Base class of bounds of I(x; y), with what a training objective needs of them.
+
+    Calling a bound on the scores (M, M) of all pairs of a batch returns a :class:`BoundEstimate`.
+    A subclass defines ``forward``. It overrides the other methods if their defaults do not fit.
+
+    Attributes
+    ----------
+    critic : {"pairs", "density"}
+        Kind of critic that the bound takes. "pairs" is any network that scores pairs. "density"
+        is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
+
+    See Also
+    --------
+    make_bound : Return a bound by its name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import Bound, nwj
+    >>> class ShiftedNWJ(Bound):
+    ...     def forward(self, scores):
+    ...         return nwj(scores + 1)
+    >>> ShiftedNWJ().nats(torch.zeros(3, 3))
+    tensor(0.)
+    """
+
+    critic: Literal["pairs", "density"] = "pairs"
+
+    def forward(self, scores: Tensor) -> BoundEstimate:
+        """Return value and objectives for the critic's scores (M, M)."""
+        raise NotImplementedError
+
+    def nats(self, scores: Tensor) -> Tensor:
+        """Return a differentiable estimate of I(x; y) in nats; leave any state as it is.
+
+        The default is the objective, for bounds whose objective is in nats.
+        """
+        return cast("BoundEstimate", self(scores)).objective
+
+    def local(self, scores: Tensor) -> Tensor:
+        """Return the objective for scores (M, P, M) of P parts of each x, such as locations.
+
+        The default is the mean of the objective over the parts.
+        """
+        return torch.stack([self(part).objective for part in scores.unbind(1)]).mean()
+
+    def held_out(self, scores: Tensor) -> Tensor:
+        """Return the criterion, detached, by which models are compared on held-out batches.
+
+        The default is the value in nats.
+        """
+        return cast("BoundEstimate", self(scores)).value
 
 
-class DonskerVaradhan:
+class DonskerVaradhan(Bound):
     r"""MINE: :math:`I \ge \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T]`.
 
-    The gradient of the logarithm of a batch mean is biased; as in [1]_ its denominator is an
-    exponential moving average over the batches seen.
+    The gradient of the logarithm of a batch mean is biased. As in [1]_, its denominator is
+    replaced by an exponential moving average over batches. The average is a buffer, so
+    ``state_dict`` contains it. It is updated in training mode only.
 
     Parameters
     ----------
     rate : float, default=0.01
         Weight of a new batch in the moving average; 1 is the plain, biased gradient.
+
+    Attributes
+    ----------
+    log_average : tensor of shape ()
+        Logarithm of the moving average; NaN before the first batch.
 
     References
     ----------
@@ -75,40 +138,59 @@ class DonskerVaradhan:
     tensor(0.6931)
     """
 
-    def __init__(self, rate: float = 0.01) -> None:
-        self.rate = rate
-        self.log_average: Tensor | None = None
+    log_average: Tensor
 
-    def __call__(self, scores: Tensor) -> BoundEstimate:
-        """Bound of a batch from its critic scores (M, M)."""
+    def __init__(self, rate: float = 0.01) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("log_average", torch.tensor(math.nan))
+
+    def forward(self, scores: Tensor) -> BoundEstimate:
+        """Return value and objectives for the critic's scores (M, M); update the average."""
+        estimate, average = self._estimate(scores)
+        if self.training:
+            self.log_average = average
+        return estimate
+
+    def nats(self, scores: Tensor) -> Tensor:
+        """Return the value, with the gradient of the objective; the average is not updated."""
+        value, objective, _ = self._estimate(scores)[0]
+        return value + (objective - objective.detach())
+
+    def held_out(self, scores: Tensor) -> Tensor:
+        """Return the value; the average is not updated."""
+        return self._estimate(scores)[0].value
+
+    def _estimate(self, scores: Tensor) -> tuple[BoundEstimate, Tensor]:
+        """Estimate of a batch and the moving average that includes it."""
         joint, log_mean = scores.diagonal().mean(), _log_mean_exp(_off_diagonal(scores))
-        new = log_mean.detach()
-        if self.log_average is None or self.rate >= 1:
-            self.log_average = new
-        else:
+        average = new = log_mean.detach()
+        if self.rate < 1:
             kept = self.log_average.to(new) + math.log1p(-self.rate)
             moved = torch.logaddexp(kept, new + math.log(self.rate))
-            self.log_average = torch.where(kept.isfinite(), moved, new)  # anew after divergence
-        # Gradient E[e^T ∇T] / average; the exponent is bounded where the average lags far behind.
-        ratio = (log_mean - self.log_average).clamp(max=30).exp()
+            average = torch.where(kept.isfinite(), moved, new)  # restart after divergence
+        # Gradient E[e^T ∇T] / average. The bound on the exponent prevents overflow when the
+        # average is far behind.
+        ratio = (log_mean - average).clamp(max=30).exp()
         objective = joint - ratio
-        return BoundEstimate((joint - log_mean).detach(), objective, objective)
+        return BoundEstimate((joint - log_mean).detach(), objective, objective), average
 
 
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f, also NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    Unbiased in value and gradient, at the price of a variance that grows like :math:`e^I`.
+    Value and gradient are unbiased. Their variance grows like :math:`e^I`.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs; the diagonal holds those that belong together.
+        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        distribution.
 
     Returns
     -------
     BoundEstimate
-        Value, objective and the critic's objective.
+        Value, objective and critic objective.
 
     Examples
     --------
@@ -123,23 +205,25 @@ def nwj(scores: Tensor) -> BoundEstimate:
 
 
 def jensen_shannon(scores: Tensor) -> BoundEstimate:
-    r"""JSD, Deep InfoMax's objective: a bound of the Jensen-Shannon divergence.
+    r"""JSD, the objective of Deep InfoMax: a bound of the Jensen-Shannon divergence.
 
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    Its gradient is of low variance and bounded, but that of a divergence which grows with I. The
-    optimal critic is the log density ratio, so ``value`` evaluates the NWJ bound at T + 1.
+    The gradient is bounded and has a low variance. It is the gradient of a divergence that grows
+    with I, not of I. The optimal critic is the log density ratio. ``value`` is therefore the NWJ
+    bound at T + 1.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs; the diagonal holds those that belong together.
+        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        distribution.
 
     Returns
     -------
     BoundEstimate
-        Value, objective and the critic's objective.
+        Value, objective and critic objective.
 
     Examples
     --------
@@ -153,23 +237,24 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     return BoundEstimate(nwj(scores + 1).value, objective, objective)
 
 
-def smile(scores: Tensor, clip: float = 5.0) -> BoundEstimate:
+def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     r"""SMILE: Donsker-Varadhan with the density ratio clipped to :math:`e^{\pm\tau}`.
 
-    The critic and the gradient are those of :func:`jensen_shannon`; clipping trades the variance
-    of the log-partition function for bias.
+    The critic and the gradient are those of :func:`jensen_shannon`. Clipping reduces the variance
+    of the log-partition function and adds bias.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores of all pairs.
+        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        distribution.
     clip : float, default=5.0
-        Threshold τ. Smaller is biased more and varies less; 5 is a value its authors recommend.
+        Threshold τ. Smaller values have more bias and less variance. The authors recommend 5.
 
     Returns
     -------
     BoundEstimate
-        Value, objective and the critic's objective.
+        Value, objective and critic objective.
 
     References
     ----------
@@ -184,24 +269,24 @@ def smile(scores: Tensor, clip: float = 5.0) -> BoundEstimate:
     tensor(9.)
     """
     objective = jensen_shannon(scores).objective
-    log_mean = _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
-    return BoundEstimate((scores.diagonal().mean() - log_mean).detach(), objective, objective)
+    return BoundEstimate(_donsker_varadhan(scores, clip).detach(), objective, objective)
 
 
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    Of low variance, never above log M.
+    The variance is low, and the value never exceeds log M.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs; the diagonal holds those that belong together.
+        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        distribution.
 
     Returns
     -------
     BoundEstimate
-        Value, objective and the critic's objective.
+        Value, objective and critic objective.
 
     Examples
     --------
@@ -220,18 +305,19 @@ def club(scores: Tensor) -> BoundEstimate:
 
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
-    The critic is a conditional density, learnt by maximum likelihood; the bound holds as far as
-    it is right.
+    The critic is a conditional density q(y | x), trained by maximum likelihood. The bound is
+    valid only if q is the true conditional density.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs; the diagonal holds those that belong together.
+        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        distribution.
 
     Returns
     -------
     BoundEstimate
-        Value, objective and the critic's objective.
+        Value, objective and critic objective.
 
     References
     ----------
@@ -249,33 +335,106 @@ def club(scores: Tensor) -> BoundEstimate:
     return BoundEstimate(objective.detach(), objective, joint)
 
 
+class _FunctionBound(Bound):
+    """Bound without state that is given by functions of the scores.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(scores) -> BoundEstimate``.
+    critic : {"pairs", "density"}, default="pairs"
+        Kind of critic.
+    nats : callable, default=None
+        ``nats(scores)``, an estimate of I in nats for an objective that is another divergence.
+        None: the objective is in nats.
+    local : callable, default=None
+        ``local(scores)``, the objective for scores (M, P, M) of parts of x. None: the mean of the
+        objective over the parts.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], BoundEstimate],
+        *,
+        critic: Literal["pairs", "density"] = "pairs",
+        nats: Callable[[Tensor], Tensor] | None = None,
+        local: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.function, self.critic = function, critic
+        self._nats, self._local = nats, local
+
+    def forward(self, scores: Tensor) -> BoundEstimate:
+        return self.function(scores)
+
+    def nats(self, scores: Tensor) -> Tensor:
+        return super().nats(scores) if self._nats is None else self._nats(scores)
+
+    def local(self, scores: Tensor) -> Tensor:
+        return super().local(scores) if self._local is None else self._local(scores)
+
+    def held_out(self, scores: Tensor) -> Tensor:
+        # The objective of another divergence has a lower variance than the value in nats.
+        estimate = self.function(scores)
+        return estimate.value if self._nats is None else estimate.objective.detach()
+
+
+def _off_diagonal(scores: Tensor) -> Tensor:
+    m = scores.shape[-1]
+    return scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].flatten()
+
+
+def _log_mean_exp(values: Tensor) -> Tensor:
+    return values.logsumexp(-1) - math.log(values.shape[-1])
+
+
+def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
+    """Donsker-Varadhan value of I, whose second term has scores clipped to ±clip."""
+    return scores.diagonal().mean() - _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
+
+
+def _local_infonce(scores: Tensor) -> Tensor:
+    """InfoNCE for each y and each part of its x, against all parts of all other x.
+
+    ``scores`` has shape (M, P, M): input i, its part p, y_j.
+    """
+    m, parts, _ = scores.shape
+    by_y = scores.permute(2, 0, 1)
+    own = torch.eye(m, dtype=torch.bool, device=scores.device)
+    positive = by_y[own]
+    others = by_y.masked_fill(own[:, :, None], -torch.inf).flatten(1).logsumexp(1, keepdim=True)
+    n_candidates = 1 + (m - 1) * parts
+    return (positive - torch.logaddexp(positive, others)).mean() + math.log(n_candidates)
+
+
 BOUNDS: dict[str, Callable[[], Bound]] = {
     "mine": DonskerVaradhan,
-    "mine-f": lambda: nwj,
-    "jsd": lambda: jensen_shannon,
-    "smile": lambda: smile,
-    "infonce": lambda: infonce,
-    "club": lambda: club,
+    "mine-f": partial(_FunctionBound, nwj),
+    "jsd": partial(_FunctionBound, jensen_shannon, nats=_donsker_varadhan),
+    "smile": partial(_FunctionBound, smile, nats=partial(_donsker_varadhan, clip=CLIP)),
+    "infonce": partial(_FunctionBound, infonce, local=_local_infonce),
+    "club": partial(_FunctionBound, club, critic="density"),
 }
 
 
 def make_bound(name: str) -> Bound:
-    """Bound of the given name, with a state of its own where it has one.
+    """Return a new bound by its name.
 
     Parameters
     ----------
     name : {"mine", "mine-f", "jsd", "smile", "infonce", "club"}
-        Which bound.
+        Name of the bound.
 
     Returns
     -------
-    callable
-        ``bound(scores) -> BoundEstimate`` for the critic's scores (M, M) of all pairs of a batch.
+    Bound
+        ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores (M, M) of all
+        pairs of a batch.
 
     Raises
     ------
     ValueError
-        If there is no bound of that name.
+        If ``name`` is unknown.
 
     Examples
     --------
@@ -286,14 +445,5 @@ def make_bound(name: str) -> Bound:
     tensor(0.)
     """
     if name not in BOUNDS:
-        raise ValueError(f"unknown bound {name!r}; there are {', '.join(map(repr, BOUNDS))}")
+        raise ValueError(f"name must be one of {', '.join(map(repr, BOUNDS))}; got {name!r}")
     return BOUNDS[name]()
-
-
-def _off_diagonal(scores: Tensor) -> Tensor:
-    m = scores.shape[-1]
-    return scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].flatten()
-
-
-def _log_mean_exp(values: Tensor) -> Tensor:
-    return values.logsumexp(-1) - math.log(values.shape[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
-    from sk_mige.information.bounds import Bound
+    from sk_mige.information.bounds import BoundEstimate
 
 __all__ = ["ConcatenatedCritic", "GaussianCritic", "SeparableCritic", "fit_critic"]
 
@@ -158,7 +158,7 @@ class GaussianCritic(nn.Module):
 
 def fit_critic(
     critic: nn.Module,
-    bound: Bound,
+    bound: Callable[[Tensor], BoundEstimate],
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     learning_rate: float = 1e-4,
@@ -169,8 +169,8 @@ def fit_critic(
     ----------
     critic : Module
         ``critic(x, y)`` returns the matrix of scores; trained in place.
-    bound : Bound
-        As returned by :func:`make_bound`.
+    bound : callable
+        ``bound(scores) -> BoundEstimate``, such as the result of :func:`make_bound`.
     batches : iterable of (x, y)
         One optimiser step each.
     learning_rate : float, default=1e-4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -129,13 +131,95 @@ def test_mine_divides_by_the_average_over_past_batches(generator):
     torch.testing.assert_close(gradient[0, 1], torch.tensor(-5 / 6 / 2))
 
 
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_nats_are_a_differentiable_estimate_of_the_information(name, generator):
+    x, y = correlated(2000, 1, generator)
+    ratio = log_density_ratio(x, y).requires_grad_()
+    bound = make_bound(name)
+    nats = bound.nats(ratio + 1 if name == "mine-f" else ratio)
+    truth = RHO**2 / (1 - RHO**2) if name == "club" else -0.5 * math.log(1 - RHO**2)
+    assert abs(nats - truth) < 0.08
+    assert nats.requires_grad
+
+
+@pytest.mark.parametrize("name", ["mine-f", "infonce", "club"])
+def test_an_objective_in_nats_is_used_as_it_is(name, generator):
+    scores = torch.randn(5, 5, generator=generator)
+    bound = make_bound(name)
+    assert bound.nats(scores) == bound(scores).objective == bound.held_out(scores)
+
+
+@pytest.mark.parametrize("name", ["jsd", "smile"])
+def test_held_out_batches_are_compared_by_the_divergence_that_is_maximised(name, generator):
+    scores = torch.randn(5, 5, generator=generator)
+    bound = make_bound(name)
+    assert bound.held_out(scores) == bound(scores).objective
+
+
+def test_nats_of_mine_have_the_gradient_of_its_objective_and_leave_the_average(generator):
+    bound = DonskerVaradhan(rate=0.25)
+    bound(torch.zeros(5, 5))
+    kept = bound.log_average
+    scores = torch.randn(5, 5, generator=generator, requires_grad=True)
+    nats = bound.nats(scores)
+    assert nats == bound.held_out(scores)
+    assert bound.log_average is kept
+    estimate = bound(scores)
+    assert nats == estimate.value
+    gradients = [torch.autograd.grad(part, scores)[0] for part in (nats, estimate.objective)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_mine_updates_its_average_in_training_mode_only():
+    bound = DonskerVaradhan()
+    bound(torch.ones(3, 3))
+    bound.eval()(torch.zeros(3, 3))
+    assert bound.state_dict()["log_average"] == 1
+
+
+def test_only_club_takes_a_density_as_critic():
+    assert [name for name in BOUNDS if make_bound(name).critic == "density"] == ["club"]
+
+
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_only_an_upper_bound_trains_its_critic_by_another_objective(name, generator):
+    estimate = make_bound(name)(torch.randn(5, 5, generator=generator))
+    assert (estimate.objective is estimate.critic_objective) == (name != "club")
+
+
+@pytest.mark.parametrize("name", ["mine-f", "jsd", "smile", "club"])
+def test_the_local_objective_is_the_mean_over_the_parts(name, generator):
+    scores, bound = torch.randn(5, 3, 5, generator=generator), make_bound(name)
+    expected = sum(bound(scores[:, p]).objective for p in range(3)) / 3
+    torch.testing.assert_close(bound.local(scores), expected)
+
+
+def test_local_infonce_contrasts_each_part_with_all_parts_of_other_inputs(generator):
+    scores = torch.randn(4, 2, 4, generator=generator)
+    terms = [
+        own - torch.cat([own[None], scores[torch.arange(4) != i, :, i].flatten()]).logsumexp(0)
+        for i in range(4)
+        for own in scores[i, :, i]
+    ]
+    expected = torch.stack(terms).mean() + math.log(1 + 3 * 2)
+    torch.testing.assert_close(make_bound("infonce").local(scores), expected)
+
+
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_a_bound_can_be_copied_and_pickled(name, generator):
+    scores, bound = torch.randn(4, 4, generator=generator), make_bound(name)
+    value = bound(scores).value
+    for other in (copy.deepcopy(bound), pickle.loads(pickle.dumps(bound))):
+        assert other(scores).value == value
+
+
 def test_a_smaller_clip_bounds_smiles_partition_function():
     scores = torch.full((3, 3), 50.0)
     torch.testing.assert_close(smile(scores, clip=2.0).value, torch.tensor(48.0))
 
 
 def test_an_unknown_bound_is_named():
-    with pytest.raises(ValueError, match="'mi'.*'infonce'"):
+    with pytest.raises(ValueError, match="name must be one of.*'infonce'.*got 'mi'"):
         make_bound("mi")
 
 

@@ -83,6 +83,9 @@ class Bound(nn.Module):
 
     critic: Literal["pairs", "density"] = "pairs"
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, scores: Tensor) -> BoundEstimate:
         """Return value and objectives for the critic's scores (M, M)."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,7 @@ class Bound(nn.Module):
     """
 
     critic: Literal["pairs", "density"] = "pairs"
+    __call__: Callable[[Tensor], BoundEstimate]
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +96,7 @@ class Bound(nn.Module):
 
         The default is the objective, for bounds whose objective is in nats.
         """
-        return cast("BoundEstimate", self(scores)).objective
+        return self(scores).objective
 
     def local(self, scores: Tensor) -> Tensor:
         """Return the objective for scores (M, P, M) of P parts of each x, such as locations.
@@ -109,7 +110,7 @@ class Bound(nn.Module):
 
         The default is the value in nats.
         """
-        return cast("BoundEstimate", self(scores)).value
+        return self(scores).value
 
 
 class DonskerVaradhan(Bound):

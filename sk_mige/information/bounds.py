@@ -82,10 +82,14 @@ class Bound(nn.Module):
     """
 
     critic: Literal["pairs", "density"] = "pairs"
-    __call__: Callable[[Tensor], BoundEstimate]
 
     def __init__(self) -> None:
         super().__init__()
+
+    def __call__(self, scores: Tensor) -> BoundEstimate:
+        """Return value and objectives for the critic's scores (M, M), through torch's hooks."""
+        estimate: BoundEstimate = super().__call__(scores)
+        return estimate
 
     def forward(self, scores: Tensor) -> BoundEstimate:
         """Return value and objectives for the critic's scores (M, M)."""

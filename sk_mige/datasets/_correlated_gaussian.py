@@ -67,7 +67,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     @property
     def mutual_info_gradient(self) -> float:
-        r"""Derivative of the information, :math:`\partial I/\partial\rho = d\rho / (1 - \rho^2)`."""
+        r"""Derivative of I, :math:`\partial I/\partial\rho = d\rho / (1 - \rho^2)`."""
         return float(self._half * self.rho / (1 - self.rho**2))
 
     @property

@@ -67,8 +67,8 @@ class ConvEncoder(nn.Sequential):
         smallest = 2 ** len(channels)
         if min(height, width) < smallest:
             raise ValueError(
-                f"input_shape has images of {height} x {width} pixels, which are too small for "
-                f"{len(channels)} convolutions that each halve them: at least {smallest} x "
+                f"input_shape: images of {height} x {width} pixels are too small for "
+                f"{len(channels)} convolutions that each halve them; at least {smallest} x "
                 f"{smallest} pixels are needed. Use fewer channels, or encoder='mlp'"
             )
         convolutions: list[nn.Module] = []

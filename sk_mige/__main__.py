@@ -13,7 +13,7 @@ import sk_mige
 
 __all__ = ["report"]
 
-# The distributions that take part in a result, or in the failure to get one.
+# Distributions that can affect a result or an error.
 _DISTRIBUTIONS = (
     "numpy",
     "scipy",
@@ -57,12 +57,12 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 
 def report() -> str:
-    """Describe this installation: system, versions of the packages involved, devices.
+    """Describe this installation: system, package versions and devices.
 
     Returns
     -------
     str
-        Several lines of ``name: value``, made to be pasted into a bug report.
+        Lines of ``name: value``, to be pasted into a bug report.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The banana: a Gaussian bent along a parabola."""
+"""Banana density: a Gaussian bent along a parabola."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._exact_score import ExactScore
 
 
 class BananaScore(ExactScore):
-    r"""Score of the banana :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`.
+    r"""Score of the banana density :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`.
 
     :math:`u` and :math:`\varepsilon` are standard normal. With the residual
     :math:`r = x_2 - c(x_1^2 - 1)`,
@@ -24,18 +24,18 @@ class BananaScore(ExactScore):
     Parameters
     ----------
     curvature : float, default=1.0
-        :math:`c`; 0 gives a Gaussian, a negative number bends downwards.
+        Curvature :math:`c`; 0 is a Gaussian, negative numbers bend downwards.
     noise : float, default=0.5
         Standard deviation :math:`s` across the parabola.
 
     Attributes
     ----------
     n_features : int
-        2.
+        Dimension, always 2.
 
     See Also
     --------
-    make_banana : Samples together with this score.
+    make_banana : Generate samples with this score.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def make_banana(
 ) -> tuple[NDArray[np.float64], BananaScore]:
     r"""Generate samples of a Gaussian bent along a parabola, with their exact score.
 
-    :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`, of mean 0, with independent
+    :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)` has mean 0, with independent
     :math:`u, \varepsilon \sim \mathcal N(0, 1)`. With the residual :math:`r = x_2 - c(x_1^2 - 1)`,
 
     .. math:: \nabla \log q(x) = (-x_1 + 2 c\, x_1 r / s^2,\; -r / s^2).
@@ -89,7 +89,7 @@ def make_banana(
     n_samples : int, default=100
         Number of samples.
     curvature : float, default=1.0
-        :math:`c`; 0 gives a Gaussian, a negative number bends downwards.
+        Curvature :math:`c`; 0 is a Gaussian, negative numbers bend downwards.
     noise : float, default=0.5
         Standard deviation :math:`s` across the parabola.
     random_state : int, RandomState instance or None, default=None
@@ -100,7 +100,7 @@ def make_banana(
     X : ndarray of shape (n_samples, 2)
         Samples.
     score : BananaScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------

@@ -35,14 +35,14 @@ CIFAR100 = Archive(
 )
 
 CIFAR10_DESCR = """\
-CIFAR-10: photographs of ten kinds of objects, 32 x 32 pixels in colour, 50,000 to train and
-10,000 to test.
+CIFAR-10: photographs of ten kinds of objects, 32 x 32 pixels in colour, 50,000 for training
+and 10,000 for testing.
 
 A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009."""
 
 CIFAR100_DESCR = """\
 CIFAR-100: photographs of a hundred kinds of objects in twenty groups, 32 x 32 pixels in colour,
-50,000 to train and 10,000 to test.
+50,000 for training and 10,000 for testing.
 
 A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009."""
 
@@ -58,31 +58,33 @@ def fetch_cifar10(
     r"""Load CIFAR-10, photographs of 32 × 32 pixels in colour, from its official binary version.
 
     The files ``data_batch_1.bin`` to ``data_batch_5.bin``, ``test_batch.bin`` and
-    ``batches.meta.txt`` are looked for in the folder ``cifar-10-batches-bin`` of the data home.
-    When one is missing, ``cifar-10-binary.tar.gz`` is unpacked: from the data home if it is
-    there, else downloaded (170 MB, checked by md5 sum). Nothing is unpickled.
+    ``batches.meta.txt`` are read from the folder ``cifar-10-batches-bin`` of the data home. If a
+    file is missing, ``cifar-10-binary.tar.gz`` is unpacked from the data home. If it is not
+    there, it is downloaded (170 MB, checked by md5 sum). No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``cifar-10-batches-bin``; see
+        Folder that contains the folder ``cifar-10-batches-bin``, or in which it is created; see
         :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
-        50,000 images to train, or 10,000 to test.
+        Part of the data: 50,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+        Whether to download a missing archive. This needs pooch, from the extra
+        ``sk-mige[data]``.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
         The bunch has
 
-        - ``data``, ndarray of shape (n, 3072): one image a row, the red plane first, then green,
-          then blue, each row by row of pixels;
+        - ``data``, ndarray of shape (n, 3072): one image in each row, as red, green and
+          blue planes, each in row-major order;
         - ``target``, ndarray of int64 of shape (n,): the class;
         - ``target_names``, list of str, and ``DESCR``, str;
         - ``image_shape``, (3, 32, 32): channels, height, width, so that
@@ -91,15 +93,16 @@ def fetch_cifar10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded; it says which, from where and whereto.
+        If a file is missing and not downloaded. The message names the file, its addresses and
+        its folder.
     ImportError
-        If the archive is to be downloaded without pooch.
+        If the archive must be downloaded and pooch is not installed.
     ValueError
-        If a file is damaged, or ``subset`` unknown.
+        If a file is damaged or ``subset`` is unknown.
 
     See Also
     --------
-    fetch_cifar100 : A hundred classes.
+    fetch_cifar100 : Load 100 classes.
 
     References
     ----------
@@ -107,7 +110,7 @@ def fetch_cifar10(
 
     Examples
     --------
-    Two black images in the official format, in place of ten thousand:
+    An example with two black images in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -156,45 +159,49 @@ def fetch_cifar100(
     r"""Load CIFAR-100, photographs of 32 × 32 pixels in colour, from its official binary version.
 
     The files ``train.bin``, ``test.bin``, ``fine_label_names.txt`` and
-    ``coarse_label_names.txt`` are looked for in the folder ``cifar-100-binary`` of the data home.
-    When one is missing, ``cifar-100-binary.tar.gz`` is unpacked: from the data home if it is
-    there, else downloaded (169 MB, checked by md5 sum). Nothing is unpickled.
+    ``coarse_label_names.txt`` are read from the folder ``cifar-100-binary`` of the data home. If
+    a file is missing, ``cifar-100-binary.tar.gz`` is unpacked from the data home. If it is not
+    there, it is downloaded (169 MB, checked by md5 sum). No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``cifar-100-binary``; see :func:`get_data_home`.
+        Folder that contains the folder ``cifar-100-binary``, or in which it is created; see
+        :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
-        50,000 images to train, or 10,000 to test.
+        Part of the data: 50,000 training images or 10,000 test images.
     labels : {"fine", "coarse"}, default="fine"
-        Whether ``target`` is one of 100 classes, or one of the 20 groups they belong to. The
-        bunch has both.
+        Labels in ``target``: "fine" has 100 classes, "coarse" their 20 groups. The bunch
+        contains both.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+        Whether to download a missing archive. This needs pooch, from the extra
+        ``sk-mige[data]``.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
-        As `fetch_cifar10`: ``data`` of shape (n, 3072), ``target``, ``target_names``,
-        ``image_shape`` (3, 32, 32) and ``DESCR``; also ``fine_target``, ``coarse_target``,
-        ``fine_target_names`` and ``coarse_target_names``.
+        The bunch has the fields of `fetch_cifar10`: ``data`` of shape (n, 3072), ``target``,
+        ``target_names``, ``image_shape`` (3, 32, 32) and ``DESCR``. In addition it has
+        ``fine_target``, ``coarse_target``, ``fine_target_names`` and ``coarse_target_names``.
 
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded; it says which, from where and whereto.
+        If a file is missing and not downloaded. The message names the file, its addresses and
+        its folder.
     ImportError
-        If the archive is to be downloaded without pooch.
+        If the archive must be downloaded and pooch is not installed.
     ValueError
-        If a file is damaged, or ``subset`` or ``labels`` unknown.
+        If a file is damaged or ``subset`` or ``labels`` is unknown.
 
     See Also
     --------
-    fetch_cifar10 : Ten classes.
+    fetch_cifar10 : Load ten classes.
 
     References
     ----------
@@ -202,7 +209,7 @@ def fetch_cifar100(
 
     Examples
     --------
-    One black image in the official format, in place of ten thousand:
+    An example with one black image in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -220,7 +227,7 @@ def fetch_cifar100(
     """
     check_subset(subset, ["train", "test"])
     if labels not in ("fine", "coarse"):
-        raise ValueError(f"labels == {labels!r}, must be one of 'fine', 'coarse'.")
+        raise ValueError(f"labels must be 'fine' or 'coarse'; got {labels!r}.")
     names = [f"{subset}.bin", "fine_label_names.txt", "coarse_label_names.txt"]
     path, fine_names, coarse_names = obtain_members(
         get_data_home(data_home), CIFAR100, names, download_if_missing

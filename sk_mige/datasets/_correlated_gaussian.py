@@ -1,4 +1,4 @@
-"""A pair of correlated Gaussians, whose mutual information and its gradient are known."""
+"""Correlated Gaussians with known mutual information and known gradient."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ._gaussian import GaussianScore
 class CorrelatedGaussianScore(ExactScore):
     r"""Joint score of :math:`x` and :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon`.
 
-    :math:`x` and :math:`\varepsilon` are independent draws of :math:`\mathcal N(0, I_d)`. A point
-    is the row :math:`(x, y)` of :math:`2 d` numbers, and its score
+    :math:`x` and :math:`\varepsilon` are independent samples of :math:`\mathcal N(0, I_d)`. A point
+    is the row :math:`(x, y)` of :math:`2 d` numbers. Its score is
 
     .. math::
         \nabla \log q(x, y) = \Bigl(\frac{\rho y - x}{1 - \rho^2},\;
@@ -40,7 +40,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     See Also
     --------
-    make_correlated_gaussian : Samples together with this score.
+    make_correlated_gaussian : Generate samples with this score.
 
     Examples
     --------
@@ -67,12 +67,12 @@ class CorrelatedGaussianScore(ExactScore):
 
     @property
     def mutual_info_gradient(self) -> float:
-        r"""Its derivative :math:`\partial I / \partial \rho = d \rho / (1 - \rho^2)`."""
+        r"""Derivative of I, :math:`\partial I/\partial\rho = d\rho / (1 - \rho^2)`."""
         return float(self._half * self.rho / (1 - self.rho**2))
 
     @property
     def marginal(self) -> GaussianScore:
-        r"""Score of :math:`x` alone, and of :math:`y` alone: that of :math:`\mathcal N(0, I_d)`."""
+        r"""Score of the marginals of :math:`x` and of :math:`y`, :math:`\mathcal N(0, I_d)`."""
         return GaussianScore(np.zeros(self._half))
 
     def split(self, XY: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -86,9 +86,9 @@ class CorrelatedGaussianScore(ExactScore):
         Returns
         -------
         X : ndarray of shape (n, d)
-            The first half of the columns.
+            First half of the columns.
         Y : ndarray of shape (n, d)
-            The second half.
+            Second half of the columns.
         """
         points = np.asarray(XY)
         return points[:, : self._half], points[:, self._half :]
@@ -100,7 +100,7 @@ class CorrelatedGaussianScore(ExactScore):
             \frac{\partial y}{\partial \rho} = x - \frac{\rho}{\sqrt{1 - \rho^2}}\, \varepsilon
             = \frac{x - \rho y}{1 - \rho^2}
 
-        With it, exact scores give
+        The gradient of the mutual information is
         :math:`\partial I / \partial \rho = E[(s_{xy})_y^\top \partial_\rho y - s_y^\top
         \partial_\rho y]`.
 
@@ -149,9 +149,9 @@ def make_correlated_gaussian(
         I(x; y) = -\tfrac d2 \log(1 - \rho^2), \qquad
         \frac{\partial I}{\partial \rho} = \frac{d \rho}{1 - \rho^2}.
 
-    The returned score knows both (``mutual_info``, ``mutual_info_gradient``), splits rows into
-    :math:`x` and :math:`y` (``split``) and differentiates :math:`y` with respect to :math:`\rho`
-    (``pathwise_gradient``).
+    The returned score has both as attributes ``mutual_info`` and ``mutual_info_gradient``. Its
+    method ``split`` splits rows into :math:`x` and :math:`y`. Its method ``pathwise_gradient``
+    differentiates :math:`y` with respect to :math:`\rho`.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def make_correlated_gaussian(
     rho : float, default=0.5
         Correlation :math:`\rho`, strictly between −1 and 1.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples; the same seed gives the same :math:`x` and
+        Seed or generator of the samples. The same seed gives the same :math:`x` and
         :math:`\varepsilon` for every ``rho``.
 
     Returns
@@ -170,7 +170,7 @@ def make_correlated_gaussian(
     XY : ndarray of shape (n_samples, 2 * n_features)
         Samples: :math:`x` in the first ``n_features`` columns, :math:`y` in the others.
     score : CorrelatedGaussianScore
-        Callable that maps points :math:`(x, y)` to exact joint scores.
+        Exact joint score, a function of points :math:`(x, y)`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The score of a density that is known: what every toy data set hands back beside its samples."""
+"""Base class of the exact scores that every toy data set returns with its samples."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 
 
 class ExactScore(ABC):
-    r"""The score of a known density: a callable that maps points to :math:`\nabla \log q`.
+    r"""Score of a known density: a callable that maps points to :math:`\nabla \log q`.
 
-    Every ``make_*`` function returns one beside its samples. Calling it evaluates the score at
-    any points; `log_density` and `sample` give the rest of what is known about :math:`q`, so that
-    an estimate can be judged at fresh points of the very density it was fitted on. Everything is
-    computed in float64, and nothing is estimated.
+    Every ``make_*`` function returns such a score with its samples. Calling it evaluates the
+    score at any points. `log_density` and `sample` evaluate the density and draw new samples, at
+    which an estimate can be tested. All computations are exact, in float64.
 
-    Subclasses describe one density each. They hold parameters only, never samples, and can be
-    pickled.
+    Each subclass describes one density. It stores parameters, no samples, and can be pickled.
 
     Attributes
     ----------
@@ -31,7 +29,7 @@ class ExactScore(ABC):
 
     See Also
     --------
-    make_gaussian : The simplest one.
+    make_gaussian : Generate samples of the simplest density.
 
     Examples
     --------
@@ -54,12 +52,13 @@ class ExactScore(ABC):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Points, anywhere in the density's support.
+            Points in the support of the density.
 
         Returns
         -------
         ndarray of shape (n, d)
-            Scores; float32 where ``X`` is float32 (computed in float64), float64 otherwise.
+            Scores, computed in float64. Their dtype is float32 if ``X`` is float32, otherwise
+            float64.
         """
         points, dtype = self._check_points(X)
         return self._score(points).astype(dtype, copy=False)
@@ -70,12 +69,12 @@ class ExactScore(ABC):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Points, anywhere in the density's support.
+            Points in the support of the density.
 
         Returns
         -------
         ndarray of shape (n,)
-            Log-densities, in nats; float32 where ``X`` is float32, float64 otherwise.
+            Log-densities in nats; float32 if ``X`` is float32, otherwise float64.
         """
         points, dtype = self._check_points(X)
         return self._log_density(points).astype(dtype, copy=False)
@@ -93,7 +92,7 @@ class ExactScore(ABC):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Seed or generator; an int makes the result repeatable.
+            Seed or generator. An int makes the result repeatable.
 
         Returns
         -------
@@ -107,12 +106,12 @@ class ExactScore(ABC):
         return f"{type(self).__name__}(n_features={self.n_features})"
 
     def _check_points(self, X: ArrayLike) -> tuple[NDArray[np.float64], np.dtype[Any]]:
-        """Return ``X`` as float64, and the dtype that the answer is to have."""
+        """Return ``X`` as float64, and the dtype of the result."""
         points = check_array(X, dtype=[np.float64, np.float32], input_name="X")
         if points.shape[1] != self.n_features:
             raise ValueError(
-                f"X has {points.shape[1]} columns, but this density has {self.n_features} "
-                f"dimensions: pass points of shape (n, {self.n_features})."
+                f"X must have shape (n, {self.n_features}) for this density; got "
+                f"{points.shape[1]} columns."
             )
         return points.astype(np.float64, copy=False), points.dtype
 

@@ -1,4 +1,4 @@
-"""Where data files lie, and how a missing one is fetched: by known hash, or not at all."""
+"""Locations of data files, and downloads that are checked against known hashes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIABLE = "SK_MIGE_DATA"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that can be downloaded: its name, where it can be had, and its md5 sum."""
+    """Name, addresses and md5 sum of a file that can be downloaded."""
 
     name: str
     addresses: tuple[str, ...]
@@ -40,7 +40,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Archive(RemoteFile):
-    """A tar.gz whose members lie in one folder: that folder, and the members' names."""
+    """A tar.gz file whose members are in one folder; the folder and the names of members."""
 
     folder: str
     members: tuple[str, ...]
@@ -49,24 +49,24 @@ class Archive(RemoteFile):
 def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder in which the image readers look for data.
 
-    That is ``data_home`` where one is given, else the environment variable ``SK_MIGE_DATA``,
-    else the folder ``sk_mige`` under scikit-learn's own data home. Each data set has a folder in
-    it, named as its official archive unpacks: ``mnist``, ``fashion-mnist``,
-    ``cifar-10-batches-bin``, ``cifar-100-binary``, ``stl10_binary``.
+    It is ``data_home`` if given. Otherwise it is the environment variable ``SK_MIGE_DATA`` or, if
+    that is not set, the folder ``sk_mige`` in scikit-learn's data home. Each data set has its own
+    folder in it: ``mnist``, ``fashion-mnist``, ``cifar-10-batches-bin``, ``cifar-100-binary`` or
+    ``stl10_binary``.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        A folder, which may begin with ``~``; it need not exist yet.
+        Folder, which may begin with ``~`` and need not exist.
 
     Returns
     -------
     pathlib.Path
-        The folder.
+        Folder of the data sets.
 
     See Also
     --------
-    sklearn.datasets.get_data_home : Scikit-learn's own.
+    sklearn.datasets.get_data_home : Return the data home of scikit-learn.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
 
 
 def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
-    """Return the path of a file in ``folder``, downloaded if need be."""
+    """Return the path of a file in ``folder``; download it if necessary."""
     path = folder / file.name
     if not path.exists():
         _download(folder, file, f"put it in {folder}", download_if_missing)
@@ -92,10 +92,10 @@ def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
 def obtain_members(
     home: Path, archive: Archive, names: Sequence[str], download_if_missing: bool
 ) -> list[Path]:
-    """Return the paths of an archive's members, downloaded and unpacked if need be.
+    """Return the paths of an archive's members; download and unpack it if necessary.
 
-    An archive that already lies in ``home`` is unpacked and kept. A downloaded one is unpacked
-    from a folder of this process's own and removed with it: others may be doing the same.
+    An archive in ``home`` is unpacked and kept. A downloaded archive is unpacked from a temporary
+    folder and removed. Several processes can therefore download at the same time.
     """
     folder = home / archive.folder
     missing = [name for name in names if not (folder / name).exists()]
@@ -106,15 +106,15 @@ def obtain_members(
             _unpack(given, archive, folder)
         else:
             by_hand = f"put it in {home}, where it is unpacked to {folder / missing[0]}"
-            with _own_folder(home, download_if_missing) as own:
+            with _temporary_folder(home, download_if_missing) as own:
                 _download(home, archive, by_hand, download_if_missing, own)
                 _unpack(own / archive.name, archive, folder)
     return [folder / name for name in names]
 
 
 @contextmanager
-def _own_folder(home: Path, allowed: bool) -> Iterator[Path]:
-    """A temporary folder beside the data; where nothing is downloaded, none is made."""
+def _temporary_folder(home: Path, allowed: bool) -> Iterator[Path]:
+    """Make a temporary folder in ``home``, unless downloads are not allowed."""
     if not allowed:
         yield home
         return
@@ -127,8 +127,8 @@ def _download(
     folder: Path, file: RemoteFile, by_hand: str, allowed: bool, into: Path | None = None
 ) -> None:
     advice = (
-        f"Download {' or '.join(file.addresses)} and {by_hand}, or name the folder that has the "
-        f"data by data_home or the environment variable {VARIABLE}."
+        f"Download {' or '.join(file.addresses)} and {by_hand}, or set data_home or the "
+        f"environment variable {VARIABLE} to the folder that has the data."
     )
     if not allowed:
         raise FileNotFoundError(f"{file.name} is not in {folder}. {advice}")
@@ -148,7 +148,7 @@ def _download(
             reasons.append(f"{address}: {error}")
     raise FileNotFoundError(
         f"{file.name} is not in {folder} and could not be downloaded. {advice} "
-        f"What happened: {'; '.join(reasons)}"
+        f"Errors: {'; '.join(reasons)}"
     )
 
 
@@ -158,14 +158,14 @@ def _verify(path: Path, archive: Archive) -> None:
     if found != archive.md5:
         raise ValueError(
             f"{path} has the md5 sum {found}, but the official archive has {archive.md5}: it is "
-            "damaged, incomplete or another file. Remove it to have it downloaded again."
+            "damaged, incomplete or another file. Remove it, so that it is downloaded again."
         )
 
 
 def _unpack(path: Path, archive: Archive, folder: Path) -> None:
-    """Write the known members, and nothing else, under names of our own choosing.
+    """Write the known members only, under their expected names.
 
-    One pass over a stream: looking members up by name would decompress gigabytes twice.
+    The archive is read once as a stream. A lookup by name would decompress gigabytes twice.
     """
     wanted = {f"{archive.folder}/{name}": folder / name for name in archive.members}
     try:
@@ -189,14 +189,14 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a path to write to that becomes ``target`` once complete: no half of one is read."""
+    """Yield a path to write to, and rename it to ``target`` when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
     part = Path(name)
     try:
         yield part
-        part.chmod(0o644)  # a temporary file begins as its owner's alone
+        part.chmod(0o644)  # mkstemp lets only the owner read it
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

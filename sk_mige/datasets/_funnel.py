@@ -1,4 +1,4 @@
-"""Neal's funnel: one variable sets the scale of all others."""
+"""Neal's funnel: a density in which one variable sets the scale of all others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FunnelScore(ExactScore):
     Parameters
     ----------
     n_features : int, default=2
-        Dimension :math:`d`, the scale variable included; at least 2.
+        Dimension :math:`d`, at least 2, including the scale variable.
     scale : float, default=1.0
         Standard deviation :math:`s` of the log-variance :math:`v`.
 
@@ -37,7 +37,7 @@ class FunnelScore(ExactScore):
 
     See Also
     --------
-    make_funnel : Samples together with this score.
+    make_funnel : Generate samples with this score.
 
     Examples
     --------
@@ -82,22 +82,23 @@ def make_funnel(
     r"""Generate samples of Neal's funnel, with their exact score.
 
     The first variable :math:`v \sim \mathcal N(0, s^2)` sets the scale of all others,
-    :math:`x_i \mid v \sim \mathcal N(0, e^v)`, so that no single bandwidth suits mouth and neck.
+    :math:`x_i \mid v \sim \mathcal N(0, e^v)`. No single bandwidth suits both its wide and its
+    narrow part.
 
     .. math::
         \nabla \log q = \Bigl(-\frac{v}{s^2} + \tfrac12 \sum_i (x_i^2 e^{-v} - 1),\;
         -x_1 e^{-v}, \dots, -x_{d-1} e^{-v}\Bigr)
 
-    Neal's own [1]_ has ``n_features=10, scale=3``, where the score's second moment,
-    :math:`E[e^{-v}] = e^{s^2/2}` per variable, is carried by rare samples deep in the neck; the
-    default is milder.
+    Neal's original [1]_ has ``n_features=10, scale=3``. There, the second moment of the score,
+    :math:`E[e^{-v}] = e^{s^2/2}` for each variable, is dominated by rare samples in the narrow
+    part. The default is less extreme.
 
     Parameters
     ----------
     n_samples : int, default=100
         Number of samples.
     n_features : int, default=2
-        Dimension :math:`d`, the scale variable included; at least 2.
+        Dimension :math:`d`, at least 2, including the scale variable.
     scale : float, default=1.0
         Standard deviation :math:`s` of the log-variance :math:`v`.
     random_state : int, RandomState instance or None, default=None
@@ -106,9 +107,9 @@ def make_funnel(
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
-        Samples, :math:`v` in the first column.
+        Samples, with :math:`v` in the first column.
     score : FunnelScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------

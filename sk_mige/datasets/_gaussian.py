@@ -1,4 +1,4 @@
-"""The Gaussian: any mean, any covariance, any condition number."""
+"""Gaussian density with any mean, covariance or condition number."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class GaussianScore(ExactScore):
     mean : array-like of shape (d,)
         Mean :math:`\mu`.
     covariance : float, array-like of shape (d,) or (d, d), default=1.0
-        Covariance :math:`\Sigma`: one variance for all features, one each, or a full matrix.
-        The first two cost :math:`O(d)` where the last costs :math:`O(d^2)`.
+        Covariance :math:`\Sigma`: one variance for all features, one for each feature, or a full
+        matrix. A point takes :math:`O(d)` operations with variances and :math:`O(d^2)` with a
+        matrix.
 
     Attributes
     ----------
@@ -33,7 +34,7 @@ class GaussianScore(ExactScore):
 
     See Also
     --------
-    make_gaussian : Samples of a Gaussian together with this score.
+    make_gaussian : Generate samples with this score.
 
     Examples
     --------
@@ -89,29 +90,29 @@ def make_gaussian(
     n_features : int, default=2
         Dimension :math:`d`.
     mean : float, array-like of shape (n_features,) or "random", default=0.0
-        Mean :math:`\mu`; a number serves all features, "random" draws it from
+        Mean :math:`\mu`. A number is the mean of every feature. "random" draws the mean from
         :math:`\mathcal N(0, I)`.
     covariance : float, array-like of shape (d,) or (d, d), default=None
-        Covariance :math:`\Sigma`, one variance or one each or a full matrix. None stands for the
-        one that ``condition_number`` describes.
+        Covariance :math:`\Sigma`: one variance for all features, one for each feature, or a full
+        matrix. None uses ``condition_number``.
     condition_number : float, default=1.0
-        Ratio of the covariance's largest to its smallest eigenvalue. Above 1 the eigenvalues are
-        log-spaced around 1, so that the determinant is 1, and the eigenvectors random. Ignored
-        when ``covariance`` is given.
+        Ratio of the covariance's largest to its smallest eigenvalue. Above 1, the eigenvalues are
+        log-spaced with product 1, and the eigenvectors are random. Ignored if ``covariance`` is
+        given.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of what is random: mean, eigenvectors and samples, in this order.
+        Seed or generator of mean, eigenvectors and samples, in this order.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------
     ValueError
-        If a shape does not fit ``n_features``, ``covariance`` is not symmetric and positive
+        If a shape does not match ``n_features``, ``covariance`` is not symmetric and positive
         definite, or ``condition_number`` is below 1.
 
     Examples
@@ -130,14 +131,14 @@ def make_gaussian(
     rng = check_random_state(random_state)
     if isinstance(mean, str):
         if mean != "random":
-            raise ValueError(f"mean == {mean!r}, must be a number, a vector or 'random'.")
+            raise ValueError(f"mean must be a number, a vector or 'random'; got {mean!r}.")
         centre = rng.standard_normal(n_features)
     else:
         given = np.asarray(mean, dtype=np.float64)
         if given.shape not in [(), (n_features,)]:
             raise ValueError(
-                f"mean has shape {given.shape}, must be a number or have shape ({n_features},), "
-                "as n_features says."
+                f"mean must be a number or have shape ({n_features},), as set by n_features; got "
+                f"shape {given.shape}."
             )
         centre = np.broadcast_to(given, (n_features,))
     if covariance is None:

@@ -1,4 +1,4 @@
-"""Random mixtures of Gaussians: separated clusters, and the corners of a cube."""
+"""Random mixtures of Gaussians: separated clusters, and corners of a cube."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def make_gaussian_clusters(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate separated clusters that share one full covariance, with their exact score.
 
-    One Gaussian fitted to all of it describes the whole and misses every cluster, which makes
-    this a test for whatever falls back on a Gaussian. Means are Gaussian draws, scaled together
-    until the closest two are ``separation`` apart in the covariance's own metric,
+    A single Gaussian fits none of the clusters, so these data test methods that fall back to a
+    Gaussian. The means are Gaussian draws, rescaled so that the distance of the closest two is
+    ``separation`` in the metric of the covariance,
     :math:`\min_{k \ne l} \lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
 
     Parameters
@@ -38,12 +38,12 @@ def make_gaussian_clusters(
     n_features : int, default=2
         Dimension :math:`d`.
     n_clusters : int, default=3
-        Number of clusters, at least 2, equally likely.
+        Number of clusters, at least 2, with equal probabilities.
     separation : float, default=6.0
         Distance between the closest two means, in standard deviations of a cluster.
     condition_number : float, default=10.0
-        Of the shared covariance; its determinant is 1 and its eigenvectors are random. Taken as
-        1 where ``n_features`` is 1.
+        Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors
+        are random. It is 1 if ``n_features`` is 1.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of covariance, means and samples, in this order.
 
@@ -52,7 +52,7 @@ def make_gaussian_clusters(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianMixtureScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def make_gaussian_clusters(
 
     See Also
     --------
-    make_gaussian_mixture : Any mixture.
+    make_gaussian_mixture : Generate samples of any mixture.
 
     Examples
     --------
@@ -94,9 +94,9 @@ def make_gaussian_grid(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
 
-    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`; corners may
-    repeat. With the defaults the components overlap, which makes the density smooth and high
-    dimensional without being Gaussian [1]_.
+    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`, with
+    replacement. With the defaults the components overlap: the density is smooth and
+    high-dimensional, but not Gaussian [1]_.
 
     Parameters
     ----------
@@ -105,11 +105,11 @@ def make_gaussian_grid(
     n_features : int, default=32
         Dimension :math:`d` of the cube.
     n_components : int, default=32
-        Number of Gaussians, equally likely.
+        Number of Gaussians, with equal probabilities.
     std : float, default=1.0
-        Standard deviation of each.
+        Standard deviation of each Gaussian.
     spacing : float, default=1.0
-        Edge of the cube.
+        Length of the cube's edges.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the corners and the samples, in this order.
 
@@ -118,7 +118,7 @@ def make_gaussian_grid(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianMixtureScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians: any means, covariances and weights."""
+"""Mixtures of Gaussians with any means, covariances and weights."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ class GaussianMixtureScore(ExactScore):
     means : array-like of shape (K, d)
         Means :math:`\mu_k`.
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=1.0
-        One variance for all components, one each, one full matrix for all, or one each.
+        Covariances: one variance for all components, one for each, one matrix for all, or one
+        for each.
     weights : array-like of shape (K,), default=None
-        Weights :math:`w_k`, positive; they are divided by their sum. None: all alike.
+        Positive weights :math:`w_k`, divided by their sum. None gives equal weights.
 
     Attributes
     ----------
     n_features : int
         Dimension :math:`d`.
     weights : ndarray of shape (K,)
-        Weights, of sum 1.
+        Weights, with sum 1.
 
     See Also
     --------
-    make_gaussian_mixture : Samples of a mixture together with this score.
+    make_gaussian_mixture : Generate samples with this score.
 
     Examples
     --------
@@ -122,20 +123,20 @@ def make_gaussian_mixture(
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 
-    The default has three modes in the plane, apart enough for a kernel's bandwidth to matter.
-    Equal means with a large variance among small ones give a unimodal density of heavy tails.
+    The default has three modes in the plane, separated enough for the bandwidth of a kernel to
+    matter. Equal means and different variances give a unimodal density with heavy tails.
 
     Parameters
     ----------
     n_samples : int, default=100
         Number of samples.
     means : array-like of shape (K, d), default=None
-        Means. None: (−2, 0), (2, 0) and (0, 2.5).
+        Means. None gives (−2, 0), (2, 0) and (0, 2.5).
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=None
-        One variance for all components, one each, one full matrix for all, or one each.
-        None: 0.36, a standard deviation of 0.6.
+        Covariances: one variance for all components, one for each, one matrix for all, or one
+        for each. None gives variances of 0.36.
     weights : array-like of shape (K,), default=None
-        Weights, divided by their sum. None: all alike.
+        Positive weights, divided by their sum. None gives equal weights.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the samples.
 
@@ -144,18 +145,17 @@ def make_gaussian_mixture(
     X : ndarray of shape (n_samples, d)
         Samples.
     score : GaussianMixtureScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------
     ValueError
-        If shapes do not fit each other, a covariance is not positive definite or a weight not
-        positive.
+        If shapes do not match, a covariance is not positive definite or a weight is not positive.
 
     See Also
     --------
-    make_gaussian_clusters : Random means, apart from each other, with one covariance.
-    make_gaussian_grid : Many components that overlap, on the corners of a cube.
+    make_gaussian_clusters : Generate separated clusters with one covariance.
+    make_gaussian_grid : Generate overlapping components on the corners of a cube.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def make_gaussian_mixture(
     >>> score(X).shape
     (500, 2)
 
-    Heavy tails: nine samples in ten from a core, the tenth from ten times as far.
+    Heavy tails: a tenth of the samples has ten times the standard deviation.
 
     >>> X, score = make_gaussian_mixture(
     ...     500, means=[[0, 0], [0, 0]], covariances=[1, 100], weights=[0.9, 0.1], random_state=0

@@ -1,4 +1,4 @@
-"""What all image readers share: checks, scaling to floats, and the bunch they return."""
+"""Functions that all image readers share: checks, scaling and the returned bunch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sklearn.utils import Bunch
 
 
 def check_subset(subset: str, allowed: Sequence[str]) -> None:
-    """Refuse a subset that the data set does not have."""
+    """Raise ValueError unless the data set has this subset."""
     if subset not in allowed:
-        raise ValueError(f"subset == {subset!r}, must be one of {', '.join(map(repr, allowed))}.")
+        raise ValueError(f"subset must be one of {', '.join(map(repr, allowed))}; got {subset!r}.")
 
 
 def read_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
@@ -27,16 +27,17 @@ def read_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
 
 
 def check_size(path: Path, n_bytes: int, row_bytes: int) -> None:
-    """Refuse a file that is not a whole number of rows."""
+    """Raise ValueError unless the file is a whole number of rows."""
     if n_bytes == 0 or n_bytes % row_bytes:
         raise ValueError(
             f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: it is "
-            "incomplete or not of the official binary format. Remove it to have it fetched again."
+            "incomplete or not in the official binary format. Remove it, so that it is downloaded "
+            "again."
         )
 
 
 def read_names(path: Path) -> list[str]:
-    """Read class names, one a line."""
+    """Read class names, one in each line."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
@@ -44,14 +45,16 @@ def read_names(path: Path) -> list[str]:
 def check_labels(
     path: Path, labels: NDArray[Any], n_rows: int, n_classes: int
 ) -> NDArray[np.int64]:
-    """Return labels as int64, and refuse those that do not fit the images or the classes."""
+    """Return labels as int64; raise ValueError if they do not match images or classes."""
     if len(labels) != n_rows:
-        raise ValueError(f"{path} has {len(labels)} labels for {n_rows} images.")
+        raise ValueError(
+            f"{path} has {len(labels)} labels for {n_rows} images; download the data again."
+        )
     labels = labels.astype(np.int64)
     if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
-            "classes, counted from 0: it is damaged or not of the official binary format."
+            "classes, counted from 0: it is damaged or not in the official binary format."
         )
     return labels
 
@@ -66,7 +69,7 @@ def to_float(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def as_bunch(
     data: NDArray[Any], target: NDArray[np.int64], return_X_y: bool, **description: Any
 ) -> Any:
-    """Return a scikit-learn bunch, or data and target alone."""
+    """Return a scikit-learn bunch, or only data and target."""
     if return_X_y:
         return data, target
     return Bunch(data=data, target=target, **description)

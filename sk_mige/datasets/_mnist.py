@@ -1,4 +1,4 @@
-"""Readers of MNIST and Fashion-MNIST, which share the idx format."""
+"""Readers of MNIST and Fashion-MNIST, in the idx format."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ FASHION_MNIST = _remote_files(
 )
 
 MNIST_DESCR = """\
-MNIST: handwritten digits, 28 x 28 grey pixels, 60,000 to train and 10,000 to test.
-Ink is bright (255), paper is 0.
+MNIST: handwritten digits, 28 x 28 grey pixels, 60,000 for training and 10,000 for
+testing. Ink is bright (255), paper is 0.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86(11), 1998."""
 
 FASHION_MNIST_DESCR = """\
 Fashion-MNIST: photographs of clothing in the format and size of MNIST, 28 x 28 grey pixels,
-60,000 to train and 10,000 to test.
+60,000 for training and 10,000 for testing.
 
 H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
 learning algorithms", arXiv:1708.07747, 2017."""
@@ -90,28 +90,30 @@ def fetch_mnist(
     """Load MNIST, handwritten digits of 28 × 28 grey pixels, from its official files.
 
     The files ``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``,
-    ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz`` are looked for in the folder
-    ``mnist`` of the data home, and downloaded (12 MB in all, checked by md5 sum) when missing.
+    ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz`` are read from the folder
+    ``mnist`` of the data home. Missing files are downloaded (12 MB in all, checked by md5 sum).
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``mnist``; see :func:`get_data_home`.
+        Folder that contains the folder ``mnist``, or in which it is created; see
+        :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
-        60,000 images to train, or 10,000 to test.
+        Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether a missing file is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+        Whether to download missing files. This needs pooch, from the extra ``sk-mige[data]``.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
         The bunch has
 
-        - ``data``, ndarray of shape (n, 784): one image a row, row by row of pixels;
+        - ``data``, ndarray of shape (n, 784): one image in each row, in row-major order;
         - ``target``, ndarray of int64 of shape (n,): the digit;
         - ``target_names``, list of str, and ``DESCR``, str;
         - ``image_shape``, (1, 28, 28): channels, height, width, so that
@@ -120,16 +122,17 @@ def fetch_mnist(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded; it says which, from where and whereto.
+        If a file is missing and not downloaded. The message names the file, its addresses and
+        its folder.
     ImportError
-        If a file is to be downloaded without pooch.
+        If a file must be downloaded and pooch is not installed.
     ValueError
-        If a file is damaged, or ``subset`` unknown.
+        If a file is damaged or ``subset`` is unknown.
 
     See Also
     --------
-    fetch_fashion_mnist : Clothing, in the same format.
-    sklearn.datasets.load_digits : Smaller digits, which need no download.
+    fetch_fashion_mnist : Load images of clothing.
+    sklearn.datasets.load_digits : Load smaller digits without a download.
 
     References
     ----------
@@ -138,7 +141,7 @@ def fetch_mnist(
 
     Examples
     --------
-    Two blank images in the official format, in place of ten thousand:
+    An example with two blank images in the official format:
 
     >>> import gzip, struct, tempfile
     >>> from pathlib import Path
@@ -177,41 +180,44 @@ def fetch_fashion_mnist(
 ) -> Any:
     """Load Fashion-MNIST, clothing of 28 × 28 grey pixels, from its official files.
 
-    The files have the names and the format of MNIST's. They are looked for in the folder
-    ``fashion-mnist`` of the data home, and downloaded (31 MB in all, checked by md5 sum) when
-    missing.
+    The files have the names and the format of those of MNIST. They are read from the folder
+    ``fashion-mnist`` of the data home. Missing files are downloaded (31 MB in all, checked by md5
+    sum).
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``fashion-mnist``; see :func:`get_data_home`.
+        Folder that contains the folder ``fashion-mnist``, or in which it is created; see
+        :func:`get_data_home`.
     subset : {"train", "test"}, default="train"
-        60,000 images to train, or 10,000 to test.
+        Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether a missing file is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+        Whether to download missing files. This needs pooch, from the extra ``sk-mige[data]``.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
-        As `fetch_mnist`: ``data`` of shape (n, 784), ``target``, ``target_names`` (ten kinds of
-        clothing), ``image_shape`` (1, 28, 28) and ``DESCR``.
+        The bunch has the fields of `fetch_mnist`: ``data`` of shape (n, 784), ``target``,
+        ``target_names`` (ten kinds of clothing), ``image_shape`` (1, 28, 28) and ``DESCR``.
 
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded; it says which, from where and whereto.
+        If a file is missing and not downloaded. The message names the file, its addresses and
+        its folder.
     ImportError
-        If a file is to be downloaded without pooch.
+        If a file must be downloaded and pooch is not installed.
     ValueError
-        If a file is damaged, or ``subset`` unknown.
+        If a file is damaged or ``subset`` is unknown.
 
     See Also
     --------
-    fetch_mnist : Handwritten digits; its example shows the format.
+    fetch_mnist : Load handwritten digits; its example shows the format.
 
     References
     ----------
@@ -220,7 +226,7 @@ def fetch_fashion_mnist(
 
     Examples
     --------
-    Where the files are not there and are not to be downloaded, the message says what to do:
+    If the files are missing and not downloaded, the error message says where to get them:
 
     >>> from sk_mige.datasets import fetch_fashion_mnist
     >>> fetch_fashion_mnist(data_home="/nowhere", download_if_missing=False)
@@ -262,8 +268,8 @@ def _fetch_idx(
 
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
-    """Read an array of bytes: two zeros, the type 8, the number of axes, their lengths, values."""
-    again = "Remove it to have it downloaded again."
+    """Read bytes in idx format: two zeros, type 8, number of axes, their lengths, values."""
+    again = "Remove it, so that it is downloaded again."
     try:
         with gzip.open(path) as stream:
             raw = stream.read()
@@ -275,6 +281,8 @@ def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{n_dims}i", raw[4:header])
     values = np.frombuffer(raw, dtype=np.uint8, offset=header)
     if values.size != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} announces the shape {shape}, has {values.size} bytes. {again}")
-    # A copy, because a view of bytes is read-only.
+        raise ValueError(
+            f"{path} must have {shape} values by its header; got {values.size}. {again}"
+        )
+    # Copy, because a view of bytes is read-only.
     return values.reshape(shape).copy()

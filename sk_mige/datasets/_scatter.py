@@ -1,4 +1,4 @@
-"""A location and a positive definite matrix, factored once: what elliptical densities share."""
+"""Location and scatter matrix of elliptical densities, with the matrix factored once."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from scipy.linalg import cho_solve, solve_triangular
 
 
 class Scatter:
-    """A location and a matrix, the latter kept as a diagonal where it is one.
+    """Location and positive definite matrix of an elliptical density.
 
-    A diagonal costs O(d) rather than O(d²), so that images' dimensions stay within reach.
+    A diagonal matrix is stored as a vector. Operations then take O(d) instead of O(d²), which
+    makes the dimensions of images feasible.
     """
 
     def __init__(self, location: ArrayLike, matrix: ArrayLike, name: str) -> None:
         self.location: NDArray[np.float64] = np.array(location, dtype=np.float64, ndmin=1)
         if self.location.ndim != 1 or not np.isfinite(self.location).all():
             raise ValueError(
-                "A location must be one finite vector of shape (d,); got shape "
+                "The location must be a finite vector of shape (d,); got shape "
                 f"{self.location.shape}."
             )
         d = len(self.location)
         given = np.array(matrix, dtype=np.float64)
         if given.ndim < 2:
             if given.shape not in [(), (d,)]:
-                raise ValueError(_complaint(name, d, f"shape {given.shape}"))
+                raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
             if not (np.isfinite(given).all() and (given > 0).all()):
-                raise ValueError(_complaint(name, d, "a variance that is not positive"))
+                raise ValueError(_matrix_error(name, d, "a variance that is not positive"))
             # The factor L with L Lᵀ = matrix: a vector of standard deviations, or triangular.
             self.factor = np.asarray(np.sqrt(np.broadcast_to(given, (d,))), dtype=np.float64)
         else:
             if given.shape != (d, d):
-                raise ValueError(_complaint(name, d, f"shape {given.shape}"))
-            # Rounding leaves products such as Q diag(v) Qᵀ unequal in their last digits.
+                raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
+            # Products such as Q diag(v) Qᵀ are symmetric up to rounding only.
             if not np.allclose(given, given.T, rtol=0, atol=1e-10 * np.abs(given).max()):
-                raise ValueError(_complaint(name, d, "a matrix that is not symmetric"))
+                raise ValueError(_matrix_error(name, d, "a matrix that is not symmetric"))
             try:
                 self.factor = np.asarray(np.linalg.cholesky(given), dtype=np.float64)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
-                    _complaint(name, d, "a matrix that is not positive definite")
+                    _matrix_error(name, d, "a matrix that is not positive definite")
                 ) from error
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The matrix itself, shape (d, d)."""
+        """Matrix, shape (d, d)."""
         if self.factor.ndim == 1:
             return np.diag(self.factor**2)
         return self.factor @ self.factor.T
@@ -58,20 +59,20 @@ class Scatter:
         return float(np.log(scales).sum())
 
     def whiten(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """L⁻¹ (x − location), shape (n, d)."""
+        """Return L⁻¹ (x − location), shape (n, d)."""
         centred = points - self.location
         if self.factor.ndim == 1:
             return centred / self.factor
         return np.asarray(solve_triangular(self.factor, centred.T, lower=True).T)
 
     def colour(self, white: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Location + L w, the inverse of `whiten`."""
+        """Return location + L w, the inverse of `whiten`."""
         if self.factor.ndim == 1:
             return self.location + white * self.factor
         return self.location + white @ self.factor.T
 
     def solve(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Matrix⁻¹ (x − location), shape (n, d)."""
+        """Return matrix⁻¹ (x − location), shape (n, d)."""
         centred = points - self.location
         if self.factor.ndim == 1:
             return np.asarray(centred / self.factor**2)
@@ -81,20 +82,20 @@ class Scatter:
 def random_covariance(
     n_features: int, condition_number: float, rng: np.random.RandomState
 ) -> NDArray[np.float64]:
-    """Covariance of determinant 1 with log-spaced eigenvalues along random directions.
+    """Return a covariance with log-spaced eigenvalues, random eigenvectors and determinant 1.
 
-    The identity, as a vector of ones, where the condition number is 1.
+    For condition number 1 it is the identity, as a vector of ones.
     """
     if not (np.isfinite(condition_number) and condition_number >= 1):
-        raise ValueError(f"condition_number == {condition_number}, must be finite and >= 1.")
+        raise ValueError(f"condition_number must be finite and >= 1; got {condition_number}.")
     if condition_number == 1:
         return np.ones(n_features)
     if n_features == 1:
         raise ValueError(
-            f"condition_number == {condition_number}, but a single feature has condition number 1: "
-            "use n_features >= 2."
+            "condition_number must be 1 for n_features=1; got "
+            f"{condition_number}. Use n_features >= 2."
         )
-    # The Q of a Gaussian matrix is uniform over rotations once the signs of R are taken out.
+    # With the signs of R, the Q of a Gaussian matrix is uniform over rotations.
     q, r = np.linalg.qr(rng.standard_normal((n_features, n_features)))
     directions = q * np.sign(np.diag(r))
     root = np.sqrt(condition_number)
@@ -103,7 +104,7 @@ def random_covariance(
     return np.asarray((covariance + covariance.T) / 2)
 
 
-def _complaint(name: str, d: int, got: str) -> str:
+def _matrix_error(name: str, d: int, got: str) -> str:
     return (
         f"{name} must be a positive number, {d} positive variances, or a symmetric positive "
         f"definite matrix of shape ({d}, {d}); got {got}."

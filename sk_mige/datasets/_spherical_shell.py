@@ -1,4 +1,4 @@
-"""The spherical shell, and the ring, which is a shell in the plane."""
+"""Spherical shells; a ring is a shell in the plane."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ class SphericalShellScore(ExactScore):
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}
 
-    The density is a Gaussian of the *distance to the sphere*, not of the radius: dividing by the
-    sphere's area would give it a pole at the origin, and a Fisher information that is infinite
-    there. Its score is bounded near the origin, where its direction jumps; at the origin itself,
-    which no sample hits, 0 is returned.
+    The density is a Gaussian function of the *distance to the sphere*. Dividing by the area of
+    the sphere would give a pole at the origin, with infinite Fisher information. The score is
+    bounded near the origin, where its direction is discontinuous. At the origin it is set to 0.
 
     Parameters
     ----------
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`; 0 gives a Gaussian.
+        Radius :math:`R`; 0 is a Gaussian.
     noise : float, default=0.3
-        Thickness :math:`s`, the standard deviation of the distance to the sphere as long as it
-        is small beside ``radius``.
+        Thickness :math:`s`. It is the standard deviation of the distance to the sphere if it is
+        small compared with ``radius``.
 
     Attributes
     ----------
@@ -41,7 +40,7 @@ class SphericalShellScore(ExactScore):
 
     See Also
     --------
-    make_spherical_shell : Samples together with this score.
+    make_spherical_shell : Generate samples with this score.
 
     Examples
     --------
@@ -70,10 +69,10 @@ class SphericalShellScore(ExactScore):
         return np.asarray(-((distances / self.noise) ** 2) / 2 - self._log_normaliser())
 
     def _log_normaliser(self) -> float:
-        """Log of the unit sphere's area times ∫ r^(d−1) exp(−(r−R)²/2s²) dr.
+        """Return the log of the unit sphere's area times ∫ r^(d−1) exp(−(r−R)²/2s²) dr.
 
-        Integration by parts gives I_n = R I_{n−1} + (n−1) s² I_{n−2} for the integrals of r^n;
-        the ratios of successive ones stay in range where the integrals themselves would not.
+        Integration by parts gives I_n = R I_{n−1} + (n−1) s² I_{n−2} for the integrals of r^n.
+        Ratios of successive integrals do not overflow where the integrals do.
         """
         d, radius, variance = self.n_features, self.radius, self.noise**2
         log_integral = np.log(2 * np.pi * variance) / 2 + log_ndtr(radius / self.noise)
@@ -91,10 +90,10 @@ class SphericalShellScore(ExactScore):
         return self._sample_radii(n_samples, rng)[:, None] * directions
 
     def _sample_radii(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
-        """Exact draws of r^(d−1) exp(−(r−R)²/2s²) on r > 0, by rejection.
+        """Draw exact samples of r^(d−1) exp(−(r−R)²/2s²) on r > 0, by rejection.
 
-        Under the tangent of log r at the mode, log r ≤ log r₀ + r/r₀ − 1, the density lies under
-        a multiple of N(r₀, s²), whatever d is; most draws are accepted.
+        With the tangent of log r at the mode, log r ≤ log r₀ + r/r₀ − 1, the density is bounded
+        by a multiple of N(r₀, s²) for every d. Most draws are accepted.
         """
         n = self.n_features - 1
         mode = (self.radius + np.sqrt(self.radius**2 + 4 * n * self.noise**2)) / 2
@@ -120,12 +119,12 @@ def make_spherical_shell(
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a thick sphere, with their exact score.
 
-    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, sampled exactly, so that
+    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, is sampled exactly. The score is
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
-    Its mean is 0 and its covariance a multiple of the identity: all structure is beyond the
-    second moments.
+    The mean is 0 and the covariance is a multiple of the identity, so first and second moments
+    have no information about the structure.
 
     Parameters
     ----------
@@ -134,7 +133,7 @@ def make_spherical_shell(
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`; 0 gives a Gaussian.
+        Radius :math:`R`; 0 is a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
@@ -145,7 +144,7 @@ def make_spherical_shell(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : SphericalShellScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------
@@ -154,7 +153,7 @@ def make_spherical_shell(
 
     See Also
     --------
-    make_ring : The shell in the plane.
+    make_ring : Generate samples of the shell in the plane.
 
     Examples
     --------
@@ -176,7 +175,7 @@ def make_ring(
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a ring in the plane, with their exact score.
 
-    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, sampled exactly, so that
+    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, is sampled exactly. The score is
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
@@ -185,7 +184,7 @@ def make_ring(
     n_samples : int, default=100
         Number of samples.
     radius : float, default=3.0
-        Radius :math:`R`; 0 gives a Gaussian.
+        Radius :math:`R`; 0 is a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
@@ -196,7 +195,7 @@ def make_ring(
     X : ndarray of shape (n_samples, 2)
         Samples.
     score : SphericalShellScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------
@@ -205,7 +204,7 @@ def make_ring(
 
     See Also
     --------
-    make_spherical_shell : The same in any dimension.
+    make_spherical_shell : Generate samples of a shell in any dimension.
 
     Examples
     --------

@@ -37,8 +37,8 @@ STL10 = Archive(
 )
 
 STL10_DESCR = """\
-STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour, 5,000 to train in ten
-predefined folds of 1,000, 8,000 to test, and 100,000 without labels, of a broader kind.
+STL-10: photographs of ten kinds of objects, 96 x 96 pixels in colour: 5,000 for training, in ten
+predefined folds of 1,000, 8,000 for testing, and 100,000 without labels, of more kinds.
 
 A. Coates, H. Lee, A. Y. Ng, "An analysis of single-layer networks in unsupervised feature
 learning", AISTATS 2011."""
@@ -56,40 +56,43 @@ def fetch_stl10(
     r"""Load STL-10, photographs of 96 × 96 pixels in colour, from its official binary version.
 
     The files ``train_X.bin``, ``train_y.bin``, ``test_X.bin``, ``test_y.bin``,
-    ``unlabeled_X.bin``, ``class_names.txt`` and ``fold_indices.txt`` are looked for in the folder
-    ``stl10_binary`` of the data home. When one is missing, ``stl10_binary.tar.gz`` is unpacked:
-    from the data home if it is there, else downloaded (2.6 GB, checked by md5 sum).
+    ``unlabeled_X.bin``, ``class_names.txt`` and ``fold_indices.txt`` are read from the folder
+    ``stl10_binary`` of the data home. If a file is missing, ``stl10_binary.tar.gz`` is unpacked
+    from the data home. If it is not there, it is downloaded (2.6 GB, checked by md5 sum).
 
-    The official files hold each image column by column, and count classes from 1; here images
-    are row by row and classes counted from 0, as everywhere else.
+    The official files have images in column-major order and classes from 1. They are returned in
+    row-major order and with classes from 0.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has, or is to have, the folder ``stl10_binary``; see :func:`get_data_home`.
+        Folder that contains the folder ``stl10_binary``, or in which it is created; see
+        :func:`get_data_home`.
     subset : {"train", "test", "unlabeled"}, default="train"
-        5,000 images to train, 8,000 to test, or 100,000 without labels.
+        Part of the data: 5,000 training images, 8,000 test images or 100,000 images without
+        labels.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory:
-        2.8 GB for the unlabelled images.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory: 2.8 GB for the unlabelled images.
     mmap : bool, default=False
-        Whether ``data`` is a read-only memory map rather than in memory. The first such call
-        writes the images, row by row, to a file beside the official one and of its size.
+        Whether ``data`` is a read-only memory map. The first such call writes a file of the same
+        size as the official one, with images in row-major order, to the same folder.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether a missing archive is downloaded; this needs pooch, the extra ``sk-mige[data]``.
+        Whether to download a missing archive. This needs pooch, from the extra
+        ``sk-mige[data]``.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
         The bunch has
 
-        - ``data``, ndarray of shape (n, 27648): one image a row, the red plane first, then green,
-          then blue, each row by row of pixels;
-        - ``target``, ndarray of int64 of shape (n,): the class, or −1 where there is no label;
-        - ``folds``, with ``subset="train"`` only: list of ten arrays, the rows to train on in
-          each of the predefined trials;
+        - ``data``, ndarray of shape (n, 27648): one image in each row, as red, green and
+          blue planes, each in row-major order;
+        - ``target``, ndarray of int64 of shape (n,): the class, or −1 without labels;
+        - ``folds``, with ``subset="train"`` only: list of ten arrays, the training rows of the
+          predefined folds;
         - ``target_names``, list of str, and ``DESCR``, str;
         - ``image_shape``, (3, 96, 96): channels, height, width, so that
           ``data.reshape(-1, *image_shape)`` gives images.
@@ -97,16 +100,16 @@ def fetch_stl10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded; it says which, from where and whereto.
+        If a file is missing and not downloaded. The message names the file, its addresses and
+        its folder.
     ImportError
-        If the archive is to be downloaded without pooch.
+        If the archive must be downloaded and pooch is not installed.
     ValueError
-        If a file is damaged, ``subset`` is unknown, or both ``as_float`` and ``mmap`` are asked
-        for.
+        If a file is damaged, ``subset`` is unknown, or both ``as_float`` and ``mmap`` are true.
 
     See Also
     --------
-    fetch_cifar10 : Smaller photographs.
+    fetch_cifar10 : Load smaller photographs.
 
     References
     ----------
@@ -115,7 +118,7 @@ def fetch_stl10(
 
     Examples
     --------
-    Two black images in the official format, in place of a hundred thousand:
+    An example with two black images in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -133,8 +136,8 @@ def fetch_stl10(
     check_subset(subset, ["train", "test", "unlabeled"])
     if mmap and as_float:
         raise ValueError(
-            "mmap=True maps the file's bytes and cannot scale them: use as_float=False, and scale "
-            "batch by batch or in a pipeline."
+            "mmap=True maps the bytes of a file, which cannot be scaled: use as_float=False, and "
+            "scale each batch or in a pipeline."
         )
     names = [f"{subset}_X.bin", "class_names.txt"]
     if subset != "unlabeled":
@@ -149,7 +152,7 @@ def fetch_stl10(
     if subset == "unlabeled":
         target = np.full(len(data), -1, dtype=np.int64)
     else:
-        # From 0: the 0 that no official file has would wrap to 255 in bytes, hence int64 first.
+        # Convert to int64 before the subtraction: in uint8, an invalid label 0 would become 255.
         labels = np.fromfile(others[0], dtype=np.uint8).astype(np.int64) - 1
         target = check_labels(others[0], labels, len(data), len(description["target_names"]))
     if subset == "train":
@@ -160,14 +163,14 @@ def fetch_stl10(
 
 
 def _official(path: Path) -> NDArray[np.uint8]:
-    """Map the official file and turn its columns to rows, shape (n, 3, 96, 96), copying nothing."""
+    """Map the official file and transpose its images, shape (n, 3, 96, 96), without copies."""
     check_size(path, path.stat().st_size, PIXELS)
     columns = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *IMAGE_SHAPE)
     return columns.transpose(0, 1, 3, 2)
 
 
 def _copy_rows(images: NDArray[np.uint8], rows: NDArray[Any]) -> None:
-    """Write images into rows of pixels by chunks, so that nothing is in memory twice."""
+    """Write images into rows of pixels by chunks, so that no second copy is in memory."""
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]
         rows[start : start + CHUNK] = chunk.reshape(len(chunk), PIXELS)
@@ -183,7 +186,7 @@ def _read_rows(path: Path, as_float: bool) -> NDArray[Any]:
 
 
 def _map_rows(path: Path) -> NDArray[np.uint8]:
-    """Map a row-by-row copy of the official file, written beside it when there is none."""
+    """Map a row-major copy of the official file; write it to the same folder if missing."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)
@@ -205,10 +208,10 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
     sizes = [len(fold) for fold in folds]
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(
-            f"{path} must have ten lines of row numbers, one a fold; it has lines of {sizes}: it "
-            "is cut short or another file."
+            f"{path} must have ten lines of row numbers, one for each fold; got lines of {sizes}: "
+            "it is incomplete or another file."
         )
     for fold in folds:
         if not 0 <= fold.min() <= fold.max() < n_rows:
-            raise ValueError(f"{path} has row numbers beyond the {n_rows} images to train.")
+            raise ValueError(f"{path} has row numbers beyond the {n_rows} training images.")
     return folds

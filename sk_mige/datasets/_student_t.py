@@ -1,4 +1,4 @@
-"""The multivariate Student-t: elliptical like a Gaussian, with heavy tails."""
+"""Multivariate Student-t density: elliptical, with heavy tails."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class StudentTScore(ExactScore):
     Parameters
     ----------
     location : array-like of shape (d,)
-        Centre :math:`\mu`; the mean where ``df`` > 1.
+        Centre :math:`\mu`. It is the mean if ``df`` > 1.
     scatter : float, array-like of shape (d,) or (d, d), default=1.0
-        Matrix :math:`\Sigma`; the covariance is :math:`\nu \Sigma / (\nu - 2)` where ``df`` > 2.
+        Matrix :math:`\Sigma`. If ``df`` > 2, the covariance is :math:`\nu \Sigma / (\nu - 2)`.
     df : float, default=5.0
-        Degrees of freedom :math:`\nu`; the smaller, the heavier the tails.
+        Degrees of freedom :math:`\nu`. Smaller values give heavier tails.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class StudentTScore(ExactScore):
 
     See Also
     --------
-    make_student_t : Samples together with this score.
+    make_student_t : Generate samples with this score.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def make_student_t(
     .. math::
         \nabla \log q(x) = -\frac{\nu + d}{\nu + x^\top \Sigma^{-1} x}\, \Sigma^{-1} x
 
-    In the tails the score goes to zero, where a Gaussian's grows.
+    In the tails, this score decreases to zero, whereas the score of a Gaussian grows.
 
     Parameters
     ----------
@@ -106,11 +106,11 @@ def make_student_t(
     n_features : int, default=2
         Dimension :math:`d`.
     df : float, default=5.0
-        Degrees of freedom :math:`\nu`: 1 is the Cauchy distribution, up to 2 the variance is
-        infinite, and with growing ``df`` the density approaches a Gaussian.
+        Degrees of freedom :math:`\nu`. 1 is the Cauchy distribution. The variance is infinite up
+        to 2. The density approaches a Gaussian as ``df`` increases.
     condition_number : float, default=1.0
-        Of the scatter matrix :math:`\Sigma`, whose determinant is 1; above 1 its eigenvalues are
-        log-spaced and its eigenvectors random.
+        Condition number of the scatter matrix :math:`\Sigma`, whose determinant is 1. Above 1,
+        the eigenvalues are log-spaced and the eigenvectors are random.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the scatter matrix and the samples, in this order.
 
@@ -119,7 +119,7 @@ def make_student_t(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : StudentTScore
-        Callable that maps points to exact scores.
+        Exact score, a function of points.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Reader of a local stand-in for STL-10, pooled from Tiny ImageNet."""
+"""Reader of a local substitute for STL-10, pooled from Tiny ImageNet."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ._files import VARIABLE, get_data_home
 from ._images import as_bunch, check_labels, check_subset, to_float
 
 DESCR = """\
-Ten classes pooled from Tiny ImageNet: photographs of 64 x 64 pixels in colour, 5,000 to train,
-5,000 to test and 7,760 without labels. A stand-in for STL-10 in size and kind; it is NOT STL-10,
-and no result on it is one on STL-10. ImageNet's terms: research use."""
+Ten classes pooled from Tiny ImageNet: photographs of 64 x 64 pixels in colour, 5,000 for training,
+5,000 for testing and 7,760 without labels. A substitute for STL-10 in size and kind. It is
+NOT STL-10, and results on it are no results on STL-10. ImageNet's terms: research use."""
 
 
 def load_tiny_imagenet10(
@@ -26,33 +26,34 @@ def load_tiny_imagenet10(
     as_float: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load ten classes pooled from Tiny ImageNet, a local stand-in for STL-10.
+    """Load ten classes pooled from Tiny ImageNet, a local substitute for STL-10.
 
-    This is no published data set, it cannot be downloaded, and it is *not* STL-10: it serves
-    where STL-10 cannot be had and photographs of its kind are wanted. The files ``train.npz``,
-    ``test.npz`` and ``unlabeled.npz`` are looked for in the folder ``tinyimagenet10`` of the data
-    home. Each has the arrays ``images``, uint8 of shape (n, height, width, 3), ``class_names``
-    and, but for the last, ``labels``; anyone may write such files. Nothing is unpickled.
+    This data set is *not* STL-10. It is not published and cannot be downloaded. It is a substitute
+    if STL-10 is not available. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz`` are
+    read from the folder ``tinyimagenet10`` of the data home. Each file has the arrays ``images``
+    (uint8, shape (n, height, width, 3)) and ``class_names``. All but ``unlabeled.npz`` have an
+    array ``labels``. No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
         Folder that has the folder ``tinyimagenet10``; see :func:`get_data_home`.
     subset : {"train", "test", "unlabeled"}, default="train"
-        Which of the three files.
+        Part of the data, one of the three files.
     as_float : bool, default=False
-        Whether pixels are float32 in [0, 1] rather than uint8 in 0…255, a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        takes a quarter of the memory.
     return_X_y : bool, default=False
-        Whether to return ``(data, target)`` alone.
+        Whether to return ``(data, target)`` instead of a bunch.
 
     Returns
     -------
     Bunch or tuple of two ndarrays
         The bunch has
 
-        - ``data``, ndarray of shape (n, 12288): one image a row, the red plane first, then green,
-          then blue, each row by row of pixels;
-        - ``target``, ndarray of int64 of shape (n,): the class, or −1 where there is no label;
+        - ``data``, ndarray of shape (n, 12288): one image in each row, as red, green and
+          blue planes, each in row-major order;
+        - ``target``, ndarray of int64 of shape (n,): the class, or −1 without labels;
         - ``target_names``, list of str, and ``DESCR``, str;
         - ``image_shape``, (3, 64, 64): channels, height, width.
 
@@ -65,7 +66,7 @@ def load_tiny_imagenet10(
 
     See Also
     --------
-    fetch_stl10 : The data set that this one stands in for.
+    fetch_stl10 : Load STL-10.
 
     Examples
     --------
@@ -89,8 +90,8 @@ def load_tiny_imagenet10(
     path = get_data_home(data_home) / "tinyimagenet10" / f"{subset}.npz"
     if not path.exists():
         raise FileNotFoundError(
-            f"{path.name} is not in {path.parent}. This data set cannot be downloaded; name the "
-            f"folder that has it by data_home or the environment variable {VARIABLE}."
+            f"{path.name} is not in {path.parent}. This data set cannot be downloaded. Set "
+            f"data_home or the environment variable {VARIABLE} to the folder that has it."
         )
     try:
         # Opened here, because np.load leaves a damaged file open.
@@ -105,7 +106,7 @@ def load_tiny_imagenet10(
         ) from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise ValueError(
-            f"{path} must have images of uint8 of shape (n, height, width, 3); got {images.dtype} "
+            f"{path} must have uint8 images of shape (n, height, width, 3); got {images.dtype} "
             f"of shape {images.shape}."
         )
     planes = images.transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Coordinates without which nothing is lost, and axes in which they are independent."""
+"""Redundant coordinates and independent axes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TOLERANCE = 1e-4
 
 
 def independent_axes(z: Tensor) -> Tensor | None:
-    r"""Linear map to independent components, where it is worth taking.
+    r"""Linear map to independent components, or None if it has no benefit.
 
     Mutual information does not change under invertible maps of either variable. Maps of single
-    coordinates (:func:`gaussianize_margins`) undo much more of a distribution when the coordinates
-    are independent; symmetric FastICA [1]_ finds such coordinates.
+    coordinates (:func:`gaussianize_margins`) bring a distribution closer to a Gaussian if its
+    coordinates are independent. Symmetric FastICA [1]_ finds such coordinates.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ def independent_axes(z: Tensor) -> Tensor | None:
     Returns
     -------
     tensor of shape (d, d) or None
-        A, to be applied as ``z @ A``. None where the given axes serve: in one dimension, with
-        fewer than 5 d samples, beside a constant coordinate, for samples whose multivariate
-        kurtosis is a Gaussian's (ICA would find chance), and where the summed contrast
-        :math:`(\mathbb{E}\log\cosh z_k - \mathbb{E}\log\cosh \mathcal N)^2` does not gain
-        a tenth and 0.001 a coordinate.
+        Matrix A, to be applied as ``z @ A``. It is None in each of these cases: one dimension,
+        fewer than 5 d samples, a constant coordinate, or a multivariate kurtosis that does not
+        differ from a Gaussian's (the result of ICA would then be random). It is also None if the
+        summed contrast :math:`(\mathbb{E}\log\cosh z_k - \mathbb{E}\log\cosh \mathcal N)^2`
+        does not increase by a tenth plus 0.001 for each coordinate.
 
     References
     ----------
@@ -73,15 +73,15 @@ def independent_axes(z: Tensor) -> Tensor | None:
 
 
 def _contrast(y: Tensor) -> Tensor:
-    """Distance of the margins from Gaussian, summed over coordinates."""
+    """Squared differences of E log cosh from a Gaussian's, summed over coordinates."""
     log_cosh = y.abs() + torch.log1p(torch.exp(-2 * y.abs())) - math.log(2.0)
     return (log_cosh.mean(0) - NORMAL_CONTRAST).square().sum()
 
 
 def _fast_ica(y: Tensor) -> Tensor:
-    """Orthogonal (d, d) whose columns are the axes, for whitened samples."""
+    """Orthogonal matrix (d, d) whose columns are the axes of whitened samples."""
     d = y.shape[1]
-    # A start in general position: axes at 45 degrees to the components are a fixed point too.
+    # A random start, because axes at 45 degrees to the components are a fixed point as well.
     start = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     axes: Tensor = torch.linalg.qr(start).Q.to(y)
     for _ in range(MAX_ITER):
@@ -95,20 +95,20 @@ def _fast_ica(y: Tensor) -> Tensor:
 
 
 def independent_columns(z: Tensor) -> list[int]:
-    """Columns of which all others are linear combinations: without those nothing is lost.
+    """Columns such that all other columns are linear combinations of them.
 
-    Columns rather than coordinates of the plane that they span, which would be mixtures, whose
-    margins say less.
+    They are columns of z, not coordinates of the plane that the columns span. Such coordinates
+    would be mixtures, whose margins are less informative.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples, more than columns; with fewer nothing is known and all columns are kept.
+        Samples. If n is not larger than d, all columns are returned.
 
     Returns
     -------
     list of int
-        Their numbers, ascending.
+        Indices of the columns, ascending.
 
     Examples
     --------
@@ -123,9 +123,9 @@ def independent_columns(z: Tensor) -> list[int]:
         return list(range(z.shape[1]))
     rest = z - z.mean(0)
     rest = rest / rest.std(0, correction=0).clamp_min(torch.finfo(z.dtype).tiny)
-    rest = rest * (varying.axes.square().sum(1) > 0)  # rounding of a constant is no column
+    rest = rest * (varying.axes.square().sum(1) > 0)  # constants, up to rounding, are left out
     kept: list[int] = []
-    for _ in range(varying.axes.shape[1]):  # Gram-Schmidt, the first of the longer remainders
+    for _ in range(varying.axes.shape[1]):  # Gram-Schmidt: the first long remainder
         lengths = rest.norm(dim=0)
         chosen = int((lengths > 0.5 * lengths.max()).nonzero()[0])
         kept.append(chosen)

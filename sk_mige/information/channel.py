@@ -1,4 +1,4 @@
-"""The gradient of information through a channel that is given as a function of its parameters."""
+"""Gradient of mutual information for a channel given as a function of its parameters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._checks import check_rows
-from sk_mige.information._noise import noise_generator
+from sk_mige.information._samples import check_rows, noise_generator
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
 __all__ = ["channel_gradient"]
@@ -31,24 +30,24 @@ def channel_gradient(
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    Noise is drawn and the family differentiated by torch: it must consist of operations that
-    can be differentiated twice.
+    The noise is drawn here, and torch differentiates the family. The family must consist of
+    operations that torch can differentiate twice.
 
     Parameters
     ----------
     family : callable
-        ``family(x, theta, noise) -> y`` on float64 tensors: x of shape (n, d), theta of the shape
-        of ``theta``, noise standard normal of shape (n, n_noise); y of shape (n, any).
+        Function ``family(x, theta, noise) -> y`` of float64 tensors. x has shape (n, d), theta
+        the shape of ``theta``, noise (standard normal) the shape (n, n_noise), and y n rows.
     theta : float or array-like of shape (p,)
-        Parameters at which the gradient is taken.
+        Parameters at which the gradient is estimated.
     x : array-like of shape (n, ...)
         Samples of x; every row is flattened.
     n_noise : int, default=None
-        Dimension of the noise; that of x by default.
+        Dimension of the noise. None uses the dimension of x.
     random_state : int, default=0
-        Seed of the noise. At different θ the same noise is drawn, so that curves are smooth.
+        Seed of the noise. The same noise is drawn for every θ, so that curves are smooth.
     **options
-        Passed to :func:`mutual_info_gradient`.
+        Keyword arguments of :func:`mutual_info_gradient`.
 
     Returns
     -------
@@ -58,13 +57,13 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta is no vector, if what the family returns has no row for each sample, is
-        constant or not finite; and whatever :func:`mutual_info_gradient` refuses.
+        If theta has more than one dimension, or if y does not have one row for each sample, is
+        constant or is not finite. Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------
-    How much more information two standard normals send through a louder channel:
-    I = log(1 + θ²), whose derivative at 1 is 1.
+    For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). Its derivative at θ = 1
+    is 1.
 
     >>> import numpy as np
     >>> from sk_mige.information import channel_gradient
@@ -76,7 +75,9 @@ def channel_gradient(
     rows = check_rows("x", x)
     at = torch.as_tensor(np.asarray(theta, dtype=np.float64))
     if at.ndim > 1:
-        raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
+        raise ValueError(
+            f"theta must be a number or a vector; got an array of shape {tuple(at.shape)}"
+        )
     noise = torch.randn(
         len(rows),
         n_noise or rows.shape[1],
@@ -91,10 +92,11 @@ def channel_gradient(
     if not isinstance(y, Tensor) or y.ndim < 1 or len(y) != len(rows):
         got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(
-            f"family must return a tensor with a row for each of the {len(rows)} samples; got {got}"
+            f"family must return a tensor with one row for each of the {len(rows)} samples; "
+            f"got {got}"
         )
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
-    # Two backward passes a parameter: one output more or less costs nothing.
+    # jvp takes two backward passes for each parameter, whatever the number of outputs.
     jvp = torch.autograd.functional.jvp
     columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
     derivative = columns[0] if at.ndim == 0 else torch.stack(columns, -1)

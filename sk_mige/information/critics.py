@@ -1,4 +1,4 @@
-"""Critics: networks T(x, y) that score how well y belongs to x, on all pairs of a batch at once."""
+"""Critics: networks T(x, y) that score all pairs of a batch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from torch.nn.functional import normalize
 if TYPE_CHECKING:
     from sk_mige.information.bounds import BoundEstimate
 
-__all__ = ["ConcatenatedCritic", "GaussianCritic", "SeparableCritic", "fit_critic"]
+__all__ = [
+    "ConcatenatedCritic",
+    "GaussianCritic",
+    "SeparableCritic",
+    "fit_critic",
+    "relu_network",
+]
 
 
 class SeparableCritic(nn.Module):
     r"""Critic :math:`T(x, y) = f(x)^\top g(y)`, the inner product of two embeddings.
 
-    With a temperature τ the cosine of their angle instead,
+    With a temperature τ, it is the scaled cosine of their angle,
 
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert},
 
-    whose scores are no larger than 1/τ: with InfoNCE between two views of an image, and f = g, the
-    kind of contrastive loss that SimCLR has [1]_.
+    whose absolute value is at most 1/τ. With f = g and InfoNCE between two views of an image, it
+    is a contrastive loss of the kind used by SimCLR [1]_.
 
     Parameters
     ----------
@@ -35,9 +41,10 @@ class SeparableCritic(nn.Module):
     n_embedding : int, default=32
         Dimension of the embeddings.
     temperature : float, default=None
-        Of the cosine, τ; None is the inner product as it is.
+        Temperature τ of the cosine. None uses the inner product.
     shared : bool, default=False
-        Whether f is g, which needs x and y of equal dimension: for views, which may be exchanged.
+        Whether f and g are the same network, as for two views of one input. x and y must then
+        have equal dimensions.
 
     References
     ----------
@@ -64,11 +71,11 @@ class SeparableCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        self.embed_x = _mlp(n_features_x, hidden, n_embedding)
-        self.embed_y = self.embed_x if shared else _mlp(n_features_y, hidden, n_embedding)
+        self.embed_x = relu_network(n_features_x, hidden, n_embedding)
+        self.embed_y = self.embed_x if shared else relu_network(n_features_y, hidden, n_embedding)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Matrix (M, N) of T(x_i, y_j)."""
+        """Return the matrix (M, N) of T(x_i, y_j)."""
         f, g = self.embed_x(x.flatten(1)), self.embed_y(y.flatten(1))
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
@@ -77,7 +84,9 @@ class SeparableCritic(nn.Module):
 
 
 class ConcatenatedCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = f([x, y])`, one network of the pair; M² evaluations a batch.
+    r"""Critic :math:`T(x, y) = f([x, y])`, one network of the concatenated pair.
+
+    A batch of M samples takes M² evaluations.
 
     Parameters
     ----------
@@ -98,22 +107,22 @@ class ConcatenatedCritic(nn.Module):
         self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
     ) -> None:
         super().__init__()
-        # The first layer of a concatenation is a sum: each half is computed once a sample.
+        # The first layer of a concatenation is a sum, whose halves depend on one sample each.
         self.first_x = nn.Linear(n_features_x, hidden[0])
         self.first_y = nn.Linear(n_features_y, hidden[0], bias=False)
-        self.rest = _mlp(hidden[0], hidden[1:], 1)
+        self.rest = relu_network(hidden[0], hidden[1:], 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Matrix (M, N) of T(x_i, y_j)."""
+        """Return the matrix (M, N) of T(x_i, y_j)."""
         pairs = self.first_x(x.flatten(1))[:, None] + self.first_y(y.flatten(1))[None]
         scores: Tensor = self.rest(pairs.relu()).squeeze(-1)
         return scores
 
 
 class GaussianCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, a Gaussian with mean and variance of x.
+    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, a Gaussian whose moments are functions of x.
 
-    What the CLUB bound needs: a density, learnt by maximum likelihood.
+    It is the conditional density that the CLUB bound needs, trained by maximum likelihood.
 
     Parameters
     ----------
@@ -134,16 +143,16 @@ class GaussianCritic(nn.Module):
         self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
     ) -> None:
         super().__init__()
-        self.network = _mlp(n_features_x, hidden, 2 * n_features_y)
+        self.network = relu_network(n_features_x, hidden, 2 * n_features_y)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Matrix (M, N) of log q(y_j | x_i), in nats."""
+        """Return the matrix (M, N) of log q(y_j | x_i), in nats."""
         mean, raw = self.network(x.flatten(1)).chunk(2, dim=1)
-        # A bounded log-variance keeps one badly placed sample from blowing up the likelihood.
+        # With a bounded log-variance, a single outlier cannot dominate the likelihood.
         log_variance = 10 * torch.tanh(raw / 10)
         y = y.flatten(1)
-        # The expanded square is a difference of numbers that may exceed it by a factor of 10⁶,
-        # where variances are small and means are not: it needs a centre, and digits.
+        # The expanded square below is a difference of terms that can be 10⁶ times larger, for
+        # small variances and large means. Centring and float64 keep its precision.
         center = y.detach().mean(0)
         mean, log_variance, y = (
             part if part.device.type == "mps" else part.double()
@@ -163,23 +172,23 @@ def fit_critic(
     *,
     learning_rate: float = 1e-4,
 ) -> nn.Module:
-    """Train a critic on batches of pairs, with Adam, to make a bound of I(x; y) tight.
+    """Train a critic on batches of pairs with Adam, to maximise the critic objective of a bound.
 
     Parameters
     ----------
     critic : Module
-        ``critic(x, y)`` returns the matrix of scores; trained in place.
+        Critic, trained in place. ``critic(x, y)`` returns the matrix of scores.
     bound : callable
-        ``bound(scores) -> BoundEstimate``, such as the result of :func:`make_bound`.
+        Function ``bound(scores) -> BoundEstimate``, such as the result of :func:`make_bound`.
     batches : iterable of (x, y)
-        One optimiser step each.
+        Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Of Adam; the value used for the paper's Figure 1.
+        Learning rate of Adam. The default was used for Figure 1 of the paper.
 
     Returns
     -------
     Module
-        The critic.
+        The trained ``critic``.
 
     Examples
     --------
@@ -196,8 +205,8 @@ def fit_critic(
     return critic
 
 
-def _mlp(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:
-    """ReLU layers of the given widths, then a linear one."""
+def relu_network(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:
+    """Return ReLU layers of the given widths, followed by a linear layer."""
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(n_in, width), nn.ReLU()]

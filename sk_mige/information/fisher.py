@@ -1,10 +1,11 @@
-"""How far a distribution is from Gaussian, in Fisher's metric, without in-sample optimism."""
+"""Cross-fitted relative Fisher information of a distribution and the Gaussian."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from sk_mige.information.whitened import radial_landmarks
 from sk_mige.score import KernelSums, ScoreSettings, kernel_sums, spectral_filter
 from sk_mige.score.basis import SpectralBasis, kernel_basis, spectral_basis
 from sk_mige.score.filters import ALPHAS
@@ -14,34 +15,35 @@ from sk_mige.score.paths import path_losses
 
 __all__ = ["relative_fisher_information"]
 
-# Narrower than the median: what differs from a Gaussian does so within it.
+# Departures from a Gaussian are narrower than the median distance.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 
 
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
     r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples.
 
-    For any score ĝ fitted elsewhere, Hyvärinen's loss J gives a lower bound,
+    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound,
 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
               \qquad g_0(z) = -z ,
 
-    whose error is of second order in that of ĝ. Each fold measures the fit of the others, all
-    at the Tikhonov strength that saves most in sum; where none saves anything the result is 0.
+    whose error is of second order in the error of ĝ. Each fold evaluates the fit to the other
+    folds. All folds use the Tikhonov strength with the largest sum of these values. If none is
+    positive, the result is 0.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Samples with mean 0 and covariance I.
     n_landmarks : int, default=300
-        Kernel sections; at most half of the samples are used.
+        Number of kernel sections, limited to half of the samples.
     n_folds : int, default=4
         Number of folds.
 
     Returns
     -------
     tensor of shape (n_folds,)
-        One value a fold; their mean is the estimate.
+        One value for each fold; their mean is the estimate.
 
     Examples
     --------
@@ -51,17 +53,13 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     >>> bool(relative_fisher_information(normal.double()).mean().abs() < 0.05)
     True
     """
-    z, n = z.detach(), len(z)
-    order = torch.argsort(z.square().sum(1))
-    m = max(1, min(n_landmarks, n // 2))
-    picks = torch.linspace(0, n - 1, m, device=z.device).round().long()
-    expansion, gram = frame_expansion(z, SETTINGS, centers=z[order[picks]])
+    z = z.detach()
+    centers = radial_landmarks(z, max(1, min(n_landmarks, len(z) // 2)))
+    expansion, gram = frame_expansion(z, SETTINGS, centers=centers)
     kernel = kernel_basis(gram)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
+    total = sum(parts[1:], start=parts[0])
     gains = torch.stack(
         [
             _gains(spectral_basis(kernel, (total - part).fit[0]), total - part, part)
@@ -72,7 +70,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
 
 
 def _gains(basis: SpectralBasis, train: KernelSums, held_out: KernelSums) -> Tensor:
-    """Twice the held-out loss that each Tikhonov strength saves against the Gaussian alone."""
+    """Twice the reduction of the held-out loss against the bare Gaussian, by strength."""
     filters = torch.stack([spectral_filter(basis.values, train.n_samples, a) for a in ALPHAS])
     losses = path_losses(basis, train.fit[1], filters, held_out)
-    return 2 * (losses[-1] - losses)  # the last strength is infinite
+    return 2 * (losses[-1] - losses)  # the last strength is infinite: the Gaussian

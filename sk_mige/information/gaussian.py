@@ -1,4 +1,4 @@
-"""Mutual information of an encoder with Gaussian noise, if its output were Gaussian as well."""
+"""Mutual information of an encoder with Gaussian noise, for a Gaussian marginal."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ __all__ = ["gaussian_mutual_info"]
 def gaussian_mutual_info(
     mean: Tensor, scale: Tensor, *, labels: Tensor | None = None, floor: float = 0.03
 ) -> Tensor:
-    r"""I(x; z) in nats of z | x ~ N(mean(x), scale(x)²) were z Gaussian, from one batch.
+    r"""Upper bound of I(x; z) in nats for z | x ~ N(mean(x), scale(x)²), from one batch.
 
     .. math:: I = \tfrac12 \log\det\big(\mathrm{Cov}[\mu(x)] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x),
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
-    Among all marginals with this covariance the Gaussian has the largest entropy, so this is an
-    upper bound of I(x; z), exact for linear-Gaussian encoders. It is differentiable in both
-    arguments; no noise is drawn.
+    Among all marginals with this covariance, the Gaussian has the largest entropy. The value is
+    therefore an upper bound of I(x; z), and it is exact for linear-Gaussian encoders. It is
+    differentiable in both arguments; no noise is drawn.
 
-    The sample covariance alone would fail where the batch is not much larger than the dimension:
-    at 100 samples in 256 dimensions its log-determinant loses a third of the information and half
-    of the gradient. Here the log-determinant is a G-estimator (Girko; Notes), right to a nat or
-    a percent when the dimension is of the batch's size or several times larger; what it misses
-    most are spectra with a long slow tail in far more dimensions than samples.
+    The sample covariance is not sufficient unless the batch is much larger than the dimension.
+    With 100 samples in 256 dimensions, its log-determinant is a third too small, and its gradient
+    is half of the true one. The log-determinant here is a G-estimator (Girko; Notes). Its error
+    is a nat or a percent if the dimension is that of the batch or several times larger. Its error
+    is largest for spectra with a long slow tail in far more dimensions than samples.
 
-    A code of classes is far from Gaussian: their centres are far apart, and it makes no difference
-    how far. With ``labels`` y the bound is that of z within the classes,
+    A representation of classes is far from Gaussian: their centres are far apart, and their
+    distance has no effect on the information. With ``labels`` y, the bound is that of z within
+    the classes,
 
     .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x) ,
 
-    whose gradient is that of I(x; z | y): what z tells of x beyond its class.
+    whose gradient is that of I(x; z | y), the information beyond the class.
 
     Parameters
     ----------
@@ -53,14 +54,14 @@ def gaussian_mutual_info(
     labels : int tensor of shape (M,), default=None
         Class of each input, from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
-        Smallest w that may stand for the unit noise (Notes). It matters only where there are about
-        as many directions with much more signal than noise as samples, or more; it trades bias
-        (large) against variance (small).
+        Smallest w that replaces the unit noise (Notes). It has an effect only if the number of
+        directions with much more signal than noise is about the number of samples or larger.
+        Larger values have more bias, smaller values more variance.
 
     Returns
     -------
     tensor of shape ()
-        Nats. Differentiable; at most slightly negative for an encoder that ignores x.
+        Bound in nats, differentiable. It can be slightly negative for an encoder that ignores x.
 
     Notes
     -----
@@ -73,12 +74,11 @@ def gaussian_mutual_info(
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
-    Equivalently the unit noise is replaced by w < 1, which makes up for the spread of the sample
-    eigenvalues. When d > M and nearly all of them are large, w would have to be next to nothing,
-    or there is no such w at all. Then the integral is carried on from the u at which
-    :math:`w u` is the floor, by the τ/(1 + τu) that continues its value and slope, as if the
-    remaining population eigenvalues were equal, and no more than d. However strong a few
-    directions are, both w and that u are set by the others.
+    Equivalently, the unit noise is replaced by w < 1, which compensates for the spread of the
+    sample eigenvalues. If d > M and nearly all of them are large, w is close to 0 or does not
+    exist. The integral is then continued from the u at which :math:`w u` is the floor. Its
+    continuation is τ/(1 + τu) with the same value and slope, as if the remaining population
+    eigenvalues, at most d, were equal. A few strong directions have no effect on w and this u.
 
     References
     ----------
@@ -98,7 +98,7 @@ def gaussian_mutual_info(
     members = mean.new_ones(len(mean), 1)
     if labels is not None:
         members = torch.nn.functional.one_hot(labels).to(mean)
-        members = members[:, members.any(0)]  # of the classes that the batch has
+        members = members[:, members.any(0)]  # classes in the batch
     information: Tensor = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
         mean, scale.expand(mean.shape), members, floor
     )
@@ -111,10 +111,10 @@ def gaussian_mutual_info(
 class _GaussianInformation(torch.autograd.Function):
     r"""Value and gradient in one pass.
 
-    What is large, (M, d), is differentiated by hand: left to autograd its many small passes take
-    longer than all linear algebra. With c the means, centred and divided by
+    The derivatives of shape (M, d) are explicit, because autograd's many small operations would
+    take longer than the linear algebra. Let c be the means, centred and divided by
     :math:`n_k = \bar\Sigma_{kk}^{1/2}`, and P the derivative of ½ log det with respect to c,
-    which is centred as c is,
+    which is centred like c. Then
 
     .. math:: \partial I/\partial\mu = P/n, \qquad
               \partial I/\partial\sigma_{mk} = \frac{\sigma_{mk}}{M n_k^2}
@@ -132,14 +132,14 @@ class _GaussianInformation(torch.autograd.Function):
             ctx.save_for_backward(torch.zeros_like(mean), 1 / noise - 1 / scale)
             return value
         centred = (mean - members @ (members.mT @ mean / members.sum(0)[:, None])) / noise
-        # Strong directions would drown weak ones in float32.
+        # In float32, rounding of strong directions would exceed weak ones.
         wide = centred if centred.device.type == "mps" else centred.double()
         by_rows = d >= n
-        # On the host: for a few hundred rows its LAPACK takes less time than a card's solvers.
+        # On the CPU: for a few hundred rows, LAPACK is faster than the solvers of a GPU.
         gram = ((wide @ wide.mT if by_rows else wide.mT @ wide) / n).cpu()
         if not math.isfinite(float(gram.sum())):  # LAPACK would raise
-            nowhere = torch.full_like(mean, torch.nan)
-            ctx.save_for_backward(nowhere, nowhere)
+            undefined = torch.full_like(mean, torch.nan)
+            ctx.save_for_backward(undefined, undefined)
             return value + torch.nan
         log_det, slope = _log_det(gram, n, d, floor)
         slope = slope.to(wide.device)
@@ -159,14 +159,14 @@ class _GaussianInformation(torch.autograd.Function):
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]:
     r"""G-estimate of log det(I + Σ) from a Gram matrix G, and its gradient with respect to G.
 
-    Of G's eigenvalues the n largest count: others are of directions that centring has taken away.
-    Where it has fewer rows than n, the rest are zeros. The gradient is a polynomial in
-    :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take longer than all the
-    rest. Where u = 1 is reached the estimate is stationary in w, and its gradient is A. Elsewhere
-    it depends on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through w,
-    whose gradient by :math:`w u = f` is :math:`\frac{w}{n (u - w s_2)} A^2`. If the derivatives
-    of what is added to :math:`\log\det(G + w) + n(1 - w)` are b, c and e with respect to u, s₂
-    and w, it is
+    Only the n largest eigenvalues of G are used; centring removes the other directions. If G has
+    fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
+    :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take most of the time. If
+    u = 1 is reached, the estimate is stationary in w, and its gradient is A. Otherwise it depends
+    on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through w, whose
+    gradient by :math:`w u = f` is :math:`\frac{w}{n (u - w s_2)} A^2`. Let b, c and e be the
+    derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)` with respect to u, s₂
+    and w. The gradient is then
 
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .
@@ -195,11 +195,10 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
 def _continuation(
     u: float, s2: float, w: float, n: int, d: int
 ) -> tuple[float, float, float, float]:
-    """What the integral from u to 1 adds to log det(G + w) + n(1 - w), and its derivatives.
+    """Integral from u to 1, to be added to log det(G + w) + n(1 - w), and its derivatives.
 
-    The integrand is that of equal τ, whose number and size are those of its value and slope at u;
-    of d of them where the slope asks for more. The derivatives are those with respect to u,
-    s2 = mean (g + w)⁻² and w.
+    The integrand is that of equal τ. Their number, at most d, and their size match its value and
+    slope at u. The derivatives are with respect to u, s2 = mean (g + w)⁻² and w.
     """
     value, slope = n * (1 / u - w), n * (1 / u**2 - 1 / s2)
     bounded = slope * d <= value**2

@@ -1,7 +1,7 @@
-"""Surrogates whose gradients are those of entropy and of mutual information.
+"""Surrogates whose gradients estimate those of entropy and of mutual information.
 
-Each function returns a scalar tensor whose *gradient* is an estimate of that of H(z) or of I(x; z):
-maximise it to maximise the information. Nothing here estimates a mutual information.
+Each surrogate is a scalar tensor. Its *gradient* estimates the gradient of H(z) or of I(x; z), so
+maximising it maximises the information. Its value has no meaning.
 """
 
 from __future__ import annotations
@@ -20,45 +20,49 @@ if TYPE_CHECKING:
     from sk_mige.score import ScoreFunction
 
 __all__ = [
+    "centred_scores",
     "entropy_surrogate",
+    "flatten_samples",
+    "is_ssge",
     "joint_squared_distances",
+    "mean_inner_product",
     "mutual_info_surrogate",
+    "scale_ratio",
 ]
 
 
 @full_precision
 def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tensor:
-    r"""Scalar whose gradient estimates that of the entropy H(z).
+    r"""Scalar whose gradient estimates the gradient of the entropy H(z).
 
     .. math:: \nabla_\phi H(z) = -\mathbb{E}[\nabla_z \log q(z)^\top \nabla_\phi z]
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    where ``sg`` stops the gradient: the estimated score ĝ is a constant.
+    where ``sg`` stops the gradient: the estimated score ĝ is treated as a constant.
 
     Parameters
     ----------
     z : tensor of shape (M, ...)
         Samples, differentiable with respect to the parameters of interest; flattened to (M, d).
     score : callable, default=None
-        ``score(z) -> (M, d)``, the scores of the samples' own density. By default
-        :func:`sk_mige.score.ssge`.
+        Score function, ``score(z) -> (M, d)``. None is :func:`sk_mige.score.ssge`.
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: its gradient means something (nats per unit of the parameter), its value
-        does not.
+        Surrogate of H(z). Its gradient is in nats per unit of the parameter; its value has no
+        meaning.
 
     Notes
     -----
-    A score has mean 0 (Stein's identity for f = 1), which SSGE's in a batch have only nearly. Here,
-    and in every surrogate of this package, SSGE's are taken as
+    A score has mean 0: this is Stein's identity for f = 1. Estimated scores satisfy it only
+    approximately. Every surrogate of this package therefore centres the estimated scores of a
+    batch, whichever function computed them:
 
-    .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) ,
+    .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
-    so that moving all of z gains nothing, and nothing depends on where its mean is. Scores of a
-    function of one's own are taken as they are.
+    A translation of all z then leaves the surrogate's gradient unchanged and has derivative 0.
 
     Examples
     --------
@@ -72,8 +76,8 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     >>> bool(abs(log_a.grad - 1) < 0.1)
     True
     """
-    flat = _rows(z)
-    return -_inner(_scores(score, flat), flat)
+    flat = flatten_samples(z)
+    return -mean_inner_product(centred_scores(score, flat), flat)
 
 
 @full_precision
@@ -87,43 +91,47 @@ def mutual_info_surrogate(
     projection: Tensor | None = None,
     sq_distances_x: Tensor | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z), z = E(x): circumstance I.
+    r"""Scalar whose gradient estimates that of I(x; z) for z = E(x): circumstance I.
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    Only the z-block of the joint score is needed, because x does not depend on φ. So x enters
-    through the kernel's squared distances alone and its dimension costs one matrix product.
+    Only the z-block of the joint score is needed, because x does not depend on φ. The kernel
+    uses x through its squared distances only, so the dimension of x affects a single matrix
+    product.
 
     Parameters
     ----------
     x : tensor of shape (M, ...) or None
-        Inputs; flattened. May be None when ``sq_distances_x`` is given.
+        Inputs; flattened. None requires ``sq_distances_x``.
     z : tensor of shape (M, ...)
         Representations, differentiable; flattened to (M, d).
     score, joint_score : callable, default=None
         Score functions of z and of the pair, ``score(z)`` and
         ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`;
-        ``joint_score=None`` uses ``score``.
+        ``joint_score=None`` uses ``score``. Their scores are centred over the batch
+        (:func:`entropy_surrogate`).
     x_scale : float, default=1.0
-        Weight of x against z in the joint kernel: x's squared distances are scaled so that their
-        median is ``x_scale**2`` times that of z's (:func:`joint_squared_distances`). Equal
-        weights give the best gradients of linear channels, in few dimensions and in many.
+        Weight of x relative to z in the joint kernel. The squared distances of x are scaled so
+        that their median is ``x_scale**2`` times the median of those of z
+        (:func:`joint_squared_distances`). Equal weights give the best gradients of linear
+        channels, in few and in many dimensions.
     projection : tensor of shape (k, d_x), default=None
-        Distances of x are taken after this projection, usually a random one.
+        Matrix, usually random, that projects x before its distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
-        Squared distances of x, computed elsewhere; ``x`` and ``projection`` are then not read.
+        Precomputed squared distances of x. They replace ``x`` and ``projection``, which are then
+        ignored.
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: maximise it to maximise I(x; z). Its value is not a mutual information.
+        Surrogate of I(x; z), to be maximised. Its value is not a mutual information.
 
     Notes
     -----
-    For a deterministic encoder I(x; z) is infinite or, for discrete x, the entropy of z's values.
-    What is followed is the gradient of a smoothed information: the kernel's bandwidth sets the
+    For a deterministic encoder, I(x; z) is infinite; for discrete x it is the entropy of z. The
+    estimated gradient is that of a smoothed information. The kernel's bandwidth sets the
     resolution at which z distinguishes inputs.
 
     References
@@ -143,44 +151,44 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    flat = _rows(z)
+    flat = flatten_samples(z)
     points = flat.detach()
     if sq_distances_x is None:
         if x is None:
-            raise ValueError("x=None needs sq_distances_x; pass one of them")
+            raise ValueError("x is None and sq_distances_x is None; pass one of them")
         sq_distances_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
     sigma_x, sigma_z = median_bandwidth(torch.stack([sq_distances_x.to(sq_z), sq_z]))
-    joint = x_scale**2 * _scale_ratio(sigma_x, sigma_z) * sq_distances_x + sq_z
-    if joint_score is None and _is_ssge(score):
-        # Both at once, from what is known: a card spends its time on launches.
+    joint = x_scale**2 * scale_ratio(sigma_x, sigma_z) * sq_distances_x + sq_z
+    if joint_score is None and is_ssge(score):
+        # One batched call instead of two: on a GPU the launches dominate the time.
         known = {"sq_distances": torch.stack([sq_z, joint])}
         if isinstance(getattr(score, "keywords", {}).get("bandwidth", "median"), str):
             known["bandwidth"] = torch.stack([sigma_z, median_bandwidth(joint)])
-        both = _scores(score, flat.expand(2, *flat.shape), **known)
-        return -_inner(both[0] - both[1], flat)
-    marginal_scores = _scores(score, flat)
-    joint_scores = _scores(joint_score or score, flat, sq_distances=joint)
-    return -_inner(marginal_scores - joint_scores, flat)
+        of_z, of_pair = centred_scores(score, flat.expand(2, *flat.shape), **known)
+    else:
+        of_z = centred_scores(score, flat)
+        of_pair = centred_scores(joint_score or score, flat, sq_distances=joint)
+    return -mean_inner_product(of_z - of_pair, flat)
 
 
 def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:
-    r"""Squared distances of the pairs (x, z), with x brought to the scale of z.
+    r"""Squared distances of the pairs (x, z), with x rescaled to the scale of z.
 
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    Matching medians makes the joint kernel, and with it the MI gradient, independent of the
-    units of x, of its dimension and of any constant in a projection's norm: a random projection
-    to k dimensions gives the same result for every k, up to its own noise.
+    Equal medians make the joint kernel, and therefore the MI gradient, independent of the units
+    of x, of its dimension and of the norm of a projection. A random projection to k dimensions
+    gives the same result for every k, up to its noise.
 
     Parameters
     ----------
     sq_x, sq_z : tensors of shape (..., M, M)
         Squared distances.
     x_scale : float, default=1.0
-        Weight of x's distances against z's. Larger values ask z to tell apart inputs that lie
-        closer together; 0 leaves z alone.
+        Weight of the distances of x relative to those of z. With larger values, z must
+        distinguish inputs that are closer together. 0 ignores x.
 
     Returns
     -------
@@ -196,46 +204,48 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
-    ratio = _scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
+    ratio = scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
     return x_scale**2 * ratio * sq_x + sq_z
 
 
-def _scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
-    """Squared ratio of z's median distance to x's; finite for collapsed batches."""
-    return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
+def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
+    """Detached scores (..., M, d) at the samples z, less their mean over the M samples.
+
+    The score of every density has mean 0, so the mean of estimated scores is an error.
+    """
+    with torch.no_grad():
+        scores = (score or ssge)(z.detach(), **known).detach()
+        return scores - scores.mean(-2, keepdim=True)
 
 
-def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
-    """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
-    flat = _rows(x.detach()).to(like)
-    if projection is not None:
-        flat = flat @ projection.to(like).mT
-    return squared_distances(flat)
+def is_ssge(score: ScoreFunction | None) -> bool:
+    """Whether ``score`` is :func:`ssge`, possibly with keywords, which takes leading dimensions.
 
-
-def _rows(values: Tensor) -> Tensor:
-    """Samples as rows (M, d); single numbers have d = 1."""
-    return values.reshape(values.shape[0], -1)
-
-
-def _is_ssge(score: ScoreFunction | None) -> bool:
-    """Whether it is :func:`ssge`, which sees distances alone and takes leading dimensions."""
+    Several sets of samples can then be scored by one call. The scores are the same as by one call
+    for each set.
+    """
     function = score.func if isinstance(score, partial) else score
     return function is None or function is ssge
 
 
-def _scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
-    """Scores (..., M, d) at the samples z, as constants; SSGE's less their mean."""
-    with torch.no_grad():
-        scores = (score or ssge)(z.detach(), **known).detach()
-        return _centred(scores) if _is_ssge(score) else scores
-
-
-def _centred(scores: Tensor) -> Tensor:
-    """Scores whose mean over the samples is 0, as that of a density's own is."""
-    return scores - scores.mean(-2, keepdim=True)
-
-
-def _inner(scores: Tensor, z: Tensor) -> Tensor:
+def mean_inner_product(scores: Tensor, z: Tensor) -> Tensor:
     """Mean over samples of ⟨scores, z⟩."""
     return (scores * z).sum(-1).mean()
+
+
+def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
+    """Squared ratio of the median distance of z to that of x; finite for collapsed batches."""
+    return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
+
+
+def flatten_samples(values: Tensor) -> Tensor:
+    """Samples as rows (M, d); scalars have d = 1."""
+    return values.reshape(values.shape[0], -1)
+
+
+def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
+    """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
+    flat = flatten_samples(x.detach()).to(like)
+    if projection is not None:
+        flat = flat @ projection.to(like).mT
+    return squared_distances(flat)

@@ -1,4 +1,4 @@
-"""The gradient of I(h; z) where h is a layer inside the encoder: circumstance II."""
+"""Surrogate of I(h; z) for a layer h inside the encoder: circumstance II."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sk_mige.information.gradients import _inner, _is_ssge, _rows, _scale_ratio, _scores
+from sk_mige.information.gradients import (
+    centred_scores,
+    flatten_samples,
+    is_ssge,
+    mean_inner_product,
+    scale_ratio,
+)
 from sk_mige.score import median_bandwidth, squared_distances
 from sk_mige.score.precision import full_precision
 
@@ -27,7 +33,7 @@ def hidden_mutual_info_surrogate(
     hidden_score: ScoreFunction | None = None,
     joint_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(h; z), h = C(x), z = f(h): circumstance II.
+    r"""Scalar whose gradient estimates that of I(h; z) for h = C(x), z = f(h): circumstance II.
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
@@ -40,19 +46,20 @@ def hidden_mutual_info_surrogate(
     z : tensor of shape (M, ...)
         Representations, differentiable; flattened to (M, d_z).
     score, hidden_score, joint_score : callable, default=None
-        Score functions of z, of h and of the pair. ``None`` for ``score`` is
-        :func:`sk_mige.score.ssge`; ``None`` for the others uses ``score``.
+        Score functions of z, of h and of the pair. ``score=None`` is
+        :func:`sk_mige.score.ssge`; None for the others uses ``score``. Their scores are centred
+        over the batch (:func:`entropy_surrogate`).
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: maximise it to maximise I(h; z).
+        Surrogate of I(h; z), to be maximised. Its value has no meaning.
 
     Notes
     -----
-    Information is unchanged when h and z are each multiplied by a number, so before the joint
-    score is estimated h is brought to the scale of z (equal medians of the squared distances)
-    and its block of the score is scaled back.
+    Multiplying h or z by a number does not change their information. Before the joint score is
+    estimated, h is therefore rescaled so that the squared distances of h and of z have equal
+    medians. The h-block of the score is scaled back.
 
     Examples
     --------
@@ -63,39 +70,39 @@ def hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([50, 3])
     """
-    flat_h, flat_z = _rows(h), _rows(z)
-    if hidden_score is None and joint_score is None and _is_ssge(score):
-        return _of_distances(flat_h, flat_z, score)
-    points_h, points_z = flat_h.detach(), flat_z.detach()
-    medians = [median_bandwidth(squared_distances(rows)) for rows in (points_h, points_z)]
-    ratio = _scale_ratio(*medians).sqrt()
-    joint = _scores(joint_score or score, torch.cat([ratio * points_h, points_z], dim=1))
-    joint_h, joint_z = ratio * joint[:, : flat_h.shape[1]], joint[:, flat_h.shape[1] :]
-    h_part = _inner(_scores(hidden_score or score, flat_h) - joint_h, flat_h)
-    z_part = _inner(_scores(score, flat_z) - joint_z, flat_z)
-    return -(h_part + z_part)
+    h, z = flatten_samples(h), flatten_samples(z)
+    if hidden_score is None and joint_score is None and is_ssge(score):
+        return _batched_surrogate(h, z, score)
+    medians = [median_bandwidth(squared_distances(part.detach())) for part in (h, z)]
+    ratio = scale_ratio(*medians).sqrt()
+    joint = centred_scores(joint_score or score, torch.cat([ratio * h, z], dim=1))
+    of_h, of_z = centred_scores(hidden_score or score, h), centred_scores(score, z)
+    d = h.shape[1]
+    h_part = mean_inner_product(of_h - ratio * joint[:, :d], h)
+    return -(h_part + mean_inner_product(of_z - joint[:, d:], z))
 
 
 @full_precision
 def mean_hidden_mutual_info_surrogate(
     h: Tensor, z: Tensor, *, score: ScoreFunction | None = None
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of the mean of :math:`I(h_p; z)` over parts p of h.
+    r"""Scalar whose gradient estimates that of the mean of :math:`I(h_p; z)` over parts of h.
 
     Parameters
     ----------
     h : tensor of shape (P, M, d_h)
-        P parts of hidden representations, such as locations of a feature map, differentiable.
+        P parts of the hidden representations, such as locations of a feature map;
+        differentiable.
     z : tensor of shape (M, d_z)
         Representations, differentiable.
     score : callable, default=None
-        Score function of z, of h and of the pair; None is :func:`sk_mige.score.ssge`, by which
-        all parts are scored at once, and z but once.
+        Score function of z, of h and of the pair. None is :func:`sk_mige.score.ssge`, which
+        scores all parts by one batched call.
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: maximise it to maximise the mean.
+        Surrogate of the mean, to be maximised. Its value has no meaning.
 
     Examples
     --------
@@ -106,20 +113,20 @@ def mean_hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([4, 50, 3])
     """
-    if _is_ssge(score):
-        return _of_distances(h, z, score)
+    if is_ssge(score):
+        return _batched_surrogate(h, z, score)
     parts = [hidden_mutual_info_surrogate(part, z, score=score) for part in h]
     return torch.stack(parts).mean()
 
 
-def _of_distances(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
-    """The surrogate for sets h (..., M, d_h) and z (M, d_z) by SSGE, which sees distances alone."""
+def _batched_surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
+    """Surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z), with shared distances."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
-    ratio = _scale_ratio(median_bandwidth(sq_h), median_bandwidth(sq_z))[..., None, None]
-    root = ratio.sqrt()
+    ratio = scale_ratio(median_bandwidth(sq_h), median_bandwidth(sq_z))[..., None, None]
+    root, d = ratio.sqrt(), h.shape[-1]
     pair = torch.cat([root * h, z.expand(*h.shape[:-1], -1)], dim=-1)
-    joint = _scores(score, pair, sq_distances=ratio * sq_h + sq_z)
-    joint_h, joint_z = root * joint[..., : h.shape[-1]], joint[..., h.shape[-1] :]
-    h_part = _inner(_scores(score, h, sq_distances=sq_h) - joint_h, h)
-    z_part = _inner(_scores(score, z, sq_distances=sq_z) - joint_z, z)
-    return -(h_part + z_part)
+    joint = centred_scores(score, pair, sq_distances=ratio * sq_h + sq_z)
+    of_h = centred_scores(score, h, sq_distances=sq_h)
+    of_z = centred_scores(score, z, sq_distances=sq_z)
+    h_part = mean_inner_product(of_h - root * joint[..., :d], h)
+    return -(h_part + mean_inner_product(of_z - joint[..., d:], z))

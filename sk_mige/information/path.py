@@ -1,4 +1,4 @@
-"""De Bruijn's integral over steps of noise that shrink geometrically."""
+"""De Bruijn's integral by steps of noise that decrease geometrically."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from torch import Tensor
 
 __all__ = ["PathIntegral", "integrate_rates"]
 
-# At s = 2 next to nothing is left: the relative Fisher information of a distribution whose mean
-# and covariance are a Gaussian's falls like exp(-3 s).
+# The relative Fisher information to a Gaussian of equal mean and covariance decreases like
+# exp(-3 s), so the integral from s = 2 to infinity is negligible.
 FIRST = 2.0
-# Rates are smooth in log s, where equal steps converge exponentially fast: steps of log 3 are
-# right to 0.2 %, whether the rate is exp(-3 s) or grows like 1/s down to some small scale.
+# Rates are smooth in log s, where equal steps converge exponentially fast. The error of steps of
+# log 3 is 0.2 %, both for the rate exp(-3 s) and for a rate like 1/s down to some small scale.
 RATIO = 3.0
 MIN_STEPS, MAX_STEPS = 6, 16  # down to s = 0.008 and to 1.4e-7
-# The path ends where one step more changes the value by less than a percent and 2 millinats.
+# The path ends when another step changes the value by less than 1 % plus 2 millinats.
 SETTLED, SETTLED_NATS = 0.01, 0.002
-# Smaller steps add noise of less than half a percent of the variance.
+# Below this s, the variance of the added noise is less than half a percent of the total.
 FINE = 0.005
 
 
 class PathIntegral(NamedTuple):
-    """An integral along the path.
+    """Integral along the path.
 
     Attributes
     ----------
     value : tensor
-        In the shape of the rates.
+        Integral, in the shape of the rates.
     fine : tensor
-        The part of it that comes from s < 0.005.
+        Part of the integral from s < 0.005.
     """
 
     value: Tensor
@@ -42,23 +42,25 @@ class PathIntegral(NamedTuple):
 def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
     r"""Half the integral of a rate over the times s of the Ornstein-Uhlenbeck path.
 
-    With :math:`s_k = 2 \cdot 3^{-k}` it is the trapezoidal rule in :math:`\log s`, closed by the
-    geometric series that is left where the rate has become constant,
+    With :math:`s_k = 2 \cdot 3^{-k}` it is the trapezoidal rule in :math:`\log s`. The remainder
+    is a geometric series, because the rate becomes constant as s decreases:
 
     .. math:: \tfrac12 \int_0^\infty r(s)\, ds = \tfrac12 \int s\, r(s)\; d \log s
               \approx \tfrac{\log 3}{2} \Big[\sum_{k \le K} s_k r(s_k)
               + \tfrac12 s_K r(s_K)\Big] ,
 
-    and K grows until the value settles.
+    K increases until the value converges.
 
     Parameters
     ----------
     rates : callable
-        ``rates(s)``, a tensor of any shape; its mean decides on K.
+        Function ``rates(s)`` that returns a tensor of any shape. The mean of the integral
+        determines K.
 
     Returns
     -------
     PathIntegral
+        Integral and its part from the smallest steps.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Matching the distribution of a representation to a prior by an adversary, as in Deep InfoMax."""
+"""Adversarial matching of a representation to a prior, as in Deep InfoMax."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from sk_mige.information.critics import _mlp
+from sk_mige.information.critics import relu_network
 
 __all__ = ["PriorMatching"]
 
 
 class PriorMatching(nn.Module):
-    r"""Adversary that tells representations from draws of a prior.
+    r"""Adversary that distinguishes representations from samples of a prior.
 
     With D the discriminator's logit,
 
@@ -30,9 +30,10 @@ class PriorMatching(nn.Module):
     n_features : int
         Dimension of z.
     prior : {"uniform", "normal"}, default="uniform"
-        U(0, 1) for each coordinate, which asks for an encoder that ends in a sigmoid, or N(0, 1).
+        Prior of each coordinate: U(0, 1) or N(0, 1). U(0, 1) requires an encoder that ends in a
+        sigmoid.
     hidden : sequence of int, default=(1000, 200)
-        Widths of the discriminator's ReLU layers: those of Deep InfoMax.
+        Widths of the discriminator's ReLU layers. The default is that of Deep InfoMax.
 
     References
     ----------
@@ -55,17 +56,17 @@ class PriorMatching(nn.Module):
         if prior not in ("uniform", "normal"):
             raise ValueError(f"prior must be 'uniform' or 'normal'; got {prior!r}")
         self.prior = prior
-        self.discriminator = _mlp(n_features, hidden, 1)
+        self.discriminator = relu_network(n_features, hidden, 1)
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Losses of the discriminator (z held fixed) and of the encoder (discriminator fixed)."""
+        """Return the losses of the discriminator (z fixed) and of the encoder (D fixed)."""
         flat = z.flatten(1)
         draw = torch.rand if self.prior == "uniform" else torch.randn
         target = draw(flat.shape, generator=generator, dtype=flat.dtype, device=flat.device)
-        told = self.discriminator(flat.detach())
-        loss = softplus(-self.discriminator(target)).mean() + softplus(told).mean()
+        of_prior, of_z = self.discriminator(target), self.discriminator(flat.detach())
+        loss = softplus(-of_prior).mean() + softplus(of_z).mean()
         fixed = {
             name: part.detach().clone() for name, part in self.discriminator.named_parameters()
         }
-        fooled = torch.func.functional_call(self.discriminator, fixed, (flat,))
-        return loss, softplus(-fooled).mean()
+        logits = torch.func.functional_call(self.discriminator, fixed, (flat,))
+        return loss, softplus(-logits).mean()

@@ -1,4 +1,4 @@
-"""The gradient of mutual information from samples and their derivatives, with its error."""
+"""Gradient of mutual information from samples and their derivatives, with its standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sk_mige.information._checks import check_choice, check_derivative, check_pair
+from sk_mige.information._samples import check_choice, check_derivative, check_pair
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.gradients import joint_squared_distances
 from sk_mige.information.margins import gaussianize_margins
@@ -21,14 +21,14 @@ __all__ = ["MutualInfoGradient", "mutual_info_gradient"]
 
 
 class MutualInfoGradient(NamedTuple):
-    """An estimated gradient and its uncertainty.
+    """Estimated gradient and its standard error.
 
     Attributes
     ----------
     gradient : float or array of shape (p,)
-        dI/dθ in nats per unit of θ.
+        Gradient dI/dθ in nats per unit of θ.
     standard_error : float or array of shape (p,)
-        One standard deviation of the gradient over samples.
+        Standard deviation of the gradient over samples.
 
     Examples
     --------
@@ -58,40 +58,40 @@ def mutual_info_gradient(
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_y \log q(y)
               - \nabla_y \log q(x, y)\big)^\top \frac{\partial y}{\partial\theta}\Big]
 
-    plus the same for x, if ``dx`` is given.
+    plus the same term for x if ``dx`` is given.
 
     Parameters
     ----------
     x : array-like of shape (n, ...)
         Samples of x; every row is flattened.
     y : array-like of shape (n, ...)
-        Samples of y, row by row belonging to x.
+        Samples of y, paired with the rows of x.
     dy : array-like of the shape of y, or with one more axis of length p
-        Derivatives ∂y/∂θ of every sample at fixed noise, for one parameter or for p of them.
+        Derivatives ∂y/∂θ of every sample at fixed noise, for one parameter or for p parameters.
     dx : array-like of the shape of x, or with one more axis of length p, default=None
-        ∂x/∂θ, if x depends on θ as well.
+        Derivatives ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
-        "gaussian" first maps every coordinate towards a Gaussian by a smooth increasing function
-        (:func:`gaussianize_margins`), after a rotation to independent axes if that pays
-        (:func:`independent_axes`): information does not change, and cubes, exponentials and
-        heavy tails are undone. ``None`` takes the samples as they are.
+        Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
+        increasing function (:func:`gaussianize_margins`), after a rotation to independent axes if
+        :func:`independent_axes` finds any. It preserves the information and reverses cubes,
+        exponentials and heavy tails. None uses the samples as they are.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        How x enters the joint score: with its coordinates, which must be few (a third of the
-        samples, together with y's), or with its distances alone, as the published estimator
-        does for images. "auto" goes by the number of coordinates.
+        Use of x in the joint score. "coordinates" uses its coordinates; x and y together should
+        have at most a third as many as there are samples. "distances" uses its distances only, as
+        the published estimator does for images. "auto" chooses by the number of coordinates.
     score : callable, default=None
-        Score function, ``score(z)`` or, for distances, ``score(z, sq_distances=...)``. By
-        default :func:`whitened_scores` for coordinates, and for distances
-        :func:`sk_mige.score.ssge` of standardised y. The published estimator is ``score=ssge,
-        margins=None, joint="coordinates"``.
+        Score function, ``score(z)`` or, for distances, ``score(z, sq_distances=...)``. None is
+        :func:`whitened_scores` for coordinates, and :func:`sk_mige.score.ssge` of standardised y
+        for distances. The published estimator is ``score=ssge, margins=None,
+        joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
-        "jackknife": everything is estimated again without each batch of samples in turn, so that
-        the scores' own error is included.
-        "batch": from the batches' means with the scores held fixed. It costs nothing, and is
-        right where I is large; near independence it is several times too small.
+        Method for the standard error. "jackknife" repeats the estimate without each batch of
+        samples in turn, so that it includes the error of the scores. "batch" uses the means of
+        the batches with fixed scores. It takes no additional time and is right for large I; near
+        independence it is several times too small.
     n_batches : int, default=10
-        Number of batches of consecutive samples; at most the number of samples. For
-        autocorrelated samples choose batches that are longer than their memory.
+        Number of batches of consecutive samples, at most the number of samples. For
+        autocorrelated samples, batches should be longer than the correlation time.
 
     Returns
     -------
@@ -101,8 +101,8 @@ def mutual_info_gradient(
     Raises
     ------
     ValueError
-        If lengths differ, a value is not finite, there are fewer than 4 samples, or a variable
-        is constant.
+        If lengths differ, a value is not finite, there are fewer than 4 samples, or a variable is
+        constant.
 
     Notes
     -----
@@ -134,12 +134,12 @@ def mutual_info_gradient(
         dx_rows, several_x = check_derivative("dx", dx, x, x_rows)
         if dx_rows.shape[2] != dy_rows.shape[2] or several_x != several:
             raise ValueError(
-                "dx and dy must be derivatives by the same parameters; got shapes "
+                "dx and dy must be derivatives with respect to the same parameters; got shapes "
                 f"{np.shape(dx)} and {np.shape(dy)}"
             )
         if joint == "distances":
-            raise ValueError("joint='distances' leaves x out of the score; dx needs 'coordinates'")
-    # Columns of x that repeat others tell nothing of y, and whitened they are noise.
+            raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+    # Redundant columns of x have no further information on y, and whitening makes them noise.
     kept = independent_columns(x_rows) if dx is None else list(range(x_rows.shape[1]))
     if joint == "auto":
         few = 3 * (len(kept) + y_rows.shape[1]) <= n
@@ -181,7 +181,7 @@ def _contributions(
     joint: str,
     score: ScoreFunction | None,
 ) -> Tensor:
-    """Each sample's term of the gradient, shape (n, p)."""
+    """Terms of the gradient, one for each sample, shape (n, p)."""
     if margins == "gaussian":
         y, dy = _gaussianized(y, dy)
         if joint == "coordinates":

@@ -1,16 +1,17 @@
-"""Circumstance III: the gradient of I(x; z) for encoders z = E(x, ε) that draw noise."""
+"""Surrogate of I(x; z) for stochastic encoders z = E(x, ε): circumstance III."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 from torch.distributions import Distribution, Independent, Normal
 
+from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_choice
 from sk_mige.information.gaussian import gaussian_mutual_info
-from sk_mige.information.gradients import _inner, _scores
+from sk_mige.information.gradients import centred_scores, mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
 from sk_mige.score.precision import full_precision
 
@@ -36,7 +37,7 @@ def stochastic_mutual_info_surrogate(
     score: ScoreFunction | None = None,
     conditional_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z), z = E(x, ε): circumstance III.
+    r"""Scalar whose gradient estimates that of I(x; z) for z = E(x, ε): circumstance III.
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(z \mid x)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(z \mid x))^\top
@@ -47,23 +48,24 @@ def stochastic_mutual_info_surrogate(
     z : tensor of shape (M, d) or (S, M, d)
         One or S reparameterised draws of z for each of M inputs, differentiable.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
-        What is known of q(z | x). A pair of tensors (mean, standard deviation), each
+        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation), each
         broadcastable to (M, d), or a ``torch.distributions.Normal`` is a Gaussian with
         independent coordinates. Any other ``torch.distributions.Distribution``, or a callable
         ``log_prob(z)``, is differentiated at z. None is an implicit encoder, whose conditional
-        score is estimated from the S draws of each x: S should be 16 or more, and d at most S.
+        score is estimated from the S draws of each x; S should be at least 16 and at least d.
     marginal : str, default="auto"
-        How H(z) is estimated (Notes): "gaussian", "whitened", "score", "stein", "mixture" or
-        "leave-one-out". "auto" is "gaussian" for a Gaussian conditional; for any other it is
-        "whitened" with 3 d samples or more, and "stein" with fewer.
+        Method for H(z), described in the Notes: "gaussian", "whitened", "score", "stein",
+        "mixture" or "leave-one-out". "auto" is "gaussian" for a Gaussian conditional. For other
+        conditionals it is "whitened" with 3 d samples or more, and "stein" with fewer.
     score, conditional_score : callable, default=None
-        Score functions of the marginal, for "score" and "stein", and of an implicit conditional;
-        None is :func:`sk_mige.score.ssge`, and for the conditional ``score``.
+        Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
+        ``score=None`` is :func:`sk_mige.score.ssge`; ``conditional_score=None`` uses ``score``.
+        Their scores are centred over the samples (:func:`entropy_surrogate`).
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: its gradient is that of I(x; z), in nats.
+        Surrogate of I(x; z), to be maximised. Its gradient is in nats.
 
     Raises
     ------
@@ -78,30 +80,34 @@ def stochastic_mutual_info_surrogate(
 
     Notes
     -----
-    With an exact H(z | x) any estimate of ∇H(z) that is too small rewards ever more noise, and
-    scores estimated from M samples in d ≥ M dimensions are too small by a factor of about M/d.
+    With an exact H(z | x), an estimate of ∇H(z) that is too small rewards an unlimited growth of
+    the noise. Scores estimated from M samples in d ≥ M dimensions are too small by a factor of
+    about M/d. The methods for H(z) differ in how they avoid this:
 
     "gaussian"
-        :func:`gaussian_mutual_info`, which is not fooled: its gradient flows through the live
-        mean and scale, without the noise of a draw, and is right for linear-Gaussian encoders of
-        more dimensions than samples, too. For others it is the gradient of an upper bound of I.
+        :func:`gaussian_mutual_info`. Its gradient flows through mean and scale and contains no
+        sampling noise of z. It is right for linear-Gaussian encoders, also with more dimensions
+        than samples. For other encoders it is the gradient of an upper bound of I.
     "whitened"
-        :func:`whitened_scores`: a Gaussian, corrected where the samples show it wrong.
+        :func:`whitened_scores`: the scores of a Gaussian, corrected as far as held-out samples
+        confirm.
     "score"
-        The estimated scores literally, as published, the conditional's too. For d well below M
-        and S.
+        The estimated scores without rescaling, as published; also for the conditional. Suitable
+        for d well below M and S.
     "stein"
-        The estimated score times the number that makes Stein's identity
-        mean(ĝ·(z − z̄)) = −d hold in the batch: the right overall size, whatever d/M.
+        The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d
+        holds in the batch. The overall size is then right for every d/M.
     "mixture"
-        q(z) = Σ_m q(z | x_m)/M over the batch: exact for data that consist of the batch, hence
-        saturated at log M nats, where its gradient vanishes.
+        The batch's mixture q(z) = Σ_m q(z | x_m)/M. It is exact for data that consist of the
+        batch. It saturates at log M nats, where its gradient vanishes.
     "leave-one-out"
-        The same without the sample's own component: too far away for d of some 10 and more.
+        The same mixture without the sample's own component. From about d = 10 on, the other
+        components are too far away.
 
-    The score of an implicit conditional, from few draws, is too small as well. But for "score",
-    it is rescaled to satisfy Stein's identity in each coordinate and for each x, which makes the
-    derivative of H(z | x) with respect to the coordinate's log-scale exact.
+    The estimated score of an implicit conditional is too small as well, because it uses few
+    draws. Except for "score", it is rescaled to satisfy Stein's identity in each coordinate and
+    for each x. The derivative of H(z | x) with respect to the log-scale of a coordinate is then
+    exact.
 
     References
     ----------
@@ -120,6 +126,7 @@ def stochastic_mutual_info_surrogate(
     >>> float(scale.grad)  # I = log(1 + 1/scale**2): -2/(scale + scale**3) = -3.2
     -3.2
     """
+    check_choice("marginal", marginal, get_args(Marginal))
     gaussian = _gaussian(conditional, z)
     if marginal == "auto":
         many = (len(z) if z.ndim == 2 else len(marginal_rows(z))) >= 3 * z.shape[-1]
@@ -141,10 +148,11 @@ def stochastic_mutual_info_surrogate(
         z, conditional, score=conditional_score or score, rescale=marginal != "score"
     )
     if z.ndim == 2:
-        return -_inner(marginal_scores(z, marginal, score=score, gaussian=gaussian) - given_x, z)
+        of_z = marginal_scores(z, marginal, score=score, gaussian=gaussian)
+        return -mean_inner_product(of_z - given_x, z)
     rows = marginal_rows(z)
     of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
-    return _inner(given_x, z) - _inner(of_z, rows)
+    return mean_inner_product(given_x, z) - mean_inner_product(of_z, rows)
 
 
 def conditional_scores(
@@ -154,17 +162,17 @@ def conditional_scores(
     score: ScoreFunction | None = None,
     rescale: bool = True,
 ) -> Tensor:
-    """Scores of q(z | x) at z, detached, in the shape of z.
+    """Detached scores of the conditional q(z | x) at z.
 
     Parameters
     ----------
     z : tensor of shape (M, d) or (S, M, d)
         Draws of z.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
-        As in :func:`stochastic_mutual_info_surrogate`.
+        Conditional distribution, as in :func:`stochastic_mutual_info_surrogate`.
     score : callable, default=None
-        Score function of an implicit conditional, batched over x; None is
-        :func:`sk_mige.score.ssge`.
+        Score function of an implicit conditional, batched over x. None is
+        :func:`sk_mige.score.ssge`. Its scores are centred over the draws of each x.
     rescale : bool, default=True
         Whether an estimated score is rescaled to satisfy Stein's identity in each coordinate.
 
@@ -197,13 +205,13 @@ def conditional_scores(
                 f"with S >= 2; got shape {tuple(z.shape)}. Draw more, or pass conditional=..."
             )
         if bool((points == points[0]).all()):
-            warnings.warn(
-                "the draws of z for each x are all the same: the encoder ignores its noise, and "
-                "I(x; z) is unbounded. Feed it noise, or use mutual_info_surrogate(x, z)",
-                stacklevel=2,
+            warn_user(
+                "The draws of z for each x are all the same: the encoder ignores its noise, and "
+                "I(x; z) is unbounded. Make z depend on the noise, or use "
+                "mutual_info_surrogate(x, z)"
             )
         draws = points.transpose(0, 1)
-        scores = _scores(score, draws)
+        scores = centred_scores(score, draws)
         if rescale:
             scores = stein_rescaled(scores, draws, per_coordinate=True)
         return scores.transpose(0, 1)

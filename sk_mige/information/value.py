@@ -1,17 +1,16 @@
-"""Mutual information itself, by integrating scores along a path of growing noise."""
+"""Mutual information in nats, from scores along a path of increasing noise."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from typing import NamedTuple
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._checks import check_choice, check_pair
-from sk_mige.information._noise import noise_generator
+from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_choice, check_pair, noise_generator
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.margins import gaussianize_ranks
@@ -21,7 +20,7 @@ from sk_mige.score.varying import varying_directions
 
 __all__ = ["MutualInfo", "mutual_info_score_based"]
 
-# What of a value may come from the smallest steps before it is called a matter of resolution.
+# Share and size of the part from the smallest steps above which a warning is issued.
 FINE_SHARE, FINE_NATS = 1 / 3, 0.2
 
 
@@ -31,11 +30,12 @@ class MutualInfo(NamedTuple):
     Attributes
     ----------
     value : float
-        Nats. Infinite if a linear combination of y is one of x, as they come or as normal scores.
+        Mutual information in nats. It is infinite if a linear combination of y equals one of x,
+        before or after the map to normal scores.
     standard_error : float
-        One standard deviation; it does not contain the bias of the score estimates.
+        Standard deviation of the value, without the bias of the score estimates.
     gaussian : float
-        The part of the value that the covariance determines.
+        Part of the value that the covariance determines.
 
     Examples
     --------
@@ -60,14 +60,14 @@ def mutual_info_score_based(
 ) -> MutualInfo:
     r"""Mutual information of x and y in nats, from estimated scores.
 
-    By de Bruijn's identity the divergence of a distribution from the Gaussian g with its mean and
-    covariance is the integral of its relative Fisher information along the
+    By de Bruijn's identity, the divergence of a distribution from the Gaussian g with the same
+    mean and covariance is the integral of its relative Fisher information along the
     Ornstein-Uhlenbeck path,
 
     .. math:: D(p \| g) = \tfrac12 \int_0^\infty \mathbb{E}\,\|\nabla\log p_s - \nabla\log g\|^2
               \, ds,
 
-    and, with :math:`\pi` a shuffling of the samples that makes x and y independent,
+    and, with a permutation :math:`\pi` of the samples that makes x and y independent,
 
     .. math:: I(x; y) = I_\text{Gauss} + D(p_{x, y} \| g) - D(p_{x, \pi y} \| g_\pi) .
 
@@ -76,24 +76,25 @@ def mutual_info_score_based(
     x : array-like of shape (n, ...)
         Samples of x; every row is flattened.
     y : array-like of shape (n, ...)
-        Samples of y, row by row belonging to x.
+        Samples of y, paired with the rows of x.
     margins : {"gaussian", None}, default="gaussian"
-        "gaussian" replaces each coordinate by its normal scores, after a rotation to independent
-        axes if that pays (:func:`independent_axes`). It leaves information unchanged and makes
-        the Gaussian part exact for any coordinatewise increasing transforms of Gaussians.
-        ``None`` is better for mixtures: clusters that are plain in x and y are bent by the map.
+        Map of the margins. "gaussian" replaces each coordinate by its normal scores, after a
+        rotation to independent axes if :func:`independent_axes` finds any. It preserves the
+        information and makes the Gaussian part exact for increasing transforms of the coordinates
+        of Gaussians. None uses the samples as they are, which is better for mixtures of clusters.
     n_landmarks : int, default=300
-        Kernel sections of the score estimate.
+        Number of kernel sections of the score estimate.
     n_folds : int, default=4
-        Folds for cross-fitting: squared norms of scores estimated in sample would be too large.
+        Number of folds for cross-fitting. Without it, squared norms of estimated scores would be
+        too large.
     random_state : int, default=0
-        Seed of the path's noise and of the shuffling.
+        Seed of the path's noise and of the permutation.
 
     Returns
     -------
     MutualInfo
-        Value, standard error and the Gaussian part. Columns that are constant, or that are linear
-        combinations or increasing functions of others of the same variable, count for nothing.
+        Value, standard error and Gaussian part. Columns that are constant, linear combinations or
+        increasing functions of other columns of the same variable are left out.
 
     Raises
     ------
@@ -104,28 +105,35 @@ def mutual_info_score_based(
     Warns
     -----
     UserWarning
-        Where a coordinate has fewer than a tenth as many values as there are samples: scores are
-        those of densities, and of classes and counts the result is no estimate. Where more than a
-        third of the value comes from the smallest steps of noise: one variable is nearly a
-        function of the other, the information larger than the value or infinite.
+        If a coordinate has fewer distinct values than a tenth of the number of samples. Scores
+        exist for densities only, so the result is not valid for classes and counts. A second
+        warning is issued if more than a third of the value comes from the smallest steps of
+        noise. One variable is then nearly a function of the other, and their information is
+        larger than the value, or infinite.
 
     See Also
     --------
-    sklearn.feature_selection.mutual_info_classif : Where y is a class.
+    sklearn.feature_selection.mutual_info_classif : Mutual information with a class y.
 
     Notes
     -----
     The Gaussian part is corrected for the exact bias of the sample covariance's
-    log-determinants. The integral is taken over noise that shrinks by geometric steps until they
-    no longer matter, right to half a percent for exact scores.
+    log-determinants. The integral uses noise that decreases geometrically until further steps
+    have a negligible effect. Its error is half a percent for exact scores.
 
-    What remains is the bias of the scores: a rate falls short of the truth by the mean squared
-    error of its score (:func:`relative_fisher_information`), so both divergences are too small.
-    Where margins carry them both, that cancels; where dependence is not Gaussian, it lowers the
-    value, and the standard error does not say so. From 1,000 samples of y = x² + σε, \|x\| + σε,
-    cos 2x + σε and x₀ x₁ + σε, 0.4 to 2 nats, it is low by 15 to 40 %, from 4,000 by 5 to 15 %;
-    below 0.2 nats more than half may be missing. With too little evidence both divergences are
-    0 and the Gaussian part remains.
+    The value can be biased in either direction by more than the standard error, which does not
+    contain the bias of the score estimates. Each rate is too small by the mean squared error of
+    its score (:func:`relative_fisher_information`), so both divergences are too small. The value
+    is too high or too low by the difference of their errors:
+
+    - These errors cancel if the dependence is Gaussian after the map of the margins.
+    - The value is often too low for dependence that is not Gaussian, such as y = x² + σε. It is
+      far too low for heavy-tailed pairs (Student's t) and for functions that oscillate within the
+      kernel's bandwidth, such as y = sin(8 x) + σε. More samples reduce this bias.
+    - The value can be too high for samples near a curved surface, such as a Swiss roll.
+
+    If the samples give no evidence of a non-Gaussian distribution, both divergences are 0. The
+    value is then the Gaussian part.
 
     Examples
     --------
@@ -153,14 +161,14 @@ def mutual_info_score_based(
     n, d = len(x_rows), x_rows.shape[1] + y_rows.shape[1]
     if 3 * d > n:
         raise ValueError(
-            f"x and y have {d} coordinates together and {n} samples, of which 3 for each "
-            "coordinate are needed; project x or y to fewer dimensions, or collect more"
+            f"x and y have {d} coordinates together and {n} samples; at least 3 samples for each "
+            "coordinate are needed. Project x or y to fewer dimensions, or collect more samples"
         )
-    endless = _collinear(x_rows, y_rows)
-    if margins == "gaussian" and not endless:
+    infinite = _collinear(x_rows, y_rows)
+    if margins == "gaussian" and not infinite:
         x_rows, y_rows = _normal_scores(x_rows), _normal_scores(y_rows)
-        endless = _collinear(x_rows, y_rows)
-    if endless:
+        infinite = _collinear(x_rows, y_rows)
+    if infinite:
         return MutualInfo(math.inf, math.nan, math.inf)
     x_rows, y_rows = _whitened(x_rows), _whitened(y_rows)
     gaussian, terms = _gaussian_information(x_rows, y_rows)
@@ -169,45 +177,41 @@ def mutual_info_score_based(
     pairs = [_whitened(torch.cat([x_rows, part], dim=1)) for part in (y_rows, shuffled)]
 
     def rates(s: float) -> Tensor:
-        # Drawn anew at each step, so that its chance averages out over the path.
+        # Fresh noise at each step, so that its randomness averages out over the path.
         noise = torch.randn(pairs[0].shape, generator=generator, dtype=x_rows.dtype)
         noisy = [_whitened(pair + math.sqrt(math.expm1(s)) * noise) for pair in pairs]
-        joint, apart = (relative_fisher_information(z, n_landmarks, n_folds) for z in noisy)
-        return joint - apart
+        joint, product = (relative_fisher_information(z, n_landmarks, n_folds) for z in noisy)
+        return joint - product
 
-    correction, fine = integrate_rates(rates)  # one a fold
+    correction, fine = integrate_rates(rates)  # one value for each fold
     variance = terms.var() / n + correction.var() / n_folds
     value, fine_nats = gaussian + float(correction.mean()), float(fine.mean())
     if not discrete and fine_nats > max(FINE_SHARE * value, FINE_NATS):
-        warnings.warn(
-            f"{fine_nats:.1f} of {value:.1f} nats come from scales of less than a tenth of a "
-            "standard deviation: x and y are nearly functions of each other, or lie close to a "
-            "surface. Their information is larger than the value, or infinite, and the value "
-            "grows with n_landmarks and with the number of samples",
-            UserWarning,
-            stacklevel=2,
+        warn_user(
+            f"{fine_nats:.1f} of {value:.1f} nats come from scales below a tenth of a standard "
+            "deviation: x and y are nearly functions of each other, or lie close to a surface. "
+            "Their information is larger than the value, or infinite. A larger n_landmarks and "
+            "more samples increase the value"
         )
     return MutualInfo(value, math.sqrt(float(variance)), gaussian)
 
 
 def _warn_of_ties(name: str, rows: Tensor) -> bool:
-    """Whether a column has few values, which it says."""
+    """Whether a column has few distinct values; warn about the first."""
     for column, values in enumerate(rows.mT):
         distinct = len(values.unique())
         if distinct > 1 and 10 * distinct < len(values):
-            warnings.warn(
+            warn_user(
                 f"column {column} of {name} has {distinct} values in {len(values)} samples: it has "
-                "no density, and estimated scores do not tell its information. For classes use "
-                "sklearn.feature_selection.mutual_info_classif",
-                UserWarning,
-                stacklevel=3,
+                "no density, so estimates from scores are not valid. For classes use "
+                "sklearn.feature_selection.mutual_info_classif"
             )
             return True
     return False
 
 
 def _independent(z: Tensor, margins: str | None) -> Tensor:
-    """Columns that tell all that z does, each of them something."""
+    """Columns of z without linear combinations and increasing functions of other columns."""
     z = z[:, independent_columns(z)]
     if margins is None:
         return z
@@ -216,7 +220,7 @@ def _independent(z: Tensor, margins: str | None) -> Tensor:
 
 
 def _normal_scores(z: Tensor) -> Tensor:
-    """Normal scores, in independent axes if that pays."""
+    """Normal scores, in independent axes if there are any."""
     axes = independent_axes(z)
     return gaussianize_ranks(z if axes is None else z @ axes)
 
@@ -227,21 +231,21 @@ def _whitened(z: Tensor) -> Tensor:
 
 
 def _collinear(x: Tensor, y: Tensor) -> bool:
-    """Whether a linear combination of y is one of x, to rounding."""
+    """Whether a linear combination of y equals one of x, up to rounding."""
     return varying_directions(torch.cat([x, y], dim=1)) is not None
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    """I of the Gaussian with the covariance of whitened x and y, unbiased, and its terms (n,)."""
+    """Unbiased I of the Gaussian with the covariance of whitened x and y, and its terms (n,)."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     left, rho, right = torch.linalg.svd(x.mT @ y / n, full_matrices=False)
     information = -0.5 * torch.log1p(-rho.square()).sum()
-    # E log det of a Wishart matrix is a sum of digammas, whatever its covariance.
+    # The bias of the log det of a Wishart matrix is a sum of digammas for every covariance.
     dof = torch.arange(n - 1, n - 1 - dx - dy, -1, dtype=x.dtype) / 2
     psi = torch.digamma(dof)
     bias = 0.5 * (psi[:dx].sum() + psi[:dy].sum() - psi.sum())
     u, v = x @ left, y @ right.mT
-    # log density ratio: its spread over samples is the sampling error of the information
+    # Log density ratios, whose spread over samples is the sampling error of the information.
     quadratic = (u.square() + v.square()) * rho.square() - 2 * rho * u * v
     terms = -0.5 * (quadratic / (1 - rho.square())).sum(1)
     return float(information - bias), terms

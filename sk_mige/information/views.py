@@ -1,4 +1,4 @@
-"""The gradient of I(x; z) where z is drawn by changing x: several views of each input."""
+"""Surrogate of I(x; z) for encoders of randomly transformed inputs: several views of each x."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sk_mige.information.gradients import _inner
+from sk_mige.information.gradients import mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores
 from sk_mige.score.precision import full_precision
 
@@ -22,46 +22,48 @@ __all__ = ["multiview_mutual_info_surrogate", "within_entropy"]
 def multiview_mutual_info_surrogate(
     z: Tensor, *, score: ScoreFunction | None = None, floor: float = 1e-3
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of a lower bound of I(x; z), z = E(t(x)).
+    r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
 
-    A random transformation t, such as cropping an image, makes the encoder stochastic:
-    circumstance III, with a conditional q(z | x) of unknown density and few draws of it. Among
-    all conditionals of mean covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]` the
-    Gaussian with that covariance everywhere has the largest entropy, so that
+    A random transformation t, such as cropping an image, makes the encoder stochastic. This is
+    circumstance III with a conditional q(z | x) of unknown density and with few draws. Among
+    all conditionals with mean covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]`,
+    the Gaussian with that covariance for every x has the largest entropy, so that
 
     .. math:: I(x; z) = H(z) - H(z | x) \;\ge\; H(z) - \tfrac12 \log\det(2\pi e\, \Sigma_w) .
 
-    :math:`\nabla H(z)` comes from estimated scores, brought to the size for which Stein's
-    identity :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds; the rest is differentiated
-    as it stands. Both have the derivative d with respect to the logarithm of z's scale, so that
-    growing or shrinking gains nothing, and an encoder that sees only what t leaves alone gains
-    most.
+    :math:`\nabla H(z)` is computed from estimated scores. They are centred
+    (:func:`entropy_surrogate`) and rescaled so that Stein's identity
+    :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds. The second term is differentiated
+    exactly. Both terms have the derivative d with respect to the logarithm of the scale of z, so
+    a change of scale has no effect. The bound is largest for encoders that use only what t
+    leaves unchanged.
 
     Parameters
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. H(z) is estimated from as many views as together have 512 rows.
+        differentiable. H(z) is estimated from the first views that have at least 512 rows
+        together.
     score : callable, default=None
-        Score function of the marginal; None is :func:`sk_mige.score.ssge`.
+        Score function of the marginal. None is :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
-        What is added to the variance within inputs in every direction, as a fraction of the mean
-        variance of z: below it a direction counts as known. Without it one that t leaves alone
-        altogether has infinite information.
+        Ridge added to :math:`\Sigma_w`, as a fraction of the mean variance of z. Without it, a
+        direction that t does not change has infinite information.
 
     Returns
     -------
     tensor of shape ()
-        A surrogate: maximise it to maximise the bound, in nats. Its value means nothing.
+        Surrogate of the bound, to be maximised. Its gradient is in nats; its value has no
+        meaning.
 
     Raises
     ------
     ValueError
-        For fewer than two views of each input.
+        If there are fewer than two views of each input.
 
     Notes
     -----
-    :math:`\Sigma_w` is estimated from M (S − 1) differences: let that be 2 d or more.
+    :math:`\Sigma_w` is estimated from M (S − 1) differences. This number should be at least 2 d.
 
     References
     ----------
@@ -84,24 +86,24 @@ def multiview_mutual_info_surrogate(
     """
     if z.ndim != 3 or z.shape[0] < 2:
         raise ValueError(
-            "several views of each input are needed, shape (S, M, d) with S >= 2; got shape "
-            f"{tuple(z.shape)}. For one, use mutual_info_surrogate(x, z)"
+            "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "
+            f"{tuple(z.shape)}. For one view, use mutual_info_surrogate(x, z)"
         )
     rows = marginal_rows(z)
-    marginal = -_inner(marginal_scores(rows, "stein", score=score), rows)
+    marginal = -mean_inner_product(marginal_scores(rows, "stein", score=score), rows)
     return marginal - within_entropy(z, floor=floor)
 
 
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
-    r"""Upper bound of H(z | x), but for a constant, from views z (S, M, d): ½ log det Σ_w."""
+    r"""Upper bound ½ log det Σ_w of H(z | x), up to a constant, from views z (S, M, d)."""
     s, m, d = z.shape
-    # It follows z as the rest does: a fixed ridge would reward growing.
+    # The ridge is proportional to the variance of z: a fixed ridge would reward a larger scale.
     scale = (z - z.mean((0, 1))).square().mean()
     residuals = (z - z.mean(0)).flatten(0, 1)
     if residuals.device.type != "mps":
         residuals = residuals.double()
     within = residuals.mT @ residuals / (m * (s - 1))
-    # Where all of z is one point there is no scale; the gradient is then 0.
+    # If all of z is one point, the scale is 0, and the gradient is 0, too.
     ridge = (floor * scale).clamp_min(torch.finfo(z.dtype).tiny).to(within)
     within = within + ridge * torch.eye(d, dtype=within.dtype, device=within.device)
     entropy: Tensor = 0.5 * torch.linalg.slogdet(within).logabsdet

@@ -1,4 +1,4 @@
-"""The score estimate behind this package's own MI gradients: affine equivariant to the letter."""
+"""Affine-equivariant score estimate, the default of the MI gradients of samples."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from sk_mige.score import (
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.frame import frame_expansion
 
-__all__ = ["whitened_scores"]
+__all__ = ["radial_landmarks", "whitened_scores"]
 
-# In whitened coordinates the base is the standard Gaussian; the expansion corrects it as far as
-# held-out folds confirm.
+# In whitened coordinates the base density is the standard Gaussian. The kernel expansion corrects
+# it as far as held-out folds confirm.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
 
 
 def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
-    r"""Scores at the samples: a Gaussian with their covariance, corrected where data ask for it.
+    r"""Scores at the samples, from a Gaussian with their covariance plus a kernel correction.
 
     .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
               \quad W = S^{-1/2}
 
-    Whitening uses the sample covariance S of *all* samples and no shrinkage, so that the
-    estimate transforms exactly as a score does, and mutual information's gradient is unchanged
-    by affine maps. Tikhonov's strength, up to infinity, at which the Gaussian stands alone, is
-    chosen by Hyvärinen's loss on three folds in those coordinates.
+    Whitening uses the sample covariance S of *all* samples without shrinkage. The estimate is
+    therefore exactly affine equivariant, and affine maps do not change the gradient of mutual
+    information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
+    whitened coordinates. At infinite strength, the estimate is the Gaussian.
 
-    With shrinkage and with a whitening of its own for each fold, as suits scores at new points,
-    the error of Figure 1's gradients is several times larger: in sample, the surplus of the
-    covariance's inverse cancels between marginal and joint.
+    Scores at new points need shrinkage and a separate whitening for each fold. In sample, these
+    make the error of Figure 1's gradients several times larger: without them, the excess of the
+    inverse covariance cancels between marginal and joint.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples, n of 3 d or more; with fewer, whitening falls back on shrinkage. The kernel
-        sections sit at a tenth of them, at least 100 and at most 400.
+        Samples. With n < 3 d, whitening falls back to shrinkage. A tenth of the samples, at least
+        100 and at most 400, are centres of the kernel.
     sq_distances : None
-        Not used; part of the score functions' interface.
+        Unused. Any other value is an error, because the estimate needs coordinates.
 
     Returns
     -------
@@ -61,8 +61,11 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     True
     """
     if sq_distances is not None:
-        raise ValueError("whitened scores need coordinates; sq_distances must be None")
-    # On the host: a card would wait for each of seven small eigendecompositions.
+        raise ValueError(
+            "sq_distances must be None: whitened scores need coordinates; got a "
+            f"{type(sq_distances).__name__}. Use sk_mige.score.ssge for distances"
+        )
+    # On the CPU: on a GPU the seven small eigendecompositions would each cause a wait.
     points = z.detach().cpu().double()
     n, d = points.shape
     white, _ = whitening(points, 0.0 if n >= 3 * d else "auto")
@@ -70,19 +73,24 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     return white.linear(_fit(y).score(y)).to(z)
 
 
-def _fit(y: Tensor) -> ScoreModel:
-    """Fit over landmarks that, like the folds, do not depend on the order of the rows."""
-    n = len(y)
-    m = min(n, max(100, min(n // 10, 400)))
+def radial_landmarks(y: Tensor, m: int) -> Tensor:
+    """Return m of the samples, evenly spaced in the order of their norms.
+
+    Like the folds, they do not depend on the order of the rows.
+    """
     order = torch.argsort(y.square().sum(1))
-    picks = torch.linspace(0, n - 1, m, device=y.device).round().long()
-    expansion, _ = frame_expansion(y, SETTINGS, centers=y[order[picks]])
+    picks = torch.linspace(0, len(y) - 1, m, device=y.device).round().long()
+    return y[order[picks]]
+
+
+def _fit(y: Tensor) -> ScoreModel:
+    """Fit the kernel correction over landmarks of the whitened samples."""
+    n = len(y)
+    centers = radial_landmarks(y, min(n, max(100, min(n // 10, 400))))
+    expansion, _ = frame_expansion(y, SETTINGS, centers=centers)
     fold = radial_folds(y)
-    sums = []
+    sums: list[KernelSums] = []
     for k in range(int(fold.max()) + 1):
         parts = [kernel_sums(expansion, rows) for rows in torch.split(y[fold == k], CHUNK)]
-        total: KernelSums = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        sums.append(total)
+        sums.append(sum(parts[1:], start=parts[0]))
     return fit_landmarks(expansion, sums, SETTINGS).model

@@ -13,8 +13,8 @@ __all__ = ["ConvEncoder"]
 class ConvEncoder(nn.Sequential):
     """Convolutional encoder: strided convolutions, one fully connected layer, one linear layer.
 
-    Each convolution has kernel 4, stride 2 and padding 1, so it halves the image; batch norm and
-    ReLU follow it, as they do the fully connected layer.
+    Each convolution has kernel 4, stride 2 and padding 1, so it halves the image. Batch norm and
+    ReLU follow each convolution and the fully connected layer.
 
     Parameters
     ----------
@@ -23,16 +23,16 @@ class ConvEncoder(nn.Sequential):
     n_outputs : int
         Width of the output.
     channels : sequence of int, default=None
-        Channels of the convolutions. None is 64, doubled (up to 512) from one to the next, three
-        times at least and until the shorter side is under 8 pixels: (64, 128, 256) for images of
-        32 x 32 pixels and (64, 128, 256, 512) for 64 x 64, as in Deep InfoMax, and for 96 x 96.
+        Channels of the convolutions. None is (64, 128, 256), followed by 512 until the shorter
+        side is below 8 pixels. As in Deep InfoMax, this is (64, 128, 256) for images of 32 x 32
+        pixels and (64, 128, 256, 512) for 64 x 64 pixels; also for 96 x 96.
     fc_size : int, default=1024
         Width of the fully connected layer.
 
     Raises
     ------
     ValueError
-        When the image is too small to be halved once for every convolution.
+        If the image is too small to be halved by every convolution.
 
     Notes
     -----
@@ -67,9 +67,9 @@ class ConvEncoder(nn.Sequential):
         smallest = 2 ** len(channels)
         if min(height, width) < smallest:
             raise ValueError(
-                f"images of {height} x {width} pixels are too small for {len(channels)} "
-                f"convolutions that each halve them: at least {smallest} x {smallest} pixels are "
-                "needed; use fewer channels, or encoder='mlp'"
+                f"input_shape: images of {height} x {width} pixels are too small for "
+                f"{len(channels)} convolutions that each halve them; at least {smallest} x "
+                f"{smallest} pixels are needed. Use fewer channels, or encoder='mlp'"
             )
         convolutions: list[nn.Module] = []
         for size in channels:
@@ -94,7 +94,7 @@ class ConvEncoder(nn.Sequential):
 
 
 def _channels(side: int) -> list[int]:
-    """64, 128, ... up to 512, until the shorter side of the feature map is under 8."""
+    """Channels 64, 128, 256, then 512 until the shorter side of the feature map is below 8."""
     channels = [64, 128, 256]
     while side // 2 ** len(channels) >= 8:
         channels.append(512)

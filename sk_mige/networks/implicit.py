@@ -1,4 +1,4 @@
-"""A head that draws z by a network of its own: easy to sample from, of unknown density."""
+"""Head with an implicit conditional: z is drawn by a network and has no known density."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ __all__ = ["ImplicitHead"]
 
 
 class ImplicitHead(Head):
-    r"""Noise that passes through hidden units whose thresholds depend on x.
+    r"""Head that maps noise through hidden units whose thresholds depend on x.
 
     .. math:: z = \mu + V \, \mathrm{ReLU}(a + U \varepsilon), \qquad (\mu, a) = h, \quad
               \varepsilon \sim N(0, I_K)
 
-    The conditional q(z | x) may be skewed, bounded, correlated or thin in some directions; nobody
-    knows its density. Only score estimates from several draws tell H(z | x).
+    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. Its density
+    is unknown, so the gradient of H(z | x) is estimated from the scores of several draws.
 
     Parameters
     ----------
     n_components : int
-        Width K of the representation, and of the noise.
+        Width K of the representation and of the noise.
     n_draws : int, default=16
-        Draws S of z for each input in training; the encoder runs once for all of them.
+        Number S of draws of z for each input in training. The encoder is evaluated once.
     n_hidden : int, default=64
-        Hidden units that the noise passes.
+        Number of hidden units.
 
     Attributes
     ----------
     n_inputs : int
-        Width that the encoder's output must have: K + n_hidden, means first.
+        Width of the encoder's output, K + n_hidden: first the means, then the thresholds.
 
     Notes
     -----
-    In evaluation mode z is the average over 64 draws of ε, the same ones for every input, which
-    are stored with the weights.
+    In evaluation mode, z is the average over 64 draws of ε. They are the same for every input
+    and are stored with the weights.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class ImplicitHead(Head):
         self.register_buffer("noise", torch.randn(64, n_components))
 
     def forward(self, h: Tensor) -> Code:
-        """Draws of z, or their averages in evaluation mode."""
+        """Return draws of z, or their averages in evaluation mode."""
         if not self.training:
             return Code(self._mean(h))
         shape = (self.n_draws, h.shape[0], self.n_components)
@@ -70,7 +70,7 @@ class ImplicitHead(Head):
         return Code(draws[0] if self.n_draws == 1 else draws)
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
-        """Draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
+        """Return draws (S, M, K) of z for standard normal noise (S, M, K) or (S, 1, K)."""
         mean, threshold = self._split(h)
         draws: Tensor = mean + self.spread(relu(threshold + self.inject(noise)))
         return draws
@@ -78,7 +78,7 @@ class ImplicitHead(Head):
     def _mean(self, h: Tensor) -> Tensor:
         mean, threshold = self._split(h)
         units = torch.zeros_like(threshold)
-        for shift in self.inject(self.noise):  # one by one: all at once would take much memory
+        for shift in self.inject(self.noise):  # a loop, because one batch would take much memory
             units = units + relu(threshold + shift)
         averages: Tensor = mean + self.spread(units / len(self.noise))
         return averages

@@ -12,27 +12,27 @@ __all__ = ["MLPEncoder"]
 
 
 class MLPEncoder(nn.Sequential):
-    r"""Perceptron: hidden blocks linear → batch norm → ReLU, then a linear layer.
+    r"""Multi-layer perceptron: hidden blocks linear → batch norm → ReLU, then a linear layer.
 
     .. math:: h_l = \mathrm{ReLU}(\mathrm{BN}(W_l h_{l-1})), \qquad Y = V h_L + b
 
     Parameters
     ----------
     n_features : int
-        Width of the input, of which rows of any shape, such as images, are flattened.
+        Width of the input. Rows of any shape, such as images, are flattened.
     n_outputs : int
         Width of the output.
     hidden_layer_sizes : sequence of int, default=(512, 512)
-        Widths of the hidden layers; an empty sequence leaves a linear encoder.
+        Widths of the hidden layers. An empty sequence gives a linear encoder.
     batch_norm : bool, default=True
-        Normalise each hidden layer over the batch. It makes the encoder indifferent to the units
-        of its input.
+        Whether to normalise each hidden layer over the batch. The encoder is then invariant to
+        the units of its input.
     dropout : float, default=0.0
-        In training, the fraction of each hidden layer's units that is left out.
+        Fraction of the units of each hidden layer that is dropped in training.
 
     Notes
     -----
-    The blocks are submodules ``hidden1``, ``hidden2``, …, and ``Y``, the last linear layer.
+    The submodules are the blocks ``hidden1``, ``hidden2``, … and the last linear layer ``Y``.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class MLPEncoder(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = n_features
         for index, size in enumerate(hidden_layer_sizes, start=1):
-            # Batch norm subtracts the mean, so a bias before it would never be felt.
+            # Batch norm subtracts the mean, so a bias before it would have no effect.
             block: list[nn.Module] = [nn.Linear(width, size, bias=not batch_norm)]
             if batch_norm:
                 block.append(nn.BatchNorm1d(size))
@@ -70,6 +70,6 @@ class MLPEncoder(nn.Sequential):
         super().__init__(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (M, n_outputs) of rows (M, ...) that hold n_features values each."""
+        """Return outputs (M, n_outputs) for rows (M, ...) of n_features values each."""
         output: Tensor = super().forward(torch.flatten(x, 1))  # type: ignore[no-untyped-call]
         return output

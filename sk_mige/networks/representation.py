@@ -1,4 +1,4 @@
-"""The part of a trained network that other programs run: from rows to representations."""
+"""Module for the export of a trained network: from rows to representations."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Representation"]
 
 
 class Representation(nn.Module):
-    """Rows to representations, as a plain function of one tensor, for exporters.
+    """Trained network as a function of one tensor, for exporters.
 
-    A copy of the network on the CPU, in evaluation mode and without what training alone needs:
-    no corruption, no draws, batch norms with their running averages.
-    ``torch.export.export``, ``torch.onnx.export`` and ``torch.compile`` take it as it is.
+    It is a copy of the network on the CPU in evaluation mode, without corruption and without
+    draws; batch norms use their running averages. It is a valid input of
+    ``torch.export.export``, ``torch.onnx.export`` and ``torch.compile``.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ class Representation(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Representation:
-        """Stay in evaluation mode, whatever is asked for."""
+        """Stay in evaluation mode for every value of ``mode``."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Representations (M, K) of the rows x (M, n_features), float32."""
+        """Return representations (M, K) of the rows x (M, n_features), float32."""
         z: Tensor = self.network(x).z
         return z

@@ -1,4 +1,4 @@
-"""A network that is a vector field: the score, learnt rather than solved for."""
+"""Score network, trained by sliced score matching."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ScoreNetwork", "SlicedScore"]
 
 
 class SlicedScore(NamedTuple):
-    r"""What sliced score matching needs of a batch.
+    r"""Scores of a batch and their curvature, as needed by sliced score matching.
 
     Attributes
     ----------
@@ -36,18 +36,19 @@ class SlicedScore(NamedTuple):
 class ScoreNetwork(nn.Module):
     r"""Score of a standard Gaussian plus a perceptron: :math:`s(x) = -x + f(x)`.
 
-    In training mode the forward pass returns, besides the scores, :math:`v^\top J_s(x) v` for
-    random directions v with :math:`E[v v^\top] = I`, by one more backward pass each, whatever the
-    dimension.
+    In training mode, the forward pass returns scores and :math:`v^\top J_s(x) v` for random
+    directions v with :math:`E[v v^\top] = I`. Each direction takes one more backward pass, in
+    every dimension.
 
     Parameters
     ----------
     n_features : int
         Dimension d of the density.
     hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the hidden layers, with SiLU between them: the loss differentiates twice.
+        Widths of the hidden layers. Their activation is SiLU, because the loss needs second
+        derivatives.
     n_directions : int, default=1
-        Random directions per sample and step.
+        Number of random directions for each sample and step.
 
     Examples
     --------
@@ -79,19 +80,19 @@ class ScoreNetwork(nn.Module):
         self.n_directions = n_directions
 
     def score(self, x: Tensor) -> Tensor:
-        """Scores (n, d) at points (n, d)."""
+        """Return scores (n, d) at points (n, d)."""
         correction: Tensor = self.body(x)
         return correction - x
 
     def forward(self, x: Tensor) -> Tensor | SlicedScore:
-        """Scores; in training with the curvature along random directions."""
+        """Return scores; in training, also the curvature along random directions."""
         if not self.training:
             return self.score(x)
         x = x.detach().requires_grad_()
         scores = self.score(x)
         curvature = x.new_zeros(len(x))
         for _ in range(self.n_directions):
-            # Rademacher directions: of all with unit covariance those of least variance.
+            # Rademacher directions have the least variance of all with unit covariance.
             v = torch.randint(0, 2, x.shape, device=x.device).to(x) * 2 - 1
             (pulled,) = torch.autograd.grad((scores * v).sum(), x, create_graph=True)
             curvature = curvature + (pulled * v).sum(1) / self.n_directions

@@ -24,7 +24,7 @@ def _truncate(path, keep):
         (lambda p: p.write_bytes(gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 0]))), "not an idx"),
         (
             lambda p: p.write_bytes(gzip.compress(gzip.decompress(p.read_bytes())[:-5])),
-            r"announces the shape \(12, 28, 28\)",
+            r"must have \(12, 28, 28\) values",
         ),
     ],
 )
@@ -67,7 +67,7 @@ def test_damaged_stl10_files_are_named(write_stl10, data_home):
     write_stl10()
     folder = data_home / "stl10_binary"
     (folder / "fold_indices.txt").write_text("0 4\n" * 10)
-    with pytest.raises(ValueError, match="row numbers beyond the 4 images"):
+    with pytest.raises(ValueError, match="row numbers beyond the 4 training images"):
         fetch_stl10()
     (folder / "fold_indices.txt").write_text("0 one\n")
     with pytest.raises(ValueError, match="something other than row numbers"):

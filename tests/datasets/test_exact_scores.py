@@ -234,7 +234,9 @@ def test_points_are_left_alone():
 
 
 def test_points_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"X has 3 columns, but this density has 2"):
+    with pytest.raises(
+        ValueError, match=r"X must have shape \(n, 2\) for this density; got 3 columns"
+    ):
         BananaScore()(np.zeros((4, 3)))
     with pytest.raises(ValueError, match="NaN"):
         BananaScore()([[np.nan, 0]])
@@ -251,8 +253,8 @@ def test_mixture_far_from_all_modes_stays_finite():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: GaussianScore([[0.0]]), "location must be one finite vector"),
-        (lambda: GaussianScore([np.nan]), "location must be one finite vector"),
+        (lambda: GaussianScore([[0.0]]), "location must be a finite vector"),
+        (lambda: GaussianScore([np.nan]), "location must be a finite vector"),
         (lambda: GaussianScore([0, 0], [1, 2, 3]), r"covariance must be .* got shape \(3,\)"),
         (lambda: GaussianScore([0, 0], np.eye(3)), r"covariance must be .* got shape \(3, 3\)"),
         (lambda: GaussianScore([0, 0], [1, 0]), "variance that is not positive"),

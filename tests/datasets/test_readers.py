@@ -63,7 +63,7 @@ def test_cifar100_has_the_group_first_and_the_class_second(write_cifar100_set):
     groups = fetch_cifar100(subset="test", labels="coarse")
     np.testing.assert_array_equal(groups.target, bunch.coarse_target)
     assert groups.target_names == ["fish", "flowers"]
-    with pytest.raises(ValueError, match="labels == 'medium'"):
+    with pytest.raises(ValueError, match="labels must be 'fine' or 'coarse'; got 'medium'"):
         fetch_cifar100(labels="medium")
 
 
@@ -187,5 +187,7 @@ def test_data_home_may_be_given_instead_of_the_environment(fetch_written, data_h
 
 
 def test_unknown_subsets_are_refused(fetch_written):
-    with pytest.raises(ValueError, match="subset == 'validation', must be one of 'train', 'test'"):
+    with pytest.raises(
+        ValueError, match="subset must be one of 'train', 'test'.*; got 'validation'"
+    ):
         fetch_written(subset="validation")

@@ -45,7 +45,7 @@ def test_noise_may_have_a_dimension_of_its_own(rng, global_random_state_untouche
 @pytest.mark.parametrize(
     ("family", "theta", "message"),
     [
-        (lambda x, theta, noise: x[:2] * theta, 1.0, "a row for each of the 20 samples"),
+        (lambda x, theta, noise: x[:2] * theta, 1.0, "one row for each of the 20 samples"),
         (lambda x, theta, noise: 1.0, 1.0, "must return a tensor"),
         (lambda x, theta, noise: theta * torch.ones_like(x), 1.0, "y is constant"),
         (lambda x, theta, noise: x * theta.sqrt() + noise, 0.0, "dy contains NaN or infinity"),

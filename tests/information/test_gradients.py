@@ -14,8 +14,11 @@ from sk_mige.information import (
     entropy_surrogate,
     hidden_mutual_info_surrogate,
     joint_squared_distances,
+    multiview_mutual_info_surrogate,
     mutual_info_surrogate,
+    stochastic_mutual_info_surrogate,
 )
+from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
 from sk_mige.score import squared_distances, ssge
 
 from .conftest import exact_normal, gaussian_score
@@ -158,10 +161,43 @@ def test_entropy_grows_by_the_dimension_with_the_log_of_the_scale(offset, genera
     assert abs(slope - 2) < 0.2
 
 
-def test_scores_of_the_user_s_own_are_taken_as_they_are(generator):
-    z = torch.randn(10, 2, generator=generator, requires_grad=True)
-    (gradient,) = gradients(entropy_surrogate(z, score=lambda z, **_: torch.ones_like(z)), z)
-    torch.testing.assert_close(gradient, torch.full_like(z, -0.1))
+def test_scores_of_every_function_are_centred(generator):
+    z, scores = torch.randn(2, 10, 2, generator=generator)
+    z.requires_grad_()
+    (gradient,) = gradients(entropy_surrogate(z, score=lambda z, **_: scores), z)
+    torch.testing.assert_close(gradient, -(scores - scores.mean(0)) / 10)
+
+
+BY_SCORE = {
+    "entropy": lambda x, z, score: entropy_surrogate(z, score=score),
+    "I": lambda x, z, score: mutual_info_surrogate(x, z, score=score),
+    "II": lambda x, z, score: hidden_mutual_info_surrogate(x + z, z, score=score),
+    "II, parts": lambda x, z, score: mean_hidden_mutual_info_surrogate(
+        torch.stack([x + z, x - z]), z, score=score
+    ),
+    "III": lambda x, z, score: stochastic_mutual_info_surrogate(
+        torch.stack([z + 0.1 * k * x for k in range(4)]), score=score
+    ),
+    "III, literal": lambda x, z, score: stochastic_mutual_info_surrogate(
+        torch.stack([z + 0.1 * k * x for k in range(4)]), marginal="score", score=score
+    ),
+    "III, explicit": lambda x, z, score: stochastic_mutual_info_surrogate(
+        z, conditional=(x, torch.ones(3)), marginal="stein", score=score
+    ),
+    "views": lambda x, z, score: multiview_mutual_info_surrogate(
+        torch.stack([z, z + 0.1 * x]), score=score
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BY_SCORE))
+def test_a_function_that_calls_ssge_gives_the_gradient_of_ssge(name, generator):
+    x, z = torch.randn(2, 30, 3, generator=generator, dtype=torch.float64)
+    z.requires_grad_()
+    surrogate = BY_SCORE[name]
+    (direct,) = gradients(surrogate(x, z, ssge), z)
+    (wrapped,) = gradients(surrogate(x, z, lambda z, **known: ssge(z, **known)), z)
+    torch.testing.assert_close(wrapped, direct, rtol=1e-8, atol=1e-10)
 
 
 @settings(max_examples=15)

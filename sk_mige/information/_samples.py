@@ -1,4 +1,4 @@
-"""Checks of what users pass: errors that name the argument and say what would work."""
+"""Validation of the samples that users pass, and the noise that is added to them."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["check_choice", "check_derivative", "check_pair", "check_rows"]
+__all__ = ["check_choice", "check_derivative", "check_pair", "check_rows", "noise_generator"]
 
 MIN_SAMPLES = 4
 
 
 def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
-    """Refuse a value that is none of the choices."""
+    """Raise ValueError unless ``value`` is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
-    """Samples as a float64 tensor (n, d) on the CPU, or an error that names them."""
+    """Return samples as a float64 tensor (n, d) on the CPU; raise ValueError if unusable."""
     rows = _tensor(values)
     if rows.ndim == 0:
-        raise ValueError(f"{name} must hold one sample a row; got a single number")
+        raise ValueError(f"{name} must have one sample in each row; got a single number")
     rows = rows.reshape(len(rows), -1)
     if len(rows) < MIN_SAMPLES:
         raise ValueError(f"{name} has {len(rows)} samples; at least {MIN_SAMPLES} are needed")
     if rows.shape[1] == 0:
         raise ValueError(f"{name} has no features; got shape {np.shape(values)}")
     if not bool(torch.isfinite(rows).all()):
-        raise ValueError(f"{name} contains NaN or infinity; drop or impute those samples")
+        raise ValueError(f"{name} contains NaN or infinity; remove or impute those samples")
     if bool((rows == rows[0]).all()):
         raise ValueError(
-            f"{name} is constant: its samples are all the same, so its mutual information with "
-            "anything is 0 and has no gradient"
+            f"{name} is constant: all its samples are the same. Its mutual information with any "
+            "variable is 0 and has no gradient"
         )
     return rows
 
@@ -41,7 +41,10 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
 def check_pair(
     x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, constant_columns: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Both samples as tensors of equal length; constant columns of y are refused or let through."""
+    """Return both samples as tensors of equal length.
+
+    Constant columns of y raise ValueError unless ``constant_columns`` is true.
+    """
     if _length(x) != _length(y):
         raise ValueError(
             f"x and y must have the same number of samples; got {_length(x)} and {_length(y)}"
@@ -50,8 +53,8 @@ def check_pair(
     constant = (y_rows == y_rows[0]).all(0)
     if bool(constant.any()) and not constant_columns:
         raise ValueError(
-            f"y has constant columns (the first is {int(constant.nonzero()[0])}), whose density "
-            "and score do not exist; remove them"
+            f"y has constant columns (the first is {int(constant.nonzero()[0])}), which have no "
+            "density and no score; remove them"
         )
     return x_rows, y_rows
 
@@ -59,20 +62,30 @@ def check_pair(
 def check_derivative(
     name: str, values: ArrayLike | Tensor, of: ArrayLike | Tensor, rows: Tensor
 ) -> tuple[Tensor, bool]:
-    """Derivatives as a tensor (n, d, p), and whether they came with an axis of parameters."""
+    """Return derivatives as a tensor (n, d, p), and whether they have an axis of parameters."""
     derivative, shape = _tensor(values), tuple(np.shape(_tensor(of)))
     several = tuple(derivative.shape[:-1]) == shape and derivative.ndim == len(shape) + 1
     if tuple(derivative.shape) != shape and not several:
         raise ValueError(
-            f"{name} must have the shape of {name[1:]}, {shape}, or that and one more axis for "
-            f"several parameters; got {tuple(derivative.shape)}"
+            f"{name} must have the shape of {name[1:]}, {shape}, or one more axis for several "
+            f"parameters; got shape {tuple(derivative.shape)}"
         )
     if not bool(torch.isfinite(derivative).all()):
         raise ValueError(
-            f"{name} contains NaN or infinity; look for parameters at the edge of their range, "
-            f"where {name[1:]} is not differentiable"
+            f"{name} contains NaN or infinity. The parameters may be at the edge of their range, "
+            f"where {name[1:]} is not differentiable; move them inside"
         )
     return derivative.reshape(*rows.shape, -1), several
+
+
+def noise_generator(seed: int) -> torch.Generator:
+    """Return a generator for the package's own noise, seeded by a child of ``seed``.
+
+    Users often draw their data with seed 0. With ``manual_seed(0)`` here, the added noise could
+    repeat their samples.
+    """
+    child = np.random.SeedSequence(seed).spawn(1)[0]
+    return torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0]) >> 1)
 
 
 def _tensor(values: ArrayLike | Tensor) -> Tensor:

@@ -36,7 +36,7 @@ from sk_mige.training import (
 )
 
 from ._encoder_features import feature_objective, layer_shape, view_objective
-from ._score_training import default_training_score
+from ._training_score import default_training_score
 
 __all__ = ["Architecture", "build_objective", "expect_something_to_learn"]
 

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sk_mige.information.bounds import BOUNDS
 
 from ._encoder_bottleneck import MARGINALS
-from ._score import SSGEScoreEstimator
+from ._ssge import SSGEScoreEstimator
 
 __all__ = ["PARAMETER_CONSTRAINTS"]
 

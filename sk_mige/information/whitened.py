@@ -14,7 +14,7 @@ from sk_mige.score import (
     whitening,
 )
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.frame import frame_expansion
+from sk_mige.score.model import build_expansion
 
 __all__ = ["whitened_scores"]
 
@@ -76,7 +76,7 @@ def _fit(y: Tensor) -> ScoreModel:
     m = min(n, max(100, min(n // 10, 400)))
     order = torch.argsort(y.square().sum(1))
     picks = torch.linspace(0, n - 1, m, device=y.device).round().long()
-    expansion, _ = frame_expansion(y, SETTINGS, centers=y[order[picks]])
+    expansion, _ = build_expansion(y, SETTINGS, centers=y[order[picks]])
     fold = radial_folds(y)
     sums = []
     for k in range(int(fold.max()) + 1):

@@ -60,19 +60,19 @@ def test_the_units_of_features_do_not_matter(options):
 
 
 def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 40)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 40)
     X, _ = make_banana(120, random_state=0)
     splits = [(np.arange(60), np.arange(60, 120)), (np.arange(60, 120), np.arange(60))]
     seen = []
-    from sk_mige.estimators import _score_cv
+    from sk_mige.estimators import _ssge_cv
 
-    compare = _score_cv.cross_validate_scores
+    compare = _ssge_cv.cross_validate_scores
 
     def spy(x, grid, parts, *rest):
         seen.extend(x[part].numpy() for pair in parts for part in pair)
         return compare(x, grid, parts, *rest)
 
-    monkeypatch.setattr(_score_cv, "cross_validate_scores", spy)
+    monkeypatch.setattr(_ssge_cv, "cross_validate_scores", spy)
     SSGEScoreEstimatorCV(**SMALL, cv=splits, random_state=0).fit(X)
     sizes = [len(part) for part in seen]
     assert sizes[:2] == sizes[:1:-1]
@@ -82,10 +82,10 @@ def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
 
 
 def test_a_split_without_compared_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 20)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 20)
     X, _ = make_banana(100, random_state=0)
     one = [(np.arange(99), np.array([99])), (np.arange(1, 100), np.array([0]))]
-    with pytest.raises(ValueError, match="cv: split 0 has 20 rows to fit to and 0 to judge by"):
+    with pytest.raises(ValueError, match="cv: split 0 has 20 training rows and 0 test rows"):
         SSGEScoreEstimatorCV(**SMALL, cv=one, random_state=0).fit(X)
 
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris
 
 from sk_mige import SSGEScoreEstimator
 from sk_mige.datasets import make_ring
-from sk_mige.estimators._score_sampling import langevin
+from sk_mige.score.sampling import langevin
 
 
 def gaussian(n=300, d=2):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
-from sk_mige.estimators import _rows, _score_landmarks
+from sk_mige.estimators import _rows, _score_base
+from sk_mige.score import landmarks
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_dask_collections_of_unknown_size_are_refused_with_what_makes_it_known(X
 
 def test_more_landmarks_than_whitening_needs_rows(monkeypatch):
     X = np.random.default_rng(0).normal(size=(60, 2))
-    monkeypatch.setattr(_score_landmarks, "FRAME_ROWS", 20)
+    monkeypatch.setattr(_score_base, "REPRESENTATIVE_ROWS", 20)
     estimator = SSGEScoreEstimator(n_landmarks=30, random_state=0).fit(X)
     assert estimator.centers_.shape == (30, 2)
     assert estimator.partial_fit(X).centers_.shape == (30, 2)
@@ -107,7 +108,7 @@ def test_the_size_of_chunks_does_not_matter(X, monkeypatch):
     expected = landmark_estimator().fit(X)
     scores = expected.transform(X)
     monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1000)
-    monkeypatch.setattr(_score_landmarks, "CHUNK_ELEMENTS", 1000)
+    monkeypatch.setattr(landmarks, "CHUNK_ELEMENTS", 1000)
     np.testing.assert_allclose(expected.transform(X), scores)
     assert_same_scores(landmark_estimator().fit(X), expected, X)
 
@@ -136,7 +137,7 @@ def test_an_interrupted_batch_leaves_the_sums_as_they_were(X, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_score_landmarks, "kernel_sums", interrupted)
+        patch.setattr(landmarks, "kernel_sums", interrupted)
         with pytest.raises(KeyboardInterrupt):
             estimator.partial_fit(X[300:])
     np.testing.assert_array_equal(estimator.transform(X[:5]), before)

@@ -1,4 +1,4 @@
-"""Cross-validation of whole score estimators by held-out Hyvärinen loss, sharing what can be."""
+"""Selection of score models by held-out Hyvärinen loss, with shared eigendecompositions."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import torch
 from torch import Tensor
 
 from .base import fit_base
-from .basis import kernel_basis
-from .filters import spectral_filter
-from .frame import ScoreSettings
+from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filters
 from .kernels import median_bandwidth, squared_distances
-from .spectral import leading_eigenpairs
-from .sweep import GradientProducts, GradientSweep, Rows, SectionSweep
+from .model import ScoreSettings
+from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import whitening
 
 __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
 
-# Standard errors by which a tamer candidate's loss may exceed the least one.
+# Standard errors by which the loss of a candidate with a smaller bound may exceed the least one.
 TOLERANCE = 0.5
-# Bounds beyond this multiple of the mean squared score are not plausible.
+# Bounds beyond this multiple of the mean squared score are implausible.
 IMPLAUSIBLE = 1e3
-# Standard errors by which a correction's gain over the base alone must differ from 0.
+# Standard errors by which a correction's gain over the base alone must exceed 0.
 CLEAR_GAIN = 2.0
-# One candidate in this many, but three at least, count as the leading ones.
+# One candidate in this many, but at least three, count as the leading ones.
 LEADING = 20
 
 
 @dataclass(frozen=True)
 class CandidateGrid:
-    """What is tried: every combination, with one eigendecomposition for all filters and bases."""
+    """Grid of settings, combined in every way.
+
+    All filters and bases of one whitening and bandwidth share an eigendecomposition.
+    """
 
     shrinkages: Sequence[float | str]
     bandwidth_factors: Sequence[float]
@@ -41,14 +42,27 @@ class CandidateGrid:
     eigen_thresholds: Sequence[float]
     alphas: Sequence[float]
 
+    @property
+    def filter_parameters(self) -> list[tuple[float | None, float]]:
+        """Pairs (eigen_threshold, alpha): cutoffs without Tikhonov, then the reverse."""
+        cutoffs: list[tuple[float | None, float]] = [(t, 0.0) for t in self.eigen_thresholds]
+        return cutoffs + [(None, alpha) for alpha in self.alphas]
+
+    def filters(self, values: Tensor, n_samples: float) -> Tensor:
+        """Return one filter (r,) a row for each pair of ``filter_parameters``."""
+        thresholds = values.new_tensor(self.eigen_thresholds)[:, None]
+        kept = leading_eigenpairs(values, None, thresholds)
+        cutoffs = spectral_filter(values, n_samples, 0.0, kept)
+        return torch.cat([cutoffs, tikhonov_filters(values, n_samples, tuple(self.alphas))])
+
 
 def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
-    """Settings of every candidate, in the order in which losses are returned.
+    """Return the settings of every candidate, in the order of their losses.
 
     Parameters
     ----------
     grid : CandidateGrid
-        What is tried.
+        Grid of settings.
 
     Returns
     -------
@@ -67,7 +81,7 @@ def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
         for factor in grid.bandwidth_factors
         for curl_free in grid.curl_frees
         for base in grid.bases
-        for threshold, alpha in _filter_parameters(grid)
+        for threshold, alpha in grid.filter_parameters
     ]
 
 
@@ -78,32 +92,32 @@ def cross_validate_scores(
     n_features: int | None = None,
     units: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Held-out Hyvärinen losses of every candidate on every split.
+    """Compute the held-out Hyvärinen losses of every candidate on every split.
 
-    Whitening, bandwidth and base are refitted on each training part. Costs, per split and
-    bandwidth, one eigendecomposition for each whitening and one more, of the kernel's numerical
-    rank, for gradient fields.
+    Whitening, bandwidth and base are refitted on each training part. Each split and bandwidth
+    costs one eigendecomposition for each whitening. Gradient fields cost one more, of the
+    kernel's numerical rank.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         Samples.
     grid : CandidateGrid
-        What is tried.
+        Grid of settings.
     splits : iterable of pairs of index Tensors
         Training and held-out rows.
     n_features : int, default=None
-        Dimension of the space of which x gives coordinates.
+        Dimension of the space that x gives coordinates of; d by default.
     units : Tensor of shape (d,), default=None
-        What scores' components are multiplied by before they are compared, see
-        :func:`sk_mige.score.strength.loss_units`; None compares in input coordinates.
+        Factors of the components of scores where losses are compared, see
+        :func:`sk_mige.score.heldout.loss_units`; None compares in input coordinates.
 
     Returns
     -------
     losses : Tensor of shape (n_splits, n_candidates)
         Mean loss over each split's held-out rows.
     bounds : Tensor of shape (n_splits, n_candidates)
-        Bounds on the squared correction to the base, anywhere, see :func:`select_candidate`.
+        Bounds on the squared correction to the base at any point, see :func:`select_candidate`.
     """
     parts = [_split_losses(x[train], x[held], grid, n_features, units) for train, held in splits]
     losses, bounds = zip(*parts, strict=True)
@@ -116,31 +130,31 @@ def select_candidate(
     reference: Tensor | None = None,
     simplest: Tensor | None = None,
 ) -> int:
-    """Index of the tamest candidate among those that the losses cannot tell from the best.
+    """Return the index of the candidate to use.
 
-    The least mean loss over some thousand candidates is often luck, in one fold above all. So a
-    candidate is ranked by its mean plus one standard error of its distance, fold by fold, from
-    the median of the leading candidates, in which what the folds do to all alike cancels.
+    Taking the lowest mean loss of some thousand candidates overfits: very wide kernels validate
+    well but explode outside the data. Three rules prevent this.
 
-    A wide kernel with little regularisation fits as well as a narrower one where there are
-    samples, and leaves them like a polynomial. Held-out rows hardly show it: the outermost sample
-    is left out once, and what lies beyond it never. So of the candidates behind the first by at
-    most half a standard error of the difference the one is taken whose correction to the base has
-    the smallest bound, and none with a bound of a thousand times the mean squared score.
-
-    Nor is the gain over no correction at all worth much where it is within two standard errors:
-    structure shows by five and more, and what luck picks among thousands of candidates may be
-    wild in the tails. The best of the ``simplest`` candidates is taken then.
+    * Candidates are ranked by mean loss plus one standard error. The error is that of the
+      difference from the median of the leading candidates, fold by fold, in which effects of the
+      folds on all candidates cancel.
+    * Among candidates within half a standard error of the first, the one whose correction to the
+      base has the smallest bound is taken. Candidates with a bound of a thousand times the mean
+      squared score are excluded.
+    * The best of the ``simplest`` candidates is taken instead if the gain over it is below two
+      standard errors. Structure in the data gains five or more; a smaller gain may be chance.
 
     Parameters
     ----------
     losses : Tensor of shape (n_splits, n_candidates)
-        Held-out losses; what is not finite is never chosen.
+        Held-out losses; a candidate whose losses are not all finite is never chosen.
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses against which noise is measured, in place of the leading candidates' median: with
-        those of the base alone, what departs from it has to be better by a standard error.
+        Losses that replace the leading candidates' median. With those of the base alone, a
+        correction must gain one standard error over the base.
+    simplest : Tensor of int of shape (any,), default=None
+        Indices of the candidates to fall back on.
 
     Returns
     -------
@@ -148,12 +162,12 @@ def select_candidate(
     """
     finite = losses.isfinite().all(0)
     mean = torch.where(finite, losses.mean(0), math.inf)
-    if len(losses) == 1 or not bool(finite.any()):  # nothing tells noise from merit
+    if len(losses) == 1 or not bool(finite.any()):  # one split shows no noise
         return int(mean.argmin())
     if reference is None:
-        # The least attainable loss is -E|g|²/2: a correction that may be thirty times as long as
-        # the score is on average is none, and a loss a thousand times as low is rounding's, of
-        # values far from all others. Rounding's is seldom that of most folds.
+        # The least attainable loss is -E|g|²/2. A correction thirty times as long as the average
+        # score is implausible, and a loss a thousand times as low is a rounding error of values
+        # far from all others. Rounding errors seldom affect most folds, hence the median.
         least = torch.where(finite, losses.median(0).values, math.inf).min()
         plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
         plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
@@ -168,8 +182,8 @@ def select_candidate(
     allowed = finite & (cautious - cautious[best] <= TOLERANCE * error)
     allowed[best] = True
     bound = torch.where(allowed, bounds.mean(0), math.inf)
-    tamest = allowed & (bound <= bound.min())
-    chosen = int(torch.where(tamest, cautious, math.inf).argmin())
+    smallest = allowed & (bound <= bound.min())
+    chosen = int(torch.where(smallest, cautious, math.inf).argmin())
     if simplest is not None and len(simplest):
         simple = int(simplest[losses.mean(0)[simplest].nan_to_num(math.inf).argmin()])
         gain = losses[:, simple] - losses[:, chosen]
@@ -190,15 +204,15 @@ def _split_losses(
     n_features: int | None,
     units: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Losses and bounds of one split, candidate by candidate."""
+    """Return the losses and bounds of every candidate on one split."""
     d = n_features or train.shape[1]
     known: dict[float, list[tuple[Tensor, Tensor]]] = {}
     parts: list[tuple[Tensor, Tensor]] = []
     for shrinkage in grid.shrinkages:
         white, radii = whitening(train, shrinkage, d)
-        if white.shrinkage not in known:  # a rule may choose an intensity that is tried anyway
+        if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (Rows(white, x, bases, units) for x in (train, held_out))
+            rows, held = (WhitenedSamples(white, x, bases, units) for x in (train, held_out))
             gain = white.largest_gain * (1.0 if units is None else float(units.max()))
             known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, gain))
         parts += known[white.shrinkage]
@@ -207,42 +221,33 @@ def _split_losses(
 
 
 def _whitened_losses(
-    train: Rows, held: Rows, grid: CandidateGrid, n_features: int, gain: float
+    train: WhitenedSamples,
+    held: WhitenedSamples,
+    grid: CandidateGrid,
+    n_features: int,
+    gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Losses and bounds over all filters for each bandwidth, kind of expansion and base."""
+    """Yield losses and bounds of all filters for each bandwidth, kind of expansion and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))
-    products = GradientProducts(train, held, n_features) if any(grid.curl_frees) else None
+    products = None
+    if any(grid.curl_frees):
+        products = GradientSplit.products_of(train, held, n_features)
     for factor in grid.bandwidth_factors:
         sigma = factor * median
         gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
         basis = kernel_basis(gram)
         for curl_free in grid.curl_frees:
-            sweep: SectionSweep | GradientSweep
+            split: SectionSplit | GradientSplit
             scale = 1.0
             if curl_free and products is not None:
-                sweep = GradientSweep(products, sigma, gram, gram_held, basis)
-                # The potential's bound; its slope, mapped back by W, is bounded by this.
+                split = GradientSplit(train, held, products, sigma, gram, gram_held, basis)
+                # Bound on the gradient in y, which W maps back to input coordinates.
                 scale = gain**2
             else:
-                sweep = SectionSweep(train, held, sigma, gram, gram_held, basis)
-            filters = _filters(sweep.values, grid, n * sweep.operator_trace)
+                split = SectionSplit(train, held, sigma, gram, gram_held, basis)
+            filters = grid.filters(split.basis.values, n * split.operator_trace)
             for base in bases:
-                losses, norms = sweep.losses(base, filters)
+                losses, norms = split.losses(base, filters)
                 yield losses, norms * scale
-
-
-def _filter_parameters(grid: CandidateGrid) -> list[tuple[float | None, float]]:
-    """Pairs (eigen_threshold, alpha): cutoffs without Tikhonov, then Tikhonov without cutoff."""
-    cutoffs: list[tuple[float | None, float]] = [(t, 0.0) for t in grid.eigen_thresholds]
-    return cutoffs + [(None, alpha) for alpha in grid.alphas]
-
-
-def _filters(values: Tensor, grid: CandidateGrid, n_samples: float) -> Tensor:
-    """One row for each pair of :func:`_filter_parameters`."""
-    thresholds = values.new_tensor(grid.eigen_thresholds)[:, None]
-    kept = leading_eigenpairs(values, None, thresholds)
-    cutoffs = spectral_filter(values, n_samples, 0.0, kept)
-    alphas = values.new_tensor(grid.alphas)[:, None]
-    return torch.cat([cutoffs, spectral_filter(values, n_samples, alphas)])

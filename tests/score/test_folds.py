@@ -6,9 +6,8 @@ import torch
 
 from sk_mige.datasets import make_gaussian
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.folds import radial_folds
-from sk_mige.score.repeats import sample_folds
-from sk_mige.score.span import sample_span
+from sk_mige.score.folds import radial_folds, sample_folds
+from sk_mige.score.subspace import sample_subspace
 
 
 def gaussian(n, d, seed=0):
@@ -33,7 +32,7 @@ def test_equal_rows_are_in_one_fold_wherever_they_stand():
 
 def test_copies_are_told_by_the_rows_where_coordinates_have_roundings():
     rows = gaussian(20, 60).repeat(2, 1)
-    fold = sample_folds(sample_span(rows)[1], 3, rows)
+    fold = sample_folds(sample_subspace(rows)[1], 3, rows)
     assert torch.equal(fold[:20], fold[20:])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.varying import varying_directions
+from sk_mige.score.subspace import varying_directions
 
 KINDS = [
     {},

@@ -6,17 +6,23 @@ import pytest
 import torch
 
 from sk_mige.datasets import make_banana
-from sk_mige.score import KernelExpansion, ScoreModel, fit_base, fit_dense, whitening
-from sk_mige.score.basis import kernel_basis
-from sk_mige.score.fitting import spectral_filter
-from sk_mige.score.selection import (
+from sk_mige.score import (
+    KernelExpansion,
+    ScoreModel,
+    fit_base,
+    fit_dense,
+    kernel_sums,
+    spectral_filter,
+    whitening,
+)
+from sk_mige.score.heldout import SectionSplit, WhitenedSamples
+from sk_mige.score.select import (
     CandidateGrid,
     candidates,
     cross_validate_scores,
     select_candidate,
 )
-from sk_mige.score.sums import kernel_sums
-from sk_mige.score.sweep import Rows, SectionSweep
+from sk_mige.score.spectrum import kernel_basis
 
 
 @pytest.fixture(scope="module", params=[None, (0.2, 5.0)], ids=["plain", "in units"])
@@ -58,13 +64,13 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     x = torch.from_numpy(make_banana(30, random_state=0)[0])
     base = fit_base("student", whitening(x)[1], 2)
     white = whitening(x)[0]
-    rows, expansion = Rows(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
+    rows, expansion = WhitenedSamples(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
     gram, sums = expansion.gram(), kernel_sums(expansion, x)
     basis = kernel_basis(gram)
-    sweep = SectionSweep(rows, rows, 0.7, gram, gram, basis)
+    split = SectionSplit(rows, rows, 0.7, gram, gram, basis)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
-    for norm, filter_ in zip(sweep.losses(0, filters)[1], filters, strict=True):
-        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
+    for norm, filter_ in zip(split.losses(0, filters)[1], filters, strict=True):
+        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
 
 

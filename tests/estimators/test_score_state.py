@@ -1,4 +1,4 @@
-"""Fitted score estimators travel as NumPy arrays: pickles, joblib, skops; without a GPU, too."""
+"""Fitted score estimators are stored as NumPy arrays: pickle, joblib, skops; without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landmarks: the same sums however the rows arrive, and nothing else of the data kept."""
+"""Landmarks: sums do not depend on how rows arrive, and no other rows are kept."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_dask_array_is_summed_to_the_same_fit(X, curl_free):
     assert_same_scores(distributed, landmark_estimator(curl_free=curl_free).fit(X), X)
 
 
-def test_of_many_chunks_in_order_the_sample_is_that_of_an_array():
+def test_sorted_dask_chunks_give_the_landmarks_of_an_array():
     """Rows sorted by time, say: landmarks and whitening come from all over them."""
     da = pytest.importorskip("dask.array")
     import dask
@@ -82,7 +82,7 @@ def test_of_many_chunks_in_order_the_sample_is_that_of_an_array():
     assert_same_scores(distributed, expected, X[::100])
 
 
-def test_dask_collections_of_unknown_size_are_refused_with_what_makes_it_known(X):
+def test_dask_collections_of_unknown_size_are_refused_with_the_remedy(X):
     da = pytest.importorskip("dask.array")
     frames = pytest.importorskip("dask.dataframe")
     import pandas as pd
@@ -170,13 +170,13 @@ def test_incompatible_parts_are_not_merged_and_the_error_says_why(X, change, nam
     np.testing.assert_array_equal(mine.transform(X[:5]), before)
 
 
-def test_what_keeps_no_sums_cannot_be_merged(X):
+def test_estimators_without_sums_cannot_be_merged(X):
     with pytest.raises(ValueError, match="only partial_fit and fit_batches"):
         landmark_estimator().fit(X).merge(landmark_estimator().partial_fit(X))
 
 
 @pytest.mark.parametrize("other", [3, None, np.zeros((3, 6))])
-def test_what_is_no_estimator_cannot_be_merged(X, other):
+def test_only_estimators_can_be_merged(X, other):
     estimator = landmark_estimator().partial_fit(X)
     with pytest.raises(TypeError, match="merge takes another SSGEScoreEstimator"):
         estimator.merge(other)
@@ -227,7 +227,7 @@ def test_landmarks_are_distinct_rows_of_the_data(X, selection):
     np.testing.assert_array_equal(again.centers_, estimator.centers_)
 
 
-def test_many_rows_take_landmarks_with_a_message():
+def test_landmarks_are_used_for_many_rows_with_a_warning():
     X = np.random.default_rng(0).normal(size=(4001, 2))
     with pytest.warns(UserWarning, match="n_landmarks=1000"):
         estimator = SSGEScoreEstimator(random_state=0).fit(X)

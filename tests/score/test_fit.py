@@ -1,4 +1,4 @@
-"""Fits: dense, over landmarks, in the span of few samples; what is chosen on held-out rows."""
+"""Fits: dense, over landmarks, in the span of few samples, and the choice of the strength."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_an_orthonormal_projection_onto_all_dimensions_changes_nothing():
     ScoreSettings(alpha=1e-3), ScoreSettings(alpha=1e-3, curl_free=True),
     ScoreSettings(alpha=1e-3, shrinkage=1.0), ScoreSettings(eigen_threshold=0.99, base=None),
 ])  # fmt: skip
-def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
-    """Rows padded with zeros to many more dimensions, and turned: the span knows no difference."""
+def test_a_fit_in_the_span_equals_the_fit_in_all_coordinates(settings):
+    """Rotating the samples rotates their scores, although only the span is used."""
     generator = torch.Generator().manual_seed(3)
     x = gaussian(12, 30)
     turn = torch.linalg.qr(torch.randn(30, 30, generator=generator, dtype=torch.float64))[0]
@@ -84,7 +84,7 @@ def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_far_mean_costs_the_span_nothing(dtype):
+def test_the_span_is_accurate_for_a_far_mean(dtype):
     """The samples' displacements are exact to rounding, without a copy of them in float64."""
     x = (gaussian(20, 300) + 1e4).to(dtype)
     subspace, coordinates = sample_subspace(x)
@@ -137,7 +137,7 @@ def test_folds_share_the_radii_and_do_not_depend_on_the_order():
     assert medians.max() - medians.min() < 0.2
 
 
-def test_a_held_out_row_is_not_always_flanked_by_rows_that_are_not():
+def test_neighbours_of_a_held_out_row_are_held_out_as_often_as_by_chance():
     """Of independent folds, a row's nearest neighbour is in its own fold one time in three."""
     x = gaussian(3000, 1)
     by_radius = radial_folds(x)[x.abs()[:, 0].argsort()]

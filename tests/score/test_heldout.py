@@ -92,7 +92,7 @@ def test_the_fit_is_where_the_penalised_forms_gradient_vanishes(problem):
     assert gradient.norm() < 1e-8 * linear.norm()
 
 
-def test_losses_along_the_path_are_the_losses_of_the_models(problem, measured_loss):
+def test_held_out_losses_are_the_losses_of_the_models(problem, measured_loss):
     expansion, x, held_out = problem
     train, held = kernel_sums(expansion, x), kernel_sums(expansion, held_out)
     basis = spectral_basis(kernel_basis(expansion.gram()), train.fit.quadratic)

@@ -74,7 +74,7 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
 
 
-def test_a_rule_that_chooses_an_intensity_tried_anyway_costs_nothing():
+def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
     """The rows' own whitening is spherical: "auto" is 1, and both are one set of candidates."""
     x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert whitening(x[:40])[0].shrinkage == 1.0
@@ -87,7 +87,7 @@ def test_a_rule_that_chooses_an_intensity_tried_anyway_costs_nothing():
     assert calls["aten::_linalg_eigh"] == 2 + 2  # whitenings; a kernel, and its gradients
 
 
-def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():
+def test_the_smallest_bound_wins_among_losses_that_differ_by_noise_only():
     losses = torch.tensor([[1.0, 1.1, 5.0, 1.0], [2.0, 1.9, 5.0, 2.2], [3.0, 3.0, 5.0, 2.8]])
     bounds = torch.tensor([[9.0, 4.0, 0.0, 9.0]]).expand(3, -1)
     assert select_candidate(losses, bounds) in (0, 1)  # never the one that is clearly worse
@@ -95,7 +95,7 @@ def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():
     assert select_candidate(equal, torch.tensor([[9.0, 4.0, 0.0]]).expand(3, -1)) == 1
 
 
-def test_against_a_reference_only_a_gain_beyond_its_noise_counts():
+def test_a_gain_over_a_reference_must_exceed_its_noise():
     """Two folds of three far better than the base, the third worse: not enough."""
     base = torch.tensor([[-0.50], [-0.53], [-0.51]])
     wild = torch.tensor([[-1.2], [-0.1], [-1.2]])
@@ -132,7 +132,7 @@ def test_a_single_split_is_decided_by_its_losses():
     assert select_candidate(torch.tensor([[2.0, 1.0]]), torch.tensor([[0.0, 9.0]])) == 1
 
 
-def test_a_correction_has_to_stand_out_of_its_noise_beside_the_base_alone():
+def test_a_gain_over_the_base_alone_must_exceed_two_standard_errors():
     base = torch.zeros(5, 1)
     luck = torch.tensor([[-0.13], [-0.06], [-0.41], [0.25], [-0.36]])  # 1.2 standard errors
     structure = torch.tensor([[-1.3], [-0.6], [-1.1], [-0.9], [-1.6]])  # seven

@@ -280,11 +280,20 @@ class GradientForm:
         return self.gram * self.products.offset
 
     @cached_property
+    def _crossed(self) -> Tensor:
+        """K' K weighted by the products of the centres, (m, m)."""
+        return (self.gram.mT @ self.gram).mul_(self.products.inner)
+
+    @cached_property
     def quadratic(self) -> Tensor:
         """A (m, m)."""
         half = self._moved.mT @ self.gram
-        form = (self.gram.mT @ self.gram).mul_(self.products.inner)
-        return form.add_(half).add_(half.mT).div_(self.s2**2)
+        return half.mT.add(half).add_(self._crossed).div_(self.s2**2)
+
+    def energy(self, c: Tensor) -> Tensor:
+        """Return c' A c (F,) for each column of c (m, F), without forming A."""
+        moved = (self._moved @ c).mul_(self.gram @ c).sum(0)
+        return (2 * moved + (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
 
     @cached_property
     def _laplacians(self) -> Tensor:
@@ -308,7 +317,7 @@ def held_out_losses(
     filters: Tensor,
     held_out: KernelSums,
     units: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     r"""Compute the mean held-out loss of every spectral filter of one fit.
 
     For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
@@ -333,10 +342,8 @@ def held_out_losses(
 
     Returns
     -------
-    losses : Tensor of shape (F,)
+    Tensor of shape (F,)
         Losses per held-out sample.
-    norms : Tensor of shape (F,)
-        Squared norms of the corrections in the kernel's space.
     """
     form = held_out.loss
     slope = form.linear
@@ -345,12 +352,11 @@ def held_out_losses(
     p = basis.project(linear)
     if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
         c = basis.combine((filters * p[:, 0]).mT)
-        losses = (c * (form.quadratic @ c)).sum(0).mul_(0.5) - slope[:, 0] @ c
+        losses = 0.5 * (c * (form.quadratic @ c)).sum(0) - slope[:, 0] @ c
     else:
         inner = basis.project(basis.project(form.quadratic).mT)
         losses = _quadratic_losses(filters, p, inner, basis.project(slope))
-    norms = filters.square() @ p.square().sum(1)
-    return (losses + held_out.constant) / held_out.n_samples, norms
+    return (losses + held_out.constant) / held_out.n_samples
 
 
 def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
@@ -395,7 +401,7 @@ def fold_losses(
             filters = tikhonov_filters(
                 basis.values, train.n_samples * expansion.operator_trace, alphas
             )
-            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out, units)[0])
+            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out, units))
     return torch.stack(losses)
 
 
@@ -460,7 +466,7 @@ class SectionSplit:
         return sections, sections.mT @ sections, centers
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses per held-out sample and squared norms, as :func:`held_out_losses` does."""
+        """Return losses per held-out sample, and squared norms in the kernel's space."""
         s2, train, held = self.bandwidth**2, self.train, self.held
         sections, inner, centers = self._held
         weight, moments = held.weights[base], train.weights[base]
@@ -540,8 +546,8 @@ class GradientSplit:
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses per held-out sample, and bounds on the squared gradient in y."""
         train, held = self._forms
-        form = held.with_base(self.held.weights[base])
-        sums = KernelSums(len(self.gram_held), form, None, self.held.constants[base])
-        linear = train.linear(self.train.weights[base])
-        losses, norms = held_out_losses(self.basis, linear, filters, sums)
-        return losses, norms / self.bandwidth**2
+        filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
+        c = self.basis.combine(filtered.mT)
+        slope = held.linear(self.held.weights[base])[:, 0]
+        losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
+        return losses / len(self.gram_held), filtered.square().sum(1) / self.bandwidth**2

@@ -165,13 +165,7 @@ def select_candidate(
     if len(losses) == 1 or not bool(finite.any()):  # one split shows no noise
         return int(mean.argmin())
     if reference is None:
-        # The least attainable loss is -E|g|²/2. A correction thirty times as long as the average
-        # score is implausible, and a loss a thousand times as low is a rounding error of values
-        # far from all others. Rounding errors seldom affect most folds, hence the median.
-        least = torch.where(finite, losses.median(0).values, math.inf).min()
-        plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
-        plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
-        finite = plausible if bool(plausible.any()) else finite
+        finite = _plausible(losses, bounds, finite)
         mean = torch.where(finite, mean, math.inf)
         n_leading = min(int(finite.sum()), max(3, losses.shape[1] // LEADING))
         leading = losses[:, mean.argsort(stable=True)[:n_leading]]
@@ -190,6 +184,19 @@ def select_candidate(
         if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
             return simple
     return chosen
+
+
+def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
+    """Return a mask of the candidates with plausible corrections; all finite ones if there is none.
+
+    The least attainable loss is -E|g|²/2. A correction thirty times as long as the average score is
+    implausible. A loss a thousand times as low is a rounding error of values far from all others.
+    Such errors seldom affect most folds, hence the median.
+    """
+    least = torch.where(finite, losses.median(0).values, math.inf).min()
+    plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
+    plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
+    return plausible if bool(plausible.any()) else finite
 
 
 def _standard_error(values: Tensor) -> Tensor:

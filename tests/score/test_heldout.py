@@ -100,7 +100,7 @@ def test_held_out_losses_are_the_losses_of_the_models(problem, measured_loss):
         spectral_filter(basis.values, len(x), alpha) for alpha in (1e-4, 1e-2, 1.0, float("inf"))
     ])  # fmt: skip
     units = None if expansion.curl_free else expansion.units
-    losses, _ = held_out_losses(basis, train.fit.linear, filters, held, units)
+    losses = held_out_losses(basis, train.fit.linear, filters, held, units)
     for loss, filter_ in zip(losses, filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ train.fit.linear))
         direct = measured_loss(ScoreModel(expansion, c), held_out, expansion.units).mean()

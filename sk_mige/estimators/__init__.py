@@ -3,10 +3,9 @@
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
 from ._probe import NonLinearProbe
-from ._score import SSGEScoreEstimator
-from ._score_cv import SSGEScoreEstimatorCV
-from ._score_projection import RandomProjectionSSGE
 from ._sliced_score import SlicedScoreMatching
+from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
+from ._ssge_cv import SSGEScoreEstimatorCV
 from ._stein import SteinScoreEstimator
 
 __all__ = [

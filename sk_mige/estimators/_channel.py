@@ -18,7 +18,7 @@ from sk_mige.information import channel_gradient
 
 from ._base import DocLinkMixin
 from ._rows import check_samples, to_tensor
-from ._score import SSGEScoreEstimator
+from ._ssge import SSGEScoreEstimator
 
 __all__ = ["MutualInfoGradientEstimator"]
 

@@ -69,7 +69,7 @@ from ._rows import (
     namespace_of,
     to_rows,
 )
-from ._score import SSGEScoreEstimator
+from ._ssge import SSGEScoreEstimator
 from ._targets import (
     TargetScaler,
     as_numpy,

@@ -1,53 +1,277 @@
-"""What score estimators of kernel sections share: landmarks, devices, fitted attributes."""
+"""Base class of score estimators: queries, fitted attributes, landmarks, stored state."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
-from sk_mige.training.device import resolve_device
+from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
+from sk_mige.score.sampling import langevin
+from sk_mige.training.device import available_device, resolve_device
 
 from ._base import DocLinkMixin
-from ._rows import to_tensor, warn_of_outliers
-from ._score_landmarks import LandmarkAccumulator, choose_landmarks, frame_rows
-from ._score_queries import ScoreQueriesMixin
+from ._rows import (
+    by_blocks,
+    check_samples,
+    is_dask,
+    like_input,
+    row_chunks,
+    to_tensor,
+    warn_of_outliers,
+)
+from ._stored import to_stored, to_tensors
 
-__all__ = ["BaseScoreEstimator"]
+__all__ = ["AUTO_LANDMARKS", "BaseScoreEstimator", "choose_landmarks", "representative_rows"]
 
 # Dense fits hold several (n, n) float64 matrices: 128 MiB each at this size, 29 GB in all at
 # 60,000 rows.
 MAX_DENSE_ROWS = 4_000
 AUTO_LANDMARKS = 1_000
+# Rows from which whitening, base and landmarks are taken.
+REPRESENTATIVE_ROWS = 10_000
 
 
 class BaseScoreEstimator(
-    DocLinkMixin,
-    ScoreQueriesMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
+    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """Base class; subclasses say which settings they fit with."""
+    """Base class of estimators that hold a :class:`~sk_mige.score.ScoreModel`.
+
+    Subclasses implement ``_settings``.
+    """
 
     n_landmarks: int | str | None
     landmark_selection: str
     device: str | torch.device
     random_state: Any
     n_features_in_: int
+    _model: ScoreModel
 
     def _settings(self) -> ScoreSettings:
-        """Settings of the next fit."""
+        """Return the settings of the next fit."""
         raise NotImplementedError
 
     def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None:
-        """Projection of the kernel's coordinates; this class has none."""
+        """Return the projection of the kernel's coordinates, if there is one."""
         return None
+
+    def transform(self, X: Any) -> Any:
+        r"""Estimate scores :math:`\nabla \log q` at any points.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points, which need not be those of the fit. They are processed in chunks, so that
+            millions of rows need little memory. For a Dask array the result is a Dask array of
+            the same blocks of rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Scores in input coordinates, in units of 1 / feature, in the dtype of X.
+        """
+        if is_dask(X):
+            check_is_fitted(self)
+            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
+            return by_blocks(self.transform, X, X.shape[1], dtype)
+        X = self._check_query(X)
+        return self._by_chunks(self._model.score, X, X.shape)
+
+    def score(self, X: Any, y: None = None) -> float:
+        r"""Return minus the mean Hyvärinen loss on the rows of X.
+
+        This is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation is
+        :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
+        score. On *held-out* rows the estimate closest to the truth thus has the highest value,
+        although the truth is unknown. The value is in input coordinates: it compares estimators
+        of the same data, not of differently scaled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples of the density, not those of the fit.
+        y : None
+            Ignored; present for scikit-learn's model selection.
+
+        Returns
+        -------
+        float
+            Minus the loss; higher is better.
+        """
+        return -float(self.hyvarinen_loss(X).mean())
+
+    def hyvarinen_loss(self, X: Any) -> Any:
+        """Compute Hyvärinen's loss of each row, whose negative mean is :meth:`score`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples of the density, not those of the fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Losses, in units of 1 / feature².
+        """
+        X = self._check_query(X)
+        return self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1])
+
+    def divergence(self, X: Any) -> Any:
+        r"""Compute the divergence :math:`\nabla \cdot \hat g` of the estimated score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Laplacian of the estimated log-density, in units of 1 / feature².
+        """
+        X = self._check_query(X)
+        return self._by_chunks(self._model.divergence, X, X.shape[:1])
+
+    def jacobian_vector_product(self, X: Any, V: Any) -> Any:
+        r"""Compute products :math:`J_{\hat g}(x)\, v` with the Jacobian of the estimated score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points x.
+        V : array-like of shape (n_samples, n_features)
+            Vectors v, one for each point.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Directional derivatives of the score.
+        """
+        X, V = self._check_query(X), self._check_query(V)
+        if X.shape != V.shape:
+            raise ValueError(f"V must have the shape of X, {tuple(X.shape)}, got {tuple(V.shape)}")
+        device, dtype = self._place()
+        parts = [
+            self._model.jvp(x.to(dtype), to_tensor(V[rows], device).to(dtype))
+            for rows, x in row_chunks(X, self._width, device)
+        ]
+        return like_input(torch.cat(parts), X)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        n_steps: int = 500,
+        step_size: float = 0.05,
+        adjusted: bool = True,
+        random_state: Any = None,
+    ) -> Any:
+        r"""Draw samples by Langevin dynamics along the estimated score.
+
+        .. math:: x \leftarrow x + \epsilon\, C\, \hat g(x) + \sqrt{2 \epsilon}\, C^{1/2} \xi,
+                  \qquad \xi \sim N(0, I)
+
+        Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
+        chains start. Steps are thus in coordinates of unit covariance, and neither scales nor
+        correlations matter. The samples are good enough for a picture. The estimate is unreliable
+        far from the data, and without a base it does not bring chains back from there.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of chains, each of which gives one sample.
+        n_steps : int, default=500
+            Number of steps of each chain.
+        step_size : float, default=0.05
+            Step size :math:`\epsilon`, as a fraction of the data's covariance.
+        adjusted : bool, default=True
+            Whether to accept or reject each step (Metropolis). The difference of log-densities is
+            the integral of the score along the step, by Simpson's rule, for one more evaluation of
+            the score. Without it, chains diverge if steps are too long for the roughest places of
+            the estimate.
+        random_state : int, RandomState instance or None, default=None
+            Source of starting points and noise.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Samples, in float64.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or if chains have diverged.
+
+        Warns
+        -----
+        UserWarning
+            If more than one chain in twenty ends twice as far from the mean as any centre.
+        """
+        check_is_fitted(self)
+        if n_samples < 1 or n_steps < 0 or not step_size > 0:
+            raise ValueError(
+                "sample needs n_samples >= 1, n_steps >= 0 and step_size > 0, got "
+                f"{n_samples}, {n_steps} and {step_size}"
+            )
+        x = langevin(
+            self._model.score,
+            self._centers_in_input(),
+            n_samples,
+            n_steps,
+            step_size,
+            adjusted,
+            check_random_state(random_state),
+        )
+        return x.cpu().numpy().astype(np.float64)
+
+    @property
+    def centers_(self) -> Any:
+        """Centres of the kernel in input coordinates."""
+        check_is_fitted(self, "bandwidth_")
+        return self._centers_in_input().cpu().numpy()
+
+    def _check_query(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return check_samples(self, X, reset=False)
+
+    def _place(self) -> tuple[torch.device, torch.dtype]:
+        """Move the model to the device asked for; return the device and the model's dtype."""
+        device = available_device(self.device)
+        coefficients = self._model.coefficients
+        if coefficients.device != device:
+            self._model = self._model.to(device)
+        return device, coefficients.dtype
+
+    def _by_chunks(self, function: Callable[[Tensor], Tensor], X: Any, shape: Any) -> Any:
+        """Apply a method of the model to chunks of rows."""
+        device, dtype = self._place()
+        name = function.__name__
+        out = torch.empty(tuple(shape), dtype=dtype)
+        for rows, x in row_chunks(X, self._width, device):
+            # Points keep their own dtype if the model maps them to a subspace first.
+            x = x if self._model.subspace is not None else x.to(dtype)
+            out[rows] = getattr(self._model, name)(x).to(out)
+        return like_input(out, X)
+
+    @property
+    def _width(self) -> int:
+        """Number of columns of a chunk's largest matrix."""
+        return int(max(self._model.coefficients.shape[0], self.n_features_in_))
+
+    def _centers_in_input(self) -> Tensor:
+        """Return the centres in input coordinates."""
+        model = self._model
+        x = model.expansion.whitening.inverse(model.expansion.centers)
+        return x if model.subspace is None else model.subspace.positions(x)
 
     def _compute_device(self) -> torch.device:
         device = resolve_device(self.device)
@@ -59,7 +283,7 @@ class BaseScoreEstimator(
         return device
 
     def _given_landmarks(self) -> int | None:
-        """Number of landmarks that was asked for, in Python's or NumPy's integers."""
+        """Return the number of landmarks that was asked for, if it is a number."""
         if isinstance(self.n_landmarks, str) or self.n_landmarks is None:
             return None
         return int(self.n_landmarks)
@@ -68,30 +292,25 @@ class BaseScoreEstimator(
         given = self._given_landmarks()
         if given is not None and given > n_samples:
             raise ValueError(
-                f"n_landmarks={given} is more than the {n_samples} rows to choose "
-                "them from; pass at most that many, or None to use every row"
+                f"n_landmarks={given} is more than the {n_samples} rows to choose them from; pass "
+                "at most that many, or None to use every row"
             )
 
     def _n_centers(self, n_samples: int) -> int | None:
-        """Number of landmarks, or None where every row is a centre."""
-        if self.n_landmarks is None:
-            return None
-        if isinstance(self.n_landmarks, str):
-            if n_samples <= MAX_DENSE_ROWS:
-                return None
-            warnings.warn(
-                f"{n_samples} rows are beyond the {MAX_DENSE_ROWS} of a dense fit: "
-                f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} "
-                "to do so silently, or None for all rows.",
-                UserWarning,
-                stacklevel=5,
-            )
-            return AUTO_LANDMARKS
-        return int(self.n_landmarks)
+        """Return the number of landmarks, or None if every row is a centre."""
+        self._check_landmarks(n_samples)
+        if self.n_landmarks != "auto" or n_samples <= MAX_DENSE_ROWS:
+            return self._given_landmarks()
+        warn_user(
+            f"X has {n_samples} rows, more than the {MAX_DENSE_ROWS} of a dense fit, so "
+            f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} to "
+            "silence this warning, or None to use all rows"
+        )
+        return AUTO_LANDMARKS
 
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
-        """Choose landmarks among X and freeze whitening, base and bandwidth on it."""
-        rows = frame_rows(X.shape[0], X.shape[1], n_centers, rng)
+        """Choose landmarks among X, and fix whitening, base and bandwidth on it."""
+        rows = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
         if self._settings().whiten:
@@ -100,6 +319,15 @@ class BaseScoreEstimator(
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
+
+    def _fit_landmarks(
+        self, X: Any, n_centers: int, rng: Any, device: torch.device
+    ) -> LandmarkAccumulator:
+        """Sum the rows of X over landmarks chosen among them."""
+        accumulator = self._new_accumulator(X, n_centers, rng)
+        for _, part in row_chunks(X, n_centers, device):
+            accumulator.add(part)
+        return accumulator
 
     def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
         """Set the fitted attributes."""
@@ -113,22 +341,68 @@ class BaseScoreEstimator(
     def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
         """Set the attributes that every model has."""
         self._model = model
-        expansion = model.expansion
-        self.bandwidth_ = expansion.bandwidth
-        self.shrinkage_ = expansion.whitening.shrinkage
-        span = model.span
-        mean = expansion.whitening.mean if span is None else span.origin
-        self.mean_ = mean.cpu().numpy()
+        white, subspace = model.expansion.whitening, model.subspace
+        self.bandwidth_ = model.expansion.bandwidth
+        self.shrinkage_ = white.shrinkage
+        self.mean_ = (white.mean if subspace is None else subspace.origin).cpu().numpy()
         self.n_samples_seen_ = n_samples
         self._n_features_out = self.n_features_in_
 
-    @property
-    def centers_(self) -> Any:
-        """Centres of the kernel in input coordinates."""
-        check_is_fitted(self, "bandwidth_")
-        return self._centers_in_input().cpu().numpy()
+    def __getstate__(self) -> dict[str, Any]:
+        """Return a state without tensors, which loads without a GPU and in any store."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        known: dict[int, Any] = {}  # stores landmarks once, although model and sums have them
+        for name in {"_model", "_accumulator"} & state.keys():
+            state[name] = to_stored(state[name], known)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a fitted estimator on the device that it asks for, or else on "auto"."""
+        super().__setstate__(state)
+        for name in {"_model", "_accumulator"} & state.keys():
+            setattr(self, name, to_tensors(state[name], available_device(self.device)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def representative_rows(
+    n_samples: int, n_features: int, n_landmarks: int, rng: np.random.RandomState
+) -> NDArray[Any]:
+    """Draw the rows from which whitening, base and landmarks are taken; all if there are few.
+
+    A covariance of 10,000 rows, or of four per feature, is accurate enough, and needs no memory in
+    proportion to the data.
+    """
+    wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
+    if n_samples <= wanted:
+        return np.arange(n_samples)
+    return np.sort(rng.choice(n_samples, wanted, replace=False))
+
+
+def choose_landmarks(
+    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState
+) -> NDArray[Any]:
+    """Return the indices of the rows of y that become landmarks, ascending.
+
+    ``"random"`` draws them evenly, ``"kmeans++"`` far from one another (scikit-learn's seeding),
+    and ``"leverage"`` with probability proportional to ridge leverage scores.
+    """
+    n = len(y)
+    if method == "kmeans++":
+        # Imported here, because it loads half of scikit-learn.
+        from sklearn.cluster import kmeans_plusplus
+
+        # The seeding passes over its rows once for each landmark, so it gets only a sample.
+        pool = rng.choice(n, min(n, 10 * n_landmarks), replace=False)
+        _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
+    elif method == "leverage":
+        pool = rng.choice(n, min(n, 4 * n_landmarks), replace=False)
+        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks).numpy()
+        shares = leverage / leverage.sum()
+        picked = rng.choice(len(pool), n_landmarks, replace=False, p=shares)
+    else:
+        return np.sort(rng.choice(n, n_landmarks, replace=False))
+    return np.sort(pool[picked])

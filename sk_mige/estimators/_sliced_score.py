@@ -33,7 +33,7 @@ from sk_mige.training.device import building, built_apart, isolated
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_samples, check_varies, like_input, row_chunks, to_tensor
-from ._score_landmarks import frame_rows
+from ._score_base import representative_rows
 from ._stored import to_stored, to_tensors
 
 __all__ = ["SlicedScoreMatching"]
@@ -169,7 +169,7 @@ class SlicedScoreMatching(
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
         x = to_tensor(X, torch.device("cpu")).to(torch.float64)
-        rows = torch.from_numpy(frame_rows(len(x), x.shape[1], 0, rng))
+        rows = torch.from_numpy(representative_rows(len(x), x.shape[1], 0, rng))
         self._whitening, _ = whitening(x[rows])
         white = self._whitening(x).to(torch.float32)
         self._seed = int(rng.randint(2**31 - 1))

@@ -1,4 +1,4 @@
-"""SteinScoreEstimator: Li and Turner's estimator behind the common interface."""
+"""SteinScoreEstimator: Li and Turner's Stein gradient estimator."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sk_mige.score import ScoreSettings
-from sk_mige.score.stein import fit_stein
+from sk_mige.score import ScoreSettings, fit_stein
 
 from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
@@ -21,45 +20,46 @@ __all__ = ["SteinScoreEstimator"]
 class SteinScoreEstimator(BaseScoreEstimator):
     r"""Stein gradient estimator of the score, by Li and Turner.
 
-    .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big)
+    The scores at the samples are those of Tikhonov-regularised SSGE,
 
-    at the samples, as Tikhonov-regularised SSGE; elsewhere extended as that is
-    (:func:`sk_mige.score.fit_stein`). One of the estimators that the paper of MIGE
-    compares with.
+    .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
+
+    and are extended to other points as in SSGE (:func:`sk_mige.score.fit_stein`). The paper of
+    MIGE names this estimator among others.
 
     Parameters
     ----------
     eta : float, default=0.1
-        Ridge η on the Gram matrix, whose diagonal is 1.
+        Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
-        Kernel width σ, in units of the coordinates that the kernel sees.
+        Kernel width σ: the median distance, or a number in units of the (whitened) coordinates.
     whiten : bool, default=False
-        Estimate in coordinates of unit covariance. Off as published.
+        Whether to estimate in coordinates of unit covariance. False, as published.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
-        Shrinkage of the covariance, where ``whiten=True``.
+        Shrinkage intensity of the covariance, used if ``whiten=True``.
     device : str or torch.device, default="auto"
-        Where to compute.
+        Device to compute on.
 
     Attributes
     ----------
     bandwidth_ : float
         Kernel width σ.
     shrinkage_ : float
-        Intensity of the covariance's shrinkage; 1 when ``whiten=False``.
+        Shrinkage intensity of the covariance; 1 if ``whiten=False``.
     mean_ : ndarray of shape (n_features,)
         Mean of the samples.
     centers_ : ndarray of shape (n_samples, n_features)
-        The samples.
+        Samples.
     n_samples_seen_ : int
         Number of samples.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X had them.
+        Names of the features, if X had names.
 
     See Also
     --------
-    SSGEScoreEstimator : Spectral expansion with an automatic choice of its regularisation.
+    SSGEScoreEstimator : Chooses its regularisation strength on held-out samples.
 
     References
     ----------
@@ -105,7 +105,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. All of them are kept; the cost is O(n² d + n³).
+            Samples, at least two. All of them are kept. The cost is O(n² d + n³).
         y : None
             Ignored.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.score import whitening
-from sk_mige.score.varying import varying_directions
+from sk_mige.score.subspace import varying_directions
 
 __all__ = ["independent_axes", "independent_columns"]
 

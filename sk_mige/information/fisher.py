@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sk_mige.information.whitened import radial_landmarks
-from sk_mige.score import KernelSums, ScoreSettings, kernel_sums, spectral_filter
-from sk_mige.score.basis import SpectralBasis, kernel_basis, spectral_basis
-from sk_mige.score.filters import ALPHAS
+from sk_mige.score import ScoreSettings, kernel_sums
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.frame import frame_expansion
-from sk_mige.score.paths import path_losses
+from sk_mige.score.heldout import fold_losses
+from sk_mige.score.model import build_expansion
+from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
 __all__ = ["relative_fisher_information"]
 
@@ -55,22 +53,9 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     """
     z = z.detach()
     centers = radial_landmarks(z, max(1, min(n_landmarks, len(z) // 2)))
-    expansion, gram = frame_expansion(z, SETTINGS, centers=centers)
-    kernel = kernel_basis(gram)
+    expansion, gram = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
-    total = sum(parts[1:], start=parts[0])
-    gains = torch.stack(
-        [
-            _gains(spectral_basis(kernel, (total - part).fit[0]), total - part, part)
-            for part in parts
-        ]
-    )
+    losses = fold_losses(expansion, kernel_basis(gram), parts, ALPHAS)
+    gains = 2 * (losses[:, -1:] - losses)  # the last strength is infinite: the Gaussian alone
     return gains[:, gains.sum(0).argmax()]
-
-
-def _gains(basis: SpectralBasis, train: KernelSums, held_out: KernelSums) -> Tensor:
-    """Twice the reduction of the held-out loss against the bare Gaussian, by strength."""
-    filters = torch.stack([spectral_filter(basis.values, train.n_samples, a) for a in ALPHAS])
-    losses = path_losses(basis, train.fit[1], filters, held_out)
-    return 2 * (losses[-1] - losses)  # the last strength is infinite: the Gaussian

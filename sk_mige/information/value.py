@@ -16,7 +16,7 @@ from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.path import integrate_rates
 from sk_mige.score import whitening
-from sk_mige.score.varying import varying_directions
+from sk_mige.score.subspace import varying_directions
 
 __all__ = ["MutualInfo", "mutual_info_score_based"]
 

@@ -14,7 +14,7 @@ from sk_mige.score import (
     whitening,
 )
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.frame import frame_expansion
+from sk_mige.score.model import build_expansion
 
 __all__ = ["radial_landmarks", "whitened_scores"]
 
@@ -87,7 +87,7 @@ def _fit(y: Tensor) -> ScoreModel:
     """Fit the kernel correction over landmarks of the whitened samples."""
     n = len(y)
     centers = radial_landmarks(y, min(n, max(100, min(n // 10, 400))))
-    expansion, _ = frame_expansion(y, SETTINGS, centers=centers)
+    expansion, _ = build_expansion(y, SETTINGS, centers=centers)
     fold = radial_folds(y)
     sums: list[KernelSums] = []
     for k in range(int(fold.max()) + 1):

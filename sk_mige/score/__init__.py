@@ -1,27 +1,29 @@
-"""Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out."""
+"""Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out.
+
+Five parts make a score: *coordinates* (:mod:`~sk_mige.score.whitening`,
+:mod:`~sk_mige.score.subspace`), a *base* density, a *kernel*, its *spectrum*, and the fitted
+*model*. :func:`ssge` is the published estimator; :func:`fit_dense` adds whitening, a base and a
+strength of regularisation chosen on held-out samples.
+"""
 
 from .base import RadialBase as RadialBase
 from .base import fit_base
-from .expansion import KernelExpansion as KernelExpansion
-from .expansion import ScoreModel
-from .filters import spectral_filter
-from .fitting import ScoreFit as ScoreFit
-from .fitting import fit_dense
-from .fitting import fit_landmarks as fit_landmarks
-from .frame import ScoreSettings
-from .frame import fit_frame as fit_frame
+from .fit import ScoreFit as ScoreFit
+from .fit import fit_dense, fit_stein
+from .fit import fit_landmarks as fit_landmarks
+from .heldout import KernelSums as KernelSums
+from .heldout import kernel_sums as kernel_sums
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
-from .shrinkage import ledoit_wolf_shrinkage
-from .solvers import subspace_eigh
-from .spectral import ScoreFunction, leading_eigenpairs, ssge
-from .stein import fit_stein
-from .sums import KernelSums as KernelSums
-from .sums import kernel_sums as kernel_sums
+from .model import KernelExpansion as KernelExpansion
+from .model import ScoreModel, ScoreSettings
+from .model import build_expansion as build_expansion
+from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
+from .ssge import ScoreFunction, ssge
 from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
-from .whitening import whitening
+from .whitening import ledoit_wolf_shrinkage, whitening
 
-# What users of torch need; the rest above serves the layers above.
+# Names for users of torch. The others serve the layers above.
 __all__ = [
     "ScoreFunction",
     "ScoreModel",

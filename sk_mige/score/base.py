@@ -1,4 +1,4 @@
-"""The base score g₀ that the kernel expansion corrects: none, Gaussian or Student's t."""
+"""The base score g₀, which the kernel expansion corrects: none, Gaussian or Student's t."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["RadialBase", "fit_base"]
 
-# Degrees of freedom tried. Below 3 the covariance that whitening rests on is hardly defined.
+# Degrees of freedom to choose from. Below 3 the covariance of the whitening is barely defined.
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 30.0, 50.0, math.inf)
 
 
@@ -23,15 +23,15 @@ class RadialBase:
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
               \;\xrightarrow{\nu\to\infty}\; \frac1v ,
 
-    Student's t with covariance :math:`v I`, and the Gaussian as its limit. ``dof=None`` is no
-    base, w = 0.
+    which is Student's t with covariance :math:`v I`, and the Gaussian as its limit. ``dof=None``
+    is no base: w = 0.
 
     Attributes
     ----------
     dof : float or None
-        Degrees of freedom; infinity for the Gaussian.
+        Degrees of freedom; infinity is the Gaussian.
     variance : float
-        Variance v of each coordinate: 1 after whitening.
+        Variance v of each coordinate; 1 after whitening.
     n_features : int
         Dimension d.
     """
@@ -41,7 +41,7 @@ class RadialBase:
     n_features: int
 
     def weight(self, radii: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Weight w and its derivative :math:`dw/dr^2` at squared radii, shape (n,) each."""
+        r"""Return the weight w and its derivative :math:`dw/dr^2` at squared radii (n,)."""
         if self.dof is None:
             return torch.zeros_like(radii), torch.zeros_like(radii)
         if math.isinf(self.dof):
@@ -55,15 +55,15 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
     In whitened coordinates the loss of :math:`g_0` is
-    :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. The radii
-    should be leave-one-out ones: in sample, whitening makes them nearly equal once d nears n, and
-    tails cannot be seen. A finite number of degrees is chosen only where its gain over the
-    Gaussian exceeds one standard error.
+    :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. Pass
+    leave-one-out radii: in sample, whitening makes radii nearly equal once d approaches n, which
+    hides the tails. A finite number of degrees is chosen only if its gain over the Gaussian
+    exceeds one standard error.
 
     Parameters
     ----------
     kind : {"student", "gaussian"} or None
-        "student" chooses among degrees of freedom from 3 to infinity.
+        Kind of base. "student" chooses among degrees of freedom from 3 to infinity.
     radii : Tensor of shape (n,)
         Squared distances from the mean, in units of ``variance``.
     n_features : int
@@ -90,9 +90,9 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     denominator = dofs - 2 + radii
     weight = (dofs + n_features) / denominator
     tails = 0.5 * weight**2 * radii - weight * n_features + 2 * weight / denominator * radii
-    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the Gaussian's comes last
+    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the Gaussian's is last
     best = int(losses.mean(1).argmin())
     gain = losses[-1] - losses[best]  # over the Gaussian, sample by sample
-    # The simpler density, unless the gain stands out of its own noise.
+    # Prefer the simpler density unless the gain exceeds its own noise.
     clear = len(gain) > 1 and bool(gain.mean() > gain.std() / len(gain) ** 0.5)
     return RadialBase(DEGREES_OF_FREEDOM[best] if clear else math.inf, variance, n_features)

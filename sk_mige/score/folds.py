@@ -1,24 +1,26 @@
-"""Folds that do not depend on the order of the rows."""
+"""Folds that do not depend on the order of the rows, and that hold equal rows together."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["N_FOLDS", "radial_folds"]
+__all__ = ["N_FOLDS", "radial_folds", "sample_folds"]
 
 N_FOLDS = 3
 # Rows of each fold in a stratum of neighbouring radii, within which they are dealt at random.
 STRATUM = 16
+# Squared distances from the mean of equal rows differ by less than this share of their average.
+ROUNDING = 1e-9
 
 
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
-    """Fold number of each row: dealt at random within strata of distance from the mean.
+    """Deal rows to folds at random within strata of distance from the mean.
 
-    Every fold gets its share of centre and tails, and the folds do not depend on the order in
-    which the rows come: chance, always the same, acts on ranks. Dealing the ranks in turn would
-    not do. In one dimension each row would be held out amid neighbours that are not, more
-    regularly so than independent samples are, and the narrowest kernels would seem the best.
+    Every fold gets its share of centre and tails. The random numbers are always the same and act
+    on ranks, so that the folds do not depend on the order of the rows. Dealing the ranks in turn
+    would bias the loss: in one dimension every held-out row would have neighbours in the training
+    set, more regularly than independent samples have, and the narrowest kernels would win.
 
     Parameters
     ----------
@@ -30,6 +32,7 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     Returns
     -------
     Tensor of int of shape (n,)
+        Fold number of each row.
     """
     n, size = len(x), STRATUM * n_folds
     radii = (x - x.mean(0)).square().sum(1)
@@ -42,3 +45,53 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
         ]
     )
     return dealt.to(x.device)[rank] % n_folds
+
+
+def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) -> Tensor:
+    """Deal rows to folds by :func:`radial_folds`, with equal rows in the same fold.
+
+    If a copy of a held-out row is in the training set, its loss does not predict that of new rows,
+    and the narrowest kernel with the least regularisation would win.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    n_folds : int, default=3
+        Number of folds.
+    rows : Tensor of shape (n, any), default=None
+        Rows to test for equality, if x holds coordinates with their own rounding errors; x by
+        default.
+
+    Returns
+    -------
+    Tensor of int of shape (n,)
+        Fold number of each row. With fewer than two distinct rows a fold, copies are dealt like
+        other rows.
+    """
+    owner = _first_equal(x, x if rows is None else rows)
+    first = (owner == torch.arange(len(x), device=x.device)).nonzero()[:, 0]
+    if len(first) == len(x) or len(first) < 2 * n_folds:
+        return radial_folds(x, n_folds)
+    fold = torch.empty_like(owner)
+    fold[first] = radial_folds(x[first], n_folds)
+    return fold[owner]
+
+
+def _first_equal(x: Tensor, rows: Tensor) -> Tensor:
+    """Return, for each row, the index of the first row equal to it."""
+    owner = torch.arange(len(x), device=x.device)
+    radii = (x - x.mean(0)).square().sum(1)
+    order = radii.argsort()
+    close = radii[order].diff() <= ROUNDING * radii.mean()
+    # Only rows of nearly equal radius are compared. There are usually few or none.
+    near = torch.zeros_like(owner, dtype=torch.bool)
+    near[order[1:]] |= close
+    near[order[:-1]] |= close
+    candidates = near.nonzero()[:, 0]
+    if len(candidates):
+        distinct, inverse = torch.unique(rows[candidates], dim=0, return_inverse=True)
+        first = owner.new_full((len(distinct),), len(x))
+        first = first.scatter_reduce(0, inverse, candidates, "amin")
+        owner[candidates] = first[inverse]
+    return owner

@@ -12,20 +12,19 @@ __all__ = ["squared_distances", "median_bandwidth", "rbf_kernel"]
 
 @full_precision
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
-    r"""Squared Euclidean distances :math:`\|x_i - y_j\|^2`, shape ``(..., N, M)``.
+    r"""Compute squared Euclidean distances :math:`\|x_i - y_j\|^2`, shape ``(..., N, M)``.
 
-    Computed as :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after moving both sets to the mean of the
-    second one: distances do not change, but the cancellation that a far-away mean would cause
-    (a loss of all digits in float32 once the mean is 4,000 standard deviations away) does not
-    occur.
+    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after both sets are centred at the mean
+    of the second one. Distances do not change, and a far-away mean causes no cancellation. Without
+    centring, float32 loses all digits once the mean is 4,000 standard deviations away.
 
     Parameters
     ----------
     x : Tensor of shape (..., N, d)
         Points.
     y : Tensor of shape (..., M, d), default=None
-        Other points. ``None`` means ``x`` itself: the result is then symmetric with an exactly
-        zero diagonal.
+        Other points. ``None`` means ``x`` itself; the result is then symmetric with a diagonal of
+        exact zeros.
 
     Returns
     -------
@@ -48,7 +47,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         x_norms = products.diagonal(dim1=-2, dim2=-1)
         sq = (x_norms.unsqueeze(-1) + x_norms.unsqueeze(-2)).sub_(products, alpha=2)
         sq = sq.clamp_min_(0)
-        # Rounding leaves about 1e-7 of the norms on the diagonal: distances to oneself are 0.
+        # Rounding leaves about 1e-7 of the norms on the diagonal, whose distances are 0.
         sq.diagonal(dim1=-2, dim2=-1).zero_()
         return sq
     y = y - center
@@ -59,11 +58,11 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:
-    r"""Median of the pairwise distances between distinct points, the kernel's :math:`\sigma`.
+    r"""Compute the median pairwise distance of distinct points, the kernel's :math:`\sigma`.
 
-    Only pairs :math:`i \neq j` count. With so many duplicates that the median is 0 the median of
-    the *positive* distances is taken; where every distance is 0 (a collapsed batch) the result
-    is 1, so that the kernel is constant rather than undefined.
+    Only pairs :math:`i \neq j` count. If duplicates make the median 0, the median of the
+    *positive* distances is returned. If every distance is 0 (a collapsed batch), the result is 1,
+    so that the kernel is constant rather than undefined.
 
     Parameters
     ----------
@@ -85,24 +84,24 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     m = sq.shape[-1]
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
-    # Every pair stands in the matrix twice and its m zeros come first, so the median of the pairs
-    # is an order statistic of the whole matrix: no copy of one triangle.
+    # The matrix holds every pair twice and m zeros, which come first in order. The median of the
+    # pairs is thus an order statistic of the whole matrix, without a copy of one triangle.
     values = sq.flatten(-2)
     rank = m + 2 * ((m * (m - 1) // 2 - 1) // 2)
-    # Distances between equal rows come out as rounding errors of their squared norms, not as 0.
-    # Norms are those of centred rows, and the median one counts: outliers have theirs alone.
+    # Distances between equal rows are rounding errors of their squared norms, not 0. The median
+    # norm of the centred rows sets the scale of these errors, whatever outliers there are.
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = 32 * torch.finfo(sq.dtype).eps * norms.sort(-1).values[..., (m - 1) // 2]
     if values.device.type == "cpu" and not values.requires_grad and values.element_size() >= 4:
-        # NumPy's partition is an order of magnitude faster than sorting or torch's kthvalue, which
-        # would be felt beside an eigendecomposition of a few hundred rows.
+        # NumPy's partition is an order of magnitude faster than sorting or torch's kthvalue. The
+        # difference matters beside an eigendecomposition of a few hundred rows.
         array = values.clone(memory_format=torch.contiguous_format).numpy()
         array.partition(rank, axis=-1)
         median = torch.as_tensor(array[..., rank]).clone()
         if bool((median > noise).all()):
             return median.sqrt()
-    # Sorted, all that is asked for is found by index: a card need not wait for an answer.
+    # After sorting, every value is found by index, so that nothing waits for a GPU.
     ordered = values.sort(-1).values
     median = ordered[..., rank]
     equal = torch.searchsorted(ordered, noise[..., None], right=True)
@@ -112,14 +111,14 @@ def median_bandwidth(sq: Tensor) -> Tensor:
 
 
 def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
-    r"""Gaussian kernel :math:`k(x, y) = \exp(-\|x - y\|^2 / 2\sigma^2)` from squared distances.
+    r"""Compute the kernel :math:`k(x, y) = \exp(-\|x - y\|^2 / 2\sigma^2)` from squared distances.
 
     Parameters
     ----------
     sq : Tensor of shape (..., N, M)
         Squared distances.
     bandwidth : Tensor of shape (...) or float
-        :math:`\sigma`, in the units of the data.
+        Kernel width :math:`\sigma`, in the units of the data.
 
     Returns
     -------

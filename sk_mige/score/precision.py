@@ -1,4 +1,4 @@
-"""Full precision inside of regions of mixed precision."""
+"""Full precision inside regions of mixed precision, and the widest dtype of a device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["full_precision"]
+__all__ = ["full_precision", "widest_dtype"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,10 +18,11 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function of tensors compute in float32 or better, wherever it is called.
+    """Decorate a function of tensors to compute in float32 or better, wherever it is called.
 
-    Within it autocast is off, and arguments in half precision are float32: small differences of
-    large numbers, such as squared distances, do not survive three digits. Gradients flow as ever.
+    Autocast is off inside the function, and arguments in half precision become float32. Small
+    differences of large numbers, such as squared distances, would be lost in three digits.
+    Gradients flow as usual.
     """
 
     @functools.wraps(function)
@@ -42,3 +43,8 @@ def _widened(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.float() if value.dtype in HALF else value
     return tuple(_widened(part) for part in value) if type(value) is tuple else value
+
+
+def widest_dtype(tensor: Tensor) -> torch.dtype:
+    """Return float64 where the tensor's device has it; MPS has only float32."""
+    return torch.float32 if tensor.device.type == "mps" else torch.float64

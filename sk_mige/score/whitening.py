@@ -1,38 +1,49 @@
-"""Whitening: affine equivariance of the score, with a shrinkage that holds for n < d."""
+"""Whitening, with a shrunk covariance where samples are few."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .shrinkage import ledoit_wolf_shrinkage, loo_radii, loo_shrinkage
+from .precision import widest_dtype
 
-__all__ = ["Whitening", "identity_whitening", "principal_axes", "whitening"]
+__all__ = [
+    "Whitening",
+    "identity_whitening",
+    "ledoit_wolf_shrinkage",
+    "principal_axes",
+    "whitening",
+]
+
+# Intensities to choose from. 0, which is exactly equivariant, counts only where the sample
+# covariance has full rank; 1 is a spherical covariance.
+SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 
 @dataclass(frozen=True)
 class Whitening:
     r"""Symmetric affine map :math:`y = W (x - \mu)` with :math:`W = \hat\Sigma^{-1/2}`.
 
-    ``W = rest * I + vectors @ diag(gains) @ vectors.T``, so that for fewer samples than features
-    nothing of shape (d, d) is formed. If x has the score s, y has :math:`W^{-1} s`; scores
-    estimated for y are therefore mapped back by W itself.
+    ``W = rest * I + vectors @ diag(gains) @ vectors.T``, so that no array of shape (d, d) is
+    formed for fewer samples than features. If x has the score s, y has the score
+    :math:`W^{-1} s`; scores estimated for y are therefore mapped back by W itself.
 
     Attributes
     ----------
     mean : Tensor of shape (d,)
         Mean :math:`\mu`.
     vectors : Tensor of shape (d, r) or None
-        Orthonormal directions whose gain differs from the rest's; r may be 0. None stands for the
+        Orthonormal directions whose gain differs from ``rest``; r may be 0. None stands for the
         coordinate axes.
     gains : Tensor of shape (r,)
-        Gain along each of them, less ``rest``.
+        Gain along each direction, less ``rest``.
     rest : float
-        Gain in the complement, and 0 where the directions span everything.
+        Gain in the complement; 0 where the directions span the whole space.
     n_features : int
-        Dimension d of the space, of which the coordinates given may be a subspace.
+        Dimension d of the space, of which the coordinates may describe a subspace.
     shrinkage : float
         Intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S / d) I`.
     """
@@ -45,7 +56,7 @@ class Whitening:
     shrinkage: float
 
     def linear(self, x: Tensor) -> Tensor:
-        """Product with W: whitens displacements and, W being symmetric, maps scores back."""
+        """Multiply by W, which whitens displacements and, being symmetric, maps scores back."""
         if self.gains.numel() == 0:
             return x if self.rest == 1.0 else x * self.rest
         if self.vectors is None:
@@ -54,18 +65,18 @@ class Whitening:
         return inside if self.rest == 0.0 else inside + self.rest * x
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Whitened coordinates of the rows of x, shape (n, d)."""
+        """Return whitened coordinates of the rows of x, shape (n, d)."""
         return self.linear(x - self.mean)
 
     def to(self, target: torch.dtype | torch.device) -> Whitening:
-        """The same map in another dtype or on another device."""
+        """Return the same map in another dtype or on another device."""
         vectors = None if self.vectors is None else self.vectors.to(target)
         return replace(
             self, mean=self.mean.to(target), vectors=vectors, gains=self.gains.to(target)
         )
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Points whose whitened coordinates are the rows of y."""
+        """Return the points whose whitened coordinates are the rows of y."""
         if self.gains.numel() == 0:
             return y / self.rest + self.mean
         if self.vectors is None:
@@ -77,11 +88,11 @@ class Whitening:
         return x + self.mean
 
     def measured(self, y: Tensor, units: Tensor | None) -> Tensor:
-        """Products with W, their components in multiples of 1 / ``units``."""
+        """Multiply by W and express the components in multiples of 1 / ``units``."""
         return self.linear(y) if units is None else self.linear(y) * units
 
     def measured_trace(self, units: Tensor | None) -> float:
-        r"""Trace of :math:`D W^2 D`, D the diagonal matrix of the units."""
+        r"""Return the trace of :math:`D W^2 D`, with D the diagonal matrix of the units."""
         if units is None:
             return self.precision_trace
         squares = units.square()
@@ -106,23 +117,22 @@ class Whitening:
 
 
 def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
-    """Translation to the mean alone: W = I.
+    """Return the map that only subtracts the mean: W = I.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         Samples.
     n_features : int, default=None
-        Dimension of the space of which x gives coordinates; d by default.
+        Dimension of the space that x gives coordinates of; d by default.
 
     Returns
     -------
     Whitening
     """
     empty = x.new_empty((x.shape[1], 0))
-    # In float32 the mean itself would be lost to rounding where it is large.
-    dtype = x.dtype if x.device.type == "mps" else torch.float64
-    mean = x.mean(0, dtype=dtype).to(x.dtype)
+    # In float32 a large mean would itself be lost to rounding.
+    mean = x.mean(0, dtype=widest_dtype(x)).to(x.dtype)
     return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
 
@@ -133,38 +143,38 @@ def whitening(
     *,
     principal: bool = False,
 ) -> tuple[Whitening, Tensor]:
-    r"""Fit a whitening, and give each sample's leave-one-out squared Mahalanobis distance.
+    r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
     The covariance is :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`.
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. In
     the eigenbasis of S every candidate is diagonal, with unbiased moments of n - 1 rows
-    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`, and leaving a row out of S is a
-    downdate of rank one: with :math:`r_i = x_i^\top G^{-1} x_i` and
+    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. Leaving a row out of S is a
+    downdate of rank one. With :math:`r_i = x_i^\top G^{-1} x_i` and
     :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
 
-    so that the whole grid costs no further eigendecomposition. (The sphere's size m stays that of
-    all rows.) For d > n the Gram matrix
-    (n, n) is decomposed instead of the covariance.
+    so that the whole grid costs no further eigendecomposition. (The size m of the sphere is that
+    of all rows.) For d > n the Gram matrix (n, n) is decomposed instead of the covariance.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, n ≥ 2, float64 recommended.
+        Samples, n ≥ 2; float64 is recommended.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
-        Intensity, or the rule that chooses it.
+        Shrinkage intensity, or the rule that chooses it.
     n_features : int, default=None
-        Dimension of the space of which x gives coordinates; d by default.
+        Dimension of the space that x gives coordinates of; d by default.
     principal : bool, default=False
-        Whether the columns of x are its principal components already, the last one zero: those of
-        :func:`sk_mige.score.span.sample_span`. Nothing is decomposed then.
+        Whether the columns of x are already its principal components, followed by a column of
+        zeros, as :func:`sk_mige.score.subspace.sample_subspace` returns them. Nothing is
+        decomposed then.
 
     Returns
     -------
     whitening : Whitening
-        The map.
+        Affine map.
     radii : Tensor of shape (n,)
         Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
 
@@ -207,7 +217,7 @@ def whitening(
     radii = loo_radii(spectrum, squares, scale, n, rho)
     shrunk = (1 - rho) * spectrum + rho * scale
     # A direction without variance (a constant or duplicated column, at shrinkage 0) would get an
-    # infinite gain. Nothing varies along it, so a large finite one serves.
+    # infinite gain. Nothing varies along it, so any large finite gain will do.
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
@@ -215,18 +225,102 @@ def whitening(
         rest = scale**-0.5
     gains = shrunk.rsqrt() - rest
     if vectors is None:
-        gains = torch.cat([gains, gains.new_zeros(1)])  # the column of zeros is outside the span
+        gains = torch.cat([gains, gains.new_zeros(1)])  # for the column of zeros
     return Whitening(mean, vectors, gains, rest, d, rho), radii
 
 
 def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (divisor n) and eigenvectors of the covariance, by its smaller Gram matrix."""
+    """Return eigenvalues (divisor n) and eigenvectors of the covariance, by its smaller form."""
     n, d = centred.shape
     if d < n:
         values, vectors = torch.linalg.eigh(centred.mT @ centred / n)
         return values.clamp_min(0), vectors
     values, left = torch.linalg.eigh(centred @ centred.mT / n)
-    # Centring leaves rank n - 1 at most; what rounding makes of the null space is dropped.
+    # Centring leaves rank n - 1 at most. Drop eigenvalues that are rounding errors.
     kept = values > n * torch.finfo(values.dtype).eps * values[-1]
     values, left = values[kept], left[:, kept]
     return values, centred.mT @ (left / (n * values).sqrt())
+
+
+def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) -> float:
+    r"""Compute Ledoit and Wolf's asymptotically optimal shrinkage intensity.
+
+    .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
+              {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
+
+    The result equals :func:`sklearn.covariance.ledoit_wolf_shrinkage`, but S is not formed, which
+    would take seconds for thousands of features.
+
+    Parameters
+    ----------
+    centred : Tensor of shape (n, r)
+        Centred samples.
+    spectrum : Tensor of shape (r,)
+        Eigenvalues of their covariance S (divisor n).
+    n_features : int
+        Dimension d.
+
+    Returns
+    -------
+    float
+        Intensity in [0, 1].
+
+    References
+    ----------
+    O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
+    Journal of Multivariate Analysis 88, 2004.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ledoit_wolf_shrinkage
+    >>> x = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
+    >>> round(ledoit_wolf_shrinkage(x, torch.tensor([4.5, 0.5]), 2), 4)
+    0.6406
+    """
+    n = centred.shape[0]
+    frobenius = float(spectrum.square().sum())
+    fourth = float(centred.square().sum(1).square().mean())
+    distance = frobenius - float(spectrum.sum()) ** 2 / n_features
+    if distance <= 0:
+        return 1.0
+    return min(1.0, max(0.0, (fourth - frobenius) / n / distance))
+
+
+def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
+    """Return squared Mahalanobis distances (n,), each from the moments of the other rows."""
+    if n < 3:
+        return squares.sum(1) / scale
+    # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
+    keep, one = (1 - rho) * n / (n - 2), (1 - rho) * n / ((n - 1) * (n - 2))
+    total = float(spectrum.sum())
+    # Size of the sphere without each row, from the trace of that covariance.
+    spheres = (n * total - squares.sum(1) * n / (n - 1)).clamp_min(1e-6 * total) * scale
+    values = keep * spectrum + rho / (n - 2) / total * spheres[:, None]
+    radii = (squares / values.clamp_min(torch.finfo(values.dtype).tiny)).sum(1)
+    return radii / (1 - one * radii).clamp_min(1e-6) * (n / (n - 1)) ** 2
+
+
+def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
+    """Return the intensity of the grid with the highest leave-one-out Gaussian likelihood.
+
+    The size of the sphere is that of all rows. Leaving one row out of it would hardly change the
+    choice, but the grid would no longer be one matrix product.
+    """
+    if n < 4:
+        return 1.0
+    rho = torch.tensor(SHRINKAGE_GRID, dtype=spectrum.dtype, device=spectrum.device)[:, None]
+    # One row an intensity. The sums are those of loo_radii, all by one product.
+    values = (1 - rho) * n / (n - 2) * spectrum + rho * scale * n / (n - 1)
+    complement = rho[:, 0] * scale * n / (n - 1)
+    tiny = torch.finfo(values.dtype).tiny
+    radii = values.clamp_min(tiny).reciprocal() @ squares.mT
+    remaining = 1 - (1 - rho) * n / ((n - 1) * (n - 2)) * radii
+    log_det = values.clamp_min(tiny).log().sum(1) + outside * complement.clamp_min(tiny).log()
+    inside = remaining.clamp_min(1e-8)
+    losses = log_det + (inside.log() + radii / inside * (n / (n - 1)) ** 2).mean(1)
+    singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)
+    if outside > 0:
+        singular |= complement <= 0
+    best: float = SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]
+    return best

@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
 from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
-from sk_mige.estimators._score_training import default_training_score
+from sk_mige.estimators._training_score import default_training_score
 from sk_mige.networks import ConvEncoder, MLPEncoder
 
 SMALL: dict[str, Any] = {

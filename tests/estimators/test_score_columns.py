@@ -34,7 +34,7 @@ def fresh():
 
 @estimators
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_constant_column_has_the_score_0_and_spoils_no_other(estimator, Z, fresh, dtype):
+def test_a_constant_column_has_the_score_0_and_changes_no_other(estimator, Z, fresh, dtype):
     def wider(points):
         return np.c_[points, np.full(len(points), 7.0)].astype(dtype)
 
@@ -49,7 +49,7 @@ def test_a_constant_column_has_the_score_0_and_spoils_no_other(estimator, Z, fre
 
 @estimators
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
-def test_a_column_that_is_the_sum_of_others_leaves_the_score_in_their_plane(
+def test_with_a_column_that_is_the_sum_of_others_the_score_is_in_their_plane(
     estimator, Z, fresh, unit
 ):
     mixing = np.array([[1.0, 0.0, unit], [0.0, 1.0, unit]])
@@ -61,7 +61,7 @@ def test_a_column_that_is_the_sum_of_others_leaves_the_score_in_their_plane(
         assert np.square(error).sum() < 0.05 * np.square(fresh).sum()
 
 
-def test_a_column_of_scale_1e_6_varies_as_any(Z):
+def test_a_column_of_scale_1e_6_counts_as_varying(Z):
     for estimator in (SSGEScoreEstimator(), SSGEScoreEstimatorCV(bandwidth_factors=(1.0,), cv=3)):
         scores = estimator.fit(Z * [1.0, 1e-6]).transform(Z * [1.0, 1e-6]) * [1.0, 1e-6]
         assert np.square(scores + Z).sum() < 0.05 * np.square(Z).sum()
@@ -80,7 +80,7 @@ def test_streams_leave_out_what_the_first_batch_does_not_vary_along(Z):
 
 @pytest.mark.parametrize("n_landmarks", [None, 50])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_projections_of_the_kernel_see_the_plane(Z, n_landmarks, dtype):
+def test_a_projected_kernel_uses_the_varying_subspace(Z, n_landmarks, dtype):
     X = np.c_[Z, Z.sum(1), np.full(200, 7.0)].astype(dtype)
     estimator = RandomProjectionSSGE(3, n_landmarks=n_landmarks, random_state=0).fit(X)
     assert estimator.components_.shape == (3, 4)

@@ -1,4 +1,4 @@
-"""SSGEScoreEstimatorCV: what it reports is what refits would find."""
+"""SSGEScoreEstimatorCV: reported losses equal those of refitted estimators."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def test_the_units_of_features_do_not_matter(options):
 
 
 def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 40)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 40)
     X, _ = make_banana(120, random_state=0)
     splits = [(np.arange(60), np.arange(60, 120)), (np.arange(60, 120), np.arange(60))]
     seen = []
-    from sk_mige.estimators import _score_cv
+    from sk_mige.estimators import _ssge_cv
 
-    compare = _score_cv.cross_validate_scores
+    compare = _ssge_cv.cross_validate_scores
 
     def spy(x, grid, parts, *rest):
         seen.extend(x[part].numpy() for pair in parts for part in pair)
         return compare(x, grid, parts, *rest)
 
-    monkeypatch.setattr(_score_cv, "cross_validate_scores", spy)
+    monkeypatch.setattr(_ssge_cv, "cross_validate_scores", spy)
     SSGEScoreEstimatorCV(**SMALL, cv=splits, random_state=0).fit(X)
     sizes = [len(part) for part in seen]
     assert sizes[:2] == sizes[:1:-1]
@@ -82,14 +82,14 @@ def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
 
 
 def test_a_split_without_compared_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._score_cv.MAX_SELECTION_ROWS", 20)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 20)
     X, _ = make_banana(100, random_state=0)
     one = [(np.arange(99), np.array([99])), (np.arange(1, 100), np.array([0]))]
-    with pytest.raises(ValueError, match="cv: split 0 has 20 rows to fit to and 0 to judge by"):
+    with pytest.raises(ValueError, match="cv: split 0 has 20 training rows and 0 test rows"):
         SSGEScoreEstimatorCV(**SMALL, cv=one, random_state=0).fit(X)
 
 
-def test_one_absurd_value_does_not_take_the_estimate_away():
+def test_one_outlier_does_not_ruin_the_estimate():
     rng = np.random.default_rng(0)
     clean, fresh = rng.normal(size=(200, 2)), rng.normal(size=(500, 2))
     for absurd in (-99.0, -9999.0):
@@ -142,7 +142,7 @@ def test_units_and_origin_do_not_change_the_choice(scale, shift):
 
 
 @pytest.mark.parametrize("make", [make_banana, make_ring, make_gaussian_clusters])
-def test_structure_is_not_swallowed_by_the_base(make):
+def test_structured_densities_are_estimated_better_than_by_the_base_alone(make):
     errors = {"chosen": [], "base alone": [], "published": []}
     for seed in range(2):
         X, exact = make(128, random_state=seed)
@@ -180,7 +180,7 @@ def test_a_gaussian_is_left_to_the_base():
     ({"alphas": (float("nan"),)}, r"alphas must be 0 or more, got \[nan\]"),
     ({"cv": 20}, "cv=20 folds need at least 40 samples, X has 30; lower cv"),
 ])  # fmt: skip
-def test_an_impossible_grid_is_refused_in_words(options, message):
+def test_an_invalid_grid_is_refused_with_its_name_and_values(options, message):
     with pytest.raises(ValueError, match=message):
         SSGEScoreEstimatorCV(**options).fit(np.random.default_rng(0).normal(size=(30, 2)))
 

@@ -22,7 +22,7 @@ def banana():
 
 @pytest.fixture(scope="module")
 def fitted(banana):
-    """Unlike estimators of the same score, fitted."""
+    """Different estimators of the same score, fitted."""
     return [
         SlicedScoreMatching(max_epochs=1, random_state=0).fit(banana[0]),
         SlicedScoreMatching(max_epochs=30, random_state=0).fit(banana[0]),
@@ -32,7 +32,7 @@ def fitted(banana):
 
 
 @pytest.mark.parametrize("eta", [0.01, 0.1, 1.0])
-def test_steins_estimator_has_its_scores_at_the_samples_and_their_size_between_them(eta):
+def test_steins_estimator_equals_ssge_at_the_samples_and_keeps_its_size_between_them(eta):
     X, Y = np.random.default_rng(0).normal(size=(2, 400, 2))
     estimator = SteinScoreEstimator(eta=eta).fit(X)
     at_samples = ssge(torch.as_tensor(X), alpha=eta / 400, eigen_threshold=None)
@@ -41,7 +41,7 @@ def test_steins_estimator_has_its_scores_at_the_samples_and_their_size_between_t
     assert abs(slope - 1) < 0.1
 
 
-def test_held_out_losses_rank_unlike_estimators_as_their_errors_do(fitted, banana):
+def test_held_out_losses_rank_different_estimators_as_their_errors_do(fitted, banana):
     _, fresh, truth = banana
     errors = [np.square(estimator.transform(fresh) - truth).sum() for estimator in fitted]
     scores = [estimator.score(fresh) for estimator in fitted]

@@ -1,4 +1,4 @@
-"""Samples along a score: in any units, and with a word where an estimate lets them go."""
+"""Langevin samples: independent of units, with a warning where chains leave the data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris
 
 from sk_mige import SSGEScoreEstimator
 from sk_mige.datasets import make_ring
-from sk_mige.estimators._score_sampling import langevin
+from sk_mige.score.sampling import langevin
 
 
 def gaussian(n=300, d=2):
@@ -76,7 +76,7 @@ def test_adjusted_steps_keep_a_density_that_is_not_gaussian():
     assert float(drawn.square().mean()) == pytest.approx(variance, rel=0.02)
 
 
-def test_an_estimate_that_lets_chains_go_says_how_many():
+def test_a_warning_gives_the_share_of_chains_that_left_the_data():
     free = SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None).fit(DATA["iris"])
     with pytest.warns(UserWarning, match=r"\d+% of the chains of sample have left the data.*base"):
         free.sample(100, random_state=0)

@@ -1,4 +1,4 @@
-"""Fitted score estimators travel as NumPy arrays: pickles, joblib, skops; without a GPU, too."""
+"""Fitted score estimators are stored as NumPy arrays: pickle, joblib, skops; without a GPU."""
 
 from __future__ import annotations
 
@@ -62,11 +62,20 @@ def test_every_way_of_storing_keeps_the_scores(
         assert other.score(X) == estimator.score(X)
 
 
+def torch_names(stored: bytes) -> list[str]:
+    words = [word for _, word, _ in pickletools.genops(stored) if isinstance(word, str)]
+    return [word for word in words if word.split(".")[0] == "torch"]
+
+
 @estimators
 def test_a_pickle_names_no_torch(estimator: Any, X: np.ndarray) -> None:
-    stored = pickle.dumps(clone(estimator).fit(X))
-    words = [word for _, word, _ in pickletools.genops(stored) if isinstance(word, str)]
-    assert not [word for word in words if word.split(".")[0] == "torch"]
+    assert not torch_names(pickle.dumps(clone(estimator).fit(X)))
+
+
+@pytest.mark.parametrize("curl_free", [False, True])
+def test_a_pickle_of_a_stream_names_no_torch(curl_free: bool, X: np.ndarray) -> None:
+    estimator = SSGEScoreEstimator(n_landmarks=10, curl_free=curl_free, random_state=0)
+    assert not torch_names(pickle.dumps(estimator.partial_fit(X)))
 
 
 def test_streams_go_on_after_a_pickle(X: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Landmarks: the same sums however the rows arrive, and nothing else of the data kept."""
+"""Landmarks: sums do not depend on how rows arrive, and no other rows are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
-from sk_mige.estimators import _rows, _score_landmarks
+from sk_mige.estimators import _rows, _score_base
+from sk_mige.score import landmarks
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_a_dask_array_is_summed_to_the_same_fit(X, curl_free):
     assert_same_scores(distributed, landmark_estimator(curl_free=curl_free).fit(X), X)
 
 
-def test_of_many_chunks_in_order_the_sample_is_that_of_an_array():
+def test_sorted_dask_chunks_give_the_landmarks_of_an_array():
     """Rows sorted by time, say: landmarks and whitening come from all over them."""
     da = pytest.importorskip("dask.array")
     import dask
@@ -81,7 +82,7 @@ def test_of_many_chunks_in_order_the_sample_is_that_of_an_array():
     assert_same_scores(distributed, expected, X[::100])
 
 
-def test_dask_collections_of_unknown_size_are_refused_with_what_makes_it_known(X):
+def test_dask_collections_of_unknown_size_are_refused_with_the_remedy(X):
     da = pytest.importorskip("dask.array")
     frames = pytest.importorskip("dask.dataframe")
     import pandas as pd
@@ -97,7 +98,7 @@ def test_dask_collections_of_unknown_size_are_refused_with_what_makes_it_known(X
 
 def test_more_landmarks_than_whitening_needs_rows(monkeypatch):
     X = np.random.default_rng(0).normal(size=(60, 2))
-    monkeypatch.setattr(_score_landmarks, "FRAME_ROWS", 20)
+    monkeypatch.setattr(_score_base, "REPRESENTATIVE_ROWS", 20)
     estimator = SSGEScoreEstimator(n_landmarks=30, random_state=0).fit(X)
     assert estimator.centers_.shape == (30, 2)
     assert estimator.partial_fit(X).centers_.shape == (30, 2)
@@ -107,7 +108,7 @@ def test_the_size_of_chunks_does_not_matter(X, monkeypatch):
     expected = landmark_estimator().fit(X)
     scores = expected.transform(X)
     monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1000)
-    monkeypatch.setattr(_score_landmarks, "CHUNK_ELEMENTS", 1000)
+    monkeypatch.setattr(landmarks, "CHUNK_ELEMENTS", 1000)
     np.testing.assert_allclose(expected.transform(X), scores)
     assert_same_scores(landmark_estimator().fit(X), expected, X)
 
@@ -136,7 +137,7 @@ def test_an_interrupted_batch_leaves_the_sums_as_they_were(X, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_score_landmarks, "kernel_sums", interrupted)
+        patch.setattr(landmarks, "kernel_sums", interrupted)
         with pytest.raises(KeyboardInterrupt):
             estimator.partial_fit(X[300:])
     np.testing.assert_array_equal(estimator.transform(X[:5]), before)
@@ -169,13 +170,13 @@ def test_incompatible_parts_are_not_merged_and_the_error_says_why(X, change, nam
     np.testing.assert_array_equal(mine.transform(X[:5]), before)
 
 
-def test_what_keeps_no_sums_cannot_be_merged(X):
+def test_estimators_without_sums_cannot_be_merged(X):
     with pytest.raises(ValueError, match="only partial_fit and fit_batches"):
         landmark_estimator().fit(X).merge(landmark_estimator().partial_fit(X))
 
 
 @pytest.mark.parametrize("other", [3, None, np.zeros((3, 6))])
-def test_what_is_no_estimator_cannot_be_merged(X, other):
+def test_only_estimators_can_be_merged(X, other):
     estimator = landmark_estimator().partial_fit(X)
     with pytest.raises(TypeError, match="merge takes another SSGEScoreEstimator"):
         estimator.merge(other)
@@ -226,7 +227,7 @@ def test_landmarks_are_distinct_rows_of_the_data(X, selection):
     np.testing.assert_array_equal(again.centers_, estimator.centers_)
 
 
-def test_many_rows_take_landmarks_with_a_message():
+def test_landmarks_are_used_for_many_rows_with_a_warning():
     X = np.random.default_rng(0).normal(size=(4001, 2))
     with pytest.warns(UserWarning, match="n_landmarks=1000"):
         estimator = SSGEScoreEstimator(random_state=0).fit(X)

@@ -55,7 +55,7 @@ def fit_kind(kind: str) -> tuple[ScoreFit, Tensor]:
 @pytest.fixture
 def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
     """Make an expansion over 12 landmarks and two sets of samples."""
-    from sk_mige.score.fitting import frame_expansion
+    from sk_mige.score import build_expansion
 
     def make(
         *,
@@ -69,7 +69,7 @@ def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
         x = x @ torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.3, 0.1]]).double() + 5.0
         projection = torch.randn(2, 3, generator=generator).double() if projected else None
         settings = ScoreSettings(base=base, curl_free=curl_free, shrinkage=0.0)
-        expansion, _ = frame_expansion(x, settings, centers=x[:12], projection=projection)
+        expansion, _ = build_expansion(x, settings, centers=x[:12], projection=projection)
         if in_units:
             expansion = replace(expansion, units=torch.tensor([0.5, 2.0, 10.0]).double())
         return expansion, x[:60], x[60:]

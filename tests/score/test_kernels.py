@@ -33,7 +33,7 @@ def test_leading_dimensions_are_independent_sets(generator):
 
 @settings(max_examples=20)
 @given(shift=st.floats(-1e6, 1e6))
-def test_a_far_mean_costs_float32_nothing(shift):
+def test_distances_in_float32_are_accurate_for_a_far_mean(shift):
     x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
     moved = x + shift  # rounds the points themselves
     exact = (moved.double()[:, None] - moved.double()[None]).square().sum(-1)
@@ -59,7 +59,7 @@ def test_the_median_is_that_of_pairs_of_distinct_points(generator):
     torch.testing.assert_close(median_bandwidth(squared_distances(x)), distances.median())
 
 
-def test_duplicates_leave_the_median_of_what_differs():
+def test_duplicates_are_left_out_of_the_median():
     x = torch.tensor([[0.0]] * 8 + [[3.0]])
     assert float(median_bandwidth(squared_distances(x))) == pytest.approx(3.0)
 
@@ -80,7 +80,7 @@ def test_a_collapsed_set_has_a_constant_kernel(n):
     assert torch.equal(rbf_kernel(sq, median_bandwidth(sq)), torch.ones(n, n))
 
 
-def test_one_collapsed_set_among_others_does_not_touch_them(generator):
+def test_a_collapsed_set_does_not_change_the_others(generator):
     x = torch.randn(2, 6, 2, generator=generator, dtype=torch.float64)
     x[0] = 1.0
     sigma = median_bandwidth(squared_distances(x))
@@ -96,12 +96,12 @@ def test_the_median_stays_differentiable_and_equals_the_fast_one(generator):
 
 
 @pytest.mark.parametrize("copies", [1, 8, 36, 40])
-def test_what_cards_compute_by_sorting_is_the_same_median(copies, generator):
+def test_the_median_by_sorting_on_gpus_is_the_same(copies, generator):
     x = torch.randn(3, 40, 2, generator=generator, dtype=torch.float64)
     x[:, :copies] = x[:, :1]  # 36 equal rows are most of the pairs
     x[1] = 5.0
     sq = squared_distances(x)
-    followed = median_bandwidth(sq.clone().requires_grad_())  # as if on a card
+    followed = median_bandwidth(sq.clone().requires_grad_())  # uses the path of GPUs
     assert torch.equal(followed.detach(), median_bandwidth(sq))
     for rows, found in zip(x, followed.detach(), strict=True):
         pairs = torch.pdist(rows)

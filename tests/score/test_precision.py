@@ -1,4 +1,4 @@
-"""Regions of mixed precision: what needs digits keeps them, wherever it is called."""
+"""Full precision inside regions of mixed precision."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_surrogates_within_autocast_have_the_gradients_of_those_outside(
 
 
 @pytest.mark.parametrize("name", SURROGATES)
-def test_codes_in_half_precision_cost_their_own_digits_only(name: str, z: torch.Tensor) -> None:
+def test_codes_in_half_precision_lose_only_their_own_digits(name: str, z: torch.Tensor) -> None:
     rounded = z.bfloat16()
     found = gradient(name, rounded)
     assert found.dtype == torch.bfloat16

@@ -66,7 +66,7 @@ def test_a_batch_of_sets_equals_a_loop_over_them(generator, options):
     torch.testing.assert_close(ssge(z, **options), looped)
 
 
-def test_foreign_distances_take_the_kernels_place(x, generator):
+def test_given_distances_replace_those_of_the_kernel(x, generator):
     other = torch.randn(60, 2, generator=generator, dtype=torch.float64)
     joint = torch.cat([x, other], dim=1)
     sq = squared_distances(x) + squared_distances(other)

@@ -16,7 +16,7 @@ from sk_mige.score import (
     ledoit_wolf_shrinkage,
     whitening,
 )
-from sk_mige.score.shrinkage import SHRINKAGE_GRID
+from sk_mige.score.whitening import SHRINKAGE_GRID
 
 
 def correlated(n, d, seed=0):

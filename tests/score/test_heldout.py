@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums
-from sk_mige.score.basis import kernel_basis, section_moments, spectral_basis
-from sk_mige.score.fitting import spectral_filter
-from sk_mige.score.paths import path_losses
+from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums, spectral_filter
+from sk_mige.score.heldout import held_out_losses
+from sk_mige.score.spectrum import kernel_basis, spectral_basis
+from sk_mige.score.ssge import stein_moments
 
 KINDS = [
     {},
@@ -38,8 +38,9 @@ def as_measured(expansion, rhs):
 def assert_equal_sums(left, right):
     assert left.n_samples == right.n_samples
     assert left.constant == pytest.approx(right.constant)
-    for mine, other in zip(left.fit + left.loss, right.fit + right.loss, strict=True):
-        torch.testing.assert_close(mine, other)
+    for mine, other in ((left.fit, right.fit), (left.loss, right.loss)):
+        torch.testing.assert_close(mine.quadratic, other.quadratic)
+        torch.testing.assert_close(mine.linear, other.linear)
 
 
 def test_sums_over_parts_add_up_and_subtract(problem):
@@ -54,7 +55,7 @@ def test_at_its_own_centres_the_quadratic_form_is_the_gram_matrix_squared(expand
     expansion, x, _ = expand()
     centers = x[:12]
     gram = expansion.gram()
-    torch.testing.assert_close(kernel_sums(expansion, centers).fit[0], gram @ gram)
+    torch.testing.assert_close(kernel_sums(expansion, centers).fit.quadratic, gram @ gram)
 
 
 def test_without_a_base_the_linear_form_is_that_of_the_kernels_gradients(expand):
@@ -64,13 +65,13 @@ def test_without_a_base_the_linear_form_is_that_of_the_kernels_gradients(expand)
     gram = expansion.gram(y)
     direct = torch.einsum("nm,nmd->md", gram, y[:, None] - z[None]) / expansion.bandwidth**2
     sums = kernel_sums(expansion, x)
-    torch.testing.assert_close(sums.fit[1], expansion.whitening.linear(direct))
+    torch.testing.assert_close(sums.fit.linear, expansion.whitening.linear(direct))
 
 
 def test_the_summed_loss_is_a_quadratic_form_of_the_coefficients(problem, generator, measured_loss):
     expansion, x, _ = problem
     sums = kernel_sums(expansion, x)
-    quadratic, linear = sums.loss
+    quadratic, linear = sums.loss.quadratic, sums.loss.linear
     c = torch.randn(linear.shape, generator=generator, dtype=torch.float64)
     measured, linear = as_measured(expansion, c), as_measured(expansion, linear)
     form = 0.5 * (measured * (quadratic @ measured)).sum() - (linear * measured).sum()
@@ -85,30 +86,30 @@ def test_the_fit_is_where_the_penalised_forms_gradient_vanishes(problem):
     sums = kernel_sums(expansion, x)
     settings = ScoreSettings(alpha=alpha)
     c = fit_landmarks(expansion, [sums], settings).model.coefficients
-    quadratic, linear = sums.fit
+    quadratic, linear = sums.fit.quadratic, sums.fit.linear
     penalty = len(x) * alpha * expansion.operator_trace
     gradient = quadratic @ c + penalty * expansion.gram() @ c - linear
     assert gradient.norm() < 1e-8 * linear.norm()
 
 
-def test_losses_along_the_path_are_the_losses_of_the_models(problem, measured_loss):
+def test_held_out_losses_are_the_losses_of_the_models(problem, measured_loss):
     expansion, x, held_out = problem
     train, held = kernel_sums(expansion, x), kernel_sums(expansion, held_out)
-    basis = spectral_basis(kernel_basis(expansion.gram()), train.fit[0])
+    basis = spectral_basis(kernel_basis(expansion.gram()), train.fit.quadratic)
     filters = torch.stack([
         spectral_filter(basis.values, len(x), alpha) for alpha in (1e-4, 1e-2, 1.0, float("inf"))
     ])  # fmt: skip
     units = None if expansion.curl_free else expansion.units
-    losses = path_losses(basis, train.fit[1], filters, held, units)
+    losses = held_out_losses(basis, train.fit.linear, filters, held, units)
     for loss, filter_ in zip(losses, filters, strict=True):
-        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ train.fit[1]))
+        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ train.fit.linear))
         direct = measured_loss(ScoreModel(expansion, c), held_out, expansion.units).mean()
         torch.testing.assert_close(loss, direct, rtol=1e-6, atol=1e-6)
 
 
 def test_the_basis_diagonalises_kernel_and_fit_at_once(problem):
     expansion, x, _ = problem
-    quadratic = kernel_sums(expansion, x).fit[0]
+    quadratic = kernel_sums(expansion, x).fit.quadratic
     basis = spectral_basis(kernel_basis(expansion.gram()), quadratic)
     s, eye = basis.vectors, torch.eye(len(basis.values)).double()
     torch.testing.assert_close(s.mT @ expansion.gram() @ s, eye, rtol=1e-6, atol=1e-6)
@@ -125,24 +126,16 @@ def test_an_infinite_strength_leaves_the_base_alone(problem):
     assert fit.n_eigen == 0
 
 
-@pytest.mark.parametrize("purpose", ["fit", "loss"])
-def test_sums_for_one_purpose_are_those_of_both(problem, purpose):
-    expansion, x, _ = problem
-    both, one = kernel_sums(expansion, x), kernel_sums(expansion, x, purpose=purpose)
-    for mine, other in zip(getattr(one, purpose), getattr(both, purpose), strict=True):
-        torch.testing.assert_close(mine, other)
-
-
 def test_moments_of_sections_at_their_own_centres_are_the_rotated_linear_form(expand):
     """T Y W = S'R, with and without a base."""
     for base in ("student", None):
         expansion, x, _ = expand(base=base)
         expansion = replace(expansion, centers=expansion.whitening(x))
         gram, white = expansion.gram(), expansion.whitening
-        basis, sums = kernel_basis(gram), kernel_sums(expansion, x, quadratic=False)
+        basis, sums = kernel_basis(gram), kernel_sums(expansion, x)
         weight, _ = expansion.base.weight(expansion.centers.square().sum(1))
-        moments = section_moments(basis, gram, weight, expansion.bandwidth**2)
-        rotated = basis.vectors.mT @ sums.fit[1]
+        moments = stein_moments(basis.vectors, basis.values, gram, expansion.bandwidth**2, weight)
+        rotated = basis.vectors.mT @ sums.fit.linear
         torch.testing.assert_close(
             moments @ white.linear(expansion.centers), rotated, atol=1e-6, rtol=1e-6
         )

@@ -1,4 +1,4 @@
-"""Fits: dense, over landmarks, in the span of few samples; what is chosen on held-out rows."""
+"""Fits: dense, over landmarks, in the span of few samples, and the choice of the strength."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
 from sk_mige.score import ScoreSettings, fit_dense, fit_landmarks, kernel_sums, ssge
-from sk_mige.score.filters import ALPHAS
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.frame import frame_expansion
-from sk_mige.score.span import sample_span
+from sk_mige.score.model import build_expansion
+from sk_mige.score.spectrum import ALPHAS
+from sk_mige.score.subspace import sample_subspace
 
 
 def gaussian(n, d, seed=0):
@@ -48,7 +48,7 @@ def test_out_of_sample_scores_are_kernel_sections_times_coefficients():
 def test_all_rows_as_landmarks_are_the_dense_fit(curl_free):
     x, fresh = gaussian(70, 8), gaussian(9, 8, seed=1)
     settings = ScoreSettings(alpha=1e-3, curl_free=curl_free)
-    expansion, _ = frame_expansion(x, settings, centers=x)
+    expansion, _ = build_expansion(x, settings, centers=x)
     parts = [kernel_sums(expansion, part) for part in x.split(25)]
     model = fit_landmarks(expansion, parts, settings).model
     expected = fit_dense(x, settings).model.score(fresh)
@@ -68,15 +68,15 @@ def test_an_orthonormal_projection_onto_all_dimensions_changes_nothing():
     ScoreSettings(alpha=1e-3), ScoreSettings(alpha=1e-3, curl_free=True),
     ScoreSettings(alpha=1e-3, shrinkage=1.0), ScoreSettings(eigen_threshold=0.99, base=None),
 ])  # fmt: skip
-def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
-    """Rows padded with zeros to many more dimensions, and turned: the span knows no difference."""
+def test_a_fit_in_the_span_equals_the_fit_in_all_coordinates(settings):
+    """Rotating the samples rotates their scores, although only the span is used."""
     generator = torch.Generator().manual_seed(3)
     x = gaussian(12, 30)
     turn = torch.linalg.qr(torch.randn(30, 30, generator=generator, dtype=torch.float64))[0]
-    span, coordinates = sample_span(x)
+    subspace, coordinates = sample_subspace(x)
     torch.testing.assert_close(torch.cdist(coordinates, coordinates), torch.cdist(x, x))
     fresh = torch.cat([x[:3], gaussian(3, 30, seed=4)])
-    torch.testing.assert_close(torch.cdist(span.embed(fresh[3:]), coordinates),
+    torch.testing.assert_close(torch.cdist(subspace.embed(fresh[3:]), coordinates),
                                torch.cdist(fresh[3:], x))  # fmt: skip
     plain = fit_dense(x, settings).model.score(fresh)
     turned = fit_dense(x @ turn, settings).model.score(fresh @ turn) @ turn.mT
@@ -84,17 +84,19 @@ def test_a_problem_in_the_span_is_the_problem_in_all_coordinates(settings):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_far_mean_costs_the_span_nothing(dtype):
+def test_the_span_is_accurate_for_a_far_mean(dtype):
     """The samples' displacements are exact to rounding, without a copy of them in float64."""
     x = (gaussian(20, 300) + 1e4).to(dtype)
-    span, coordinates = sample_span(x)
+    subspace, coordinates = sample_subspace(x)
     displacements = x.double() - x.double().mean(0)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
-    torch.testing.assert_close(span.rows.double(), displacements, rtol=tolerance, atol=tolerance)
-    axes = span.rows.double().mT @ span.mixing
+    torch.testing.assert_close(
+        subspace.rows.double(), displacements, rtol=tolerance, atol=tolerance
+    )
+    axes = subspace.rows.double().mT @ subspace.mixing
     torch.testing.assert_close(axes.mT @ axes, torch.eye(19).double(), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(
-        span.positions(coordinates), x.double(), rtol=1e-6, atol=1e-4, check_dtype=False
+        subspace.positions(coordinates), x.double(), rtol=1e-6, atol=1e-4, check_dtype=False
     )
 
 
@@ -135,7 +137,7 @@ def test_folds_share_the_radii_and_do_not_depend_on_the_order():
     assert medians.max() - medians.min() < 0.2
 
 
-def test_a_held_out_row_is_not_always_flanked_by_rows_that_are_not():
+def test_neighbours_of_a_held_out_row_are_held_out_as_often_as_by_chance():
     """Of independent folds, a row's nearest neighbour is in its own fold one time in three."""
     x = gaussian(3000, 1)
     by_radius = radial_folds(x)[x.abs()[:, 0].argsort()]

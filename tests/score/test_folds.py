@@ -6,9 +6,8 @@ import torch
 
 from sk_mige.datasets import make_gaussian
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.folds import radial_folds
-from sk_mige.score.repeats import sample_folds
-from sk_mige.score.span import sample_span
+from sk_mige.score.folds import radial_folds, sample_folds
+from sk_mige.score.subspace import sample_subspace
 
 
 def gaussian(n, d, seed=0):
@@ -16,7 +15,7 @@ def gaussian(n, d, seed=0):
     return torch.randn(n, d, generator=generator, dtype=torch.float64)
 
 
-def test_without_copies_folds_are_dealt_as_ever():
+def test_without_copies_folds_are_radial_folds():
     x = gaussian(200, 2)
     assert torch.equal(sample_folds(x, 5), radial_folds(x, 5))
 
@@ -31,9 +30,9 @@ def test_equal_rows_are_in_one_fold_wherever_they_stand():
     assert torch.bincount(fold[:90]).min() > 20
 
 
-def test_copies_are_told_by_the_rows_where_coordinates_have_roundings():
+def test_copies_are_found_among_the_rows_if_coordinates_have_rounding_errors():
     rows = gaussian(20, 60).repeat(2, 1)
-    fold = sample_folds(sample_span(rows)[1], 3, rows)
+    fold = sample_folds(sample_subspace(rows)[1], 3, rows)
     assert torch.equal(fold[:20], fold[20:])
 
 
@@ -42,7 +41,7 @@ def test_a_handful_of_distinct_rows_is_dealt_copy_by_copy():
     assert torch.bincount(sample_folds(x)).tolist() == [14, 13, 13]
 
 
-def test_copies_do_not_mislead_the_choice_of_strength():
+def test_copies_do_not_change_the_accuracy_of_the_chosen_strength():
     X, exact = make_gaussian(100, 2, random_state=0)
     x, fresh = torch.from_numpy(X), torch.from_numpy(exact.sample(500, random_state=1))
     truth = torch.from_numpy(exact(fresh.numpy()))

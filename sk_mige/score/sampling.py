@@ -1,21 +1,21 @@
-"""Langevin dynamics along an estimated score, in the units of the samples' own covariance."""
+"""Langevin dynamics along an estimated score, in units of the samples' own covariance."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sk_mige.score.whitening import principal_axes
+from sk_mige._warnings import warn_user
+
+from .whitening import principal_axes
 
 __all__ = ["langevin"]
 
-# Chains this many times as far from the mean as the outermost centre have left the data, and
-# where more than this share of them has, the user hears of it.
+# A chain has left the data if it is this many times as far from the mean as the outermost centre.
+# A larger share of such chains than MANY causes a warning.
 FAR, MANY = 2.0, 0.05
 
 
@@ -26,21 +26,42 @@ def langevin(
     n_steps: int,
     step_size: float,
     adjusted: bool,
-    rng: np.random.RandomState,
+    rng: Any,
 ) -> Tensor:
-    r"""Chains that start at centres, of whose covariance :math:`C = L L^\top` steps are made.
+    r"""Run Langevin chains that start at centres, with steps in the centres' covariance.
 
-    In coordinates of unit covariance a step of one size suits every direction, whatever the
-    columns' scales and correlations; L suffices for it, its inverse is not needed, and chains
-    never leave the plane of the centres. The reverse of a step with noise :math:`\xi` has the noise
-    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`, and the gain in
-    log-density along a step :math:`\Delta` is Simpson's
+    With the covariance :math:`C = L L^\top`, one step size suits every direction, whatever the
+    scales and correlations of the columns. Only L is needed, not its inverse, and chains never
+    leave the subspace of the centres. The reverse of a step with noise :math:`\xi` has the noise
+    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
+    along a step :math:`\Delta` is computed by Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
 
-    By the ends alone it would err by the third power of the step, hence not at all for a Gaussian,
-    but elsewhere by as much as the correction corrects.
+    The trapezoidal rule would err by the third power of the step: not at all for a Gaussian, but
+    elsewhere by as much as the acceptance corrects.
+
+    Parameters
+    ----------
+    score : callable
+        Function that returns scores (n, d) at points (n, d).
+    centers : Tensor of shape (m, d)
+        Starting points.
+    n_samples : int
+        Number of chains.
+    n_steps : int
+        Number of steps of each chain.
+    step_size : float
+        Step size ε.
+    adjusted : bool
+        Whether to accept or reject each step.
+    rng : numpy.random.RandomState
+        Source of starting points and noise.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, d)
     """
     root, inverse = _roots(centers)
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
@@ -66,11 +87,11 @@ def langevin(
 
 
 def _roots(centers: Tensor) -> tuple[Tensor, Tensor]:
-    """L (d, r), and of the same shape the pseudo-inverse's transpose."""
+    """Return L (d, r) and the transpose of its pseudo-inverse, of the same shape."""
     points = centers.to(torch.float64)
     centred = points - points.mean(0)
     deviation = centred.square().mean(0).sqrt()
-    # Columns of unit variance first: eigenvalues of the covariance itself would be lost to
+    # Scale columns to unit variance first. Otherwise eigenvalues of small columns would be lost to
     # rounding beside those of columns in much larger units.
     varies = deviation > 1e-12 * points.abs().amax(0)
     unit = torch.where(varies, deviation, 1.0)
@@ -82,20 +103,20 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool) -> None:
-    """Refuse chains that diverged, and warn of those that an estimate lets go."""
-    advice: Any = "a smaller step_size" if adjusted else "adjusted=True, or a smaller step_size"
+    """Raise where chains are not finite, and warn where many have left the data."""
+    advice = "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
     if not bool(x.isfinite().all()):
-        raise ValueError(f"the chains of sample diverged: its steps are too long; use {advice}")
+        raise ValueError(
+            f"the chains of sample diverged, because its steps are too long; use {advice}"
+        )
     mean = centers.mean(0)
     radii, reach = (((p - mean) @ inverse).square().sum(1) for p in (x, centers))
-    # The outermost of a handful of centres is nearer than a Gaussian's farthest samples are.
+    # The outermost of a few centres is nearer than the farthest samples of a Gaussian.
     d = inverse.shape[1]
     farthest = max(float(reach.max()), d + 3 * (2 * d) ** 0.5)
     share = float((radii > FAR**2 * farthest).double().mean())
     if share > MANY:
-        warnings.warn(
-            f"{share:.0%} of the chains of sample have left the data, where the estimate does "
-            f"not hold them back: use {advice}, fewer n_steps, or an estimator with a base",
-            UserWarning,
-            stacklevel=4,
+        warn_user(
+            f"{share:.0%} of the chains of sample have left the data, where the estimated score "
+            f"does not bring them back; use {advice}, fewer n_steps, or an estimator with a base"
         )

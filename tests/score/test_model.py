@@ -68,9 +68,9 @@ def test_far_from_all_samples_the_base_is_left(fitted, distance):
     fit, points = fitted
     expansion = fit.model.expansion
     far = points + distance * points.std()
-    inner = far if fit.model.span is None else fit.model.span.embed(far)
+    inner = far if fit.model.subspace is None else fit.model.subspace.embed(far)
     y = expansion.whitening(inner)
     weight, _ = expansion.base.weight(y.square().sum(1))
     base = -expansion.whitening.linear(weight[:, None] * y)
-    base = base if fit.model.span is None else fit.model.span.lift(far, inner, base)
+    base = base if fit.model.subspace is None else fit.model.subspace.lift(far, inner, base)
     torch.testing.assert_close(fit.model.score(far), base)

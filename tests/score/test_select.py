@@ -6,17 +6,23 @@ import pytest
 import torch
 
 from sk_mige.datasets import make_banana
-from sk_mige.score import KernelExpansion, ScoreModel, fit_base, fit_dense, whitening
-from sk_mige.score.basis import kernel_basis
-from sk_mige.score.fitting import spectral_filter
-from sk_mige.score.selection import (
+from sk_mige.score import (
+    KernelExpansion,
+    ScoreModel,
+    fit_base,
+    fit_dense,
+    kernel_sums,
+    spectral_filter,
+    whitening,
+)
+from sk_mige.score.heldout import SectionSplit, WhitenedSamples
+from sk_mige.score.select import (
     CandidateGrid,
     candidates,
     cross_validate_scores,
     select_candidate,
 )
-from sk_mige.score.sums import kernel_sums
-from sk_mige.score.sweep import Rows, SectionSweep
+from sk_mige.score.spectrum import kernel_basis
 
 
 @pytest.fixture(scope="module", params=[None, (0.2, 5.0)], ids=["plain", "in units"])
@@ -58,17 +64,17 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     x = torch.from_numpy(make_banana(30, random_state=0)[0])
     base = fit_base("student", whitening(x)[1], 2)
     white = whitening(x)[0]
-    rows, expansion = Rows(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
+    rows, expansion = WhitenedSamples(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
     gram, sums = expansion.gram(), kernel_sums(expansion, x)
     basis = kernel_basis(gram)
-    sweep = SectionSweep(rows, rows, 0.7, gram, gram, basis)
+    split = SectionSplit(rows, rows, 0.7, gram, gram, basis)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
-    for norm, filter_ in zip(sweep.losses(0, filters)[1], filters, strict=True):
-        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit[1]))
+    for norm, filter_ in zip(split.losses(0, filters)[1], filters, strict=True):
+        c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
         torch.testing.assert_close(norm, (c * (gram @ c)).sum())
 
 
-def test_a_rule_that_chooses_an_intensity_tried_anyway_costs_nothing():
+def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
     """The rows' own whitening is spherical: "auto" is 1, and both are one set of candidates."""
     x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert whitening(x[:40])[0].shrinkage == 1.0
@@ -81,7 +87,7 @@ def test_a_rule_that_chooses_an_intensity_tried_anyway_costs_nothing():
     assert calls["aten::_linalg_eigh"] == 2 + 2  # whitenings; a kernel, and its gradients
 
 
-def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():
+def test_the_smallest_bound_wins_among_losses_that_differ_by_noise_only():
     losses = torch.tensor([[1.0, 1.1, 5.0, 1.0], [2.0, 1.9, 5.0, 2.2], [3.0, 3.0, 5.0, 2.8]])
     bounds = torch.tensor([[9.0, 4.0, 0.0, 9.0]]).expand(3, -1)
     assert select_candidate(losses, bounds) in (0, 1)  # never the one that is clearly worse
@@ -89,7 +95,7 @@ def test_of_losses_that_noise_does_not_tell_apart_the_smallest_bound_wins():
     assert select_candidate(equal, torch.tensor([[9.0, 4.0, 0.0]]).expand(3, -1)) == 1
 
 
-def test_against_a_reference_only_a_gain_beyond_its_noise_counts():
+def test_a_gain_over_a_reference_must_exceed_its_noise():
     """Two folds of three far better than the base, the third worse: not enough."""
     base = torch.tensor([[-0.50], [-0.53], [-0.51]])
     wild = torch.tensor([[-1.2], [-0.1], [-1.2]])
@@ -126,7 +132,7 @@ def test_a_single_split_is_decided_by_its_losses():
     assert select_candidate(torch.tensor([[2.0, 1.0]]), torch.tensor([[0.0, 9.0]])) == 1
 
 
-def test_a_correction_has_to_stand_out_of_its_noise_beside_the_base_alone():
+def test_a_gain_over_the_base_alone_must_exceed_two_standard_errors():
     base = torch.zeros(5, 1)
     luck = torch.tensor([[-0.13], [-0.06], [-0.41], [0.25], [-0.36]])  # 1.2 standard errors
     structure = torch.tensor([[-1.3], [-0.6], [-1.1], [-0.9], [-1.6]])  # seven

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.varying import varying_directions
+from sk_mige.score.subspace import varying_directions
 
 KINDS = [
     {},
@@ -28,14 +28,14 @@ def test_columns_of_any_units_vary(units, offset):
     assert varying_directions((gaussian(60, 3) + offset) * torch.tensor(units).double()) is None
 
 
-def test_a_correlation_short_of_one_is_no_collinearity():
+def test_a_correlation_slightly_below_one_is_not_collinear():
     x = gaussian(200, 2)
     x[:, 1] = x[:, 0] + 1e-4 * x[:, 1]
     assert varying_directions(x) is None
     assert varying_directions(x.float()) is None
 
 
-def test_samples_no_more_than_features_say_nothing():
+def test_no_subspace_is_found_for_no_more_samples_than_features():
     assert varying_directions(gaussian(10, 10) * 0 + gaussian(10, 1)) is None
 
 
@@ -59,7 +59,7 @@ def test_a_constant_column_changes_nothing_for_the_others(options):
     x, fresh = gaussian(60, 3) ** 3, gaussian(9, 3, seed=1)
     settings = ScoreSettings(**options)
     wide = torch.nn.functional.pad(x, (1, 0), value=7.0)
-    at = torch.nn.functional.pad(fresh, (1, 0), value=9.0)  # off the plane, too
+    at = torch.nn.functional.pad(fresh, (1, 0), value=9.0)  # also outside the subspace
     v = torch.ones_like(at)
     plain, wider = fit_dense(x, settings), fit_dense(wide, settings)
     assert wider.alpha == plain.alpha
@@ -74,10 +74,10 @@ def test_a_constant_column_changes_nothing_for_the_others(options):
 
 
 @pytest.mark.parametrize("options", KINDS)
-def test_samples_in_a_plane_have_the_score_of_their_coordinates_in_it(options):
+def test_samples_in_a_subspace_have_the_score_of_their_coordinates_in_it(options):
     x, fresh = gaussian(60, 2) ** 3, gaussian(9, 2, seed=1)
     axes = torch.linalg.qr(gaussian(4, 2, seed=2))[0]
-    # The strength's choice depends on the features, which coordinates of the plane are not.
+    # The chosen strength depends on the features, and coordinates of the subspace are not features.
     settings = ScoreSettings(**{"alpha": 1e-2} | options)
     plain, turned = fit_dense(x, settings).model, fit_dense(x @ axes.mT + 3.0, settings).model
     at = fresh @ axes.mT + 3.0

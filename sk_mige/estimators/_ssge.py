@@ -1,0 +1,677 @@
+"""SSGEScoreEstimator, and RandomProjectionSSGE with kernel distances from a random projection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial, reduce
+from importlib import import_module
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import _fit_context
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_score
+from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
+from sk_mige.score.landmarks import LandmarkAccumulator
+
+from ._rows import check_samples, check_varies, is_dask, like_input, to_tensor, warn_of_outliers
+from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
+
+__all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator"]
+
+AUTO_COMPONENTS = 512  # the paper's choice for images of 27,648 values
+
+
+class SSGEScoreEstimator(BaseScoreEstimator):
+    r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
+
+    The Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score matching on whitened
+    data, plus a parametric base density. The strength of regularisation is chosen on held-out
+    samples.
+
+    .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
+              \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
+
+    With K the Gram matrix of the samples, :math:`K = U \Lambda U^\top`, and
+    :math:`G = K Y - \operatorname{diag}(K 1) Y`, the coefficients without base and whitening are
+
+    .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
+              \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
+
+    **The published estimator** is ``SSGEScoreEstimator(eigen_threshold=0.99, whiten=False,
+    base=None)``. The paper of MIGE [3]_ uses a threshold of 0.94 in its bottleneck.
+
+    Parameters
+    ----------
+    n_eigen : int, default=None
+        Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
+    eigen_threshold : float in (0, 1], default=None
+        Fraction of the spectrum's sum that the kept eigenvalues reach; the smallest number of
+        eigenpairs is kept. ``None``, with ``n_eigen=None``, keeps all and leaves the
+        regularisation to ``alpha``.
+    alpha : float or "auto", default="auto"
+        Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
+        "auto" is 0 with a spectral cutoff. Otherwise it minimises Hyvärinen's loss [2]_ on three
+        folds; whitening and base are refitted in each fold, and the bandwidth is that of all
+        samples. ``inf`` uses the base alone, and "auto" may choose it. The loss is computed with
+        features in units of their standard deviations, so that no unit decides. Without
+        whitening, or with no more samples than features, it is computed in the features' own
+        units.
+    bandwidth : "median" or float, default="median"
+        Kernel width σ: the median distance between the samples of the fit, or a number. A number
+        is in standard deviations if ``whiten=True`` and in the data's own units otherwise.
+    whiten : bool, default=True
+        Whether to estimate in coordinates of unit covariance and map the score back. For a given
+        strength, scales and correlations of the features then do not matter.
+    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+        Shrinkage intensity of the covariance towards a multiple of the identity. 0 is exactly
+        equivariant under affine maps and needs about three samples a feature; 1 is spherical.
+        "auto" maximises the leave-one-out Gaussian likelihood.
+    base : {"student", "gaussian"} or None, default="student"
+        Elliptical base density, whose score the kernel expansion corrects. Where there are no
+        samples the estimate falls back on it. "student" chooses degrees of freedom between 3 and
+        infinity. ``None`` falls back on zero, as published.
+    curl_free : bool, default=False
+        Whether to expand the log-density instead of the score. The correction is then a gradient
+        with one coefficient a sample instead of d. It needs fewer samples in few dimensions and
+        costs a second eigendecomposition.
+    n_landmarks : int, "auto" or None, default="auto"
+        Number of samples that serve as centres of the kernel. Time then grows linearly with the
+        number of rows, and memory does not grow. "auto" uses all rows up to 4,000; beyond, it
+        uses 1,000 landmarks and warns. ``None`` uses all rows, whatever their number.
+    landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
+        Method that chooses landmarks among the rows.
+    device : str or torch.device, default="auto"
+        Device to compute on. "auto" is CUDA if there is a GPU, else the CPU. MPS is refused,
+        because it has no float64.
+    random_state : int, RandomState instance or None, default=None
+        Source of the choice of landmarks. Beyond some ten thousand rows it also draws the rows
+        from which whitening, base and bandwidth are estimated. Nothing else is random.
+
+    Attributes
+    ----------
+    bandwidth_ : float
+        Kernel width σ.
+    alpha_ : float
+        Tikhonov strength; infinite if only the base is used.
+    eigenvalues_ : ndarray of shape (r,)
+        Spectrum of the kernel operator, descending, as fractions of its sum.
+    n_eigen_ : int
+        Number of eigenpairs used.
+    shrinkage_ : float
+        Shrinkage intensity of the covariance; 1 if ``whiten=False``.
+    degrees_of_freedom_ : float or None
+        Degrees of freedom of the base: infinite for a Gaussian, None without a base.
+    mean_ : ndarray of shape (n_features,)
+        Mean μ of the samples.
+    centers_ : ndarray of shape (n_centers, n_features)
+        Centres of the kernel in input coordinates: all samples, or the landmarks, which are rows
+        of the data. No other rows are kept.
+    n_samples_seen_ : int
+        Number of rows used by the fit.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had names.
+
+    See Also
+    --------
+    SSGEScoreEstimatorCV : Chooses bandwidth, regularisation, base and whitening by
+        cross-validation.
+    RandomProjectionSSGE : Takes kernel distances from a random projection.
+    sk_mige.score.ssge : The published estimator on tensors, batched.
+
+    Notes
+    -----
+    n samples of d features cost O(n² d + n³), m landmarks O(n m (m + d) + m³). No array of shape
+    (n, n, d) is formed. For n ≤ d the fit uses the span of the samples and costs two further
+    products of size n² d. Eigendecompositions run in float64.
+
+    For n > d, directions along which samples do not vary have no density: constant columns, and
+    columns that are sums of others, to the rounding of their values and in any units. The score
+    is estimated in the subspace of the other directions and is 0 across it, also at points
+    outside. Columns of classes or counts vary but have no density either: leave them out. Missing
+    values are refused: drop or impute them. In a stream, the first batch decides which directions
+    vary.
+
+    References
+    ----------
+    .. [1] J. Shi, S. Sun, J. Zhu, "A Spectral Approach to Gradient Estimation for Implicit
+       Distributions", ICML 2018.
+    .. [2] A. Hyvärinen, "Estimation of Non-Normalized Statistical Models by Score Matching",
+       JMLR 6, 2005.
+    .. [3] L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+       Representation Learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige import SSGEScoreEstimator
+    >>> X = np.random.default_rng(0).normal(5.0, 2.0, size=(500, 3))
+    >>> estimator = SSGEScoreEstimator().fit(X)
+    >>> point = np.array([[7.0, 5.0, 1.0]])
+    >>> estimator.transform(point).round(1)  # the truth is -(x - 5) / 4
+    array([[-0.5, -0. ,  1. ]])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_eigen": [Interval(Integral, 1, None, closed="left"), None],
+        "eigen_threshold": [Interval(Real, 0, 1, closed="right"), None],
+        "alpha": [Interval(Real, 0, None, closed="both"), StrOptions({"auto"})],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
+        "whiten": ["boolean"],
+        "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto", "ledoit-wolf"})],
+        "base": [StrOptions({"student", "gaussian"}), None],
+        "curl_free": ["boolean"],
+        "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+    }
+
+    _accumulator: LandmarkAccumulator | None
+
+    def __init__(
+        self,
+        *,
+        n_eigen: int | None = None,
+        eigen_threshold: float | None = None,
+        alpha: float | str = "auto",
+        bandwidth: float | str = "median",
+        whiten: bool = True,
+        shrinkage: float | str = "auto",
+        base: str | None = "student",
+        curl_free: bool = False,
+        n_landmarks: int | str | None = "auto",
+        landmark_selection: str = "random",
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.n_eigen = n_eigen
+        self.eigen_threshold = eigen_threshold
+        self.alpha = alpha
+        self.bandwidth = bandwidth
+        self.whiten = whiten
+        self.shrinkage = shrinkage
+        self.base = base
+        self.curl_free = curl_free
+        self.n_landmarks = n_landmarks
+        self.landmark_selection = landmark_selection
+        self.device = device
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Fit to samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, at least two. A Dask array is summed on its scheduler, one task a chunk.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X has fewer than two rows, values that are not finite, or equal rows only, or if
+            there are fewer rows than landmarks.
+        """
+        if is_dask(X):
+            return self._fit_dask(X)
+        self._fit(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: Any, y: None = None) -> Any:
+        """Fit to samples and estimate the scores at them.
+
+        The result is that of ``fit(X).transform(X)`` and costs less, since the kernel between the
+        samples is known from the fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Scores in input coordinates, in the dtype of X.
+        """
+        if is_dask(X):
+            return self.fit(X).transform(X)
+        X, fit = self._fit(X)
+        if fit.gram is None:
+            return self._by_chunks(self._model.score, X, X.shape)
+        return like_input(fit.scores(to_tensor(X, fit.gram.device)), X)
+
+    def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
+        """Set the fitted attributes; return the checked samples and the fit."""
+        self._accumulator = None
+        X = check_samples(self, X, reset=True, min_rows=2)
+        check_varies(X, "they have no density and no score")
+        n, d = X.shape
+        n_centers = self._n_centers(n)
+        rng = check_random_state(self.random_state)
+        device = self._compute_device()
+        if n_centers is None:
+            x = to_tensor(X, device)
+            if self.whiten:
+                warn_of_outliers(x)
+            fit = fit_dense(x, self._settings(), projection=self._projection(d, x, rng))
+        else:
+            fit = self._fit_landmarks(X, n_centers, rng, device).solve(self._settings())
+        self._keep(fit, n)
+        return X, fit
+
+    def _settings(self) -> ScoreSettings:
+        names = ("n_eigen", "eigen_threshold", "alpha", "bandwidth", "whiten", "shrinkage", "base")
+        given = {name: getattr(self, name) for name in (*names, "curl_free")}
+        # NumPy scalars, as searches over np.linspace pass them, do not mix with tensors.
+        return ScoreSettings(
+            **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: None = None) -> Self:
+        """Add rows to the stream that earlier calls began.
+
+        The first call chooses the landmarks among its rows: at most ``n_landmarks``, and 1,000
+        for "auto". It fixes them, the whitening, the base and the bandwidth, so its rows should
+        be a representative sample. Later calls add their rows to the sums. Every call solves for
+        the coefficients anew; :meth:`fit_batches` does so only once.
+
+        :meth:`fit` of an array keeps no sums. The first call after it begins a new stream.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Further samples; at least two in the first call.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The estimator, fitted to all rows so far.
+        """
+        self._absorb(X)
+        return self._solve_stream()
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_batches(self, batches: Iterable[Any]) -> Self:
+        """Fit to a stream of batches, such as a generator that reads files, in one pass.
+
+        Parameters
+        ----------
+        batches : iterable of array-likes of shape (n_samples, n_features)
+            Batches of samples. The first one should be a representative sample, since landmarks,
+            whitening, base and bandwidth come from it.
+
+        Returns
+        -------
+        self
+            The fitted estimator. If Ctrl-C or an exception ends the stream, the estimator is
+            fitted to the batches that had arrived, and the exception is raised.
+        """
+        self._accumulator = None
+        arrived = False
+        try:
+            for batch in batches:
+                self._absorb(batch)
+                arrived = True
+        finally:
+            if arrived:
+                self._solve_stream()
+        if not arrived:
+            raise ValueError("batches is empty: pass at least one batch of two rows or more")
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Add the sums of another estimator over the same landmarks.
+
+        Start both from one estimator: call ``partial_fit`` with a first batch, copy the estimator
+        to every worker with :func:`copy.deepcopy`, call :meth:`forget` and ``partial_fit`` there,
+        and merge the results.
+
+        Parameters
+        ----------
+        other : estimator of the same class
+            Estimator with equal landmarks, whitening, base and bandwidth.
+
+        Returns
+        -------
+        self
+            The estimator, fitted to the rows of both.
+
+        Raises
+        ------
+        TypeError
+            If ``other`` is not an estimator that keeps sums.
+        ValueError
+            If the two were not started from the same first batch; nothing is changed then.
+        """
+        if not isinstance(other, SSGEScoreEstimator):
+            raise TypeError(
+                f"merge takes another {type(self).__name__}, got {type(other).__name__}"
+            )
+        mine, theirs = self._accumulator_or_raise(), other._accumulator_or_raise()
+        difference = mine.difference(theirs)
+        if difference is not None:
+            raise ValueError(
+                f"cannot merge: the two estimators have different {difference}. Fit one with "
+                "partial_fit, deep-copy it to the workers, call forget() there, and merge those"
+            )
+        if theirs.fold_sums:
+            mine.join(theirs.fold_sums)
+        return self._solve_stream()
+
+    def forget(self) -> Self:
+        """Reset the sums, but keep landmarks, whitening, base and bandwidth.
+
+        Returns
+        -------
+        self
+            The estimator, whose next ``partial_fit`` starts from zero rows.
+        """
+        self._accumulator_or_raise().fold_sums = []
+        return self
+
+    def _accumulator_or_raise(self) -> LandmarkAccumulator:
+        accumulator: LandmarkAccumulator | None = getattr(self, "_accumulator", None)
+        if accumulator is None:
+            raise ValueError(
+                f"this {type(self).__name__} keeps no sums: only partial_fit and fit_batches "
+                "do; fit does not"
+            )
+        return accumulator
+
+    def _absorb(self, X: Any) -> None:
+        """Add a batch to the accumulator, which the first batch creates."""
+        first = getattr(self, "_accumulator", None) is None
+        X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
+        if first:
+            check_varies(X, "they have no density and no score")
+            wanted = self._given_landmarks() or AUTO_LANDMARKS
+            rng = check_random_state(self.random_state)
+            accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
+        else:
+            accumulator = self._accumulator_or_raise()
+        accumulator.add(to_tensor(X, self._compute_device()))
+        self._accumulator = accumulator
+
+    def _solve_stream(self) -> Self:
+        accumulator = self._accumulator_or_raise()
+        return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
+
+    def _fit_dask(self, X: Any) -> Self:
+        """Sum each chunk in a task of its own, and add the results."""
+        dask: Any = import_module("dask")  # untyped; installed, since X is one of its arrays
+
+        self._accumulator = None
+        if any(np.isnan(size) for sizes in X.chunks for size in sizes):
+            raise ValueError(
+                "the chunks of X are of unknown size: call X.compute_chunk_sizes() first"
+            )
+        X = X.rechunk({1: X.shape[1]})
+        blocks = X.to_delayed().ravel()
+        offsets = np.cumsum([0, *map(int, X.chunks[0][:-1])])
+        self._check_landmarks(X.shape[0])
+        rng = check_random_state(self.random_state)
+        n_centers = min(self._given_landmarks() or AUTO_LANDMARKS, X.shape[0])
+        # Chunks may be sorted, so rows come from all of them. They are those of an array's fit.
+        wanted = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
+        ends = np.searchsorted(wanted, [*offsets, X.shape[0]])
+        parts = [
+            block[wanted[first:last] - offset]
+            for block, offset, first, last in zip(blocks, offsets, ends, ends[1:], strict=False)
+            if last > first
+        ]
+        sample = check_samples(self, np.concatenate(dask.compute(*parts)), reset=True, min_rows=2)
+        check_varies(sample, "they have no density and no score")
+        accumulator = self._new_accumulator(sample, n_centers, rng)
+        tasks = [
+            dask.delayed(_block_sums)(accumulator, block, int(offset))
+            for block, offset in zip(blocks, offsets, strict=True)
+        ]
+        while len(tasks) > 1:  # add in pairs, on the workers
+            tasks = [dask.delayed(_add)(*tasks[i : i + 2]) for i in range(0, len(tasks), 2)]
+        (fold_sums,) = dask.compute(tasks[0])
+        accumulator.join(fold_sums)
+        return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
+
+    def _training_score(
+        self, device: torch.device | None = None, mode: str = "infomax"
+    ) -> ScoreFunction:
+        """Return the score function that an encoder applies to each batch.
+
+        It is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If none of
+        them regularises, it is that of an encoder without a score estimator. Whitening and base
+        are for densities that are estimated once, not for the joint kernel of a batch.
+        """
+        self._validate_params()  # fit, which validates, is not called
+        self._warn_of_unused_parameters()
+        alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
+        threshold = self.eigen_threshold
+        if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
+            where = device or torch.device("cpu")
+            return partial(default_training_score(where, mode), bandwidth=self.bandwidth)
+        if threshold is None and alpha == 0.0:
+            threshold = TRAINING_EIGEN_THRESHOLD
+        # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost,
+        # if the ridge is above the rounding of the eigenvalues that eigh would leave out.
+        uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
+        return partial(
+            ssge,
+            n_eigen=self.n_eigen,
+            eigen_threshold=threshold,
+            bandwidth=self.bandwidth,
+            alpha=alpha,
+            solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
+        )
+
+    def _warn_of_unused_parameters(self) -> None:
+        """Warn of parameters that were set although training does not use them."""
+        parameters = self.get_params(deep=False)
+        defaults = type(self)().get_params(deep=False)
+        unused = {
+            name: parameters[name]
+            for name in ("curl_free", "shrinkage", "base", "n_landmarks", "landmark_selection")
+            if name in parameters and parameters[name] != defaults[name]
+        }
+        if self.base is None:  # as it is in a batch
+            unused.pop("base", None)
+        if unused:
+            warn_user(
+                f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
+                "training does not use: the score of a batch depends only on n_eigen, "
+                "eigen_threshold, alpha and bandwidth; leave the others at their defaults"
+            )
+
+
+def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> list[KernelSums]:
+    """Sum one chunk; a function of the module, so that it can be sent to a worker."""
+    block = np.asarray(block)
+    if not np.isfinite(block).all():
+        raise ValueError(
+            f"the chunk of X that starts at row {offset} has values that are not finite: drop or "
+            "impute them"
+        )
+    x = to_tensor(block, accumulator.expansion.centers.device)
+    return accumulator.sums_of(x, offset)
+
+
+def _add(*parts: list[KernelSums]) -> list[KernelSums]:
+    return reduce(lambda a, b: [s + t for s, t in zip(a, b, strict=True)], parts)
+
+
+class RandomProjectionSSGE(SSGEScoreEstimator):
+    r"""Scalable SSGE: estimate the score with kernel distances of randomly projected samples.
+
+    The kernel's coordinates are :math:`u = R y` in place of y, with R (k, d) random and
+    norm-preserving, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores
+    keep the original coordinates. The kernel's correction to the base lies in the span of R's
+    rows, because a function of u varies along them alone.
+
+    A projection saves time if distances dominate the cost: with more samples (or landmarks) than
+    components, or if points are projected once and used often. For a single batch of n < k
+    samples exact distances are cheaper. Inside :class:`~sk_mige.MIGEEncoder` the input x is
+    projected, never the representation z.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Dimension k of the projection, at most the number of features. "auto" is the smaller of
+        that number and 512.
+    projection : {"gaussian", "sparse"}, default="gaussian"
+        Kind of projection, :class:`~sklearn.random_projection.GaussianRandomProjection` or
+        :class:`~sklearn.random_projection.SparseRandomProjection`, drawn once a fit.
+    n_eigen : int, default=None
+        Number of leading eigenpairs to keep; see :class:`SSGEScoreEstimator`, as for all
+        parameters below.
+    eigen_threshold : float in (0, 1], default=None
+        Fraction of the spectrum's sum that the kept eigenvalues reach.
+    alpha : float or "auto", default="auto"
+        Tikhonov regularisation strength.
+    bandwidth : "median" or float, default="median"
+        Kernel width, in units of the projected coordinates.
+    whiten : bool, default=True
+        Whether to estimate in coordinates of unit covariance, which are then projected.
+    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+        Shrinkage intensity of the covariance.
+    base : {"student", "gaussian"} or None, default="student"
+        Elliptical base density, whose score the kernel expansion corrects.
+    n_landmarks : int, "auto" or None, default="auto"
+        Number of samples that serve as centres of the kernel.
+    landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
+        Method that chooses landmarks among the rows.
+    device : str or torch.device, default="auto"
+        Device to compute on.
+    random_state : int, RandomState instance or None, default=None
+        Source of the projection and of the choice of landmarks.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Dimension k of the projection.
+    components_ : ndarray of shape (`n_components_`, n_features)
+        Projection R.
+    bandwidth_, alpha_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_
+        Same as in :class:`SSGEScoreEstimator`.
+    n_samples_seen_ : int
+        Number of rows used by the fit.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had names.
+
+    See Also
+    --------
+    SSGEScoreEstimator : The same estimator with exact distances.
+
+    Notes
+    -----
+    The paper sums the samples' own coordinates where this estimator sums
+    :math:`R^\top R (y_m - y)`, which follows from Stein's identity for functions of u. With the
+    paper's sum the error at fresh points grows with the number of samples.
+
+    The paper also writes :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|`, for R with
+    orthonormal rows. scikit-learn's projections already preserve norms, so the factor is 1.
+
+    References
+    ----------
+    L. Wen, Y. Zhou, L. He, M. Zhou, Z. Xu, "Mutual Information Gradient Estimation for
+    Representation Learning", ICLR 2020, Eq. 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige import RandomProjectionSSGE
+    >>> X = np.random.default_rng(0).normal(size=(100, 2000))
+    >>> estimator = RandomProjectionSSGE(n_components=64, random_state=0).fit(X)
+    >>> estimator.transform(X).shape
+    (100, 2000)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **SSGEScoreEstimator._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "projection": [StrOptions({"gaussian", "sparse"})],
+    }
+    _parameter_constraints.pop("curl_free")
+    curl_free = False  # a projected potential has no gradient in the original coordinates
+
+    def __init__(
+        self,
+        n_components: int | str = "auto",
+        *,
+        projection: str = "gaussian",
+        n_eigen: int | None = None,
+        eigen_threshold: float | None = None,
+        alpha: float | str = "auto",
+        bandwidth: float | str = "median",
+        whiten: bool = True,
+        shrinkage: float | str = "auto",
+        base: str | None = "student",
+        n_landmarks: int | str | None = "auto",
+        landmark_selection: str = "random",
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.projection = projection
+        self.n_eigen = n_eigen
+        self.eigen_threshold = eigen_threshold
+        self.alpha = alpha
+        self.bandwidth = bandwidth
+        self.whiten = whiten
+        self.shrinkage = shrinkage
+        self.base = base
+        self.n_landmarks = n_landmarks
+        self.landmark_selection = landmark_selection
+        self.device = device
+        self.random_state = random_state
+
+    def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor:
+        self.components_ = self._draw(n_features, rng)
+        self.n_components_ = self.components_.shape[0]
+        return torch.from_numpy(self.components_).to(like)
+
+    def _draw(self, n_features: int, rng: Any) -> NDArray[Any]:
+        """Draw R (k, d) with scikit-learn."""
+        if isinstance(self.n_components, str):
+            k = min(n_features, AUTO_COMPONENTS)
+        else:
+            k = int(self.n_components)
+        if k > n_features:
+            raise ValueError(
+                f"n_components={k} is more than the {n_features} features of X; pass at most that "
+                f"many, or n_components='auto', which takes min(n_features, {AUTO_COMPONENTS})"
+            )
+        # Both projections use only the number of columns of X.
+        shape = np.broadcast_to(np.zeros(1), (1, n_features))
+        if self.projection == "sparse":
+            drawn = SparseRandomProjection(k, random_state=rng).fit(shape)
+            return np.ascontiguousarray(drawn.components_.toarray())
+        matrix: NDArray[Any] = GaussianRandomProjection(k, random_state=rng).fit(shape).components_
+        return matrix
+
+    def _training_projection(self, n_features: int, random_state: Any) -> NDArray[Any]:
+        """Return the projection (k, d) that an encoder applies to its inputs, drawn once a fit."""
+        return self._draw(n_features, check_random_state(random_state))

@@ -1,0 +1,391 @@
+"""Fit a score model: every sample a centre, or over landmarks; with a chosen strength."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .folds import N_FOLDS, sample_folds
+from .heldout import (
+    GradientForm,
+    GradientProducts,
+    GradientSplit,
+    KernelSums,
+    SectionSplit,
+    WhitenedSamples,
+    fold_losses,
+    loss_units,
+    section_moments,
+    sum_of_products,
+    tikhonov_filters,
+)
+from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
+from .precision import widest_dtype
+from .select import select_candidate
+from .spectrum import ALPHAS, SpectralBasis, kernel_basis, significant, spectral_basis
+from .subspace import VaryingSubspace, sample_subspace, varying_directions
+
+__all__ = ["ScoreFit", "fit_dense", "fit_landmarks", "fit_stein", "lift_expansion"]
+
+MIN_SAMPLES_TO_CHOOSE = 12  # with fewer, folds are too small
+FALLBACK_ALPHA = 0.1
+# Up to this many rows a feature the kernel part is small beside the base. Half of the rows then
+# choose its strength as well as two thirds do, in half the time.
+FEW_ROWS = 4
+
+
+@dataclass(frozen=True)
+class ScoreFit:
+    """A fitted model and its regularisation.
+
+    Attributes
+    ----------
+    model : ScoreModel
+        Fitted score.
+    alpha : float
+        Tikhonov strength; 0 with a spectral cutoff, infinite for the base alone.
+    eigenvalues : Tensor of shape (r,)
+        Spectrum, descending, as fractions of its sum.
+    n_eigen : int
+        Number of eigenpairs used.
+    gram : Tensor of shape (n, n) or None
+        Kernel between the samples, if each of them is a centre.
+    coordinates : Tensor of shape (n, r + 1) or None
+        Samples in the coordinates of their span, if the model has one.
+    """
+
+    model: ScoreModel
+    alpha: float
+    eigenvalues: Tensor
+    n_eigen: int
+    gram: Tensor | None = None
+    coordinates: Tensor | None = None
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return scores at the samples x of a dense fit, which need only a product or two."""
+        assert self.gram is not None  # dense
+        if self.coordinates is None:
+            return self.model.score_samples(x.to(self.model.coefficients), self.gram)
+        return self.model.score_samples(self.coordinates, self.gram)
+
+
+def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
+    """Fit a score with every sample a centre of the kernel.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    settings : ScoreSettings
+        Settings of the fit.
+    projection : Tensor of shape (k, d), default=None
+        Projection of the kernel's coordinates.
+
+    Returns
+    -------
+    ScoreFit
+        Fitted ``model``, which can be evaluated anywhere, with its ``alpha``, ``eigenvalues`` and
+        ``n_eigen``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ScoreSettings, fit_dense
+    >>> x = 2 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> model = fit_dense(x, ScoreSettings()).model
+    >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
+    tensor([[-1., 0.]], dtype=torch.float64)
+    """
+    n, d = x.shape
+    varying = varying_directions(x)
+    if varying is not None:
+        restricted = varying.restrict(projection)
+        inner = fit_dense(varying.coordinates(x), settings, projection=restricted)
+        return replace(inner, model=_lift_model(varying, inner.model, projection))
+    # Many products of the rows are cheaper in the few coordinates of their span. A single product
+    # is not, and needs float64 only for the Gram matrix, since no column is ever inverted.
+    busy = settings.whiten or settings.chooses_alpha or settings.curl_free
+    wide = d >= n and projection is None
+    subspace, points = None, x
+    if wide and busy and n > 2:
+        subspace, points = sample_subspace(x)
+    elif not wide or busy:
+        points = x.to(widest_dtype(x))
+        projection = None if projection is None else projection.to(points)
+    expansion, gram = build_expansion(
+        points, settings, projection=projection, n_features=d, principal=subspace is not None
+    )
+    alpha = _given_alpha(settings)
+    if alpha is None:
+        # The folds share the bandwidth: a median of pairs hardly differs between them.
+        fixed = replace(settings, bandwidth=expansion.bandwidth)
+        alpha = _choose_alpha(points, fixed, projection, d, x)
+    if settings.curl_free:
+        fit = _fit_gradients(expansion, gram, settings, alpha)
+    elif math.isinf(alpha):
+        fit = _base_alone(expansion, gram)
+    else:
+        fit = _fit_sections(expansion, gram, settings, alpha)
+    fit = replace(fit, gram=gram)
+    if subspace is None:
+        return fit
+    away = points.new_full((n, 1), subspace.floor)
+    coordinates = torch.cat([points[:, :-1], away], dim=1)
+    return replace(fit, model=replace(fit.model, subspace=subspace), coordinates=coordinates)
+
+
+def fit_landmarks(
+    expansion: KernelExpansion, fold_sums: list[KernelSums], settings: ScoreSettings
+) -> ScoreFit:
+    """Fit a score from sums over landmarks.
+
+    Parameters
+    ----------
+    expansion : KernelExpansion
+        Expansion that the sums belong to.
+    fold_sums : list of KernelSums
+        Sums of disjoint parts of the samples, one for each fold.
+    settings : ScoreSettings
+        Settings of the fit.
+
+    Returns
+    -------
+    ScoreFit
+    """
+    kernel = kernel_basis(expansion.gram())
+    total = fold_sums[0]
+    for sums in fold_sums[1:]:
+        total = total + sums
+    alpha = _given_alpha(settings)
+    if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
+        alpha = FALLBACK_ALPHA
+    elif alpha is None:
+        alpha = _best_alpha(fold_losses(expansion, kernel, fold_sums, ALPHAS))
+    basis = spectral_basis(kernel, total.fit.quadratic)
+    return _solve(expansion, basis, total.fit.linear, total.n_samples, settings, alpha)
+
+
+def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
+    r"""Fit the Stein gradient estimator with ridge parameter η.
+
+    The estimator regularises Stein's identity for the kernel's sections,
+    :math:`K \hat G + \langle\nabla, K\rangle \approx 0` with
+    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`:
+
+    .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
+              = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
+
+    Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples.
+    Elsewhere the score is the smallest function of the kernel's space with these values, as in
+    SSGE:
+
+    .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
+
+    Applying Stein's identity to the set enlarged by y, with the known scores kept, would be
+    cheaper. But a neighbour of a sample would get only :math:`\eta / (1 + \eta)` of its score.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples; float64 is recommended.
+    settings : ScoreSettings
+        Settings of which whitening and bandwidth are used. There is no base.
+    eta : float
+        Ridge η > 0.
+
+    Returns
+    -------
+    ScoreModel
+
+    References
+    ----------
+    Y. Li, R. E. Turner, "Gradient Estimators for Implicit Models", ICLR 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ScoreSettings, fit_stein
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x, y = torch.randn(2, 400, 2, dtype=torch.float64, generator=generator)
+    >>> error = fit_stein(x, ScoreSettings(), 0.1).score(y) - (-y)
+    >>> bool(error.square().mean() < 0.2)
+    True
+    """
+    ridge = replace(
+        settings, alpha=eta / len(x), base=None, n_eigen=None, eigen_threshold=None, curl_free=False
+    )
+    return fit_dense(x, ridge).model
+
+
+def lift_expansion(
+    varying: VaryingSubspace, expansion: KernelExpansion, projection: Tensor | None = None
+) -> KernelExpansion:
+    """Return an expansion over coordinates (r) as one over points (d), with their projection."""
+    white, axes = expansion.whitening, varying.axes
+    if white.gains.numel() == 0:  # one common scale
+        vectors, gains = axes, axes.new_full((axes.shape[1],), white.rest)
+    else:  # with more samples than coordinates every direction has its own gain
+        assert white.vectors is not None
+        vectors, gains = axes @ white.vectors, white.gains + white.rest
+    mean = varying.origin + axes @ white.mean
+    return replace(
+        expansion,
+        whitening=replace(white, mean=mean, vectors=vectors, gains=gains, rest=0.0),
+        centers=expansion.centers @ axes.mT,
+        projection=None if projection is None else projection.to(axes),
+    )
+
+
+def _lift_model(
+    varying: VaryingSubspace, model: ScoreModel, projection: Tensor | None
+) -> ScoreModel:
+    expansion = lift_expansion(varying, model.expansion, projection)
+    if expansion.curl_free:  # one coefficient a centre, in any space
+        return ScoreModel(expansion, model.coefficients)
+    return ScoreModel(expansion, model.coefficients @ varying.axes.mT)
+
+
+def _given_alpha(settings: ScoreSettings) -> float | None:
+    """Return the strength that the settings fix, if they do."""
+    if settings.chooses_alpha:
+        return None
+    return 0.0 if settings.alpha == "auto" else float(settings.alpha)
+
+
+def _choose_alpha(
+    x: Tensor,
+    settings: ScoreSettings,
+    projection: Tensor | None,
+    n_features: int,
+    rows: Tensor,
+) -> float:
+    """Choose the strength by Hyvärinen's loss, with whitening and base refitted in each fold.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, r)
+        Samples, in the coordinates of the fit.
+    settings : ScoreSettings
+        Settings whose bandwidth is a number.
+    projection : Tensor of shape (k, r) or None
+        Projection of the kernel's coordinates.
+    n_features : int
+        Dimension of the space that x gives coordinates of.
+    rows : Tensor of shape (n, n_features)
+        Original samples, which are compared to find equal ones.
+    """
+    if len(x) < MIN_SAMPLES_TO_CHOOSE:
+        return FALLBACK_ALPHA
+    few = len(x) <= FEW_ROWS * n_features
+    losses, units = [], loss_units(x, n_features, settings.whiten)
+    standard = x if units is None else x / units
+    part = sample_folds(standard, 2 * N_FOLDS if few else N_FOLDS, rows)
+    for k in range(N_FOLDS):
+        held, kept = part == k, part != k
+        if few:
+            held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
+            kept = ~held & (part != left_out)
+        expansion, gram = build_expansion(
+            x[kept], settings, projection=projection, n_features=n_features
+        )
+        losses.append(_split_losses(replace(expansion, units=units), gram, x[kept], x[held]))
+    return _best_alpha(torch.stack(losses))
+
+
+def _split_losses(
+    expansion: KernelExpansion, gram: Tensor, train: Tensor, held_out: Tensor
+) -> Tensor:
+    """Return the loss of every strength on held-out rows, with the training rows as centres."""
+    ex = expansion
+    rows, held = (
+        WhitenedSamples(ex.whitening, x, [ex.base], ex.units, y=y, projection=ex.projection)
+        for x, y in ((train, ex.centers), (held_out, None))
+    )
+    gram_held, kernel = ex.gram(held.y), kernel_basis(gram)
+    split: SectionSplit | GradientSplit
+    if ex.curl_free:
+        products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
+        split = GradientSplit(rows, held, products, ex.bandwidth, gram, gram_held, kernel)
+    else:
+        split = SectionSplit(rows, held, ex.bandwidth, gram, gram_held, kernel)
+    n = len(train) * ex.operator_trace
+    return split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))[0]
+
+
+def _best_alpha(losses: Tensor) -> float:
+    """Choose a strength from losses (n_folds, n_alphas); stronger means a smaller bound."""
+    bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
+    # Three folds are few, so the kernel part must gain over the base, which is the last column.
+    return ALPHAS[select_candidate(losses, bounds.to(losses), losses[:, -1:])]
+
+
+def _fit_sections(
+    expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings, alpha: float
+) -> ScoreFit:
+    r"""Fit sections centred at the samples: :math:`C = S h T\, Y W`.
+
+    For no more samples than features the operator of shape (n, n) is formed first, so that only
+    one product is of size n² d. Without base and whitening this is
+    :func:`sk_mige.score.ssge`.
+    """
+    y, n = expansion.centers, len(expansion.centers)
+    basis = kernel_basis(gram)
+    h = settings.filter(basis.values, n, alpha)
+    if expansion.base.dof is None:
+        weight = gram.new_zeros(n)
+    else:
+        weight = expansion.base.weight(y.square().sum(1))[0].to(gram)
+    yw, projected = expansion.whitening.linear(y), None
+    if expansion.projection is not None:
+        projected = expansion.kernel_coordinates(y) @ expansion.projection
+        projected = expansion.whitening.linear(projected)
+    pairs = section_moments(basis, gram, expansion.bandwidth**2, weight, yw, projected)
+    if y.shape[1] >= n:
+        pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
+        coefficients = sum_of_products(pairs)
+    else:
+        coefficients = basis.combine(h[:, None] * sum_of_products(pairs))
+    return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
+
+
+def _fit_gradients(
+    expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings, alpha: float
+) -> ScoreFit:
+    """Fit a gradient field centred at the samples."""
+    y = expansion.centers
+    radii = y.square().sum(1)
+    products = GradientProducts(y, y, radii, float(expansion.whitening.n_features))
+    form = GradientForm(products, gram, expansion.bandwidth**2)
+    basis = spectral_basis(kernel_basis(gram), form.quadratic)
+    linear = form.linear(expansion.base.weight(radii)[0])
+    return _solve(expansion, basis, linear, len(y), settings, alpha)
+
+
+def _solve(
+    expansion: KernelExpansion,
+    basis: SpectralBasis,
+    linear: Tensor,
+    n_samples: int,
+    settings: ScoreSettings,
+    alpha: float,
+) -> ScoreFit:
+    """Compute the coefficients C = S diag(h) S' R."""
+    h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
+    coefficients = basis.combine(h[:, None] * basis.project(linear))
+    return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
+
+
+def _base_alone(expansion: KernelExpansion, gram: Tensor) -> ScoreFit:
+    """Return the base without a correction, with the spectrum but not its vectors."""
+    values = torch.linalg.eigvalsh(gram).flip(0)
+    values = values[significant(values)]
+    model = ScoreModel(expansion, torch.zeros_like(expansion.centers))
+    return _report(model, math.inf, SpectralBasis(values[:0], values), torch.zeros_like(values))
+
+
+def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) -> ScoreFit:
+    total = basis.values.sum().clamp_min(torch.finfo(basis.values.dtype).tiny)
+    return ScoreFit(model, alpha, basis.values / total, int((h > 0).sum()))

@@ -1,0 +1,553 @@
+r"""Score matching as a quadratic form: what samples add up to, and losses on held-out samples.
+
+For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
+\langle R, C\rangle + c`. Landmarks have one form for every set of samples, :class:`KernelSums`.
+If the training samples are themselves the centres, a :class:`SectionSplit` or a
+:class:`GradientSplit` evaluates the same loss with fewer products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from .base import RadialBase
+from .kernels import squared_distances
+from .model import KernelExpansion
+from .spectrum import SpectralBasis, spectral_basis, spectral_filter
+from .ssge import stein_moments
+from .whitening import Whitening
+
+__all__ = [
+    "GradientForm",
+    "GradientProducts",
+    "GradientSplit",
+    "KernelSums",
+    "QuadraticForm",
+    "SectionSplit",
+    "WhitenedSamples",
+    "fold_losses",
+    "held_out_losses",
+    "kernel_sums",
+    "loss_units",
+    "section_moments",
+    "sum_of_products",
+    "tikhonov_filters",
+]
+
+
+@dataclass(frozen=True)
+class QuadraticForm:
+    """Quadratic part A (m, m) and linear part R (m, d) of a loss of coefficients."""
+
+    quadratic: Tensor
+    linear: Tensor
+
+    def plus(self, other: QuadraticForm, sign: int = 1) -> QuadraticForm:
+        """Return the sum of two forms, or their difference for ``sign=-1``."""
+        return QuadraticForm(
+            self.quadratic + sign * other.quadratic, self.linear + sign * other.linear
+        )
+
+
+@dataclass(frozen=True)
+class KernelSums:
+    r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
+
+    All parts are sums over samples, so that sets are joined by adding.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples summed.
+    fit : QuadraticForm
+        Form that is minimised, in whitened coordinates.
+    measured : QuadraticForm or None
+        Form that measures the loss of curl-free expansions, in input coordinates and the
+        expansion's units. None where both coincide.
+    constant : float
+        Loss c of the base.
+    """
+
+    n_samples: int
+    fit: QuadraticForm
+    measured: QuadraticForm | None
+    constant: float
+
+    @property
+    def loss(self) -> QuadraticForm:
+        """Form that measures the loss."""
+        return self.fit if self.measured is None else self.measured
+
+    def __add__(self, other: KernelSums) -> KernelSums:
+        return self._combine(other, 1)
+
+    def __sub__(self, other: KernelSums) -> KernelSums:
+        return self._combine(other, -1)
+
+    def _combine(self, other: KernelSums, sign: int) -> KernelSums:
+        measured = None
+        if self.measured is not None and other.measured is not None:
+            measured = self.measured.plus(other.measured, sign)
+        return KernelSums(
+            self.n_samples + sign * other.n_samples,
+            self.fit.plus(other.fit, sign),
+            measured,
+            self.constant + sign * other.constant,
+        )
+
+
+class WhitenedSamples:
+    r"""Samples in whitened coordinates, with the terms of bases; independent of the kernel.
+
+    Parameters
+    ----------
+    white : Whitening
+        Affine map of the samples.
+    x : Tensor of shape (n, d)
+        Samples.
+    bases : list of RadialBase
+        Bases to evaluate.
+    units : Tensor of shape (d,), default=None
+        Factors of the components of scores where losses are compared.
+    y : Tensor of shape (n, d), default=None
+        Whitened samples, if they are already known.
+    projection : Tensor of shape (k, d), default=None
+        Projection P of the kernel's coordinates.
+
+    Attributes
+    ----------
+    y, yw : Tensor of shape (n, d)
+        Whitened coordinates, and their product with W in the units of losses.
+    projected : Tensor of shape (n, d) or None
+        The same product for :math:`P^\top P y`; None without a projection.
+    radii, squares : Tensor of shape (n,)
+        Squared norms of ``y`` and of ``yw``.
+    weights : list of Tensors of shape (n,)
+        Weight w of each base.
+    trace : float
+        Divergence of :math:`W y` in the units of losses.
+    constants : list of float
+        Summed loss c of each base.
+    """
+
+    def __init__(
+        self,
+        white: Whitening,
+        x: Tensor,
+        bases: list[RadialBase],
+        units: Tensor | None = None,
+        *,
+        y: Tensor | None = None,
+        projection: Tensor | None = None,
+    ) -> None:
+        self.y = white(x) if y is None else y
+        self.yw, self.trace = white.measured(self.y, units), white.measured_trace(units)
+        self.projected = None
+        if projection is not None:
+            self.projected = white.measured(self.y @ projection.mT @ projection, units)
+        self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
+        self.weights, self.constants = [], []
+        for base in bases:
+            weight, slope = base.weight(self.radii)
+            loss = weight * (0.5 * weight * self.squares - self.trace)
+            self.weights.append(weight)
+            self.constants.append(float((loss - 2 * slope * self.squares).sum()))
+
+
+def loss_units(x: Tensor, n_features: int, whiten: bool) -> Tensor | None:
+    """Return the units in which losses are compared: standard deviations of the features.
+
+    In input coordinates the feature with the smallest unit alone would decide. The result is None,
+    for input coordinates, without whitening and for no more samples than features.
+    """
+    if not whiten or len(x) <= n_features:
+        return None
+    deviation = x.to(torch.float64).std(0, correction=0)
+    return torch.where(deviation > 0, deviation, 1.0).to(x)
+
+
+def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
+    r"""Sum the loss of the rows of x over an expansion.
+
+    With :math:`K = k(X, Z)`, of shape (n, m), and :math:`s = K^\top 1`, for sections
+    :math:`k(\cdot, z_m) C_m`
+
+    .. math:: A = K^\top K, \qquad
+              R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
+                  + K^\top (w \circ Y)\, W .
+
+    P is the projection, or I, and the second term belongs to the base. :math:`P^\top P` follows
+    from Stein's identity for :math:`\psi(P y)`, which is
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields A collects
+    :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle` and R the negative Laplacians.
+
+    Parameters
+    ----------
+    expansion : KernelExpansion
+        Coordinates, base, centres and kernel.
+    x : Tensor of shape (n, d)
+        Samples.
+
+    Returns
+    -------
+    KernelSums
+    """
+    ex, white = expansion, expansion.whitening
+    samples = WhitenedSamples(white, x, [ex.base], ex.units)
+    y, weight, s2 = samples.y, samples.weights[0], ex.bandwidth**2
+    gram = ex.gram(y)
+    measured = None
+    if ex.curl_free:
+        z = white.measured(ex.centers, ex.units)
+        products = GradientProducts(y, ex.centers, samples.radii, float(white.n_features))
+        fit = GradientForm(products, gram, s2).with_base(weight)
+        products = GradientProducts(samples.yw, z, samples.squares, samples.trace)
+        measured = GradientForm(products, gram, s2).with_base(weight)
+    else:
+        fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, gram, weight)))
+    return KernelSums(len(x), fit, measured, samples.constants[0])
+
+
+def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor, weight: Tensor) -> Tensor:
+    """Return R of sections, in whitened coordinates."""
+    s2, total = ex.bandwidth**2, gram.sum(0)[:, None]
+    if ex.projection is None:
+        return gram.mT @ ((1 / s2 + weight)[:, None] * y) - total * ex.centers / s2
+    u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
+    projected = (gram.mT @ u - total * centers) @ ex.projection / s2
+    return projected + gram.mT @ (weight[:, None] * y)
+
+
+class GradientProducts:
+    r"""Products of samples and centres in one metric, whatever the bandwidth.
+
+    Gradient fields are fitted in whitened coordinates and measured in those of the input. There
+    the centres are :math:`z_m = W y_m`, in the units of losses.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples in the coordinates of the metric.
+    centers : Tensor of shape (m, d)
+        Centres in the same coordinates.
+    squares : Tensor of shape (n,)
+        Squared norms of the samples.
+    trace : float
+        Trace of the metric.
+
+    Attributes
+    ----------
+    sq : Tensor of shape (n, m)
+        Squared distances of samples from centres.
+    inner : Tensor of shape (m, m)
+        Products of the centres with each other.
+    offset : Tensor of shape (n, m)
+        :math:`\tfrac12 \|x\|^2 - \langle x, z_m\rangle`.
+    """
+
+    def __init__(self, x: Tensor, centers: Tensor, squares: Tensor, trace: float) -> None:
+        self.squares, self.trace = squares, trace
+        cross = x @ centers.mT
+        if x is centers:
+            self.sq, self.inner = squared_distances(x), cross
+        else:
+            self.sq, self.inner = squared_distances(x, centers), centers @ centers.mT
+        self.offset = 0.5 * squares[:, None] - cross
+
+
+@dataclass(frozen=True)
+class GradientForm:
+    r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
+
+    With :math:`H = (K \circ D)^\top K` and D the offsets,
+
+    .. math:: \sigma^4 A = H + H^\top + K^\top K \circ Z Z^\top ,
+
+    since :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
+    - \langle x, z_j\rangle + \langle z_i, z_j\rangle`.
+    """
+
+    products: GradientProducts
+    gram: Tensor
+    s2: float
+
+    @cached_property
+    def _moved(self) -> Tensor:
+        return self.gram * self.products.offset
+
+    @cached_property
+    def _crossed(self) -> Tensor:
+        """K' K weighted by the products of the centres, (m, m)."""
+        return (self.gram.mT @ self.gram).mul_(self.products.inner)
+
+    @cached_property
+    def quadratic(self) -> Tensor:
+        """A (m, m)."""
+        half = self._moved.mT @ self.gram
+        return half.mT.add(half).add_(self._crossed).div_(self.s2**2)
+
+    def energy(self, c: Tensor) -> Tensor:
+        """Return c' A c (F,) for each column of c (m, F), without forming A."""
+        moved = (self._moved @ c).mul_(self.gram @ c).sum(0)
+        return (2 * moved + (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
+
+    @cached_property
+    def _laplacians(self) -> Tensor:
+        """Summed Laplacians (m,) of the kernel at each centre."""
+        scaled = (self.gram * self.products.sq).sum(0) / self.s2**2
+        return scaled - self.gram.sum(0) * (self.products.trace / self.s2)
+
+    def linear(self, weight: Tensor) -> Tensor:
+        """Return R (m, 1) for the weights (n,) of a base."""
+        pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.gram
+        return -(self._laplacians + pull / self.s2)[:, None]
+
+    def with_base(self, weight: Tensor) -> QuadraticForm:
+        """Return A and R for the weights (n,) of a base."""
+        return QuadraticForm(self.quadratic, self.linear(weight))
+
+
+def held_out_losses(
+    basis: SpectralBasis,
+    linear: Tensor,
+    filters: Tensor,
+    held_out: KernelSums,
+    units: Tensor | None = None,
+) -> Tensor:
+    r"""Compute the mean held-out loss of every spectral filter of one fit.
+
+    For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
+
+    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
+              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
+
+    so that each further filter costs O(r²).
+
+    Parameters
+    ----------
+    basis : SpectralBasis
+        Basis S of the training sums.
+    linear : Tensor of shape (m, d)
+        Linear form R of the training sums.
+    filters : Tensor of shape (F, r)
+        Filters h, one a row.
+    held_out : KernelSums
+        Sums of the held-out samples over the same expansion.
+    units : Tensor of shape (d,), default=None
+        Factors of the components of coefficients where losses are compared.
+
+    Returns
+    -------
+    Tensor of shape (F,)
+        Losses per held-out sample.
+    """
+    form = held_out.loss
+    slope = form.linear
+    if units is not None:
+        linear, slope = linear * units, slope * units
+    p = basis.project(linear)
+    if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
+        c = basis.combine((filters * p[:, 0]).mT)
+        losses = 0.5 * (c * (form.quadratic @ c)).sum(0) - slope[:, 0] @ c
+    else:
+        inner = basis.project(basis.project(form.quadratic).mT)
+        losses = _quadratic_losses(filters, p, inner, basis.project(slope))
+    return (losses + held_out.constant) / held_out.n_samples
+
+
+def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
+    """Return the summed losses of filters (F, r), without the base's."""
+    form = (p @ p.mT).mul_(inner)
+    return 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
+
+
+def fold_losses(
+    expansion: KernelExpansion,
+    kernel: SpectralBasis,
+    fold_sums: list[KernelSums],
+    alphas: tuple[float, ...],
+) -> Tensor:
+    """Compute the loss of every Tikhonov strength on each fold, fitted to the other folds.
+
+    Parameters
+    ----------
+    expansion : KernelExpansion
+        Expansion that the sums belong to.
+    kernel : SpectralBasis
+        Basis of the centres' Gram matrix.
+    fold_sums : list of KernelSums
+        Sums of each fold. Empty folds are skipped.
+    alphas : tuple of float
+        Tikhonov strengths.
+
+    Returns
+    -------
+    Tensor of shape (n_folds, n_alphas)
+    """
+    total = fold_sums[0]
+    for sums in fold_sums[1:]:
+        total = total + sums
+    # Coefficients of sections are vectors in units; those of potentials are numbers.
+    units = None if expansion.curl_free else expansion.units
+    losses = []
+    for held_out in fold_sums:
+        if 0 < held_out.n_samples < total.n_samples:
+            train = total - held_out
+            basis = spectral_basis(kernel, train.fit.quadratic)
+            filters = tikhonov_filters(
+                basis.values, train.n_samples * expansion.operator_trace, alphas
+            )
+            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out, units))
+    return torch.stack(losses)
+
+
+def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]) -> Tensor:
+    """Return one filter (r,) a row for each strength."""
+    return spectral_filter(values, n_samples, values.new_tensor(alphas)[:, None])
+
+
+def section_moments(
+    basis: SpectralBasis,
+    gram: Tensor,
+    s2: float,
+    weight: Tensor,
+    yw: Tensor,
+    projected: Tensor | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Return pairs (T, Y) whose products add up to S' R of sections centred at their samples.
+
+    Without a projection one pair serves kernel and base, :func:`sk_mige.score.ssge.stein_moments`.
+    """
+    if projected is None:
+        return [(stein_moments(basis.vectors, basis.values, gram, s2, weight), yw)]
+    base = basis.vectors.mT * (basis.values[:, None] * weight)
+    return [(stein_moments(basis.vectors, basis.values, gram, s2), projected), (base, yw)]
+
+
+@dataclass(frozen=True)
+class SectionSplit:
+    r"""Held-out losses of sections :math:`k(\cdot, y_m) C_m` centred at the training samples.
+
+    The kernel's basis S already diagonalises the fit. Only :math:`p = S^\top R` and its held-out
+    counterpart depend on the base, and the held-out kernel K' enters only as K' S.
+
+    Attributes
+    ----------
+    train, held : WhitenedSamples
+        Training samples, which are the centres, and held-out samples.
+    bandwidth : float
+        Kernel width.
+    gram, gram_held : Tensors of shape (n, n) and (n', n)
+        Kernel of either set with the centres.
+    basis : SpectralBasis
+        Basis of ``gram``.
+    """
+
+    train: WhitenedSamples
+    held: WhitenedSamples
+    bandwidth: float
+    gram: Tensor
+    gram_held: Tensor
+    basis: SpectralBasis
+
+    operator_trace = 1.0
+
+    @cached_property
+    def _held(self) -> tuple[Tensor, Tensor, Tensor]:
+        """K' S, the held-out form S' A' S, and the part of p' that stems from the centres."""
+        sections = self.gram_held @ self.basis.vectors
+        scaled = self.basis.vectors.mT * (self.gram_held.sum(0) / self.bandwidth**2)
+        train = self.train
+        centers = scaled @ (train.yw if train.projected is None else train.projected)
+        return sections, sections.mT @ sections, centers
+
+    def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses per held-out sample, and squared norms in the kernel's space."""
+        s2, train, held = self.bandwidth**2, self.train, self.held
+        sections, inner, centers = self._held
+        weight, moments = held.weights[base], train.weights[base]
+        pairs = section_moments(self.basis, self.gram, s2, moments, train.yw, train.projected)
+        p = sum_of_products(pairs)
+        if held.projected is None:
+            p_held = (sections.mT * (1 / s2 + weight)) @ held.yw - centers
+        else:
+            p_held = (sections.mT / s2) @ held.projected + (sections.mT * weight) @ held.yw
+            p_held = p_held - centers
+        losses = _quadratic_losses(filters, p, inner, p_held) + held.constants[base]
+        return losses / len(self.gram_held), filters.square() @ p.square().sum(1)
+
+
+def sum_of_products(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the sum of the products of all pairs."""
+    total = pairs[0][0] @ pairs[0][1]
+    for left, right in pairs[1:]:
+        total = total + left @ right
+    return total
+
+
+@dataclass(frozen=True)
+class GradientSplit:
+    r"""Held-out losses of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, y_m)`.
+
+    The training samples are the centres.
+
+    Attributes
+    ----------
+    train, held : WhitenedSamples
+        Training samples, which are the centres, and held-out samples.
+    products : pair of GradientProducts
+        Products of the training samples, in whitened coordinates, and of the held-out samples, in
+        input coordinates; see :meth:`products_of`.
+    bandwidth : float
+        Kernel width.
+    gram, gram_held : Tensors of shape (n, n) and (n', n)
+        Kernel of either set with the centres.
+    kernel : SpectralBasis
+        Basis of ``gram``.
+    """
+
+    train: WhitenedSamples
+    held: WhitenedSamples
+    products: tuple[GradientProducts, GradientProducts]
+    bandwidth: float
+    gram: Tensor
+    gram_held: Tensor
+    kernel: SpectralBasis
+
+    @staticmethod
+    def products_of(
+        train: WhitenedSamples, held: WhitenedSamples, n_features: int
+    ) -> tuple[GradientProducts, GradientProducts]:
+        """Return the products that all bandwidths share."""
+        return (
+            GradientProducts(train.y, train.y, train.radii, float(n_features)),
+            GradientProducts(held.yw, train.yw, held.squares, held.trace),
+        )
+
+    @property
+    def operator_trace(self) -> float:
+        """Trace of the operator, as for :class:`KernelExpansion`."""
+        return self.products[0].trace / self.bandwidth**2
+
+    @cached_property
+    def _forms(self) -> tuple[GradientForm, GradientForm]:
+        s2, (train, held) = self.bandwidth**2, self.products
+        return GradientForm(train, self.gram, s2), GradientForm(held, self.gram_held, s2)
+
+    @cached_property
+    def basis(self) -> SpectralBasis:
+        """Basis of the fit."""
+        return spectral_basis(self.kernel, self._forms[0].quadratic)
+
+    def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses per held-out sample, and bounds on the squared gradient in y."""
+        train, held = self._forms
+        filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
+        c = self.basis.combine(filtered.mT)
+        slope = held.linear(self.held.weights[base])[:, 0]
+        losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
+        return losses / len(self.gram_held), filtered.square().sum(1) / self.bandwidth**2

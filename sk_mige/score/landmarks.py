@@ -1,0 +1,123 @@
+"""Landmarks: their leverage, sums over streams of rows, and merging the sums of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .fit import ScoreFit, fit_landmarks, lift_expansion
+from .folds import N_FOLDS
+from .heldout import KernelSums, kernel_sums, loss_units
+from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .model import KernelExpansion, ScoreSettings, build_expansion
+from .subspace import varying_directions
+
+__all__ = ["LandmarkAccumulator", "ridge_leverages"]
+
+# Elements of a chunk's Gram matrix: 16 MiB in float64.
+CHUNK_ELEMENTS = 2**21
+
+
+def ridge_leverages(y: Tensor, n_landmarks: int) -> Tensor:
+    """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
+
+    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. Rows that the
+    others do not explain have a high leverage.
+    """
+    sq = squared_distances(y)
+    values, vectors = torch.linalg.eigh(rbf_kernel(sq, median_bandwidth(sq)))
+    values = values.clamp_min(0)
+    ridge = values[max(0, len(values) - n_landmarks)].clamp_min(1e-12)
+    leverages: Tensor = vectors.square() @ (values / (values + ridge))
+    return leverages.clamp_min(1e-12)
+
+
+@dataclass
+class LandmarkAccumulator:
+    """Sums over an expansion, one for each fold, to which rows can be added at any time.
+
+    Attributes
+    ----------
+    expansion : KernelExpansion
+        Landmarks, whitening, base and bandwidth, which do not change.
+    fold_sums : list of KernelSums
+        Sums of each fold; empty before the first rows.
+    """
+
+    expansion: KernelExpansion
+    fold_sums: list[KernelSums]
+
+    @classmethod
+    def from_rows(
+        cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
+    ) -> LandmarkAccumulator:
+        """Fix landmarks, whitening, base, bandwidth and varying directions on the rows of x."""
+        varying = varying_directions(x)
+        units = loss_units(x.to(torch.float64), x.shape[1], settings.whiten)
+        if varying is None:
+            x = x.to(torch.float64)
+            expansion, _ = build_expansion(x, settings, centers=x[picked], projection=projection)
+        else:
+            x = varying.coordinates(x)
+            restricted = varying.restrict(projection)
+            inner, _ = build_expansion(x, settings, centers=x[picked], projection=restricted)
+            expansion = lift_expansion(varying, inner, projection)
+        return cls(replace(expansion, units=units), [])
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows summed so far."""
+        return sum(sums.n_samples for sums in self.fold_sums)
+
+    def sums_of(self, x: Tensor, offset: int = 0) -> list[KernelSums]:
+        """Sum rows that are dealt to the folds in turn, starting at fold ``offset``."""
+        ex = self.expansion
+        rows = max(N_FOLDS, CHUNK_ELEMENTS // max(len(ex.centers), x.shape[1]))
+        folds: list[KernelSums] = []
+        for start in range(0, len(x), rows):
+            part = x[start : start + rows].to(ex.centers)
+            for k in range(N_FOLDS):
+                sums = kernel_sums(ex, part[(k - offset - start) % N_FOLDS :: N_FOLDS])
+                if len(folds) < N_FOLDS:
+                    folds.append(sums)
+                else:
+                    folds[k] = folds[k] + sums
+        return folds
+
+    def add(self, x: Tensor) -> None:
+        """Add rows. If this is interrupted, the sums stay as they were."""
+        self.join(self.sums_of(x, self.n_samples))
+
+    def join(self, fold_sums: list[KernelSums]) -> None:
+        """Add sums over the same expansion that were computed elsewhere."""
+        if not self.fold_sums:
+            self.fold_sums = fold_sums
+            return
+        joined = [mine + other for mine, other in zip(self.fold_sums, fold_sums, strict=True)]
+        self.fold_sums = joined
+
+    def solve(self, settings: ScoreSettings) -> ScoreFit:
+        """Fit a model to all rows added so far."""
+        return fit_landmarks(self.expansion, self.fold_sums, settings)
+
+    def difference(self, other: LandmarkAccumulator) -> str | None:
+        """Return the first part that differs from another accumulator, in words, if any does."""
+        mine, theirs = self.expansion, other.expansion
+        parts = {
+            "landmarks": _equal(mine.centers, theirs.centers),
+            "bandwidths": mine.bandwidth == theirs.bandwidth,
+            "whitenings": _equal(mine.whitening.mean, theirs.whitening.mean)
+            and _equal(mine.whitening.gains, theirs.whitening.gains),
+            "bases": mine.base == theirs.base,
+            "values of curl_free": mine.curl_free == theirs.curl_free,
+            "projections": _equal(mine.projection, theirs.projection),
+        }
+        return next((name for name, equal in parts.items() if not equal), None)
+
+
+def _equal(first: Tensor | None, second: Tensor | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return torch.equal(first, second)

@@ -1,0 +1,300 @@
+"""The score model: settings, coordinates, base and kernel, and the fitted score itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .base import RadialBase, fit_base
+from .kernels import median_bandwidth, squared_distances
+from .precision import widest_dtype
+from .spectrum import leading_eigenpairs, spectral_filter
+from .subspace import SampleSubspace
+from .whitening import Whitening, identity_whitening, whitening
+
+__all__ = ["KernelExpansion", "ScoreModel", "ScoreSettings", "build_expansion"]
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Settings of a fit; see :class:`sk_mige.SSGEScoreEstimator` for their meanings.
+
+    ``bandwidth_factor`` multiplies the median bandwidth.
+
+    Examples
+    --------
+    >>> from sk_mige.score import ScoreSettings
+    >>> published = ScoreSettings(eigen_threshold=0.99, whiten=False, base=None)
+    >>> published.truncates
+    True
+    """
+
+    n_eigen: int | None = None
+    eigen_threshold: float | None = None
+    alpha: float | str = "auto"
+    bandwidth: float | str = "median"
+    whiten: bool = True
+    shrinkage: float | str = "auto"
+    base: str | None = "student"
+    curl_free: bool = False
+    bandwidth_factor: float = 1.0
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the spectrum is cut off."""
+        return self.n_eigen is not None or self.eigen_threshold is not None
+
+    @property
+    def chooses_alpha(self) -> bool:
+        """Whether the Tikhonov strength is chosen on held-out folds."""
+        return self.alpha == "auto" and not self.truncates
+
+    def filter(self, values: Tensor, n_samples: float, alpha: float) -> Tensor:
+        """Return the spectral filter (r,) of a spectrum, for a Tikhonov strength."""
+        kept = None
+        if self.truncates:
+            kept = leading_eigenpairs(values, self.n_eigen, self.eigen_threshold)
+        return spectral_filter(values, n_samples, alpha, kept)
+
+
+@dataclass(frozen=True)
+class KernelExpansion:
+    r"""Function space of a score: coordinates, base, centres and kernel, without coefficients.
+
+    With :math:`y = W(x - \mu)` and kernel coordinates :math:`u = P y` (P the projection, or I),
+    scores have the form
+
+    .. math:: g(x) = W \Big[ -w(\|y\|^2)\, y \Big] + \sum_m k(u, u_m)\, C_m
+              \qquad\text{or, curl-free,}\qquad
+              g(x) = W \Big[ -w(\|y\|^2)\, y + \nabla_y \sum_m \alpha_m k(y, y_m) \Big] .
+
+    Attributes
+    ----------
+    whitening : Whitening
+        Affine map to y.
+    base : RadialBase
+        Base with weight w.
+    centers : Tensor of shape (m, d)
+        Whitened centres :math:`y_m`: the samples, or landmarks among them.
+    bandwidth : float
+        Kernel width :math:`\sigma`, in units of u.
+    projection : Tensor of shape (k, d) or None
+        Projection P of the kernel's coordinates. The base keeps all d coordinates; its correction
+        varies along the rows of P.
+    curl_free : bool
+        Whether the correction to the base is a gradient field.
+    units : Tensor of shape (d,) or None
+        Factors of the components of scores where losses are compared: the standard deviations of
+        the features, so that no feature's unit decides. None compares in input coordinates.
+    """
+
+    whitening: Whitening
+    base: RadialBase
+    centers: Tensor
+    bandwidth: float
+    projection: Tensor | None = None
+    curl_free: bool = False
+    units: Tensor | None = None
+
+    @property
+    def operator_trace(self) -> float:
+        r"""Trace of the operator that A / n estimates: 1 for sections, d / σ² for gradients."""
+        return self.whitening.n_features / self.bandwidth**2 if self.curl_free else 1.0
+
+    def kernel_coordinates(self, y: Tensor) -> Tensor:
+        """Return coordinates u (n, k) of whitened points (n, d)."""
+        return y if self.projection is None else y @ self.projection.mT
+
+    def gram(self, y: Tensor | None = None) -> Tensor:
+        """Return kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
+        centers = self.kernel_coordinates(self.centers)
+        if y is None:
+            sq = squared_distances(centers)
+        else:
+            sq = squared_distances(self.kernel_coordinates(y), centers)
+        # In place, because passes over this matrix dominate the time of long streams.
+        return sq.mul_(-0.5 / self.bandwidth**2).exp_()
+
+
+def build_expansion(
+    x: Tensor,
+    settings: ScoreSettings,
+    *,
+    centers: Tensor | None = None,
+    projection: Tensor | None = None,
+    n_features: int | None = None,
+    principal: bool = False,
+) -> tuple[KernelExpansion, Tensor]:
+    """Estimate whitening, base and bandwidth, and compute the Gram matrix of the centres.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples that determine whitening and base.
+    settings : ScoreSettings
+        Settings of the fit.
+    centers : Tensor of shape (m, d), default=None
+        Landmarks in input coordinates; the rows of x by default.
+    projection : Tensor of shape (k, d), default=None
+        Projection of the kernel's coordinates.
+    n_features : int, default=None
+        Dimension of the space that x gives coordinates of; d by default.
+    principal : bool, default=False
+        Whether the coordinates are principal components, see :func:`whitening`.
+
+    Returns
+    -------
+    expansion : KernelExpansion
+    gram : Tensor of shape (m, m)
+    """
+    white, base = _whitening_and_base(x, settings, n_features or x.shape[1], principal)
+    y = white(x if centers is None else centers)
+    expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free)
+    sq = squared_distances(expansion.kernel_coordinates(y))
+    if isinstance(settings.bandwidth, str):
+        sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
+    else:
+        sigma = float(settings.bandwidth)
+    gram = sq.to(widest_dtype(sq)).div_(-2 * sigma**2).exp_()
+    return replace(expansion, bandwidth=sigma), gram
+
+
+def _whitening_and_base(
+    x: Tensor, settings: ScoreSettings, d: int, principal: bool
+) -> tuple[Whitening, RadialBase]:
+    if settings.whiten:
+        white, radii = whitening(x, settings.shrinkage, d, principal=principal)
+        return white, fit_base(settings.base, radii, d)
+    white = identity_whitening(x, d)
+    if settings.base is None:
+        return white, fit_base(None, white.mean, d)
+    squares = (x - white.mean).square().sum(1)
+    variance = float(squares.mean()) / d or 1.0
+    return white, fit_base(settings.base, squares / variance, d, variance)
+
+
+@dataclass(frozen=True)
+class ScoreModel:
+    r"""A score :math:`\nabla \log q` that can be evaluated anywhere.
+
+    Attributes
+    ----------
+    expansion : KernelExpansion
+        Coordinates, base, centres and kernel.
+    coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
+        Coefficients C in input coordinates, or :math:`\alpha`.
+    subspace : SampleSubspace or None
+        Span of the samples, if there are fewer samples than features. The expansion and the
+        coefficients are then in its coordinates.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score import ScoreSettings, fit_dense
+    >>> x = torch.randn(300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> model = fit_dense(x, ScoreSettings()).model
+    >>> model.divergence(torch.zeros(1, 2).double()).round()  # of -x: -2
+    tensor([-2.], dtype=torch.float64)
+    """
+
+    expansion: KernelExpansion
+    coefficients: Tensor
+    subspace: SampleSubspace | None = None
+
+    def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
+        r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
+
+        ``gram`` is the kernel (n, m) between the points and the centres, if it is already known.
+        """
+        if self.subspace is not None:
+            inner = self.subspace.embed(x).to(self.coefficients)
+            return self.subspace.lift(x, inner, self._score(inner, gram))
+        return self._score(x, gram)
+
+    def score_samples(self, coordinates: Tensor, gram: Tensor) -> Tensor:
+        """Return scores at the samples of a dense fit, from known coordinates and kernel."""
+        scores = self._score(coordinates, gram)
+        if self.subspace is None:
+            return scores
+        return self.subspace.lift_samples(coordinates, scores)
+
+    def _score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
+        ex = self.expansion
+        if ex.base.dof is None and not ex.curl_free and gram is not None:
+            return gram.to(self.coefficients) @ self.coefficients
+        y = ex.whitening(x)
+        weight, _ = ex.base.weight(y.square().sum(1))
+        gram = ex.gram(y) if gram is None else gram.to(y)
+        if not ex.curl_free:
+            return gram @ self.coefficients - ex.whitening.linear(weight[:, None] * y)
+        sections = gram * self.coefficients[:, 0]
+        gradient = (sections @ ex.centers - sections.sum(1, keepdim=True) * y) / ex.bandwidth**2
+        return ex.whitening.linear(gradient - weight[:, None] * y)
+
+    def divergence(self, x: Tensor) -> Tensor:
+        r"""Return the divergence :math:`\nabla \cdot \hat g(x)` in input coordinates, shape (n,).
+
+        For sections :math:`k(u, u_m) C_m`,
+
+        .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\, \langle u - u_m, P W C_m \rangle .
+        """
+        x = x if self.subspace is None else self.subspace.embed(x).to(self.coefficients)
+        ex = self.expansion
+        white, s2 = ex.whitening, ex.bandwidth**2
+        y = white(x)
+        yw = white.linear(y)
+        squares = yw.square().sum(1)
+        weight, slope = ex.base.weight(y.square().sum(1))
+        divergence = -(weight * white.precision_trace + 2 * slope * squares)
+        gram = ex.gram(y)
+        if not ex.curl_free:
+            u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
+            pushed = ex.kernel_coordinates(white.linear(self.coefficients))
+            inner = ((gram @ pushed) * u).sum(1) - gram @ (centers * pushed).sum(1)
+            return divergence - inner / s2
+        centers_w = white.linear(ex.centers)
+        sections = gram * self.coefficients[:, 0]
+        distances = squared_distances(yw, centers_w)
+        laplacian = (sections * distances).sum(1) / s2**2
+        return divergence + laplacian - sections.sum(1) * white.precision_trace / s2
+
+    def jvp(self, x: Tensor, v: Tensor) -> Tensor:
+        r"""Return directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d)."""
+        if self.subspace is not None:
+            jvp = torch.autograd.functional.jvp
+            derivative: Tensor = jvp(self.score, x, v)[1]  # type: ignore[no-untyped-call]
+            return derivative
+        ex = self.expansion
+        white, s2 = ex.whitening, ex.bandwidth**2
+        y, dy = white(x), white.linear(v)
+        weight, slope = ex.base.weight(y.square().sum(1))
+        radial = 2 * slope * (y * dy).sum(1)
+        base = -white.linear(weight[:, None] * dy + radial[:, None] * y)
+        u, du = ex.kernel_coordinates(y), ex.kernel_coordinates(dy)
+        centers = ex.kernel_coordinates(ex.centers)
+        gram = ex.gram(y)
+        change = gram * (du @ centers.mT - (u * du).sum(1, keepdim=True)) / s2  # dk along v
+        if not ex.curl_free:
+            return base + change @ self.coefficients
+        alpha = self.coefficients[:, 0]
+        moved = (change * alpha) @ ex.centers - (change @ alpha)[:, None] * y
+        return base + white.linear((moved - (gram @ alpha)[:, None] * dy) / s2)
+
+    def hyvarinen_loss(self, x: Tensor) -> Tensor:
+        r"""Return Hyvärinen's loss :math:`\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g`, (n,)."""
+        return 0.5 * self.score(x).square().sum(1) + self.divergence(x)
+
+    def to(self, target: torch.dtype | torch.device) -> ScoreModel:
+        """Return the same model in another dtype or on another device."""
+        ex = self.expansion
+        moved = replace(
+            ex,
+            whitening=ex.whitening.to(target),
+            centers=ex.centers.to(target),
+            projection=None if ex.projection is None else ex.projection.to(target),
+            units=None if ex.units is None else ex.units.to(target),
+        )
+        subspace = None if self.subspace is None else self.subspace.to(target)
+        return ScoreModel(moved, self.coefficients.to(target), subspace)

@@ -1,0 +1,260 @@
+"""Selection of score models by held-out Hyvärinen loss, with shared eigendecompositions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import fit_base
+from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filters
+from .kernels import median_bandwidth, squared_distances
+from .model import ScoreSettings
+from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
+from .whitening import whitening
+
+__all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
+
+# Standard errors by which the loss of a candidate with a smaller bound may exceed the least one.
+TOLERANCE = 0.5
+# Bounds beyond this multiple of the mean squared score are implausible.
+IMPLAUSIBLE = 1e3
+# Standard errors by which a correction's gain over the base alone must exceed 0.
+CLEAR_GAIN = 2.0
+# One candidate in this many, but at least three, count as the leading ones.
+LEADING = 20
+
+
+@dataclass(frozen=True)
+class CandidateGrid:
+    """Grid of settings, combined in every way.
+
+    All filters and bases of one whitening and bandwidth share an eigendecomposition.
+    """
+
+    shrinkages: Sequence[float | str]
+    bandwidth_factors: Sequence[float]
+    curl_frees: Sequence[bool]
+    bases: Sequence[str | None]
+    eigen_thresholds: Sequence[float]
+    alphas: Sequence[float]
+
+    @property
+    def filter_parameters(self) -> list[tuple[float | None, float]]:
+        """Pairs (eigen_threshold, alpha): cutoffs without Tikhonov, then the reverse."""
+        cutoffs: list[tuple[float | None, float]] = [(t, 0.0) for t in self.eigen_thresholds]
+        return cutoffs + [(None, alpha) for alpha in self.alphas]
+
+    def filters(self, values: Tensor, n_samples: float) -> Tensor:
+        """Return one filter (r,) a row for each pair of ``filter_parameters``."""
+        thresholds = values.new_tensor(self.eigen_thresholds)[:, None]
+        kept = leading_eigenpairs(values, None, thresholds)
+        cutoffs = spectral_filter(values, n_samples, 0.0, kept)
+        return torch.cat([cutoffs, tikhonov_filters(values, n_samples, tuple(self.alphas))])
+
+
+def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
+    """Return the settings of every candidate, in the order of their losses.
+
+    Parameters
+    ----------
+    grid : CandidateGrid
+        Grid of settings.
+
+    Returns
+    -------
+    list of ScoreSettings
+    """
+    return [
+        ScoreSettings(
+            eigen_threshold=threshold,
+            alpha=alpha,
+            shrinkage=shrinkage,
+            base=base,
+            curl_free=curl_free,
+            bandwidth_factor=factor,
+        )
+        for shrinkage in grid.shrinkages
+        for factor in grid.bandwidth_factors
+        for curl_free in grid.curl_frees
+        for base in grid.bases
+        for threshold, alpha in grid.filter_parameters
+    ]
+
+
+def cross_validate_scores(
+    x: Tensor,
+    grid: CandidateGrid,
+    splits: Iterable[tuple[Tensor, Tensor]],
+    n_features: int | None = None,
+    units: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Compute the held-out Hyvärinen losses of every candidate on every split.
+
+    Whitening, bandwidth and base are refitted on each training part. Each split and bandwidth
+    costs one eigendecomposition for each whitening. Gradient fields cost one more, of the
+    kernel's numerical rank.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    grid : CandidateGrid
+        Grid of settings.
+    splits : iterable of pairs of index Tensors
+        Training and held-out rows.
+    n_features : int, default=None
+        Dimension of the space that x gives coordinates of; d by default.
+    units : Tensor of shape (d,), default=None
+        Factors of the components of scores where losses are compared, see
+        :func:`sk_mige.score.heldout.loss_units`; None compares in input coordinates.
+
+    Returns
+    -------
+    losses : Tensor of shape (n_splits, n_candidates)
+        Mean loss over each split's held-out rows.
+    bounds : Tensor of shape (n_splits, n_candidates)
+        Bounds on the squared correction to the base at any point, see :func:`select_candidate`.
+    """
+    parts = [_split_losses(x[train], x[held], grid, n_features, units) for train, held in splits]
+    losses, bounds = zip(*parts, strict=True)
+    return torch.stack(losses), torch.stack(bounds)
+
+
+def select_candidate(
+    losses: Tensor,
+    bounds: Tensor,
+    reference: Tensor | None = None,
+    simplest: Tensor | None = None,
+) -> int:
+    """Return the index of the candidate to use.
+
+    Taking the lowest mean loss of some thousand candidates overfits: very wide kernels validate
+    well but explode outside the data. Three rules prevent this.
+
+    * Candidates are ranked by mean loss plus one standard error. The error is that of the
+      difference from the median of the leading candidates, fold by fold, in which effects of the
+      folds on all candidates cancel.
+    * Among candidates within half a standard error of the first, the one whose correction to the
+      base has the smallest bound is taken. Candidates with a bound of a thousand times the mean
+      squared score are excluded.
+    * The best of the ``simplest`` candidates is taken instead if the gain over it is below two
+      standard errors. Structure in the data gains five or more; a smaller gain may be chance.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (n_splits, n_candidates)
+        Held-out losses; a candidate whose losses are not all finite is never chosen.
+    bounds : Tensor of shape (n_splits, n_candidates)
+        Bounds on the squared correction.
+    reference : Tensor of shape (n_splits, 1), default=None
+        Losses that replace the leading candidates' median. With those of the base alone, a
+        correction must gain one standard error over the base.
+    simplest : Tensor of int of shape (any,), default=None
+        Indices of the candidates to fall back on.
+
+    Returns
+    -------
+    int
+    """
+    finite = losses.isfinite().all(0)
+    mean = torch.where(finite, losses.mean(0), math.inf)
+    if len(losses) == 1 or not bool(finite.any()):  # one split shows no noise
+        return int(mean.argmin())
+    if reference is None:
+        finite = _plausible(losses, bounds, finite)
+        mean = torch.where(finite, mean, math.inf)
+        n_leading = min(int(finite.sum()), max(3, losses.shape[1] // LEADING))
+        leading = losses[:, mean.argsort(stable=True)[:n_leading]]
+        reference = leading.median(1, keepdim=True).values
+    cautious = torch.where(finite, mean + _standard_error(losses - reference), math.inf)
+    best = int(cautious.argmin())
+    error = _standard_error(losses - losses[:, [best]])
+    allowed = finite & (cautious - cautious[best] <= TOLERANCE * error)
+    allowed[best] = True
+    bound = torch.where(allowed, bounds.mean(0), math.inf)
+    smallest = allowed & (bound <= bound.min())
+    chosen = int(torch.where(smallest, cautious, math.inf).argmin())
+    if simplest is not None and len(simplest):
+        simple = int(simplest[losses.mean(0)[simplest].nan_to_num(math.inf).argmin()])
+        gain = losses[:, simple] - losses[:, chosen]
+        if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
+            return simple
+    return chosen
+
+
+def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
+    """Return a mask of the candidates with plausible corrections; all finite ones if there is none.
+
+    The least attainable loss is -E|g|²/2. A correction thirty times as long as the average score is
+    implausible. A loss a thousand times as low is a rounding error of values far from all others.
+    Such errors seldom affect most folds, hence the median.
+    """
+    least = torch.where(finite, losses.median(0).values, math.inf).min()
+    plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
+    plausible &= losses.amin(0) >= IMPLAUSIBLE * -least.abs()
+    return plausible if bool(plausible.any()) else finite
+
+
+def _standard_error(values: Tensor) -> Tensor:
+    error: Tensor = values.std(0) / len(values) ** 0.5
+    return error
+
+
+def _split_losses(
+    train: Tensor,
+    held_out: Tensor,
+    grid: CandidateGrid,
+    n_features: int | None,
+    units: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Return the losses and bounds of every candidate on one split."""
+    d = n_features or train.shape[1]
+    known: dict[float, list[tuple[Tensor, Tensor]]] = {}
+    parts: list[tuple[Tensor, Tensor]] = []
+    for shrinkage in grid.shrinkages:
+        white, radii = whitening(train, shrinkage, d)
+        if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
+            bases = [fit_base(kind, radii, d) for kind in grid.bases]
+            rows, held = (WhitenedSamples(white, x, bases, units) for x in (train, held_out))
+            gain = white.largest_gain * (1.0 if units is None else float(units.max()))
+            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, gain))
+        parts += known[white.shrinkage]
+    losses, bounds = zip(*parts, strict=True)
+    return torch.cat(losses), torch.cat(bounds)
+
+
+def _whitened_losses(
+    train: WhitenedSamples,
+    held: WhitenedSamples,
+    grid: CandidateGrid,
+    n_features: int,
+    gain: float,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield losses and bounds of all filters for each bandwidth, kind of expansion and base."""
+    n, bases = len(train.y), range(len(grid.bases))
+    sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
+    median = float(median_bandwidth(sq))
+    products = None
+    if any(grid.curl_frees):
+        products = GradientSplit.products_of(train, held, n_features)
+    for factor in grid.bandwidth_factors:
+        sigma = factor * median
+        gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
+        basis = kernel_basis(gram)
+        for curl_free in grid.curl_frees:
+            split: SectionSplit | GradientSplit
+            scale = 1.0
+            if curl_free and products is not None:
+                split = GradientSplit(train, held, products, sigma, gram, gram_held, basis)
+                # Bound on the gradient in y, which W maps back to input coordinates.
+                scale = gain**2
+            else:
+                split = SectionSplit(train, held, sigma, gram, gram_held, basis)
+            filters = grid.filters(split.basis.values, n * split.operator_trace)
+            for base in bases:
+                losses, norms = split.losses(base, filters)
+                yield losses, norms * scale

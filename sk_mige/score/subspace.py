@@ -1,0 +1,232 @@
+"""Subspaces of samples: the span of fewer samples than features, and directions that vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "SampleSubspace",
+    "VaryingSubspace",
+    "fitting_coordinates",
+    "sample_subspace",
+    "varying_directions",
+]
+
+# Standard deviations up to this many roundings of the values are rounding errors.
+ROUNDINGS = 4.0
+# Smallest eigenvalue of the correlations, relative to the largest, that counts as nonzero.
+RESOLUTION = 1e-13
+
+
+@dataclass(frozen=True)
+class SampleSubspace:
+    r"""Isometric coordinates of points relative to the span of n ≤ d centred samples.
+
+    A point is described by its r coordinates in the span and by its distance from the span. A
+    radial kernel, a base and a shrunk covariance depend on nothing else. A problem with thousands
+    of features thus has r + 1 ≤ n coordinates, for one matrix product each way.
+
+    Attributes
+    ----------
+    origin : Tensor of shape (d,)
+        Mean of the samples.
+    rows : Tensor of shape (n, d)
+        Samples less their mean, R.
+    mixing : Tensor of shape (n, r)
+        Matrix M that makes :math:`V = R^\top M` an orthonormal basis of the span. V itself, a
+        product of size n² d, is never formed.
+    floor : float
+        Smallest distance from the span, tiny against the data's scale. It makes the direction
+        away from the span well-defined for points inside.
+    """
+
+    origin: Tensor
+    rows: Tensor
+    mixing: Tensor
+    floor: float
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return coordinates (n, r + 1) of points (n, d); the last is the distance to the span."""
+        moved = centred(x, self.origin).to(self.rows.dtype)
+        inside = (moved @ self.rows.mT).to(self.mixing.dtype) @ self.mixing
+        outside = moved.square().sum(1).to(inside.dtype) - inside.square().sum(1)
+        distance = (outside.clamp_min(0) + self.floor**2).sqrt()
+        return torch.cat([inside, distance[:, None]], dim=1).to(torch.float64)
+
+    def lift(self, x: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
+        """Return vectors (n, d) at x from their coordinates (n, r + 1) at ``inner = embed(x)``."""
+        weights, away = self._weights(inner, vectors)
+        moved = centred(x, self.origin).to(self.rows.dtype)
+        return weights.to(self.rows.dtype) @ self.rows + away.to(self.rows.dtype) * moved
+
+    def lift_samples(self, inner: Tensor, vectors: Tensor) -> Tensor:
+        """Return vectors (n, d) at the samples themselves, by one product."""
+        weights, away = self._weights(inner, vectors)
+        weights = weights + torch.diag(away[:, 0])
+        return weights.to(self.rows.dtype) @ self.rows
+
+    def positions(self, inner: Tensor) -> Tensor:
+        """Return points (n, d) of the span from their coordinates (n, r + 1)."""
+        weights = inner[:, :-1].to(self.mixing.dtype) @ self.mixing.mT
+        return weights.to(self.rows.dtype) @ self.rows + self.origin
+
+    def _weights(self, inner: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of the rows of R in each vector, and that of its displacement."""
+        away = vectors[:, -1:] / inner[:, -1:]  # per unit of displacement from the span
+        along = (vectors[:, :-1] - away * inner[:, :-1]).to(self.mixing.dtype)
+        return along @ self.mixing.mT, away
+
+    def to(self, target: torch.dtype | torch.device) -> SampleSubspace:
+        """Return the same subspace in another dtype or on another device."""
+        return SampleSubspace(
+            self.origin.to(target), self.rows.to(target), self.mixing.to(target), self.floor
+        )
+
+
+def centred(x: Tensor, origin: Tensor) -> Tensor:
+    """Return displacements from a float64 origin, in the dtype of x and as exact as it allows."""
+    coarse = origin.to(x.dtype)
+    moved = x - coarse
+    # Add what float32 loses of a far-away mean, without a float64 copy of all rows.
+    return moved if x.dtype == origin.dtype else moved.sub_((origin - coarse).to(x.dtype))
+
+
+def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
+    """Return the span of the rows of x, n ≤ d, and their coordinates in it.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+
+    Returns
+    -------
+    subspace : SampleSubspace
+        Span, with rows in the dtype of x.
+    coordinates : Tensor of shape (n, r + 1)
+        Principal components of the samples in float64, followed by a column of zeros.
+    """
+    n = x.shape[0]
+    # In float32 the first digits of a far-away mean would be lost.
+    origin = x.mean(0, dtype=torch.float64)
+    rows = centred(x, origin)
+    values, left = torch.linalg.eigh((rows @ rows.mT).to(torch.float64))
+    kept = values > n * torch.finfo(x.dtype).eps * values[-1]
+    roots = values[kept].sqrt()
+    left = left[:, kept]
+    coordinates = torch.cat([left * roots, left.new_zeros(n, 1)], dim=1)
+    floor = 1e-7 * float((values.clamp_min(0).sum() / n).sqrt())
+    return SampleSubspace(origin, rows, left / roots, floor), coordinates
+
+
+@dataclass(frozen=True)
+class VaryingSubspace:
+    r"""Isometric coordinates :math:`V^\top (x - \mu)` of the subspace in which samples vary.
+
+    Samples with a constant column, or with one that is a sum of others, have no density in the
+    whole space, but one in this subspace. The score is estimated there and has no component
+    across. At a point outside, it is that of the nearest point inside.
+
+    Attributes
+    ----------
+    origin : Tensor of shape (d,)
+        Mean of the samples.
+    axes : Tensor of shape (d, r)
+        Orthonormal directions V.
+    """
+
+    origin: Tensor
+    axes: Tensor
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """Return coordinates (n, r) of points (n, d), in float64."""
+        return (x.to(self.axes) - self.origin) @ self.axes
+
+    def restrict(self, projection: Tensor | None) -> Tensor | None:
+        """Return a projection (k, d) of points as one of coordinates, (k, r)."""
+        return None if projection is None else projection.to(self.axes) @ self.axes
+
+
+def varying_directions(x: Tensor) -> VaryingSubspace | None:
+    """Find the subspace of samples whose variance along some direction is zero to rounding.
+
+    Columns are scaled to unit variance first, so that units do not matter: a column of scale 1e-6
+    beside one of scale 1 counts as varying.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples, in the dtype that they were rounded to.
+
+    Returns
+    -------
+    VaryingSubspace or None
+        None if the samples vary along all directions, or if n ≤ d, where that is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score.subspace import varying_directions
+    >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+    >>> varying_directions(x * torch.tensor([1.0, 1e-6])) is None
+    True
+    >>> varying_directions(torch.cat([x, x.sum(1, keepdim=True)], 1)).axes.shape
+    torch.Size([3, 2])
+    """
+    n, d = x.shape
+    if n <= d or x.device.type == "mps":
+        return None
+    points = x.to(torch.float64)
+    origin = points.mean(0)
+    displacements = points - origin
+    deviation = displacements.square().mean(0).sqrt()
+    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
+    varies = deviation > rounding
+    kept = displacements[:, varies] / deviation[varies]
+    correlation = kept.mT @ kept / n
+    shares = (rounding / deviation)[varies].square()
+    if varies.all() and _exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
+        return None
+    values, vectors = torch.linalg.eigh(correlation)
+    # Variance along each eigenvector that rounding alone would cause.
+    noise = shares @ vectors.square()
+    real = values > torch.maximum(noise, RESOLUTION * values.amax(0) if len(values) else noise)
+    rank = int(real.sum())
+    if rank in (0, d):
+        return None
+    axes = torch.eye(d, dtype=torch.float64, device=x.device)[:, varies]
+    if rank < len(values):
+        axes = torch.linalg.qr(axes * deviation[varies] @ vectors[:, real])[0]
+    return VaryingSubspace(origin, axes)
+
+
+def _exceeds(correlation: Tensor, bound: float) -> bool:
+    """Return whether all eigenvalues exceed a bound, by Cholesky in a tenth of the time of eigh."""
+    shifted = correlation.clone()
+    shifted.diagonal().sub_(bound)
+    return not bool(torch.linalg.cholesky_ex(shifted).info)
+
+
+def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
+    """Return the float64 coordinates in which :func:`sk_mige.score.fit_dense` fits samples.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+
+    Returns
+    -------
+    coordinates : Tensor of shape (n, r)
+        Coordinates in the span of n ≤ d samples, or in the subspace in which samples vary.
+    n_features : int
+        Dimension of the space that these describe: d for a span, r for a varying subspace.
+    """
+    if x.shape[1] >= x.shape[0]:
+        return sample_subspace(x)[1], x.shape[1]
+    varying = varying_directions(x)
+    inner = x.to(torch.float64) if varying is None else varying.coordinates(x)
+    return inner, inner.shape[1]

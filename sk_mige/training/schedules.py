@@ -7,6 +7,7 @@ checkpoint go on where the earlier ones ended.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 __all__ = [
@@ -104,6 +106,7 @@ class ExponentialDecay(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Remember the initial learning rates."""
+        _expect_positive(self, "rate", "epochs")
         self.rates_ = _rates(net)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -114,6 +117,43 @@ class ExponentialDecay(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Return to the initial learning rates."""
         _set_rates(net, self.rates_)
+
+
+class TorchSchedule(LRScheduler):
+    """Schedule of torch that starts anew in each run, and continues after a checkpoint.
+
+    skorch's ``LRScheduler`` counts all epochs of the history. A run starts from the initial
+    learning rate, so most schedules of torch would then be at the wrong rate.
+    """
+
+    @classmethod
+    def like(cls, other: LRScheduler) -> TorchSchedule:
+        """Return a schedule with the parameters of skorch's callback."""
+        own = {name: getattr(other, name) for name in ("monitor", "event_name", "step_every")}
+        return cls(other.policy, **own, **other.kwargs)
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Make the schedule, and repeat its steps of the epochs that a checkpoint restored."""
+        for group in net.optimizer_.param_groups:
+            group.pop("initial_lr", None)  # an earlier run's
+        self.rates_ = _rates(net)
+        self.batch_idx_ = 0
+        self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
+        done = [row for row in net.history if "dur" in row]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for row in done[len(done) - (net.finished_epochs - net.run_start) :]:
+                self._repeat(net, row)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the initial learning rates."""
+        _set_rates(net, self.rates_)
+
+    def _repeat(self, net: Any, row: dict[str, Any]) -> None:
+        steps = row["train_batch_count"] if self.step_every == "batch" else 1
+        scored = isinstance(self.lr_scheduler_, ReduceLROnPlateau)
+        for _ in range(steps):
+            self._step(net, self.lr_scheduler_, score=row[self.monitor] if scored else None)
 
 
 class BetaWarmup(Callback):
@@ -143,6 +183,7 @@ class BetaWarmup(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Raise ValueError where there is no β."""
+        _expect_positive(self, "epochs")
         if not hasattr(net.criterion_, "ramp"):
             raise ValueError(
                 "callbacks: BetaWarmup is for mode=InformationBottleneck(...), whose beta it "
@@ -192,6 +233,8 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a new average."""
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"WeightAveraging: decay={self.decay} must be from 0 to below 1")
         self.averaged_ = AveragedModel(
             net.module_, multi_avg_fn=self._update, use_buffers=True
         ).requires_grad_(False)
@@ -237,18 +280,20 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     >>> type(make_schedule("cosine", 10)[0]).__name__
     'CosineDecay'
     >>> type(make_schedule(partial(StepLR, step_size=5), 10)[0]).__name__
-    'LRScheduler'
+    'TorchSchedule'
     """
     if isinstance(schedule, str):
         return [CosineDecay(epochs)] if schedule == "cosine" else []
-    if isinstance(schedule, Callback):
-        return [clone(schedule)]
     factory = schedule.func if isinstance(schedule, partial) else schedule
     arguments = dict(schedule.keywords) if isinstance(schedule, partial) else {}
-    if isinstance(factory, type) and issubclass(factory, Callback):
-        return [factory(**arguments)]
     if isinstance(factory, type) and hasattr(factory, "get_lr"):
-        return [LRScheduler(factory, **arguments)]
+        return [TorchSchedule(factory, **arguments)]
+    if isinstance(factory, type) and issubclass(factory, Callback):
+        schedule = schedule()
+    if isinstance(schedule, LRScheduler):
+        return [TorchSchedule.like(schedule)]
+    if isinstance(schedule, Callback):
+        return [clone(schedule)]
     raise ValueError(
         f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
         "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, by functools.partial "
@@ -262,6 +307,14 @@ def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
     return any(
         issubclass(entry if isinstance(entry, type) else type(entry), LRScheduler) for entry in bare
     )
+
+
+def _expect_positive(callback: Callback, *names: str) -> None:
+    for name in names:
+        if not getattr(callback, name) > 0:
+            raise ValueError(
+                f"{type(callback).__name__}: {name}={getattr(callback, name)} must be positive"
+            )
 
 
 def _step(net: Any) -> int:

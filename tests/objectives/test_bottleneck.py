@@ -10,7 +10,6 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from sk_mige.networks import Code
-from sk_mige.score import ssge
 from sk_mige.objectives import (
     BottleneckLoss,
     ClassLikelihood,
@@ -18,6 +17,7 @@ from sk_mige.objectives import (
     MIGEInformation,
     VariationalInformation,
 )
+from sk_mige.score import ssge
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from sk_mige.networks import Code
 from sk_mige.objectives import (
     CriticInfoMax,
     CriticInformation,
-    CriticTerm,
     FunctionObjective,
     PriorMatched,
     ViewCriticInfoMax,

@@ -10,7 +10,6 @@ import torch
 
 from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import Code
-from sk_mige.score import ssge
 from sk_mige.objectives import (
     BottleneckLoss,
     ClassLikelihood,
@@ -18,6 +17,7 @@ from sk_mige.objectives import (
     MIGEInfoMax,
     MIGEInformation,
 )
+from sk_mige.score import ssge
 
 score = partial(ssge, eigen_threshold=0.99)
 

@@ -969,6 +969,8 @@ class MIGEEncoder(
 def _numbers(X: Any, y: Any) -> NDArray[Any]:
     """Return targets for a loss of the user's own, integers or floats of as many rows as X."""
     values = np.asarray(as_numpy(y))
+    if values.dtype.kind == "O":  # numbers in a column of objects
+        values = np.asarray(values.tolist())
     if values.dtype.kind not in "biuf" or len(values) != X.shape[0]:
         raise ValueError(
             f"y must hold numbers, one or several for each of the {X.shape[0]} rows of X, where "

@@ -108,8 +108,9 @@ def test_the_code_is_the_encoders_output_and_targets_are_zeros_without_y(X: np.n
         (lambda y: np.column_stack([y, y]).astype(np.float32), torch.float32),
         (lambda y: torch.tensor(y), torch.int64),
         (list, torch.int64),
+        (lambda y: y.astype(object), torch.int64),
     ],
-    ids=["integers", "booleans", "reals", "several", "tensor", "list"],
+    ids=["integers", "booleans", "reals", "several", "tensor", "list", "objects"],
 )
 def test_targets_reach_the_loss_as_numbers(
     targets: Any, expected: torch.dtype, X: np.ndarray, y: np.ndarray

@@ -28,7 +28,15 @@ __all__ = [
 ]
 
 
-class CosineDecay(Callback):
+class Shown(Callback):
+    """Callback that is shown with its parameters, as estimators are."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
+        return f"{type(self).__name__}({shown})"
+
+
+class CosineDecay(Shown):
     r"""Learning rate that falls from its initial value to 0 as half a cosine, within one run.
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
@@ -72,7 +80,7 @@ class CosineDecay(Callback):
         _set_rates(net, self.rates_)
 
 
-class ExponentialDecay(Callback):
+class ExponentialDecay(Shown):
     r"""Learning rate that is multiplied by a factor every few epochs, in equal steps.
 
     .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
@@ -156,7 +164,7 @@ class TorchSchedule(LRScheduler):
             self._step(net, self.lr_scheduler_, score=row[self.monitor] if scored else None)
 
 
-class BetaWarmup(Callback):
+class BetaWarmup(Shown):
     """Weight β of a bottleneck's information that grows from 0 over the first epochs.
 
     It is for ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
@@ -200,7 +208,7 @@ class BetaWarmup(Callback):
         net.criterion_.ramp = 1.0
 
 
-class WeightAveraging(Callback):
+class WeightAveraging(Shown):
     r"""Exponential moving average of the weights, which replaces them at the end of a run.
 
     .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t)\, \theta_t,

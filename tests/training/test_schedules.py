@@ -202,3 +202,10 @@ def test_values_out_of_range_are_named(callback: Callback, named: str) -> None:
     encoder = MIGEEncoder(**SMALL, mode="ib", callbacks=[callback])
     with pytest.raises(ValueError, match=f"{type(callback).__name__}: {named}"):
         encoder.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "callback", [CosineDecay(3), ExponentialDecay(0.5, 2), BetaWarmup(5), WeightAveraging(0.9)]
+)
+def test_callbacks_are_shown_with_their_parameters(callback: Callback) -> None:
+    assert repr(eval(repr(callback))) == repr(callback)

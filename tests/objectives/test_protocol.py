@@ -96,15 +96,8 @@ def test_only_a_classification_has_logits() -> None:
 
 
 def test_held_out_loss_is_the_loss_of_training_unless_it_is_defined() -> None:
-    class Half(Objective):
-        def held_out(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return 0.5 * self(code, x, y)
-
-        def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            return code.z.mean()
-
     assert FunctionObjective(mean).held_out(CODE, X, Y) == CODE.z.mean()
-    assert Half().held_out(CODE, X, Y) == 0.5 * CODE.z.mean()
+    assert Half().held_out(CODE, X, Y) == 0.5 * Half()(CODE, X, Y)
 
 
 def test_a_function_is_called_with_code_rows_and_targets() -> None:
@@ -138,6 +131,38 @@ def test_a_module_is_copied_and_its_parameters_are_the_objectives() -> None:
 def test_a_loss_that_is_no_scalar_tensor_is_named(value: Any, got: str) -> None:
     with pytest.raises(ValueError, match=rf"mode: the loss.* tensor of shape \(\), got {got}"):
         FunctionObjective(lambda code, x, y: value)(CODE, X, Y)
+
+
+class Half(Objective):
+    """An objective with a parameter, whose held-out loss is half of that of training."""
+
+    has_value = False
+    classifies = True
+
+    def __init__(self, n: int = 2) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.ones(n))
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (code.z - self.centre).square().mean()
+
+    def held_out(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return 0.5 * self(code, x, y)
+
+
+def test_an_objective_as_a_loss_keeps_its_held_out_loss_and_attributes() -> None:
+    objective = built(FunctionDescription(Half()))
+    assert not objective.has_value
+    assert objective.classifies
+    torch.testing.assert_close(objective.held_out(CODE, X, Y), 0.5 * objective(CODE, X, Y))
+
+
+def test_parameters_of_the_objective_itself_continue() -> None:
+    before, after = Half(), Half()
+    after.continue_from(before)
+    assert after.centre is before.centre
+    with pytest.raises(ValueError, match="mode: the objective learns other parameters"):
+        Half(3).continue_from(before)
 
 
 CONTINUED: dict[str, tuple[Any, Any]] = {

@@ -1,7 +1,8 @@
-"""The package as it is installed: light to import, typed, one version everywhere."""
+"""The installed package: imports, types, versions, and the size of the encoder's interface."""
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sklearn.base import BaseEstimator
+from torch import nn
 
 import sk_mige
 from sk_mige.__main__ import report
@@ -22,8 +25,8 @@ def run(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_import_leaves_alone_what_only_extras_bring() -> None:
-    # scikit-learn and skorch look for some of these themselves; what they load is not ours.
+def test_import_loads_no_optional_dependency() -> None:
+    # scikit-learn and skorch load some of these themselves.
     before, after = run(
         "-c",
         "import sys, sklearn, skorch; print(*sys.modules); import sk_mige; print(*sys.modules)",
@@ -32,7 +35,7 @@ def test_import_leaves_alone_what_only_extras_bring() -> None:
     assert not heavy & (set(after.split()) - set(before.split()))
 
 
-def test_import_does_not_wait_for_parts_of_scikit_learn_that_few_calls_need() -> None:
+def test_import_loads_no_part_of_scikit_learn_that_few_calls_need() -> None:
     loaded = run("-c", "import sys, sk_mige; print(*sys.modules)").split()
     assert not {"sklearn.cluster", "sklearn.linear_model", "sklearn.neighbors"} & set(loaded)
 
@@ -42,7 +45,7 @@ def test_public_names_are_importable() -> None:
         assert hasattr(sk_mige, name)
 
 
-def test_version_is_the_same_wherever_it_is_written() -> None:
+def test_all_version_numbers_are_equal() -> None:
     assert metadata.version("sk-mige") == sk_mige.__version__
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.*)$", citation, re.M).group(1) == sk_mige.__version__
@@ -68,7 +71,7 @@ def test_report_names_every_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cuda:1: Fast One" in report()
 
 
-def test_report_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_names_packages_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
@@ -76,20 +79,36 @@ def test_report_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> N
     assert "skops: not installed" in report()
 
 
-PARTS = ["datasets", "estimators", "information", "inspection", "networks", "score", "training"]
+PARTS = [
+    "datasets", "estimators", "information", "inspection", "networks", "objectives", "score",
+    "training",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_is_there_once_the_package_is(part: str) -> None:
+def test_subpackages_are_attributes_of_the_package(part: str) -> None:
     code = f"import sk_mige; print({part!r} in dir(sk_mige), sk_mige.{part}.__name__)"
     assert run("-c", code).split() == ["True", f"sk_mige.{part}"]
 
 
-def test_parts_that_estimators_do_without_are_imported_when_asked_for() -> None:
+def test_subpackages_that_estimators_do_not_need_are_imported_on_demand() -> None:
     loaded = run("-c", "import sys, sk_mige; dir(sk_mige); print(*sys.modules)").split()
     assert not {"sk_mige.datasets", "sk_mige.inspection"} & set(loaded)
 
 
-def test_other_names_are_refused() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="'sk_mige' has no attribute 'dataset'"):
         sk_mige.dataset  # noqa: B018
+
+
+def test_the_encoder_has_few_parameters_and_base_classes() -> None:
+    assert len(inspect.signature(sk_mige.MIGEEncoder).parameters) <= 21
+    own = [c for c in sk_mige.MIGEEncoder.__mro__ if c.__module__.startswith("sk_mige.")]
+    assert len(own) <= 8
+
+
+def test_no_class_is_both_an_estimator_and_a_module() -> None:
+    for part in ("estimators", "objectives", "networks", "training"):
+        members = vars(getattr(sk_mige, part)).values()
+        for member in filter(inspect.isclass, members):
+            assert not (issubclass(member, BaseEstimator) and issubclass(member, nn.Module))

@@ -110,6 +110,8 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
 def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
     """Return targets of a user's own loss: integers or floats, one row for each row of X."""
     values = np.asarray(as_numpy(y))
+    if values.dtype.kind == "O":  # numbers in a column of objects
+        values = np.asarray(values.tolist())
     if values.dtype.kind not in "biuf" or len(values) != n_rows:
         raise ValueError(
             f"y must hold numbers, one or several for each of the {n_rows} rows of X, where mode "

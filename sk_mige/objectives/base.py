@@ -73,15 +73,22 @@ class Objective(nn.Module):
         ValueError
             If the two objectives do not learn the same parts.
         """
+        own = dict(self.named_parameters(recurse=False))
+        theirs = dict(previous.named_parameters(recurse=False))
         parts = dict(previous.named_children())
-        for name, part in list(self.named_children()):
-            if not list(part.parameters()):
-                continue
-            if name not in parts or _shapes(part) != _shapes(parts[name]):
-                raise ValueError(
-                    "mode: the objective learns other parameters than before, such as another "
-                    "critic or prior matching; call fit with warm_start=False to start anew"
-                )
+        learning = {n: part for n, part in self.named_children() if list(part.parameters())}
+        fits = all(name in theirs and theirs[name].shape == p.shape for name, p in own.items())
+        if not fits or any(
+            name not in parts or _shapes(part) != _shapes(parts[name])
+            for name, part in learning.items()
+        ):
+            raise ValueError(
+                "mode: the objective learns other parameters than before, such as another "
+                "critic or prior matching; call fit with warm_start=False to start anew"
+            )
+        for name in own:
+            setattr(self, name, theirs[name])
+        for name in learning:
             setattr(self, name, parts[name])
 
 
@@ -91,7 +98,8 @@ class FunctionObjective(Objective):
     Parameters
     ----------
     loss : callable
-        Loss of a batch. A module is copied, and its parameters are trained with the network.
+        Loss of a batch. A module is copied, and its parameters are trained with the network. An
+        :class:`Objective` keeps its ``held_out``, ``has_value`` and ``classifies``.
     has_value : bool, default=True
         Whether the loss is a meaningful number on held-out rows.
     classifies : bool, default=False
@@ -110,12 +118,21 @@ class FunctionObjective(Objective):
     def __init__(self, loss: Loss, *, has_value: bool = True, classifies: bool = False) -> None:
         super().__init__()
         self.loss = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
+        if isinstance(loss, Objective):
+            has_value, classifies = loss.has_value, loss.classifies
         self.has_value = has_value
         self.classifies = classifies
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the function's value, a scalar tensor."""
-        loss = self.loss(code, x, y)
+        return self._checked(self.loss(code, x, y))
+
+    def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
+        """Return the function's value, or the held-out loss of an objective."""
+        held_out = self.loss.held_out if isinstance(self.loss, Objective) else self.loss
+        return self._checked(held_out(code, x, y))
+
+    def _checked(self, loss: Any) -> Tensor:
         if not isinstance(loss, Tensor) or loss.ndim > 0:
             got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise ValueError(

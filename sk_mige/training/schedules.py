@@ -7,6 +7,7 @@ checkpoint go on where the earlier ones ended.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 __all__ = [
@@ -26,7 +28,15 @@ __all__ = [
 ]
 
 
-class CosineDecay(Callback):
+class Shown(Callback):
+    """Callback that is shown with its parameters, as estimators are."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
+        return f"{type(self).__name__}({shown})"
+
+
+class CosineDecay(Shown):
     r"""Learning rate that falls from its initial value to 0 as half a cosine, within one run.
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
@@ -70,7 +80,7 @@ class CosineDecay(Callback):
         _set_rates(net, self.rates_)
 
 
-class ExponentialDecay(Callback):
+class ExponentialDecay(Shown):
     r"""Learning rate that is multiplied by a factor every few epochs, in equal steps.
 
     .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
@@ -104,6 +114,7 @@ class ExponentialDecay(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Remember the initial learning rates."""
+        _expect_positive(self, "rate", "epochs")
         self.rates_ = _rates(net)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -116,7 +127,44 @@ class ExponentialDecay(Callback):
         _set_rates(net, self.rates_)
 
 
-class BetaWarmup(Callback):
+class TorchSchedule(LRScheduler):
+    """Schedule of torch that starts anew in each run, and continues after a checkpoint.
+
+    skorch's ``LRScheduler`` counts all epochs of the history. A run starts from the initial
+    learning rate, so most schedules of torch would then be at the wrong rate.
+    """
+
+    @classmethod
+    def like(cls, other: LRScheduler) -> TorchSchedule:
+        """Return a schedule with the parameters of skorch's callback."""
+        own = {name: getattr(other, name) for name in ("monitor", "event_name", "step_every")}
+        return cls(other.policy, **own, **other.kwargs)
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Make the schedule, and repeat its steps of the epochs that a checkpoint restored."""
+        for group in net.optimizer_.param_groups:
+            group.pop("initial_lr", None)  # an earlier run's
+        self.rates_ = _rates(net)
+        self.batch_idx_ = 0
+        self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
+        done = [row for row in net.history if "dur" in row]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for row in done[len(done) - (net.finished_epochs - net.run_start) :]:
+                self._repeat(net, row)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the initial learning rates."""
+        _set_rates(net, self.rates_)
+
+    def _repeat(self, net: Any, row: dict[str, Any]) -> None:
+        steps = row["train_batch_count"] if self.step_every == "batch" else 1
+        scored = isinstance(self.lr_scheduler_, ReduceLROnPlateau)
+        for _ in range(steps):
+            self._step(net, self.lr_scheduler_, score=row[self.monitor] if scored else None)
+
+
+class BetaWarmup(Shown):
     """Weight β of a bottleneck's information that grows from 0 over the first epochs.
 
     It is for ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
@@ -143,6 +191,7 @@ class BetaWarmup(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Raise ValueError where there is no β."""
+        _expect_positive(self, "epochs")
         if not hasattr(net.criterion_, "ramp"):
             raise ValueError(
                 "callbacks: BetaWarmup is for mode=InformationBottleneck(...), whose beta it "
@@ -159,7 +208,7 @@ class BetaWarmup(Callback):
         net.criterion_.ramp = 1.0
 
 
-class WeightAveraging(Callback):
+class WeightAveraging(Shown):
     r"""Exponential moving average of the weights, which replaces them at the end of a run.
 
     .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t)\, \theta_t,
@@ -192,6 +241,8 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a new average."""
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"WeightAveraging: decay={self.decay} must be from 0 to below 1")
         self.averaged_ = AveragedModel(
             net.module_, multi_avg_fn=self._update, use_buffers=True
         ).requires_grad_(False)
@@ -237,18 +288,20 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     >>> type(make_schedule("cosine", 10)[0]).__name__
     'CosineDecay'
     >>> type(make_schedule(partial(StepLR, step_size=5), 10)[0]).__name__
-    'LRScheduler'
+    'TorchSchedule'
     """
     if isinstance(schedule, str):
         return [CosineDecay(epochs)] if schedule == "cosine" else []
-    if isinstance(schedule, Callback):
-        return [clone(schedule)]
     factory = schedule.func if isinstance(schedule, partial) else schedule
     arguments = dict(schedule.keywords) if isinstance(schedule, partial) else {}
-    if isinstance(factory, type) and issubclass(factory, Callback):
-        return [factory(**arguments)]
     if isinstance(factory, type) and hasattr(factory, "get_lr"):
-        return [LRScheduler(factory, **arguments)]
+        return [TorchSchedule(factory, **arguments)]
+    if isinstance(factory, type) and issubclass(factory, Callback):
+        schedule = schedule()
+    if isinstance(schedule, LRScheduler):
+        return [TorchSchedule.like(schedule)]
+    if isinstance(schedule, Callback):
+        return [clone(schedule)]
     raise ValueError(
         f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
         "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, by functools.partial "
@@ -262,6 +315,14 @@ def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
     return any(
         issubclass(entry if isinstance(entry, type) else type(entry), LRScheduler) for entry in bare
     )
+
+
+def _expect_positive(callback: Callback, *names: str) -> None:
+    for name in names:
+        if not getattr(callback, name) > 0:
+            raise ValueError(
+                f"{type(callback).__name__}: {name}={getattr(callback, name)} must be positive"
+            )
 
 
 def _step(net: Any) -> int:

@@ -1,4 +1,4 @@
-"""Pictures of what was learnt on any device."""
+"""Displays of estimators that were fitted on any device."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Estimators compute on every device, with all their options; what they learnt there works here."""
+"""Estimators compute on every device, with all options, and their results move to the CPU."""
 
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
+from torch import nn
+from torch.optim.lr_scheduler import StepLR
 
 from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
     MIGEEncoder,
     NonLinearProbe,
     RandomProjectionSSGE,
@@ -20,8 +26,11 @@ from sk_mige import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    Variational,
 )
-from sk_mige.training import Checkpoint
+from sk_mige import InformationBottleneck as IB
+from sk_mige.networks import Code
+from sk_mige.training import BetaWarmup, Checkpoint, ExponentialDecay, WeightAveraging
 
 SCORES = {
     "dense": SSGEScoreEstimator(),
@@ -37,33 +46,54 @@ SMALL: dict[str, Any] = {
     "n_components": 3, "hidden_layer_sizes": (16,), "max_epochs": 2, "batch_size": 50,
     "random_state": 0,
 }  # fmt: skip
-CONV: dict[str, Any] = {"encoder": "conv", "input_shape": (1, 8, 8), "max_epochs": 1}
-IB: dict[str, Any] = {"mode": "ib"}
+CONV: dict[str, Any] = {
+    "encoder": "conv", "input_shape": (1, 8, 8), "max_epochs": 1, "hidden_layer_sizes": (512, 512),
+}  # fmt: skip
+
+
+def spread(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (code.z.square().mean(0) - 1).square().sum()
+
+
+class Reconstruction(nn.Module):
+    """A loss with parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.Linear(3, 64)
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (self.decoder(code.z) - x).square().mean()
+
+
 ENCODERS: dict[str, dict[str, Any]] = {
     "default": {},
     "published": {"score_estimator": SSGEScoreEstimator(eigen_threshold=0.99)},
     "projected": {"score_estimator": RandomProjectionSSGE(4, random_state=0)},
     "bfloat16": {"mixed_precision": True},
-    "two views": {"n_views": 2, "augmentation": lambda x: x + 0.1 * torch.randn_like(x)},
-    "critic of two views": {"n_views": 2, "mi_estimator": "infonce", "critic": "cosine"},
-    "averaged": {"weight_averaging": 0.9, "lr_schedule": "exponential"},
+    "two views": {"mode": InfoMax(n_views=2, augmentation=lambda x: x + 0.1 * torch.randn_like(x))},
+    "critic of two views": {"mode": InfoMax(Critic("infonce", "cosine"), n_views=2)},
+    "averaged": {"callbacks": [WeightAveraging(0.9)], "lr_schedule": ExponentialDecay(0.97)},
+    "schedule of torch": {"lr_schedule": partial(StepLR, step_size=1)},
     "convolutions": CONV,
-    "hidden layer": CONV | {"feature_layer": "conv"},
-    "patches": CONV | {"feature_layer": "conv", "local_features": True},
-    "JSD": CONV | {"mi_estimator": "jsd", "feature_layer": "conv", "critic": "concatenated"},
-    "InfoNCE and prior": {"mi_estimator": "infonce", "prior_weight": 1.0},
-    "MINE": {"mi_estimator": "mine"},
-    "bottleneck": IB,
-    "bottleneck, bfloat16": IB | {"mixed_precision": True},
-    "implicit head": IB | {"head": "implicit"},
-    "score of a Gaussian": IB | {"conditional": "score"},
-    "deterministic head": IB | {"head": "deterministic", "beta": 0.0, "label_smoothing": 0.1},
-    "ceiling": IB | {"max_information": 2.0, "beta_warmup": 1},
-    "variational": IB | {"mi_estimator": "variational", "marginal": "learned"},
-    "MINE-IB": IB | {"mi_estimator": "mine"},
-    "regression": IB | {"task": "regression"},
-    "class weights": IB | {"class_weight": "balanced"},
-    "held-out rows": IB | {"validation_fraction": 0.2},
+    "hidden layer": CONV | {"mode": InfoMax(layer="conv")},
+    "patches": CONV | {"mode": InfoMax(layer="conv", local=True)},
+    "JSD": CONV | {"mode": InfoMax(Critic("jsd", "concatenated"), layer="conv")},
+    "InfoNCE and prior": {"mode": InfoMax("infonce", prior_weight=1.0)},
+    "MINE": {"mode": InfoMax("mine")},
+    "bottleneck": {"mode": "ib"},
+    "bottleneck, bfloat16": {"mode": "ib", "mixed_precision": True},
+    "implicit head": {"mode": IB(head="implicit")},
+    "score of a Gaussian": {"mode": IB(MIGE(conditional="score"))},
+    "deterministic head": {"mode": IB(head="deterministic", beta=0.0, label_smoothing=0.1)},
+    "limit": {"mode": IB(max_information=2.0), "callbacks": [BetaWarmup(1)]},
+    "variational": {"mode": IB(Variational("learned"))},
+    "MINE-IB": {"mode": IB("mine")},
+    "regression": {"mode": IB(task="regression")},
+    "class weights": {"mode": IB(class_weight="balanced")},
+    "held-out rows": {"mode": "ib", "validation_fraction": 0.2},
+    "own loss": {"mode": spread},
+    "own module": {"mode": Reconstruction()},
 }
 
 
@@ -72,18 +102,20 @@ def X() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(100, 64)).astype(np.float32)
 
 
-def moved_here(fitted: Any) -> Any:
-    """The same model on the processor."""
+def on_cpu(fitted: Any) -> Any:
+    """Return the same model on the CPU."""
     moved = clone(fitted)
     moved.__setstate__(fitted.__getstate__() | {"device": "cpu"})
     return moved
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_scores_there_and_here_are_one(name: str, X: np.ndarray, device: torch.device) -> None:
+def test_scores_on_the_device_and_on_the_cpu_are_equal(
+    name: str, X: np.ndarray, device: torch.device
+) -> None:
     X = X[:, :4]
     fitted = clone(SCORES[name]).set_params(device=str(device)).fit(X)
-    here = moved_here(fitted)
+    here = on_cpu(fitted)
     np.testing.assert_allclose(here.transform(X), fitted.transform(X), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(here.score(X), fitted.score(X), rtol=1e-4)
 
@@ -92,23 +124,25 @@ def test_streamed_scores(X: np.ndarray, device: torch.device) -> None:
     estimator = SSGEScoreEstimator(n_landmarks=10, random_state=0, device=str(device))
     estimator.partial_fit(X[:50, :4]).partial_fit(X[50:, :4])
     np.testing.assert_allclose(
-        moved_here(estimator).transform(X[:, :4]), estimator.transform(X[:, :4]), rtol=1e-4
+        on_cpu(estimator).transform(X[:, :4]), estimator.transform(X[:, :4]), rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_encoders_learn_there_and_work_here(name: str, X: np.ndarray, device: torch.device) -> None:
+def test_encoders_are_trained_on_the_device_and_move_to_the_cpu(
+    name: str, X: np.ndarray, device: torch.device
+) -> None:
     parameters = ENCODERS[name]
     y = np.arange(100) % 3
-    y = y + 0.5 if parameters.get("task") == "regression" else y
+    y = y + 0.5 if name == "regression" else y
     encoder = MIGEEncoder(**SMALL | parameters, device=str(device)).fit(X, y)
     Z = encoder.transform(X)
     assert np.isfinite(Z).all()
     assert Z.shape == (100, 3)
     assert next(encoder.module_.parameters()).device.type == device.type
-    here = moved_here(encoder)
+    here = on_cpu(encoder)
     np.testing.assert_allclose(here.transform(X), Z, rtol=1e-4, atol=1e-5)
-    if encoder.mode == "ib":
+    if hasattr(encoder, "task_"):
         assert np.isfinite(here.predict(X)).all()
         assert np.isfinite(encoder.score(X, y))
     else:
@@ -116,7 +150,7 @@ def test_encoders_learn_there_and_work_here(name: str, X: np.ndarray, device: to
 
 
 @pytest.mark.skipif("config.getoption('device') == 'simulated'", reason="stores no tensors")
-def test_an_interrupted_run_goes_on_there(
+def test_an_interrupted_run_continues_on_the_device(
     X: np.ndarray, device: torch.device, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.pt"
@@ -135,7 +169,7 @@ def test_rows_in_any_memory_layout_are_read(X: np.ndarray, device: torch.device)
 
 @pytest.mark.parametrize("name", ["default", "JSD", "bottleneck"])
 @pytest.mark.parametrize("where", ["cpu", "there"])
-def test_torchs_default_device_decides_nothing(
+def test_torchs_default_device_has_no_effect(
     name: str, where: str, X: np.ndarray, device: torch.device
 ) -> None:
     chosen = "cpu" if where == "cpu" else str(device)
@@ -154,7 +188,7 @@ def test_torchs_default_device_decides_nothing(
             assert np.isfinite(found).all()
 
 
-def test_a_probe_learns_there(X: np.ndarray, device: torch.device) -> None:
+def test_a_probe_is_trained_on_the_device(X: np.ndarray, device: torch.device) -> None:
     probe = NonLinearProbe(max_epochs=2, device=str(device), random_state=0)
     probe.fit(X, (X[:, 0] > 0).astype(int))
     assert np.isfinite(probe.predict_proba(X)).all()
@@ -164,7 +198,9 @@ def test_a_probe_learns_there(X: np.ndarray, device: torch.device) -> None:
 
 
 @pytest.mark.parametrize("model", [SSGEScoreEstimator(), MIGEEncoder(**SMALL)])
-def test_tensors_there_are_read_as_arrays(model: Any, X: np.ndarray, device: torch.device) -> None:
+def test_tensors_on_the_device_are_read_as_arrays(
+    model: Any, X: np.ndarray, device: torch.device
+) -> None:
     there = torch.as_tensor(X[:, :4], device=device).requires_grad_()
     model = clone(model).set_params(device="cpu")
     expected = model.fit(X[:, :4]).transform(X[:, :4])
@@ -174,7 +210,7 @@ def test_tensors_there_are_read_as_arrays(model: Any, X: np.ndarray, device: tor
 
 
 @pytest.mark.parametrize("model", [SSGEScoreEstimator(), MIGEEncoder(**SMALL)])
-def test_tensors_stay_there_under_dispatch(
+def test_tensors_stay_on_the_device_under_dispatch(
     model: Any, X: np.ndarray, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it

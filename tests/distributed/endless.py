@@ -1,4 +1,4 @@
-"""Run as one of two processes: an encoder that trains until something stops it."""
+"""Run as one of two processes: an encoder that trains until it is stopped."""
 
 from __future__ import annotations
 

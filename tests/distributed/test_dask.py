@@ -1,4 +1,4 @@
-"""Dask: searches on its workers, sums and transforms of its arrays, block by block."""
+"""Dask: searches on workers, and sums and transforms of arrays by blocks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def encoder(X: np.ndarray) -> MIGEEncoder:
 
 @pytest.mark.parametrize("chunks", [(64, 4), (100, 2)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_blocks_are_transformed_as_the_whole_is(
+def test_blocks_are_transformed_like_the_whole_array(
     encoder: MIGEEncoder, X: np.ndarray, chunks: Any, dtype: Any
 ) -> None:
     X = X.astype(dtype)
@@ -44,7 +44,7 @@ def test_blocks_are_transformed_as_the_whole_is(
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_nothing_is_computed_before_it_is_asked_for(encoder: MIGEEncoder) -> None:
+def test_transforms_are_lazy(encoder: MIGEEncoder) -> None:
     def fail(*args: Any) -> Any:
         raise AssertionError("computed")
 

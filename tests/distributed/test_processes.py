@@ -1,4 +1,4 @@
-"""Two processes over gloo: the gradients of one with the joint batch, and no orphans."""
+"""Two processes over gloo: gradients of the joint batch, and the end of a killed run."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_killed_process_ends_the_other_and_the_last_checkpoint_loads(tmp_path:
     assert np.isfinite(resumed.transform(endless.X)).all()
 
 
-def test_a_process_on_its_own_needs_no_accelerate() -> None:
+def test_a_single_process_needs_no_accelerate() -> None:
     assert make_accelerator(torch.device("cpu")) is None
 
 
@@ -99,7 +99,7 @@ def test_without_accelerate_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         make_accelerator(torch.device("cpu"))
 
 
-def test_joint_batch_norms_take_over_weights_and_statistics() -> None:
+def test_joint_batch_norms_keep_weights_and_statistics() -> None:
     x = torch.randn(20, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     own = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(nn.BatchNorm2d(3, affine=False)))
     own[0].weight.data = torch.tensor([1.0, 2.0, 3.0])

@@ -10,7 +10,7 @@ from sk_mige.training import EncoderNet
 
 
 def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have training interrupted at its nth step, counted over all epochs."""
+    """Interrupt training at its nth step, counted over all epochs from 1."""
     original, steps = EncoderNet.train_step_single, iter(range(1, step + 1))
 
     def interrupted(net: EncoderNet, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from sk_mige.estimators._training_score import default_training_score
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -22,7 +23,6 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
 from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
-from sk_mige.estimators._training_score import default_training_score
 from sk_mige.networks import ConvEncoder, MLPEncoder
 
 SMALL: dict[str, Any] = {

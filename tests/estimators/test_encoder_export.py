@@ -1,4 +1,4 @@
-"""Trained networks leave the package: safetensors, torch.export, ONNX; the data stay behind."""
+"""Export of trained networks by safetensors, torch.export and ONNX; files hold no data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sk_mige import MIGEEncoder
-from sk_mige.networks import Representation
+from sk_mige.networks import Code, Representation
+
+
+def spread(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -torch.logdet(torch.eye(3) + code.z.T.cov())
+
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "infomax": {},
     "bottleneck": {"mode": "ib"},
+    "own loss": {"mode": spread},
     "images": {"encoder": "conv", "input_shape": (1, 8, 8)},
 }
 
@@ -32,9 +38,9 @@ def X() -> np.ndarray:
 @pytest.fixture(scope="module", params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, X: np.ndarray) -> MIGEEncoder:
     options = ENCODERS[request.param]
-    made = MIGEEncoder(
-        3, hidden_layer_sizes=(8,), max_epochs=1, device="cpu", random_state=0, **options
-    )
+    if options.get("encoder") is None:
+        options = options | {"hidden_layer_sizes": (8,)}
+    made = MIGEEncoder(3, max_epochs=1, device="cpu", random_state=0, **options)
     return made.fit(X, X[:, 0] > 0)
 
 
@@ -50,7 +56,7 @@ def test_exported_programs_compute_representations_of_any_number_of_rows(
 
 
 def test_compiled_networks_compute_the_same(encoder: MIGEEncoder, X: np.ndarray) -> None:
-    # Tracing and partitioning are what a network could break; the default backend adds a compiler.
+    # A network can break tracing and partitioning; the default backend adds a compiler only.
     compiled = torch.compile(Representation(encoder.module_), backend="aot_eager")
     with torch.no_grad():
         z = compiled(torch.from_numpy(X).float())
@@ -75,14 +81,16 @@ def test_onnxruntime_computes_the_same(encoder: MIGEEncoder, X: np.ndarray, tmp_
     np.testing.assert_allclose(z, encoder.transform(X), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_travel_as_safetensors(encoder: MIGEEncoder, X: np.ndarray, tmp_path: Path) -> None:
+def test_weights_are_stored_as_safetensors(
+    encoder: MIGEEncoder, X: np.ndarray, tmp_path: Path
+) -> None:
     other = pickle.loads(pickle.dumps(encoder))
     for parameter in other.module_.parameters():
         parameter.data.zero_()
     save_file(encoder.module_.state_dict(), tmp_path / "ours.safetensors")
     other.module_.load_state_dict(load_file(tmp_path / "ours.safetensors"))
     np.testing.assert_array_equal(other.transform(X), encoder.transform(X))
-    # skorch's own way, which the net has like every other.
+    # By skorch's own method.
     encoder.net_.save_params(f_params=tmp_path / "net.safetensors", use_safetensors=True)
     written = load_file(tmp_path / "net.safetensors")
     assert written.keys() == encoder.module_.state_dict().keys()
@@ -96,10 +104,10 @@ def test_files_hold_no_row_of_the_data(encoder: MIGEEncoder, X: np.ndarray) -> N
             assert not any(row.astype(dtype).tobytes() in stored for row in X)
 
 
-def test_files_of_before_a_parameter_existed_are_read(encoder: MIGEEncoder, X: np.ndarray) -> None:
+def test_files_without_a_newer_parameter_are_read(encoder: MIGEEncoder, X: np.ndarray) -> None:
     state = encoder.__getstate__()
-    del state["prior_weight"]
+    del state["mixed_precision"]
     older = MIGEEncoder.__new__(MIGEEncoder)
     older.__setstate__(state)
-    assert older.prior_weight == MIGEEncoder().prior_weight
+    assert older.mixed_precision == MIGEEncoder().mixed_precision
     np.testing.assert_array_equal(older.transform(X), encoder.transform(X))

@@ -1,4 +1,4 @@
-"""Encoders in several threads: one that all of them read, and one that trains meanwhile."""
+"""Encoders in several threads: transforms by one encoder, and loading during a training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from sk_mige import MIGEEncoder, NonLinearProbe, SlicedScoreMatching
+from sk_mige import (
+    Critic,
+    InfoMax,
+    InformationBottleneck,
+    MIGEEncoder,
+    NonLinearProbe,
+    SlicedScoreMatching,
+    Variational,
+)
+from sk_mige.networks import Code
 from sk_mige.training import seeded
 
 SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
 
 
 @pytest.mark.parametrize("output", ["hidden1", "Y", None])
-def test_threads_read_a_layer_each_for_its_own_rows(output: str | None) -> None:
+def test_each_thread_gets_the_layers_output_for_its_own_rows(output: str | None) -> None:
     rng = np.random.default_rng(0)
     encoder = MIGEEncoder(
         2, hidden_layer_sizes=(64,), max_epochs=1, output=output, device="cpu", random_state=0
     ).fit(rng.normal(size=(100, 8)))
-    # All of one size: only their values tell whose they are.
+    # Equal sizes, so that only the values differ.
     parts = rng.normal(size=(8, 200, 8))
     alone = [encoder.transform(part) for part in parts]
 
@@ -35,21 +44,36 @@ def test_threads_read_a_layer_each_for_its_own_rows(output: str | None) -> None:
         assert all(pool.map(agree, range(8)))
 
 
+def square(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return code.z.square().mean()
+
+
+class Scaled(nn.Module):
+    """A loss with parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Linear(2, 1)
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.scale(code.z).square().mean()
+
+
 KINDS: dict[str, Any] = {
     "perceptron": MIGEEncoder(2, hidden_layer_sizes=(8,), **SMALL),
     "images": MIGEEncoder(2, encoder="conv", input_shape=(1, 8, 8), **SMALL),
     "module": MIGEEncoder(2, encoder=nn.Sequential(nn.LazyLinear(8), nn.Linear(8, 2)), **SMALL),
     "function": MIGEEncoder(2, encoder=nn.Linear, **SMALL),
-    "critic": MIGEEncoder(2, mi_estimator="jsd", prior_weight=0.1, **SMALL),
+    "critic": MIGEEncoder(2, mode=InfoMax("jsd", prior_weight=0.1), **SMALL),
     "critic of pairs": MIGEEncoder(
-        2, mi_estimator="mine", critic="concatenated", feature_layer="hidden1", **SMALL
+        2, mode=InfoMax(Critic("mine", "concatenated"), layer="hidden1"), **SMALL
     ),
-    "club": MIGEEncoder(2, mode="ib", mi_estimator="club", **SMALL),
+    "club": MIGEEncoder(2, mode=InformationBottleneck("club"), **SMALL),
     "classes": MIGEEncoder(2, mode="ib", **SMALL),
-    "implicit": MIGEEncoder(2, mode="ib", head="implicit", **SMALL),
-    "learned marginal": MIGEEncoder(
-        2, mode="ib", mi_estimator="variational", marginal="learned", **SMALL
-    ),
+    "implicit": MIGEEncoder(2, mode=InformationBottleneck(head="implicit"), **SMALL),
+    "learned marginal": MIGEEncoder(2, mode=InformationBottleneck(Variational("learned")), **SMALL),
+    "own loss": MIGEEncoder(2, mode=square, **SMALL),
+    "own module": MIGEEncoder(2, mode=Scaled(), **SMALL),
     "probe": NonLinearProbe(8, **SMALL),
     "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), **SMALL),
 }
@@ -68,7 +92,7 @@ def test_loading_draws_nothing_from_the_global_generators(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "function"])
-def test_loading_does_not_wait_for_another_threads_training(kind: str) -> None:
+def test_loading_does_not_wait_for_the_training_of_another_thread(kind: str) -> None:
     pickled = stored(kind)
     with ThreadPoolExecutor(1) as pool, seeded(0, torch.device("cpu")):
         before = torch.get_rng_state()

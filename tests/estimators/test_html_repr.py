@@ -1,4 +1,4 @@
-"""The picture of an estimator in a notebook, and where it links to."""
+"""HTML representations of estimators, and their links to the documentation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mige import MIGEEncoder, SlicedScoreMatching, SSGEScoreEstimator
+from sk_mige import (
+    MIGE,
+    InformationBottleneck,
+    MIGEEncoder,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+)
 
 SITE = "file:///somewhere/html"
 
 
 @pytest.mark.parametrize("Estimator", [MIGEEncoder, SSGEScoreEstimator, SlicedScoreMatching])
-def test_the_picture_links_to_the_estimators_page(
+def test_the_representation_links_to_the_estimators_page(
     Estimator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SK_MIGE_DOCS", SITE + "/")
@@ -23,7 +29,7 @@ def test_the_picture_links_to_the_estimators_page(
     assert page in make_pipeline(StandardScaler(), Estimator())._repr_html_()
 
 
-def test_the_projects_own_address_is_taken_where_it_is_known(
+def test_the_projects_address_is_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Metadata:
@@ -31,12 +37,12 @@ def test_the_projects_own_address_is_taken_where_it_is_known(
             return ["Source, https://example.org/code", "Documentation, https://example.org/docs/"]
 
     monkeypatch.delenv("SK_MIGE_DOCS", raising=False)
-    monkeypatch.setattr("sk_mige.estimators._doc_link.metadata.metadata", lambda name: Metadata())
+    monkeypatch.setattr("sk_mige.estimators._base.metadata.metadata", lambda name: Metadata())
     expected = "https://example.org/docs/api/generated/sk_mige.MIGEEncoder.html"
     assert MIGEEncoder()._get_doc_link() == expected
 
 
-def test_subclasses_of_others_do_not_pretend_to_be_documented(
+def test_users_subclasses_have_no_link(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SK_MIGE_DOCS", SITE)
@@ -46,3 +52,11 @@ def test_subclasses_of_others_do_not_pretend_to_be_documented(
 
     assert Mine()._get_doc_link() == ""
     assert SITE not in Mine()._repr_html_()
+
+
+def test_descriptions_are_shown_inside_the_encoder() -> None:
+    shown = MIGEEncoder(
+        mode=InformationBottleneck(MIGE(marginal="classes"), beta=0.5)
+    )._repr_html_()
+    for text in ("InformationBottleneck", "beta", "0.5", "MIGE(", "classes"):
+        assert text in shown

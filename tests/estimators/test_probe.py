@@ -1,4 +1,4 @@
-"""The probe judges features as they are, and gives the same verdict again."""
+"""The probe classifies fixed features, and its result is repeatable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige.estimators import _probe
 
 from .conftest import interrupt_at
 
@@ -27,7 +29,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return X[:600].astype(np.float32), y[:600]
 
 
-def test_it_is_deep_infomaxs_classifier() -> None:
+def test_the_network_is_deep_infomaxs_classifier() -> None:
     X = np.random.default_rng(0).normal(size=(30, 7))
     probe = NonLinearProbe(max_epochs=1, random_state=0).fit(X, np.arange(30) % 3)
     shapes = [tuple(p.shape) for p in probe.module_.parameters()]
@@ -37,7 +39,7 @@ def test_it_is_deep_infomaxs_classifier() -> None:
     assert dropout.p == 0.1
 
 
-def test_what_a_line_cannot_separate_it_can() -> None:
+def test_classes_need_not_be_linearly_separable() -> None:
     X = np.random.default_rng(0).uniform(-1, 1, size=(500, 2))
     y = np.where(X[:, 0] * X[:, 1] > 0, "same", "different")
     assert NonLinearProbe(**{**SMALL, "max_epochs": 40}).fit(X, y).score(X, y) > 0.93
@@ -45,14 +47,13 @@ def test_what_a_line_cannot_separate_it_can() -> None:
 
 def test_the_learning_rate_falls_twice(digits: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = digits
-    calls = NonLinearProbe(max_epochs=150)._callbacks()
-    assert calls[0].kwargs["milestones"] == [50, 100]
-    # Once it has fallen the weights hardly move: the loss settles.
+    assert NonLinearProbe(max_epochs=150)._schedule().kwargs["milestones"] == [50, 100]
+    # At the lowest rate, weights and loss change little.
     losses = [row["train_loss"] for row in NonLinearProbe(**SMALL).fit(X, y).history_]
     assert abs(losses[-1] - losses[-2]) < abs(losses[1] - losses[0])
 
 
-def test_the_same_seed_gives_the_same_verdict(digits: tuple[np.ndarray, np.ndarray]) -> None:
+def test_equal_seeds_give_equal_probabilities(digits: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = digits
     state = torch.get_rng_state()
     first = NonLinearProbe(**SMALL).fit(X, y).predict_proba(X)
@@ -68,7 +69,7 @@ def test_a_pickled_probe_predicts_alike(digits: tuple[np.ndarray, np.ndarray]) -
     np.testing.assert_array_equal(again.predict_proba(X), probe.predict_proba(X))
 
 
-def test_a_cell_of_a_table_is_the_score_of_a_pipeline(
+def test_a_pipeline_scores_representations(
     digits: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = digits
@@ -78,14 +79,26 @@ def test_a_cell_of_a_table_is_the_score_of_a_pipeline(
         assert pipeline.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.6
 
 
-def test_infinite_losses_name_a_way_out(digits: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_first_loss_that_is_not_finite_is_an_error(
+    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_probe, "cross_entropy", lambda logits, y: logits.sum() * torch.nan)
+    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*smaller lr"):
+        NonLinearProbe(**SMALL).fit(*digits)
+
+
+def test_a_later_loss_that_is_not_finite_keeps_the_last_good_weights(
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
     X, y = digits
-    with pytest.raises(ValueError, match="smaller lr"):
-        NonLinearProbe(**{**SMALL, "lr": 1e30}).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="last finite loss are kept: use a smaller lr"):
+        probe = NonLinearProbe(**{**SMALL, "lr": 1e30}).fit(X, y)
+    assert all(weights.isfinite().all() for weights in probe.module_.parameters())
+    assert probe.n_iter_ == len(probe.history_)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_data_frames_whose_rows_are_read_only_are_taken(
+def test_data_frames_whose_rows_are_read_only_are_accepted(
     dtype: str, digits: tuple[np.ndarray, np.ndarray]
 ) -> None:
     X, y = digits
@@ -94,15 +107,18 @@ def test_data_frames_whose_rows_are_read_only_are_taken(
     np.testing.assert_array_equal(found, NonLinearProbe(**SMALL).fit(X, y).predict(X))
 
 
-def test_ctrl_c_leaves_no_half_trained_probe_to_be_scored(
+def test_ctrl_c_keeps_what_the_probe_has_learned(
     digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        NonLinearProbe(**SMALL).fit(*digits)
+    interrupt_at(25, monkeypatch)  # ten steps in an epoch
+    probe = NonLinearProbe(**SMALL)
+    with pytest.warns(UserWarning, match="interrupted in epoch 3; the estimator keeps"):
+        probe.fit(*digits)
+    assert probe.n_iter_ == len(probe.history_) == 2
+    assert probe.score(*digits) > 0.5
 
 
-def test_the_bar_or_the_lines_are_shown_that_are_asked_for(
+def test_verbose_shows_a_bar_or_lines(
     digits: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]
 ) -> None:
     parameters = {**SMALL, "max_epochs": 2}

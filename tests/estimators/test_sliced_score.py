@@ -1,4 +1,4 @@
-"""SlicedScoreMatching while it trains: interrupted, and telling of its epochs."""
+"""Training of SlicedScoreMatching: interruptions, divergence, verbosity."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sk_mige import SlicedScoreMatching
+from sk_mige.estimators import _sliced_score
 
 from .conftest import interrupt_at
 
@@ -19,7 +22,7 @@ X = np.random.default_rng(0).normal(size=(100, 2))
 
 
 def test_ctrl_c_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_at(6, monkeypatch)  # of four steps an epoch
+    interrupt_at(6, monkeypatch)  # four steps in an epoch
     estimator = SlicedScoreMatching(**SMALL)
     with pytest.warns(UserWarning, match="interrupted in epoch 2; the estimator keeps"):
         estimator.fit(X)
@@ -30,7 +33,23 @@ def test_ctrl_c_leaves_a_usable_estimator(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.isfinite(estimator.transform(X)).all()
 
 
-def test_the_bar_or_the_lines_are_shown_that_are_asked_for(
+def test_a_later_loss_that_is_not_finite_keeps_the_last_good_weights() -> None:
+    with pytest.warns(ConvergenceWarning, match="last finite loss are kept: use a smaller lr"):
+        estimator = SlicedScoreMatching(**SMALL | {"lr": 1e30}).fit(X)
+    assert np.isfinite(estimator.transform(X)).all()
+    assert estimator.n_iter_ == len(estimator.history_)
+
+
+def test_a_first_loss_that_is_not_finite_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(output: Any, x: Any, y: Any) -> torch.Tensor:
+        return output.score.sum() * torch.nan
+
+    monkeypatch.setattr(_sliced_score, "sliced_score_matching_loss", broken)
+    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*smaller lr"):
+        SlicedScoreMatching(**SMALL).fit(X)
+
+
+def test_verbose_shows_a_bar_or_lines(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     SlicedScoreMatching(**SMALL).fit(X)

@@ -1,4 +1,4 @@
-"""Heads: standardised, drawn from a Gaussian, or as they come."""
+"""Heads: standardised, drawn from a Gaussian, or deterministic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_standardised_components_have_mean_0_and_variance_1(h: torch.Tensor) -> 
     torch.testing.assert_close(z.var(0, unbiased=False), torch.ones(4), atol=1e-3, rtol=0)
 
 
-def test_standardising_has_nothing_to_learn() -> None:
+def test_standardising_has_no_parameters() -> None:
     assert list(StandardizingHead(4).parameters()) == []
 
 
@@ -43,12 +43,12 @@ def test_gaussian_draws_have_the_mean_and_scale_they_report(h: torch.Tensor) -> 
     assert abs(float(noise.var()) - 1) < 4 * (2 / 4000) ** 0.5
 
 
-def test_scale_stays_positive_however_small_its_logit() -> None:
+def test_scale_is_positive_for_any_logit() -> None:
     code = GaussianHead(1).eval()(torch.tensor([[0.0, -1e4]]))
     assert float(code.conditional[1]) > 0
 
 
-def test_in_evaluation_gaussian_gives_its_mean(h: torch.Tensor) -> None:
+def test_a_gaussian_head_returns_its_mean_in_evaluation(h: torch.Tensor) -> None:
     code = GaussianHead(2).eval()(h)
     torch.testing.assert_close(code.z, h[:, :2])
 

@@ -1,4 +1,4 @@
-"""The score network: what it starts from, and the curvature that its training needs."""
+"""The score network: its initial score, and the curvature that its training needs."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Files that earlier versions wrote are read, and mean the same."""
+"""Files of earlier versions are read, and their estimators compute the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = sorted(HERE.glob("*/*.skops"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_file_is_read_and_computes_what_it_did(path: Path) -> None:
+def test_the_estimator_of_a_file_computes_the_same(path: Path) -> None:
     unknown = skops.io.get_untrusted_types(file=path)
     assert all(name.startswith("sk_mige.") for name in unknown)
     estimator = skops.io.load(path, trusted=unknown)

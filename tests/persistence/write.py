@@ -1,6 +1,6 @@
-"""Write the files of this version that later ones must read: python tests/persistence/write.py.
+"""Write the files that later versions must read: python tests/persistence/write.py.
 
-Files that are there already stay: what an earlier commit wrote must be read as well.
+Existing files stay, because later versions must read the files of earlier commits too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import skops.io
 
 import sk_mige
 from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
+    InformationBottleneck,
     MIGEEncoder,
     MutualInfoGradientEstimator,
     NonLinearProbe,
@@ -22,6 +26,7 @@ from sk_mige import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    Variational,
 )
 
 HERE = Path(__file__).parent / sk_mige.__version__
@@ -35,9 +40,13 @@ SMALL: dict[str, Any] = {
 ESTIMATORS = {
     "infomax": MIGEEncoder(**SMALL),
     "projected": MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE(2)),
+    "critic": MIGEEncoder(mode=InfoMax(Critic("club")), **SMALL),
     "classes": MIGEEncoder(mode="ib", **SMALL),
-    "values": MIGEEncoder(mode="ib", task="regression", head="deterministic", **SMALL),
-    "implicit": MIGEEncoder(mode="ib", head="implicit", **SMALL),
+    "values": MIGEEncoder(
+        mode=InformationBottleneck(MIGE(0.5), task="regression", head="deterministic"), **SMALL
+    ),
+    "implicit": MIGEEncoder(mode=InformationBottleneck(head="implicit"), **SMALL),
+    "variational": MIGEEncoder(mode=InformationBottleneck(Variational("learned")), **SMALL),
     "ssge": SSGEScoreEstimator(),
     "landmarks": SSGEScoreEstimator(n_landmarks=8, curl_free=True, random_state=0),
     "projection": RandomProjectionSSGE(2, random_state=0),
@@ -50,7 +59,7 @@ ESTIMATORS = {
 
 
 def computed(name: str, estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
-    """What a fitted estimator computes, by the names under which it is kept."""
+    """Return results of a fitted estimator, by the names under which they are stored."""
     found = {
         f"{name}.{method}": getattr(estimator, method)(X)
         for method in ("transform", "predict", "predict_proba")

@@ -1,4 +1,4 @@
-"""The units of the input: uncorrelated components, explained variance, nothing lost."""
+"""Units of the input: uncorrelated components with explained variances, and full rank."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_batches_add_up(x: torch.Tensor) -> None:
     torch.testing.assert_close(whole, input_alignment(torch.tanh, x.split(57)))
 
 
-def test_what_no_linear_map_knows_is_kept(x: torch.Tensor) -> None:
+def test_components_without_linear_information_are_kept(x: torch.Tensor) -> None:
     def encode(rows: torch.Tensor) -> torch.Tensor:
         centred = rows - 5
         return torch.stack([centred[:, 0], centred[:, 0].square(), centred[:, 1].abs()], dim=1)
@@ -61,7 +61,7 @@ def test_a_constant_code_keeps_its_units(x: torch.Tensor, value: float) -> None:
     assert torch.equal(input_alignment(encode, x.split(57)), torch.eye(3))
 
 
-def test_a_code_that_hardly_varies_beside_its_mean_is_no_constant(x: torch.Tensor) -> None:
+def test_a_code_of_small_variance_beside_its_mean_is_aligned(x: torch.Tensor) -> None:
     alignment = input_alignment(lambda rows: 100 + 1e-2 * rows, [x])
     aligned = 1e-2 * x @ alignment
     torch.testing.assert_close(aligned.var(0).sum(), x.var(0).sum(), rtol=0.1, atol=0.0)

@@ -1,7 +1,8 @@
-"""A fit that was killed goes on as if nothing had happened."""
+"""Checkpoints: a killed fit continues, and ends as one that was not killed."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
+from torch import nn
+from torch.optim.lr_scheduler import StepLR
 
-from sk_mige import MIGEEncoder, SSGEScoreEstimator
-from sk_mige.training import Checkpoint
+from sk_mige import Critic, InfoMax, InformationBottleneck, MIGEEncoder, SSGEScoreEstimator
+from sk_mige.networks import Code
+from sk_mige.training import BetaWarmup, Checkpoint, ExponentialDecay
 
 SMALL: dict[str, Any] = {
     "n_components": 3, "hidden_layer_sizes": (16,), "max_epochs": 4, "batch_size": 50,
@@ -21,7 +25,7 @@ SMALL: dict[str, Any] = {
 
 
 class Killed(BaseException):
-    """Nothing in the package catches it."""
+    """An exception that nothing in the package catches."""
 
 
 class KillAt(Callback):
@@ -39,37 +43,74 @@ def X() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(150, 8))
 
 
-def killed_and_continued(X: np.ndarray, path: Path, **parameters: Any) -> MIGEEncoder:
-    """Killed in the third of four epochs of three batches."""
+@pytest.fixture(scope="module")
+def y(X: np.ndarray) -> np.ndarray:
+    return (X[:, 0] > 0).astype(int)
+
+
+def killed_and_continued(
+    X: np.ndarray, y: np.ndarray, path: Path, batch: int = 8, **parameters: Any
+) -> MIGEEncoder:
+    """Kill a fit, by default in the third of four epochs of three batches, and continue it."""
     settings = {**SMALL, **parameters}
+    callbacks = [Checkpoint(path), *settings.pop("callbacks", [])]
     with pytest.raises(Killed):
-        MIGEEncoder(**settings, callbacks=[Checkpoint(path), KillAt(8)]).fit(X)
-    return MIGEEncoder(**settings, callbacks=[Checkpoint(path)]).fit(X)
+        MIGEEncoder(**settings, callbacks=[*callbacks, KillAt(batch)]).fit(X, y)
+    return MIGEEncoder(**settings, callbacks=callbacks).fit(X, y)
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {},
-        {"lr_schedule": "exponential", "lr_decay": 0.5},
-        {"mi_estimator": "infonce", "prior_weight": 1.0},
-        {"mi_estimator": "mine"},
-    ],
-    ids=["mige", "exponential", "critic and adversary", "moving average"],
-)
+class Centred(nn.Module):
+    """A loss with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.ones(3))
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (code.z - self.centre).square().mean() - code.z.std(0).log().sum()
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "mige": {},
+    "constant rate": {"lr_schedule": "constant"},
+    "exponential": {"lr_schedule": ExponentialDecay(0.5)},
+    "torch's schedule": {"lr_schedule": partial(StepLR, step_size=1, gamma=0.5)},
+    "torch's schedule of batches": {
+        "lr_schedule": LRScheduler("StepLR", step_size=2, gamma=0.5, step_every="batch")
+    },
+    "schedule by the loss": {
+        "lr_schedule": LRScheduler("ReduceLROnPlateau", monitor="train_loss", patience=0),
+        "lr": 0.1,
+    },
+    "critic and adversary": {"mode": InfoMax("infonce", prior_weight=1.0)},
+    "moving average": {"mode": InfoMax("mine")},
+    "bottleneck": {"mode": "ib"},
+    "warm-up": {"mode": InformationBottleneck(beta=0.5), "callbacks": [BetaWarmup(3)]},
+    "dual variable": {"mode": InformationBottleneck(beta=0.1, max_information=1.0)},
+    "own function": {"mode": lambda code, x, y: (code.z - y[:, None]).square().mean()},
+    "own module": {"mode": Centred()},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("batch", [5, 8], ids=["one epoch", "two epochs"])
 def test_a_killed_fit_ends_as_one_that_was_not(
-    X: np.ndarray, tmp_path: Path, parameters: dict[str, Any]
+    X: np.ndarray, y: np.ndarray, tmp_path: Path, name: str, batch: int
 ) -> None:
-    whole = MIGEEncoder(**{**SMALL, **parameters}).fit(X)
-    pieces = killed_and_continued(X, tmp_path / "run.pt", **parameters)
+    whole = MIGEEncoder(**{**SMALL, **RUNS[name]}).fit(X, y)
+    pieces = killed_and_continued(X, y, tmp_path / "run.pt", batch, **RUNS[name])
     np.testing.assert_array_equal(pieces.transform(X), whole.transform(X))
     assert [row["epoch"] for row in pieces.history_] == [1, 2, 3, 4]
     losses = [[row["train_loss"] for row in e.history_] for e in (whole, pieces)]
     assert losses[0] == losses[1]
+    criteria = [e.net_.criterion_.state_dict() for e in (whole, pieces)]
+    torch.testing.assert_close(*criteria, rtol=0, atol=0, equal_nan=True)
+    assert whole.net_.optimizer_.param_groups[0]["lr"] == whole.lr
+    assert pieces.net_.optimizer_.param_groups[0]["lr"] == whole.lr
 
 
 class Explode(Callback):
-    """Stands for a third epoch whose last step sent a weight to infinity."""
+    """Set weights to infinity after the third epoch."""
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if len(net.history) == 3:
@@ -78,7 +119,7 @@ class Explode(Callback):
 
 
 @pytest.mark.filterwarnings("ignore:the loss became infinite")
-def test_a_run_that_diverges_after_going_on_returns_to_its_last_good_weights(
+def test_a_continued_run_that_diverges_returns_to_its_last_good_weights(
     X: np.ndarray, tmp_path: Path
 ) -> None:
     encoders = [
@@ -91,9 +132,9 @@ def test_a_run_that_diverges_after_going_on_returns_to_its_last_good_weights(
 
 
 def test_the_bar_starts_where_the_checkpoint_ends(
-    X: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    X: np.ndarray, y: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed_and_continued(X, tmp_path / "run.pt", verbose=1)
+    killed_and_continued(X, y, tmp_path / "run.pt", verbose=1)
     assert "4.0/4 epochs" in capsys.readouterr().err
 
 
@@ -110,7 +151,8 @@ def test_a_checkpoint_holds_tensors_and_numbers_only(X: np.ndarray, tmp_path: Pa
     [
         ({"n_components": 5}, r"another module.*\(3, 16\).*\(5, 16\)"),
         ({"hidden_layer_sizes": (16, 16)}, "another module"),
-        ({"mi_estimator": "jsd"}, "another objective"),
+        ({"mode": InfoMax("jsd")}, "another objective"),
+        ({"mode": InfoMax(corruption=0.5)}, r"its mode__corruption was 0\.3, here it is 0\.5"),
         ({"lr": 0.02}, r"another run: its lr was 0\.001, here it is 0\.02"),
         ({"random_state": 1}, "its random_state was 0, here it is 1"),
         ({"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)}, "its score_estimator"),
@@ -125,16 +167,36 @@ def test_a_checkpoint_of_something_else_is_refused(
         MIGEEncoder(**{**SMALL, **changed}, callbacks=[Checkpoint(path)]).fit(X)
 
 
-def test_a_search_does_not_take_one_candidate_for_another(X: np.ndarray, tmp_path: Path) -> None:
-    """Each of its fits is a run of its own; the first one's file is not theirs."""
+def test_a_search_does_not_continue_one_candidate_from_another(
+    X: np.ndarray, tmp_path: Path
+) -> None:
+    """Each fit of a search is a run of its own and needs a file of its own."""
     encoder = MIGEEncoder(**SMALL, mode="ib", callbacks=[Checkpoint(tmp_path / "run.pt")])
     y = (X[:, 0] > 0).astype(int)
-    search = GridSearchCV(encoder, {"beta": [0.0, 0.1]}, cv=2, error_score="raise")
-    with pytest.raises(ValueError, match=r"another run: its (rows|beta) was"):
+    search = GridSearchCV(encoder, {"mode__beta": [0.0, 0.1]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=r"another run: its (rows|mode__beta) was"):
         search.fit(X, y)
 
 
-def test_a_finished_run_can_be_made_longer_and_seen_elsewhere(
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"mode": "infomax"}, {"mode": InfoMax()}),
+        ({"mode": InfoMax("jsd")}, {"mode": InfoMax(Critic("jsd"))}),
+        ({"score_estimator": None}, {"score_estimator": SSGEScoreEstimator()}),
+    ],
+    ids=["mode", "information", "score estimator"],
+)
+def test_a_name_and_its_object_are_the_same_run(
+    X: np.ndarray, tmp_path: Path, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    path = tmp_path / "run.pt"
+    first = MIGEEncoder(**SMALL, **one, callbacks=[Checkpoint(path)]).fit(X)
+    second = MIGEEncoder(**SMALL, **other, callbacks=[Checkpoint(path)]).fit(X)
+    np.testing.assert_array_equal(first.transform(X), second.transform(X))
+
+
+def test_a_finished_run_can_be_made_longer_and_restored_on_another_device(
     X: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.pt"

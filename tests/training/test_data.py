@@ -1,4 +1,4 @@
-"""Batches: every row once, sizes alike, arrays untouched."""
+"""Batches: every row once, equal sizes, unchanged arrays."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_classes_stay_integers_and_values_become_float32() -> None:
     assert ArrayDataset(X, np.zeros((3, 2)))[[0, 1]][1].dtype == torch.float32
 
 
-def test_tensors_are_indexed_where_they_are(device: torch.device) -> None:
+def test_tensors_are_indexed_on_their_device(device: torch.device) -> None:
     x, _ = ArrayDataset(torch.eye(3, device=device))[[2]]
     assert x.device.type == device.type
     assert x.tolist() == [[0, 0, 1]]
@@ -63,7 +63,7 @@ def mapped(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("view", [lambda X: X, np.asarray, lambda X: np.asarray(X)[1:]])
-def test_memory_maps_stay_on_their_disk(view: Any, tmp_path: Path) -> None:
+def test_memory_maps_stay_on_disk(view: Any, tmp_path: Path) -> None:
     rows = view(mapped(tmp_path))
     assert resident(rows, torch.device("meta")) is rows
 

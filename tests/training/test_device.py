@@ -13,12 +13,12 @@ import torch
 from sk_mige.training import available_device, resolve_device, seeded
 
 
-def test_auto_takes_the_gpu_where_there_is_one() -> None:
+def test_auto_is_the_gpu_where_there_is_one() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve_device("auto").type == expected
 
 
-def test_a_gpu_that_is_not_there_is_refused_with_what_would_work(
+def test_a_missing_gpu_is_refused_with_an_alternative(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -26,7 +26,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_would_work(
         resolve_device("cuda")
 
 
-def test_the_second_gpu_of_one_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_gpu_is_refused_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert resolve_device("cuda:0") == torch.device("cuda:0")
     with pytest.raises(RuntimeError, match="cuda:1"):
@@ -34,24 +34,24 @@ def test_the_second_gpu_of_one_is_not_there(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("nonsense", ["gpu", "cuda:x", 3.5])
-def test_unknown_names_are_refused_with_those_that_are_known(nonsense: object) -> None:
+def test_unknown_names_are_refused_with_the_known_ones(nonsense: object) -> None:
     with pytest.raises(ValueError, match=r"is not a device: use 'auto', 'cpu'"):
         resolve_device(nonsense)  # type: ignore[arg-type]
 
 
-def test_loading_elsewhere_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_falls_back_on_an_available_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert available_device("cuda") == torch.device("cpu")
 
 
-def test_mps_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mps_is_used_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_device("mps") == torch.device("mps")
     assert resolve_device("auto").type != "mps"
 
 
-def test_seeded_draws_repeat_and_leave_no_trace(
+def test_seeded_draws_repeat_and_keep_the_global_state(
     device: torch.device, global_random_state_untouched: None
 ) -> None:
     draws = []
@@ -62,7 +62,7 @@ def test_seeded_draws_repeat_and_leave_no_trace(
     assert not torch.equal(draws[0], draws[2])
 
 
-def test_an_error_within_leaves_no_trace_either(global_random_state_untouched: None) -> None:
+def test_an_error_inside_keeps_the_global_state(global_random_state_untouched: None) -> None:
     def draw_and_fail() -> None:
         with seeded(0, torch.device("cpu")):
             torch.rand(3)
@@ -72,7 +72,9 @@ def test_an_error_within_leaves_no_trace_either(global_random_state_untouched: N
         draw_and_fail()
 
 
-def test_threads_draw_as_if_alone(global_random_state_untouched: None) -> None:
+def test_draws_of_a_thread_do_not_depend_on_other_threads(
+    global_random_state_untouched: None,
+) -> None:
     def draw(seed: int) -> torch.Tensor:
         with seeded(seed, torch.device("cpu")):
             parts = []

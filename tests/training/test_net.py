@@ -1,4 +1,4 @@
-"""The net: what it sees in a step, and what it keeps when a loss is not finite."""
+"""The net: the rows of a step, and the weights after a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
+from sk_mige.objectives import FunctionObjective
 from sk_mige.training import (
     ArrayDataset,
     EncoderNet,
     NonFiniteLossError,
+    Trainer,
     TrainingProgress,
-    build_net,
 )
 
 Loss = Callable[[Code, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -25,15 +26,13 @@ def small_net(objective: Loss, batch_size: int = 8, lr: float = 0.1) -> EncoderN
     linear = nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         linear.weight.fill_(1.0)
-    return build_net(
+    return Trainer(
         EncoderNetwork(linear, DeterministicHead(1)),
-        objective,
+        FunctionObjective(objective),
         optimizer=torch.optim.SGD,
         lr=lr,
         batch_size=batch_size,
-        device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(0),
-    )
+    ).net
 
 
 def test_one_step_is_that_of_a_bare_torch_loop() -> None:
@@ -79,7 +78,7 @@ def test_non_finite_loss_stops_and_the_last_good_weights_are_kept() -> None:
     assert not torch.equal(weights[3], weights[4])
 
 
-def test_copy_of_the_weights_is_let_go_after_training() -> None:
+def test_the_copy_of_the_weights_is_dropped_after_training() -> None:
     net = small_net(lambda code, x, y: code.z.mean())
     net.partial_fit(ArrayDataset(np.ones((16, 2))))
     assert net._good_weights == []

@@ -1,17 +1,31 @@
-"""What a user writes, with types: checked by mypy --strict and pyright in the linters' stage."""
+"""A user's script with types: mypy --strict and pyright check it in the linters' stage."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator, SSGEScoreEstimatorCV
+from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
+    InformationBottleneck,
+    MIGEEncoder,
+    RandomProjectionSSGE,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    Variational,
+)
 from sk_mige.datasets import make_banana
 from sk_mige.information import mutual_info_gradient, mutual_info_surrogate
 from sk_mige.inspection import ScoreFieldDisplay, TrainingCurveDisplay
-from sk_mige.networks import Representation
+from sk_mige.networks import Code, MLPEncoder, Representation
+from sk_mige.objectives import Objective
 from sk_mige.score import ssge
+from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
 
 
 def scores() -> NDArray[np.float64]:
@@ -36,6 +50,34 @@ def representation(X: NDArray[np.float64]) -> NDArray[np.float64]:
     TrainingCurveDisplay.from_estimator(encoder).figure_.savefig("curve.png")
     print(losses, module(torch.zeros(3, X.shape[1])).shape, encoder.n_iter_)
     return Z
+
+
+class SmallCodes(Objective):
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return code.z.square().mean()
+
+
+def spread(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -torch.logdet(torch.eye(2) + code.z.T.cov())
+
+
+def objectives(X: NDArray[np.float64], y: NDArray[np.int64]) -> list[float]:
+    modes = [
+        InformationBottleneck(MIGE(marginal="classes"), beta=1e-2, n_prediction_samples=4),
+        InformationBottleneck(Variational("learned"), max_information=2.0),
+    ]
+    scores: list[float] = []
+    for mode in modes:
+        classifier = MIGEEncoder(2, mode=mode, callbacks=[BetaWarmup(2), WeightAveraging(0.9)])
+        classifier.fit(X, y).set_params(mode__n_prediction_samples=0)
+        accuracy: float = classifier.score(X, y)
+        scores.append(accuracy)
+        print(classifier.task_, classifier.beta_, classifier.classes_)
+    views = InfoMax(Critic("infonce", "cosine"), n_views=2, augmentation=torch.neg)
+    MIGEEncoder(2, mode=views, lr_schedule=ExponentialDecay(0.9)).fit(X)
+    MIGEEncoder(2, mode=spread, encoder=partial(MLPEncoder, dropout=0.1)).fit(X)
+    MIGEEncoder(2, mode=SmallCodes(), lr_schedule=torch.optim.lr_scheduler.LinearLR).fit(X, y)
+    return scores
 
 
 def gradients(x: torch.Tensor) -> torch.Tensor:

@@ -1,13 +1,13 @@
-"""bfloat16 serves the encoder's and the critic's matrix products while training, nothing else."""
+"""bfloat16 is for matrix products of encoder and critic in training, and for nothing else."""
 
 import numpy as np
 import pytest
 import torch
 
-from sk_mige import MIGEEncoder
+from sk_mige import Critic, InfoMax, MIGEEncoder
 from sk_mige.networks import ConvEncoder, DeterministicHead, EncoderNetwork, GaussianHead
+from sk_mige.objectives import CriticInformation, MIGEInfoMax
 from sk_mige.score import ssge
-from sk_mige.training import CriticInformation, InfoMax
 
 SHAPE = (1, 16, 16)
 
@@ -33,15 +33,15 @@ def x():
     return torch.rand(64, 256, generator=torch.Generator().manual_seed(0))
 
 
-def migrad(network, x):
+def gradient(network, x):
     """Gradient of MIGE's loss with respect to all weights, as one vector."""
     network.zero_grad()
-    InfoMax(ssge)(network(x), x, torch.zeros(len(x))).backward()
+    MIGEInfoMax(ssge)(network(x), x, torch.zeros(len(x))).backward()
     return torch.cat([p.grad.flatten() for p in network.parameters()])
 
 
 def test_the_gradient_of_information_is_that_of_float32_up_to_bfloat16s_rounding(x):
-    exact, mixed = (migrad(network.train(), x) for network in networks())
+    exact, mixed = (gradient(network.train(), x) for network in networks())
     assert torch.nn.functional.cosine_similarity(exact, mixed, dim=0) > 0.995
     assert not torch.equal(exact, mixed)
 
@@ -58,7 +58,7 @@ def test_evaluation_is_in_float32_to_the_last_bit(x):
 
 
 @pytest.mark.parametrize("bound", ["jsd", "infonce", "club"])
-def test_a_critics_scores_are_rounded_but_for_club_whose_critic_is_a_density(bound, x):
+def test_scores_of_critics_are_rounded_except_those_of_clubs_density(bound, x):
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         information = CriticInformation(bound, 256, 8, mixed_precision=True)
@@ -74,7 +74,7 @@ def test_a_critics_scores_are_rounded_but_for_club_whose_critic_is_a_density(bou
     "parameters",
     [
         {},
-        {"mi_estimator": "jsd", "feature_layer": "conv", "critic": "concatenated"},
+        {"mode": InfoMax(Critic("jsd", "concatenated"), layer="conv")},
         {"mode": "ib"},
     ],
 )

@@ -1,4 +1,4 @@
-"""A critic learns to make its bound tight; the encoder follows the bound up or down."""
+"""Critics: they tighten their bound, which the encoder maximises or minimises."""
 
 import math
 
@@ -7,10 +7,16 @@ import torch
 from torch.distributions import Normal
 from torch.nn.functional import cross_entropy
 
-from sk_mige import MIGEEncoder
+from sk_mige import Critic, InfoMax, InformationBottleneck, MIGEEncoder
 from sk_mige.information.bounds import BOUNDS
 from sk_mige.networks import Code
-from sk_mige.training import CriticInfoMax, CriticInformation, PriorMatched, ViewCriticInfoMax
+from sk_mige.objectives import (
+    CriticInfoMax,
+    CriticInformation,
+    FunctionObjective,
+    PriorMatched,
+    ViewCriticInfoMax,
+)
 
 
 def batch(seed=0, n=32):
@@ -44,7 +50,7 @@ class BestCritic(torch.nn.Module):
 
 @pytest.mark.parametrize("name", ["mine", "mine-f", "jsd", "smile", "infonce"])
 @pytest.mark.parametrize("rho", [0.3, 0.6, 0.8])
-def test_the_price_of_information_is_one_per_nat_of_it(name, rho):
+def test_the_minimised_bound_has_the_gradient_of_nats(name, rho):
     """At the best critic the gradient through z is dI/dρ = ρ / (1 - ρ²) a dimension."""
     information = CriticInformation(name, 1, 1, normalize=False)
     information.critic = BestCritic(rho)
@@ -57,7 +63,7 @@ def test_the_price_of_information_is_one_per_nat_of_it(name, rho):
     assert float(gradient) == pytest.approx(rho / (1 - rho**2), rel=0.15)
 
 
-def test_infomax_follows_the_published_objectives():
+def test_infomax_maximises_the_published_objectives():
     for name in ("jsd", "smile"):
         information = CriticInformation(name, 1, 1, normalize=False)
         x, z = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(1))
@@ -69,7 +75,7 @@ def test_infomax_follows_the_published_objectives():
 
 
 @pytest.mark.parametrize("information", ["infonce", "mine-f", "club"], indirect=True)
-def test_minimising_turns_the_encoders_gradient_and_leaves_the_critics(information):
+def test_minimising_reverses_the_gradient_of_z_and_keeps_that_of_the_critic(information):
     optimizer = torch.optim.Adam(information.critic.parameters(), lr=1e-3)
     for step in range(50):  # until the critic sees that z depends on x
         optimizer.zero_grad()
@@ -84,8 +90,8 @@ def test_minimising_turns_the_encoders_gradient_and_leaves_the_critics(informati
 
 
 @pytest.mark.parametrize("information", ["mine", "mine-f"], indirect=True)
-def test_an_estimate_below_zero_moves_the_critic_alone(information):
-    """Else z would run from a critic that lags behind, and the estimate to minus infinity."""
+def test_an_estimate_below_zero_trains_the_critic_only(information):
+    """Otherwise z would diverge, and the estimate would fall to minus infinity."""
     x, z = batch()
     z = (-3 * z).detach().requires_grad_()
     assert information.bound(information.scores(information.normalize(x), z)).value < 0
@@ -111,7 +117,7 @@ def test_training_the_critic_alone_raises_the_bound_for_dependent_pairs(informat
 
 
 @pytest.mark.parametrize("information", ["infonce"], indirect=True)
-def test_the_critic_does_not_feel_the_units_of_x(information):
+def test_the_critics_loss_does_not_depend_on_the_units_of_x(information):
     x, z = batch()
     objective = CriticInfoMax(information)
     here = objective(Code(z), x, torch.zeros(len(x)))
@@ -138,8 +144,8 @@ def test_a_shared_embedding_is_learned_once():
     assert counts[0] == 2 * counts[1]
 
 
-def test_of_an_upper_bound_the_critic_alone_climbs_the_likelihood():
-    """Features that moved to be predicted better would raise the bound's own error."""
+def test_the_likelihood_of_an_upper_bound_trains_the_critic_only():
+    """Features that are trained to be predictable would raise the error of the bound."""
     information = CriticInformation("club", 3, 2, normalize=False)
     h, z = torch.randn(8, 3, requires_grad=True), torch.randn(8, 2, requires_grad=True)
     loss = information._critic_loss(h, z)
@@ -147,18 +153,18 @@ def test_of_an_upper_bound_the_critic_alone_climbs_the_likelihood():
     assert torch.autograd.grad(loss, list(information.critic.parameters()))
 
 
-def test_the_moving_average_learns_from_training_batches_alone_and_survives_divergence():
+def test_the_moving_average_is_updated_in_training_only_and_recovers_from_nan():
     information = CriticInformation("mine", 5, 2)
     information.maximise(*batch())
-    kept = information.log_average.clone()
+    kept = information.bound.log_average.clone()
     information.eval()
     information.maximise(*batch(1))
-    assert torch.equal(information.log_average, kept)
+    assert torch.equal(information.bound.log_average, kept)
     information.train()
-    information.log_average.fill_(torch.nan)
+    information.bound.log_average.fill_(torch.nan)
     information.maximise(*batch())
-    assert torch.equal(information.log_average, kept)
-    assert "log_average" in information.state_dict()
+    assert torch.equal(information.bound.log_average, kept)
+    assert "bound.log_average" in information.state_dict()
 
 
 def test_the_loss_of_held_out_rows_is_minus_the_bound():
@@ -173,18 +179,18 @@ def test_the_loss_of_held_out_rows_is_minus_the_bound():
     torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
 
 
-def test_the_adversary_takes_no_part_in_the_loss_of_held_out_rows():
+def test_the_loss_of_held_out_rows_leaves_the_adversary_out():
     x, z = batch()
     for name in ("mine", "infonce"):
         objective = CriticInfoMax(CriticInformation(name, 5, 2))
         objective(Code(z), x, torch.zeros(32))
-        matched = PriorMatched(objective, 2, "normal", 1.0).eval()
+        matched = PriorMatched(objective, 2, 1.0).eval()
         alone = objective.held_out(Code(z), x, torch.zeros(32))
         torch.testing.assert_close(matched.held_out(Code(z), x, torch.zeros(32)), alone)
 
 
 class Blind(torch.nn.Module):
-    """A critic of no use: all pairs score alike."""
+    """A critic that gives all pairs the same score."""
 
     def __init__(self, n_features, n_components):
         super().__init__()
@@ -197,12 +203,12 @@ class Blind(torch.nn.Module):
 
 @pytest.mark.parametrize(
     ("parameters", "dimensions"),
-    [({}, (5, 2)), ({"feature_layer": "hidden1"}, (16, 2)), ({"n_views": 2}, (2, 2))],
+    [({}, (5, 2)), ({"layer": "hidden1"}, (16, 2)), ({"n_views": 2}, (2, 2))],
 )
-def test_a_critic_of_ones_own_is_made_of_the_dimensions_it_sees(parameters, dimensions):
+def test_a_users_critic_is_made_for_the_dimensions_of_its_inputs(parameters, dimensions):
     encoder = MIGEEncoder(
-        2, mi_estimator="infonce", critic=Blind, hidden_layer_sizes=(16,), max_epochs=1,
-        random_state=0, **parameters,
+        2, mode=InfoMax(Critic("infonce", Blind), **parameters), hidden_layer_sizes=(16,),
+        max_epochs=1, random_state=0,
     ).fit(batch(n=64)[0].numpy())  # fmt: skip
     assert encoder.net_.criterion_.information.critic.dimensions == dimensions
     assert encoder.history_[0]["train_loss"] == pytest.approx(0, abs=1e-6)
@@ -219,15 +225,15 @@ def test_a_critic_of_ones_own_is_made_of_the_dimensions_it_sees(parameters, dime
     ids=["module", "word", "pairs", "unknown"],
 )
 def test_critics_that_cannot_be_used_are_refused(critic, error, message):
-    encoder = MIGEEncoder(2, mi_estimator="jsd", critic=critic, hidden_layer_sizes=(16,))
+    encoder = MIGEEncoder(2, mode=InfoMax(Critic("jsd", critic)), hidden_layer_sizes=(16,))
     with pytest.raises(error, match=message):
         encoder.fit(batch(n=64)[0].numpy())
 
 
-def test_the_adversary_pulls_codes_towards_the_prior():
+def test_the_adversary_moves_codes_towards_the_prior():
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        matched = PriorMatched(lambda code, x, y: code.z.sum() * 0, 1, "normal", 1.0)
+        matched = PriorMatched(FunctionObjective(lambda code, x, y: code.z.sum() * 0), 1, 1.0)
         z = torch.nn.Parameter(5 + 0.1 * torch.randn(64, 1))
         optimizer = torch.optim.Adam([z, *matched.parameters()], lr=3e-2)
         for _ in range(200):
@@ -238,24 +244,24 @@ def test_the_adversary_pulls_codes_towards_the_prior():
 
 
 @pytest.mark.parametrize("name", sorted(BOUNDS))
-@pytest.mark.parametrize("mode", ["infomax", "ib"])
-def test_one_word_switches_what_the_encoder_follows(name, mode):
+@pytest.mark.parametrize("mode", [InfoMax, InformationBottleneck])
+def test_the_name_of_a_bound_selects_its_objective(name, mode):
     x, _ = batch(n=64)
     X, y = x.numpy(), (x[:, 0] > 0).numpy().astype(int)
     encoder = MIGEEncoder(
-        2, mode=mode, mi_estimator=name, hidden_layer_sizes=(16,), max_epochs=2, random_state=0
+        2, mode=mode(name), hidden_layer_sizes=(16,), max_epochs=2, random_state=0
     ).fit(X, y)
     assert encoder.transform(X).shape == (64, 2)
     before = [p.clone() for p in encoder.net_.criterion_.parameters()]
     encoder.partial_fit(X, y)
     after = encoder.net_.criterion_.parameters()
     changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
-    assert any(changed), "partial_fit must go on training the same critic"
+    assert any(changed), "partial_fit must continue the training of the same critic"
 
 
 def test_a_changed_objective_needs_a_fresh_fit():
     x, _ = batch(n=64)
-    encoder = MIGEEncoder(2, mi_estimator="jsd", hidden_layer_sizes=(16,), max_epochs=1)
-    encoder.fit(x.numpy()).set_params(mi_estimator="club")
-    with pytest.raises(ValueError, match="mi_estimator.*warm_start=False"):
+    encoder = MIGEEncoder(2, mode=InfoMax("jsd"), hidden_layer_sizes=(16,), max_epochs=1)
+    encoder.fit(x.numpy()).set_params(mode__information="club")
+    with pytest.raises(ValueError, match="mode__information=.*club.*warm_start=False"):
         encoder.partial_fit(x.numpy())

@@ -1,4 +1,4 @@
-"""The bottleneck's parts: what classes cost, what information costs, and who sets the price."""
+"""The bottleneck: likelihoods, variational information, and β as a dual variable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from sk_mige.networks import Code
-from sk_mige.score import ssge
-from sk_mige.training import (
-    Bottleneck,
+from sk_mige.objectives import (
+    BottleneckLoss,
     ClassLikelihood,
     GaussianLikelihood,
     MIGEInformation,
     VariationalInformation,
 )
+from sk_mige.score import ssge
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def gaussian_code(generator: torch.Generator, n: int = 100, k: int = 3) -> Code:
     return Code(mean + scale * torch.randn(n, k, generator=generator), (mean, scale))
 
 
-def test_smoothed_labels_pay_for_every_class(generator: torch.Generator) -> None:
+def test_smoothed_labels_are_spread_over_all_classes(generator: torch.Generator) -> None:
     logits, y = torch.randn(6, 4, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
     target = 0.9 * torch.eye(4)[y] + 0.1 / 4
     expected = -(target * logits.log_softmax(-1)).sum(-1).mean()
     torch.testing.assert_close(ClassLikelihood(label_smoothing=0.1)(logits, y), expected)
 
 
-def test_penalty_is_the_entropy_that_predictions_lack(generator: torch.Generator) -> None:
+def test_confidence_penalty_is_a_bonus_for_predictive_entropy(generator: torch.Generator) -> None:
     logits, y = torch.randn(6, 4, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
     entropy = torch.distributions.Categorical(logits=logits).entropy().mean()
     expected = ClassLikelihood()(logits, y) - 0.3 * entropy
@@ -52,7 +52,7 @@ def test_class_of_weight_two_counts_as_two_rows(generator: torch.Generator) -> N
 
 
 @pytest.mark.parametrize("likelihood", [ClassLikelihood(), GaussianLikelihood(4)])
-def test_several_draws_share_their_row_s_target(
+def test_all_draws_of_a_row_have_its_target(
     likelihood: torch.nn.Module, generator: torch.Generator
 ) -> None:
     classes = isinstance(likelihood, ClassLikelihood)
@@ -73,14 +73,18 @@ def test_variational_information_is_a_divergence(learned: bool, generator: torch
         width = torch.nn.functional.softplus(bound.rho) + 1e-4
         model = Normal(bound.center, width)
     expected = kl_divergence(Normal(*code.conditional), model).sum(-1).mean()
-    torch.testing.assert_close(bound(code, code.z), expected)
+    information, own_loss = bound(code, code.z)
+    torch.testing.assert_close(information, expected)
+    torch.testing.assert_close(bound.upper_bound(code), expected.detach())
+    assert own_loss is None
 
 
 def test_variational_information_exceeds_the_gaussian_bound(generator: torch.Generator) -> None:
-    # The model of q(z) that MIGE's bound uses has q's own moments: none is closer.
+    # The Gaussian of MIGE's bound has the moments of q(z), so no other Gaussian is closer.
     for _ in range(5):
         code = gaussian_code(generator, n=2000)
-        assert VariationalInformation(3).value(code) >= MIGEInformation(ssge).value(code)
+        variational = VariationalInformation(3).upper_bound(code)
+        assert variational >= MIGEInformation(ssge).upper_bound(code)
 
 
 @pytest.mark.parametrize("k", [2, 8, 32, 128, 256])
@@ -96,12 +100,13 @@ def test_gradient_of_information_is_right_at_batch_100_in_any_dimension(k: int) 
         mean = torch.randn(100, 10, generator=generator).double() @ root
         scale = log_scale.exp().expand(100, k)
         code = Code(mean + scale * torch.randn(100, k, generator=generator).double(), (mean, scale))
-        surrogate = MIGEInformation(partial(ssge, eigen_threshold=0.999))(code, mean)
+        information = MIGEInformation(partial(ssge, eigen_threshold=0.999))
+        surrogate, _ = information(code, mean)
         total += torch.autograd.grad(surrogate, log_scale)[0] / 20
     assert float((total - truth).norm() / truth.norm()) < 0.1
 
 
-def test_score_of_a_known_conditional_may_be_estimated_all_the_same(
+def test_score_of_a_known_conditional_can_be_estimated_from_draws(
     generator: torch.Generator,
 ) -> None:
     # z = x + σ ε in one dimension: dI/dσ = -1/(σ + σ³).
@@ -109,36 +114,36 @@ def test_score_of_a_known_conditional_may_be_estimated_all_the_same(
     scale = torch.tensor(0.5, requires_grad=True)
     z = mean + scale * torch.randn(32, 200, 1, generator=generator)
     code = Code(z, (mean, scale.expand(200, 1)))
-    MIGEInformation(ssge, closed_form=False)(code, mean).backward()
+    MIGEInformation(ssge, closed_form=False)(code, mean)[0].backward()
     assert float(scale.grad) == pytest.approx(-1 / (0.5 + 0.5**3), rel=0.15)
 
 
-@pytest.mark.parametrize(("ceiling", "rises"), [(0.01, True), (100.0, False)])
-def test_price_rises_while_information_exceeds_its_ceiling(
-    ceiling: float, rises: bool, generator: torch.Generator
+@pytest.mark.parametrize(("limit", "grows"), [(0.01, True), (100.0, False)])
+def test_beta_grows_while_information_exceeds_its_limit(
+    limit: float, grows: bool, generator: torch.Generator
 ) -> None:
-    objective = Bottleneck(
-        ClassLikelihood(), MIGEInformation(ssge), 1e-2, max_information=ceiling
-    )  # fmt: skip
+    objective = BottleneckLoss(
+        ClassLikelihood(), MIGEInformation(ssge), 1e-2, max_information=limit
+    )
     code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
     for _ in range(3):
         objective(code, code.z, torch.zeros(100, dtype=torch.int64))
-    assert (objective.price > 1e-2) == rises
+    assert (objective.current_beta > 1e-2) == grows
 
 
 @pytest.mark.parametrize("beta", [0.0, 1e-2])
-def test_price_stays_finite_whatever_the_information(beta: float) -> None:
-    objective = Bottleneck(ClassLikelihood(), MIGEInformation(ssge), beta, max_information=1.0)
+def test_beta_stays_finite_for_any_value_of_the_information(beta: float) -> None:
+    objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), beta, max_information=1.0)
     for value in (math.inf, -math.inf, math.nan, *[1e30] * 2000):
         objective._adjust(torch.tensor(value))
-    assert 0 < objective.price < 1001
+    assert 0 < objective.current_beta < 1001
 
 
 @pytest.mark.parametrize("information", [0.0, 0.5, 2.0, 5.0, -1.0])
-def test_the_prices_step_is_the_relative_excess(information: float) -> None:
-    """log β ← log β + 0.05 (I - c) / (|I| + c): never more than an e-fold in 20 batches."""
-    objective = Bottleneck(ClassLikelihood(), MIGEInformation(ssge), 0.1, max_information=2.0)
-    before = math.log(objective.price)
+def test_the_step_of_log_beta_is_the_relative_excess(information: float) -> None:
+    """log β ← log β + 0.05 (I - c) / (|I| + c): at most a factor e in 20 batches."""
+    objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), 0.1, max_information=2.0)
+    before = math.log(objective.current_beta)
     objective._adjust(torch.tensor(information))
     step = 0.05 * (information - 2) / (abs(information) + 2)
-    assert math.log(objective.price) - before == pytest.approx(step, abs=1e-6)
+    assert math.log(objective.current_beta) - before == pytest.approx(step, abs=1e-6)

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from sk_mige import MIGEEncoder, SSGEScoreEstimator
-from sk_mige.information import hidden_mutual_info_surrogate
+from sk_mige import Critic, InfoMax, MIGEEncoder, SSGEScoreEstimator
+from sk_mige.information import hidden_mutual_info_surrogate, make_bound
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
+from sk_mige.objectives import (
+    CriticInformation,
+    FeatureCriticInfoMax,
+    FeatureInfoMax,
+    patches,
+)
 from sk_mige.score import ssge
-from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, patches
-from sk_mige.training.features import _local_infonce
 
 SHAPE = (1, 16, 16)
 SMALL: dict[str, Any] = {
@@ -68,12 +72,14 @@ def test_few_locations_are_an_unbiased_sample_of_all() -> None:
                                atol=0.15 * float(mean.std()) + 2e-3, rtol=0.3)  # fmt: skip
 
 
-def test_local_infonce_of_a_blind_critic_is_zero_and_of_a_sure_one_its_ceiling() -> None:
+def test_local_infonce_is_zero_for_equal_scores_and_has_a_maximum() -> None:
     m, locations = 5, 3
-    ceiling = math.log(1 + (m - 1) * locations)
-    assert float(_local_infonce(torch.zeros(m, locations, m))) == pytest.approx(0, abs=1e-6)
-    sure = 100 * torch.eye(m)[:, None].expand(m, locations, m)
-    assert float(_local_infonce(sure)) == pytest.approx(ceiling, abs=1e-5)
+    maximum = math.log(1 + (m - 1) * locations)
+    assert float(make_bound("infonce").local(torch.zeros(m, locations, m))) == pytest.approx(
+        0, abs=1e-6
+    )
+    certain = 100 * torch.eye(m)[:, None].expand(m, locations, m)
+    assert float(make_bound("infonce").local(certain)) == pytest.approx(maximum, abs=1e-5)
 
 
 def test_local_infonce_counts_all_locations_of_other_images_as_negative() -> None:
@@ -84,12 +90,12 @@ def test_local_infonce_counts_all_locations_of_other_images_as_negative() -> Non
             others = [scores[i, q, j] for i in range(4) if i != j for q in range(3)]
             candidates = torch.stack([scores[j, p, j], *others])
             terms.append(scores[j, p, j] - candidates.logsumexp(0) + math.log(len(candidates)))
-    torch.testing.assert_close(_local_infonce(scores), torch.stack(terms).mean())
+    torch.testing.assert_close(make_bound("infonce").local(scores), torch.stack(terms).mean())
 
 
 @pytest.mark.parametrize("bound", ["jsd", "infonce", "mine-f"])
 @pytest.mark.parametrize("local", [False, True], ids=["global", "local"])
-def test_encoder_and_critic_climb_the_same_bound(bound: str, local: bool) -> None:
+def test_encoder_and_critic_maximise_the_same_bound(bound: str, local: bool) -> None:
     here = code()
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
@@ -108,7 +114,7 @@ def test_encoder_and_critic_climb_the_same_bound(bound: str, local: bool) -> Non
 
 def test_the_published_critic_of_deep_infomax(X: np.ndarray) -> None:
     encoder = MIGEEncoder(
-        **SMALL, mi_estimator="jsd", feature_layer="conv", critic="concatenated", prior_weight=1.0
+        **SMALL, mode=InfoMax(Critic("jsd", "concatenated"), layer="conv", prior_weight=1.0)
     ).fit(X)
     critic = encoder.net_.criterion_.objective.information.critic
     # conv's 256 maps of 2 × 2, and z, into two layers of 512 units.
@@ -122,14 +128,17 @@ def test_the_published_critic_of_deep_infomax(X: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"feature_layer": "fc"},
-        {"feature_layer": "conv", "score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)},
-        {"feature_layer": "conv.5", "local_features": True},
-        {"feature_layer": "conv.5", "local_features": True, "mi_estimator": "infonce"},
-        {"feature_layer": "conv", "mi_estimator": "club"},
+        {"mode": InfoMax(layer="fc")},
+        {
+            "mode": InfoMax(layer="conv"),
+            "score_estimator": SSGEScoreEstimator(eigen_threshold=0.9),
+        },
+        {"mode": InfoMax(layer="conv.5", local=True)},
+        {"mode": InfoMax("infonce", layer="conv.5", local=True)},
+        {"mode": InfoMax("club", layer="conv")},
     ],
 )
-def test_every_objective_trains_every_layer_that_it_should(
+def test_encoders_on_layers_are_pickled_and_continue(
     X: np.ndarray, parameters: dict[str, Any]
 ) -> None:
     encoder = MIGEEncoder(**SMALL, **parameters).fit(X)
@@ -139,23 +148,20 @@ def test_every_objective_trains_every_layer_that_it_should(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "named"),
+    ("mode", "named"),
     [
-        ({"feature_layer": "nowhere"}, r"feature_layer='nowhere' is no submodule.*'conv'"),
-        ({"local_features": True}, "local_features=True needs feature_layer"),
-        ({"feature_layer": "fc", "local_features": True}, r"needs a feature map.*\(1024,\)"),
-        ({"feature_layer": "conv", "mode": "ib"}, "is for mode='infomax'"),
+        (InfoMax(layer="nowhere"), r"layer='nowhere' is no submodule.*'conv'"),
+        (InfoMax(local=True), "local=True needs layer"),
+        (InfoMax(layer="fc", local=True), r"needs a feature map.*\(1024,\)"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_named(
-    X: np.ndarray, parameters: dict[str, Any], named: str
-) -> None:
+def test_layers_that_do_not_suit_are_named(X: np.ndarray, mode: InfoMax, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        MIGEEncoder(**SMALL, **parameters).fit(X, np.arange(64) % 2)
+        MIGEEncoder(**SMALL, mode=mode).fit(X)
 
 
 class Flip:
-    """Counts its batches, and mirrors them."""
+    """Record the shapes of batches, and mirror them."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -165,15 +171,15 @@ class Flip:
         return images.flip(-1)
 
 
-def test_augmentation_sees_images_in_training_only(X: np.ndarray) -> None:
+def test_augmentation_is_applied_to_images_in_training_only(X: np.ndarray) -> None:
     flip = Flip()
-    encoder = MIGEEncoder(**SMALL, augmentation=flip).fit(X)
+    encoder = MIGEEncoder(**SMALL, mode=InfoMax(augmentation=flip)).fit(X)
     assert encoder.module_.augmentation.shapes == [(32, *SHAPE)] * 2
     encoder.transform(X)
     assert len(encoder.module_.augmentation.shapes) == 2
 
 
-def test_the_encoder_sees_what_the_augmentation_returns() -> None:
+def test_the_encoder_takes_what_the_augmentation_returns() -> None:
     network = EncoderNetwork(
         torch.nn.Flatten(), DeterministicHead(4), input_shape=(1, 2, 2), augmentation=torch.neg
     )

@@ -35,6 +35,7 @@ from sk_mige.networks import Architecture, EncoderNetwork, StandardizingHead, ev
 from sk_mige.objectives import (
     BottleneckLoss,
     InfoMax,
+    Information,
     InformationBottleneck,
     Objective,
     Problem,
@@ -92,7 +93,14 @@ def as_description(mode: Any) -> Description:
     """Return the description that a name or a loss function stands for."""
     if isinstance(mode, Description):
         return mode
-    return MODES[mode]() if isinstance(mode, str) else FunctionDescription(mode)
+    if not isinstance(mode, str):
+        return FunctionDescription(mode)
+    if mode not in MODES:
+        raise ValueError(
+            f"mode={mode!r} is unknown; use one of {sorted(MODES)}, or an object such as "
+            "InformationBottleneck(beta=0.1)"
+        )
+    return MODES[mode]()
 
 
 def as_score_estimator(estimator: Any) -> Any:
@@ -717,7 +725,7 @@ class MIGEEncoder(
         shape = None if self.input_shape is None else tuple(self.input_shape)
         settings = self._description.network_settings()
         return {
-            "mode": type(self._description).__name__,
+            "mode": _kind(self._description),
             **{name: getattr(self, name) for name in names},
             "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes),
             "input_shape": shape,
@@ -730,7 +738,7 @@ class MIGEEncoder(
         now = self._fixed_parameters()
         for name, value in now.items():
             before = self._fixed.get(name)
-            if value is before or bool(value == before):
+            if _follows(value, before):
                 continue
             if name == "device" and resolve_device(value) == self._device:
                 continue  # another name of the same device
@@ -988,6 +996,21 @@ def _shift_log_odds(network: EncoderNetwork, weights: Tensor) -> None:
     assert isinstance(network.decoder, nn.Linear)
     shift = (weights / weights.max()).log().clamp_min(-20)
     network.decoder.bias.add_(shift.to(network.decoder.bias.device))
+
+
+def _kind(description: Description) -> str:
+    """Return the kind of an objective, by its short name where it has one."""
+    if isinstance(description, FunctionDescription):
+        return "loss function"
+    names = {kind: name for name, kind in MODES.items()}
+    return names.get(type(description), type(description).__name__)
+
+
+def _follows(value: Any, before: Any) -> bool:
+    """Return whether a network that was trained with one setting can go on with another."""
+    if isinstance(value, Information) and isinstance(before, Information):
+        return value.continues(before)
+    return value is before or bool(value == before)
 
 
 def _short(value: Any) -> str:

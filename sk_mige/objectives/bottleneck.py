@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -293,13 +294,12 @@ class InformationBottleneck(Description):
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return head, draws and task, and the kind of a critic or model of the marginal."""
-        learned = as_information(self.information).learned()
+        """Return head, draws and task, and the estimator of information."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": learned,
+            "information": copy.copy(as_information(self.information)),
         }
 
     def architecture(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -144,10 +145,10 @@ class InfoMax(Description):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return all settings of training inputs and codes, and the kind of a critic."""
+        """Return all settings of training inputs and codes, and the estimator of information."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": as_information(self.information).learned()}
+        return {**settings, "information": copy.copy(as_information(self.information))}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the changes of training inputs."""

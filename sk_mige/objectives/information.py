@@ -43,9 +43,15 @@ class Information(ShorthandMixin):
 
     uses_score: bool = False  # whether it estimates scores by MIGEEncoder's score_estimator
 
-    def learned(self) -> str | None:
-        """Return in words what it learns beside the network, or None where it learns nothing."""
-        return None
+    def learns(self) -> bool:
+        """Return whether it has parameters of its own, which are trained beside the network."""
+        return False
+
+    def continues(self, before: Information) -> bool:
+        """Return whether a training with ``before`` can go on with this one."""
+        if not (self.learns() or before.learns()):
+            return True
+        return type(self) is type(before) and self.get_params() == before.get_params()
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError where this cannot maximise information as ``mode`` asks."""
@@ -228,9 +234,9 @@ class Critic(Information):
         self.bound = bound
         self.critic = critic
 
-    def learned(self) -> str:
-        """Return the bound and the form of its critic."""
-        return repr(self)
+    def learns(self) -> bool:
+        """Return True: it trains a critic."""
+        return True
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError for parameters out of range."""
@@ -310,9 +316,9 @@ class Variational(Information):
     def __init__(self, prior: str = "standard") -> None:
         self.prior = prior
 
-    def learned(self) -> str:
-        """Return the model of the marginal."""
-        return repr(self)
+    def learns(self) -> bool:
+        """Return whether the model of the marginal is learned."""
+        return self.prior == "learned"
 
     def check_bottleneck(self, mode: InformationBottleneck) -> None:
         """Raise ValueError for heads without a known density."""
@@ -339,6 +345,10 @@ class FunctionInformation(Information):
 
     def __init__(self, function: Loss) -> None:
         self.function = function
+
+    def learns(self) -> bool:
+        """Return whether the function is a module, with parameters."""
+        return isinstance(self.function, nn.Module)
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Accept any callable."""
@@ -389,4 +399,9 @@ def as_information(information: Any) -> Information:
                 "object such as MIGE() or Critic('infonce')"
             )
         return INFORMATIONS[information]()
+    if isinstance(information, type):
+        raise TypeError(
+            f"information must be a name, an object or a function, got the class "
+            f"{information.__name__}: pass {information.__name__}()"
+        )
     return FunctionInformation(information)

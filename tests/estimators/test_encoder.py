@@ -138,9 +138,7 @@ def test_same_seed_same_result_and_global_state_untouched(
 
 def test_infomax_ignores_targets(X: np.ndarray) -> None:
     y = np.arange(len(X))
-    np.testing.assert_array_equal(
-        small().fit(X, y).transform(X), small().fit(X).transform(X)
-    )
+    np.testing.assert_array_equal(small().fit(X, y).transform(X), small().fit(X).transform(X))
     assert not hasattr(small().fit(X, y), "predict")
 
 
@@ -168,9 +166,7 @@ def test_a_row_does_not_depend_on_the_other_rows(X: np.ndarray) -> None:
 def test_read_only_memory_maps_are_accepted(X: np.ndarray, tmp_path: Path) -> None:
     joblib.dump(X, tmp_path / "X.joblib")
     mapped = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
-    np.testing.assert_array_equal(
-        small().fit_transform(mapped), small().fit_transform(X)
-    )
+    np.testing.assert_array_equal(small().fit_transform(mapped), small().fit_transform(X))
 
 
 def test_pandas_and_polars_outputs_have_names(X: np.ndarray) -> None:

@@ -29,7 +29,6 @@ from sk_mige import (
 
 from .conftest import small
 
-
 X = np.random.default_rng(0).normal(size=(40, 8))
 Y = np.arange(40) % 2
 

@@ -18,7 +18,6 @@ from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
 
 from .conftest import small
 
-
 REGRESSION = InformationBottleneck(task="regression")
 
 

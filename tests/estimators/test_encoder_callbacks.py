@@ -25,7 +25,6 @@ from sk_mige import InformationBottleneck
 
 from .conftest import small
 
-
 QUIET = EarlyStopping(patience=1, sink=lambda text: None)
 
 
@@ -57,7 +56,9 @@ def test_a_scheduler_in_callbacks_replaces_the_cosine(X: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("callback", [3, "EarlyStopping", ("stop", 3), int, ProgressBar()])
-def test_other_objects_than_callbacks_are_named_by_their_index(callback: Any, X: np.ndarray) -> None:
+def test_other_objects_than_callbacks_are_named_by_their_index(
+    callback: Any, X: np.ndarray
+) -> None:
     with pytest.raises(TypeError, match=r"callbacks\[1\] is .*no skorch callback.*set_callback"):
         small(callbacks=[LRScheduler, callback]).fit(X)
 
@@ -147,9 +148,7 @@ class Failing(Callback):
 
 
 @pytest.mark.parametrize("amid", [False, True])
-def test_epochs_before_a_callbacks_error_are_kept(
-    amid: bool, X: np.ndarray, y: np.ndarray
-) -> None:
+def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: np.ndarray) -> None:
     mode = InformationBottleneck(max_information=1.0, beta=0.1)
     encoder = small(mode, max_epochs=5, callbacks=[Failing(amid)])
     with pytest.raises(ConnectionError):

@@ -33,7 +33,6 @@ def started(mode: Any = "infomax", **parameters: Any) -> MIGEEncoder:
     return small(mode, **{"max_epochs": 1, "warm_start": True, **parameters})
 
 
-
 def jitter(batch: torch.Tensor) -> torch.Tensor:
     return batch + 0.1 * torch.randn_like(batch)
 
@@ -94,7 +93,10 @@ def named(value: Any) -> str:
         ({"mode__augmentation": jitter}, "mode__augmentation=<.* instead of None"),
         ({"mode__n_views": 2}, "mode__n_views=2 instead of 1"),
         ({"mode__layer": "hidden1"}, "mode__layer='hidden1' instead of None"),
-        ({"mode__information": "jsd"}, r"mode__information=Critic\(bound='jsd'\) instead of MIGE\(\)"),
+        (
+            {"mode__information": "jsd"},
+            r"mode__information=Critic\(bound='jsd'\) instead of MIGE\(\)",
+        ),
         ({"mode": InfoMax(corruption=0.5)}, "mode__corruption=0.5 instead of 0.3"),
         ({"mixed_precision": True}, "mixed_precision=True instead of False"),
         ({"optimizer": "sgd"}, "optimizer='sgd' instead of 'adam'"),
@@ -149,7 +151,11 @@ def test_changes_of_a_bottlenecks_network_are_refused_alike(
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (Critic("jsd"), Critic("infonce"), r"information=Critic\(\) instead of Critic\(bound='jsd'"),
+        (
+            Critic("jsd"),
+            Critic("infonce"),
+            r"information=Critic\(\) instead of Critic\(bound='jsd'",
+        ),
         (Critic(), Critic(critic="cosine"), r"=Critic\(critic='cosine'\) instead of Critic\(\)"),
         (Critic(), "mige", r"mode__information=MIGE\(\) instead of Critic\(\)"),
         (Trained(), Trained(), r"FunctionInformation\(.*instead of FunctionInformation\("),
@@ -271,9 +277,7 @@ def test_training_stays_on_its_device_by_whatever_name(
         encoder.fit(X)
 
 
-def test_predictions_after_a_change_of_mode_need_a_fit(
-    X: np.ndarray, y: np.ndarray
-) -> None:
+def test_predictions_after_a_change_of_mode_need_a_fit(X: np.ndarray, y: np.ndarray) -> None:
     encoder = started().fit(X).set_params(mode="ib", warm_start=False)
     for method in (encoder.predict, encoder.predict_proba, lambda rows: encoder.score(rows, y)):
         with pytest.raises(NotFittedError, match=r"fitted without targets.*call fit\(X, y\) again"):

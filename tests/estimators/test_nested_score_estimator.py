@@ -121,7 +121,9 @@ def test_a_score_estimator_is_refused_where_no_score_is_estimated(
     refused.set_params(score_estimator=None).fit(X, Y)
 
 
-@pytest.mark.parametrize("information", ["mige", MIGE(marginal="gaussian"), MIGE(marginal="classes")])
+@pytest.mark.parametrize(
+    "information", ["mige", MIGE(marginal="gaussian"), MIGE(marginal="classes")]
+)
 def test_a_score_estimator_beside_entropies_in_closed_form_is_warned_of(information: Any) -> None:
     unused = encoder(SSGEScoreEstimator(), mode=InformationBottleneck(information))
     said = "score_estimator has no effect: head='gaussian'.*MIGE.marginal='score'."

@@ -35,7 +35,6 @@ from sk_mige.networks import Architecture, EncoderNetwork, StandardizingHead, ev
 from sk_mige.objectives import (
     BottleneckLoss,
     InfoMax,
-    Information,
     InformationBottleneck,
     Objective,
     Problem,
@@ -101,6 +100,14 @@ def as_description(mode: Any) -> Description:
             "InformationBottleneck(beta=0.1)"
         )
     return MODES[mode]()
+
+
+def kind_of(description: Description) -> str:
+    """Return the kind of an objective for errors, by its short name where it has one."""
+    if isinstance(description, FunctionDescription):
+        return "loss function"
+    names = {kind: name for name, kind in MODES.items()}
+    return names.get(type(description), type(description).__name__)
 
 
 def as_score_estimator(estimator: Any) -> Any:
@@ -725,7 +732,7 @@ class MIGEEncoder(
         shape = None if self.input_shape is None else tuple(self.input_shape)
         settings = self._description.network_settings()
         return {
-            "mode": _kind(self._description),
+            "mode": kind_of(self._description),
             **{name: getattr(self, name) for name in names},
             "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes),
             "input_shape": shape,
@@ -738,7 +745,7 @@ class MIGEEncoder(
         now = self._fixed_parameters()
         for name, value in now.items():
             before = self._fixed.get(name)
-            if _follows(value, before):
+            if value is before or bool(value == before):
                 continue
             if name == "device" and resolve_device(value) == self._device:
                 continue  # another name of the same device
@@ -996,21 +1003,6 @@ def _shift_log_odds(network: EncoderNetwork, weights: Tensor) -> None:
     assert isinstance(network.decoder, nn.Linear)
     shift = (weights / weights.max()).log().clamp_min(-20)
     network.decoder.bias.add_(shift.to(network.decoder.bias.device))
-
-
-def _kind(description: Description) -> str:
-    """Return the kind of an objective, by its short name where it has one."""
-    if isinstance(description, FunctionDescription):
-        return "loss function"
-    names = {kind: name for name, kind in MODES.items()}
-    return names.get(type(description), type(description).__name__)
-
-
-def _follows(value: Any, before: Any) -> bool:
-    """Return whether a network that was trained with one setting can go on with another."""
-    if isinstance(value, Information) and isinstance(before, Information):
-        return value.continues(before)
-    return value is before or bool(value == before)
 
 
 def _short(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
 from .base import Description, Objective, Problem
-from .information import INFORMATIONS, MIGE, Information, as_information
+from .information import INFORMATIONS, MIGE, Information, LearnedParts, as_information
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 __all__ = ["BottleneckLoss", "InformationBottleneck"]
@@ -294,12 +293,12 @@ class InformationBottleneck(Description):
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return head, draws and task, and the estimator of information."""
+        """Return head, draws and task, and the learned parts of the information."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": copy.copy(as_information(self.information)),
+            "information": LearnedParts(as_information(self.information)),
         }
 
     def architecture(self) -> dict[str, Any]:

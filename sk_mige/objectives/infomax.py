@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 
 from .base import Description, Objective, Problem
-from .information import INFORMATIONS, Information, as_information
+from .information import INFORMATIONS, Information, LearnedParts, as_information
 from .prior import PriorMatched
 
 __all__ = ["InfoMax"]
@@ -145,10 +144,10 @@ class InfoMax(Description):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return all settings of training inputs and codes, and the estimator of information."""
+        """Return all settings of training inputs and codes, and the information's learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": copy.copy(as_information(self.information))}
+        return {**settings, "information": LearnedParts(as_information(self.information))}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the changes of training inputs."""

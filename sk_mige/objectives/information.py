@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -32,7 +33,15 @@ if TYPE_CHECKING:
     from .bottleneck import InformationBottleneck
     from .infomax import InfoMax
 
-__all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "Variational", "as_information"]
+__all__ = [
+    "INFORMATIONS",
+    "MIGE",
+    "Critic",
+    "Information",
+    "LearnedParts",
+    "Variational",
+    "as_information",
+]
 
 
 class Information(ShorthandMixin):
@@ -46,12 +55,6 @@ class Information(ShorthandMixin):
     def learns(self) -> bool:
         """Return whether it has parameters of its own, which are trained beside the network."""
         return False
-
-    def continues(self, before: Information) -> bool:
-        """Return whether a training with ``before`` can go on with this one."""
-        if not (self.learns() or before.learns()):
-            return True
-        return type(self) is type(before) and self.get_params() == before.get_params()
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError where this cannot maximise information as ``mode`` asks."""
@@ -347,7 +350,7 @@ class FunctionInformation(Information):
         self.function = function
 
     def learns(self) -> bool:
-        """Return whether the function is a module, with parameters."""
+        """Return whether the function is a module, which may have parameters."""
         return isinstance(self.function, nn.Module)
 
     def check_infomax(self, mode: InfoMax) -> None:
@@ -380,6 +383,34 @@ class _FunctionTerm(nn.Module):
         return gaussian_upper_bound(code)
 
 
+class LearnedParts:
+    """The parts that an estimator of information learns, compared by its parameters.
+
+    All estimators that learn nothing are equal: training can go on with another one.
+
+    Parameters
+    ----------
+    information : Information
+        Estimator; it is copied, because its parameters may be set later.
+    """
+
+    def __init__(self, information: Information) -> None:
+        self.information = copy.copy(information)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LearnedParts):
+            return False
+        one, two = self.information, other.information
+        if not (one.learns() or two.learns()):
+            return True
+        return type(one) is type(two) and bool(one.get_params() == two.get_params())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.information)
+
+
 # Adding an estimator: a subclass of Information in a module of its own, and a line here.
 INFORMATIONS: dict[str, Callable[[], Information]] = {
     "mige": MIGE,
@@ -392,6 +423,11 @@ def as_information(information: Any) -> Information:
     """Return the estimator that a name or a function stands for; estimators as they are."""
     if isinstance(information, Information):
         return information
+    if isinstance(information, type):
+        raise TypeError(
+            f"information must be a name, an object or a function, got the class "
+            f"{information.__name__}: pass {information.__name__}()"
+        )
     if isinstance(information, str):
         if information not in INFORMATIONS:
             raise ValueError(
@@ -399,9 +435,4 @@ def as_information(information: Any) -> Information:
                 "object such as MIGE() or Critic('infonce')"
             )
         return INFORMATIONS[information]()
-    if isinstance(information, type):
-        raise TypeError(
-            f"information must be a name, an object or a function, got the class "
-            f"{information.__name__}: pass {information.__name__}()"
-        )
     return FunctionInformation(information)

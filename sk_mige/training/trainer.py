@@ -133,7 +133,7 @@ class Trainer:
             max_epochs=int(max_epochs),
             dataset=ArrayDataset,
             train_split=None,
-            callbacks=_all_callbacks(self._callbacks, self.verbose),
+            callbacks=self._all_callbacks(),
             device=device,
             verbose=max(0, self.verbose - 1),
             **joint,
@@ -162,9 +162,12 @@ class Trainer:
         net.verbose = max(0, int(verbose) - 1)
         callbacks = tuple(callbacks or ())
         if (callbacks, int(verbose) > 1) != (self._callbacks, self.verbose > 1):
-            net.callbacks = _all_callbacks(callbacks, int(verbose))
+            for index, callback in enumerate(callbacks):
+                _copied(callback, index)  # raises before anything has changed
+            self._callbacks, self.verbose = callbacks, int(verbose)
+            net.callbacks = self._all_callbacks()
             net.initialize_callbacks()
-        self._callbacks, self.verbose = callbacks, int(verbose)
+        self.verbose = int(verbose)
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
 
@@ -246,6 +249,10 @@ class Trainer:
         finally:
             net.notify("on_train_end", X=data, y=None)
 
+    def _all_callbacks(self) -> list[Any]:
+        copies = [_copied(callback, index) for index, callback in enumerate(self._callbacks)]
+        return copies + [PrintLog()] * (self.verbose > 1)
+
     def _warn_of_interruption(self) -> None:
         history = self.net.history
         if history and "dur" in history[-1]:
@@ -304,12 +311,6 @@ def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
         yield
     finally:
         net.callbacks_ = own
-
-
-def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:
-    """Return copies of the user's callbacks, and the one that prints lines."""
-    copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
-    return copies + [PrintLog()] * (verbose > 1)
 
 
 def _copied(callback: Any, index: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from skorch.callbacks import (
     LRScheduler,
     TensorBoard,
 )
+from torch.optim.lr_scheduler import StepLR
 
 from sk_mige import InformationBottleneck
+from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
 
 from .conftest import small
 
@@ -158,3 +161,27 @@ def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: 
     assert not encoder.module_.training
     encoder.set_params(callbacks=None).partial_fit(X, y)
     assert encoder.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"callbacks": [BetaWarmup(0)]}, "BetaWarmup: epochs=0 must be a positive number"),
+        ({"callbacks": [WeightAveraging(1.0)]}, "WeightAveraging: decay=1.0 must lie between"),
+        ({"lr_schedule": ExponentialDecay(0.5, 0)}, "ExponentialDecay: epochs=0 must be a pos"),
+        ({"lr_schedule": ExponentialDecay(-0.5)}, "ExponentialDecay: rate=-0.5 must be a pos"),
+        ({"lr_schedule": partial(StepLR, 1)}, r"without names.*partial\(StepLR, step_size=5\)"),
+    ],
+    ids=["warm-up", "averaging", "epochs", "rate", "scheduler"],
+)
+def test_invalid_schedules_are_named(
+    parameters: dict[str, Any], message: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        small("ib", **parameters).fit(X, y)
+
+
+def test_a_schedulers_class_is_an_lr_schedule(X: np.ndarray) -> None:
+    schedule = partial(StepLR, step_size=1, gamma=0.5)
+    encoder = small(lr_schedule=schedule, lr=1e-3).fit(X)
+    assert [row["event_lr"] for row in encoder.history_] == pytest.approx([1e-3, 5e-4, 2.5e-4])

@@ -202,9 +202,7 @@ def test_a_search_over_a_parameter_that_infomax_lacks_raises(
         GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, y)
 
 
-@pytest.mark.parametrize(
-    "name", ["beta", "corruption", "n_views", "task", "mi_estimator", "dropout"]
-)
+@pytest.mark.parametrize("name", ["beta", "corruption", "n_views", "task", "mi_estimator"])
 def test_parameters_of_objectives_are_none_of_the_encoder(name: str) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         MIGEEncoder(**{name: 1})

@@ -124,8 +124,8 @@ def test_a_score_estimator_is_refused_where_no_score_is_estimated(
 @pytest.mark.parametrize(
     "information", ["mige", MIGE(marginal="gaussian"), MIGE(marginal="classes")]
 )
-def test_a_score_estimator_beside_entropies_in_closed_form_is_warned_of(information: Any) -> None:
-    unused = encoder(SSGEScoreEstimator(), mode=InformationBottleneck(information))
+def test_a_score_estimator_beside_entropies_in_closed_form_is_warned_of(marginal: str) -> None:
+    unused = encoder(SSGEScoreEstimator(), mode=InformationBottleneck(MIGE(marginal=marginal)))
     said = "score_estimator has no effect: head='gaussian'.*MIGE.marginal='score'."
     with pytest.warns(UserWarning, match=said):
         unused.fit(X, Y)

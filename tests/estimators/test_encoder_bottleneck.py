@@ -104,7 +104,7 @@ def test_predictions_are_absent_without_a_bottleneck_and_without_classes(
         assert hasattr(MIGEEncoder(mode="ib"), name)
     with pytest.raises(AttributeError) as caught:
         MIGEEncoder().predict  # noqa: B018
-    assert "use mode='ib'" in str(caught.value.__cause__)
+    assert "use mode='ib'" in f"{caught.value} {caught.value.__cause__}"
     assert hasattr(MIGEEncoder(mode=REGRESSION), "predict")
     assert not hasattr(MIGEEncoder(mode=REGRESSION), "predict_proba")
     fitted = small(REGRESSION).fit(rng.normal(size=(50, 2)), rng.normal(size=50))

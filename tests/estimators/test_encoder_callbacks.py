@@ -152,7 +152,7 @@ class Failing(Callback):
 
 @pytest.mark.parametrize("amid", [False, True])
 def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: np.ndarray) -> None:
-    mode = InformationBottleneck(max_information=1.0, beta=0.1)
+    mode = InformationBottleneck(max_information=50.0, beta=0.1)
     encoder = small(mode, max_epochs=5, callbacks=[Failing(amid)])
     with pytest.raises(ConnectionError):
         encoder.fit(X, y)

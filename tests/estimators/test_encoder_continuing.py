@@ -210,7 +210,7 @@ def test_the_objective_may_change_between_calls(X: np.ndarray, y: np.ndarray) ->
     encoder.set_params(
         lr=1e-4, batch_size=32, max_epochs=2, mode__beta=0.1, mode__class_weight={0: 1.0, 1: 2.0},
         mode__label_smoothing=0.1, mode__confidence_penalty=0.1, mode__n_prediction_samples=0,
-        mode__information=MIGE(marginal="stein"), mode__max_information=5.0,
+        mode__information=MIGE(marginal="stein"), mode__max_information=50.0,
         score_estimator=SSGEScoreEstimator(), lr_schedule="constant",
         callbacks=[WeightAveraging(0.9)], validation_fraction=0.2, random_state=1,
     )  # fmt: skip

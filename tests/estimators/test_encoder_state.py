@@ -31,7 +31,7 @@ ENCODERS = {
     "critic": small(InfoMax(Critic("infonce", "cosine"), n_views=2, prior_weight=0.1)),
     "classes": small("ib"),
     "values": small(InformationBottleneck(task="regression")),
-    "learned prior": small(InformationBottleneck(Variational("learned"), max_information=2.0)),
+    "learned prior": small(InformationBottleneck(Variational("learned"), max_information=50.0)),
 }
 encoders = pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
 

@@ -121,9 +121,7 @@ def test_a_score_estimator_is_refused_where_no_score_is_estimated(
     refused.set_params(score_estimator=None).fit(X, Y)
 
 
-@pytest.mark.parametrize(
-    "information", ["mige", MIGE(marginal="gaussian"), MIGE(marginal="classes")]
-)
+@pytest.mark.parametrize("marginal", ["auto", "gaussian", "classes"])
 def test_a_score_estimator_beside_entropies_in_closed_form_is_warned_of(marginal: str) -> None:
     unused = encoder(SSGEScoreEstimator(), mode=InformationBottleneck(MIGE(marginal=marginal)))
     said = "score_estimator has no effect: head='gaussian'.*MIGE.marginal='score'."

@@ -67,7 +67,7 @@ ESTIMATORS = {
     "one draw": encoder(output="sample"),
     "a layer": encoder(output="hidden1"),
     "classes": encoder(InformationBottleneck(class_weight="balanced")),
-    "values": encoder(InformationBottleneck(task="regression", max_information=1.0)),
+    "values": encoder(InformationBottleneck(task="regression", max_information=50.0)),
     "implicit": encoder(InformationBottleneck(head="implicit")),
     "deterministic": encoder(InformationBottleneck(head="deterministic")),
     "variational": encoder(InformationBottleneck(Variational("learned"))),

@@ -94,7 +94,22 @@ def as_description(mode: Any) -> Description:
     """Return the description that a name or a loss function stands for."""
     if isinstance(mode, Description):
         return mode
-    return MODES[mode]() if isinstance(mode, str) else FunctionDescription(mode)
+    if not isinstance(mode, str):
+        return FunctionDescription(mode)
+    if mode not in MODES:
+        raise ValueError(
+            f"mode={mode!r} is unknown; use one of {sorted(MODES)}, or an object such as "
+            "InformationBottleneck(beta=0.1)"
+        )
+    return MODES[mode]()
+
+
+def kind_of(description: Description) -> str:
+    """Return the kind of an objective for errors, by its short name where it has one."""
+    if isinstance(description, FunctionDescription):
+        return "loss function"
+    names = {kind: name for name, kind in MODES.items()}
+    return names.get(type(description), type(description).__name__)
 
 
 def as_score_estimator(estimator: Any) -> Any:
@@ -709,7 +724,7 @@ class MIGEEncoder(
         shape = None if self.input_shape is None else tuple(self.input_shape)
         settings = self._description.network_settings()
         return {
-            "mode": type(self._description).__name__,
+            "mode": kind_of(self._description),
             **{name: getattr(self, name) for name in names},
             "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes),
             "input_shape": shape,

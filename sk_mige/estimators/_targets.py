@@ -56,6 +56,16 @@ def _check_not_missing(y: Any) -> None:
         )
 
 
+def _check_one_label_each(y: Any) -> None:
+    """Raise for several columns of labels."""
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y has the shape {shape}, but classification takes one label for each row: pass "
+            "y.argmax(axis=1) where the columns of y are indicators of the classes"
+        )
+
+
 def _check_one_type(labels: NDArray[Any]) -> None:
     """Raise for labels that cannot be sorted."""
     kinds = sorted({type(label).__name__ for label in labels.flat})
@@ -83,6 +93,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     y = as_numpy(y)
     _check_not_missing(y)
     if task == "classification":
+        _check_one_label_each(y)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         _check_one_type(y)

@@ -300,13 +300,12 @@ class InformationBottleneck(Description):
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return head, draws and task, and the kind of a critic or model of the marginal."""
-        learned = as_information(self.information).learned()
+        """Return head, draws and task, and the learned parts of the information."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": learned,
+            "information": as_information(self.information).learned_parts(),
         }
 
     def architecture(self) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 
 from .base import Description, Objective, Problem
-from .information import INFORMATIONS, FunctionInformation, Information, as_information
+from .information import (
+    INFORMATIONS,
+    FunctionInformation,
+    Information,
+    as_information,
+)
 from .prior import PriorMatched
 
 __all__ = ["InfoMax"]
@@ -145,10 +150,10 @@ class InfoMax(Description):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return all settings of training inputs and codes, and the kind of a critic."""
+        """Return all settings of training inputs and codes, and the information's learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": as_information(self.information).learned()}
+        return {**settings, "information": as_information(self.information).learned_parts()}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the changes of training inputs."""

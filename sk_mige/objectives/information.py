@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -68,9 +69,19 @@ class Information(ShorthandMixin):
 
     uses_score: bool = False
 
-    def learned(self) -> str | None:
-        """Return in words what it learns beside the network, or None where it learns nothing."""
-        return None
+    def learns(self) -> bool:
+        """Return whether it has parameters of its own, which are trained beside the network."""
+        return False
+
+    def learned_parts(self) -> Information | None:
+        """Return a copy by which its learned parts are compared, or None if it learns nothing."""
+        return copy.copy(self) if self.learns() else None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both are of one kind with equal parameters."""
+        return type(self) is type(other) and bool(self.get_params() == other.get_params())
+
+    __hash__ = ShorthandMixin.__hash__
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError where this cannot maximise information as ``mode`` asks."""
@@ -253,9 +264,9 @@ class Critic(Information):
         self.bound = bound
         self.critic = critic
 
-    def learned(self) -> str:
-        """Return the bound and the form of its critic."""
-        return repr(self)
+    def learns(self) -> bool:
+        """Return True: it trains a critic."""
+        return True
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError for parameters out of range."""
@@ -335,9 +346,9 @@ class Variational(Information):
     def __init__(self, prior: str = "standard") -> None:
         self.prior = prior
 
-    def learned(self) -> str:
-        """Return the model of the marginal."""
-        return repr(self)
+    def learns(self) -> bool:
+        """Return whether the model of the marginal is learned."""
+        return self.prior == "learned"
 
     def check_bottleneck(self, mode: InformationBottleneck) -> None:
         """Raise ValueError for heads without a known density."""
@@ -364,6 +375,10 @@ class FunctionInformation(Information):
 
     def __init__(self, function: Loss) -> None:
         self.function = function
+
+    def learns(self) -> bool:
+        """Return whether the function is a module, which may have parameters."""
+        return isinstance(self.function, nn.Module)
 
     def check_infomax(self, mode: InfoMax) -> None:
         """Accept any callable."""
@@ -407,6 +422,11 @@ def as_information(information: Any) -> Information:
     """Return the estimator that a name or a function stands for; estimators as they are."""
     if isinstance(information, Information):
         return information
+    if isinstance(information, type):
+        raise TypeError(
+            f"information must be a name, an object or a function, got the class "
+            f"{information.__name__}: pass {information.__name__}()"
+        )
     if isinstance(information, str):
         if information not in INFORMATIONS:
             raise ValueError(

@@ -241,8 +241,10 @@ class WeightAveraging(Shown):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a new average."""
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"WeightAveraging: decay={self.decay} must be from 0 to below 1")
+        if not 0 < self.decay < 1:
+            raise ValueError(
+                f"WeightAveraging: decay={self.decay!r} must lie between 0 and 1, such as 0.999"
+            )
         self.averaged_ = AveragedModel(
             net.module_, multi_avg_fn=self._update, use_buffers=True
         ).requires_grad_(False)
@@ -292,6 +294,11 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     """
     if isinstance(schedule, str):
         return [CosineDecay(epochs)] if schedule == "cosine" else []
+    if isinstance(schedule, partial) and schedule.args:
+        raise ValueError(
+            f"lr_schedule={schedule!r} has arguments without names: give them by name, as in "
+            "partial(StepLR, step_size=5)"
+        )
     factory = schedule.func if isinstance(schedule, partial) else schedule
     arguments = dict(schedule.keywords) if isinstance(schedule, partial) else {}
     if isinstance(factory, type) and hasattr(factory, "get_lr"):
@@ -317,18 +324,20 @@ def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
     )
 
 
-def _expect_positive(callback: Callback, *names: str) -> None:
-    for name in names:
-        if not getattr(callback, name) > 0:
-            raise ValueError(
-                f"{type(callback).__name__}: {name}={getattr(callback, name)} must be positive"
-            )
-
-
 def _step(net: Any) -> int:
     """Return the number of finished batches of all runs, with those of the current epoch."""
     batches = len(net.history[-1]["batches"]) - 1  # the coming one has its record already
     return int(net.finished_epochs * net.batches_an_epoch + batches)
+
+
+def _expect_positive(callback: Callback, *names: str) -> None:
+    """Raise ValueError for parameters that are not positive numbers."""
+    for name in names:
+        value = getattr(callback, name)
+        if not value > 0:
+            raise ValueError(
+                f"{type(callback).__name__}: {name}={value!r} must be a positive number"
+            )
 
 
 def _rates(net: Any) -> list[float]:

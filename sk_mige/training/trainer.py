@@ -163,6 +163,8 @@ class Trainer:
         net.verbose = max(0, int(verbose) - 1)
         callbacks = tuple(callbacks or ())
         if (callbacks, int(verbose) > 1) != (self._callbacks, self.verbose > 1):
+            for index, callback in enumerate(callbacks):
+                _copied(callback, index)  # raises before anything has changed
             self._callbacks, self.verbose = callbacks, int(verbose)
             net.callbacks = self._all_callbacks()
             net.initialize_callbacks()

@@ -1,12 +1,43 @@
-"""Ctrl-C at a chosen step of training."""
+"""Shared by the estimators' tests: a small encoder, its data, and Ctrl-C at a chosen step."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sk_mige import MIGEEncoder
 from sk_mige.training import EncoderNet
+
+SMALL: dict[str, Any] = {
+    "n_components": 3,
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 3,
+    "batch_size": 64,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def small(mode: Any = "infomax", **parameters: Any) -> MIGEEncoder:
+    """Return an encoder with the SMALL settings, as far as they suit its parameters."""
+    settings = dict(SMALL)
+    if parameters.get("encoder", "mlp") != "mlp":
+        del settings["hidden_layer_sizes"]
+    return MIGEEncoder(mode=mode, **{**settings, **parameters})
+
+
+@pytest.fixture(scope="session")
+def X() -> np.ndarray:
+    """Return 150 rows of 8 independent features."""
+    return np.random.default_rng(0).normal(size=(150, 8))
+
+
+@pytest.fixture(scope="session")
+def y(X: np.ndarray) -> np.ndarray:
+    """Return the class of each row of X, the sign of its first feature."""
+    return (X[:, 0] > 0).astype(int)
 
 
 def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Networks are float32, whatever dtype torch makes tensors of by default."""
+"""Networks are float32, whatever torch's default dtype is."""
 
 from __future__ import annotations
 
@@ -13,16 +13,40 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from sk_mige import MIGEEncoder, NonLinearProbe, RandomProjectionSSGE, SlicedScoreMatching
+from sk_mige import (
+    Critic,
+    InfoMax,
+    InformationBottleneck,
+    MIGEEncoder,
+    NonLinearProbe,
+    RandomProjectionSSGE,
+    SlicedScoreMatching,
+    Variational,
+)
+from sk_mige.training import WeightAveraging
 
-SMALL: dict[str, Any] = {"max_epochs": 2, "device": "cpu", "random_state": 0}
+from .conftest import small
+
 X = np.random.default_rng(0).normal(size=(64, 64))
 Y = np.arange(64) % 2
 IMAGES: dict[str, Any] = {"encoder": "conv", "input_shape": (1, 8, 8)}
 
 
-def infomax(**parameters: Any) -> MIGEEncoder:
-    return MIGEEncoder(2, **{**SMALL, "hidden_layer_sizes": (16,), **parameters})
+def encoder(mode: Any = "infomax", **parameters: Any) -> MIGEEncoder:
+    return small(mode, **{"n_components": 2, "max_epochs": 2, **parameters})
+
+
+def spread(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -code.z.var()
+
+
+class Spread(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.goal = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (code.z.var() - self.goal).square()
 
 
 def factory(width: int, k: int) -> nn.Module:
@@ -30,25 +54,29 @@ def factory(width: int, k: int) -> nn.Module:
 
 
 ESTIMATORS = {
-    "infomax": infomax(),
-    "projected": infomax(score_estimator=RandomProjectionSSGE(4)),
-    "images": infomax(**IMAGES, feature_layer="conv", n_views=1, mixed_precision=True),
-    "critic": infomax(mi_estimator="jsd", prior_weight=0.1),
-    "critic of pairs": infomax(mi_estimator="infonce", critic="concatenated"),
-    "critic of a layer": infomax(feature_layer="hidden1", mi_estimator="jsd"),
-    "mine": infomax(mi_estimator="mine", weight_averaging=0.9),
-    "club": infomax(mode="ib", mi_estimator="club"),
-    "views": infomax(n_views=2),
-    "factory": infomax(encoder=factory),
-    "one draw": infomax(output="sample"),
-    "a layer": infomax(output="hidden1"),
-    "classes": infomax(mode="ib", class_weight="balanced"),
-    "values": infomax(mode="ib", task="regression", max_information=1.0),
-    "implicit": infomax(mode="ib", head="implicit"),
-    "deterministic": infomax(mode="ib", head="deterministic"),
-    "variational": infomax(mode="ib", mi_estimator="variational", marginal="learned"),
-    "probe": NonLinearProbe(**SMALL),
-    "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), **SMALL),
+    "infomax": encoder(),
+    "projected": encoder(score_estimator=RandomProjectionSSGE(4)),
+    "images": encoder(InfoMax(layer="conv"), **IMAGES, mixed_precision=True),
+    "critic": encoder(InfoMax("jsd", prior_weight=0.1)),
+    "critic of pairs": encoder(InfoMax(Critic("infonce", "concatenated"))),
+    "critic of a layer": encoder(InfoMax("jsd", layer="hidden1")),
+    "mine": encoder(InfoMax("mine"), callbacks=[WeightAveraging(0.9)]),
+    "club": encoder(InformationBottleneck("club")),
+    "views": encoder(InfoMax(n_views=2)),
+    "factory": encoder(encoder=factory),
+    "one draw": encoder(output="sample"),
+    "a layer": encoder(output="hidden1"),
+    "classes": encoder(InformationBottleneck(class_weight="balanced")),
+    "values": encoder(InformationBottleneck(task="regression", max_information=50.0)),
+    "implicit": encoder(InformationBottleneck(head="implicit")),
+    "deterministic": encoder(InformationBottleneck(head="deterministic")),
+    "variational": encoder(InformationBottleneck(Variational("learned"))),
+    "own loss": encoder(spread),
+    "own module": encoder(Spread()),
+    "probe": NonLinearProbe(max_epochs=2, device="cpu", random_state=0),
+    "sliced": SlicedScoreMatching(
+        hidden_layer_sizes=(8,), max_epochs=2, device="cpu", random_state=0
+    ),
 }
 estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 

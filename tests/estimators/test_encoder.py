@@ -1,4 +1,4 @@
-"""MIGEEncoder as a transformer: what it computes, in which form, and that it repeats."""
+"""MIGEEncoder as a transformer: its results, their types, and repeatability."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sk_mige.estimators._training_score import default_training_score
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -22,17 +21,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 
-from sk_mige import MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige import InfoMax, MIGEEncoder, RandomProjectionSSGE, SSGEScoreEstimator
 from sk_mige.networks import ConvEncoder, MLPEncoder
+from sk_mige.objectives import default_training_score
 
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-}
+from .conftest import small
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +69,7 @@ def test_default_settings_do_not_collapse(digits: tuple[np.ndarray, np.ndarray])
 
 
 def test_every_component_has_unit_variance_where_asked_for(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 30}, output_scale="unit", corruption=0.0)
+    encoder = small(InfoMax(output_scale="unit", corruption=0.0), max_epochs=30)
     Z = encoder.fit_transform(X)
     np.testing.assert_allclose(Z.mean(0), 0, atol=0.2)
     np.testing.assert_allclose(Z.std(0), 1, atol=0.2)
@@ -85,7 +78,7 @@ def test_every_component_has_unit_variance_where_asked_for(X: np.ndarray) -> Non
 def test_components_have_the_units_of_the_input_and_the_largest_comes_first(
     X: np.ndarray,
 ) -> None:
-    Z = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(X)
+    Z = small(max_epochs=30).fit_transform(X)
     covariance = np.cov(Z.T)
     np.testing.assert_allclose(covariance - np.diag(covariance.diagonal()), 0, atol=1e-3)
     assert (np.diff(covariance.diagonal()) < 0).all()
@@ -93,34 +86,34 @@ def test_components_have_the_units_of_the_input_and_the_largest_comes_first(
     principal = np.linalg.eigvalsh(np.cov(X.T))[::-1][:3]
     assert covariance.trace() <= principal.sum() * 1.001
     assert covariance.trace() > 0.5 * principal.sum()
-    in_other_units = MIGEEncoder(**{**SMALL, "max_epochs": 30}).fit_transform(1024 * X)
+    in_other_units = small(max_epochs=30).fit_transform(1024 * X)
     assert in_other_units.std() == pytest.approx(1024 * Z.std(), rel=0.1)
 
 
 def test_units_of_the_output_are_an_invertible_map_of_the_standardised_one(X: np.ndarray) -> None:
-    unit = MIGEEncoder(**SMALL, output_scale="unit").fit_transform(X)
-    encoder = MIGEEncoder(**SMALL, output_scale="input").fit(X)
+    unit = small(InfoMax(output_scale="unit")).fit_transform(X)
+    encoder = small().fit(X)
     alignment = encoder.module_.head.alignment.numpy()
     np.testing.assert_allclose(encoder.transform(X), unit @ alignment, rtol=1e-4, atol=1e-5)
     assert np.linalg.cond(alignment) < 1e3
 
 
 def test_linear_encoder_of_enough_width_finds_the_principal_components(X: np.ndarray) -> None:
-    linear = MIGEEncoder(**{**SMALL, "n_components": 16}, encoder=nn.Linear).fit(X)
+    linear = small(n_components=16, encoder=nn.Linear).fit(X)
     principal = PCA(2).fit_transform(X)
     for found, expected in zip(linear.transform(X).T, principal.T, strict=False):
         assert abs(np.corrcoef(found, expected)[0, 1]) > 0.999
 
 
 def test_a_stream_keeps_its_axes(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL).partial_fit(X)
+    encoder = small().partial_fit(X)
     assert torch.equal(encoder.module_.head.alignment, torch.eye(3))
     fitted = encoder.fit(X).module_.head.alignment.clone()
     assert torch.equal(encoder.partial_fit(X).module_.head.alignment, fitted)
 
 
 def test_without_standardising_the_network_ends_with_its_linear_layer(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, output_scale=None).fit(X)
+    encoder = small(InfoMax(output_scale=None)).fit(X)
     np.testing.assert_array_equal(
         encoder.transform(X), clone(encoder).set_params(output="Y").fit_transform(X)
     )
@@ -128,8 +121,8 @@ def test_without_standardising_the_network_ends_with_its_linear_layer(X: np.ndar
 
 def test_units_of_the_input_do_not_matter(X: np.ndarray) -> None:
     # By a power of two: a change of units without rounding.
-    Z = MIGEEncoder(**SMALL).fit_transform(X)
-    scaled = MIGEEncoder(**SMALL).fit_transform(X * 2.0**20)
+    Z = small().fit_transform(X)
+    scaled = small().fit_transform(X * 2.0**20)
     # The weights start alike, so batch norm's epsilon is all that differs.
     assert np.corrcoef(Z[:, 0], scaled[:, 0])[0, 1] > 0.9
 
@@ -137,36 +130,34 @@ def test_units_of_the_input_do_not_matter(X: np.ndarray) -> None:
 def test_same_seed_same_result_and_global_state_untouched(
     X: np.ndarray, global_random_state_untouched: None
 ) -> None:
-    first = MIGEEncoder(**SMALL).fit_transform(X)
-    np.testing.assert_array_equal(first, MIGEEncoder(**SMALL).fit_transform(X))
-    other = MIGEEncoder(**{**SMALL, "random_state": 1}).fit_transform(X)
+    first = small().fit_transform(X)
+    np.testing.assert_array_equal(first, small().fit_transform(X))
+    other = small(random_state=1).fit_transform(X)
     assert not np.allclose(first, other)
 
 
-def test_targets_are_ignored_without_a_bottleneck(X: np.ndarray) -> None:
+def test_infomax_ignores_targets(X: np.ndarray) -> None:
     y = np.arange(len(X))
-    np.testing.assert_array_equal(
-        MIGEEncoder(**SMALL).fit(X, y).transform(X), MIGEEncoder(**SMALL).fit(X).transform(X)
-    )
-    assert not hasattr(MIGEEncoder(**SMALL).fit(X, y), "predict")
+    np.testing.assert_array_equal(small().fit(X, y).transform(X), small().fit(X).transform(X))
+    assert not hasattr(small().fit(X, y), "predict")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_result_has_the_dtype_of_the_input(X: np.ndarray, dtype: type) -> None:
-    assert MIGEEncoder(**SMALL).fit_transform(X.astype(dtype)).dtype == dtype
+    assert small().fit_transform(X.astype(dtype)).dtype == dtype
 
 
 def test_integer_images_are_taken_as_float32(rng: np.random.Generator) -> None:
     X = rng.integers(0, 255, size=(60, 16), dtype=np.uint8)
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = small().fit(X)
     assert encoder.transform(X).dtype == np.float32
     np.testing.assert_allclose(
         encoder.transform(X), encoder.transform(X.astype(np.float64)), rtol=1e-6
     )
 
 
-def test_a_row_does_not_depend_on_its_company(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+def test_a_row_does_not_depend_on_the_other_rows(X: np.ndarray) -> None:
+    encoder = small().fit(X)
     together = encoder.transform(X[:20])
     alone = np.concatenate([encoder.transform(X[i : i + 1]) for i in range(20)])
     np.testing.assert_array_equal(together, alone)
@@ -175,14 +166,12 @@ def test_a_row_does_not_depend_on_its_company(X: np.ndarray) -> None:
 def test_read_only_memory_maps_are_accepted(X: np.ndarray, tmp_path: Path) -> None:
     joblib.dump(X, tmp_path / "X.joblib")
     mapped = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
-    np.testing.assert_array_equal(
-        MIGEEncoder(**SMALL).fit_transform(mapped), MIGEEncoder(**SMALL).fit_transform(X)
-    )
+    np.testing.assert_array_equal(small().fit_transform(mapped), small().fit_transform(X))
 
 
-def test_pandas_and_polars_come_out_with_names(X: np.ndarray) -> None:
+def test_pandas_and_polars_outputs_have_names(X: np.ndarray) -> None:
     names = [f"pixel{i}" for i in range(16)]
-    encoder = MIGEEncoder(**SMALL).set_output(transform="pandas")
+    encoder = small().set_output(transform="pandas")
     frame = encoder.fit_transform(pd.DataFrame(X, columns=names))
     assert list(frame.columns) == ["migeencoder0", "migeencoder1", "migeencoder2"]
     assert list(encoder.feature_names_in_) == names
@@ -198,11 +187,11 @@ def test_torch_in_torch_out_under_dispatch(
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it, nothing here uses it
     x = torch.as_tensor(X, dtype=torch.float32, device=device)
     with config_context(array_api_dispatch=True):
-        Z = MIGEEncoder(**SMALL).fit(x).transform(x)
+        Z = small().fit(x).transform(x)
     assert isinstance(Z, torch.Tensor)
     assert Z.dtype == torch.float32
     assert Z.device == x.device
-    expected = MIGEEncoder(**SMALL).fit_transform(X.astype(np.float32))
+    expected = small().fit_transform(X.astype(np.float32))
     np.testing.assert_allclose(Z.cpu().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -210,17 +199,19 @@ def test_integer_tensors_are_taken_as_float32(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     x = torch.arange(160).reshape(20, 8) % 7
     with config_context(array_api_dispatch=True):
-        assert MIGEEncoder(**SMALL).fit_transform(x).dtype == torch.float32
+        assert small().fit_transform(x).dtype == torch.float32
 
 
 def test_tensors_become_arrays_without_dispatch(X: np.ndarray) -> None:
-    assert isinstance(MIGEEncoder(**SMALL).fit_transform(torch.as_tensor(X)), np.ndarray)
+    assert isinstance(small().fit_transform(torch.as_tensor(X)), np.ndarray)
 
 
 @pytest.mark.parametrize("name", ["conv", "fc", "Y"])
-def test_layers_of_the_convolutional_encoder_come_by_name(name: str, X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, encoder="conv", input_shape=(1, 4, 4))
-    encoder.set_params(encoder=lambda shape, k: ConvEncoder(shape, k, channels=(4,), fc_size=8))
+def test_outputs_of_inner_layers_are_selected_by_name(name: str, X: np.ndarray) -> None:
+    encoder = small(
+        encoder=lambda shape, k: ConvEncoder(shape, k, channels=(4,), fc_size=8),
+        input_shape=(1, 4, 4),
+    )
     Z = encoder.fit(X).set_params(output=name).transform(X)
     assert Z.shape == (150, {"conv": 16, "fc": 8, "Y": 3}[name])
     assert len(encoder.get_feature_names_out()) == Z.shape[1]
@@ -228,20 +219,20 @@ def test_layers_of_the_convolutional_encoder_come_by_name(name: str, X: np.ndarr
 
 def test_convolutional_encoder_takes_rows_as_images(rng: np.random.Generator) -> None:
     X = rng.normal(size=(40, 64)).astype(np.float32)
-    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 1}, encoder="conv", input_shape=(1, 8, 8))
+    encoder = small(max_epochs=1, encoder="conv", input_shape=(1, 8, 8))
     assert encoder.fit_transform(X).shape == (40, 3)
     assert isinstance(encoder.module_.encoder, ConvEncoder)
 
 
 def test_perceptron_takes_images_too(rng: np.random.Generator) -> None:
     X = rng.normal(size=(40, 12))
-    assert MIGEEncoder(**SMALL, input_shape=(3, 2, 2)).fit_transform(X).shape == (40, 3)
+    assert small(input_shape=(3, 2, 2)).fit_transform(X).shape == (40, 3)
 
 
 def test_own_module_is_copied_and_trained_from_its_weights(X: np.ndarray) -> None:
     module = nn.Linear(16, 3)
     before = module.weight.detach().clone()
-    encoder = MIGEEncoder(**SMALL, encoder=module).fit(X)
+    encoder = small(encoder=module).fit(X)
     assert torch.equal(module.weight, before)
     assert encoder.encoder is module
     assert not torch.equal(encoder.module_.encoder.weight, before)
@@ -250,7 +241,7 @@ def test_own_module_is_copied_and_trained_from_its_weights(X: np.ndarray) -> Non
 
 @pytest.mark.parametrize("factory", [nn.Linear, MLPEncoder, lambda d, k: nn.LazyLinear(k)])
 def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) -> None:
-    pipeline = make_pipeline(MinMaxScaler(), MIGEEncoder(**SMALL, encoder=factory))
+    pipeline = make_pipeline(MinMaxScaler(), small(encoder=factory))
     assert pipeline.fit_transform(X).shape == (150, 3)
     assert pipeline.fit_transform(X[:, :7]).shape == (150, 3)
 
@@ -258,26 +249,26 @@ def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) 
 @pytest.mark.parametrize("mode", ["infomax", "ib"])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("estimator", [SSGEScoreEstimator(), RandomProjectionSSGE(3)])
-def test_a_score_estimator_left_alone_scores_as_none_does(
+def test_a_default_score_estimator_scores_as_none_does(
     estimator: Any, device: str, mode: str
 ) -> None:
     default = default_training_score(torch.device(device), mode)
-    told = estimator._training_score(torch.device(device), mode)
-    assert told.keywords == default.keywords | {"bandwidth": "median"}
-    asked = clone(estimator).set_params(eigen_threshold=0.999)
-    assert asked._training_score(torch.device(device), mode).keywords["solver"] == "eigh"
+    given = estimator._training_score(torch.device(device), mode)
+    assert given.keywords == default.keywords | {"bandwidth": "median"}
+    explicit = clone(estimator).set_params(eigen_threshold=0.999)
+    assert explicit._training_score(torch.device(device), mode).keywords["solver"] == "eigh"
 
 
 def test_score_estimator_is_left_unfitted_and_takes_part(X: np.ndarray) -> None:
     few = SSGEScoreEstimator(n_eigen=1)
-    encoder = MIGEEncoder(**SMALL, score_estimator=few).fit(X)
+    encoder = small(score_estimator=few).fit(X)
     assert not [name for name in vars(few) if name.endswith("_")]
-    assert not np.allclose(encoder.transform(X), MIGEEncoder(**SMALL).fit_transform(X))
+    assert not np.allclose(encoder.transform(X), small().fit_transform(X))
 
 
 def test_projection_is_drawn_once_a_fit_and_applied_to_x_alone(X: np.ndarray) -> None:
     projected = RandomProjectionSSGE(n_components=5)
-    encoder = MIGEEncoder(**SMALL, score_estimator=projected).fit(X)
+    encoder = small(score_estimator=projected).fit(X)
     projection = encoder.net_.criterion_.projection
     assert projection.shape == (5, 16)
     encoder.set_params(warm_start=True).fit(X)
@@ -291,7 +282,7 @@ def test_grid_search_over_the_projection_gives_the_same_with_two_jobs(
 ) -> None:
     X, y = digits[0][:200], digits[1][:200]
     pipeline = make_pipeline(
-        MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE()),
+        small(score_estimator=RandomProjectionSSGE()),
         LogisticRegression(max_iter=500),
     )
     grid = {"migeencoder__score_estimator__n_components": [2, 8]}
@@ -302,12 +293,12 @@ def test_grid_search_over_the_projection_gives_the_same_with_two_jobs(
     np.testing.assert_array_equal(*results)
 
 
-def test_a_ridge_alone_trains_as_it_does_beside_a_cut_that_cuts_nothing(X: np.ndarray) -> None:
-    # The one is solved by Cholesky's factorisation, the other by eigenpairs; Adam magnifies what
-    # rounding tells the first steps apart by.
+def test_a_ridge_trains_alike_with_and_without_a_threshold_that_cuts_nothing(X: np.ndarray) -> None:
+    # One is solved by a Cholesky factorisation, the other by eigenpairs. Adam magnifies the
+    # rounding errors of the first steps.
     codes = [
-        MIGEEncoder(
-            score_estimator=SSGEScoreEstimator(eigen_threshold=threshold, alpha=0.1), **SMALL
+        small(
+            score_estimator=SSGEScoreEstimator(eigen_threshold=threshold, alpha=0.1)
         ).fit_transform(X)
         for threshold in (None, 1 - 1e-12)
     ]

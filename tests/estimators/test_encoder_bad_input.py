@@ -1,7 +1,8 @@
-"""Bad input is refused by name, with what was got and what would work."""
+"""Bad input is refused with the parameter, the value and a remedy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,25 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn import config_context
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sk_mige import MIGEEncoder, NonLinearProbe, SSGEScoreEstimator, SSGEScoreEstimatorCV
+from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
+    InformationBottleneck,
+    MIGEEncoder,
+    NonLinearProbe,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+)
 
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 1,
-    "device": "cpu",
-    "random_state": 0,
-}
+from .conftest import small
+
 X = np.random.default_rng(0).normal(size=(40, 8))
 Y = np.arange(40) % 2
 
@@ -47,15 +55,15 @@ def with_value(value: float) -> np.ndarray:
 def test_rows_without_information_are_refused(bad: np.ndarray, message: str, mode: str) -> None:
     y = Y[: len(bad)]
     with pytest.raises(ValueError, match=message):
-        MIGEEncoder(mode=mode, **SMALL).fit(bad, y)
+        small(mode, max_epochs=1).fit(bad, y)
     with pytest.raises(ValueError, match=message):
-        MIGEEncoder(mode=mode, **SMALL).partial_fit(bad, y)
+        small(mode, max_epochs=1).partial_fit(bad, y)
 
 
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix, sp.coo_array])
 def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: Any) -> None:
     with pytest.raises(TypeError, match="TruncatedSVD.* before it"):
-        MIGEEncoder(**SMALL).fit(container(X))
+        small().fit(container(X))
 
 
 @pytest.mark.parametrize(
@@ -64,23 +72,51 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"mode": "supervised"}, r"'mode' parameter.*'supervised' instead"),
         ({"n_components": 0}, r"'n_components' parameter.*range \[1, inf\)"),
         ({"batch_size": 1}, r"'batch_size' parameter.*range \[2, inf\)"),
-        ({"beta": -1e-3}, r"'beta' parameter.*range \[0"),
         ({"lr": 0.0}, r"'lr' parameter"),
         ({"max_epochs": 0}, r"'max_epochs' parameter"),
         ({"encoder": "transformer"}, r"'encoder' parameter.*'transformer' instead"),
-        ({"head": "cauchy"}, r"'head' parameter"),
-        ({"marginal": "gausian"}, r"'marginal' parameter.*'gausian' instead"),
         ({"optimizer": "lion"}, r"'optimizer' parameter"),
         ({"score_estimator": "ssge"}, r"'score_estimator' parameter.*'ssge' instead"),
         ({"score_estimator": SSGEScoreEstimatorCV()}, "an instance of .*SSGEScoreEstimator"),
-        ({"mi_estimator": "variational"}, r"mi_estimator='variational' is for mode='ib'"),
-        ({"max_information": 2.0}, r"max_information=2.0 is for mode='ib'"),
-        ({"mode": "ib", "augmentation": nn.Identity()}, "augmentation is for mode='infomax'"),
+        ({"lr_schedule": "exponential"}, r"'lr_schedule' parameter"),
+        ({"lr_schedule": len}, r"lr_schedule=<built-in.*is no schedule: use 'cosine'"),
+        ({"mode": InformationBottleneck(beta=-1e-3)}, r"'beta' parameter.*range \[0"),
+        ({"mode": InformationBottleneck(head="cauchy")}, r"'head' parameter.*'cauchy' instead"),
+        (
+            {"mode": InformationBottleneck(MIGE(marginal="gausian"))},
+            r"'marginal' parameter.*'gausian' instead",
+        ),
+        ({"mode": InfoMax(corruption=1.0)}, r"'corruption' parameter of InfoMax"),
+        ({"mode": InfoMax("nats")}, r"'information' parameter of InfoMax.*Got 'nats' instead"),
+        ({"mode": InfoMax(Critic("nats"))}, r"'bound' parameter of Critic.*Got 'nats' instead"),
+        ({"mode": InfoMax("variational")}, r"upper bound.*use it in InformationBottleneck"),
+        (
+            {"mode": InfoMax(MIGE(marginal="stein"))},
+            r"marginal='stein' is for InformationBottleneck.*use 'auto'",
+        ),
+        (
+            {"mode": InfoMax(MIGE(2.0), layer="hidden1")},
+            r"x_scale=2.0 weighs x.*layer='hidden1'.*use x_scale=1",
+        ),
+        ({"mode": InfoMax(local=True)}, r"local=True needs layer.*'conv.5' for encoder='conv'"),
+        (
+            {"mode": InfoMax(local=True, layer="hidden1")},
+            r"local=True needs a feature map.*layer='hidden1' has the output shape \(16,\)",
+        ),
+        ({"mode": InfoMax(layer="conv")}, r"layer='conv' is no submodule.*'hidden1'.*'Y'"),
         (
             {"encoder": "conv", "input_shape": (8, 1, 1)},
             r"channels last.*input_shape=\(1, 8, 1\)",
         ),
         ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes must hold positive integers"),
+        (
+            {"hidden_layer_sizes": 16, "encoder": nn.Linear(8, 3)},
+            r"hidden_layer_sizes=16 is for encoder='mlp', got encoder=Linear.*functools.partial",
+        ),
+        (
+            {"hidden_layer_sizes": (16,), "encoder": "conv", "input_shape": (8, 1, 1)},
+            r"hidden_layer_sizes=\(16,\) is for encoder='mlp', got encoder='conv'",
+        ),
         ({"device": "gpu"}, r"device='gpu' is not a device: use 'auto'"),
         ({"encoder": "conv"}, r"encoder='conv' needs input_shape=\(channels, height, width\)"),
         ({"input_shape": (3, 3)}, r"input_shape=\(3, 3\) holds 9 values, but X has 8 features"),
@@ -103,13 +139,13 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
     ],
     ids=str,
 )
-def test_parameters_that_cannot_be_are_named(parameters: dict[str, Any], message: str) -> None:
+def test_invalid_parameters_are_named(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        MIGEEncoder(**{**SMALL, **parameters}).fit(X, Y)
+        small(**{"max_epochs": 1, **parameters}).fit(X, Y)
 
 
-@pytest.mark.parametrize("estimator", [MIGEEncoder(**SMALL), NonLinearProbe(device="cpu")])
-def test_what_is_no_table_of_rows_is_refused_with_how_it_becomes_one(estimator: Any) -> None:
+@pytest.mark.parametrize("estimator", [small(), NonLinearProbe(device="cpu")])
+def test_images_and_data_sets_are_refused_with_the_way_to_rows(estimator: Any) -> None:
     images = X.reshape(40, 1, 2, 4)
     with pytest.raises(ValueError, match=r"X has the shape .*X\.reshape\(40, -1\)"):
         estimator.fit(images, Y)
@@ -120,58 +156,62 @@ def test_what_is_no_table_of_rows_is_refused_with_how_it_becomes_one(estimator: 
 
 
 @pytest.mark.parametrize("parameters", [{"encoder": "conv"}, {"encoder": "mlp"}], ids=str)
-def test_the_shape_that_images_are_refused_with_is_accepted(parameters: dict[str, Any]) -> None:
+def test_the_input_shape_in_the_error_for_images_is_accepted(parameters: dict[str, Any]) -> None:
     images = np.random.default_rng(0).normal(size=(40, 8, 8))
-    encoder = MIGEEncoder(**SMALL, **parameters)
+    encoder = small(max_epochs=1, **parameters)
     with pytest.raises(ValueError, match=r"input_shape=\(.*8, 8\)") as refusal:
         encoder.fit(images)
     numbers = str(refusal.value).partition("input_shape=(")[2].rstrip(")").split(", ")
     encoder.set_params(input_shape=tuple(int(n) for n in numbers)).fit(images.reshape(40, -1))
 
 
-def test_settings_of_a_score_estimator_that_training_does_not_read_are_named() -> None:
+def test_settings_of_a_score_estimator_that_training_does_not_use_are_named() -> None:
     published = SSGEScoreEstimator(eigen_threshold=0.99, alpha=0.0, whiten=False, base=None)
-    MIGEEncoder(**SMALL, score_estimator=published).fit(X)
+    small(score_estimator=published).fit(X)
     for ignored in ({"curl_free": True}, {"n_landmarks": 20}, {"shrinkage": 0.5}):
         estimator = SSGEScoreEstimator(**ignored)
         with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
-            MIGEEncoder(**SMALL, score_estimator=estimator).fit(X)
+            small(score_estimator=estimator).fit(X)
 
 
 def test_factories_must_make_modules() -> None:
     with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module; got str"):
-        MIGEEncoder(**SMALL, encoder=lambda d, k: "module").fit(X)
+        small(encoder=lambda d, k: "module").fit(X)
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(RuntimeError, match="device='auto' takes what there is"):
-        MIGEEncoder(**{**SMALL, "device": "cuda"}).fit(X)
+        small(device="cuda").fit(X)
 
 
 def test_more_components_than_rows_are_warned_about() -> None:
-    with pytest.warns(UserWarning, match="n_components=50 is more than the 40 rows"):
-        MIGEEncoder(**{**SMALL, "n_components": 50}).fit(X)
+    with pytest.warns(UserWarning, match="n_components=50 exceeds the 40 rows.*use fewer"):
+        small(n_components=50).fit(X)
 
 
-def test_unknown_layers_are_refused_with_those_there_are() -> None:
+def test_unknown_layers_are_refused_with_the_known_ones() -> None:
     said = r"output='conv' is no submodule.*'hidden1'.*'Y'"
     with pytest.raises(ValueError, match=said):  # before any training
-        MIGEEncoder(**SMALL, output="conv").fit(X)
+        small(output="conv").fit(X)
     with pytest.raises(ValueError, match=said):
-        MIGEEncoder(**SMALL).fit(X).set_params(output="conv").transform(X)
+        small().fit(X).set_params(output="conv").transform(X)
 
 
 @pytest.mark.parametrize(
     ("y", "task", "message"),
     [
-        (None, "auto", "requires y to be passed, but the target y is None"),
-        (Y[:-1], "auto", "inconsistent numbers of samples"),
-        (np.zeros(40), "auto", r"at least two classes, y has one class: \[0.0\]"),
-        (X[:, 0], "classification", "Unknown label type: continuous.*set task='regression'"),
-        (np.eye(40)[:, :3], "auto", "Unknown label type: multilabel-indicator"),
+        (None, "classification", "requires y to be passed, but the target y is None"),
+        (Y[:-1], "classification", "inconsistent numbers of samples"),
+        (np.zeros(40), "classification", r"at least two classes, y has one class: \[0.0\]"),
+        (
+            X[:, 0],
+            "classification",
+            r"label type: continuous.*mode=InformationBottleneck\(task='regression'\)",
+        ),
+        (np.eye(40)[:, :3], "classification", r"shape \(40, 3\).*pass y.argmax\(axis=1\)"),
         (X.reshape(40, 2, 2, 2), "regression", "dim"),
-        (np.array(["a", None] * 20, dtype=object), "auto", "y contains None"),
+        (np.array(["a", None] * 20, dtype=object), "classification", "y contains None"),
         (np.where(Y, np.nan, 1.0), "regression", "Input y contains NaN"),
         (np.where(Y, np.nan, 1.0), "classification", "Input y contains NaN"),
     ],
@@ -189,11 +229,11 @@ def test_unknown_layers_are_refused_with_those_there_are() -> None:
 )
 def test_targets_that_do_not_fit_are_refused(y: Any, task: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        MIGEEncoder(mode="ib", task=task, **SMALL).fit(X, y)
+        small(InformationBottleneck(task=task)).fit(X, y)
 
 
-def test_a_failed_fit_of_new_parameters_says_so_before_training() -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+def test_rows_of_another_width_are_refused_and_change_nothing() -> None:
+    encoder = small().fit(X)
     with pytest.raises(ValueError, match="features"):
         encoder.transform(X[:, :5])
     with pytest.raises(ValueError, match="features"):
@@ -205,9 +245,36 @@ def test_rows_of_another_namespace_than_fits_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = small().fit(X)
     with (
         config_context(array_api_dispatch=True),
         pytest.raises(ValueError, match=r"MIGEEncoder.transform\(\) must use the same namespace"),
     ):
         encoder.transform(torch.as_tensor(X))
+
+
+def test_classes_in_place_of_objects_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"mode .*got the class InfoMax: pass InfoMax\(\)"):
+        small(InfoMax).fit(X)
+    for mode in (InfoMax(MIGE), InformationBottleneck(MIGE)):
+        with pytest.raises(TypeError, match=r"information .*got the class MIGE: pass MIGE\(\)"):
+            small(mode).fit(X, Y)
+
+
+WAYS: dict[str, Callable[[MIGEEncoder], Any]] = {
+    "fit": lambda encoder: encoder.fit(X, Y),
+    "fit_transform": lambda encoder: encoder.fit_transform(X, Y),
+    "partial_fit": lambda encoder: encoder.partial_fit(X, Y, classes=[0, 1]),
+    "pipeline": lambda encoder: make_pipeline(StandardScaler(), encoder).fit(X, Y),
+    "cross-validation": lambda encoder: cross_val_score(encoder, X, Y, cv=2, n_jobs=1),
+}
+
+
+@pytest.mark.parametrize("mode", ["infomax", "ib"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_warnings_point_at_the_users_line(way: Callable[[MIGEEncoder], Any], mode: str) -> None:
+    if mode == "infomax" and way is WAYS["cross-validation"]:
+        pytest.skip("InfoMax has no score")
+    with pytest.warns(UserWarning, match="n_components=50 exceeds") as record:
+        way(small(mode, n_components=50, max_epochs=1))
+    assert {warning.filename for warning in record} == {__file__}

@@ -1,9 +1,10 @@
-"""skorch's callbacks: in every form that skorch takes, and what is said of those it does not."""
+"""skorch's callbacks, in each form that skorch takes, and the errors for other objects."""
 
 from __future__ import annotations
 
 import pickle
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,12 @@ from skorch.callbacks import (
     LRScheduler,
     TensorBoard,
 )
+from torch.optim.lr_scheduler import StepLR
 
-from sk_mige import MIGEEncoder
+from sk_mige import InformationBottleneck
+from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
 
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-}
-
-
-@pytest.fixture(scope="module")
-def X() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(150, 8))
-
-
-@pytest.fixture(scope="module")
-def y(X: np.ndarray) -> np.ndarray:
-    return (X[:, 0] > 0).astype(int)
-
+from .conftest import small
 
 QUIET = EarlyStopping(patience=1, sink=lambda text: None)
 
@@ -52,7 +37,7 @@ QUIET = EarlyStopping(patience=1, sink=lambda text: None)
 def test_a_class_an_instance_and_a_pair_are_taken(
     callback: Any, X: np.ndarray, y: np.ndarray
 ) -> None:
-    encoder = MIGEEncoder(mode="ib", validation_fraction=0.2, callbacks=[callback], **SMALL)
+    encoder = small("ib", validation_fraction=0.2, callbacks=[callback])
     encoder.fit(X, y)
     (taken,) = (c for _, c in encoder.net_.callbacks_ if isinstance(c, EarlyStopping))
     assert taken is not callback
@@ -61,42 +46,42 @@ def test_a_class_an_instance_and_a_pair_are_taken(
 
 def test_checkpoints_keep_the_best_weights(X: np.ndarray, y: np.ndarray, tmp_path: Path) -> None:
     kept = Checkpoint(dirname=tmp_path, load_best=True)
-    MIGEEncoder(mode="ib", validation_fraction=0.2, callbacks=[kept], **SMALL).fit(X, y)
+    small("ib", validation_fraction=0.2, callbacks=[kept]).fit(X, y)
     assert (tmp_path / "params.pt").exists()
 
 
-def test_a_schedule_of_the_users_takes_the_place_of_ours(X: np.ndarray) -> None:
+def test_a_scheduler_in_callbacks_replaces_the_cosine(X: np.ndarray) -> None:
     halved = LRScheduler(policy="StepLR", step_size=1, gamma=0.5)
     for callback in (halved, ("rate", halved)):
-        encoder = MIGEEncoder(callbacks=[callback], lr=1e-3, **SMALL).fit(X)
+        encoder = small(callbacks=[callback], lr=1e-3).fit(X)
         rates = [row["event_lr"] for row in encoder.history_]
         assert rates == pytest.approx([1e-3, 5e-4, 2.5e-4])
 
 
 @pytest.mark.parametrize("callback", [3, "EarlyStopping", ("stop", 3), int, ProgressBar()])
-def test_what_is_no_callback_is_named_with_its_place(callback: Any, X: np.ndarray) -> None:
-    with pytest.raises(TypeError, match=r"callbacks\[1\] is .*no callback of skorch.*set_callback"):
-        MIGEEncoder(callbacks=[LRScheduler, callback], **SMALL).fit(X)
+def test_other_objects_than_callbacks_are_named_by_their_index(
+    callback: Any, X: np.ndarray
+) -> None:
+    with pytest.raises(TypeError, match=r"callbacks\[1\] is .*no skorch callback.*set_callback"):
+        small(callbacks=[LRScheduler, callback]).fit(X)
 
 
 @pytest.mark.parametrize("callback", [EarlyStopping, Checkpoint])
-def test_watching_a_loss_that_is_not_recorded_says_what_records_it(
+def test_monitoring_a_missing_validation_loss_names_its_parameter(
     callback: Any, X: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"watches 'valid_loss'.*validation_fraction=None.*monitor"
-    ):
-        MIGEEncoder(callbacks=[callback], **SMALL).fit(X)
+    with pytest.raises(ValueError, match="monitors 'valid_loss'.*set validation_fraction, or mon"):
+        small(callbacks=[callback]).fit(X)
 
 
 def test_other_errors_of_callbacks_are_left_as_they_are(X: np.ndarray) -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        MIGEEncoder(callbacks=[EarlyStopping(monitor="nonsense")], **SMALL).fit(X)
+        small(callbacks=[EarlyStopping(monitor="nonsense")]).fit(X)
 
 
 class Writer:
-    """What skorch's TensorBoard asks of a writer; like the real one it cannot be copied."""
+    """A writer for skorch's TensorBoard, which cannot be copied, as the real one."""
 
     def __init__(self) -> None:
         self.tags: list[str] = []
@@ -109,9 +94,9 @@ class Writer:
         self.tags.append("closed")
 
 
-def test_loggers_with_an_open_writer_are_told_every_epoch(X: np.ndarray) -> None:
+def test_loggers_with_an_open_writer_log_every_epoch(X: np.ndarray) -> None:
     writer = Writer()
-    MIGEEncoder(callbacks=[TensorBoard(writer)], **SMALL).fit(X)
+    small(callbacks=[TensorBoard(writer)]).fit(X)
     assert writer.tags.count("Loss/train_loss") == 3
     assert writer.tags[-1] == "closed"
 
@@ -134,8 +119,8 @@ class Logger(TensorBoard):
 def test_loggers_that_open_their_own_writer_can_be_searched_and_stored(
     X: np.ndarray, y: np.ndarray
 ) -> None:
-    encoder = MIGEEncoder(mode="ib", callbacks=[Logger(folder="here")], **SMALL)
-    search = GridSearchCV(encoder, {"beta": [0.0, 0.1]}, cv=2).fit(X, y)
+    encoder = small("ib", callbacks=[Logger(folder="here")])
+    search = GridSearchCV(encoder, {"mode__beta": [0.0, 0.1]}, cv=2).fit(X, y)
     assert WRITERS["here"].tags.count("Loss/train_loss") == 3
     stored = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(stored.transform(X), search.best_estimator_.transform(X))
@@ -146,7 +131,7 @@ def test_scores_of_an_epoch_are_in_the_history(X: np.ndarray) -> None:
     rank = EpochScoring(
         lambda net, X, y: 1.0, name="rank", on_train=True, lower_is_better=False, use_caching=False
     )
-    encoder = MIGEEncoder(callbacks=[rank], **SMALL).fit(X)
+    encoder = small(callbacks=[rank]).fit(X)
     assert [row["rank"] for row in encoder.history_] == [1.0, 1.0, 1.0]
 
 
@@ -166,17 +151,37 @@ class Failing(Callback):
 
 
 @pytest.mark.parametrize("amid", [False, True])
-def test_epochs_before_an_error_of_a_callback_are_told_of(
-    amid: bool, X: np.ndarray, y: np.ndarray
-) -> None:
-    parameters = {**SMALL, "max_epochs": 5}
-    encoder = MIGEEncoder(
-        mode="ib", max_information=1.0, beta=0.1, callbacks=[Failing(amid)], **parameters
-    )
+def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: np.ndarray) -> None:
+    mode = InformationBottleneck(max_information=50.0, beta=0.1)
+    encoder = small(mode, max_epochs=5, callbacks=[Failing(amid)])
     with pytest.raises(ConnectionError):
         encoder.fit(X, y)
     assert encoder.n_iter_ == len(encoder.history_) == 2
-    assert encoder.beta_ == encoder.net_.criterion_.price != 0.1
+    assert encoder.beta_ == encoder.net_.criterion_.current_beta != 0.1
     assert not encoder.module_.training
     encoder.set_params(callbacks=None).partial_fit(X, y)
     assert encoder.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"callbacks": [BetaWarmup(0)]}, "BetaWarmup: epochs=0 must be a positive number"),
+        ({"callbacks": [WeightAveraging(1.0)]}, "WeightAveraging: decay=1.0 must lie between"),
+        ({"lr_schedule": ExponentialDecay(0.5, 0)}, "ExponentialDecay: epochs=0 must be a pos"),
+        ({"lr_schedule": ExponentialDecay(-0.5)}, "ExponentialDecay: rate=-0.5 must be a pos"),
+        ({"lr_schedule": partial(StepLR, 1)}, r"without names.*partial\(StepLR, step_size=5\)"),
+    ],
+    ids=["warm-up", "averaging", "epochs", "rate", "scheduler"],
+)
+def test_invalid_schedules_are_named(
+    parameters: dict[str, Any], message: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        small("ib", **parameters).fit(X, y)
+
+
+def test_a_schedulers_class_is_an_lr_schedule(X: np.ndarray) -> None:
+    schedule = partial(StepLR, step_size=1, gamma=0.5)
+    encoder = small(lr_schedule=schedule, lr=1e-3).fit(X)
+    assert [row["event_lr"] for row in encoder.history_] == pytest.approx([1e-3, 5e-4, 2.5e-4])

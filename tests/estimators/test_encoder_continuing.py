@@ -1,4 +1,4 @@
-"""What may be set between two calls that train one encoder, and what is refused by name."""
+"""Parameters that may change between two calls that train one encoder, and those refused."""
 
 from __future__ import annotations
 
@@ -9,35 +9,54 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
-from sk_mige import MIGEEncoder, SSGEScoreEstimator
-from sk_mige.estimators import _encoder_continuing
+from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
+    InformationBottleneck,
+    MIGEEncoder,
+    SSGEScoreEstimator,
+    Variational,
+)
+from sk_mige.estimators import _encoder
+from sk_mige.information import SeparableCritic
+from sk_mige.training import WeightAveraging
 
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 1,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-    "warm_start": True,
-}
-
-
-@pytest.fixture(scope="module")
-def X() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(150, 8))
+from .conftest import small
 
 
-@pytest.fixture(scope="module")
-def y(X: np.ndarray) -> np.ndarray:
-    return (X[:, 0] > 0).astype(int)
+def started(mode: Any = "infomax", **parameters: Any) -> MIGEEncoder:
+    return small(mode, **{"max_epochs": 1, "warm_start": True, **parameters})
 
 
 def jitter(batch: torch.Tensor) -> torch.Tensor:
     return batch + 0.1 * torch.randn_like(batch)
+
+
+def spread(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -code.z.var()
+
+
+class Trained(nn.Module):
+    """An objective of a user's own with a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (code.z.var() - self.weight).square()
+
+
+class CriticFactory:
+    """A function from the dimensions of x and z to a critic, with a state."""
+
+    def __call__(self, n_features: int, n_components: int) -> nn.Module:
+        return SeparableCritic(n_features, n_components)
 
 
 def linear(n_features: int, n_outputs: int) -> nn.Module:
@@ -69,26 +88,33 @@ def named(value: Any) -> str:
         ({"encoder": nn.Linear(8, 3)}, r"encoder=Linear\(.* instead of 'mlp'"),
         ({"encoder": linear}, "encoder=<.*function.* instead of 'mlp'"),
         ({"input_shape": (2, 4)}, r"input_shape=\(2, 4\) instead of None"),
-        ({"output_scale": None}, "output_scale=None instead of 'input'"),
-        ({"corruption": 0.5}, "corruption=0.5 instead of 0.3"),
-        ({"augmentation": jitter}, "augmentation=<.* instead of None"),
-        ({"n_views": 2}, "n_views=2 instead of 1"),
-        ({"dropout": 0.1}, "dropout=0.1 instead of 0.0"),
-        ({"feature_layer": "hidden1"}, "feature_layer='hidden1' instead of None"),
+        ({"mode__output_scale": None}, "mode__output_scale=None instead of 'input'"),
+        ({"mode__corruption": 0.5}, "mode__corruption=0.5 instead of 0.3"),
+        ({"mode__augmentation": jitter}, "mode__augmentation=<.* instead of None"),
+        ({"mode__n_views": 2}, "mode__n_views=2 instead of 1"),
+        ({"mode__layer": "hidden1"}, "mode__layer='hidden1' instead of None"),
+        (
+            {"mode__information": "jsd"},
+            r"mode__information=Critic\(bound='jsd'\) instead of MIGE\(\)",
+        ),
+        ({"mode": InfoMax(corruption=0.5)}, "mode__corruption=0.5 instead of 0.3"),
         ({"mixed_precision": True}, "mixed_precision=True instead of False"),
         ({"optimizer": "sgd"}, "optimizer='sgd' instead of 'adam'"),
         ({"distributed": True}, "distributed=True instead of False"),
         ({"mode": "ib"}, "mode='ib' instead of 'infomax'"),
-        ({"corruption": 0.5, "dropout": 0.1}, "corruption=0.5 .*dropout=0.1 "),
+        ({"mode": spread}, "mode='loss function' instead of 'infomax'"),
+        ({"n_components": 4, "mode__n_views": 2}, "n_components=4 .*mode__n_views=2 "),
     ],
     ids=named,
 )
-def test_what_the_network_cannot_follow_is_refused_and_taken_by_a_fresh_fit(
+def test_changes_of_the_network_are_refused_until_a_fresh_fit(
     parameters: dict[str, Any], message: str, X: np.ndarray, y: np.ndarray
 ) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = started().fit(X)
     before = encoder.transform(X)
     encoder.set_params(**parameters)
+    if not isinstance(encoder.encoder, str):
+        encoder.set_params(hidden_layer_sizes=(512, 512))
     for continued in (encoder.fit, encoder.partial_fit):
         with pytest.raises(ValueError, match=f"{message}.*fit with warm_start=False"):
             continued(X, y)
@@ -99,40 +125,112 @@ def test_what_the_network_cannot_follow_is_refused_and_taken_by_a_fresh_fit(
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"head": "deterministic"}, "head='deterministic' instead of 'gaussian'"),
-        ({"n_training_samples": 4}, "n_training_samples=4 .*4 draws instead of 1"),
-        ({"conditional": "score"}, "conditional='score' .16 draws instead of 1"),
-        ({"task": "regression"}, "task='regression' instead of 'classification'"),
+        ({"mode__head": "deterministic"}, "mode__head='deterministic' instead of 'gaussian'"),
+        ({"mode__n_draws": 4}, "mode__n_draws=4 instead of 1"),
+        ({"mode__information__conditional": "score"}, "mode__n_draws=16 instead of 1"),
+        ({"mode__information": "jsd"}, r"mode__information=Critic\(bound='jsd'\) instead of MIGE"),
+        (
+            {"mode__information": Variational("learned")},
+            r"mode__information=Variational\(prior='learned'\) instead of MIGE\(\)",
+        ),
+        ({"mode__task": "regression"}, "mode__task='regression' instead of 'classification'"),
         ({"mode": "infomax"}, "mode='infomax' instead of 'ib'"),
     ],
     ids=named,
 )
-def test_a_bottlenecks_form_is_refused_alike(
+def test_changes_of_a_bottlenecks_network_are_refused_alike(
     parameters: dict[str, Any], message: str, X: np.ndarray, y: np.ndarray
 ) -> None:
-    encoder = MIGEEncoder(mode="ib", **SMALL).fit(X, y).set_params(**parameters)
-    with pytest.raises(ValueError, match=message):
-        encoder.fit(X, y)
+    encoder = started("ib").fit(X, y).set_params(**parameters)
+    for continued in (encoder.fit, encoder.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            continued(X, y)
     assert encoder.set_params(warm_start=False).fit(X, y).n_iter_ == 1
 
 
-def test_what_the_objective_and_the_optimizer_read_may_change(X: np.ndarray, y: np.ndarray) -> None:
-    encoder = MIGEEncoder(mode="ib", **SMALL).fit(X, y)
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            Critic("jsd"),
+            Critic("infonce"),
+            r"information=Critic\(\) instead of Critic\(bound='jsd'",
+        ),
+        (Critic(), Critic(critic="cosine"), r"=Critic\(critic='cosine'\) instead of Critic\(\)"),
+        (Critic(), "mige", r"mode__information=MIGE\(\) instead of Critic\(\)"),
+        (Trained(), Trained(), r"FunctionInformation\(.*instead of FunctionInformation\("),
+    ],
+    ids=["bound", "critic", "none", "module"],
+)
+def test_another_critic_is_refused(
+    before: Any, after: Any, message: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    encoder = started(InfoMax(before)).fit(X, y).set_params(mode__information=after)
+    with pytest.raises(ValueError, match=message):
+        encoder.fit(X, y)
+
+
+def test_a_bound_that_was_set_in_place_is_refused(X: np.ndarray) -> None:
+    encoder = started(InfoMax(Critic("jsd"))).fit(X)
+    encoder.set_params(mode__information__bound="infonce")
+    with pytest.raises(ValueError, match=r"Critic\(\) instead of Critic\(bound='jsd'\)"):
+        encoder.fit(X)
+
+
+def test_another_prior_is_refused(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = started(InformationBottleneck(Variational())).fit(X, y)
+    encoder.set_params(mode__information__prior="learned")
+    with pytest.raises(ValueError, match=r"Variational\(prior='learned'\) instead of Variational"):
+        encoder.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [Trained(), InfoMax(Trained()), InfoMax(Critic("jsd", CriticFactory()))],
+    ids=["loss", "information", "critic"],
+)
+def test_stored_encoders_continue_with_objectives_of_the_users_own(
+    mode: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    encoder = started(mode).fit(X, y)
+    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        learned = [part.detach().clone() for part in other.net_.criterion_.parameters()]
+        assert learned
+        for part, kept in zip(learned, encoder.net_.criterion_.parameters(), strict=True):
+            assert torch.equal(part, kept)
+        assert other.fit(X, y).n_iter_ == 2
+        assert any(
+            not torch.equal(part, before)
+            for part, before in zip(other.net_.criterion_.parameters(), learned, strict=True)
+        )
+
+
+def test_the_objective_may_change_between_calls(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = started("ib").fit(X, y)
     encoder.set_params(
-        lr=1e-4, batch_size=32, max_epochs=2, beta=0.1, x_scale=2.0, marginal="classes",
-        class_weight={0: 1.0, 1: 2.0}, label_smoothing=0.1, confidence_penalty=0.1,
-        score_estimator=SSGEScoreEstimator(), lr_schedule="constant", weight_averaging=0.9,
-        validation_fraction=0.2, random_state=1, n_prediction_samples=0, task="classification",
+        lr=1e-4, batch_size=32, max_epochs=2, mode__beta=0.1, mode__class_weight={0: 1.0, 1: 2.0},
+        mode__label_smoothing=0.1, mode__confidence_penalty=0.1, mode__n_prediction_samples=0,
+        mode__information=MIGE(marginal="stein"), mode__max_information=50.0,
+        score_estimator=SSGEScoreEstimator(), lr_schedule="constant",
+        callbacks=[WeightAveraging(0.9)], validation_fraction=0.2, random_state=1,
     )  # fmt: skip
     assert encoder.fit(X, y).n_iter_ == 3
     assert encoder.net_.criterion_.beta == 0.1
+    assert encoder.net_.criterion_.information.marginal == "stein"
     assert "valid_loss" in encoder.history_[-1]
 
 
-def test_new_callbacks_count_from_the_next_call_on_and_old_ones_keep_what_they_know(
+def test_a_name_and_its_object_are_the_same_objective(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = started("ib").fit(X, y)
+    assert encoder.set_params(mode=InformationBottleneck(beta=0.1)).fit(X, y).n_iter_ == 2
+    assert encoder.set_params(mode__information=MIGE(), mode__n_draws=1).fit(X, y).n_iter_ == 3
+    assert encoder.set_params(mode__information="variational").fit(X, y).n_iter_ == 4
+
+
+def test_new_callbacks_count_from_the_next_call_on_and_old_ones_keep_their_state(
     X: np.ndarray,
 ) -> None:
-    encoder = MIGEEncoder(**SMALL, callbacks=[Note]).fit(X).fit(X)
+    encoder = started(callbacks=[Note]).fit(X).fit(X)
     assert [row["noted"] for row in encoder.history_] == [1, 2]
     encoder.set_params(callbacks=[Note, ("stop", EarlyStopping("train_loss"))]).fit(X)
     assert encoder.history_[-1]["noted"] == 1
@@ -144,10 +242,10 @@ def test_new_callbacks_count_from_the_next_call_on_and_old_ones_keep_what_they_k
             encoder.partial_fit(X)
 
 
-def test_verbosity_counts_from_the_next_call_on(
+def test_verbosity_changes_with_the_next_call(
     X: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = started().fit(X)
     assert capsys.readouterr().out == ""
     encoder.set_params(verbose=2).fit(X)
     assert "train_loss" in capsys.readouterr().out
@@ -156,10 +254,9 @@ def test_verbosity_counts_from_the_next_call_on(
 
 
 @pytest.mark.parametrize("own", [nn.Linear(8, 3), linear], ids=["module", "function"])
-def test_copies_and_pickles_go_on_with_the_users_own_parts(own: Any, X: np.ndarray) -> None:
-    encoder = MIGEEncoder(
-        **SMALL, encoder=own, augmentation=jitter, n_views=2, optimizer=torch.optim.SGD
-    ).fit(X)
+def test_copies_and_pickles_continue_with_the_users_own_parts(own: Any, X: np.ndarray) -> None:
+    mode = InfoMax(augmentation=jitter, n_views=2)
+    encoder = started(mode, encoder=own, optimizer=torch.optim.SGD).fit(X)
     for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
         assert other.fit(X).partial_fit(X).n_iter_ == 3
         # A pickle's optimizer is a fresh one, of the class that is asked for by then.
@@ -170,21 +267,19 @@ def test_copies_and_pickles_go_on_with_the_users_own_parts(own: Any, X: np.ndarr
 def test_training_stays_on_its_device_by_whatever_name(
     X: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = started().fit(X)
     assert encoder.set_params(device=torch.device("cpu")).fit(X).n_iter_ == 2
     encoder.set_params(device="meta")
-    with pytest.raises(RuntimeError, match="device='meta' was asked for"):
+    with pytest.raises(RuntimeError, match="device='meta'"):
         encoder.fit(X)
-    monkeypatch.setattr(_encoder_continuing, "resolve_device", torch.device)
+    monkeypatch.setattr(_encoder, "resolve_device", torch.device)
     with pytest.raises(ValueError, match="device='meta' instead of 'cpu'"):
         encoder.fit(X)
 
 
-def test_predictions_of_a_representation_that_became_a_bottleneck_ask_for_a_fit(
-    X: np.ndarray, y: np.ndarray
-) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X).set_params(mode="ib", warm_start=False)
+def test_predictions_after_a_change_of_mode_need_a_fit(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = started().fit(X).set_params(mode="ib", warm_start=False)
     for method in (encoder.predict, encoder.predict_proba, lambda rows: encoder.score(rows, y)):
-        with pytest.raises(ValueError, match=r"fitted with mode='infomax'.*call fit\(X, y\) again"):
+        with pytest.raises(NotFittedError, match=r"fitted without targets.*call fit\(X, y\) again"):
             method(X)
     assert encoder.fit(X, y).predict(X).shape == y.shape

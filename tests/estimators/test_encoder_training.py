@@ -1,4 +1,4 @@
-"""Training: continuing, being interrupted, diverging, reporting."""
+"""Training: continuing, interruptions, divergence, reports."""
 
 from __future__ import annotations
 
@@ -15,25 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
-from sk_mige import MIGEEncoder
-
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-}
-
-
-@pytest.fixture(scope="module")
-def X() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(150, 8))
+from .conftest import small
 
 
 class At(Callback):
-    """Does something at a certain batch, counted over all epochs."""
+    """Calls a function at a certain batch, counted over all epochs."""
 
     def __init__(self, batch: int, action: Any) -> None:
         self.batch = batch
@@ -58,14 +44,14 @@ def overflow(net: Any) -> None:
 
 
 def test_history_has_a_record_an_epoch(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+    encoder = small().fit(X)
     assert [row["epoch"] for row in encoder.history_] == [1, 2, 3]
     assert all(isinstance(row["train_loss"], float) for row in encoder.history_)
     assert encoder.n_iter_ == 3
 
 
 def test_interruption_leaves_a_usable_encoder(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, callbacks=[At(5, interrupt)])
+    encoder = small(callbacks=[At(5, interrupt)])
     with pytest.warns(UserWarning, match="interrupted in epoch 2"):
         encoder.fit(X)
     assert encoder.n_iter_ == 1
@@ -75,7 +61,7 @@ def test_interruption_leaves_a_usable_encoder(X: np.ndarray) -> None:
 
 
 def test_non_finite_loss_stops_with_the_last_good_weights(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 9}, callbacks=[At(5, overflow)])
+    encoder = small(max_epochs=9, callbacks=[At(5, overflow)])
     with pytest.warns(ConvergenceWarning, match=r"at step 2 of epoch 2.*last finite loss"):
         encoder.fit(X)
     assert encoder.n_iter_ == 1
@@ -83,7 +69,7 @@ def test_non_finite_loss_stops_with_the_last_good_weights(X: np.ndarray) -> None
 
 
 def test_non_finite_loss_of_the_first_step_is_an_error(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, callbacks=[At(1, overflow)])
+    encoder = small(callbacks=[At(1, overflow)])
     with pytest.raises(ValueError, match=r"step 1 of epoch 1, before any weight changed"):
         encoder.fit(X)
 
@@ -96,21 +82,21 @@ def test_early_stopping_is_no_interruption(X: np.ndarray) -> None:
         threshold_mode="abs",
         sink=lambda text: None,
     )
-    encoder = MIGEEncoder(**{**SMALL, "max_epochs": 30}, callbacks=[stopping]).fit(X)
+    encoder = small(max_epochs=30, callbacks=[stopping]).fit(X)
     assert encoder.n_iter_ == 3
     assert not hasattr(stopping, "best_epoch_")
 
 
 def test_callbacks_may_be_named_and_scheduled(X: np.ndarray) -> None:
     scheduler = LRScheduler(policy=torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.1)
-    encoder = MIGEEncoder(**SMALL, lr_schedule="constant", callbacks=[("schedule", scheduler)])
+    encoder = small(lr_schedule="constant", callbacks=[("schedule", scheduler)])
     encoder.fit(X)
     assert encoder.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(1e-6)
     assert [row["event_lr"] for row in encoder.history_] == pytest.approx([1e-3, 1e-4, 1e-5])
 
 
-def test_warm_start_goes_on_and_a_cold_one_begins_again(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL).fit(X)
+def test_warm_start_continues_and_a_cold_start_begins_again(X: np.ndarray) -> None:
+    encoder = small().fit(X)
     first = encoder.transform(X)
     assert encoder.fit(X).n_iter_ == 3
     np.testing.assert_array_equal(encoder.transform(X), first)
@@ -119,7 +105,7 @@ def test_warm_start_goes_on_and_a_cold_one_begins_again(X: np.ndarray) -> None:
 
 
 def test_partial_fit_makes_one_pass(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL)
+    encoder = small()
     for chunk in np.array_split(X, 3):
         encoder.partial_fit(chunk)
     assert encoder.n_iter_ == 3
@@ -127,19 +113,19 @@ def test_partial_fit_makes_one_pass(X: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", torch.optim.RMSprop])
-def test_optimizers_go_by_name_or_class(optimizer: Any, X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, optimizer=optimizer).fit(X)
+def test_optimizers_are_names_or_classes(optimizer: Any, X: np.ndarray) -> None:
+    encoder = small(optimizer=optimizer).fit(X)
     assert type(encoder.net_.optimizer_).__name__.lower().startswith(str(optimizer)[:3]) or (
         optimizer is type(encoder.net_.optimizer_)
     )
 
 
 def test_silent_unless_asked(X: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
-    MIGEEncoder(**SMALL).fit(X)
+    small().fit(X)
     assert "".join(capfd.readouterr()) == ""
-    MIGEEncoder(**SMALL, verbose=1).fit(X)
+    small(verbose=1).fit(X)
     assert "MIGEEncoder: 3.0/3 epochs" in capfd.readouterr().err
-    MIGEEncoder(**SMALL, verbose=2).fit(X)
+    small(verbose=2).fit(X)
     assert "train_loss" in capfd.readouterr().out
 
 
@@ -166,12 +152,12 @@ class Tasks:
 
 def test_epochs_report_to_scikit_learns_callbacks(X: np.ndarray) -> None:
     tasks = Tasks()
-    MIGEEncoder(**SMALL).set_callbacks(tasks).fit(X)
+    small().set_callbacks(tasks).fit(X)
     assert tasks.finished == ["epoch"] * 3 + ["fit"]
 
 
 def test_scikit_learns_callbacks_can_stop_training(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL).set_callbacks(Tasks(stop_after=2)).fit(X)
+    encoder = small().set_callbacks(Tasks(stop_after=2)).fit(X)
     assert encoder.n_iter_ == 2
 
 
@@ -180,9 +166,9 @@ def test_progress_bars_reach_into_a_grid_search(
 ) -> None:
     pytest.importorskip("rich")
     y = np.arange(150) % 2
-    encoder = MIGEEncoder(mode="ib", task="classification", **SMALL)
+    encoder = small("ib")
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), encoder), {"migeencoder__beta": [0.0, 0.1]}, cv=2
+        make_pipeline(StandardScaler(), encoder), {"migeencoder__mode__beta": [0.0, 0.1]}, cv=2
     )
     search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)
     assert "MIGEEncoder" in capsys.readouterr().out
@@ -194,5 +180,5 @@ def test_lazy_and_dropping_modules_are_trained_repeatably(
     def factory(width: int, k: int) -> nn.Module:
         return nn.Sequential(nn.LazyLinear(16), nn.Dropout(0.5), nn.ReLU(), nn.LazyLinear(k))
 
-    first, second = (MIGEEncoder(**SMALL, encoder=factory).fit_transform(X) for _ in range(2))
+    first, second = (small(encoder=factory).fit_transform(X) for _ in range(2))
     np.testing.assert_array_equal(first, second)

@@ -1,4 +1,4 @@
-"""Networks compute in float32: what that loses of the rows is not lost silently."""
+"""Networks compute in float32, and rows that lose much by that are refused or warned of."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige import NonLinearProbe
 
-SMALL: dict[str, Any] = {
-    "hidden_layer_sizes": (16,), "max_epochs": 2, "device": "cpu", "random_state": 0,
-}  # fmt: skip
+from .conftest import small
+
 ESTIMATORS = {
-    "infomax": MIGEEncoder(1, **SMALL),
-    "ib": MIGEEncoder(1, mode="ib", **SMALL),
+    "infomax": small(n_components=1, max_epochs=2),
+    "ib": small("ib", n_components=1, max_epochs=2),
     "probe": NonLinearProbe(max_epochs=2, device="cpu", random_state=0),
 }
 estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 Y = np.arange(60) % 2
-# A minute of seconds since 1970, of which float32 knows multiples of 128.
+# A minute of seconds since 1970; float32 has multiples of 128 there.
 SECONDS = 1.7e9 + np.arange(60.0)[:, None]
 
 
@@ -34,7 +33,7 @@ SECONDS = 1.7e9 + np.arange(60.0)[:, None]
     [SECONDS, SECONDS.astype(np.int64), 1e-50 * (SECONDS - 1.7e9), 1e9 + np.eye(60)],
     ids=["offset", "integers", "tiny", "columns"],
 )
-def test_rows_that_float32_cannot_tell_apart_are_refused(estimator: Any, X: np.ndarray) -> None:
+def test_rows_that_are_equal_in_float32_are_refused(estimator: Any, X: np.ndarray) -> None:
     said = r"equal in dtype\('float32'\).*column 0 goes from .* to .*StandardScaler"
     with pytest.raises(ValueError, match=said):
         estimator.fit(X, Y)
@@ -42,7 +41,7 @@ def test_rows_that_float32_cannot_tell_apart_are_refused(estimator: Any, X: np.n
 
 
 @estimators
-def test_a_column_that_float32_hardly_knows_is_warned_of(estimator: Any) -> None:
+def test_a_column_that_hardly_varies_in_float32_is_warned_of(estimator: Any) -> None:
     rest = np.random.default_rng(0).normal(size=(60, 2))
     with pytest.warns(UserWarning, match="1 of the columns of X, 1, vary by less") as record:
         estimator.fit(np.column_stack([rest[:, 0], 1e-50 * Y, rest[:, 1]]), Y)
@@ -50,7 +49,7 @@ def test_a_column_that_float32_hardly_knows_is_warned_of(estimator: Any) -> None
 
 
 @estimators
-def test_what_float32_holds_is_taken_without_a_word(estimator: Any) -> None:
+def test_columns_that_vary_in_float32_cause_no_warning(estimator: Any) -> None:
     rest = np.random.default_rng(0).normal(size=(60, 2))
     for column in (np.full(60, 3.0), 10 + Y, 1e-30 * Y, Y > 0, 100 + np.arange(60)):
         estimator.fit(np.column_stack([rest, column]), Y)
@@ -61,9 +60,9 @@ def test_what_float32_holds_is_taken_without_a_word(estimator: Any) -> None:
     [(1e-12, "mlp"), (1.0, nn.Sequential(nn.Linear(5, 3), nn.Hardtanh(50.0, 60.0)))],
     ids=["tiny rows", "dead units"],
 )
-def test_a_collapsed_representation_is_said_to_be_one(scale: float, encoder: Any) -> None:
+def test_a_collapsed_representation_is_warned_of(scale: float, encoder: Any) -> None:
     X = scale * np.random.default_rng(0).normal(size=(60, 5))
-    model = MIGEEncoder(3, encoder=encoder, **SMALL)
+    model = small(encoder=encoder, max_epochs=2)
     with pytest.warns(ConvergenceWarning, match="has collapsed.*StandardScaler") as record:
         model.fit(X)
     assert record[0].filename == __file__

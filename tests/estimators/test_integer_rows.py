@@ -1,4 +1,4 @@
-"""Rows of integers stay what and where they are until a batch of them is picked."""
+"""Rows of integers are converted batch by batch, not as a whole."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige import NonLinearProbe
 
-SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
+from .conftest import small
+
 ESTIMATORS = {
-    "infomax": MIGEEncoder(2, hidden_layer_sizes=(8,), **SMALL),
-    "ib": MIGEEncoder(2, mode="ib", hidden_layer_sizes=(8,), **SMALL),
-    "probe": NonLinearProbe(8, **SMALL),
+    "infomax": small(n_components=2, max_epochs=1, batch_size=256),
+    "ib": small("ib", n_components=2, max_epochs=1, batch_size=256),
+    "probe": NonLinearProbe(8, max_epochs=1, device="cpu", random_state=0),
 }
 estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 

@@ -1,4 +1,4 @@
-"""Labels that are no labels are refused by one message, whoever classifies."""
+"""Invalid labels are refused alike by all classifiers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige import InformationBottleneck, NonLinearProbe
 
-SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
+from .conftest import small
+
 CLASSIFIERS = {
-    "stated": MIGEEncoder(2, mode="ib", task="classification", **SMALL),
-    "auto": MIGEEncoder(2, mode="ib", **SMALL),
-    "probe": NonLinearProbe(**SMALL),
+    "bottleneck": small("ib", max_epochs=1),
+    "probe": NonLinearProbe(max_epochs=1, device="cpu", random_state=0),
 }
 classifiers = pytest.mark.parametrize("classifier", CLASSIFIERS.values(), ids=CLASSIFIERS)
 X = np.random.default_rng(0).normal(size=(30, 4))
@@ -60,14 +60,23 @@ def test_whole_labels_of_any_kind_are_taken(classifier: Any, dtype: str) -> None
     assert classifier.fit(X, y).classes_.tolist() == ["a", "b", "c"]
 
 
+@classifiers
+def test_columns_of_labels_are_refused(classifier: Any) -> None:
+    indicators = np.eye(3)[np.arange(30) % 3]
+    with pytest.raises(ValueError, match=r"shape \(30, 3\).*one label for each row.*y\.argmax"):
+        classifier.fit(X, indicators)
+    assert classifier.fit(X, indicators.argmax(axis=1)).classes_.tolist() == [0, 1, 2]
+
+
 def test_a_later_call_refuses_them_too() -> None:
-    encoder = MIGEEncoder(2, mode="ib", **SMALL).partial_fit(X, series(["a", "b", "b"]))
+    y = series(["a", "b", "b"])
+    encoder = small("ib").partial_fit(X, y, classes=["a", "b"])
     with pytest.raises(ValueError, match="Input y contains None"):
         encoder.partial_fit(X, series(["a", None, "b"]))
 
 
-def test_values_that_are_missing_are_refused_alike() -> None:
-    encoder = MIGEEncoder(2, mode="ib", task="regression", **SMALL)
+def test_missing_values_are_refused_alike() -> None:
+    encoder = small(InformationBottleneck(task="regression"), max_epochs=1)
     for y in (series([0.5, None, 1.5]), series([0.5, pd.NA, 1.5], "Float64")):
         with pytest.raises(ValueError, match="Input y contains N.* in 10 of 30"):
             encoder.fit(X, y)

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from sk_mige import MIGEEncoder
+from sk_mige import InformationBottleneck, MIGEEncoder
 from sk_mige.information import gaussian_mutual_info
+from sk_mige.training import BetaWarmup
 
 LAMBDA = 0.1
 
@@ -34,9 +35,10 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 def linear(
     beta: float, warmup: int = 15, n_components: int = 1, **parameters: object
 ) -> MIGEEncoder:
+    mode = InformationBottleneck(beta=beta, task="regression", **parameters)
     return MIGEEncoder(
-        n_components, mode="ib", task="regression", hidden_layer_sizes=(), beta=beta,
-        beta_warmup=warmup, max_epochs=40, lr=2e-2, device="cpu", random_state=0, **parameters,
+        n_components, mode=mode, hidden_layer_sizes=(), max_epochs=40, lr=2e-2,
+        callbacks=[BetaWarmup(warmup)] if warmup else None, device="cpu", random_state=0,
     )  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def test_further_components_keep_nothing_more(pair: tuple[np.ndarray, np.ndarray
     )
 
 
-def test_beyond_the_explained_variance_nothing_is_worth_keeping(
+def test_above_the_explained_variance_no_information_is_kept(
     pair: tuple[np.ndarray, np.ndarray],
 ) -> None:
     assert information(linear(1.0, warmup=0).fit(*pair), pair[0]) == (
@@ -73,21 +75,21 @@ def test_beyond_the_explained_variance_nothing_is_worth_keeping(
     )  # fmt: skip
 
 
-def test_without_warm_up_a_high_price_is_not_paid_at_all(
+def test_without_warm_up_a_large_beta_keeps_no_information(
     pair: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    # No information, and no use for any, is a stationary point: 1.1 nats would be better.
+    # A z without information is a stationary point; the optimum has 1.1 nats.
     assert information(linear(0.5, warmup=0).fit(*pair), pair[0])[0] < 0.05
 
 
-def test_a_ceiling_is_reached_and_its_price_is_the_slope_of_the_frontier(
+def test_a_limit_is_reached_and_its_beta_is_the_slope_of_the_frontier(
     pair: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    ceiling = 1.5
-    encoder = linear(1e-2, warmup=0, max_information=ceiling).set_params(max_epochs=60)
+    limit = 1.5
+    encoder = linear(1e-2, warmup=0, max_information=limit).set_params(max_epochs=60)
     about_x, about_y = information(encoder.fit(*pair), pair[0])
-    assert about_x == pytest.approx(ceiling, abs=0.1)
+    assert about_x == pytest.approx(limit, abs=0.1)
     # On the frontier 1/β = 1 + λ/(1 - λ) exp(2 I).
-    price = 1 / (1 + LAMBDA / (1 - LAMBDA) * math.exp(2 * ceiling))
-    assert encoder.beta_ == pytest.approx(price, rel=0.2)
-    assert about_y == pytest.approx(ceiling - 0.5 * math.log((1 - LAMBDA) / price), abs=0.06)
+    slope = 1 / (1 + LAMBDA / (1 - LAMBDA) * math.exp(2 * limit))
+    assert encoder.beta_ == pytest.approx(slope, rel=0.2)
+    assert about_y == pytest.approx(limit - 0.5 * math.log((1 - LAMBDA) / slope), abs=0.06)

@@ -1,4 +1,4 @@
-"""The score_estimator inside an encoder: read without being fitted, and checked all the same."""
+"""The score_estimator of an encoder: validated, used without being fitted, or refused."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 import torch
 
 from sk_mige import (
+    MIGE,
+    Critic,
+    InfoMax,
+    InformationBottleneck,
     MIGEEncoder,
     MutualInfoGradientEstimator,
     RandomProjectionSSGE,
     SSGEScoreEstimator,
+    Variational,
 )
 
-SMALL: dict[str, Any] = {
-    "n_components": 2,
-    "hidden_layer_sizes": (8,),
-    "max_epochs": 1,
-    "device": "cpu",
-    "random_state": 0,
-}
+from .conftest import small
+
 X = np.random.default_rng(0).normal(size=(50, 12))
 
 
 def encoder(score_estimator: Any, **parameters: Any) -> MIGEEncoder:
-    return MIGEEncoder(score_estimator=score_estimator, **{**SMALL, **parameters})
+    return small(score_estimator=score_estimator, max_epochs=1, **parameters)
 
 
 def projection(fitted: MIGEEncoder) -> torch.Tensor:
@@ -55,13 +55,13 @@ def test_impossible_parameters_are_refused(kind: Any, impossible: dict[str, Any]
 
 
 @pytest.mark.parametrize("ignored", [{"base": "gaussian"}, {"landmark_selection": "leverage"}])
-def test_parameters_that_training_does_not_read_are_warned_of(ignored: dict[str, Any]) -> None:
+def test_parameters_that_training_does_not_use_are_warned_of(ignored: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
         encoder(SSGEScoreEstimator(**ignored)).fit(X)
 
 
 @pytest.mark.parametrize("unread", [{}, {"base": None}, {"whiten": False}], ids=str)
-def test_what_a_batch_does_anyway_is_no_reason_to_warn(unread: dict[str, Any]) -> None:
+def test_parameters_that_batches_have_anyway_are_no_reason_to_warn(unread: dict[str, Any]) -> None:
     encoder(SSGEScoreEstimator(**unread)).fit(X)
 
 
@@ -84,7 +84,65 @@ def test_the_projection_stays_when_training_goes_on(own: Any) -> None:
     assert torch.equal(projection(pickle.loads(pickle.dumps(fitted)).partial_fit(X)), first)
 
 
-def test_a_projection_has_no_place_where_all_coordinates_enter() -> None:
+def test_a_projection_is_refused_where_all_coordinates_are_needed() -> None:
     estimator = MutualInfoGradientEstimator(score_estimator=RandomProjectionSSGE(4))
     with pytest.raises(ValueError, match="projects, but .* pass an SSGEScoreEstimator"):
         estimator.fit(X)
+
+
+Y = np.arange(50) % 2
+
+
+def variance(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -code.z.var()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        (InfoMax("jsd"), "information='jsd' estimates no scores"),
+        (InfoMax(Critic("infonce")), r"information=Critic\(\) estimates no scores"),
+        (InfoMax(variance), "information=<function variance.*> estimates no scores"),
+        (InformationBottleneck("club"), "information='club' estimates no scores"),
+        (InformationBottleneck(Variational()), r"information=Variational\(\) estimates no scores"),
+        (variance, "mode is a loss function"),
+    ],
+    ids=["jsd", "infonce", "own information", "club", "variational", "own loss"],
+)
+@pytest.mark.parametrize("kind", [SSGEScoreEstimator, RandomProjectionSSGE])
+def test_a_score_estimator_is_refused_where_no_score_is_estimated(
+    kind: Any, mode: Any, reason: str
+) -> None:
+    said = f"score_estimator is set, but {reason}: set score_estimator=None"
+    refused = encoder(kind(), mode=mode)
+    for fit in (refused.fit, lambda X, y: refused.partial_fit(X, y, classes=[0, 1])):
+        with pytest.raises(ValueError, match=said):
+            fit(X, Y)
+    refused.set_params(score_estimator=None).fit(X, Y)
+
+
+@pytest.mark.parametrize("marginal", ["auto", "gaussian", "classes"])
+def test_a_score_estimator_beside_entropies_in_closed_form_is_warned_of(marginal: str) -> None:
+    unused = encoder(SSGEScoreEstimator(), mode=InformationBottleneck(MIGE(marginal=marginal)))
+    said = "score_estimator has no effect: head='gaussian'.*MIGE.marginal='score'."
+    with pytest.warns(UserWarning, match=said):
+        unused.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        InformationBottleneck(MIGE(marginal="score")),
+        InformationBottleneck(MIGE(marginal="stein")),
+        InformationBottleneck(MIGE(conditional="score")),
+        InformationBottleneck(head="implicit"),
+        InformationBottleneck(head="deterministic"),
+    ],
+    ids=str,
+)
+def test_a_score_estimator_has_an_effect_where_scores_are_estimated(mode: Any) -> None:
+    codes = [
+        encoder(estimator, mode=mode.set_params(beta=1.0)).fit(X, Y).transform(X)
+        for estimator in (SSGEScoreEstimator(n_eigen=1), None)
+    ]
+    assert not np.array_equal(*codes)

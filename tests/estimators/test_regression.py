@@ -10,20 +10,13 @@ import torch
 from sklearn import config_context
 from sklearn.metrics import r2_score
 
-from sk_mige import MIGEEncoder
+from sk_mige import InformationBottleneck, MIGEEncoder
 
-SMALL: dict[str, Any] = {
-    "n_components": 3,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-}
+from .conftest import small
 
 
 def regressor(**parameters: Any) -> MIGEEncoder:
-    return MIGEEncoder(mode="ib", task="regression", **{**SMALL, **parameters})
+    return small(InformationBottleneck(task="regression"), **parameters)
 
 
 @pytest.mark.parametrize("rows", ["float32", "float64", "uint8"])

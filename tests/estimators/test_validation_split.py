@@ -1,4 +1,4 @@
-"""Rows that are held out in fit, and what stops by their loss."""
+"""Rows held out in fit, and callbacks that monitor their loss."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 
-from sk_mige import MIGEEncoder
+from sk_mige import Critic, InfoMax, InformationBottleneck
 
-SMALL: dict[str, Any] = {
-    "n_components": 2,
-    "hidden_layer_sizes": (16,),
-    "max_epochs": 3,
-    "batch_size": 64,
-    "device": "cpu",
-    "random_state": 0,
-}
+from .conftest import small
 
 
 @pytest.fixture(scope="module")
@@ -32,53 +26,79 @@ def y(X: np.ndarray) -> np.ndarray:
     return (X[:, 0] > 0).astype(int)
 
 
-def bottleneck(**parameters: Any) -> MIGEEncoder:
-    return MIGEEncoder(mode="ib", **{**SMALL, **parameters})
-
-
 def test_history_has_the_loss_of_held_out_rows_as_a_column(X: np.ndarray, y: np.ndarray) -> None:
-    encoder = bottleneck(validation_fraction=0.25, max_epochs=15, lr=1e-2).fit(X, y)
+    encoder = small("ib", validation_fraction=0.25, max_epochs=15, lr=1e-2).fit(X, y)
     history = pd.DataFrame(encoder.history_)
     assert len(history) == 15
     assert history.valid_loss.iloc[-1] < 0.5 * history.valid_loss.iloc[0]
-    assert "valid_loss" not in bottleneck().fit(X, y).history_[0]
+    assert "valid_loss" not in small("ib").fit(X, y).history_[0]
 
 
-def test_held_out_rows_do_not_teach(X: np.ndarray, y: np.ndarray) -> None:
+def test_held_out_rows_are_not_trained_on(X: np.ndarray, y: np.ndarray) -> None:
     rows = {True: 0, False: 0}
 
     class Count(Callback):
         def on_batch_begin(self, net: Any, batch: Any, training: bool, **kwargs: Any) -> None:
             rows[training] += len(batch[0])
 
-    bottleneck(validation_fraction=0.25, max_epochs=1, callbacks=[Count]).fit(X, y)
+    small("ib", validation_fraction=0.25, max_epochs=1, callbacks=[Count]).fit(X, y)
     assert rows == {True: 150, False: 50}
 
 
-def test_early_stopping_ends_when_noise_is_learned(X: np.ndarray) -> None:
+def test_early_stopping_ends_the_training_on_noise(X: np.ndarray) -> None:
     noise = np.random.default_rng(1).integers(2, size=len(X))
     stopping = EarlyStopping(monitor="valid_loss", patience=3, sink=lambda *_: None)
-    encoder = bottleneck(
-        validation_fraction=0.3, max_epochs=200, lr=1e-2, beta=0.0, callbacks=[stopping]
+    encoder = small(
+        InformationBottleneck(beta=0.0),
+        validation_fraction=0.3,
+        max_epochs=200,
+        lr=1e-2,
+        callbacks=[stopping],
     ).fit(X, noise)
     assert encoder.n_iter_ < 100
     losses = [row["valid_loss"] for row in encoder.history_]
     assert min(losses) == losses[-4]
 
 
-def test_bounds_have_a_held_out_loss_and_surrogates_none(X: np.ndarray) -> None:
-    encoder = MIGEEncoder(**SMALL, mi_estimator="infonce", validation_fraction=0.2).fit(X)
-    assert all(np.isfinite(row["valid_loss"]) for row in encoder.history_)
+def constant(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return code.z.var() * 0 + 0.5
+
+
+@pytest.mark.parametrize(
+    "mode", ["ib", InfoMax("infonce"), InfoMax("jsd", prior_weight=0.1), constant], ids=str
+)
+def test_losses_with_a_value_are_computed_on_held_out_rows(
+    mode: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    encoder = small(mode, validation_fraction=0.2).fit(X, y)
+    losses = [row["valid_loss"] for row in encoder.history_]
+    assert np.isfinite(losses).all()
+    if mode is constant:
+        assert losses == [0.5] * 3
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "infomax",
+        InfoMax("jsd", n_views=2),
+        InfoMax(Critic("jsd"), layer="hidden1"),
+        InfoMax(constant, n_views=2),
+    ],
+    ids=str,
+)
+def test_losses_without_a_value_on_held_out_rows_are_refused(mode: Any, X: np.ndarray) -> None:
     with pytest.raises(ValueError, match="validation_fraction=0.2 needs a loss.*EpochScoring"):
-        MIGEEncoder(**SMALL, validation_fraction=0.2).fit(X)
+        small(mode, validation_fraction=0.2).fit(X)
 
 
-def test_callbacks_come_as_classes_instances_and_named_pairs(X: np.ndarray, y: np.ndarray) -> None:
+def test_callbacks_are_classes_instances_or_named_pairs(X: np.ndarray, y: np.ndarray) -> None:
     def probe(net: Any, X: Any, y: Any) -> float:
         return float(net.module_.training)
 
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.1)
-    encoder = bottleneck(
+    encoder = small(
+        "ib",
         validation_fraction=0.2,
         lr_schedule="constant",
         callbacks=[
@@ -92,7 +112,7 @@ def test_callbacks_come_as_classes_instances_and_named_pairs(X: np.ndarray, y: n
     assert not hasattr(schedule, "policy_")
 
 
-def test_a_callback_may_hold_what_cannot_be_copied(X: np.ndarray) -> None:
+def test_a_callback_may_hold_an_object_that_cannot_be_copied(X: np.ndarray) -> None:
     class Log(Callback):
         def __init__(self, writer: Any) -> None:
             self.writer = writer
@@ -102,14 +122,14 @@ def test_a_callback_may_hold_what_cannot_be_copied(X: np.ndarray) -> None:
 
     queue: SimpleQueue[int] = SimpleQueue()  # no more copyable than TensorBoard's writer
     log = Log(queue)
-    MIGEEncoder(**SMALL, callbacks=[log, ("again", log)]).fit(X)
+    small(callbacks=[log, ("again", log)]).fit(X)
     assert [queue.get_nowait() for _ in range(6)] == [1, 1, 2, 2, 3, 3]
 
 
-def test_classes_are_shared_out_alike(X: np.ndarray, y: np.ndarray) -> None:
-    encoder = bottleneck(validation_fraction=0.5, max_epochs=1)
+def test_classes_are_split_in_equal_proportions(X: np.ndarray, y: np.ndarray) -> None:
+    encoder = small("ib", validation_fraction=0.5, max_epochs=1)
     with pytest.raises(ValueError, match="validation_fraction"):
-        bottleneck(validation_fraction=1.5).fit(X, y)
+        small("ib", validation_fraction=1.5).fit(X, y)
     rare = np.r_[np.zeros(len(y) - 4), np.ones(4)].astype(int)
     assert np.isfinite(encoder.fit(X, rare).history_[0]["valid_loss"])
 
@@ -119,4 +139,4 @@ def test_a_class_of_one_row_is_named_by_its_label(X: np.ndarray) -> None:
     with pytest.raises(
         ValueError, match=r"validation_fraction=0\.2 .* one row alone of \[77, 99\]"
     ):
-        bottleneck(validation_fraction=0.2).fit(X, y)
+        small("ib", validation_fraction=0.2).fit(X, y)

@@ -27,8 +27,12 @@ betas = [1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 models = [
     MIGEEncoder(
-        4, mode=InformationBottleneck(beta=beta), callbacks=[BetaWarmup(10)], max_epochs=40,
-        output="sample", random_state=0,
+        4,
+        mode=InformationBottleneck(beta=beta),
+        callbacks=[BetaWarmup(10)],
+        max_epochs=40,
+        output="sample",
+        random_state=0,
     ).fit(X_train, y_train)
     for beta in betas
 ]

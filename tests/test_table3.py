@@ -36,9 +36,7 @@ def result(method: str, part: str, strength: float, wrong: list[int]) -> dict[st
 
 
 @pytest.mark.parametrize("method", ["MIGE-IB", "DVB", "MINE-IB", "Dropout", "Label smoothing"])
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    method: str, tmp_path: Path
-) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     from table3_training import METHODS, encoder_of, load
 
     rng = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from skorch.callbacks import Callback
 from sklearn.base import clone
+from skorch.callbacks import Callback
 from torch import nn
 
 from sk_mige import MIGE, InformationBottleneck, MIGEEncoder

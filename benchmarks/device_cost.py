@@ -1,13 +1,12 @@
-"""Images a second on a GPU, and which part of a step takes the time.
+"""Images a second on a GPU, and the parts of a training step.
 
-Batches of images of 32 × 32 pixels through the convolutional encoder: a step of MIGE, with scores
-cut off and with a ridge (the default on a GPU), beside one of Deep InfoMax with infoNCE and one
-without information, and epochs of MIGEEncoder, which also fetches the batches. Then the ways to a
-batch's scores alone: eigenpairs on the device or on the host, Tikhonov's by Cholesky's
-factorisation, leading pairs by subspace iteration. All run in turns in one process; figures are
-medians.
+Steps are measured for batches of 32 × 32 images with the convolutional encoder. The losses are
+MIGE with a truncated spectrum, MIGE with a ridge (the default on a GPU), Deep InfoMax with infoNCE,
+and one without information. Epochs of MIGEEncoder, which also fetch the batches, are measured too,
+and the linear algebra of a batch's scores: eigenpairs on device or host, Cholesky factorisation,
+and subspace iteration. All run in turns in one process; the table has medians.
 
-    python benchmarks/device_cost.py                    # the GPU, where there is one
+    python benchmarks/device_cost.py                    # the GPU if there is one
     python benchmarks/device_cost.py --device cpu --images 2560 --output /tmp/device_cost.json
 """
 
@@ -25,23 +24,23 @@ from report import print_table, row, write
 from score_speed import in_turns, median_ratio
 from torch import Tensor
 
-from sk_mige import MIGEEncoder, SSGEScoreEstimator
+from sk_mige import InfoMax, MIGEEncoder, SSGEScoreEstimator
 from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import ConvEncoder
+from sk_mige.objectives import CriticInformation
 from sk_mige.score import rbf_kernel, squared_distances, ssge
-from sk_mige.training import CriticInformation
 
 SHAPE = (3, 32, 32)
 COMMON: dict[str, Any] = {
-    "encoder": "conv", "input_shape": SHAPE, "output_scale": None, "corruption": 0.0, "lr": 1e-4,
-    "lr_schedule": "constant", "random_state": 0,
+    "mode": InfoMax(corruption=0.0, output_scale=None), "encoder": "conv", "input_shape": SHAPE,
+    "lr": 1e-4, "lr_schedule": "constant", "random_state": 0,
 }  # fmt: skip
 CUT = partial(ssge, eigen_threshold=0.999)
 RIDGE = partial(ssge, eigen_threshold=None, alpha=1e-4, solver="cholesky")
 
 
 def waited(device: torch.device, function: Callable[[], Any]) -> Callable[[], None]:
-    """The function, and the end of what it has started."""
+    """Return the function followed by a wait for the device."""
 
     def one() -> None:
         function()
@@ -52,7 +51,7 @@ def waited(device: torch.device, function: Callable[[], Any]) -> Callable[[], No
 
 
 def step(device: torch.device, batch: int, name: str, mixed: bool) -> Callable[[], None]:
-    """One step of training on images that are there already."""
+    """Return one step of training on images that are on the device."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         encoder: torch.nn.Module = ConvEncoder(SHAPE, 64).to(device)
@@ -78,7 +77,7 @@ def step(device: torch.device, batch: int, name: str, mixed: bool) -> Callable[[
 
 
 def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
-    """Steps alone."""
+    """Yield times of steps without fetching batches."""
     for mixed in (False, True):
         dataset = _images(options.batch, mixed)
         names = ("MIGE, ridge", "MIGE, cut", "infoNCE", "no information")
@@ -94,7 +93,7 @@ def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
 
 
 def epochs(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
-    """Epochs of the estimator, after the first: batches are fetched, the record is kept."""
+    """Yield images a second of MIGEEncoder, without the first epoch."""
     X = torch.rand(options.images, 3072, generator=torch.Generator().manual_seed(0)).numpy()
     scores = {
         "ridge": SSGEScoreEstimator(eigen_threshold=None, alpha=1e-4),
@@ -113,7 +112,7 @@ def epochs(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
 
 
 def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
-    """The batch's linear algebra alone."""
+    """Yield times of the linear algebra of a batch's scores."""
     z = torch.randn(options.batch, 64, generator=torch.Generator().manual_seed(0)).double()
     gram = rbf_kernel(squared_distances(z), z.new_tensor(8.0)).to(device)
     z = z.to(device)
@@ -123,7 +122,8 @@ def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]
         "eigenpairs on the host, and back": lambda: torch.linalg.eigh(gram.cpu())[1].to(device),
         "scores, eigenpairs": lambda: CUT(z),
         "scores, Cholesky": lambda: RIDGE(z),
-        # As a step has them: of z, and of the pair. Libraries' batched solvers are for small sets.
+        # A step needs two scores, those of z and of the pair. Batched solvers are made for many
+        # small problems.
         "two scores, Cholesky, batched": lambda: RIDGE(z.expand(2, *z.shape)),
         "two scores, Cholesky, in turn": lambda: (RIDGE(z), RIDGE(z)),
         "scores, 64 pairs by subspace iteration": lambda: ssge(z, n_eigen=64, solver="subspace"),
@@ -135,12 +135,12 @@ def solvers(options: argparse.Namespace, device: torch.device) -> Iterator[dict]
 
 
 def main() -> None:
-    """Run all parts, print the table, write it."""
+    """Run all parts, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     there = torch.accelerator.current_accelerator()
     parser.add_argument("--device", default=str(there or "cpu"))
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--images", type=int, default=51_200, help="of an epoch")
+    parser.add_argument("--images", type=int, default=51_200, help="images of an epoch")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--output", type=Path, help="file of results")
     options = parser.parse_args()

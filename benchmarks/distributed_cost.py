@@ -1,18 +1,19 @@
-"""What a step of training costs on one and on two processes, and what it would on more.
+"""Time of a training step in one and two processes, and a model for more.
 
     python benchmarks/distributed_cost.py
-    python benchmarks/distributed_cost.py --draw    # the picture alone, from the file of results
+    python benchmarks/distributed_cost.py --draw    # only the picture, from the results file
 
-Two encoders of 64 components: a perceptron of 784 inputs and two hidden layers of 512, and the
-convolutional encoder of images of 32 x 32 pixels; random rows. Measured on one process: the
-network's share of a step (forward, backward, optimizer) at b rows, and the objective's (scores of
-the joint batch and their gradient) at n rows. Measured on two, over gloo: whole steps, and sums
-over processes. From the parts the time of a step on k processes of b rows is modelled as
+Two encoders of 64 components are trained on random rows: a perceptron with 784 inputs and two
+hidden layers of 512, and the convolutional encoder for images of 32 x 32 pixels. In one process,
+the time of the network (forward, backward, optimizer) is measured at b rows, and that of the
+objective (scores of the joint batch and their gradient) at n rows. In two processes, over gloo,
+whole steps and sums over processes are measured. The time of a step in k processes of b rows is
+modelled as
 
     t(k, b) = network(b) + objective(k b) + 2 (k - 1)/k gradients/bandwidth
               + (k - 1) b rows/bandwidth + calls log2(k) latency
 
-which is a ring's time for sums, with every process computing the whole objective.
+where sums take the time of a ring, and every process computes the whole objective.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ import torch.distributed as dist
 from report import row, write
 
 from sk_mige.networks import ConvEncoder, EncoderNetwork, MLPEncoder, StandardizingHead
+from sk_mige.objectives import MIGEInfoMax
 from sk_mige.score import ssge
-from sk_mige.training import ArrayDataset, InfoMax, build_net, make_accelerator
+from sk_mige.training import ArrayDataset, Trainer, make_accelerator
 
 N_COMPONENTS = 64
 KINDS = {"perceptron": (784,), "convolutional": (3, 32, 32)}
@@ -68,9 +70,9 @@ def rows(kind: str, n: int) -> torch.Tensor:
 
 
 def timed(function: Callable[[], Any], repeats: int) -> float:
-    """Median of the processor's milliseconds in a call, after one to warm up.
+    """Return the median processor time of a call in milliseconds, after a warm-up call.
 
-    Those of the one thread there is: who else computes on the machine does not count.
+    Processor time does not depend on other work of the machine; only one thread is used.
     """
     function()
     spans = []
@@ -82,7 +84,7 @@ def timed(function: Callable[[], Any], repeats: int) -> float:
 
 
 def fastest(function: Callable[[], Any], repeats: int) -> float:
-    """Fewest milliseconds of the clock, for what waits more than it computes."""
+    """Return the shortest elapsed time in milliseconds, for calls that mostly wait."""
     spans = []
     for _ in range(1 + repeats):
         start = time.perf_counter()
@@ -110,33 +112,27 @@ def objective_time(n: int, repeats: int) -> float:
 
     def evaluate() -> None:
         z = code.z.clone().requires_grad_()
-        InfoMax(score)(code._replace(z=z), x, x[:, 0]).backward()
+        MIGEInfoMax(score)(code._replace(z=z), x, x[:, 0]).backward()
 
     return timed(evaluate, repeats if n <= 512 else 1)
 
 
 def step_time(kind: str, b: int, repeats: int) -> float:
-    """Fewest milliseconds of a whole step, as skorch and, of two processes, accelerate take it."""
+    """Return the shortest time of a whole step of the trainer in milliseconds."""
     accelerator = make_accelerator(CPU)
     processes = 1 if accelerator is None else accelerator.num_processes
-    net = build_net(
-        network(kind),
-        InfoMax(score),
-        optimizer=torch.optim.Adam,
-        lr=1e-3,
-        batch_size=b,
-        device=CPU,
-        generator=torch.Generator().manual_seed(0),
-        accelerator=accelerator,
-    )
+    trainer = Trainer(
+        network(kind), MIGEInfoMax(score), optimizer=torch.optim.Adam, batch_size=b,
+        device=CPU, distributed=True,
+    )  # fmt: skip
     steps = 4
     data = ArrayDataset(rows(kind, processes * b * steps).numpy())
-    net.partial_fit(data, epochs=1 + repeats)
-    return min(1000 * row["dur"] / steps for row in net.history[1:])
+    records = trainer.run(data, epochs=1 + repeats)
+    return min(1000 * record["dur"] / steps for record in records[1:])
 
 
 def worker(path: Path, repeats: int) -> None:
-    """Run on two processes: whole steps, and sums of two sizes."""
+    """Measure whole steps and sums of two sizes, in two processes."""
     accelerator = make_accelerator(CPU)
     small, large = torch.zeros(1), torch.zeros(2**20)
     found = {
@@ -150,7 +146,7 @@ def worker(path: Path, repeats: int) -> None:
 
 
 def modelled(kind: str, k: int, b: int, parts: dict[str, Any]) -> float:
-    """Milliseconds of a step on k processes of b rows, by the formula above."""
+    """Return the modelled milliseconds of a step in k processes of b rows."""
     computing = parts["network"][kind][b] + parts["objective"][k * b]
     gradients = 4 * sum(p.numel() for p in network(kind).parameters())
     row_bytes = 4 * (int(np.prod(KINDS[kind])) + N_COMPONENTS + 1)
@@ -202,7 +198,7 @@ def measure(repeats: int, largest: int) -> list[dict]:
 
 
 def draw(results: Path, picture: Path) -> None:
-    """Draw how the time of a step changes with the number of processes, by the model."""
+    """Draw the modelled time of a step against the number of processes."""
     import matplotlib.pyplot as plt
 
     found = json.loads(results.read_text(encoding="utf-8"))["rows"]
@@ -227,19 +223,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--largest", type=int, default=JOINT[-1])
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--draw", action="store_true", help="draw the results that there are")
+    parser.add_argument("--draw", action="store_true", help="only draw the stored results")
     arguments = parser.parse_args()
     docs = Path(__file__).parents[1] / "docs"
     recorded, picture = docs / "results/distributed_cost.json", docs / "images/distributed_cost.png"
     if arguments.draw:
         draw(recorded, picture)
         return
-    torch.set_num_threads(1)  # as torchrun gives each of its processes
+    torch.set_num_threads(1)  # like each process of torchrun
     if arguments.worker:
         worker(arguments.worker, arguments.repeats)
         return
     command = "python benchmarks/distributed_cost.py"
-    title = "What a step costs on several processes"
+    title = "Time of a training step in several processes"
     print(write("distributed_cost", title, command, measure(arguments.repeats, arguments.largest)))
     draw(recorded, picture)
 

@@ -1,13 +1,13 @@
-"""What MIGE costs in a step of training on images, 27,648 values an image included.
+"""Time and memory of MIGE in a training step on images of up to 27,648 values.
 
-The same step, beside itself with other ways to the scores: exact distances of the input, a random
-projection of it to 512 dimensions, and the tensor formulation of public code. All run in turns in
-one process, so that whatever else the machine does falls on all alike; figures are medians over
-the turns. Peak memory is that of a fresh process, less one that makes the same step without MIGE.
+The step is measured with exact distances of the input, with a random projection of the input to
+512 dimensions, and with the tensor formulation of public code. All run in turns in one process, so
+that other work of the machine affects all; the table has medians. Peak memory is that of a fresh
+process, minus that of one that makes the same step without MIGE.
 
     OMP_NUM_THREADS=1 python benchmarks/infomax_cost.py
 
-Where the machine has them (``SK_MIGE_DATA``) the images are the stand-in for STL-10, else noise.
+The images are ten classes of Tiny ImageNet if ``SK_MIGE_DATA`` has them, else noise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from report import print_table, row, write
 from score_speed import in_turns, median_ratio, own_peak, tensor_formulation
 
-from sk_mige import MIGEEncoder
+from sk_mige import InfoMax, MIGEEncoder
 from sk_mige.datasets import load_tiny_imagenet10
 from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import ConvEncoder
@@ -39,7 +39,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def pictures(n: int, size: int) -> torch.Tensor:
-    """Rows of n images from 0 to 1."""
+    """Return n images as rows, with values from 0 to 1."""
     try:
         data = load_tiny_imagenet10().data[:n]
     except FileNotFoundError:
@@ -50,12 +50,12 @@ def pictures(n: int, size: int) -> torch.Tensor:
 
 
 def projection(k: int, d: int) -> torch.Tensor:
-    """A Gaussian projection that preserves norms on average."""
+    """Return a Gaussian projection that preserves squared norms on average."""
     return torch.randn(k, d, generator=torch.Generator().manual_seed(0)) / k**0.5
 
 
 def tensor_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """MIGE by arrays of shape (M, M, d), of z and of the pair."""
+    """Return MIGE's loss by arrays of shape (M, M, d), for z and for the pair."""
     points = z.detach()
     scale = points.std() / x.std() * (points.shape[1] / x.shape[1]) ** 0.5
     joint = tensor_formulation(torch.cat([scale * x, points], 1))[:, x.shape[1] :]
@@ -63,12 +63,12 @@ def tensor_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 
 def exact_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """MIGE from one matrix of squared distances of the input."""
+    """Return MIGE's loss from one matrix of squared distances of the input."""
     return -mutual_info_surrogate(x, z, score=SCORE)
 
 
 def losses(d: int) -> dict[str, Loss]:
-    """The ways that are compared; the first has no scores at all."""
+    """Return the losses that are compared; the first estimates no scores."""
     matrix = projection(512, d)
     return {
         "no MIGE": lambda x, z: z.square().mean(),
@@ -81,7 +81,7 @@ def losses(d: int) -> dict[str, Loss]:
 
 
 def step(size: int, loss: Loss, x: torch.Tensor) -> Callable[[], None]:
-    """One step of training with that loss."""
+    """Return one step of training with the loss."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         encoder = ConvEncoder((3, size, size), 64)
@@ -96,7 +96,7 @@ def step(size: int, loss: Loss, x: torch.Tensor) -> Callable[[], None]:
 
 
 def peak_bytes(name: str) -> int:
-    """Peak memory of two steps in a process of its own."""
+    """Return the peak memory of two steps in a process of their own."""
     command = [sys.executable, __file__, "--job", name]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return int(json.loads(output.splitlines()[-1]))
@@ -111,7 +111,7 @@ def run_job(name: str) -> None:
 
 
 def wide_steps(turns: int) -> Iterator[dict]:
-    """Steps at 27,648 values, and their peak memory."""
+    """Yield times of steps at 27,648 values, and their peak memory."""
     x = pictures(64, 96)
     steps = {name: step(96, loss, x) for name, loss in losses(x.shape[1]).items()}
     times = in_turns(steps, turns)
@@ -128,7 +128,7 @@ def wide_steps(turns: int) -> Iterator[dict]:
 
 
 def distances(turns: int) -> Iterator[dict]:
-    """When a projection pays: rows against projected dimensions, at 27,648 values."""
+    """Yield times of distances with and without a projection, for several batch sizes."""
     matrix = projection(512, 27_648)
 
     def after_projection(x: torch.Tensor) -> torch.Tensor:
@@ -148,7 +148,7 @@ def distances(turns: int) -> Iterator[dict]:
 
 
 def narrow_steps(turns: int) -> Iterator[dict]:
-    """CIFAR's size: the loss's share of a step, and MIGEEncoder beside a bare loop."""
+    """Yield the loss's share of a step at 32 × 32 pixels, and MIGEEncoder over a bare loop."""
     x = pictures(64, 32)
     z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}
@@ -158,8 +158,9 @@ def narrow_steps(turns: int) -> Iterator[dict]:
               target="≤ 10", reached="yes" if share <= 10 else "no")  # fmt: skip
     X = pictures(1280, 32).numpy()
     common: dict[str, Any] = {
-        "encoder": "conv", "input_shape": (3, 32, 32), "output_scale": None, "corruption": 0.0,
-        "batch_size": 64, "lr": 1e-4, "lr_schedule": "constant", "device": "cpu",
+        "mode": InfoMax(corruption=0.0, output_scale=None), "encoder": "conv",
+        "input_shape": (3, 32, 32), "batch_size": 64, "lr": 1e-4, "lr_schedule": "constant",
+        "device": "cpu",
     }  # fmt: skip
     model = MIGEEncoder(64, random_state=0, max_epochs=1, **common).fit(X[:128])
     loops = {"MIGEEncoder": lambda: model.partial_fit(X), "bare loop": lambda: bare_epoch(X)}
@@ -170,7 +171,7 @@ def narrow_steps(turns: int) -> Iterator[dict]:
 
 
 def bare_epoch(X: np.ndarray) -> None:
-    """The shortest loop that does the same: no net, no callbacks, no record."""
+    """Train for one epoch without net, callbacks and history."""
     encoder = ConvEncoder((3, 32, 32), 64)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-4, fused=True)
     for rows in EqualBatchSampler(len(X), 64, torch.Generator().manual_seed(0)):
@@ -181,7 +182,7 @@ def bare_epoch(X: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Run all parts, print the table, write it."""
+    """Run all parts, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--job", help=argparse.SUPPRESS)

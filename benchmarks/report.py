@@ -1,4 +1,4 @@
-"""What every benchmark writes: versions, the machine, and rows, as the documentation reads them."""
+"""Results files of the benchmarks: versions, machine and rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PROGRESS = Path(__file__).parents[1] / ".benchmarks"
 
 
 def row(dataset: str, method: str, metric: str, value: float | None, **others: Any) -> dict:
-    """One measurement, with every column there is."""
+    """Return one measurement with all columns."""
     made = {"dataset": dataset, "method": method, "feature": None, "metric": metric}
     made |= {"value": value, "seed": None, "epochs": None, "seconds": None, "paper": None}
     return made | others
 
 
 def write(name: str, title: str, command: str, rows: list[dict], path: Path | None = None) -> Path:
-    """Write ``docs/results/NAME.json``, or that file."""
+    """Write ``docs/results/NAME.json``, or ``path`` if given."""
     results = {
         "title": title,
         "command": command,
@@ -42,7 +42,7 @@ def write(name: str, title: str, command: str, rows: list[dict], path: Path | No
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures depend on."""
+    """Return the versions of the packages that the measurements depend on."""
     return {
         "sk_mige": sk_mige.__version__,
         "numpy": numpy.__version__,
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and the threads that were used of them."""
+    """Return the processor and the numbers of cores and threads."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -1,13 +1,13 @@
-"""Study of the encoder's defaults: what each is worth, on digits and on MNIST.
+"""Study of the encoder's defaults on digits and MNIST.
 
     python examples/defaults.py                          # everything: some hours on two cores
-    python examples/defaults.py --data digits --seeds 0  # a first look: some minutes
-    python examples/defaults.py --only "batch_size"      # the lines whose name contains this
+    python examples/defaults.py --data digits --seeds 0  # some minutes
+    python examples/defaults.py --only "batch_size"      # lines whose name contains this
 
-A classifier (scikit-learn's MLPClassifier, its defaults) is trained on raw pixels, on principal
-components, on an untrained encoder and on MIGEEncoder with its defaults, then with one of them
-changed at a time. Each finished line is appended to a file at once, so a run that was stopped
-goes on where it ended; the results are gathered in docs/results/defaults.json.
+A classifier (scikit-learn's MLPClassifier with its defaults) is trained on raw pixels, principal
+components, an untrained encoder, MIGEEncoder with its defaults, and MIGEEncoder with one default
+changed. Each finished line is appended to a file, so the next call continues a stopped run. The
+results are gathered in docs/results/defaults.json.
 """
 
 from __future__ import annotations
@@ -35,19 +35,16 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 import sk_mige
-from sk_mige import MIGEEncoder, SSGEScoreEstimator
+from sk_mige import MIGE, InfoMax, MIGEEncoder, SSGEScoreEstimator
 from sk_mige.datasets import fetch_mnist
 from sk_mige.score import squared_distances, ssge
 
 ROOT = Path(__file__).resolve().parents[1]
-MIGE = "MIGEEncoder()"
-
-
 SHRINKAGE = 0.1
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
-    """SSGE of z after whitening by its shrunk covariance; the joint score as ever."""
+    """SSGE of z whitened by its shrunk covariance; the joint score is the default."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -62,7 +59,7 @@ class WhitenedMarginal(SSGEScoreEstimator):
 
 
 class GaussianMarginal(WhitenedMarginal):
-    """The score of a Gaussian for z; the joint score as ever."""
+    """Score of a Gaussian for z; the joint score is the default."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -84,7 +81,8 @@ def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(**{"eigen_threshold": 0.999, **parameters})
 
 
-# What is compared: names of lines and what comes before the classifier.
+# Changed parameters by the name of the line. The names are those of the recorded results, where
+# all parameters were the encoder's own.
 VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
@@ -96,19 +94,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=None, alpha=1e-3": {
         "score_estimator": ssge_with(eigen_threshold=None, alpha=1e-3)
     },
-    # z has unit variance, so 11.3 is the median distance of 64 components.
+    # z has unit variance, so its median distance in 64 dimensions is 11.3.
     "bandwidth=5.7 (half)": {"score_estimator": ssge_with(bandwidth=5.7)},
     "bandwidth=22.6 (double)": {"score_estimator": ssge_with(bandwidth=22.6)},
     "score of z whitened": {"score_estimator": WhitenedMarginal()},
     "score of z Gaussian": {"score_estimator": GaussianMarginal()},
-    "x_scale=0.5": {"x_scale": 0.5},
-    "x_scale=2": {"x_scale": 2.0},
-    "corruption=0": {"corruption": 0.0},
-    "corruption=0.5": {"corruption": 0.5},
-    "corruption=0.7": {"corruption": 0.7},
-    'output_scale="unit"': {"output_scale": "unit"},
-    'corruption=0, output_scale="unit"': {"corruption": 0.0, "output_scale": "unit"},
-    "output_scale=None": {"output_scale": None},
+    "x_scale=0.5": {"mode": InfoMax(MIGE(x_scale=0.5))},
+    "x_scale=2": {"mode": InfoMax(MIGE(x_scale=2.0))},
+    "corruption=0": {"mode": InfoMax(corruption=0.0)},
+    "corruption=0.5": {"mode": InfoMax(corruption=0.5)},
+    "corruption=0.7": {"mode": InfoMax(corruption=0.7)},
+    'output_scale="unit"': {"mode": InfoMax(output_scale="unit")},
+    'corruption=0, output_scale="unit"': {"mode": InfoMax(corruption=0.0, output_scale="unit")},
+    "output_scale=None": {"mode": InfoMax(output_scale=None)},
     "batch_size=64": {"batch_size": 64},
     "batch_size=128": {"batch_size": 128},
     "batch_size=512": {"batch_size": 512},
@@ -127,18 +125,18 @@ def representations(seed: int) -> dict[str, Any]:
     return {
         "raw pixels": FunctionTransformer(),
         "PCA(64)": PCA(64, random_state=seed),
-        # A learning rate of nothing: batch norm sees the data, the weights stay as drawn.
+        # With a learning rate near 0, only the statistics of batch norms change.
         "encoder, untrained": encoder(lr=1e-30, max_epochs=5),
         'encoder, untrained, output_scale="unit"': encoder(
-            lr=1e-30, max_epochs=5, output_scale="unit"
+            lr=1e-30, max_epochs=5, mode=InfoMax(output_scale="unit")
         ),
-        MIGE: encoder(),
+        "MIGEEncoder()": encoder(),
     } | {f"MIGEEncoder({name})": encoder(**changed) for name, changed in VARIANTS.items()}
 
 
 @functools.cache
 def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images and labels, to train and to test, pixels from 0 to 1."""
+    """Return training images, test images, and their labels; pixels from 0 to 1."""
     if name == "digits":
         X, y = load_digits(return_X_y=True)
         split = train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
@@ -152,14 +150,14 @@ def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def effective_rank(Z: np.ndarray) -> float:
-    """exp of the entropy of the covariance's spectrum: in how many directions Z varies."""
+    """Return exp of the entropy of the covariance's spectrum."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T)).clip(1e-12)
     share = eigenvalues / eigenvalues.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """Rows of one line of the table: accuracy of the classifier, effective rank."""
+    """Return the accuracy of the classifier and the effective rank, as rows."""
     X_train, X_test, y_train, y_test = load(dataset, seed)
     before = representations(seed)[method]
     start = time.perf_counter()
@@ -185,7 +183,7 @@ def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
 
 
 def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
-    """What the effective rank is taken of: z, and z before it got the units of the input."""
+    """Return z, and z before its map to the units of the input."""
     head = getattr(getattr(before, "module_", None), "head", None)
     if not hasattr(head, "alignment"):
         return {"z": Z}
@@ -194,7 +192,7 @@ def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def gather(log: Path, path: Path) -> None:
-    """Write the rows so far in the form of docs/results, in the order of the study."""
+    """Write all finished rows as a results file, in the order of the study."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     order = list(representations(0))
     rows = [row for line in lines for row in line["rows"] if row["method"] in order]

@@ -1,10 +1,10 @@
-"""Train one encoder on several processes, with scores estimated from their joint batch.
+"""Train one encoder in several processes, with scores estimated from their joint batch.
 
     torchrun --standalone --nproc-per-node 2 examples/distributed.py --device cpu
 
-On machines with GPUs leave ``--device`` out: each process takes one, and they talk by NCCL; on
-CPUs by gloo. Every process loads the same rows and works on its share of each batch. After a
-crash the same command goes on from the last checkpoint.
+On machines with GPUs, omit ``--device``: each process takes one GPU, and they communicate by NCCL.
+On CPUs they communicate by gloo. Every process loads the same rows and trains on its share of each
+batch. After a crash, the same command continues from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
         random_state=arguments.seed,
     )
     Z_train = encoder.fit_transform(X_train)
-    if int(os.environ.get("RANK", "0")) == 0:  # all have the same encoder: one may speak
+    if int(os.environ.get("RANK", "0")) == 0:  # all processes have the same encoder
         probe = LogisticRegression(max_iter=2000).fit(Z_train, y_train)
         accuracy = probe.score(encoder.transform(X_test), y_test)
         print(f"{encoder.n_iter_} epochs on {os.environ.get('WORLD_SIZE', '1')} processes")

@@ -3,10 +3,9 @@
     python examples/grid_search_rp.py                # 1,797 digits of 64 pixels: some minutes
     python examples/grid_search_rp.py --data mnist   # 2,000 digits of 784 pixels
 
-MIGE sees the inputs x through their distances alone, and a random projection to k dimensions
-keeps distances up to a relative error of about sqrt(2/k). How small may k be before the
-representation suffers? The scaler, the encoder and the classifier are one estimator here, so
-cross-validation answers with accuracy.
+MIGE uses the inputs x only through their distances. A random projection to k dimensions preserves
+squared distances up to a relative error of about sqrt(2/k). The search compares values of k by the
+cross-validated accuracy of a pipeline: scaler, encoder, classifier.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")  # a picture in a file needs no screen
+matplotlib.use("Agg")  # draw to a file, without a display
 
 import sklearn
 import torch
@@ -40,7 +39,7 @@ KEY = "represent__score_estimator__n_components"
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels."""
+    """Return images and labels."""
     if name == "digits":
         return load_digits(return_X_y=True)
     X, y = fetch_mnist(return_X_y=True)
@@ -96,13 +95,13 @@ def main() -> None:
     display = ProjectionSearchDisplay.from_estimator(search, reference=exact)
     display.ax_.set(title=title, ylabel="accuracy of a linear classifier on z, %")
     display.figure_.savefig(arguments.picture, dpi=110)
-    print(f"drawn in {arguments.picture}")
+    print(f"picture saved in {arguments.picture}")
     if arguments.results:
         write(arguments, search, exact)
 
 
 def write(arguments: argparse.Namespace, search: GridSearchCV, exact: np.ndarray) -> None:
-    """The measurements as rows, one for each k and fold."""
+    """Write the accuracies as a results file, one row for each k and fold."""
     results = search.cv_results_
     scores = {
         f"MIGE, RP to {parameters[KEY]}": [

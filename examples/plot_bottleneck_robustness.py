@@ -2,13 +2,13 @@
 Robustness of a bottleneck
 ==========================
 
-What z has forgotten cannot be used against it. Accuracy on disturbed images as β grows: under
-noise, and under the disturbance that the network's own gradient proposes.
+Accuracy on perturbed images for several values of β: with Gaussian noise, and with adversarial
+perturbations.
 """
 
 # %%
-# Bottlenecks of 16 dimensions at growing β, beside the same network without noise and without a
-# price. Each is trained twice.
+# Bottlenecks of 16 dimensions are compared with the same network without noise and with β = 0.
+# Each is trained with two seeds.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn.functional import cross_entropy
 
-from sk_mige import MIGEEncoder
+from sk_mige import InformationBottleneck, MIGEEncoder
+from sk_mige.training import BetaWarmup
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -28,15 +29,15 @@ betas = [1e-3, 1e-2, 0.05, 0.1, 0.2, 0.4]
 
 def train(seed, **parameters):
     model = MIGEEncoder(
-        16, mode="ib", beta_warmup=10, max_epochs=40, batch_size=64, hidden_layer_sizes=(128, 128),
-        random_state=seed, **parameters,
+        16, mode=InformationBottleneck(**parameters), callbacks=[BetaWarmup(10)], max_epochs=40,
+        batch_size=64, hidden_layer_sizes=(128, 128), random_state=seed,
     )  # fmt: skip
     return model.fit(X_train, y_train)
 
 
 # %%
-# The fast gradient sign method moves every pixel by ε to where the loss grows. The gradient is
-# that of the averaged predictions, which are also what is attacked.
+# The fast gradient sign method moves every pixel by ε in the direction that increases the loss.
+# The loss is that of predictions averaged over 12 draws of z, as in ``predict``.
 
 
 def attacked(model, epsilon):
@@ -47,13 +48,13 @@ def attacked(model, epsilon):
     return X_test + epsilon * gradient.sign().numpy()
 
 
-def disturbed(scale):
+def noisy(scale):
     return X_test + scale * np.random.default_rng(0).normal(size=X_test.shape).astype(np.float32)
 
 
 def accuracies(model):
-    """Clean, under noise, attacked."""
-    inputs = (X_test, disturbed(0.4), attacked(model, 0.1), attacked(model, 0.2))
+    """Return the accuracies on clean, noisy and attacked images, in percent."""
+    inputs = (X_test, noisy(0.4), attacked(model, 0.1), attacked(model, 0.2))
     return [100 * model.score(x, y_test) for x in inputs]
 
 
@@ -62,10 +63,11 @@ plain = np.mean([accuracies(train(s, head="deterministic", beta=0.0)) for s in s
 found = np.mean([[accuracies(train(s, beta=beta)) for beta in betas] for s in seeds], axis=0)
 
 # %%
-# Up to β = 0.1 the price costs no accuracy on the images as they are, and the gradient's
-# disturbance does far less harm. Noise without a plan harms all of them alike.
+# Up to β = 0.1, the accuracy on clean images does not change, and from β = 0.01 on the accuracy
+# under attack is higher, by some 20 points at β = 0.1. Larger β lower both. Noise lowers the
+# accuracy of all networks by similar amounts. Attacks of several steps were not tried.
 
-names = ["undisturbed", "noise of scale 0.4", "gradient sign, ε = 0.1", "gradient sign, ε = 0.2"]
+names = ["clean", "noise of scale 0.4", "gradient sign, ε = 0.1", "gradient sign, ε = 0.2"]
 for name, reference, row in zip(names, plain, found.T, strict=True):
     print(f"{name:24} plain {reference:4.1f} %, ", end="")
     print(", ".join(f"β = {b:g}: {a:4.1f} %" for b, a in zip(betas, row, strict=True)))

@@ -2,9 +2,8 @@
 Handwritten digits in two dimensions
 ====================================
 
-An encoder with two components, trained to keep as much information about the images as it can,
-beside the first two principal components. Neither has seen a label; the colours are there for the
-reader.
+A two-dimensional representation learned by InfoMax, and the first two principal components. Labels
+are used for the colours only.
 """
 
 # %%
@@ -27,7 +26,7 @@ maps = {
 }
 
 # %%
-# How well do the neighbours in the map agree about the digit? That is the accuracy in the titles.
+# The titles show the accuracy of a nearest-neighbour classifier in two dimensions.
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
 for ax, (name, Z) in zip(axes, maps.items(), strict=True):
@@ -38,8 +37,8 @@ axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The objective is a surrogate: its gradient is that of the information, its value is not, and need
-# not fall while the information rises. See the user guide.
+# The loss is a surrogate: its gradient is that of minus the information, its value has no meaning
+# (:doc:`/guide/mi_gradients`).
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(encoder, ax=ax)

@@ -1,17 +1,15 @@
 """
-A noisy channel: how fast information is lost
-=============================================
+Information of a noisy channel
+==============================
 
-A signal passes a channel that adds noise of standard deviation σ. How much information does a
-little more noise cost? The estimate knows the channel, as a stochastic encoder knows its own
-noise, but not the signal: it sees samples of the output.
+The derivative of the mutual information of a channel's input and output with respect to the
+standard deviation σ of its noise.
 """
 
 # %%
-# Two signals: a Gaussian one, of which ½ log(1 + 1/σ²) nats survive, and one that takes the
-# values ±1. As long as the noise is small the latter is read without error, and a little more
-# noise costs nothing; the most is lost where the two values begin to overlap. Its truth is found
-# by quadrature.
+# The output is the signal plus Gaussian noise. The estimate uses the conditional distribution of
+# the output, which is known, and samples of the output. A Gaussian signal has an information of
+# ½ log(1 + 1/σ²) nats. For a binary signal of ±1, the information is computed by quadrature.
 
 from functools import partial
 
@@ -29,7 +27,7 @@ grid = np.linspace(0.2, 2.0, 25)
 
 
 def binary_information(sigma):
-    """I(x; x + σε) for x = ±1: the output's entropy less the noise's."""
+    """Return I(x; x + σε) for x = ±1: the entropy of the output minus that of the noise."""
     z = np.linspace(-12, 12, 20_001)
     density = sum(np.exp(-((z - x) ** 2) / (2 * sigma**2)) for x in (-1, 1)) / 2
     density /= sigma * np.sqrt(2 * np.pi)
@@ -43,14 +41,14 @@ truths = {
 }
 
 # %%
-# The two modes of the binary signal lie far apart beside their width. The eigenfunctions that
-# tell the shape of one mode have small eigenvalues, so the threshold is raised.
+# For small σ, the binary signal's output has two narrow modes far apart. The eigenfunctions that
+# describe one mode then have small eigenvalues, so ``eigen_threshold`` is larger than the default.
 
 score = partial(ssge, eigen_threshold=0.9999)
 
 
 def slope(sigma, signal):
-    """Estimate dI/dσ from one sample of the channel's output."""
+    """Estimate dI/dσ from samples of the channel's output."""
     sigma = torch.tensor(sigma, dtype=torch.float64, requires_grad=True)
     z = signal + sigma * noise
     surrogate = stochastic_mutual_info_surrogate(
@@ -69,3 +67,7 @@ for color, (name, signal) in zip(
 ax.set(xlabel="standard deviation σ of the noise", ylabel="dI / dσ  (nats)")
 ax.legend(frameon=False)
 plt.show()
+
+# %%
+# More noise loses most of the binary signal's information where its two modes begin to overlap. For
+# smaller σ the derivative is near 0, and the estimate is less accurate.

@@ -1,20 +1,18 @@
 """
-What a bottleneck forgets
-=========================
+Representations of an information bottleneck
+============================================
 
-The information bottleneck predicts y from z and pays β for every nat that z keeps about x. As β
-grows, the map draws in; then digits that look alike share one place, and at last all of them do.
+Two-dimensional representations of digits for four values of β, the weight of the information that
+z keeps about x.
 """
-
-# %%
-# The representation has two dimensions, so that it can be looked at.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from sk_mige import MIGEEncoder
+from sk_mige import InformationBottleneck, MIGEEncoder
 from sk_mige.inspection import InformationPlaneDisplay, RepresentationDisplay
+from sk_mige.training import BetaWarmup
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.4, random_state=0)
@@ -24,8 +22,8 @@ models = []
 fig, axes = plt.subplots(2, 2, figsize=(9, 8), layout="constrained")
 for ax, beta in zip(axes.flat, betas, strict=True):
     model = MIGEEncoder(
-        n_components=2, mode="ib", beta=beta, beta_warmup=10, max_epochs=60, batch_size=64,
-        hidden_layer_sizes=(256, 256), random_state=0,
+        n_components=2, mode=InformationBottleneck(beta=beta), callbacks=[BetaWarmup(10)],
+        max_epochs=60, batch_size=64, hidden_layer_sizes=(256, 256), random_state=0,
     )  # fmt: skip
     model.fit(X_train, y_train)
     models.append(model)
@@ -36,8 +34,8 @@ for ax, beta in zip(axes.flat, betas, strict=True):
 plt.show()
 
 # %%
-# How much was forgotten, and at what cost? The information plane has both in nats, as bounds on
-# held-out images: what z keeps of the image against what it tells of the digit.
+# The information plane shows what z keeps of the image against what it tells of the digit. Both
+# are bounds in nats on held-out images.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 InformationPlaneDisplay.from_estimators(models, X_test, y_test, ax=ax)

@@ -1,16 +1,15 @@
 """
-InfoMax by hand: a linear encoder finds the principal component
-===============================================================
+Linear InfoMax in a training loop
+=================================
 
-A neuron sees x, answers with z = w·x + noise, and may turn w but not lengthen it. The direction
-that passes the most information about Gaussian x is known: the first principal component
-(Linsker, 1988). Here w climbs the estimated gradient of I(x; z) in an ordinary training loop,
-without ever seeing a covariance.
+A linear encoder z = w·x + noise with a w of unit length, trained by the estimated gradient of
+I(x; z) in a plain torch loop.
 """
 
 # %%
-# The noise of the neuron does not depend on w, so neither does H(z | x): the gradient of the
-# information is that of the entropy H(z).
+# For Gaussian x, the direction with the most information is the first principal component (Linsker,
+# 1988). The noise does not depend on w, so H(z | x) is constant, and the gradient of I(x; z) is
+# that of the entropy H(z).
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,8 +41,8 @@ for _ in range(80):
     directions.append(direction.detach().numpy().copy())
 
 # %%
-# Left: the samples and the neuron's direction as it turns, from light to dark. Right: the angle
-# that is left between it and the first principal component.
+# Left: the samples and the direction w during training, from light to dark. Right: the angle
+# between w and the first principal component.
 
 principal = PCA(n_components=1, random_state=0).fit(X).components_[0]
 angles = np.rad2deg(np.arccos(np.abs(np.array(directions) @ principal).clip(max=1)))

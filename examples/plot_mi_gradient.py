@@ -1,14 +1,15 @@
 """
-The gradient of mutual information along its curve
-==================================================
+Gradient of mutual information
+==============================
 
-Two Gaussian vectors of correlation ρ in each of d coordinates have mutual information −d/2 ·
-log(1 − ρ²), whose derivative dρ / (1 − ρ²) is known. The estimate needs 256 samples, no critic
-and no training: a surrogate is differentiated with respect to ρ.
+The derivative of the mutual information of two correlated Gaussian vectors with respect to their
+correlation ρ, estimated from 256 samples.
 """
 
 # %%
-# Draw x and ε once for each repetition; only ρ changes along a curve.
+# With d coordinates, the mutual information is −d/2 · log(1 − ρ²), and its derivative is
+# dρ / (1 − ρ²). The estimate is the derivative of a surrogate with respect to ρ; no critic is
+# trained. For each repetition, x and ε are drawn once, and only ρ changes along a curve.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,7 +23,7 @@ grid = torch.linspace(-0.9, 0.9, 25)
 
 
 def gradient(rho, x, eps):
-    """DI/dρ from one sample of the pair (x, y), y = ρx + √(1−ρ²) ε."""
+    """Return dI/dρ from samples of x and y = ρx + √(1−ρ²) ε."""
     rho = rho.clone().requires_grad_()
     y = rho * x + (1 - rho**2).sqrt() * eps
     (slope,) = torch.autograd.grad(mutual_info_surrogate(x, y), rho)
@@ -30,8 +31,7 @@ def gradient(rho, x, eps):
 
 
 # %%
-# One panel for each dimension: the truth, every repetition, and their mean in a band of two
-# standard errors.
+# Each panel shows the truth, every repetition, and their mean with a band of two standard errors.
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, layout="constrained")
 for ax, d in zip(axes, (5, 10, 20), strict=True):
@@ -46,6 +46,5 @@ for ax, d in zip(axes, (5, 10, 20), strict=True):
 plt.show()
 
 # %%
-# The estimate is smooth in ρ because nothing in it is random but the sample: neighbouring ρ see
-# the same x and ε. It grows less accurate with the dimension: plain SSGE, with 256 samples in 20
-# dimensions, finds scores that are somewhat too short.
+# The curves are smooth because all ρ of a curve share the same x and ε. In 20 dimensions, 256
+# samples are few for SSGE: its scores are too short, and so is the derivative for large ρ.

@@ -1,16 +1,14 @@
 """
-Why eigendecompositions run in float64
-======================================
+Precision of eigendecompositions
+================================
 
-A score estimate divides by eigenvalues, and the more of the spectrum it keeps, the smaller they
-are. In float32 the smallest of them are rounding errors. So the estimates take float32 in and give
-float32 back, but decompose in float64 in between.
+Eigenvalues and scores computed in float32 and in float64.
 """
 
 # %%
-# The spectrum of one Gram matrix, computed in either precision. Rounding in float32 is about the
-# largest eigenvalue times :math:`10^{-7}`, and below that its eigenvalues are noise, some of them
-# negative.
+# A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
+# :math:`10^{-7}` times the largest eigenvalue. Eigenvalues below that are noise, and some of them
+# are negative. The functions of this package therefore decompose float32 data in float64.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,12 +35,12 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# What that does to the scores: the published formula in float32 throughout, and this package's,
-# from the same float32 samples. Both are compared with the estimate in float64 throughout.
+# Scores of the same float32 samples, by the published formula in float32 and by this package. Both
+# are compared with the estimate from float64 samples.
 
 
 def in_float32(x: torch.Tensor, n_eigen: int) -> torch.Tensor:
-    """SSGE as published, without a digit more than the samples have."""
+    """Return the scores of SSGE as published, in the precision of the samples."""
     sq = squared_distances(x)
     bandwidth = median_bandwidth(sq)
     gram = rbf_kernel(sq, bandwidth)

@@ -2,13 +2,13 @@
 A first notebook
 ================
 
-From handwritten digits to a representation, without a label: the first thing to try. The links at
-the end of the page download it as a notebook.
+A representation of handwritten digits, learned without labels. The links at the end of the page
+download it as a notebook.
 """
 
 # %%
-# An encoder is a transformer of scikit-learn: it goes where ``PCA`` goes. In a notebook an
-# estimator shows itself, with its parameters and what they stand at.
+# :class:`~sk_mige.MIGEEncoder` is a transformer and can replace ``PCA`` in a pipeline. A notebook
+# shows an estimator with its parameters.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -32,22 +32,21 @@ model = make_pipeline(
 model
 
 # %%
-# The pipeline hands y to each of its steps, but the encoder has no use for it in this mode: the
-# logistic regression alone learns from the labels. ``verbose=1`` would show a bar with the time
-# that is left.
+# The pipeline passes y to each step. In this mode, the encoder ignores y, and only the logistic
+# regression uses it. ``verbose=1`` shows a progress bar.
 
 model.fit(X_train, y_train)
-print(f"accuracy on unseen digits: {model.score(X_test, y_test):.3f}")
+print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# What training recorded, as a table. The loss is a surrogate: its gradient is that of the
-# information, its value is not (:doc:`/guide/mi_gradients`).
+# ``history_`` has a record for each epoch. The loss is a surrogate: its gradient is that of minus
+# the information, its value has no meaning (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)
 
 # %%
-# Pictures take fitted estimators, pipelines or searches, and draw on axes of yours.
+# Displays take fitted estimators, pipelines or searches, and draw on given axes.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(model, ax=left)
@@ -57,5 +56,5 @@ right.set_title("the first two of sixteen components")
 plt.show()
 
 # %%
-# Where next: :doc:`/guide/infomax` on what is maximised, :doc:`/guide/bottleneck` on encoders that
-# learn from labels, :doc:`/guide/choosing` on which parameters matter.
+# Further reading: :doc:`/guide/infomax` on the objective, :doc:`/guide/bottleneck` on encoders
+# trained with labels, :doc:`/guide/choosing` on the choice of parameters.

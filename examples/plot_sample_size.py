@@ -2,8 +2,8 @@
 Error against the number of samples
 ===================================
 
-The relative error of the score, E‖ĝ − g‖² / E‖g‖² at fresh points, as samples are added: the
-default settings, and the estimator as it was published, with two shares of the spectrum.
+Relative error of the score, E‖ĝ − g‖² / E‖g‖² at new points, for the default settings and for the
+published estimator with two shares of the spectrum.
 """
 
 # %%
@@ -29,7 +29,7 @@ sizes = [64, 128, 256, 512]
 
 
 def error(estimator, make, n, seed):
-    """Relative error of one fit at 2,000 fresh points."""
+    """Return the relative error of one fit at 2,000 new points."""
     X, exact = make(n, random_state=seed)
     fresh, _ = make(2000, random_state=seed + 1000)
     truth = exact(fresh)
@@ -37,7 +37,7 @@ def error(estimator, make, n, seed):
 
 
 # %%
-# The geometric mean of three draws. An error of 1 is that of answering zero everywhere.
+# Errors are geometric means of three draws. A score of zero everywhere has an error of 1.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, layout="constrained")
 for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
@@ -55,6 +55,6 @@ for ax in axes[:, 0]:
 plt.show()
 
 # %%
-# On banana and modes a fixed share of the spectrum stops the published estimator early, and more
-# samples do not help. The Gaussian has a condition number of 100: at 0.94 its narrow directions,
-# where scores are largest, are never seen.
+# For the banana and the three modes, a fixed share of the spectrum keeps few eigenfunctions, and
+# the published estimator improves little with more samples. The Gaussian has a condition number of
+# 100. With a share of 0.94, its narrow directions, where scores are largest, are missed.

@@ -2,14 +2,12 @@
 Error against the dimension
 ===========================
 
-The relative error of the score, E‖ĝ − g‖² / E‖g‖² at fresh points, as features are added and the
-number of samples stays: 256.
+Relative error of the score, E‖ĝ − g‖² / E‖g‖² at new points, for 256 samples and 2 to 512 features.
 """
 
 # %%
-# Standard normal data, and Gaussians around the corners of a cube. An estimator that falls back on
-# zero, as published, loses the score once there are more features than samples; one that falls back
-# on a Gaussian has only its mean left to pay for.
+# The densities are a standard normal distribution and Gaussians at the corners of a cube. The
+# default adds the kernel's correction to a base density; the published estimator has no base.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +26,7 @@ dimensions = [2, 8, 32, 128, 512]
 
 
 def error(estimator, make, d, seed):
-    """Relative error of one fit to 256 samples, at 1,000 fresh points."""
+    """Return the relative error of one fit to 256 samples, at 1,000 new points."""
     X, exact = make(256, d, random_state=seed)
     fresh = exact.sample(1000, random_state=seed + 1000)
     truth = exact(fresh)
@@ -47,4 +45,6 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# The grey line marks as many features as samples.
+# The grey line marks 256 features, as many as samples. With 512 features, the error of the
+# published estimator is close to that of a score of zero. That of the default is below 1 % for the
+# normal distribution and below 20 % for the corners.

@@ -1,15 +1,15 @@
 """
-Score fields of the published, the default and the cross-validated estimator
-============================================================================
+Published, default and cross-validated score estimators
+=======================================================
 
-A ring known by 250 samples. Its mean is 0 and its covariance a multiple of the identity, so that
-all there is to learn lies beyond the second moments.
+Score fields of a ring, estimated from 250 samples in three ways.
 """
 
 # %%
-# The published estimator stops at the share of the spectrum that it was given; the default chooses
-# its strength on held-out samples, and the cross-validated one bandwidth, base, whitening and kind
-# of expansion as well.
+# The mean of the ring is 0 and its covariance a multiple of the identity, so a Gaussian fit does
+# not show its shape. The published estimator keeps a given share of the spectrum. The default
+# chooses the strength of regularisation on held-out samples. The cross-validated estimator also
+# chooses the bandwidth, the base, the shrinkage and the kind of expansion.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,14 +44,14 @@ for ax, (title, field) in zip(axes.flat, fields.items(), strict=True):
 plt.show()
 
 # %%
-# What was chosen, without knowing the density:
+# The chosen parameters:
 
 print(estimators["cross-validated"].best_params_)
 
 # %%
-# Left, how it was chosen: the loss on held-out samples along the strength of regularisation, for
-# each bandwidth, with the rest of the grid at its best. Right, what the published estimator
-# decides by instead, the spectrum of its kernel.
+# Left: the loss on held-out samples against the strength of regularisation, for each bandwidth and
+# the best of the other parameters. Right: the spectrum of the published estimator's kernel, and the
+# eigenfunctions that it keeps.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 ScoreCVDisplay.from_estimator(estimators["cross-validated"], param="alpha", ax=left)

@@ -1,10 +1,8 @@
 """
-Scores of a density known by its samples
-========================================
+Score fields of samples
+=======================
 
-Five hundred points, and nothing else: in which direction does their density grow? Arrows show the
-estimated score, −∇ of the energy, over the samples; beside it the exact one, which the toy
-densities know and the estimator does not.
+Scores estimated from 500 samples, and the exact scores.
 """
 
 # %%
@@ -34,6 +32,5 @@ for row, (name, make) in zip(
 plt.show()
 
 # %%
-# Where there are no samples the estimate has nothing to go by:
-# :class:`~sk_mige.inspection.ScoreFieldDisplay` draws arrows near samples alone. How the relative
-# error falls with the number of samples is the subject of another picture.
+# :class:`~sk_mige.inspection.ScoreFieldDisplay` draws arrows only near samples, because estimates
+# far from them are unreliable. :doc:`plot_sample_size` shows errors for other numbers of samples.

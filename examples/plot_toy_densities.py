@@ -2,14 +2,14 @@ r"""
 Toy densities and their exact scores
 ====================================
 
-A score estimator is judged against densities whose score :math:`\nabla \log q` is known. Each
-``make_*`` function of :mod:`sk_mige.datasets` returns samples together with a callable that gives
-the exact score at any points.
-
-Arrows show the score on a grid, over the log-density in colour and 300 samples: it points uphill,
-towards where the density grows relative to its own size. Arrows where the density is below a
-thousandth of its peak are left out, and lengths are square-rooted, since scores differ widely.
+Densities with known scores :math:`\nabla \log q`, on which score estimators can be tested.
 """
+
+# %%
+# Each ``make_*`` function of :mod:`sk_mige.datasets` returns samples and a callable that computes
+# the exact score. Arrows show the score over the log-density in colour and 300 samples. Their
+# lengths are the square roots of the scores' norms, and arrows are omitted where the density is
+# below a thousandth of its maximum.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,7 +40,7 @@ toys = {
 
 
 def field(ax, X, score, n_arrows=17):
-    """Draw log-density, samples and scores around the bulk of the samples."""
+    """Draw log-density, samples and scores in a square around most samples."""
     low, high = np.quantile(X, [0.01, 0.99], axis=0)
     centre, reach = (low + high) / 2, 0.62 * (high - low).max()
 
@@ -76,8 +76,8 @@ for ax, (title, (X, score)) in zip(axes.flat, toys.items(), strict=True):
     ax.set_title(title, fontsize=11)
 
 # %%
-# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`, which ties the
-# samples to the score. The largest deviation over 100,000 fresh samples of each:
+# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The largest
+# deviation in a mean over 100,000 samples:
 
 for title, (_, score) in toys.items():
     X = score.sample(100_000, random_state=1)

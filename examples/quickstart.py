@@ -1,11 +1,11 @@
-"""Learn from handwritten digits without labels, and see what the representation is worth.
+"""Learn a representation of handwritten digits without labels, and test it with a classifier.
 
-    python examples/quickstart.py                # 1,797 digits that scikit-learn ships: a minute
+    python examples/quickstart.py                # scikit-learn's 1,797 digits: a minute
     python examples/quickstart.py --data mnist   # 10,000 digits of MNIST: some minutes
 
-Fits a pipeline of a scaler, `MIGEEncoder` and a classifier, prints its accuracy beside those on
-raw pixels, on principal components and on the same encoder before training, and draws the
-representation in two dimensions and the curve of its training.
+Fits a pipeline of a scaler, `MIGEEncoder` and a classifier. Prints its accuracy and those with raw
+pixels, principal components and the untrained encoder. Draws the representation in two dimensions
+and the training curve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")  # a picture in a file needs no screen
+matplotlib.use("Agg")  # draw to a file, without a display
 
 import matplotlib.pyplot as plt
 from sklearn.base import clone
@@ -38,7 +38,7 @@ from sk_mige.datasets import fetch_mnist
 
 
 def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images and labels, to train and to test."""
+    """Return training images, test images, and their labels."""
     if name == "digits":
         X, y = load_digits(return_X_y=True)
         return tuple(train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed))
@@ -49,7 +49,7 @@ def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 class EffectiveRank(Callback):
-    """After each epoch: in how many directions the representation of some rows varies."""
+    """Record the effective rank of the representation of some rows after each epoch."""
 
     def __init__(self, rows: int = 1000) -> None:
         self.rows = rows
@@ -62,7 +62,7 @@ class EffectiveRank(Callback):
 
 
 def accuracy(before: Any, data: tuple[np.ndarray, ...], seed: int) -> tuple[Pipeline, float, float]:
-    """Fit scaler, what comes before the classifier, and the classifier; accuracy in percent."""
+    """Fit scaler, representation and classifier; return model, accuracy in % and seconds."""
     X_train, X_test, y_train, y_test = data
     model = Pipeline(
         [
@@ -73,25 +73,25 @@ def accuracy(before: Any, data: tuple[np.ndarray, ...], seed: int) -> tuple[Pipe
     )
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # On some representations 200 epochs do not quite satisfy the classifier's tolerance.
+        # The classifier stops after 200 epochs, for some representations before its tolerance.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X_train, y_train)
     return model, 100 * model.score(X_test, y_test), time.perf_counter() - start
 
 
 def draw(model: Pipeline, X: np.ndarray, y: np.ndarray, path: Path, title: str) -> None:
-    """Draw the representation of unseen images in the plane, and the curve of training."""
+    """Draw the representation of test images in two dimensions, and the training curve."""
     rows = np.random.default_rng(0).permutation(len(X))[:2000]
     plane = TSNE(init="pca", random_state=0).fit_transform(model[:-1].transform(X[rows]))
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     points = left.scatter(*plane.T, c=y[rows], cmap="tab10", s=8, vmin=-0.5, vmax=9.5)
-    figure.colorbar(points, ax=left, ticks=range(10), label="digit (never shown to the encoder)")
-    left.set(title=title, xticks=[], yticks=[], xlabel="t-SNE of z, unseen images")
+    figure.colorbar(points, ax=left, ticks=range(10), label="digit (not used by the encoder)")
+    left.set(title=title, xticks=[], yticks=[], xlabel="t-SNE of z, test images")
     history = model["represent"].history_
     epochs = [row["epoch"] for row in history]
     right.plot(epochs, [-row["train_loss"] for row in history], color="C0")
     right.set(title="Training", xlabel="epoch")
-    right.set_ylabel("MIGE's surrogate of I(x; z), maximised", color="C0")
+    right.set_ylabel("surrogate of I(x; z), maximised", color="C0")
     rank = right.twinx()
     rank.plot(epochs, [row["effective_rank"] for row in history], color="C3")
     rank.set_ylim(0, model["represent"].n_components)
@@ -108,12 +108,13 @@ def main() -> None:
     arguments = parser.parse_args()
     seed = arguments.seed
     data = load(arguments.data, seed)
-    print(f"{arguments.data}: {len(data[0])} images to train, {len(data[1])} to test", flush=True)
+    sizes = f"{len(data[0])} training images, {len(data[1])} test images"
+    print(f"{arguments.data}: {sizes}", flush=True)
 
     encoder = MIGEEncoder(verbose=1, random_state=seed, callbacks=[EffectiveRank()])
     if arguments.epochs is not None:
         encoder.set_params(max_epochs=arguments.epochs)
-    # A learning rate of nothing: batch norm sees the data, the weights stay as they were drawn.
+    # With a learning rate near 0, only the statistics of batch norms change.
     untrained = clone(encoder).set_params(lr=1e-30, max_epochs=5, verbose=0, callbacks=None)
     rows = {
         "raw pixels": "passthrough",
@@ -126,9 +127,9 @@ def main() -> None:
         model, percent, seconds = accuracy(before, data, seed)
         results[name] = percent
         print(f"{name:>20}: {percent:5.2f} % accuracy  ({seconds:.0f} s)", flush=True)
-    title = f"{arguments.data}: {results['MIGEEncoder()']:.1f} % by a classifier on z"
+    title = f"{arguments.data}: accuracy of a classifier on z {results['MIGEEncoder()']:.1f} %"
     draw(model, data[1], data[3], arguments.picture, title)
-    print(f"drawn in {arguments.picture}")
+    print(f"picture saved in {arguments.picture}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The study of defaults can be repeated: each of its lines is still a representation."""
+"""The study of defaults: each of its lines can still be fitted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
-def test_every_line_of_the_study_learns_from_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_the_study_can_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     from defaults import representations
 

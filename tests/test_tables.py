@@ -1,4 +1,4 @@
-"""The scripts of the image tables run in small, continue where they ended, and write results."""
+"""The scripts of the image tables: small runs, resumed runs and files of results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def command(tmp_path: Path) -> dict[str, object]:
-    """How to run a script on a few random images, away from the repository."""
+    """Arguments of subprocess.run for a script on a few random images."""
     folder = tmp_path / "data" / "tinyimagenet10"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def script(name: str, *arguments: str) -> list[str]:
         ("figure2", "MIGE + RP to 16d"),
     ],
 )
-def test_a_cell_becomes_a_line_and_a_row_and_is_not_measured_again(
+def test_a_finished_cell_is_written_and_not_measured_again(
     command: dict[str, object], tmp_path: Path, name: str, method: str
 ) -> None:
     arguments = script(name, "--methods", method, "--size", "32")
@@ -63,7 +63,7 @@ def test_a_cell_becomes_a_line_and_a_row_and_is_not_measured_again(
     assert "trained" not in again.stdout
 
 
-def test_a_killed_run_goes_on_after_its_last_epoch(
+def test_a_killed_run_continues_after_its_last_epoch(
     command: dict[str, object], tmp_path: Path
 ) -> None:
     arguments = script("table1", "--methods", "MIGE", "--size", "32")
@@ -85,7 +85,7 @@ def test_a_killed_run_goes_on_after_its_last_epoch(
     assert not list((tmp_path / "unfinished").glob("*.pt"))
 
 
-def test_a_file_of_results_names_the_calls_that_measure_it(
+def test_a_file_of_results_names_its_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
@@ -103,7 +103,7 @@ def test_a_file_of_results_names_the_calls_that_measure_it(
     ]
 
 
-def test_settings_are_chosen_by_training_images_that_took_no_other_part(
+def test_held_out_training_images_are_in_no_other_part(
     command: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
@@ -118,3 +118,27 @@ def test_settings_are_chosen_by_training_images_that_took_no_other_part(
     assert not judged & {row.tobytes() for row in images.unlabeled}
     everything = load("tinyimagenet10", None, None)
     assert known | judged == {row.tobytes() for row in everything.train[0]}
+
+
+def test_every_method_of_the_tables_can_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    from infomax_cells import Images, encoder
+    from infomax_methods import METHODS
+
+    rows = np.random.default_rng(0).random((12, 3 * 20 * 20), dtype=np.float32)
+    images = Images(rows, (rows, rows), (rows, rows), (3, 20, 20))
+    for name in METHODS:
+        cell = {"method": name, "epochs": 1, "mixed": False, "seed": 0}
+        model = encoder(cell, images, "cpu").set_params(n_components=2, verbose=0)
+        assert model.fit(rows).n_iter_ == 1, name
+
+
+def test_recorded_cells_are_of_known_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    import infomax_methods
+    import table3_training
+
+    for name in ("table1", "table2", "table3", "table4", "figure2"):
+        known = (table3_training if name == "table3" else infomax_methods).METHODS
+        lines = (ROOT / "docs" / "results" / "cells" / f"{name}.jsonl").read_text().splitlines()
+        assert {json.loads(line)["cell"]["method"] for line in lines} <= known.keys()

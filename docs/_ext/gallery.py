@@ -1,4 +1,4 @@
-"""The order of the gallery: first steps, then scores, information, encoders, bottlenecks."""
+"""Order of the gallery: first steps, scores, information, encoders, bottlenecks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ORDER = [
     "plot_mi_gradient.py",
     "plot_gaussian_channel.py",
     "plot_linear_infomax.py",
+    "plot_own_objective.py",
     "plot_information_bottleneck.py",
     "plot_information_plane.py",
     "plot_bottleneck_robustness.py",
@@ -26,11 +27,11 @@ ORDER = [
 
 
 class ReadingOrder:
-    """Sphinx-gallery's key of sorting: the place in the list."""
+    """Sort key for Sphinx-Gallery: the position in ``ORDER``."""
 
     def __init__(self, source_directory: str) -> None:
         self.source_directory = source_directory
 
     def __call__(self, file_name: str) -> int:
-        """Say where an example stands."""
+        """Return the position of an example."""
         return ORDER.index(file_name)

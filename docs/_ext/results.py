@@ -1,13 +1,14 @@
-"""Measurements as pages: ``docs/results/NAME.json`` becomes a table beside the paper's figures.
+"""Tables from the files of results ``docs/results/NAME.json``.
 
-``.. results:: NAME`` puts the table of one file on a page; without the file it says so. Rows that
-differ in seed and time alone are one line: mean, standard deviation, number of seeds. What is the
-same in all lines is said once, below the table. A picture ``docs/images/NAME.png`` stands above it.
-Options choose rows: ``:metric: accuracy``, or several values with ``;`` between them;
-``:features: across`` gives each feature a column, the paper's figure beside it, and ``:measured:
-above`` refers to the table before for command and machine.
-``:result:`NAME: metric=accuracy; method=PCA``` is one number within a sentence, so that prose
-cannot say what no file says. At the start of a build a page for each file is written to
+``.. results:: NAME`` puts the table of one file on a page, or a note if the file is missing. Rows
+that differ only in seed and time are one line: mean, standard deviation, number of seeds. Columns
+with the same value in all lines are written below the table. A picture ``docs/images/NAME.png`` is
+placed above it.
+
+Options select rows: ``:metric: accuracy``, or several values with ``;`` between them. ``:features:
+across`` gives each feature a column, with the paper's value next to it. ``:measured: above`` refers
+to the previous table for command and machine. ``:result:`NAME: metric=accuracy; method=PCA``` is
+one number within a sentence. At the start of a build, a page for each file is written to
 ``docs/paper/generated``.
 """
 
@@ -31,19 +32,19 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parents[1] / "results"
 GENERATED = Path(__file__).parents[1] / "paper" / "generated"
 
-# What may differ between the rows of one line of the table.
+# Keys in which the rows of one line of the table may differ.
 _REPEATED = ("value", "seed", "seconds")
 _TITLES = {"value": "Measured", "paper": "Paper", "seed": "Seeds", "seconds": "Seconds"}
-# What a table leads with; what else a row holds stands behind what was measured.
+# Order of the columns; other keys follow.
 _FIRST = ("dataset", "method", "feature", "metric", "value", "paper")
-# Columns of words may break within a cell, numbers may not.
+# Columns whose cells may have line breaks.
 _WORDS = ("Dataset", "Method", "Feature", "Metric")
-# A table of more lines than this scrolls within the page.
+# Longer tables scroll within the page.
 _LONG = 40
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read one file of measurements and check its form, so that a slip shows in the build."""
+    """Read one file of results; raise ValueError if a key is missing."""
     results = json.loads(path.read_text(encoding="utf-8"))
     missing = {"command", "versions", "machine", "rows"} - results.keys()
     if missing:
@@ -52,7 +53,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Gather the rows that differ in seed and time alone; format every cell; drop empty columns."""
+    """Join rows that differ only in seed and time, format all cells, and drop empty columns."""
     keys = list(dict.fromkeys(key for row in rows for key in row if key not in _REPEATED))
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -73,7 +74,7 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def common(lines: list[dict[str, str]]) -> dict[str, str]:
-    """Pick the columns that say the same in every line and so are better said once."""
+    """Return the columns with the same cell in every line."""
     if len(lines) < 2:
         return {}
     return {
@@ -84,16 +85,16 @@ def common(lines: list[dict[str, str]]) -> dict[str, str]:
 
 
 def across(lines: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Make one line of those that differ in feature and metric, as the paper's tables have it.
+    """Join lines that differ only in feature and metric into one, as in the paper's tables.
 
-    The first line's metric is meant where a column is named by its feature alone; other metrics
-    name their own.
+    Columns of the first line's metric are named by the feature, those of other metrics by the
+    metric.
     """
-    told = ("Feature", "Metric", "Measured", "Paper")
+    joined = ("Feature", "Metric", "Measured", "Paper")
     wide: dict[tuple[Any, ...], dict[str, str]] = {}
-    columns: dict[str, bool] = {}  # and whether any of their cells is filled
+    columns: dict[str, bool] = {}  # name, and whether any cell is filled
     for line in lines:
-        shared = tuple((title, cell) for title, cell in line.items() if title not in told)
+        shared = tuple((title, cell) for title, cell in line.items() if title not in joined)
         usual = line["Metric"] == lines[0]["Metric"]
         name = line["Feature"] if usual else line["Metric"]
         cells = {name: line["Measured"], f"{name}, paper": line.get("Paper", "")}
@@ -124,7 +125,7 @@ def _format(value: Any) -> str:
 
 
 def _mean(values: list[float], *, spread: bool = False) -> str:
-    """Write the mean with as many decimals as its spread (or four digits) makes sensible."""
+    """Format a mean with two digits of its standard deviation, or else with four digits."""
     if not values:
         return ""
     mean = statistics.fmean(values)
@@ -140,13 +141,13 @@ def _mean(values: list[float], *, spread: bool = False) -> str:
 
 
 def chosen(rows: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
-    """Pick the rows whose entries are among those asked for, which ``;`` separates."""
+    """Return the rows with one of the wanted values, separated by ``;``, for each key."""
     allowed = {key: [part.strip() for part in text.split(";")] for key, text in wanted.items()}
     return [row for row in rows if all(str(row.get(key)) in some for key, some in allowed.items())]
 
 
 def number(text: str) -> str:
-    """Format what ``NAME: key=value; key=value`` asks for: the mean of the rows that it names."""
+    """Return the mean of the rows selected by ``NAME: key=value; key=value``, formatted."""
     name, _, conditions = text.partition(":")
     path = RESULTS / f"{name.strip()}.json"
     pairs = dict(condition.split("=", 1) for condition in conditions.split(";"))
@@ -160,7 +161,7 @@ def number(text: str) -> str:
 def result_role(
     name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    """Write one measured number."""
+    """Return a node with one measured number."""
     try:
         return [nodes.inline(rawtext, number(text))], []
     except (OSError, ValueError) as error:
@@ -169,7 +170,7 @@ def result_role(
 
 
 class ResultsDirective(SphinxDirective):
-    """``.. results:: NAME``: the table of ``docs/results/NAME.json`` with how it was measured."""
+    """Directive ``.. results:: NAME``: the table of ``docs/results/NAME.json``."""
 
     required_arguments = 1
     option_spec = {
@@ -209,7 +210,7 @@ class ResultsDirective(SphinxDirective):
     def _picture(self, name: str) -> list[nodes.Node]:
         if self.options or not (RESULTS.parent / "images" / f"{name}.png").exists():
             return []
-        text = f".. image:: /images/{name}.png\n   :alt: What {name} measured, as a picture\n"
+        text = f".. image:: /images/{name}.png\n   :alt: Picture of the results of {name}\n"
         return self.parse_text_to_nodes(text)
 
 
@@ -242,21 +243,19 @@ def _provenance(
         paragraph += nodes.Text(f"{length} lines: the table scrolls. ")
     if said_once:
         everywhere = ", ".join(f"{title.lower()} {cell}" for title, cell in said_once.items())
-        paragraph += nodes.Text(f"Where no column says otherwise: {everywhere}. ")
+        paragraph += nodes.Text(f"The same in all lines: {everywhere}. ")
     if repeated:
         paragraph += nodes.Text("Measured as above.")
         return paragraph
     paragraph += nodes.Text("Measured by ")
     paragraph += nodes.literal(text=_format(results["command"]))
     details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])
-    paragraph += nodes.Text(
-        f" ({details}). Where several seeds were run: mean ± standard deviation."
-    )
+    paragraph += nodes.Text(f" ({details}). With several seeds: mean ± standard deviation.")
     return paragraph
 
 
 def write_pages(app: Sphinx, config: Config) -> None:
-    """Write one page for each file of results, and the page that lists them."""
+    """Write one page for each file of results, and an index."""
     GENERATED.mkdir(parents=True, exist_ok=True)
     names = sorted(path.stem for path in RESULTS.glob("*.json"))
     pages = {name: _page(name) for name in names}
@@ -277,7 +276,7 @@ def _page(name: str) -> str:
 
 
 def _readable(name: str) -> str:
-    """Turn the name of a file into a title: "Figure 1" for "figure1"."""
+    """Return a title for the name of a file: "Figure 1" for "figure1"."""
     return re.sub(r"(?<=[a-z])(?=\d)", " ", name.replace("_", " ")).capitalize()
 
 

@@ -1,18 +1,22 @@
-"""Figure 1 of the paper: the gradient of mutual information in many dimensions, and beyond it.
+"""Figure 1 of the paper, gradients of mutual information, and further panels.
 
     python examples/paper/figure1.py                 # every panel in small: under 2 minutes
     python examples/paper/figure1.py --full          # all repeats: some hours; may be interrupted
 
-Panels: (a) dI/dρ of correlated Gaussians, d = 5, 10, 20, with mutual information above, as in the
-paper; (b) its relative error at d = 8, 16, 32; (c) the same at ρ = ±0.99; (d) pairs that are not
-Gaussian, with known dI/dρ; (e) mutual information in nats, from 0.1 to 20; (f) processor seconds
-of a curve, MINE's in units of MIGE's, taken in turns by one process.
+The panels are
 
-Every finished cell is a line of ``--cells``; an interrupted run continues there. Critics are
-trained as by the paper's authors (separable, 512 hidden units, Adam 1e-4, 200 steps, anew for each
-ρ; embeddings of 128, which made them better than 32), on fresh samples at every step, of which
-MIGE has none: it sees one set of 256. In panel (e) they are trained on the 4,000 samples that the
-score-based estimate has, 2,000 steps at Adam 5e-4 or until held-out pairs say that they overfit.
+(a) dI/dρ of correlated Gaussians with d = 5, 10, 20, and their mutual information, as in the paper;
+(b) relative errors of dI/dρ with d = 8, 16, 32;
+(c) the same at ρ = ±0.99;
+(d) non-Gaussian pairs with known dI/dρ;
+(e) mutual information from 0.1 to 20 nats;
+(f) processor seconds of MINE's curve, divided by MIGE's, measured in turns in one process.
+
+Each finished cell is a line of ``--cells``, and an interrupted run continues there. Critics are
+trained as by the paper's authors: separable, 512 hidden units, Adam at 1e-4, 200 steps for each ρ.
+Their embeddings have 128 values, which is better than 32. They get new samples in every step, while
+MIGE has one set of 256. In panel (e), critics are trained on the 4,000 samples of the score-based
+estimate, for 2,000 steps of Adam at 5e-4 or until they overfit on held-out pairs.
 """
 
 from __future__ import annotations
@@ -45,15 +49,15 @@ from sk_mige.score import ssge
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = {"MINE": "mine", "MINE-f": "mine-f", "InfoNCE": "infonce", "SMILE": "smile"}
-# Panel (e): of the 4,000 samples a critic has, those that decide when its training ends, and the
-# steps without a gain that it ends after.
+# Panel (e): held-out samples, of 4,000, and the steps without improvement after which a critic's
+# training stops.
 N_VALIDATION = 1024
 PATIENCE_STEPS = 250
 MIGE = ("exact scores", "MIGE as published", "MIGE")
 
 
 def cells(full: bool) -> Iterator[dict[str, Any]]:
-    """What is measured; one cell is one curve of one method and one repeat."""
+    """Yield the cells, each one curve of one method and one repeat."""
 
     def curves(
         panel: str, problem: str, dims: Any, methods: Any, seeds: int, rhos: Any, n: int = 256
@@ -95,7 +99,7 @@ def cells(full: bool) -> Iterator[dict[str, Any]]:
 
 
 def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[dict[str, Any]]:
-    """Panel (e): 4,000 samples in 20 dimensions."""
+    """Yield the cells of panel (e): 4,000 samples in 20 dimensions."""
     information = (0.1, 0.5, 1, 2, 5, 10, 20) if full else (0.5, 5, 20)
     rhos = np.sqrt(-np.expm1(-2 * np.asarray(information) / 20)).round(9).tolist()
     for seed in range(seeds):
@@ -106,7 +110,7 @@ def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[d
 
 
 def measure(cell: dict[str, Any]) -> dict[str, Any]:
-    """Gradients and, where the method has one, values along the curve."""
+    """Return gradients, and values where the method has them, along the curve."""
     torch.set_num_threads(1)
     problem = PROBLEMS[cell["problem"]](cell["d"])
     if cell["panel"] == "f":
@@ -125,9 +129,9 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def times_slower(cell: dict[str, Any], problem: Problem, turn: int) -> float:
-    """Processor seconds of a curve by the cell's method, over those of MIGE's."""
+    """Return processor seconds of a curve by the cell's method, divided by MIGE's."""
     seconds = {}
-    for method, step in (("MIGE", 1), (cell["method"], 16)):  # two points of a critic's will do
+    for method, step in (("MIGE", 1), (cell["method"], 16)):  # two points of a critic's curve
         rhos = cell["rhos"][turn::step]
         start = time.process_time()
         for k, rho in enumerate(rhos):
@@ -139,7 +143,7 @@ def times_slower(cell: dict[str, Any], problem: Problem, turn: int) -> float:
 def point(
     cell: dict[str, Any], problem: Problem, rho: float, k: int
 ) -> tuple[float | None, float | None]:
-    """Gradient and value at one ρ, from samples that all methods share."""
+    """Return gradient and value at one ρ, from the same samples for all methods."""
     seed = [cell["seed"], k, cell["d"]]
     x, y, dy = problem.sample(rho, cell["n"], np.random.default_rng(seed))
     method, panel = cell["method"], cell["panel"]
@@ -160,16 +164,16 @@ def point(
 def critic_point(
     cell: dict[str, Any], problem: Problem, rho: float, seed: list[int], samples: Any
 ) -> tuple[float, float]:
-    """Train a critic anew; value and derivative of its bound on the shared samples."""
+    """Train a new critic; return derivative and value of its bound on the common samples."""
     rng = np.random.default_rng([1, *seed])
     x, y, dy = (torch.from_numpy(part).float() for part in samples)
-    scale_x, scale_y = x.std(0), y.std(0)  # cubes would otherwise swamp the network
+    scale_x, scale_y = x.std(0), y.std(0)  # cubes have a large scale
     values_only = cell["panel"] == "e"
     steps = cell.get("steps", 200)
 
     def batches(steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for _ in range(steps):
-            if values_only:  # from the samples that the score-based estimate has as well
+            if values_only:  # the samples of the score-based estimate
                 rows = torch.from_numpy(rng.choice(len(x) - N_VALIDATION, 256, replace=False))
                 yield x[rows] / scale_x, y[rows] / scale_y
             else:
@@ -196,7 +200,7 @@ def critic_point(
 
 
 def mean_bound(critic: torch.nn.Module, pairs: list[torch.Tensor], cell: dict[str, Any]) -> float:
-    """The bound's mean over batches of 256."""
+    """Return the bound's mean over batches of 256."""
     bound = make_bound(BOUNDS[cell["method"]])
     with torch.no_grad():
         batches = zip(pairs[0].split(256), pairs[1].split(256), strict=True)
@@ -211,7 +215,7 @@ def train_with_early_stopping(
     held: list[torch.Tensor],
     cell: dict[str, Any],
 ) -> None:
-    """Keep the weights with the best bound on held-out pairs: trained on, critics overfit."""
+    """Train a critic, and keep the weights with the best bound on held-out pairs."""
     best, weights, last_gain = -np.inf, copy.deepcopy(critic.state_dict()), 0
     for step in range(PATIENCE_STEPS // 5, cell["steps"] + 1, PATIENCE_STEPS // 5):
         fit_critic(critic, bound, batches(PATIENCE_STEPS // 5), learning_rate=5e-4)
@@ -227,8 +231,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="all repeats, as in the documentation")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--cells", type=Path, help="file of finished cells, continued if present")
-    parser.add_argument("--output", type=Path, help="file of results; the pictures lie beside it")
+    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
+    parser.add_argument("--output", type=Path, help="file of results; pictures are saved beside it")
     args = parser.parse_args()
     name = "figure1" if args.full else "figure1-quick"
     folder = ROOT / "docs" / "results" if args.full else Path()

@@ -37,11 +37,11 @@ class Problem:
         self.turn_x, self.turn_y = turn if rotated else [np.eye(d), np.eye(d)]
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """Samples of x, standardised."""
+        """Return samples of x with mean 0 and variance 1."""
         return rng.standard_normal((n, self.d))
 
     def sample(self, rho: float, n: int, rng: np.random.Generator) -> Samples:
-        """Samples of x and y, and dy/dρ at fixed noise."""
+        """Return samples of x and y, and dy/dρ at fixed noise."""
         x, noise = self.draw(n, rng), rng.standard_normal((n, self.d))
         scale = np.sqrt(1 - rho**2)
         y, dy = rho * x + scale * noise, x - rho / scale * noise
@@ -52,21 +52,21 @@ class Problem:
         )
 
     def information(self, rho: float) -> float:
-        """I(x; y) in nats."""
+        """Return I(x; y) in nats."""
         return -0.5 * self.d * np.log1p(-(rho**2))
 
     def slope(self, rho: float) -> float:
-        """dI/dρ."""
+        """Return dI/dρ."""
         return self.d * rho / (1 - rho**2)
 
     def exact_gradient(self, rho: float, x: Array, y: Array, dy: Array) -> float:
-        """Average over samples with the true scores: the Monte-Carlo floor. Gaussians only."""
+        """Return the Monte Carlo average with the true scores, for Gaussians only."""
         score_y, score_y_given_x = -y, -(y - rho * x) / (1 - rho**2)
         return float(-((score_y - score_y_given_x) * dy).sum(1).mean())
 
 
 class Mixture(Problem):
-    """The same channel with two clusters a coordinate: x is ±0.95 with noise, of variance 1."""
+    """The same channel with two clusters: each coordinate of x is ±0.95 plus noise."""
 
     center = 0.95
 
@@ -75,7 +75,7 @@ class Mixture(Problem):
         return sign * self.center + np.sqrt(1 - self.center**2) * rng.standard_normal((n, self.d))
 
     def information(self, rho: float) -> float:
-        """H(y) − H(y | x), the former by quadrature."""
+        """Return H(y) − H(y | x), with H(y) by quadrature."""
         variance = rho**2 * (1 - self.center**2) + 1 - rho**2
         grid = np.linspace(-8, 8, 40001)
         density = sum(
@@ -86,7 +86,7 @@ class Mixture(Problem):
         return float(self.d * (entropy - 0.5 * np.log(2 * np.pi * np.e * (1 - rho**2))))
 
     def slope(self, rho: float) -> float:
-        """dI/dρ by a central difference of the quadrature."""
+        """Return dI/dρ by central differences."""
         step = 1e-4
         return (self.information(rho + step) - self.information(rho - step)) / (2 * step)
 

@@ -1,4 +1,4 @@
-"""Figure 1's measurements as a table of results and as pictures."""
+"""Results file and pictures of Figure 1."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import matplotlib
 import numpy as np
 import torch
 
-matplotlib.use("Agg")  # a picture in a file needs no screen
+matplotlib.use("Agg")  # draw to a file, without a display
 
 import matplotlib.pyplot as plt
 
 import sk_mige
 
-# Relative RMSE in percent of the curves that the paper's authors stored with their code.
+# Relative RMSE in percent of the curves in the repository of the paper's authors.
 AUTHORS = {
     ("MIGE as published", 8): 5.9, ("MIGE as published", 16): 11.6, ("MIGE as published", 32): 28.0,
     ("MINE", 8): 15.0, ("MINE", 16): 40.0, ("MINE", 32): 75.0,
@@ -33,7 +33,7 @@ NAMES = {"gaussian": "correlated Gaussians", "mixture": "two clusters"}
 
 
 def write_results(results: list[dict[str, Any]], path: Path, command: str) -> None:
-    """Write the standard file of results, and print its table of means."""
+    """Write the results file and print a table of means."""
     rows = [row for result in results for row in result_rows(result)] + spread_rows(results)
     versions = {
         "python": platform.python_version(), "torch": torch.__version__,
@@ -50,7 +50,7 @@ def write_results(results: list[dict[str, Any]], path: Path, command: str) -> No
 
 
 def result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """One curve's relative errors, in percent."""
+    """Return the relative errors of one curve, in percent."""
     cell = result["cell"]
     name = NAMES.get(cell["problem"], cell["problem"])
     base = {
@@ -77,7 +77,7 @@ def result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
         return [{**base, "metric": "error at ρ = ±0.99 (%)", "value": round(value, 3)}]
     span = {"a": "|ρ| ≤ 0.95", "b": "|ρ| ≤ 0.8", "d": "0.1 ≤ ρ ≤ 0.9"}[cell["panel"]]
     failed = int((~np.isfinite(gradient)).sum())
-    if failed:  # no number is fair to a curve with holes
+    if failed:  # an error over the remaining points would be too small
         return [{**base, "metric": f"points without a finite estimate, {span}", "value": failed}]
     error = 100 * float(np.sqrt(np.mean((gradient - truth) ** 2) / np.mean(truth**2)))
     paper = (
@@ -91,7 +91,7 @@ def result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def spread_rows(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Smoothness: the repeats' standard deviation along the curve, relative to the truth's size."""
+    """Return the repeats' standard deviation along the curve, relative to the RMS of the truth."""
     groups = defaultdict(list)
     for result in results:
         cell = result["cell"]
@@ -122,7 +122,7 @@ def spread_rows(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(results: list[dict[str, Any]], path: Path, values: Path) -> None:
-    """Panel (a), arranged as in the paper, and panel (e)."""
+    """Draw panel (a), arranged as in the paper, and panel (e)."""
     dims = (5, 10, 20)
     figure, axes = plt.subplots(2, 3, figsize=(11, 6.5), sharex=True, layout="constrained")
     for column, d in enumerate(dims):

@@ -3,7 +3,7 @@
     python examples/paper/figure2.py --quick              # every dimension in small: some minutes
     python examples/paper/figure2.py                      # 64 × 64 pixels, 8 epochs, 3 seeds
 
-It may be killed at any moment: the next call goes on after the last finished epoch.
+A run can be killed: the next call continues after the last finished epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from infomax_cells import ROOT, run_table
 
-matplotlib.use("Agg")  # a picture in a file needs no screen
+matplotlib.use("Agg")  # draw to a file, without a display
 
 import matplotlib.pyplot as plt
 
@@ -25,7 +25,7 @@ ORDER = [*(f"MIGE + RP to {k}d" for k in DIMENSIONS), "MIGE as published"]
 
 
 def draw(results: list[dict[str, Any]], output: Path) -> None:
-    """Mean and standard deviation over seeds; exact distances as a line."""
+    """Draw means and standard deviations over seeds, and exact distances as a line."""
     values: dict[str, list[float]] = defaultdict(list)
     for result in results:
         values[result["cell"]["method"]].append(result["accuracy"]["Y"])
@@ -39,7 +39,7 @@ def draw(results: list[dict[str, Any]], output: Path) -> None:
         axis.legend()
     axis.set(xscale="log", xlabel="dimension of the projection", ylabel="accuracy of Y(64) (%)")
     axis.set_xticks(projected, [str(k) for k in projected])
-    axis.minorticks_off()  # their labels would lie over these
+    axis.minorticks_off()  # their labels would overlap
     full = output.parent == ROOT / "docs" / "results"
     folder = ROOT / "docs" / "images" if full else output.parent
     figure.savefig(folder / f"{output.stem}.png", dpi=110)

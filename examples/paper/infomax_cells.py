@@ -1,8 +1,8 @@
-"""What Tables 1, 2 and 4 and Figure 2 share: data, methods, and cells that survive a kill.
+"""Data and measurements of Tables 1, 2 and 4 and Figure 2, in cells that can be resumed.
 
-A cell is one encoder, trained without labels, and one probe for each of its layers. While its
-encoder is trained a checkpoint is written after each epoch; when it is done, its line is appended
-to a file, from which the next run knows what is left.
+A cell is one encoder, trained without labels, and one probe for each of its layers. During the
+training of the encoder, a checkpoint is written after each epoch. Each finished cell is a line of
+a file, which the next run reads to skip it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ USUAL: dict[str, Any] = {"subset": None, "probe_epochs": 20, "probe_lr": 1e-3, "
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels from 0 to 1, one image a row: without labels, to train and to test."""
+    """Pixels from 0 to 1, one image a row: unlabelled, training and test images."""
 
     unlabeled: np.ndarray
     train: tuple[np.ndarray, np.ndarray]
@@ -52,9 +52,9 @@ class Images:
 
 
 def load(name: str, subset: int | None, size: int | None, held_out: int = 0) -> Images:
-    """The first ``subset`` images of each part, if given, ``size`` pixels high and wide.
+    """Return the first ``subset`` images of each part, resized to ``size`` pixels.
 
-    Some training images that take no other part may stand for those of the test.
+    With ``held_out``, so many training images are removed and replace the test images.
     """
     fetch: Callable[..., Any] = {
         "cifar10": fetch_cifar10, "cifar100": fetch_cifar100, "mnist": fetch_mnist,
@@ -65,14 +65,14 @@ def load(name: str, subset: int | None, size: int | None, held_out: int = 0) -> 
     parts = [train.data]
     if name in ("stl10", "tinyimagenet10"):
         parts = [fetch(subset="unlabeled").data, train.data]
-    # The first unlabelled rows are as good as any; labelled rows come in random order.
+    # Labelled rows may be sorted by class, so they are shuffled.
     order = np.random.default_rng(0).permutation(len(train.data))
     order, others = order[: len(order) - held_out][:subset], order[len(order) - held_out :]
     if held_out:
         parts[-1] = train.data[order]
     unlabeled = np.concatenate([part[:subset] for part in parts])[:subset]
     shown = partial(_prepared, shape=shape, size=size)
-    if len(parts) == 1:  # the same images, whether labelled or not
+    if len(parts) == 1:  # all images are labelled
         unlabeled = train.data[order]
     judged = (test.data[:subset], test.target[:subset])
     if held_out:
@@ -99,16 +99,16 @@ def _prepared(rows: np.ndarray, shape: tuple[int, ...], size: int | None) -> np.
 
 
 def encoder(cell: dict[str, Any], images: Images, device: str) -> MIGEEncoder:
-    """The encoder of the paper: batches of 64, Adam at 1e-4, 64 components."""
+    """Return the encoder of the paper: batches of 64, Adam at 1e-4, 64 components."""
     return MIGEEncoder(
-        64, encoder="conv", input_shape=images.shape, output_scale=None, corruption=0.0,
-        batch_size=64, lr=1e-4, lr_schedule="constant", max_epochs=cell["epochs"], device=device,
+        64, encoder="conv", input_shape=images.shape, batch_size=64, lr=1e-4,
+        lr_schedule="constant", max_epochs=cell["epochs"], device=device,
         mixed_precision=cell["mixed"], random_state=cell["seed"], verbose=1,
     ).set_params(**METHODS[cell["method"]])  # fmt: skip
 
 
 def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path) -> dict[str, Any]:
-    """Train one encoder and its probes."""
+    """Train one encoder and its probes, and return their accuracies."""
     start = time.perf_counter()
     model = encoder(cell, images, device)
     model.set_params(callbacks=[Checkpoint(checkpoint)]).fit(images.unlabeled)
@@ -136,7 +136,7 @@ def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path)
 
 
 def eigenvalue_shares(Z: np.ndarray) -> np.ndarray:
-    """Shares of the variance along the principal components, the largest first."""
+    """Return each principal component's share of the variance, in descending order."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T.astype(np.float64))).clip(1e-12)[::-1]
     return eigenvalues / eigenvalues.sum()
 
@@ -146,23 +146,25 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
     every = ["cifar10", "cifar100", "tinyimagenet10", "stl10", "mnist"]
     parser.add_argument("--data", nargs="+", choices=every, default=data)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=methods,
-                        metavar="METHOD", help=f"of {', '.join(METHODS)}")  # fmt: skip
+                        metavar="METHOD", help=f"one or more of {', '.join(METHODS)}")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=epochs, help=f"default {epochs}")
     parser.add_argument("--probe-epochs", type=int, help="default 20")
     parser.add_argument("--probe-lr", type=float, help="default 1e-3: ten times Deep InfoMax's, "
-                        "whose probes take 150 epochs and more")  # fmt: skip
+                        "whose probes are trained for 150 epochs or more")  # fmt: skip
     parser.set_defaults(probe_epochs=USUAL["probe_epochs"], probe_lr=USUAL["probe_lr"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--subset", type=int, help="so many images alone")
-    parser.add_argument("--size", type=int, help="pixels to which images are resized")
-    parser.add_argument("--held-out", type=int, default=0, help="judge by so many other "
-                        "training images, to choose settings by; no results")  # fmt: skip
+    parser.add_argument("--subset", type=int, help="number of images of each part")
+    parser.add_argument("--size", type=int, help="height and width in pixels after resizing")
+    parser.add_argument("--held-out", type=int, default=0, help="test on so many training "
+                        "images that are removed from training; no results")  # fmt: skip
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
-    parser.add_argument("--quick", action="store_true", help="a look, in minutes; no results")
-    parser.add_argument("--cells", type=Path, help="file of finished cells, continued if present")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small run of some minutes; no results"
+    )
+    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints",
-                        help="folder of unfinished cells")  # fmt: skip
+                        help="folder of checkpoints")  # fmt: skip
     parser.add_argument("--output", type=Path, help="file of results")
     args = parser.parse_args()
     if args.quick:
@@ -190,7 +192,7 @@ def run_table(
     paper: dict[tuple[str, str, str], float],
     finish: Callable[[list[dict[str, Any]], Path], None] | None = None,
 ) -> None:
-    """Measure what is missing, and write what there is."""
+    """Measure the missing cells and write the results of all finished ones."""
     args = parse(name, doc, data, methods, epochs)
     lines = args.cells.read_text().splitlines() if args.cells.exists() else []
     finished = {json.dumps(json.loads(line)["cell"]): json.loads(line) for line in lines}
@@ -208,9 +210,9 @@ def run_table(
     start = time.perf_counter()
     for number, cell in enumerate(todo):
         left = (time.perf_counter() - start) / number * (len(todo) - number) if number else None
-        said = f"; some {left / 60:.0f} minutes left" if left else ""
+        remaining = f"; about {left / 60:.0f} minutes left" if left else ""
         print(f"[{number + 1}/{len(todo)}] {cell['method']}, {cell['dataset']}, seed "
-              f"{cell['seed']}{said}", flush=True)  # fmt: skip
+              f"{cell['seed']}{remaining}", flush=True)  # fmt: skip
         if images is None or images[0] != cell["dataset"]:
             found = load(cell["dataset"], args.subset, cell["size"], args.held_out)
             images = (cell["dataset"], found)
@@ -222,9 +224,9 @@ def run_table(
             stream.flush()
             os.fsync(stream.fileno())
         checkpoint.unlink()
-    # Read again: another process may have finished cells meanwhile.
+    # Another process may have added cells to the file, so it is read again.
     every = [json.loads(line) for line in args.cells.read_text().splitlines()]
-    order = list(METHODS)  # like beside like, whatever was finished first
+    order = list(METHODS)
     every.sort(key=lambda result: order.index(result["cell"]["method"]))
     usual = {"dataset": data[0], "size": size, "epochs": epochs, **USUAL}
     write_results(every, args.output, f"examples/paper/{name}.py", usual, paper)
@@ -234,6 +236,6 @@ def run_table(
 
 
 def _file_name(cell: dict[str, Any]) -> str:
-    """Of the encoder alone: other probes find the same checkpoint."""
+    """Return a name from the encoder's settings only: checkpoints hold no probe."""
     parts = [str(value) for key, value in cell.items() if not key.startswith("probe")]
     return "-".join("".join(c for c in part if c.isalnum() or c in ".+()") for part in parts)

@@ -1,4 +1,4 @@
-"""The methods of Tables 1, 2 and 4 and Figure 2, by name, as parameters of MIGEEncoder."""
+"""Methods of Tables 1, 2 and 4 and Figure 2, by name, as parameters of MIGEEncoder."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from typing import Any
 
 from augmentations import crop_and_color, shift_and_mirror
 
-from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige import Critic, InfoMax, RandomProjectionSSGE, SSGEScoreEstimator
 from sk_mige.information import SeparableCritic
 
 __all__ = ["METHODS"]
 
-
-def ssge(eigen_threshold: float) -> SSGEScoreEstimator:
-    return SSGEScoreEstimator(eigen_threshold=eigen_threshold)
-
-
-def projected(k: int, eigen_threshold: float = 0.99) -> RandomProjectionSSGE:
-    return RandomProjectionSSGE(k, eigen_threshold=eigen_threshold)
+Parameters = dict[str, Any]
+# The network of the paper has no corrupted inputs and no batch norm on z.
+infomax = partial(InfoMax, corruption=0.0, output_scale=None)
+# Batch size and learning rate for cropped and coloured images.
+CROPPED: Parameters = {"batch_size": 128, "lr": 5e-4}
 
 
-def ridge(alpha: float) -> SSGEScoreEstimator:
-    """Tikhonov's regularisation in the place of a cut: no eigenpairs, hence fast on GPUs."""
-    return SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
+def mige(eigen_threshold: float = 0.999, **parameters: Any) -> Parameters:
+    """Return MIGE with a truncated spectrum."""
+    score = SSGEScoreEstimator(eigen_threshold=eigen_threshold)
+    return {"mode": infomax(**parameters), "score_estimator": score}
 
 
-def cropped(score: SSGEScoreEstimator, **parameters: Any) -> dict[str, Any]:
-    """MIGE of cropped and coloured images, with the batches and the rate that suit them."""
-    settings = {"augmentation": crop_and_color, "batch_size": 128, "lr": 5e-4}
-    return {"score_estimator": score, **settings, **parameters}
+def ridge(alpha: float, **parameters: Any) -> Parameters:
+    """Return MIGE with Tikhonov regularisation: no eigenpairs, so it is fast on GPUs."""
+    score = SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
+    return {"mode": infomax(**parameters), "score_estimator": score}
 
 
-def contrastive(temperature: float, **parameters: Any) -> dict[str, Any]:
-    """InfoNCE between two views by the cosine of a shared embedding, as SimCLR."""
+def projected(k: int) -> Parameters:
+    """Return MIGE as published, with distances after a random projection."""
+    return {"mode": infomax(), "score_estimator": RandomProjectionSSGE(k, eigen_threshold=0.99)}
+
+
+def contrastive(temperature: float, **parameters: Any) -> Parameters:
+    """Return InfoNCE between two views by the cosine of a shared embedding, as in SimCLR."""
     critic = partial(SeparableCritic, n_embedding=128, temperature=temperature, shared=True)
-    settings = {"mi_estimator": "infonce", "critic": critic, "n_views": 2}
-    return {**cropped(ssge(0.999)), **settings, **parameters}
+    mode = infomax(Critic("infonce", critic), augmentation=crop_and_color, n_views=2)
+    return {"mode": mode, **CROPPED, **parameters}
 
 
-def dim(bound: str, critic: str = "separable", **parameters: Any) -> dict[str, Any]:
-    """DIM(G): the critic embeds the last feature map and z, and multiplies."""
-    return {"mi_estimator": bound, "feature_layer": "conv", "critic": critic, **parameters}
+def dim(bound: str, critic: str = "separable", prior_weight: float = 0.0) -> Parameters:
+    """Return DIM(G), whose critic scores pairs of the last feature map and z."""
+    return {"mode": infomax(Critic(bound, critic), layer="conv", prior_weight=prior_weight)}
 
 
-def dim_local(bound: str, **parameters: Any) -> dict[str, Any]:
-    """DIM(L): the critic sees each location of the second feature map beside z."""
-    return {"mi_estimator": bound, "feature_layer": "conv.5", "local_features": True, **parameters}
+def dim_local(bound: str, prior_weight: float = 0.0) -> Parameters:
+    """Return DIM(L), whose critic scores pairs of a location of a feature map and z."""
+    return {"mode": infomax(bound, layer="conv.5", local=True, prior_weight=prior_weight)}
 
 
-# What is passed to MIGEEncoder beside the settings of the paper: `encoder` of infomax_cells.
-METHODS: dict[str, dict[str, Any]] = {
-    "MIGE": {"score_estimator": ssge(0.999)},
-    "MIGE as published": {"score_estimator": ssge(0.99)},
-    "MIGE, shifted and mirrored": {
-        "score_estimator": ssge(0.999),
-        "augmentation": shift_and_mirror,
-    },
-    "MIGE, unit scale": {"score_estimator": ssge(0.999), "output_scale": "unit"},
-    "MIGE, half hidden": {"score_estimator": ssge(0.999), "corruption": 0.5},
-    "MIGE, cropped and coloured": cropped(ssge(0.999)),
-    "MIGE, two views": cropped(ssge(0.999), n_views=2),
+# The names are those of the recorded cells. Other settings are in `encoder` of infomax_cells.
+METHODS: dict[str, Parameters] = {
+    "MIGE": mige(),
+    "MIGE as published": mige(0.99),
+    "MIGE, shifted and mirrored": mige(augmentation=shift_and_mirror),
+    "MIGE, unit scale": mige(output_scale="unit"),
+    "MIGE, half hidden": mige(corruption=0.5),
+    "MIGE, cropped and coloured": {**mige(augmentation=crop_and_color), **CROPPED},
+    "MIGE, two views": {**mige(augmentation=crop_and_color, n_views=2), **CROPPED},
+    **{f"MIGE, ridge of {alpha}": ridge(float(alpha)) for alpha in ("1e-5", "1e-4", "1e-3")},
     **{
-        f"MIGE, ridge of {alpha}": {"score_estimator": ridge(float(alpha))}
-        for alpha in ("1e-5", "1e-4", "1e-3")
-    },
-    **{
-        f"MIGE, two views, ridge of {alpha}": cropped(ridge(float(alpha)), n_views=2)
+        f"MIGE, two views, ridge of {alpha}": {
+            **ridge(float(alpha), augmentation=crop_and_color, n_views=2),
+            **CROPPED,
+        }
         for alpha in ("1e-5", "1e-4", "1e-3")
     },
     "infoNCE, two views": contrastive(0.1),
@@ -75,10 +76,8 @@ METHODS: dict[str, dict[str, Any]] = {
         for temperature in (0.05, 0.2, 0.5)
     },
     "infoNCE, two views, rate of 1e-3": contrastive(0.1, lr=1e-3),
-    "MIGE of conv and Y": {"score_estimator": ssge(0.999), "feature_layer": "conv"},
-    "MIGE of patches and Y": {
-        "score_estimator": ssge(0.999), "feature_layer": "conv.5", "local_features": True,
-    },
+    "MIGE of conv and Y": mige(layer="conv"),
+    "MIGE of patches and Y": mige(layer="conv.5", local=True),
     "DIM (JSD)": dim("jsd"),
     "DIM (JSD), concatenated": dim("jsd", "concatenated"),
     "DIM (JSD + PM)": dim("jsd", prior_weight=1.0),
@@ -88,8 +87,5 @@ METHODS: dict[str, dict[str, Any]] = {
     "DIM(L) (JSD + PM)": dim_local("jsd", prior_weight=0.1),
     "DIM(L) (infoNCE)": dim_local("infonce"),
     "DIM(L) (infoNCE + PM)": dim_local("infonce", prior_weight=0.1),
-    **{
-        f"MIGE + RP to {k}d": {"score_estimator": projected(k)}
-        for k in (16, 32, 64, 128, 256, 512, 1024)
-    },
-}  # fmt: skip
+    **{f"MIGE + RP to {k}d": projected(k) for k in (16, 32, 64, 128, 256, 512, 1024)},
+}

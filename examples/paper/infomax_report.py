@@ -1,4 +1,4 @@
-"""Cells of Tables 1, 2 and 4 and Figure 2 as a file of results."""
+"""Results file of Tables 1, 2 and 4 and Figure 2, from finished cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {
 }  # fmt: skip
 
 
-# Each is compared with all methods that do not stand before it here.
+# Each of these is compared with all methods, except those before it in this list.
 OURS = (
     "MIGE, two views", "MIGE", "MIGE as published", "MIGE of patches and Y", "MIGE of conv and Y",
 )  # fmt: skip
@@ -34,9 +34,9 @@ def write_results(
     usual: dict[str, Any],
     paper: dict[tuple[str, str, str], float],
 ) -> None:
-    """Write the standard file of results, and print its accuracies.
+    """Write the results file and print its rows.
 
-    ``usual`` are the settings of a cell that ``script`` has when it is told nothing.
+    ``usual`` holds the settings of a cell that are the defaults of ``script``.
     """
     rows = [row for result in results for row in result_rows(result, paper)]
     rows += paired_differences(results)
@@ -59,7 +59,7 @@ def write_results(
 
 
 def commands(results: list[dict[str, Any]], script: str, usual: dict[str, Any]) -> list[str]:
-    """Name the calls that measure these cells, and no others."""
+    """Return the commands that measure exactly these cells."""
     seeds: dict[tuple[str, str], set[int]] = {}
     for result in results:
         cell = dict(result["cell"])
@@ -81,7 +81,7 @@ def commands(results: list[dict[str, Any]], script: str, usual: dict[str, Any]) 
 
 
 def dataset_name(cell: dict[str, Any]) -> str:
-    """The data set, with what makes it other than all images as they are."""
+    """Return the name of the data set with its size, subset and precision."""
     name = NAMES[cell["dataset"]]
     if cell["size"]:
         name += f", {cell['size']} × {cell['size']}"
@@ -93,14 +93,14 @@ def dataset_name(cell: dict[str, Any]) -> str:
 def result_rows(
     result: dict[str, Any], paper: dict[tuple[str, str, str], float]
 ) -> list[dict[str, Any]]:
-    """One cell's accuracies and effective rank."""
+    """Return the rows of one cell: accuracies and effective rank."""
     cell = result["cell"]
     base = {
         "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",
         "value": 0.0, "seed": cell["seed"], "epochs": cell["epochs"],
         "seconds": result["seconds"], "paper": None,
     }  # fmt: skip
-    known = {} if cell["subset"] else paper  # the paper's figures are of all images
+    known = {} if cell["subset"] else paper  # the paper used all images
     rows = [
         {
             **base, "feature": layer_name(feature), "metric": "accuracy (%)", "value": value,
@@ -113,14 +113,14 @@ def result_rows(
 
 
 def layer_name(feature: str) -> str:
-    """As the paper's tables have it."""
+    """Return the name of a layer in the paper's tables."""
     return {"conv": "conv", "fc": "fc(1024)", "Y": "Y(64)"}[feature]
 
 
 def paired_differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each of ``OURS`` is ahead of the other methods by.
+    """Return the accuracies of ``OURS`` minus those of other methods.
 
-    Pairs have equal seeds, epochs and images.
+    Both methods of a pair have the same seed, epochs and images.
     """
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for result in results:

@@ -1,10 +1,10 @@
-"""Table 1 of the paper: CIFAR-10 and CIFAR-100, MIGE beside Deep InfoMax with a global critic.
+"""Table 1 of the paper: MIGE and Deep InfoMax with a global critic on CIFAR.
 
     python examples/paper/table1.py --quick               # every method in small: some minutes
     python examples/paper/table1.py                       # CIFAR-10, 20 epochs, 3 seeds: a day
     python examples/paper/table1.py --data cifar100 --seeds 0
 
-It may be killed at any moment: the next call goes on after the last finished epoch.
+A run can be killed: the next call continues after the last finished epoch.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Table 2 of the paper: images of 27,648 values, where MIGE without projection is affordable.
+"""Table 2 of the paper: images of 27,648 values, with and without random projection.
 
     python examples/paper/table2.py --quick               # every method in small: some minutes
-    python examples/paper/table2.py                       # the stand-in for STL-10, 8 epochs
-    python examples/paper/table2.py --data stl10          # STL-10 itself, where it can be had
+    python examples/paper/table2.py                       # the substitute for STL-10, 8 epochs
+    python examples/paper/table2.py --data stl10          # STL-10
 
-The stand-in is ten classes pooled from Tiny ImageNet, resized to 96 × 96 pixels; its figures
-are not STL-10's. It may be killed at any moment: the next call goes on after the last epoch.
+The substitute is ten classes pooled from Tiny ImageNet, resized to 96 × 96 pixels. Its accuracies
+cannot be compared with those on STL-10. A run can be killed: the next call continues after the
+last finished epoch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Table 3's cells as a file of results: means, and differences on the same test images."""
+"""Results file of Table 3, from finished cells: errors and paired differences."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from table3_training import METHODS, PAPER
 import sk_mige
 
 Result = dict[str, Any]
-# Each is compared with all of its dimension that do not stand before it.
+# Each of these is compared with all methods of its dimension, except those before it here.
 OURS = ("MIGE-IB, by classes", "MIGE-IB", "MIGE-IB, implicit, K = 16")
 
 
 def tuned_strengths(finished: list[Result]) -> dict[str, float]:
-    """For each method the strength with the fewest errors on the validation images."""
+    """Return each method's strength with the fewest errors on the validation images."""
     errors: dict[str, dict[float, float]] = defaultdict(dict)
     for result in finished:
         cell = result["cell"]
@@ -31,9 +31,9 @@ def tuned_strengths(finished: list[Result]) -> dict[str, float]:
 
 
 def row(result: Result, metric: str, value: float) -> Result:
-    """One row of the standard file of results."""
+    """Return one row of the results file."""
     cell = result["cell"]
-    tuned = METHODS[cell["method"]][1]
+    tuned = METHODS[cell["method"]].tuned
     n = min(cell["subset"], 60_000 if cell["part"] == "test" else 50_000)
     feature = "" if tuned is None else f"{tuned.replace('_', ' ')} = {cell['strength']:g}"
     test = cell["part"] == "test" and metric == "test error (%)"
@@ -46,10 +46,10 @@ def row(result: Result, metric: str, value: float) -> Result:
 
 
 def difference_rows(tests: list[Result]) -> list[Result]:
-    """Our errors minus each rival's on the same images, and half of their 95 % interval.
+    """Return rows of our error minus another method's, and of half its 95 % interval.
 
-    Over the seeds that both have. The interval is that of the test images: per image the
-    difference is averaged over seeds, and these averages are taken as independent.
+    Both methods are compared on the same images and seeds. The difference for each image is
+    averaged over seeds, and these averages are treated as independent.
     """
     rows = []
     runs: dict[tuple[Any, ...], dict[int, Result]] = defaultdict(dict)
@@ -67,13 +67,13 @@ def difference_rows(tests: list[Result]) -> list[Result]:
         gaps = np.mean([indicator(ours[s]) - indicator(theirs[s]) for s in seeds], axis=0)
         half = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
         last = {**theirs[seeds[-1]], "seconds": None}
-        said = f"({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
+        counted = f"({len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
         for metric, value in (
             ("difference (points)", gaps.mean()),
             ("half of its 95 % interval (points)", half),
         ):
             made = row(last, metric, 100 * float(value))
-            feature = f"{made['feature']} {said}".strip()
+            feature = f"{made['feature']} {counted}".strip()
             rows.append(
                 {**made, "method": f"{name} minus {method}", "feature": feature, "seed": None}
             )
@@ -81,7 +81,7 @@ def difference_rows(tests: list[Result]) -> list[Result]:
 
 
 def indicator(result: Result, n_images: int = 10_000) -> np.ndarray:
-    """1 for each test image that was taken for another digit, else 0."""
+    """Return 1 for each misclassified test image, else 0."""
     wrong = np.zeros(n_images)
     wrong[result["wrong"]] = 1
     return wrong
@@ -92,7 +92,7 @@ def _run(result: Result) -> tuple[str, int]:
 
 
 def write_results(finished: list[Result], path: Path) -> None:
-    """Write the standard file: test errors, differences, and what tuning found."""
+    """Write the results file: test errors, differences and validation errors."""
     errors: dict[tuple[str, int], list[float]] = defaultdict(list)
     for result in finished:
         if result["cell"]["part"] == "test":
@@ -104,7 +104,7 @@ def write_results(finished: list[Result], path: Path) -> None:
     rows += [
         row(r, "test error, z at its mean (%)", r["error_at_mean"])
         for r in tests
-        if METHODS[r["cell"]["method"]][0].get("head") != "deterministic"
+        if METHODS[r["cell"]["method"]].mode.head != "deterministic"
     ]
     rows += difference_rows(tests)
     rows += [

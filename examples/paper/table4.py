@@ -1,10 +1,10 @@
-"""Table 4 of the paper: Deep InfoMax with a local critic, beside MIGE of patches.
+"""Table 4 of the paper: Deep InfoMax with a local critic, and MIGE of patches.
 
     python examples/paper/table4.py --quick               # every method in small: some minutes
     python examples/paper/table4.py                       # CIFAR-10, 20 epochs, 3 seeds
     python examples/paper/table4.py --data cifar100
 
-It may be killed at any moment: the next call goes on after the last finished epoch.
+A run can be killed: the next call continues after the last finished epoch.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_settings_of_a_score_estimator_that_training_does_not_read_are_named() -
     MIGEEncoder(**SMALL, score_estimator=published).fit(X)
     for ignored in ({"curl_free": True}, {"n_landmarks": 20}, {"shrinkage": 0.5}):
         estimator = SSGEScoreEstimator(**ignored)
-        with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
+        with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not use"):
             MIGEEncoder(**SMALL, score_estimator=estimator).fit(X)
 
 

@@ -170,13 +170,8 @@ def test_settings_of_a_score_estimator_that_training_does_not_use_are_named() ->
     small(score_estimator=published).fit(X)
     for ignored in ({"curl_free": True}, {"n_landmarks": 20}, {"shrinkage": 0.5}):
         estimator = SSGEScoreEstimator(**ignored)
-<<<<<<< HEAD
-        with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
-            small(score_estimator=estimator).fit(X)
-=======
         with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not use"):
-            MIGEEncoder(**SMALL, score_estimator=estimator).fit(X)
->>>>>>> score
+            small(score_estimator=estimator).fit(X)
 
 
 def test_factories_must_make_modules() -> None:

@@ -55,13 +55,8 @@ def test_impossible_parameters_are_refused(kind: Any, impossible: dict[str, Any]
 
 
 @pytest.mark.parametrize("ignored", [{"base": "gaussian"}, {"landmark_selection": "leverage"}])
-<<<<<<< HEAD
 def test_parameters_that_training_does_not_use_are_warned_of(ignored: dict[str, Any]) -> None:
-    with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not read"):
-=======
-def test_parameters_that_training_does_not_read_are_warned_of(ignored: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=f"{next(iter(ignored))}=.* training does not use"):
->>>>>>> score
         encoder(SSGEScoreEstimator(**ignored)).fit(X)
 
 

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -154,6 +155,37 @@ def modelled(kind: str, k: int, b: int, parts: dict[str, Any]) -> float:
     return float(computing + talk + CALLS * np.log2(k) * parts["latency"])
 
 
+def rows_of(
+    parts: dict[str, Any], steps: dict[str, Any], two: dict[str, Any], largest: int
+) -> list[dict]:
+    """Return the rows of the table: parts of a step, whole steps and modelled times."""
+    out = []
+
+    def add(method: str, feature: str, metric: str, value: float) -> None:
+        value = round(value, 3 if value < 1 else 1)
+        out.append(row("random rows", method, metric, value, feature=feature, seed=0))
+
+    for kind, times in parts["network"].items():
+        for b in (64, 256):
+            add("1 process", f"{kind}, {b} rows", "network, ms a step", times[b])
+    for n, value in parts["objective"].items():
+        add("1 process", f"{n} rows", "objective, ms a step", value)
+    for method, kinds in steps.items():
+        for kind, values in kinds.items():
+            for b, value in zip(MEASURED, values, strict=True):
+                add(method, f"{kind}, {b} rows each", "whole step, ms", value)
+    add("2 processes", "one number", "sum over processes, ms", two["latency"])
+    add("2 processes", "2^20 numbers", "sum over processes, ms", two["large"])
+    for kind, k in product(KINDS, PROCESSES):
+        name = f"model, {k} process{'es' if k > 1 else ''}"
+        share = f"{kind}, joint batch of 256"
+        add(name, share, "whole step, ms", modelled(kind, k, 256 // k, parts))
+        if k * 64 <= largest:
+            value = modelled(kind, k, 64, parts)
+            add(name, f"{kind}, 64 rows each", "whole step, ms", value)
+    return out
+
+
 def measure(repeats: int, largest: int) -> list[dict]:
     parts: dict[str, Any] = {
         "network": {k: {b: network_time(k, b, repeats) for b in SHARES} for k in KINDS},
@@ -168,33 +200,7 @@ def measure(repeats: int, largest: int) -> list[dict]:
         two = json.loads(path.read_text())
     parts["latency"] = two["latency"]
     parts["bytes_a_ms"] = 2**22 / max(two["large"] - two["latency"], 1e-6)
-
-    out = []
-
-    def add(method: str, feature: str, metric: str, value: float) -> None:
-        value = round(value, 3 if value < 1 else 1)
-        out.append(row("random rows", method, metric, value, feature=feature, seed=0))
-
-    for kind, times in parts["network"].items():
-        for b in (64, 256):
-            add("1 process", f"{kind}, {b} rows", "network, ms a step", times[b])
-    for n, value in parts["objective"].items():
-        add("1 process", f"{n} rows", "objective, ms a step", value)
-    for method, steps in (("1 process", alone), ("2 processes", two["steps"])):
-        for kind, values in steps.items():
-            for b, value in zip(MEASURED, values, strict=True):
-                add(method, f"{kind}, {b} rows each", "whole step, ms", value)
-    add("2 processes", "one number", "sum over processes, ms", two["latency"])
-    add("2 processes", "2^20 numbers", "sum over processes, ms", two["large"])
-    for kind in KINDS:
-        for k in PROCESSES:
-            name = f"model, {k} process{'es' if k > 1 else ''}"
-            share = f"{kind}, joint batch of 256"
-            add(name, share, "whole step, ms", modelled(kind, k, 256 // k, parts))
-            if k * 64 <= largest:
-                value = modelled(kind, k, 64, parts)
-                add(name, f"{kind}, 64 rows each", "whole step, ms", value)
-    return out
+    return rows_of(parts, {"1 process": alone, "2 processes": two["steps"]}, two, largest)
 
 
 def draw(results: Path, picture: Path) -> None:

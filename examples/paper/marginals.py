@@ -68,6 +68,16 @@ def cluster_truth(
     return -(score * scale * noise).mean(0) - 1
 
 
+def applicable(kind: str, k: int) -> list[str]:
+    """Return the estimators that suit the encoder: whitening needs rows, classes need clusters."""
+    return [
+        marginal
+        for marginal in MARGINALS
+        if not (marginal == "whitened" and 3 * k > BATCH)
+        and not (marginal == "classes" and kind != "10 clusters")
+    ]
+
+
 def measure(kind: str, k: int, n_batches: int) -> list[dict[str, object]]:
     """Return the rows of all estimators for one encoder."""
     generator = torch.Generator().manual_seed(k)
@@ -78,7 +88,7 @@ def measure(kind: str, k: int, n_batches: int) -> list[dict[str, object]]:
         exact = cluster_truth(centers, root, log_scale, generator)
     else:
         exact = truth(root, log_scale)
-    gradients: dict[str, list[Tensor]] = {marginal: [] for marginal in MARGINALS}
+    gradients: dict[str, list[Tensor]] = {marginal: [] for marginal in applicable(kind, k)}
     seconds = dict.fromkeys(MARGINALS, 0.0)
     for _ in range(n_batches):
         mean = torch.randn(BATCH, len(root), generator=generator).double() @ root
@@ -86,11 +96,7 @@ def measure(kind: str, k: int, n_batches: int) -> list[dict[str, object]]:
             labels = torch.randint(0, 10, (BATCH,), generator=generator)
             mean = mean + centers[labels]
         noise = torch.randn(BATCH, k, generator=generator).double()
-        for marginal in MARGINALS:
-            if marginal == "whitened" and 3 * k > BATCH:
-                continue
-            if marginal == "classes" and kind != "10 clusters":
-                continue
+        for marginal in applicable(kind, k):
             start = time.perf_counter()
             scale = log_scale.exp()
             if marginal == "classes":
@@ -103,8 +109,6 @@ def measure(kind: str, k: int, n_batches: int) -> list[dict[str, object]]:
             seconds[marginal] += (time.perf_counter() - start) / n_batches
     rows = []
     for marginal, found in gradients.items():
-        if not found:
-            continue
         stacked = torch.stack(found)
         mean_error = (stacked.mean(0) - exact).norm() / exact.norm()
         batch_error = ((stacked - exact).norm(dim=1) / exact.norm()).mean()

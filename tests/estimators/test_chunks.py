@@ -1,4 +1,4 @@
-"""Rows pass the network some at a time, fewer where it makes much of each."""
+"""Rows pass the network in chunks, smaller ones for images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sk_mige import MIGEEncoder
-from sk_mige.estimators import _encoder_prediction
+from sk_mige.networks import evaluation
 
 SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
 
@@ -29,6 +29,6 @@ def test_chunks_hold_so_many_values(
     whole = encoder.transform(X)
     sizes: list[int] = []
     encoder.module_.register_forward_pre_hook(lambda _module, rows: sizes.append(len(rows[0])))
-    monkeypatch.setattr(_encoder_prediction, "CHUNK_VALUES", 640 * 64)
+    monkeypatch.setattr(evaluation, "CHUNK_VALUES", 640 * 64)
     np.testing.assert_allclose(encoder.transform(X), whole, rtol=1e-4, atol=1e-5)
     assert sizes == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from queue import SimpleQueue
 from typing import Any
 
@@ -60,12 +61,17 @@ def test_early_stopping_ends_the_training_on_noise(X: np.ndarray) -> None:
     assert min(losses) == losses[-4]
 
 
+def shown(mode: Any) -> str:
+    """The mode in words, without the addresses of functions."""
+    return re.sub(r"<function (\w+) at \w+>", r"\1", str(mode))
+
+
 def constant(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return code.z.var() * 0 + 0.5
 
 
 @pytest.mark.parametrize(
-    "mode", ["ib", InfoMax("infonce"), InfoMax("jsd", prior_weight=0.1), constant], ids=str
+    "mode", ["ib", InfoMax("infonce"), InfoMax("jsd", prior_weight=0.1), constant], ids=shown
 )
 def test_losses_with_a_value_are_computed_on_held_out_rows(
     mode: Any, X: np.ndarray, y: np.ndarray
@@ -85,7 +91,7 @@ def test_losses_with_a_value_are_computed_on_held_out_rows(
         InfoMax(Critic("jsd"), layer="hidden1"),
         InfoMax(constant, n_views=2),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_losses_without_a_value_on_held_out_rows_are_refused(mode: Any, X: np.ndarray) -> None:
     with pytest.raises(ValueError, match="validation_fraction=0.2 needs a loss.*EpochScoring"):

@@ -524,10 +524,9 @@ class MIGEEncoder(
     ) -> tuple[NDArray[Any] | None, int]:
         """Return class indices or scaled values, and the width of the decoder."""
         description = self._description
-        if description.takes_targets() and y is not None:
-            return numeric_targets(y, X.shape[0]), 0
         if description.task is None:
-            return None, 0
+            read = description.takes_targets() and y is not None
+            return (numeric_targets(y, X.shape[0]) if read else None), 0
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} with mode={self.mode!r} requires y to be passed, but the "
@@ -840,7 +839,8 @@ class MIGEEncoder(
             """Raise for methods that ``mode`` does not have, with the remedy."""
             reason = ""
             if name in ("predict", "predict_proba", "score"):
-                reason = f" with mode={self.mode!r}: use mode='ib', or put a predictor after it"
+                reason = f" with mode={self.mode!r}, which learns a representation, not predictions: "
+                reason += "use mode='ib', or put a predictor after it"
                 if _task(self) == "regression":
                     reason = " for a regression: only classes have probabilities"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")

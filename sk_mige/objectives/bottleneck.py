@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
-from .base import Description, Objective, Problem
-from .information import INFORMATIONS, MIGE, Information, as_information
+from .base import Objective, Problem
+from .information import INFORMATIONS, MIGE, Information, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 __all__ = ["BottleneckLoss", "InformationBottleneck"]
@@ -150,7 +150,7 @@ class BottleneckLoss(Objective):
         self.log_beta.clamp_(*LOG_BETAS)
 
 
-class InformationBottleneck(Description):
+class InformationBottleneck(InformationDescription):
     r"""Information bottleneck: predict y from z, and limit what z tells of x.
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
@@ -227,7 +227,6 @@ class InformationBottleneck(Description):
         "confidence_penalty": [Interval(Real, 0, None, closed="left")],
         "n_prediction_samples": [Interval(Integral, 0, None, closed="left")],
     }
-    _shorthands = {"information": as_information}
 
     def __init__(
         self,
@@ -275,9 +274,8 @@ class InformationBottleneck(Description):
                         f"{name}={getattr(self, name)!r} is for task='classification', got "
                         "task='regression'"
                     )
-        as_information(self.information).check_bottleneck(self)
-        by_scores = as_information(self.information).uses_score and self.estimates_conditional()
-        if by_scores and self.resolved_draws() < 2:
+        self.estimator.check_bottleneck(self)
+        if self.uses_score() and self.estimates_conditional() and self.resolved_draws() < 2:
             raise ValueError(
                 f"n_draws={self.n_draws} is too few to estimate the score of q(z | x) from: use "
                 f"None, which is {SCORE_DRAWS}, or conditional='closed-form'"
@@ -289,8 +287,7 @@ class InformationBottleneck(Description):
 
     def uses_closed_form(self) -> bool:
         """Return whether H(z | x) has its closed form."""
-        information = as_information(self.information)
-        by_score = isinstance(information, MIGE) and information.conditional == "score"
+        by_score = isinstance(self.estimator, MIGE) and self.estimator.conditional == "score"
         return HEADS[self.head].closed_form and not by_score
 
     def resolved_draws(self) -> int:
@@ -305,7 +302,7 @@ class InformationBottleneck(Description):
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": as_information(self.information).learned_parts(),
+            "information": self.estimator.learned_parts(),
         }
 
     def architecture(self) -> dict[str, Any]:
@@ -314,7 +311,7 @@ class InformationBottleneck(Description):
 
     def build(self, problem: Problem) -> BottleneckLoss:
         """Return the loss, with fresh parameters where it learns any."""
-        term = as_information(self.information).build_term(self, problem)
+        term = self.estimator.build_term(self, problem)
         likelihood: nn.Module = GaussianLikelihood(problem.n_targets)
         if self.task == "classification":
             likelihood = ClassLikelihood(
@@ -328,26 +325,22 @@ class InformationBottleneck(Description):
     def warn(self, batch_size: int, n_components: int) -> None:
         """Warn of more components than draws, where scores of q(z | x) are estimated."""
         draws = self.resolved_draws()
-        estimates = as_information(self.information).uses_score and self.estimates_conditional()
-        if estimates and n_components > draws:
+        if self.uses_score() and self.estimates_conditional() and n_components > draws:
             warn_user(
                 f"n_components={n_components} exceeds the {draws} draws of z for each row, so the "
                 "estimated scores of q(z | x) are too short: use fewer components or a larger "
                 "n_draws"
             )
 
-    def uses_score(self) -> bool:
-        """Return whether the estimator of information estimates scores."""
-        return as_information(self.information).uses_score
-
     def unused_score(self) -> str | None:
         """Return the reason where neither entropy of z is estimated from scores."""
-        information = as_information(self.information)
-        if not information.uses_score:
-            return f"information={self.information!r} estimates no scores"
+        by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
+            "score",
+            "stein",
+        )
+        if not self.uses_score() or by_score:
+            return super().unused_score()
         if not HEADS[self.head].stochastic or self.estimates_conditional():
-            return None
-        if isinstance(information, MIGE) and information.marginal in ("score", "stein"):
             return None
         return (
             f"head={self.head!r} has entropies in closed form; "

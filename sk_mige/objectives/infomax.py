@@ -11,19 +11,14 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from .base import Description, Objective, Problem
-from .information import (
-    INFORMATIONS,
-    FunctionInformation,
-    Information,
-    as_information,
-)
+from .base import Objective, Problem
+from .information import INFORMATIONS, Information, InformationDescription
 from .prior import PriorMatched
 
 __all__ = ["InfoMax"]
 
 
-class InfoMax(Description):
+class InfoMax(InformationDescription):
     r"""InfoMax: keep as much information about x in z as possible, without targets.
 
     .. math:: \max_\phi\; I(x; z), \qquad z = E_\phi(x)
@@ -104,7 +99,6 @@ class InfoMax(Description):
         "prior_weight": [Interval(Real, 0, None, closed="left")],
         "output_scale": [StrOptions({"input", "unit"}), None],
     }
-    _shorthands = {"information": as_information}
 
     def __init__(
         self,
@@ -130,7 +124,7 @@ class InfoMax(Description):
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
         self._validate_params()
-        as_information(self.information).check_infomax(self)
+        self.estimator.check_infomax(self)
         if self.local and self.layer is None:
             raise ValueError(
                 "local=True needs layer, the name of a submodule whose output is a feature map: "
@@ -153,7 +147,7 @@ class InfoMax(Description):
         """Return all settings of training inputs and codes, and the information's learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": as_information(self.information).learned_parts()}
+        return {**settings, "information": self.estimator.learned_parts()}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the changes of training inputs."""
@@ -168,7 +162,7 @@ class InfoMax(Description):
 
     def build(self, problem: Problem) -> Objective:
         """Return the objective, with fresh parameters where it learns any."""
-        objective = as_information(self.information).build_infomax(self, problem)
+        objective = self.estimator.build_infomax(self, problem)
         if self.prior_weight > 0:
             objective = PriorMatched(objective, problem.n_components, self.prior_weight)
         return objective.float().to(problem.device)
@@ -189,20 +183,6 @@ class InfoMax(Description):
                 f"between views to estimate the noise in n_components={n_components} dimensions: "
                 f"use batches of {needed} rows or more, or fewer components"
             )
-
-    def takes_targets(self) -> bool:
-        """Return whether the information is a user's function."""
-        return isinstance(as_information(self.information), FunctionInformation)
-
-    def uses_score(self) -> bool:
-        """Return whether the estimator of information estimates scores."""
-        return as_information(self.information).uses_score
-
-    def unused_score(self) -> str | None:
-        """Return the reason where no score is estimated."""
-        return (
-            None if self.uses_score() else f"information={self.information!r} estimates no scores"
-        )
 
     def input_replaced_by(self) -> str | None:
         """Return the setting of several views, or of an inner layer."""

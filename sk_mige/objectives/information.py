@@ -17,7 +17,7 @@ from sk_mige.information.bounds import BOUNDS, make_bound
 from sk_mige.information.stochastic import Marginal
 from sk_mige.networks import HEADS, Code
 
-from .base import FunctionObjective, Loss, Objective, Problem, ShorthandMixin
+from .base import Description, FunctionObjective, Loss, Objective, Problem, ShorthandMixin
 from .critics import (
     CRITICS,
     CriticInfoMax,
@@ -33,15 +33,7 @@ if TYPE_CHECKING:
     from .bottleneck import InformationBottleneck
     from .infomax import InfoMax
 
-__all__ = [
-    "INFORMATIONS",
-    "MIGE",
-    "Critic",
-    "FunctionInformation",
-    "Information",
-    "Variational",
-    "as_information",
-]
+__all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
 
 
 class Information(ShorthandMixin):
@@ -435,3 +427,29 @@ def as_information(information: Any) -> Information:
             )
         return INFORMATIONS[information]()
     return FunctionInformation(information)
+
+
+class InformationDescription(Description):
+    """Description of an objective with a parameter ``information``, its estimator."""
+
+    information: Any
+    _shorthands = {"information": as_information}
+
+    @property
+    def estimator(self) -> Information:
+        """Estimator of information that the parameter stands for."""
+        return as_information(self.information)
+
+    def takes_targets(self) -> bool:
+        """Return whether the information is a user's function."""
+        return isinstance(self.estimator, FunctionInformation)
+
+    def uses_score(self) -> bool:
+        """Return whether the estimator of information estimates scores."""
+        return self.estimator.uses_score
+
+    def unused_score(self) -> str | None:
+        """Return the reason where no score is estimated."""
+        return (
+            None if self.uses_score() else f"information={self.information!r} estimates no scores"
+        )

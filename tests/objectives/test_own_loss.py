@@ -170,7 +170,7 @@ def test_partial_fit_and_warm_start_continue_with_the_same_parameters(X: np.ndar
     assert all(not torch.equal(a, b) for a, b in zip(now, values, strict=True))
     with pytest.raises(ValueError, match=r"mode__loss=.* instead of .*warm_start=False"):
         encoder.set_params(mode=log_determinant).fit(X)
-    with pytest.raises(ValueError, match="mode='InfoMax' instead of 'FunctionDescription'"):
+    with pytest.raises(ValueError, match="mode='infomax' instead of 'loss function'"):
         encoder.set_params(mode="infomax").fit(X)
 
 
@@ -229,9 +229,8 @@ def test_a_loss_makes_a_transformer_without_predictions(X: np.ndarray) -> None:
     assert not is_classifier(encoder)
     assert not is_regressor(encoder)
     for method in ("predict", "predict_proba", "score"):
-        with pytest.raises(AttributeError, match=f"no attribute '{method}'") as caught:
+        with pytest.raises(AttributeError, match=f"'{method}'.* a representation, not predictions"):
             getattr(encoder, method)
-        assert "learns a representation, not predictions" in str(caught.value.__cause__)
     assert not hasattr(encoder, "beta_")
     assert not hasattr(encoder, "task_")
 

@@ -839,8 +839,10 @@ class MIGEEncoder(
             """Raise for methods that ``mode`` does not have, with the remedy."""
             reason = ""
             if name in ("predict", "predict_proba", "score"):
-                reason = f" with mode={self.mode!r}, which learns a representation, not predictions: "
-                reason += "use mode='ib', or put a predictor after it"
+                reason = (
+                    f" with mode={self.mode!r}, which learns a representation, not predictions: use "
+                    "mode='ib', or put a predictor after it"
+                )
                 if _task(self) == "regression":
                     reason = " for a regression: only classes have probabilities"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")

@@ -840,8 +840,8 @@ class MIGEEncoder(
             reason = ""
             if name in ("predict", "predict_proba", "score"):
                 reason = (
-                    f" with mode={self.mode!r}, which learns a representation, not predictions: use "
-                    "mode='ib', or put a predictor after it"
+                    f" with mode={self.mode!r}, which learns a representation, not predictions: "
+                    "use mode='ib', or put a predictor after it"
                 )
                 if _task(self) == "regression":
                     reason = " for a regression: only classes have probabilities"

@@ -58,7 +58,7 @@ def _check_not_missing(y: Any) -> None:
 
 def _check_one_label_each(y: Any) -> None:
     """Raise for several columns of labels."""
-    shape = np.shape(y)
+    shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y has the shape {shape}, but classification takes one label for each row: pass "

@@ -302,7 +302,7 @@ class InformationBottleneck(InformationDescription):
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": self.estimator.learned_parts(),
+            "information": self.learned_parts(),
         }
 
     def architecture(self) -> dict[str, Any]:

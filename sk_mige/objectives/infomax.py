@@ -147,7 +147,7 @@ class InfoMax(InformationDescription):
         """Return all settings of training inputs and codes, and the information's learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": self.estimator.learned_parts()}
+        return {**settings, "information": self.learned_parts()}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the changes of training inputs."""

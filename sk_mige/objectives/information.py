@@ -65,16 +65,6 @@ class Information(ShorthandMixin):
         """Return whether it has parameters of its own, which are trained beside the network."""
         return False
 
-    def learned_parts(self) -> Information | None:
-        """Return a copy by which its learned parts are compared, or None if it learns nothing."""
-        return copy.copy(self) if self.learns() else None
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether both are of one kind with equal parameters."""
-        return type(self) is type(other) and bool(self.get_params() == other.get_params())
-
-    __hash__ = ShorthandMixin.__hash__
-
     def check_infomax(self, mode: InfoMax) -> None:
         """Raise ValueError where this cannot maximise information as ``mode`` asks."""
         raise ValueError(
@@ -96,6 +86,29 @@ class Information(ShorthandMixin):
     def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
         """Return the term of a bottleneck's loss, which estimates I(x; z)."""
         raise NotImplementedError
+
+
+class LearnedParts:
+    """The parts that an estimator of information learns, compared by its parameters.
+
+    All estimators that learn nothing are equal: training can continue with another one.
+    """
+
+    def __init__(self, information: Information) -> None:
+        self.information = copy.copy(information)  # its parameters may be set later
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LearnedParts):
+            return False
+        one, two = self.information, other.information
+        if not (one.learns() or two.learns()):
+            return True
+        return type(one) is type(two) and bool(one.get_params() == two.get_params())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.information)
 
 
 class MIGE(Information):
@@ -439,6 +452,10 @@ class InformationDescription(Description):
     def estimator(self) -> Information:
         """Estimator of information that the parameter stands for."""
         return as_information(self.information)
+
+    def learned_parts(self) -> LearnedParts:
+        """Return the learned parts of the estimator, which cannot change while it is trained."""
+        return LearnedParts(self.estimator)
 
     def takes_targets(self) -> bool:
         """Return whether the information is a user's function."""

@@ -86,7 +86,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "implicit head": {"mode": IB(head="implicit")},
     "score of a Gaussian": {"mode": IB(MIGE(conditional="score"))},
     "deterministic head": {"mode": IB(head="deterministic", beta=0.0, label_smoothing=0.1)},
-    "limit": {"mode": IB(max_information=2.0), "callbacks": [BetaWarmup(1)]},
+    "limit": {"mode": IB(max_information=50.0), "callbacks": [BetaWarmup(1)]},
     "variational": {"mode": IB(Variational("learned"))},
     "MINE-IB": {"mode": IB("mine")},
     "regression": {"mode": IB(task="regression")},

@@ -182,7 +182,7 @@ def test_an_own_information_is_lowered_by_a_bottleneck() -> None:
         Z = small(mode, max_epochs=20, lr=1e-2).fit(X, Y).transform(X)
         sizes.append(np.square(Z).mean())
     assert sizes[1] < 0.5 * sizes[0]
-    bounded = InformationBottleneck(scale, beta=1e-3, max_information=1.0)
+    bounded = InformationBottleneck(scale, beta=1e-3, max_information=50.0)
     assert small(bounded).fit(X, Y).beta_ != 1e-3
 
 

@@ -84,7 +84,7 @@ def test_information_of_a_known_gaussian_channel_is_found() -> None:
 def test_the_label_of_a_point_is_the_beta_at_the_end_of_training(
     X: np.ndarray, y: np.ndarray
 ) -> None:
-    mode = InformationBottleneck("variational", max_information=0.1, beta=1e-3)
+    mode = InformationBottleneck("variational", max_information=50.0, beta=1e-3)
     encoder = MIGEEncoder(**SMALL, mode=mode).fit(X, y)
     display = InformationPlaneDisplay.from_estimator(encoder, X, y)
     assert encoder.beta_ != mode.beta

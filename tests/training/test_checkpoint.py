@@ -86,7 +86,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "moving average": {"mode": InfoMax("mine")},
     "bottleneck": {"mode": "ib"},
     "warm-up": {"mode": InformationBottleneck(beta=0.5), "callbacks": [BetaWarmup(3)]},
-    "dual variable": {"mode": InformationBottleneck(beta=0.1, max_information=1.0)},
+    "dual variable": {"mode": InformationBottleneck(beta=0.1, max_information=50.0)},
     "own function": {"mode": lambda code, x, y: (code.z - y[:, None]).square().mean()},
     "own module": {"mode": Centred()},
 }

@@ -99,9 +99,10 @@ def gaussian_mutual_info(
     if labels is not None:
         members = torch.nn.functional.one_hot(labels).to(mean)
         members = members[:, members.any(0)]  # classes in the batch
-    information: Tensor = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
+    parts = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
         mean, scale.expand(mean.shape), members, floor
     )
+    information: Tensor = parts[0]
     if labels is None:
         return information
     share = members.mean(0)
@@ -109,7 +110,7 @@ def gaussian_mutual_info(
 
 
 class _GaussianInformation(torch.autograd.Function):
-    r"""Value and gradient in one pass.
+    r"""Value, and its gradients with respect to mean and scale, in one pass.
 
     The derivatives of shape (M, d) are explicit, because autograd's many small operations would
     take longer than the linear algebra. Let c be the means, centred and divided by
@@ -122,15 +123,16 @@ class _GaussianInformation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, mean: Tensor, scale: Tensor, members: Tensor, floor: float) -> Tensor:
+    def forward(
+        mean: Tensor, scale: Tensor, members: Tensor, floor: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         m, d = mean.shape
         n = m - members.shape[1]
         variance = scale.square().mean(0)
         noise = variance.sqrt()
         value = noise.log().sum() - scale.log().sum() / m
         if n < 1:
-            ctx.save_for_backward(torch.zeros_like(mean), 1 / noise - 1 / scale)
-            return value
+            return value, torch.zeros_like(mean), 1 / noise - 1 / scale
         centred = (mean - members @ (members.mT @ mean / members.sum(0)[:, None])) / noise
         # In float32, rounding of strong directions would exceed weak ones.
         wide = centred if centred.device.type == "mps" else centred.double()
@@ -139,21 +141,35 @@ class _GaussianInformation(torch.autograd.Function):
         gram = ((wide @ wide.mT if by_rows else wide.mT @ wide) / n).cpu()
         if not math.isfinite(float(gram.sum())):  # LAPACK would raise
             undefined = torch.full_like(mean, torch.nan)
-            ctx.save_for_backward(undefined, undefined)
-            return value + torch.nan
+            return value + torch.nan, undefined, undefined.clone()
         log_det, slope = _log_det(gram, n, d, floor)
         slope = slope.to(wide.device)
         by_centred = (slope @ wide if by_rows else wide @ slope).div_(n).to(mean)
         of_mean = by_centred / noise
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
-        ctx.save_for_backward(of_mean, scale * share - (m * scale).reciprocal())
-        return value + 0.5 * log_det
+        return value + 0.5 * log_det, of_mean, scale * share - (m * scale).reciprocal()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
+        _, *gradients = output
+        ctx.mark_non_differentiable(*gradients)
+        ctx.save_for_backward(*gradients)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor, Tensor, None, None]:
         of_mean, of_scale = ctx.saved_tensors
         return gradient * of_mean, gradient * of_scale, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        """Compute the problems of a batch one after the other."""
+        sliced = [
+            [value] * info.batch_size if dim is None else value.unbind(dim)
+            for value, dim in zip(arguments, in_dims, strict=True)
+        ]
+        results = [_GaussianInformation.apply(*parts) for parts in zip(*sliced, strict=True)]  # type: ignore[no-untyped-call]
+        return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0, 0, 0)
 
 
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]:

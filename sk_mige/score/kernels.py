@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from .precision import full_precision
 
@@ -93,7 +94,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = 32 * torch.finfo(sq.dtype).eps * norms.sort(-1).values[..., (m - 1) // 2]
-    if values.device.type == "cpu" and not values.requires_grad and values.element_size() >= 4:
+    if is_readable(values):
         # NumPy's partition is an order of magnitude faster than sorting or torch's kthvalue. The
         # difference matters beside an eigendecomposition of a few hundred rows.
         array = values.clone(memory_format=torch.contiguous_format).numpy()
@@ -134,3 +135,10 @@ def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
     """
     sigma = torch.as_tensor(bandwidth, dtype=sq.dtype, device=sq.device)
     return torch.exp(sq / (-2 * sigma.square())[..., None, None])
+
+
+def is_readable(values: Tensor) -> bool:
+    """Return whether NumPy can read the values: not on a GPU, nor while torch traces."""
+    if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
+        return False
+    return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

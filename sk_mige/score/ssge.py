@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .kernels import is_readable, median_bandwidth, rbf_kernel, squared_distances
 from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
 
@@ -121,7 +121,7 @@ def ssge(
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
     # Multiply the kept eigenvectors only. On a GPU reading their number would wait for the device.
-    j = max(1, int(kept.sum(-1).max())) if z.device.type == "cpu" else kept.shape[-1]
+    j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
     moments = stein_moments(u, values[..., :j], gram, s2) @ centred
     scores: Tensor = (u @ (h[..., :j, None] * moments)).to(z.dtype)

@@ -1,0 +1,70 @@
+"""Surrogates inside torch.compile and torch.func have the gradients that they have outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from sk_mige.information import (
+    entropy_surrogate,
+    gaussian_mutual_info,
+    hidden_mutual_info_surrogate,
+    multiview_mutual_info_surrogate,
+    mutual_info_surrogate,
+    stochastic_mutual_info_surrogate,
+)
+
+M, D, K = 40, 4, 2
+X = torch.randn(M, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+NOISE = torch.randn(8, M, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+W = torch.randn(D, K, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+SURROGATES: dict[str, Callable[[Tensor], Tensor]] = {
+    "entropy": entropy_surrogate,
+    "circumstance I": lambda z: mutual_info_surrogate(X, z),
+    "circumstance II": lambda z: hidden_mutual_info_surrogate(X * z[:, :1].cos(), z),
+    "circumstance III, Gaussian": lambda z: stochastic_mutual_info_surrogate(
+        z + NOISE[0], conditional=(z, torch.ones_like(z))
+    ),
+    "circumstance III, implicit": lambda z: stochastic_mutual_info_surrogate(z + NOISE),
+    "views": lambda z: multiview_mutual_info_surrogate(torch.stack([z, z + 0.1 * NOISE[0]])),
+    "log-determinant": lambda z: gaussian_mutual_info(z, torch.ones_like(z)),
+}
+surrogates = pytest.mark.parametrize("surrogate", SURROGATES.values(), ids=SURROGATES)
+
+
+def gradient(function: Callable[[Tensor], Tensor], w: Tensor = W) -> Tensor:
+    w = w.clone().requires_grad_()
+    (found,) = torch.autograd.grad(function(X @ w), w)
+    return found
+
+
+@surrogates
+def test_the_functional_gradient_is_the_gradient(surrogate: Callable[[Tensor], Tensor]) -> None:
+    found = torch.func.grad(lambda w: surrogate(X @ w))(W)
+    torch.testing.assert_close(found, gradient(surrogate))
+    torch.testing.assert_close(torch.func.jacrev(lambda w: surrogate(X @ w))(W), found)
+
+
+# The whitened marginal of implicit encoders chooses its regularisation from the data.
+batched = [name for name in SURROGATES if name != "circumstance III, implicit"]
+
+
+@pytest.mark.parametrize("surrogate", [SURROGATES[name] for name in batched], ids=batched)
+def test_a_batch_of_weights_has_the_gradients_of_each(
+    surrogate: Callable[[Tensor], Tensor],
+) -> None:
+    weights = torch.stack([W, 2 * W.flip(0)])
+    found = torch.func.vmap(torch.func.grad(lambda w: surrogate(X @ w)))(weights)
+    torch.testing.assert_close(found, torch.stack([gradient(surrogate, w) for w in weights]))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns where it leaves parts to Python
+@surrogates
+def test_a_compiled_surrogate_has_the_same_gradient(surrogate: Callable[[Tensor], Tensor]) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(surrogate, backend="eager")
+    torch.testing.assert_close(gradient(compiled), gradient(surrogate))

@@ -158,18 +158,21 @@ class MIGEEncoder(
         Dimension of the representation z.
     mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
         Objective of the training. A name is short for the object with its default parameters,
-        :class:`InfoMax` or :class:`InformationBottleneck`; ``set_params(mode__beta=0.1)`` and
-        searches over ``mode__beta`` work from either form. A callable or ``torch.nn.Module``
-        ``loss(code, x, y)`` is an objective of your own: it takes a
+        :class:`InfoMax` or :class:`InformationBottleneck`. With either form of the latter,
+        ``set_params(mode__beta=0.1)`` and searches over ``mode__beta`` work. "ib" is a classifier;
+        ``InformationBottleneck(task="regression")`` is a regressor. A callable or
+        ``torch.nn.Module`` ``loss(code, x, y)`` is an objective of your own. It takes a
         :class:`sk_mige.networks.Code`, the rows and the targets of a batch (zeros without y) and
-        returns a scalar tensor. The encoder's output is then z.
+        returns a scalar tensor. z is then the encoder's output.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
-        Score estimator whose parameters are used in each batch. Only ``n_eigen``,
-        ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection parameters are used; the
-        estimator is not fitted. A projection applies to x, never to z; if its ``random_state`` is
-        None, the encoder's is used. None is SSGE with the median bandwidth and an
-        ``eigen_threshold`` of 0.999, or on a GPU, for InfoMax, a ridge: ``eigen_threshold=None,
-        alpha=1e-4``. It is refused where the information is not MIGE's.
+        Score estimator whose settings are used in each batch; it is not fitted. Only ``n_eigen``,
+        ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection parameters are used. A
+        projection applies to x, never to z. If its ``random_state`` is None, the encoder's is
+        used. Setting it raises an error if the information is not MIGE's. It has no effect, with a
+        warning, in the default bottleneck, which estimates no scores.
+
+        None is SSGE with the median bandwidth and an ``eigen_threshold`` of 0.999. On a GPU, for
+        InfoMax, it is a ridge: ``eigen_threshold=None, alpha=1e-4``.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         Network from rows to the head's inputs. A module is copied to float32 and trained from its
         own weights. A callable takes (n_features, n_outputs), or (input_shape, n_outputs) where
@@ -204,8 +207,9 @@ class MIGEEncoder(
     validation_fraction : float, default=None
         Fraction of the rows that ``fit`` holds out. Their loss is ``valid_loss`` in ``history_``,
         for ``EarlyStopping`` and similar callbacks. For a bottleneck it is minus the
-        log-likelihood of y, for a bound of I(x; z) it is minus the bound. MIGE's surrogate has a
-        gradient but no value, so it is refused there.
+        log-likelihood of y. For a critic's bound of I(x; z) it is minus its held-out criterion.
+        InfoMax with MIGE, with ``layer`` or with several views raises an error, because these
+        losses have no value on held-out rows.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 in training. It is about twice as
         fast for convolutions on hardware that supports bfloat16, and slower elsewhere. Weights,
@@ -218,8 +222,9 @@ class MIGEEncoder(
         Device of the training; "auto" is CUDA if available, else the CPU.
     output : str, default=None
         Output of ``transform``. None is z, or its mean where z is random; "sample" is one draw of
-        z; other names are submodules of the encoder, whose flattened output it is: "hidden1", …
-        of "mlp", and "conv", "fc" and "Y" of "conv". It can be set after ``fit``.
+        z. Other names select a submodule of the encoder, whose flattened output is returned: "mlp"
+        has "hidden1", "hidden2", … and "Y"; "conv" has "conv", "fc" and "Y". ``output`` can be set
+        after ``fit``.
     warm_start : bool, default=False
         Whether ``fit`` continues from the result of the previous call. Parameters that were set
         in between are used if the network can follow, such as ``lr``, ``batch_size``,
@@ -238,9 +243,9 @@ class MIGEEncoder(
     net_ : skorch.NeuralNet
         Net that trained it.
     history_ : list of dict
-        One record for each epoch: its number, ``train_loss``, ``dur`` in seconds and entries of
-        callbacks. MIGE's loss in InfoMax is a surrogate: its gradient is that of −I(x; z), its
-        value has no meaning.
+        One record for each epoch: its number, ``train_loss``, ``valid_loss`` where rows are held
+        out, ``dur`` in seconds and entries of callbacks. MIGE's loss in InfoMax is a surrogate:
+        its gradient is that of −I(x; z), its value has no meaning.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
@@ -779,7 +784,7 @@ class MIGEEncoder(
         -------
         array of shape (n_samples,) or (n_samples, n_targets)
             Classes, or real values in the units of the targets given to ``fit``. Values are
-            float64, or float32 where the targets were, whatever the dtype of X.
+            float32 if the targets were float32, else float64. The dtype of X has no effect.
         """
         self._expect_decoder()
         X = check_queries(self, X, "predict")

@@ -52,7 +52,7 @@ class Head(nn.Module):
     stochastic : bool
         Whether z is drawn at random given x.
     closed_form : bool
-        Whether the density q(z | x) is known.
+        Whether q(z | x) is a Gaussian whose mean and scale are in the code.
     inputs : str
         Meaning of the encoder's output, for errors.
 
@@ -85,8 +85,14 @@ class Head(nn.Module):
         return make(n_components, n_draws) if cls.stochastic else make(n_components)  # type: ignore[no-any-return]
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
-        """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K)."""
-        raise NotImplementedError
+        """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K).
+
+        The default is the one value (1, M, K) of a head without noise.
+        """
+        if self.stochastic:
+            raise NotImplementedError(f"{type(self).__name__} is stochastic and must define draws")
+        z: Tensor = self(h).z
+        return z[None]
 
 
 class DeterministicHead(Head):
@@ -118,10 +124,6 @@ class DeterministicHead(Head):
     def forward(self, h: Tensor) -> Code:
         """Return the representations of the encoder's outputs h, shape (M, K)."""
         return Code(h)
-
-    def draws(self, h: Tensor, noise: Tensor) -> Tensor:
-        """Return the one value (1, M, K) of z, whatever the noise."""
-        return self(h).z[None]  # type: ignore[no-any-return]
 
 
 class StandardizingHead(DeterministicHead):

@@ -1,6 +1,6 @@
 """Objectives of an encoder: descriptions with parameters, and the losses that they build."""
 
-from .base import Description, FunctionObjective, Objective, Problem
+from .base import Description, FunctionObjective, Information, Objective, Problem
 from .bottleneck import BottleneckLoss, InformationBottleneck
 from .critics import (
     CriticInfoMax,
@@ -10,7 +10,7 @@ from .critics import (
     ViewCriticInfoMax,
 )
 from .infomax import InfoMax
-from .information import MIGE, Critic, Information, Variational
+from .information import MIGE, Critic, Variational
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .mige import FeatureInfoMax, MIGEInfoMax, MIGEInformation, patches
 from .prior import PriorMatched

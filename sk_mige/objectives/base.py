@@ -6,7 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
-__all__ = ["Description", "FunctionObjective", "Objective", "Problem", "ShorthandMixin"]
+if TYPE_CHECKING:
+    from .bottleneck import InformationBottleneck
+    from .infomax import InfoMax
+
+__all__ = [
+    "Description",
+    "FunctionObjective",
+    "Information",
+    "Objective",
+    "Problem",
+    "ShorthandMixin",
+]
 
 Loss = Callable[[Any, Tensor, Tensor], Tensor]  # of a code, or of another network's output
 
@@ -312,6 +323,61 @@ class Description(ShorthandMixin):
     def input_replaced_by(self) -> str | None:
         """Return the setting by which x is in no kernel, or None where x is in one."""
         return None
+
+
+class Information(ShorthandMixin):
+    """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
+
+    A subclass builds the objective that raises the information, the term that lowers it, or both.
+
+    Attributes
+    ----------
+    uses_score : bool
+        Whether it estimates scores by ``MIGEEncoder``'s ``score_estimator``.
+
+    Examples
+    --------
+    >>> from sk_mige import InfoMax
+    >>> from sk_mige.objectives import FunctionObjective, Information
+    >>> class Spread(Information):
+    ...     def build_infomax(self, mode, problem):
+    ...         return FunctionObjective(lambda code, x, y: -code.z.std(0).log().sum())
+    >>> InfoMax(Spread())
+    InfoMax(information=Spread())
+    """
+
+    uses_score: bool = False
+    _parameter_constraints: dict[str, list[Any]] = {}
+
+    def learns(self) -> bool:
+        """Return whether it has parameters of its own, which are trained beside the network."""
+        return False
+
+    def check_infomax(self, mode: InfoMax) -> None:
+        """Raise ValueError where this cannot maximise information as ``mode`` asks."""
+        if type(self).build_infomax is Information.build_infomax:
+            raise ValueError(
+                f"information={self!r} defines no objective to maximise: use it in "
+                "InformationBottleneck, or another information here"
+            )
+        self._validate_params()
+
+    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+        """Raise ValueError where this cannot limit information as ``mode`` asks."""
+        if type(self).build_term is Information.build_term:
+            raise ValueError(
+                f"information={self!r} defines no information to lower: use it in InfoMax, or "
+                "another information here"
+            )
+        self._validate_params()
+
+    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+        """Return the objective that maximises information."""
+        raise NotImplementedError
+
+    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+        """Return the term of a bottleneck's loss, which estimates I(x; z)."""
+        raise NotImplementedError
 
 
 class FunctionDescription(Description):

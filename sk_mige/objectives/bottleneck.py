@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
-from .base import Objective, Problem
-from .information import INFORMATIONS, MIGE, Information, InformationDescription
+from .base import Information, Objective, Problem
+from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 __all__ = ["BottleneckLoss", "InformationBottleneck"]
@@ -160,7 +160,7 @@ class InformationBottleneck(InformationDescription):
 
     Parameters
     ----------
-    information : str, MIGE, Critic, Variational or callable, default="mige"
+    information : str, MIGE, Critic, Variational, Information or callable, default="mige"
         Estimator of I(z; x). A name is short for its object: "mige" is :class:`MIGE`,
         "variational" is :class:`Variational`, and the name of a bound is :class:`Critic`. A
         callable ``information(code, x, y)`` returns a scalar tensor to be lowered, in nats.
@@ -187,7 +187,7 @@ class InformationBottleneck(InformationDescription):
         Weights of the classes in the cross-entropy. "balanced" is inversely proportional to the
         frequency of a class. The information is not weighted.
     label_smoothing : float, default=0.0
-        Share of each target that is spread over all classes.
+        Share of each target that is spread over all classes, for classification.
     confidence_penalty : float, default=0.0
         Weight of the predictive-entropy bonus, for classification.
     n_prediction_samples : int, default=12

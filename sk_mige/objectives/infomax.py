@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from .base import Objective, Problem
-from .information import INFORMATIONS, Information, InformationDescription
+from .base import Information, Objective, Problem
+from .information import INFORMATIONS, InformationDescription
 from .prior import PriorMatched
 
 __all__ = ["InfoMax"]
@@ -28,15 +28,15 @@ class InfoMax(InformationDescription):
 
     Parameters
     ----------
-    information : str, MIGE, Critic or callable, default="mige"
+    information : str, MIGE, Critic, Information or callable, default="mige"
         Estimator of I(x; z). A name is short for its object: "mige" is :class:`MIGE`, and the
         name of a bound is :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a
         batch, a scalar tensor. Its y are the targets of ``fit``, or zeros without them. With
         several views, ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
-        Fraction of a row's values that is hidden from the encoder, at random in each training
-        step. The information between x and the representation of a corrupted x is finite, and
-        robust features count for more.
+        Probability with which each value of a row is set to 0 in a training step; the others are
+        divided by ``1 - corruption``. The information between x and the representation of a
+        corrupted x is finite, and robust features count for more.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. It takes a tensor of shape
         ``(M, *input_shape)`` and returns one like it, such as torchvision's transforms, which
@@ -46,10 +46,9 @@ class InfoMax(InformationDescription):
     n_views : int, default=1
         Number of copies of each row, independently augmented and corrupted, in a training step.
         One copy is compared with x itself. With two or more, differences between the copies count
-        as noise, which z learns to leave out
-        (:func:`sk_mige.information.multiview_mutual_info_surrogate`), at ``n_views`` times the
-        cost. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a critic,
-        the bound is that of the copies' information about each other.
+        as noise; see :func:`sk_mige.information.multiview_mutual_info_surrogate`. The cost grows
+        with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows or more.
+        With a critic, the bound is that of the copies' information about each other.
     layer : str, default=None
         Name of a submodule of the encoder whose output h takes the place of x: I(h; z) is
         maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this is the paper's
@@ -61,11 +60,10 @@ class InfoMax(InformationDescription):
         Weight of the prior-matching loss, which moves the sigmoid of each component to a uniform
         distribution; 0 disables it.
     output_scale : {"input", "unit"} or None, default="input"
-        Units of z, on which information does not depend but its estimate does. "unit" ends the
-        network with a batch norm without weights. "input" trains alike; at the end of ``fit``, z
-        is mapped linearly so that its components are the principal components of the best linear
-        reconstruction of x from z, with the variances they explain, in descending order
-        (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not change this map. None
+        Units of z. Information does not depend on them, but its estimate does. "unit" ends the
+        network with a batch norm without weights. "input" trains alike, and after ``fit`` z is
+        mapped linearly to the units of x, as the components of PCA are; see
+        :func:`sk_mige.training.input_alignment`. ``partial_fit`` does not change this map. None
         leaves the scale to training.
 
     See Also

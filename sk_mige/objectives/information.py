@@ -17,7 +17,7 @@ from sk_mige.information.bounds import BOUNDS, make_bound
 from sk_mige.information.stochastic import Marginal
 from sk_mige.networks import HEADS, Code
 
-from .base import Description, FunctionObjective, Loss, Objective, Problem, ShorthandMixin
+from .base import Description, FunctionObjective, Information, Loss, Objective, Problem
 from .critics import (
     CRITICS,
     CriticInfoMax,
@@ -34,58 +34,6 @@ if TYPE_CHECKING:
     from .infomax import InfoMax
 
 __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
-
-
-class Information(ShorthandMixin):
-    """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
-
-    A subclass builds the objective that raises the information, the term that lowers it, or both.
-
-    Attributes
-    ----------
-    uses_score : bool
-        Whether it estimates scores by ``MIGEEncoder``'s ``score_estimator``.
-
-    Examples
-    --------
-    >>> from sk_mige import InfoMax
-    >>> from sk_mige.objectives import FunctionObjective, Information
-    >>> class Spread(Information):
-    ...     def check_infomax(self, mode):
-    ...         pass
-    ...     def build_infomax(self, mode, problem):
-    ...         return FunctionObjective(lambda code, x, y: -code.z.std(0).log().sum())
-    >>> InfoMax(Spread())
-    InfoMax(information=Spread())
-    """
-
-    uses_score: bool = False
-
-    def learns(self) -> bool:
-        """Return whether it has parameters of its own, which are trained beside the network."""
-        return False
-
-    def check_infomax(self, mode: InfoMax) -> None:
-        """Raise ValueError where this cannot maximise information as ``mode`` asks."""
-        raise ValueError(
-            f"information={self!r} is an upper bound, which InfoMax cannot maximise: use it in "
-            "InformationBottleneck, or another information here"
-        )
-
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
-        """Raise ValueError where this cannot limit information as ``mode`` asks."""
-        raise ValueError(
-            f"information={self!r} has no value that InformationBottleneck can lower: use it in "
-            "InfoMax, or another information here"
-        )
-
-    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
-        """Return the objective that maximises information."""
-        raise NotImplementedError
-
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
-        """Return the term of a bottleneck's loss, which estimates I(x; z)."""
-        raise NotImplementedError
 
 
 class LearnedParts:
@@ -114,20 +62,25 @@ class LearnedParts:
 class MIGE(Information):
     """Gradient of mutual information by score estimation.
 
-    The scores are estimated in each batch by ``MIGEEncoder``'s ``score_estimator``. No critic is
-    trained.
+    No critic is trained. In InfoMax, ``MIGEEncoder``'s ``score_estimator`` estimates the scores in
+    each batch. A bottleneck with a Gaussian head needs no scores by default, because both of its
+    entropies have a formula. It is the default; use a critic where distances between rows mean
+    little.
 
     Parameters
     ----------
     x_scale : float, default=1.0
         Weight of x against z in the kernel of their joint score, after both have been brought to
-        the same median distance. For a code without noise and without several views.
-    marginal : str, default="auto"
+        the same median distance. It is used only if x itself is in the kernel: in InfoMax with
+        one view and no ``layer``, and in a bottleneck with ``head="deterministic"``.
+    marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
+"classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck; see
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
         log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
-        and estimated scores for other heads. "classes", for classification with a Gaussian head,
-        is the log-determinant within the classes: information about the class is not penalised.
+        and estimated scores for other heads. With "classes", information about the class is not
+        penalised: it is the log-determinant within the classes, for classification with a
+        Gaussian head.
     conditional : {"auto", "closed-form", "score"}, default="auto"
         Estimate of the entropy of z given x in a bottleneck: its closed form, which a Gaussian
         head has, or scores estimated from several draws of z for each x. "auto" is the closed
@@ -245,7 +198,7 @@ class Critic(Information):
         reads both side by side; it can tell all pairs of a batch apart and then has no gradient.
         "cosine" is the cosine of the embeddings over 0.5, as in SimCLR. A callable takes
         (n_features, n_components) and returns a module from x and z to the scores of all pairs
-        (M, M).
+        (M, M). "club" has a critic of its own, a conditional Gaussian.
 
     See Also
     --------
@@ -274,12 +227,17 @@ class Critic(Information):
         return True
 
     def check_infomax(self, mode: InfoMax) -> None:
-        """Raise ValueError for parameters out of range."""
-        self._validate_params()
+        """Raise ValueError for parameters out of range, and for a critic that is not used."""
+        super().check_infomax(mode)
+        if make_bound(self.bound).critic == "density" and self.critic != "separable":
+            raise ValueError(
+                f"critic={self.critic!r} has no effect with bound={self.bound!r}, whose critic is "
+                "a conditional Gaussian: leave it at its default"
+            )
 
     def check_bottleneck(self, mode: InformationBottleneck) -> None:
-        """Raise ValueError for parameters out of range."""
-        self._validate_params()
+        """Raise ValueError as in InfoMax."""
+        self.check_infomax(mode)
 
     def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
         """Return the bound between x and z, between views, or between a layer and z."""
@@ -325,8 +283,8 @@ class Critic(Information):
 class Variational(Information):
     """Upper bound of a bottleneck's information by a model of the marginal of z.
 
-    It is the divergence of q(z | x) from the model, as in the deep variational bottleneck. It
-    needs ``head="gaussian"``.
+    It is the divergence of q(z | x) from the model, as in the deep variational bottleneck, the
+    usual baseline. It needs ``head="gaussian"``.
 
     Parameters
     ----------
@@ -415,7 +373,7 @@ class _FunctionTerm(nn.Module):
         return gaussian_upper_bound(code)
 
 
-# Adding an estimator: a subclass of Information in a module of its own, and a line here.
+# Adding an estimator: a subclass of base.Information in a module of its own, and a line here.
 INFORMATIONS: dict[str, Callable[[], Information]] = {
     "mige": MIGE,
     "variational": Variational,

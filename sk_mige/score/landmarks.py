@@ -91,7 +91,7 @@ class LandmarkAccumulator:
         self.join(self.sums_of(x, self.n_samples))
 
     def join(self, fold_sums: list[KernelSums]) -> None:
-        """Add sums over the same expansion that were computed elsewhere."""
+        """Add the kernel sums of another accumulator with the same expansion."""
         if not self.fold_sums:
             self.fold_sums = fold_sums
             return

@@ -168,7 +168,7 @@ class EncoderNet(NeuralNet):
         return answers.argmax(-1) if self._objective.classifies else answers
 
     def _answer(self, code: Any) -> Any:
-        """Return probabilities or values, averaged over draws of z; without a decoder, z."""
+        """Return predictions averaged over draws of z. If there is no decoder, return z."""
         if not isinstance(code, Code):  # another network's
             return code
         if code.prediction is None:

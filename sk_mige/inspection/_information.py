@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sk_mige.networks import evaluate
 
-__all__ = ["as_rows", "check_bottleneck", "information_about_x", "log_likelihood"]
+__all__ = ["check_bottleneck", "information_about_x", "log_likelihood"]
 
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.
@@ -42,13 +42,6 @@ def check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
             f"y has the classes {sorted(unseen, key=str)}, which were not seen in fit: pass rows "
             f"of the classes {known}"
         )
-
-
-def as_rows(encoder: Any, X: Any) -> NDArray[Any] | Tensor:
-    """Return X as rows for the encoder's network; raise the encoder's own errors."""
-    # scikit-learn's validate_data alone would refuse tensors on a GPU, which encoders take.
-    encoder.transform(X)
-    return X.detach() if isinstance(X, Tensor) else np.asarray(X)
 
 
 def information_about_x(encoder: Any, rows: NDArray[Any] | Tensor, seed: int) -> float:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
+from torch import Tensor
 
-from ._display import Display
-from ._information import as_rows, check_bottleneck, information_about_x, log_likelihood
+from ._display import Axes, Display
+from ._information import check_bottleneck, information_about_x, log_likelihood
 from ._parts import last_step
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["InformationPlaneDisplay"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class InformationPlaneDisplay(Display):
     r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
 
@@ -73,18 +73,10 @@ class InformationPlaneDisplay(Display):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        information_x: NDArray[Any],
-        information_y: NDArray[Any],
-        labels: Sequence[str] | None = None,
-        entropy_y: float | None = None,
-    ) -> None:
-        self.information_x = information_x
-        self.information_y = information_y
-        self.labels = labels
-        self.entropy_y = entropy_y
+    information_x: NDArray[Any]
+    information_y: NDArray[Any]
+    labels: Sequence[str] | None = None
+    entropy_y: float | None = None
 
     @classmethod
     def from_estimator(
@@ -157,7 +149,9 @@ class InformationPlaneDisplay(Display):
             encoder, rows = last_step(estimator, X)
             check_bottleneck(encoder, target)
             check_consistent_length(rows, target)
-            rows = as_rows(encoder, rows)
+            # scikit-learn's validate_data alone would refuse tensors on a GPU, which encoders take.
+            encoder.transform(rows)
+            rows = rows.detach() if isinstance(rows, Tensor) else np.asarray(rows)
             about_x.append(information_about_x(encoder, rows, random_state))
             about_y.append(entropy + log_likelihood(encoder, rows, target, random_state))
             betas.append(encoder.beta_)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import find_part, searched_parameters
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["ScoreCVDisplay"]
 
@@ -22,6 +20,7 @@ AXES = {
 }
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScoreCVDisplay(Display):
     """Held-out Hyvärinen loss against one parameter, a curve for each bandwidth.
 
@@ -71,20 +70,11 @@ class ScoreCVDisplay(Display):
     [0.5, 1.0]
     """
 
-    def __init__(
-        self,
-        *,
-        param: str,
-        values: NDArray[Any],
-        losses: dict[float, NDArray[Any]],
-        base_loss: float | None = None,
-        best: tuple[float, float, float] | None = None,
-    ) -> None:
-        self.param = param
-        self.values = values
-        self.losses = losses
-        self.base_loss = base_loss
-        self.best = best
+    param: str
+    values: NDArray[Any]
+    losses: dict[float, NDArray[Any]]
+    base_loss: float | None = None
+    best: tuple[float, float, float] | None = None
 
     @classmethod
     def from_estimator(

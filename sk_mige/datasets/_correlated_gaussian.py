@@ -53,12 +53,9 @@ class CorrelatedGaussianScore(ExactScore):
     def __init__(self, n_features: int = 1, rho: float = 0.5) -> None:
         check_scalar(n_features, "n_features", Integral, min_val=1)
         check_scalar(rho, "rho", Real, min_val=-1, max_val=1, include_boundaries="neither")
-        self.n_features = 2 * int(n_features)
+        self._half = int(n_features)
+        self.n_features = 2 * self._half
         self.rho = rho
-
-    @property
-    def _half(self) -> int:
-        return self.n_features // 2
 
     @property
     def mutual_info(self) -> float:

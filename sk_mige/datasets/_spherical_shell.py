@@ -78,9 +78,8 @@ class SphericalShellScore(ExactScore):
         log_integral = np.log(2 * np.pi * variance) / 2 + log_ndtr(radius / self.noise)
         ratio = radius + variance * np.exp(-((radius / self.noise) ** 2) / 2 - log_integral)
         for n in range(1, d):
-            if n > 1:
-                ratio = radius + (n - 1) * variance / ratio
             log_integral += np.log(ratio)
+            ratio = radius + n * variance / ratio
         log_area = np.log(2) + d / 2 * np.log(np.pi) - gammaln(d / 2)
         return float(log_area + log_integral)
 

@@ -64,7 +64,8 @@ def as_bunch(
 ) -> Any:
     """Return images as rows of pixels, and their targets: a scikit-learn bunch, or a pair."""
     if as_float:
-        images = np.divide(images, 255, dtype=np.float32, order="C")
+        images = images.astype(np.float32, order="C")
+        images /= 255
     if not images.flags.c_contiguous:
         images = np.ascontiguousarray(images)
     data = images.reshape(len(images), -1)

@@ -148,7 +148,7 @@ def building(device: torch.device) -> Iterator[None]:
     ...     torch.nn.Linear(3, 1).weight.dtype
     torch.float32
     """
-    with isolated(device), _Float32Layers():
+    with isolated(device), _OwnLayers():
         yield
 
 
@@ -171,29 +171,17 @@ def built_apart(seed: int) -> Iterator[None]:
     True
     """
     generator = torch.Generator().manual_seed(seed)
-    with isolated(torch.device("cpu")), _OwnDraws(generator), _Float32Layers():
+    with isolated(torch.device("cpu")), _OwnLayers(generator):
         yield
 
 
-class _Float32Layers(TorchFunctionMode):
-    """Makes float32 tensors where the default dtype would apply.
+class _OwnLayers(TorchFunctionMode):
+    """Make float32 tensors where the default dtype would apply; draw from the generator, if any.
 
     Layers draw initial values in their own dtype, and other dtypes give other values.
     """
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        if getattr(func, "__name__", "") in FACTORIES and kwargs.get("dtype") is None:
-            kwargs["dtype"] = torch.float32
-        return func(*args, **kwargs)
-
-
-class _OwnDraws(TorchFunctionMode):
-    """Mode that passes a generator to functions that draw initial values without one."""
-
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.generator = generator
 
@@ -201,8 +189,11 @@ class _OwnDraws(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name in FACTORIES and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
         # The functions of torch.nn.init pass on a generator, which is None by default.
-        if "generator" in kwargs or getattr(func, "__name__", "") in DRAWS:
+        if self.generator is not None and ("generator" in kwargs or name in DRAWS):
             kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)
 

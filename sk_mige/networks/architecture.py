@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .conv import ConvEncoder
 from .encoder import EncoderNetwork
+from .encoders import ConvEncoder, MLPEncoder
 from .heads import DeterministicHead, GaussianHead, Head, StandardizingHead
 from .implicit import ImplicitHead
-from .mlp import MLPEncoder
 
 __all__ = ["HEADS", "Architecture"]
 

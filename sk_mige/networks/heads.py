@@ -112,8 +112,7 @@ class DeterministicHead(Head):
 
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        self.n_components = n_components
-        self.n_inputs = n_components
+        self.n_components = self.n_inputs = n_components
 
     def forward(self, h: Tensor) -> Code:
         """Return the representations of the encoder's outputs h, shape (M, K)."""

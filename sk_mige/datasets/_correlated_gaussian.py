@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
 
 
@@ -131,11 +131,7 @@ class CorrelatedGaussianScore(ExactScore):
 
 
 def make_correlated_gaussian(
-    n_samples: int = 100,
-    n_features: int = 1,
-    *,
-    rho: float = 0.5,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, n_features: int = 1, *, rho: float = 0.5, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], CorrelatedGaussianScore]:
     r"""Generate pairs of correlated Gaussians, with their joint score and mutual information.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 
 
 class SphericalShellScore(ExactScore):
@@ -114,7 +114,7 @@ def make_spherical_shell(
     *,
     radius: float = 3.0,
     noise: float = 0.3,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a thick sphere, with their exact score.
 
@@ -166,11 +166,7 @@ def make_spherical_shell(
 
 
 def make_ring(
-    n_samples: int = 100,
-    *,
-    radius: float = 3.0,
-    noise: float = 0.3,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, *, radius: float = 3.0, noise: float = 0.3, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a ring in the plane, with their exact score.
 

@@ -18,20 +18,17 @@ from ._images import as_bunch, check_labels, check_size, check_subset, read_name
 IMAGE_SHAPE = (3, 96, 96)
 PIXELS = 3 * 96 * 96
 
+FILES = {
+    "train": ["train_X.bin", "train_y.bin", "fold_indices.txt"],
+    "test": ["test_X.bin", "test_y.bin"],
+    "unlabeled": ["unlabeled_X.bin"],
+}
 STL10 = Archive(
     "stl10_binary.tar.gz",
     ("https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",),
     "91f7769df0f17e558f3565bffb0c7dfb",
     "stl10_binary",
-    (
-        "train_X.bin",
-        "train_y.bin",
-        "test_X.bin",
-        "test_y.bin",
-        "unlabeled_X.bin",
-        "class_names.txt",
-        "fold_indices.txt",
-    ),
+    (*FILES["train"], *FILES["test"], *FILES["unlabeled"], "class_names.txt"),
 )
 
 STL10_DESCR = """\
@@ -131,18 +128,14 @@ def fetch_stl10(
     >>> images.data.shape, images.target, images.image_shape
     ((2, 27648), array([-1, -1]), (3, 96, 96))
     """
-    check_subset(subset, ["train", "test", "unlabeled"])
+    check_subset(subset, list(FILES))
     if mmap and as_float:
         raise ValueError(
             "mmap=True maps the bytes of a file, which cannot be scaled: use as_float=False, and "
             "scale each batch or in a pipeline."
         )
-    names = [f"{subset}_X.bin", "class_names.txt"]
-    if subset != "unlabeled":
-        names.append(f"{subset}_y.bin")
-    if subset == "train":
-        names.append("fold_indices.txt")
-    pixels, classes, *others = obtain_members(
+    names = [*FILES[subset], "class_names.txt"]
+    pixels, *others, classes = obtain_members(
         get_data_home(data_home), STL10, names, download_if_missing
     )
     images = _row_major(pixels) if mmap else _official(pixels)

@@ -78,11 +78,7 @@ class EigenvalueDisplay(Display):
         """
         fitted = find_part(estimator, "eigenvalues_")
         return cls.from_predictions(
-            fitted.eigenvalues_,
-            n_eigen=int(fitted.n_eigen_),
-            alpha=float(fitted.alpha_),
-            ax=ax,
-            **line_kw,
+            fitted.eigenvalues_, n_eigen=fitted.n_eigen_, alpha=fitted.alpha_, ax=ax, **line_kw
         )
 
     @classmethod

@@ -189,9 +189,8 @@ class MutualInfoGradientDisplay(Display):
         for name, array in (("gradient", values), ("standard_error", errors), ("truth", exact)):
             if array is not None and array.shape != at.shape:
                 raise ValueError(f"{name} has shape {array.shape}, but theta has shape {at.shape}")
-        return cls(theta=at, gradient=values, standard_error=errors, truth=exact).plot(
-            ax, **line_kw
-        )
+        display = cls(theta=at, gradient=values, standard_error=errors, truth=exact)
+        return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
         """Draw the display.

@@ -123,14 +123,15 @@ class ProjectionSearchDisplay(Display):
         scores = np.transpose([results[f"split{i}_test_score"] for i in range(search.n_splits_)])
         order = np.argsort(-results["mean_test_score"], kind="stable")  # the best candidate first
         order = order[dimensions[order] > 0]
-        distinct, best = np.unique(dimensions[order], return_index=True)
-        accuracy = search.scoring in (None, "accuracy") and is_classifier(search)
+        k, best = np.unique(dimensions[order], return_index=True)
         name = search.scoring if isinstance(search.scoring, str) else "held-out score"
+        if search.scoring in (None, "accuracy") and is_classifier(search):
+            name = "accuracy"
         return cls.from_predictions(
             distinct,
             scores[order[best]],
             reference=reference,
-            score_name="accuracy" if accuracy else name,
+            score_name=name,
             ax=ax,
             **errorbar_kw,
         )
@@ -175,12 +176,9 @@ class ProjectionSearchDisplay(Display):
                 f"scores has shape {np.shape(scores)}, but n_components has shape "
                 f"{dimensions.shape}: pass a row of folds for each dimension"
             )
-        return cls(
-            n_components=dimensions,
-            scores=found,
-            reference=None if reference is None else np.asarray(reference, dtype=np.float64),
-            score_name=score_name,
-        ).plot(ax, **errorbar_kw)
+        exact = None if reference is None else np.asarray(reference, dtype=np.float64)
+        display = cls(n_components=dimensions, scores=found, reference=exact, score_name=score_name)
+        return display.plot(ax, **errorbar_kw)
 
     def plot(self, ax: Axes | None = None, **errorbar_kw: Any) -> Self:
         """Draw the display.

@@ -123,15 +123,12 @@ class ScoreCVDisplay(Display):
             for factor in np.unique(factors)
         }
         base = loss[np.isnan(cutoffs) & np.isinf(alphas)]
-        best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
+        base_loss = float(base.min()) if len(base) else None
+        best = None
+        if not np.isnan(positions[chosen]):
+            best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
         return cls.from_predictions(
-            values,
-            losses,
-            param=param,
-            base_loss=float(base.min()) if len(base) else None,
-            best=None if np.isnan(positions[chosen]) else best,
-            ax=ax,
-            **line_kw,
+            values, losses, param=param, base_loss=base_loss, best=best, ax=ax, **line_kw
         )
 
     @classmethod
@@ -179,13 +176,9 @@ class ScoreCVDisplay(Display):
                 raise ValueError(
                     f"losses[{factor:g}] has shape {loss.shape}, but values has shape {at.shape}"
                 )
-        return cls(
-            param=param,
-            values=at[order],
-            losses={factor: loss[order] for factor, loss in curves.items()},
-            base_loss=base_loss,
-            best=best,
-        ).plot(ax, **line_kw)
+        curves = {factor: loss[order] for factor, loss in curves.items()}
+        display = cls(param=param, values=at[order], losses=curves, base_loss=base_loss, best=best)
+        return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
         """Draw the display.

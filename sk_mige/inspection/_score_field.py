@@ -237,7 +237,6 @@ def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     cell = (high - low).max() / (resolution - 1)
     axes = [np.arange(a, b + cell / 2, cell) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    nearest = NearestNeighbors(n_neighbors=1).fit(samples)
-    near: NDArray[Any] = nearest.kneighbors(grid)[0][:, 0] < cell
-    starts: NDArray[Any] = grid[near]
+    distances, _ = NearestNeighbors(n_neighbors=1).fit(samples).kneighbors(grid)
+    starts: NDArray[Any] = grid[distances[:, 0] < cell]
     return starts

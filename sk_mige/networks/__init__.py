@@ -4,8 +4,7 @@ from .architecture import HEADS, Architecture
 from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
 from .evaluation import Representation, evaluate
-from .heads import Code, DeterministicHead, GaussianHead, Head, StandardizingHead
-from .implicit import ImplicitHead
+from .heads import Code, DeterministicHead, GaussianHead, Head, ImplicitHead, StandardizingHead
 from .score import ScoreNetwork, SlicedScore
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -128,11 +128,8 @@ def isolated(device: torch.device) -> Iterator[None]:
     ...     torch.is_grad_enabled(), torch.ones(1).is_inference()
     (True, False)
     """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        for kind in {device.type, "cpu"}:
-            stack.enter_context(torch.autocast(kind, enabled=False))
+    cpu, other = (torch.autocast(kind, enabled=False) for kind in ("cpu", device.type))
+    with torch.inference_mode(False), torch.enable_grad(), cpu, other:
         yield
 
 

@@ -115,8 +115,7 @@ class _Gather(torch.autograd.Function):
         (gradient,) = gradients
         summed = gradient.contiguous().clone()
         dist.all_reduce(summed)
-        own: Tensor = torch.split(summed, ctx.counts)[dist.get_rank()]
-        return own
+        return torch.split(summed, ctx.counts)[dist.get_rank()]
 
 
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
@@ -237,13 +236,8 @@ def with_joint_batch_norms(module: nn.Module) -> nn.Module:
     """
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm) and not isinstance(child, JointBatchNorm):
-            joint = JointBatchNorm(
-                child.num_features,
-                child.eps,
-                child.momentum,
-                child.affine,
-                child.track_running_stats,
-            )
+            settings = (child.eps, child.momentum, child.affine, child.track_running_stats)
+            joint = JointBatchNorm(child.num_features, *settings)
             joint.load_state_dict(child.state_dict())
             setattr(module, name, joint.train(child.training))
         else:

@@ -128,12 +128,7 @@ class ProjectionSearchDisplay(Display):
         if search.scoring in (None, "accuracy") and is_classifier(search):
             name = "accuracy"
         return cls.from_predictions(
-            distinct,
-            scores[order[best]],
-            reference=reference,
-            score_name=name,
-            ax=ax,
-            **errorbar_kw,
+            k, scores[order[best]], reference=reference, score_name=name, ax=ax, **errorbar_kw
         )
 
     @classmethod

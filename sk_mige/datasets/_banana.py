@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 
 
 class BananaScore(ExactScore):
@@ -71,11 +71,7 @@ class BananaScore(ExactScore):
 
 
 def make_banana(
-    n_samples: int = 100,
-    *,
-    curvature: float = 1.0,
-    noise: float = 0.5,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, *, curvature: float = 1.0, noise: float = 0.5, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], BananaScore]:
     r"""Generate samples of a Gaussian bent along a parabola, with their exact score.
 

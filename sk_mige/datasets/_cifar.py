@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ._files import Archive, get_data_home, obtain_members
-from ._images import as_bunch, check_labels, check_subset, read_names, read_rows, to_float
+from ._images import as_bunch, check_labels, check_subset, read_names, read_rows
 
 IMAGE_SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -129,20 +129,17 @@ def fetch_cifar10(
     names = [*CIFAR10_FILES[subset], "batches.meta.txt"]
     *batches, meta = obtain_members(get_data_home(data_home), CIFAR10, names, download_if_missing)
     target_names = read_names(meta)
-    rows = [read_rows(path, 1 + PIXELS) for path in batches]
-    target = np.concatenate(
-        [
-            check_labels(path, batch[:, 0], len(batch), len(target_names))
-            for path, batch in zip(batches, rows, strict=True)
-        ]
-    )
-    data = np.concatenate([batch[:, 1:] for batch in rows])
+    images, target = [], []
+    for path in batches:
+        rows = read_rows(path, 1 + PIXELS)
+        images.append(rows[:, 1:].reshape(-1, *IMAGE_SHAPE))
+        target.append(check_labels(path, rows[:, 0], len(rows), len(target_names)))
     return as_bunch(
-        to_float(data) if as_float else data,
-        target,
+        np.concatenate(images),
+        np.concatenate(target),
+        as_float,
         return_X_y,
         target_names=target_names,
-        image_shape=IMAGE_SHAPE,
         DESCR=CIFAR10_DESCR,
     )
 
@@ -238,13 +235,12 @@ def fetch_cifar100(
         both[f"{kind}_target_names"] = read_names(file)
         n_classes = len(both[f"{kind}_target_names"])
         both[f"{kind}_target"] = check_labels(path, rows[:, column], len(rows), n_classes)
-    data = np.ascontiguousarray(rows[:, 2:])
     return as_bunch(
-        to_float(data) if as_float else data,
+        rows[:, 2:].reshape(-1, *IMAGE_SHAPE),
         both[f"{labels}_target"],
+        as_float,
         return_X_y,
         target_names=both[f"{labels}_target_names"],
-        image_shape=IMAGE_SHAPE,
         DESCR=CIFAR100_DESCR,
         **both,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
 
 
@@ -53,12 +53,9 @@ class CorrelatedGaussianScore(ExactScore):
     def __init__(self, n_features: int = 1, rho: float = 0.5) -> None:
         check_scalar(n_features, "n_features", Integral, min_val=1)
         check_scalar(rho, "rho", Real, min_val=-1, max_val=1, include_boundaries="neither")
-        self.n_features = 2 * int(n_features)
+        self._half = int(n_features)
+        self.n_features = 2 * self._half
         self.rho = rho
-
-    @property
-    def _half(self) -> int:
-        return self.n_features // 2
 
     @property
     def mutual_info(self) -> float:
@@ -134,11 +131,7 @@ class CorrelatedGaussianScore(ExactScore):
 
 
 def make_correlated_gaussian(
-    n_samples: int = 100,
-    n_features: int = 1,
-    *,
-    rho: float = 0.5,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, n_features: int = 1, *, rho: float = 0.5, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], CorrelatedGaussianScore]:
     r"""Generate pairs of correlated Gaussians, with their joint score and mutual information.
 

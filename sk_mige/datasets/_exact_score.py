@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["ExactScore"]
+__all__ = ["ExactScore", "Seed"]
 
 from abc import ABC, abstractmethod
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state, check_scalar
+
+Seed: TypeAlias = int | np.random.RandomState | None
 
 
 class ExactScore(ABC):
@@ -79,12 +81,7 @@ class ExactScore(ABC):
         points, dtype = self._check_points(X)
         return self._log_density(points).astype(dtype, copy=False)
 
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> NDArray[np.float64]:
+    def sample(self, n_samples: int = 1, *, random_state: Seed = None) -> NDArray[np.float64]:
         """Draw independent samples of the density.
 
         Parameters

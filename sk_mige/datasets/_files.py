@@ -85,7 +85,8 @@ def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
     """Return the path of a file in ``folder``; download it if necessary."""
     path = folder / file.name
     if not path.exists():
-        _download(folder, file, f"put it in {folder}", download_if_missing)
+        with _downloaded(folder, file, f"put it in {folder}", download_if_missing) as made:
+            made.replace(path)
     return path
 
 
@@ -106,26 +107,14 @@ def obtain_members(
             _unpack(given, archive, folder)
         else:
             by_hand = f"put it in {home}, where it is unpacked to {folder / missing[0]}"
-            with _temporary_folder(home, download_if_missing) as own:
-                _download(home, archive, by_hand, download_if_missing, own)
-                _unpack(own / archive.name, archive, folder)
+            with _downloaded(home, archive, by_hand, download_if_missing) as made:
+                _unpack(made, archive, folder)
     return [folder / name for name in names]
 
 
 @contextmanager
-def _temporary_folder(home: Path, allowed: bool) -> Iterator[Path]:
-    """Make a temporary folder in ``home``, unless downloads are not allowed."""
-    if not allowed:
-        yield home
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".download-") as own:
-        yield Path(own)
-
-
-def _download(
-    folder: Path, file: RemoteFile, by_hand: str, allowed: bool, into: Path | None = None
-) -> None:
+def _downloaded(folder: Path, file: RemoteFile, by_hand: str, allowed: bool) -> Iterator[Path]:
+    """Download a file to a temporary folder in ``folder``, and yield its path."""
     advice = (
         f"Download {' or '.join(file.addresses)} and {by_hand}, or set data_home or the "
         f"environment variable {VARIABLE} to the folder that has the data."
@@ -139,17 +128,21 @@ def _download(
             f"{file.name} is not in {folder}, and downloading it needs pooch: install "
             f"sk-mige[data]. {advice}"
         ) from error
-    reasons, path = [], into or folder
-    for address in file.addresses:
-        try:
-            pooch.retrieve(address, known_hash=f"md5:{file.md5}", fname=file.name, path=path)
-            return
-        except (OSError, ValueError) as error:  # no connection, no such page, another hash
-            reasons.append(f"{address}: {error}")
-    raise FileNotFoundError(
-        f"{file.name} is not in {folder} and could not be downloaded. {advice} "
-        f"Errors: {'; '.join(reasons)}"
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as own:
+        for address in file.addresses:
+            try:
+                pooch.retrieve(address, known_hash=f"md5:{file.md5}", fname=file.name, path=own)
+                break
+            except (OSError, ValueError) as error:  # no connection, no such page, another hash
+                reasons.append(f"{address}: {error}")
+        else:
+            raise FileNotFoundError(
+                f"{file.name} is not in {folder} and could not be downloaded. {advice} "
+                f"Errors: {'; '.join(reasons)}"
+            )
+        yield Path(own, file.name)
 
 
 def _verify(path: Path, archive: Archive) -> None:

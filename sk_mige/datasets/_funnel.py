@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 
 
 class FunnelScore(ExactScore):
@@ -73,11 +73,7 @@ class FunnelScore(ExactScore):
 
 
 def make_funnel(
-    n_samples: int = 100,
-    n_features: int = 2,
-    *,
-    scale: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, n_features: int = 2, *, scale: float = 1.0, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], FunnelScore]:
     r"""Generate samples of Neal's funnel, with their exact score.
 

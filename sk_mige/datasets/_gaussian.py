@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state, check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 from ._scatter import Scatter, random_covariance
 
 
@@ -77,7 +77,7 @@ def make_gaussian(
     mean: ArrayLike | Literal["random"] = 0.0,
     covariance: ArrayLike | None = None,
     condition_number: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], GaussianScore]:
     r"""Generate samples of a Gaussian, with its exact score.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_random_state, check_scalar
 
+from ._exact_score import Seed
 from ._gaussian_mixture import GaussianMixtureScore
 from ._scatter import Scatter, random_covariance
 
@@ -22,7 +23,7 @@ def make_gaussian_clusters(
     n_clusters: int = 3,
     separation: float = 6.0,
     condition_number: float = 10.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate separated clusters that share one full covariance, with their exact score.
 
@@ -90,7 +91,7 @@ def make_gaussian_grid(
     n_components: int = 32,
     std: float = 1.0,
     spacing: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
 

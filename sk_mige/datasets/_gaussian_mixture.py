@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 from ._gaussian import GaussianScore
 
 
@@ -115,7 +115,7 @@ def make_gaussian_mixture(
     means: ArrayLike | None = None,
     covariances: ArrayLike | None = None,
     weights: ArrayLike | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of a mixture of Gaussians, with its exact score.
 

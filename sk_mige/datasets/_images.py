@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["as_bunch", "check_labels", "check_subset", "read_names", "read_rows", "to_float"]
+__all__ = ["as_bunch", "check_labels", "check_subset", "read_names", "read_rows"]
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,17 +59,16 @@ def check_labels(
     return labels
 
 
-def to_float(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Scale bytes to float32 in [0, 1]."""
-    scaled = pixels.astype(np.float32)
-    scaled /= 255
-    return scaled
-
-
 def as_bunch(
-    data: NDArray[Any], target: NDArray[np.int64], return_X_y: bool, **description: Any
+    images: NDArray[Any], target: NDArray[np.int64], as_float: bool, return_X_y: bool, **more: Any
 ) -> Any:
-    """Return a scikit-learn bunch, or only data and target."""
+    """Return images as rows of pixels, and their targets: a scikit-learn bunch, or a pair."""
+    if as_float:
+        images = images.astype(np.float32, order="C")
+        images /= 255
+    if not images.flags.c_contiguous:
+        images = np.ascontiguousarray(images)
+    data = images.reshape(len(images), -1)
     if return_X_y:
         return data, target
-    return Bunch(data=data, target=target, **description)
+    return Bunch(data=data, target=target, image_shape=images.shape[1:], **more)

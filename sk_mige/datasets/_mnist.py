@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._files import RemoteFile, get_data_home, obtain
-from ._images import as_bunch, check_labels, check_subset, to_float
+from ._images import as_bunch, check_labels, check_subset
 
-IMAGES = {"train": "train-images-idx3-ubyte.gz", "test": "t10k-images-idx3-ubyte.gz"}
-LABELS = {"train": "train-labels-idx1-ubyte.gz", "test": "t10k-labels-idx1-ubyte.gz"}
+FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
 
 
 def _remote_files(hosts: Sequence[str], md5: dict[str, str]) -> dict[str, RemoteFile]:
@@ -58,7 +60,7 @@ testing. Ink is bright (255), paper is 0.
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86(11), 1998."""
 
-FASHION_MNIST_DESCR = """\
+FASHION_DESCR = """\
 Fashion-MNIST: photographs of clothing in the format and size of MNIST, 28 x 28 grey pixels,
 60,000 for training and 10,000 for testing.
 
@@ -66,17 +68,9 @@ H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchm
 learning algorithms", arXiv:1708.07747, 2017."""
 
 CLOTHES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
     "Ankle boot",
-]
+]  # fmt: skip
 
 
 def fetch_mnist(
@@ -157,17 +151,9 @@ def fetch_mnist(
     >>> digits.data.shape, digits.data.dtype, digits.target, digits.image_shape
     ((2, 784), dtype('float32'), array([7, 2]), (1, 28, 28))
     """
-    return _fetch_idx(
-        "mnist",
-        MNIST,
-        data_home,
-        subset,
-        as_float,
-        return_X_y,
-        download_if_missing,
-        target_names=[str(digit) for digit in range(10)],
-        DESCR=MNIST_DESCR,
-    )
+    images, target = _load_idx("mnist", MNIST, subset, data_home, download_if_missing)
+    digits = [str(digit) for digit in range(10)]
+    return as_bunch(images, target, as_float, return_X_y, target_names=digits, DESCR=MNIST_DESCR)
 
 
 def fetch_fashion_mnist(
@@ -234,37 +220,26 @@ def fetch_fashion_mnist(
         ...
     FileNotFoundError: train-images-idx3-ubyte.gz is not in /nowhere/fashion-mnist. Download ...
     """
-    return _fetch_idx(
-        "fashion-mnist",
-        FASHION_MNIST,
-        data_home,
-        subset,
-        as_float,
-        return_X_y,
-        download_if_missing,
-        target_names=list(CLOTHES),
-        DESCR=FASHION_MNIST_DESCR,
+    images, target = _load_idx(
+        "fashion-mnist", FASHION_MNIST, subset, data_home, download_if_missing
     )
+    names = list(CLOTHES)
+    return as_bunch(images, target, as_float, return_X_y, target_names=names, DESCR=FASHION_DESCR)
 
 
-def _fetch_idx(
-    folder_name: str,
+def _load_idx(
+    name: str,
     files: dict[str, RemoteFile],
-    data_home: str | os.PathLike[str] | None,
     subset: str,
-    as_float: bool,
-    return_X_y: bool,
+    data_home: str | os.PathLike[str] | None,
     download_if_missing: bool,
-    **description: Any,
-) -> Any:
-    check_subset(subset, list(IMAGES))
-    folder = get_data_home(data_home) / folder_name
-    paths = [obtain(folder, files[n[subset]], download_if_missing) for n in (IMAGES, LABELS)]
-    images, labels = _read_idx(paths[0], 3), _read_idx(paths[1], 1)
-    target = check_labels(paths[1], labels, len(images), 10)
-    data = images.reshape(len(images), -1)
-    description["image_shape"] = (1, *images.shape[1:])
-    return as_bunch(to_float(data) if as_float else data, target, return_X_y, **description)
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return images of shape (n, 1, height, width) and their classes."""
+    check_subset(subset, list(FILES))
+    folder = get_data_home(data_home) / name
+    pixels, classes = (obtain(folder, files[n], download_if_missing) for n in FILES[subset])
+    images = _read_idx(pixels, 3)[:, None]
+    return images, check_labels(classes, _read_idx(classes, 1), len(images), 10)
 
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:

@@ -25,16 +25,14 @@ class Scatter:
             )
         d = len(self.location)
         given = np.array(matrix, dtype=np.float64)
+        if given.shape not in [(), (d,), (d, d)]:
+            raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
         if given.ndim < 2:
-            if given.shape not in [(), (d,)]:
-                raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
             if not (np.isfinite(given).all() and (given > 0).all()):
                 raise ValueError(_matrix_error(name, d, "a variance that is not positive"))
             # The factor L with L Lᵀ = matrix: a vector of standard deviations, or triangular.
             self.factor = np.asarray(np.sqrt(np.broadcast_to(given, (d,))), dtype=np.float64)
         else:
-            if given.shape != (d, d):
-                raise ValueError(_matrix_error(name, d, f"shape {given.shape}"))
             # Products such as Q diag(v) Qᵀ are symmetric up to rounding only.
             if not np.allclose(given, given.T, rtol=0, atol=1e-10 * np.abs(given).max()):
                 raise ValueError(_matrix_error(name, d, "a matrix that is not symmetric"))

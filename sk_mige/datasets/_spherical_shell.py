@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, log_ndtr
 from sklearn.utils import check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 
 
 class SphericalShellScore(ExactScore):
@@ -78,9 +78,8 @@ class SphericalShellScore(ExactScore):
         log_integral = np.log(2 * np.pi * variance) / 2 + log_ndtr(radius / self.noise)
         ratio = radius + variance * np.exp(-((radius / self.noise) ** 2) / 2 - log_integral)
         for n in range(1, d):
-            if n > 1:
-                ratio = radius + (n - 1) * variance / ratio
             log_integral += np.log(ratio)
+            ratio = radius + n * variance / ratio
         log_area = np.log(2) + d / 2 * np.log(np.pi) - gammaln(d / 2)
         return float(log_area + log_integral)
 
@@ -115,7 +114,7 @@ def make_spherical_shell(
     *,
     radius: float = 3.0,
     noise: float = 0.3,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a thick sphere, with their exact score.
 
@@ -167,11 +166,7 @@ def make_spherical_shell(
 
 
 def make_ring(
-    n_samples: int = 100,
-    *,
-    radius: float = 3.0,
-    noise: float = 0.3,
-    random_state: int | np.random.RandomState | None = None,
+    n_samples: int = 100, *, radius: float = 3.0, noise: float = 0.3, random_state: Seed = None
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a ring in the plane, with their exact score.
 

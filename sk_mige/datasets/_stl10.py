@@ -17,23 +17,18 @@ from ._images import as_bunch, check_labels, check_size, check_subset, read_name
 
 IMAGE_SHAPE = (3, 96, 96)
 PIXELS = 3 * 96 * 96
-# Images converted at once: 28 MB of bytes.
-CHUNK = 1000
 
+FILES = {
+    "train": ["train_X.bin", "train_y.bin", "fold_indices.txt"],
+    "test": ["test_X.bin", "test_y.bin"],
+    "unlabeled": ["unlabeled_X.bin"],
+}
 STL10 = Archive(
     "stl10_binary.tar.gz",
     ("https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",),
     "91f7769df0f17e558f3565bffb0c7dfb",
     "stl10_binary",
-    (
-        "train_X.bin",
-        "train_y.bin",
-        "test_X.bin",
-        "test_y.bin",
-        "unlabeled_X.bin",
-        "class_names.txt",
-        "fold_indices.txt",
-    ),
+    (*FILES["train"], *FILES["test"], *FILES["unlabeled"], "class_names.txt"),
 )
 
 STL10_DESCR = """\
@@ -133,69 +128,47 @@ def fetch_stl10(
     >>> images.data.shape, images.target, images.image_shape
     ((2, 27648), array([-1, -1]), (3, 96, 96))
     """
-    check_subset(subset, ["train", "test", "unlabeled"])
+    check_subset(subset, list(FILES))
     if mmap and as_float:
         raise ValueError(
             "mmap=True maps the bytes of a file, which cannot be scaled: use as_float=False, and "
             "scale each batch or in a pipeline."
         )
-    names = [f"{subset}_X.bin", "class_names.txt"]
-    if subset != "unlabeled":
-        names.append(f"{subset}_y.bin")
-    if subset == "train":
-        names.append("fold_indices.txt")
-    pixels, classes, *others = obtain_members(
+    names = [*FILES[subset], "class_names.txt"]
+    pixels, *others, classes = obtain_members(
         get_data_home(data_home), STL10, names, download_if_missing
     )
-    data = _map_rows(pixels) if mmap else _read_rows(pixels, as_float)
+    images = _row_major(pixels) if mmap else _official(pixels)
     description: dict[str, Any] = {"target_names": read_names(classes)}
     if subset == "unlabeled":
-        target = np.full(len(data), -1, dtype=np.int64)
+        target = np.full(len(images), -1, dtype=np.int64)
     else:
         # Convert to int64 before the subtraction: in uint8, an invalid label 0 would become 255.
         labels = np.fromfile(others[0], dtype=np.uint8).astype(np.int64) - 1
-        target = check_labels(others[0], labels, len(data), len(description["target_names"]))
+        target = check_labels(others[0], labels, len(images), len(description["target_names"]))
     if subset == "train":
-        description["folds"] = _read_folds(others[1], len(data))
-    return as_bunch(
-        data, target, return_X_y, image_shape=IMAGE_SHAPE, DESCR=STL10_DESCR, **description
-    )
+        description["folds"] = _read_folds(others[1], len(images))
+    return as_bunch(images, target, as_float, return_X_y, DESCR=STL10_DESCR, **description)
 
 
 def _official(path: Path) -> NDArray[np.uint8]:
     """Map the official file and transpose its images, shape (n, 3, 96, 96), without copies."""
     check_size(path, path.stat().st_size, PIXELS)
-    columns = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *IMAGE_SHAPE)
-    return columns.transpose(0, 1, 3, 2)
+    columns = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+    return columns.reshape(-1, *IMAGE_SHAPE).transpose(0, 1, 3, 2)
 
 
-def _copy_rows(images: NDArray[np.uint8], rows: NDArray[Any]) -> None:
-    """Write images into rows of pixels by chunks, so that no second copy is in memory."""
-    for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
-        rows[start : start + CHUNK] = chunk.reshape(len(chunk), PIXELS)
-
-
-def _read_rows(path: Path, as_float: bool) -> NDArray[Any]:
-    images = _official(path)
-    rows = np.empty((len(images), PIXELS), dtype=np.float32 if as_float else np.uint8)
-    _copy_rows(images, rows)
-    if as_float:
-        rows /= 255
-    return rows
-
-
-def _map_rows(path: Path) -> NDArray[np.uint8]:
+def _row_major(path: Path) -> NDArray[np.uint8]:
     """Map a row-major copy of the official file; write it to the same folder if missing."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)
         with replacing(copy) as part:
             rows = open_memmap(part, "w+", np.uint8, (len(images), PIXELS))
-            _copy_rows(images, rows)
+            rows.reshape(images.shape)[:] = images
             rows.flush()
             del rows  # closes the map before the file is renamed
-    return open_memmap(copy, "r")
+    return open_memmap(copy, "r").reshape(-1, *IMAGE_SHAPE)
 
 
 def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 from sklearn.utils import check_random_state, check_scalar
 
-from ._exact_score import ExactScore
+from ._exact_score import ExactScore, Seed
 from ._scatter import Scatter, random_covariance
 
 
@@ -90,7 +90,7 @@ def make_student_t(
     *,
     df: float = 5.0,
     condition_number: float = 1.0,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], StudentTScore]:
     r"""Generate samples of a multivariate Student-t, with their exact score.
 

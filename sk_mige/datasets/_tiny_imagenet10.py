@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ._files import VARIABLE, get_data_home
-from ._images import as_bunch, check_labels, check_subset, to_float
+from ._images import as_bunch, check_labels, check_subset
 
 DESCR = """\
 Ten classes pooled from Tiny ImageNet: photographs of 64 x 64 pixels in colour, 5,000 for training,
@@ -109,17 +109,9 @@ def load_tiny_imagenet10(
             f"{path} must have uint8 images of shape (n, height, width, 3); got {images.dtype} "
             f"of shape {images.shape}."
         )
-    planes = images.transpose(0, 3, 1, 2)
-    data = np.ascontiguousarray(planes).reshape(len(planes), -1)
     if labels is None:
-        target = np.full(len(data), -1, dtype=np.int64)
+        target = np.full(len(images), -1, dtype=np.int64)
     else:
-        target = check_labels(path, labels, len(data), len(target_names))
-    return as_bunch(
-        to_float(data) if as_float else data,
-        target,
-        return_X_y,
-        target_names=target_names,
-        image_shape=planes.shape[1:],
-        DESCR=DESCR,
-    )
+        target = check_labels(path, labels, len(images), len(target_names))
+    planes = images.transpose(0, 3, 1, 2)
+    return as_bunch(planes, target, as_float, return_X_y, target_names=target_names, DESCR=DESCR)

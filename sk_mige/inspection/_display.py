@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+else:
+    Axes = Any
 
-__all__ = ["Display"]
+__all__ = ["Axes", "Display"]
 
 
 class Display:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import find_part
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["EigenvalueDisplay"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EigenvalueDisplay(Display):
     r"""Eigenvalues of the Gram matrix as shares of their sum, with the cutoff.
 
@@ -55,10 +54,9 @@ class EigenvalueDisplay(Display):
     True
     """
 
-    def __init__(self, *, eigenvalues: NDArray[Any], n_eigen: int, alpha: float = 0.0) -> None:
-        self.eigenvalues = eigenvalues
-        self.n_eigen = n_eigen
-        self.alpha = alpha
+    eigenvalues: NDArray[Any]
+    n_eigen: int
+    alpha: float = 0.0
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None, **line_kw: Any) -> Self:
@@ -80,11 +78,7 @@ class EigenvalueDisplay(Display):
         """
         fitted = find_part(estimator, "eigenvalues_")
         return cls.from_predictions(
-            fitted.eigenvalues_,
-            n_eigen=int(fitted.n_eigen_),
-            alpha=float(fitted.alpha_),
-            ax=ax,
-            **line_kw,
+            fitted.eigenvalues_, n_eigen=fitted.n_eigen_, alpha=fitted.alpha_, ax=ax, **line_kw
         )
 
     @classmethod

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from ._display import Display
-from ._information import as_rows, check_bottleneck, information_about_x, log_likelihood
+from sk_mige.networks import evaluate
+
+from ._display import Axes, Display
 from ._parts import last_step
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["InformationPlaneDisplay"]
 
+N_DRAWS = 16
+# Values of one chunk of log densities: 32 MiB as float64.
+CHUNK_VALUES = 2**22
 
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class InformationPlaneDisplay(Display):
     r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
 
@@ -73,18 +80,10 @@ class InformationPlaneDisplay(Display):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        information_x: NDArray[Any],
-        information_y: NDArray[Any],
-        labels: Sequence[str] | None = None,
-        entropy_y: float | None = None,
-    ) -> None:
-        self.information_x = information_x
-        self.information_y = information_y
-        self.labels = labels
-        self.entropy_y = entropy_y
+    information_x: NDArray[Any]
+    information_y: NDArray[Any]
+    labels: Sequence[str] | None = None
+    entropy_y: float | None = None
 
     @classmethod
     def from_estimator(
@@ -155,11 +154,13 @@ class InformationPlaneDisplay(Display):
         about_x, about_y, betas = [], [], []
         for estimator in estimators:
             encoder, rows = last_step(estimator, X)
-            check_bottleneck(encoder, target)
+            _check_bottleneck(encoder, target)
             check_consistent_length(rows, target)
-            rows = as_rows(encoder, rows)
-            about_x.append(information_about_x(encoder, rows, random_state))
-            about_y.append(entropy + log_likelihood(encoder, rows, target, random_state))
+            # scikit-learn's validate_data alone would refuse tensors on a GPU, which encoders take.
+            encoder.transform(rows)
+            rows = rows.detach() if isinstance(rows, Tensor) else np.asarray(rows)
+            about_x.append(_information_about_x(encoder, rows, random_state))
+            about_y.append(entropy + _log_likelihood(encoder, rows, target, random_state))
             betas.append(encoder.beta_)
         labels = labels or [f"β = {beta:g}" for beta in betas]
         return cls.from_predictions(
@@ -242,3 +243,77 @@ class InformationPlaneDisplay(Display):
             ax.legend(frameon=False, loc="lower right")
         ax.set(xlabel="I(x; z)  (nats)", ylabel="I(y; z)  (nats)")
         return self
+
+
+def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
+    """Raise for encoders and classes without a place in the information plane."""
+    check_is_fitted(encoder, "module_")
+    needs = "the information plane needs classifiers with mode='ib' and head='gaussian': "
+    head = getattr(encoder.module_, "head", None)
+    if not getattr(head, "stochastic", False):
+        raise ValueError(needs + "I(x; z) of a deterministic encoder is infinite")
+    if not getattr(head, "closed_form", False):
+        raise ValueError(
+            needs + f"I(x; z) needs the density q(z | x), which {type(head).__name__} does not have"
+        )
+    if encoder.task_ != "classification":
+        raise ValueError(
+            needs + f"I(y; z) is estimated for classes only, got task={encoder.task_!r}; if y are "
+            "classes, fit mode=InformationBottleneck(task='classification')"
+        )
+    known = encoder.classes_.tolist()
+    unseen = set(target.tolist()) - set(known)
+    if unseen:
+        raise ValueError(
+            f"y has the classes {sorted(unseen, key=str)}, which were not seen in fit: pass rows "
+            f"of the classes {known}"
+        )
+
+
+def _information_about_x(encoder: Any, rows: NDArray[Any] | Tensor, seed: int) -> float:
+    """Return a lower bound of I(x; z), from one draw of z for each row.
+
+    The marginal density of z is the mixture of all rows' conditional densities.
+    """
+
+    def conditional(x: Tensor) -> Tensor:
+        code = encoder.module_(x)
+        assert code.conditional is not None  # the head has a closed form
+        return torch.stack(code.conditional, dim=1)
+
+    values = evaluate(encoder.module_, conditional, rows)
+    mean, scale = torch.from_numpy(values).double().unbind(1)
+    noise = _noise(*mean.shape, seed=seed).double()
+    total = 0.0
+    for part in torch.split(torch.arange(len(mean)), max(1, CHUNK_VALUES // mean.numel())):
+        # log q(z_i | x_j), without the constant that is the same for all i and j.
+        deviation = (mean[part] + scale[part] * noise[part])[:, None] - mean
+        log_q = -(0.5 * (deviation / scale).square() + scale.log()).sum(-1)
+        own = log_q[torch.arange(len(part)), part]
+        total += float((own - log_q.logsumexp(1)).sum())
+    return total / len(mean) + float(np.log(len(mean)))
+
+
+def _log_likelihood(
+    encoder: Any, rows: NDArray[Any] | Tensor, target: NDArray[Any], seed: int
+) -> float:
+    """Return the mean of log p(y | z) over rows and draws of z.
+
+    The logarithm is taken for each draw. An average of p over draws would use more information
+    than one z has.
+    """
+    module = encoder.module_
+    noise = _noise(N_DRAWS, module.head.n_components, seed=seed)
+
+    def log_p(x: Tensor) -> Tensor:
+        logits: Tensor = module.predictions(x, noise.to(x.device))
+        return logits.double().log_softmax(-1).mean(0)
+
+    values: NDArray[np.float64] = evaluate(module, log_p, rows)
+    return float(values[np.arange(len(values)), np.searchsorted(encoder.classes_, target)].mean())
+
+
+def _noise(*shape: int, seed: int) -> Tensor:
+    """Return standard normal numbers, the same whatever the encoder's device is."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float32)

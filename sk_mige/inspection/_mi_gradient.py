@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from ._display import Display
+from sk_mige.information import MutualInfoGradient
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from ._display import Axes, Display
 
 __all__ = ["MutualInfoGradientDisplay"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MutualInfoGradientDisplay(Display):
     r"""Gradient :math:`dI / d\theta` against θ, with a band of two standard errors.
 
@@ -64,18 +65,10 @@ class MutualInfoGradientDisplay(Display):
     True
     """
 
-    def __init__(
-        self,
-        *,
-        theta: NDArray[Any],
-        gradient: NDArray[Any],
-        standard_error: NDArray[Any] | None = None,
-        truth: NDArray[Any] | None = None,
-    ) -> None:
-        self.theta = theta
-        self.gradient = gradient
-        self.standard_error = standard_error
-        self.truth = truth
+    theta: NDArray[Any]
+    gradient: NDArray[Any]
+    standard_error: NDArray[Any] | None = None
+    truth: NDArray[Any] | None = None
 
     @classmethod
     def from_estimator(
@@ -110,16 +103,12 @@ class MutualInfoGradientDisplay(Display):
         -------
         MutualInfoGradientDisplay
         """
-        at = np.asarray(theta, dtype=np.float64)
-        fitted = [clone(estimator).set_params(theta=float(t)).fit(X) for t in at]
-        return cls.from_predictions(
-            at,
-            [float(e.gradient_) for e in fitted],
-            [float(e.standard_error_) for e in fitted],
-            truth=truth,
-            ax=ax,
-            **line_kw,
-        )
+
+        def gradient_at(value: float) -> MutualInfoGradient:
+            fitted = clone(estimator).set_params(theta=value).fit(X)
+            return MutualInfoGradient(fitted.gradient_, fitted.standard_error_)
+
+        return cls.from_function(gradient_at, theta, truth=truth, ax=ax, **line_kw)
 
     @classmethod
     def from_function(
@@ -152,17 +141,10 @@ class MutualInfoGradientDisplay(Display):
         MutualInfoGradientDisplay
         """
         at = np.asarray(theta, dtype=np.float64)
-        results = [function(float(t)) for t in at]
-        with_error = [result for result in results if hasattr(result, "standard_error")]
-        gradients = [getattr(result, "gradient", result) for result in results]
-        return cls.from_predictions(
-            at,
-            [float(g) for g in gradients],
-            [float(result.standard_error) for result in with_error] or None,
-            truth=truth,
-            ax=ax,
-            **line_kw,
-        )
+        results = [function(float(value)) for value in at]
+        gradient = [float(getattr(result, "gradient", result)) for result in results]
+        errors = [float(r.standard_error) for r in results if hasattr(r, "standard_error")]
+        return cls.from_predictions(at, gradient, errors or None, truth=truth, ax=ax, **line_kw)
 
     @classmethod
     def from_predictions(
@@ -207,9 +189,8 @@ class MutualInfoGradientDisplay(Display):
         for name, array in (("gradient", values), ("standard_error", errors), ("truth", exact)):
             if array is not None and array.shape != at.shape:
                 raise ValueError(f"{name} has shape {array.shape}, but theta has shape {at.shape}")
-        return cls(theta=at, gradient=values, standard_error=errors, truth=exact).plot(
-            ax, **line_kw
-        )
+        display = cls(theta=at, gradient=values, standard_error=errors, truth=exact)
+        return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
         """Draw the display.
@@ -230,17 +211,12 @@ class MutualInfoGradientDisplay(Display):
         (self.line_,) = ax.plot(self.theta, self.gradient, **{"label": "estimate", **line_kw})
         self.band_ = self.truth_ = None
         if self.standard_error is not None:
-            self.band_ = ax.fill_between(
-                self.theta,
-                self.gradient - 2 * self.standard_error,
-                self.gradient + 2 * self.standard_error,
-                color=self.line_.get_color(),
-                alpha=0.2,
-                linewidth=0,
-            )
+            low = self.gradient - 2 * self.standard_error
+            high = self.gradient + 2 * self.standard_error
+            style: dict[str, Any] = {"color": self.line_.get_color(), "alpha": 0.2, "linewidth": 0}
+            self.band_ = ax.fill_between(self.theta, low, high, **style)
         if self.truth is not None:
             (self.truth_,) = ax.plot(self.theta, self.truth, "k--", linewidth=1, label="truth")
-        ax.set(xlabel="θ", ylabel="dI / dθ  (nats)")
-        if self.truth is not None:
             ax.legend(frameon=False)
+        ax.set(xlabel="θ", ylabel="dI / dθ  (nats)")
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,15 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mige._warnings import warn_user
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import searched_parameters
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["ProjectionSearchDisplay"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ProjectionSearchDisplay(Display):
     """Cross-validated scores against the dimension of a random projection.
 
@@ -71,18 +70,10 @@ class ProjectionSearchDisplay(Display):
     array([ 2, 16])
     """
 
-    def __init__(
-        self,
-        *,
-        n_components: NDArray[Any],
-        scores: NDArray[Any],
-        reference: NDArray[Any] | None = None,
-        score_name: str = "accuracy",
-    ) -> None:
-        self.n_components = n_components
-        self.scores = scores
-        self.reference = reference
-        self.score_name = score_name
+    n_components: NDArray[Any]
+    scores: NDArray[Any]
+    reference: NDArray[Any] | None = None
+    score_name: str = "accuracy"
 
     @classmethod
     def from_estimator(
@@ -129,20 +120,15 @@ class ProjectionSearchDisplay(Display):
         if param not in names:
             raise ValueError(f"param={param!r} is not in the grid, which has {names}")
         dimensions = _dimensions(param, results["params"])
-        folds = [results[f"split{i}_test_score"] for i in range(search.n_splits_)]
-        scores = np.transpose(folds)
+        scores = np.transpose([results[f"split{i}_test_score"] for i in range(search.n_splits_)])
         order = np.argsort(-results["mean_test_score"], kind="stable")  # the best candidate first
         order = order[dimensions[order] > 0]
-        distinct, best = np.unique(dimensions[order], return_index=True)
-        accuracy = search.scoring in (None, "accuracy") and is_classifier(search)
+        k, best = np.unique(dimensions[order], return_index=True)
         name = search.scoring if isinstance(search.scoring, str) else "held-out score"
+        if search.scoring in (None, "accuracy") and is_classifier(search):
+            name = "accuracy"
         return cls.from_predictions(
-            distinct,
-            scores[order[best]],
-            reference=reference,
-            score_name="accuracy" if accuracy else name,
-            ax=ax,
-            **errorbar_kw,
+            k, scores[order[best]], reference=reference, score_name=name, ax=ax, **errorbar_kw
         )
 
     @classmethod
@@ -185,12 +171,9 @@ class ProjectionSearchDisplay(Display):
                 f"scores has shape {np.shape(scores)}, but n_components has shape "
                 f"{dimensions.shape}: pass a row of folds for each dimension"
             )
-        return cls(
-            n_components=dimensions,
-            scores=found,
-            reference=None if reference is None else np.asarray(reference, dtype=np.float64),
-            score_name=score_name,
-        ).plot(ax, **errorbar_kw)
+        exact = None if reference is None else np.asarray(reference, dtype=np.float64)
+        display = cls(n_components=dimensions, scores=found, reference=exact, score_name=score_name)
+        return display.plot(ax, **errorbar_kw)
 
     def plot(self, ax: Axes | None = None, **errorbar_kw: Any) -> Self:
         """Draw the display.
@@ -219,13 +202,12 @@ class ProjectionSearchDisplay(Display):
             mean, std = unit * self.reference.mean(), unit * self.reference.std()
             self.reference_ = ax.axhline(mean, color="C1", label="exact distances")
             self.band_ = ax.axhspan(mean - std, mean + std, color="C1", alpha=0.15, linewidth=0)
+            ax.legend(frameon=False)
         ax.set_xscale("log", base=2)
         ax.set_xticks(k, [str(n) for n in k])
         ax.minorticks_off()
-        ax.set_xlabel("dimensions of the projection")
-        ax.set_ylabel("accuracy, %" if unit == 100.0 else self.score_name)
-        if self.reference is not None:
-            ax.legend(frameon=False)
+        label = "accuracy, %" if unit == 100.0 else self.score_name
+        ax.set(xlabel="dimensions of the projection", ylabel=label)
         return self
 
 
@@ -244,9 +226,10 @@ def _find_parameter(names: list[str]) -> str:
 def _dimensions(param: str, candidates: list[dict[str, Any]]) -> NDArray[Any]:
     """Return the dimension of each candidate; 0 where it has none."""
     # A list of grids may have grids without the parameter.
-    tried = [candidate[param] for candidate in candidates if param in candidate]
+    tried = [candidate.get(param, 0) for candidate in candidates]
     others = sorted({str(value) for value in tried if not isinstance(value, Integral)})
-    if not any(isinstance(value, Integral) for value in tried):
+    dimensions = np.array([value if isinstance(value, Integral) else 0 for value in tried])
+    if not dimensions.any():
         raise ValueError(
             f"param={param!r} has no numbers to draw, got {others}: search over dimensions, such "
             "as [16, 64, 256]"
@@ -256,5 +239,4 @@ def _dimensions(param: str, candidates: list[dict[str, Any]]) -> NDArray[Any]:
             f"the candidates with {param} of {others} are not drawn, because the search does not "
             "record their dimension: search over numbers to draw them"
         )
-    values = [candidate.get(param) for candidate in candidates]
-    return np.array([value if isinstance(value, Integral) else 0 for value in values])
+    return dimensions

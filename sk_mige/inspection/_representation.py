@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import type_of_target
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import find_transformer
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["RepresentationDisplay"]
 
@@ -21,6 +19,7 @@ __all__ = ["RepresentationDisplay"]
 MOST_CLASSES = 20
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RepresentationDisplay(Display):
     """Scatter plot of two components of a representation, coloured by labels.
 
@@ -59,16 +58,9 @@ class RepresentationDisplay(Display):
     (1797, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        representation: NDArray[Any],
-        labels: NDArray[Any] | None = None,
-        components: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.representation = representation
-        self.labels = labels
-        self.components = components
+    representation: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    components: tuple[int, int] = (0, 1)
 
     @classmethod
     def from_estimator(
@@ -164,14 +156,12 @@ class RepresentationDisplay(Display):
         """
         ax = self._set_axes(ax)
         first, second = self.components
-        style: dict[str, Any] = {"s": 6, "linewidths": 0}
+        style: dict[str, Any] = {"s": 6, "linewidths": 0, "c": self.labels}
         classes = self._classes()
         if classes is not None and self.labels is not None:
-            colors = "tab10" if len(classes) <= 10 else "tab20"
-            limits = {"vmin": 0, "vmax": 9 if len(classes) <= 10 else 19}
-            style |= {"c": np.searchsorted(classes, self.labels), "cmap": colors, **limits}
-        elif self.labels is not None:
-            style |= {"c": self.labels}
+            n_colors = 10 if len(classes) <= 10 else 20
+            style |= {"c": np.searchsorted(classes, self.labels), "cmap": f"tab{n_colors}"}
+            style |= {"vmin": 0, "vmax": n_colors - 1}
         points = self.representation[:, [first, second]]
         self.scatter_ = ax.scatter(*points.T, **{**style, **scatter_kw})
         self.legend_ = self.colorbar_ = None
@@ -185,9 +175,7 @@ class RepresentationDisplay(Display):
 
     def _classes(self) -> NDArray[Any] | None:
         """Return the classes, or None where labels are values or too many classes."""
-        if self.labels is None:
-            return None
-        if type_of_target(self.labels) not in ("binary", "multiclass"):
+        if self.labels is None or type_of_target(self.labels) not in ("binary", "multiclass"):
             return None
         classes: NDArray[Any] = np.unique(self.labels)
         return classes if len(classes) <= MOST_CLASSES else None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import find_part, searched_parameters
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["ScoreCVDisplay"]
 
@@ -22,6 +20,7 @@ AXES = {
 }
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScoreCVDisplay(Display):
     """Held-out Hyvärinen loss against one parameter, a curve for each bandwidth.
 
@@ -71,20 +70,11 @@ class ScoreCVDisplay(Display):
     [0.5, 1.0]
     """
 
-    def __init__(
-        self,
-        *,
-        param: str,
-        values: NDArray[Any],
-        losses: dict[float, NDArray[Any]],
-        base_loss: float | None = None,
-        best: tuple[float, float, float] | None = None,
-    ) -> None:
-        self.param = param
-        self.values = values
-        self.losses = losses
-        self.base_loss = base_loss
-        self.best = best
+    param: str
+    values: NDArray[Any]
+    losses: dict[float, NDArray[Any]]
+    base_loss: float | None = None
+    best: tuple[float, float, float] | None = None
 
     @classmethod
     def from_estimator(
@@ -133,15 +123,12 @@ class ScoreCVDisplay(Display):
             for factor in np.unique(factors)
         }
         base = loss[np.isnan(cutoffs) & np.isinf(alphas)]
-        best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
+        base_loss = float(base.min()) if len(base) else None
+        best = None
+        if not np.isnan(positions[chosen]):
+            best = (float(factors[chosen]), float(positions[chosen]), float(loss[chosen]))
         return cls.from_predictions(
-            values,
-            losses,
-            param=param,
-            base_loss=float(base.min()) if len(base) else None,
-            best=None if np.isnan(positions[chosen]) else best,
-            ax=ax,
-            **line_kw,
+            values, losses, param=param, base_loss=base_loss, best=best, ax=ax, **line_kw
         )
 
     @classmethod
@@ -189,13 +176,9 @@ class ScoreCVDisplay(Display):
                 raise ValueError(
                     f"losses[{factor:g}] has shape {loss.shape}, but values has shape {at.shape}"
                 )
-        return cls(
-            param=param,
-            values=at[order],
-            losses={factor: loss[order] for factor, loss in curves.items()},
-            base_loss=base_loss,
-            best=best,
-        ).plot(ax, **line_kw)
+        curves = {factor: loss[order] for factor, loss in curves.items()}
+        display = cls(param=param, values=at[order], losses=curves, base_loss=base_loss, best=best)
+        return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
         """Draw the display.

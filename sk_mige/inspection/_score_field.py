@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import last_step
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["ScoreFieldDisplay"]
 
@@ -21,6 +19,7 @@ __all__ = ["ScoreFieldDisplay"]
 MOST_ARROWS = 300
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScoreFieldDisplay(Display):
     """Arrows of a score field over samples, in two coordinates.
 
@@ -68,20 +67,11 @@ class ScoreFieldDisplay(Display):
     ... )
     """
 
-    def __init__(
-        self,
-        *,
-        samples: NDArray[Any],
-        points: NDArray[Any],
-        scores: NDArray[Any],
-        features: tuple[int, int] = (0, 1),
-        feature_names: Any = None,
-    ) -> None:
-        self.samples = samples
-        self.points = points
-        self.scores = scores
-        self.features = features
-        self.feature_names = feature_names
+    samples: NDArray[Any]
+    points: NDArray[Any]
+    scores: NDArray[Any]
+    features: tuple[int, int] = (0, 1)
+    feature_names: Any = None
 
     @classmethod
     def from_estimator(
@@ -247,7 +237,6 @@ def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     cell = (high - low).max() / (resolution - 1)
     axes = [np.arange(a, b + cell / 2, cell) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    nearest = NearestNeighbors(n_neighbors=1).fit(samples)
-    near: NDArray[Any] = nearest.kneighbors(grid)[0][:, 0] < cell
-    starts: NDArray[Any] = grid[near]
+    distances, _ = NearestNeighbors(n_neighbors=1).fit(samples).kneighbors(grid)
+    starts: NDArray[Any] = grid[distances[:, 0] < cell]
     return starts

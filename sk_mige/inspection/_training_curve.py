@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._display import Display
+from ._display import Axes, Display
 from ._parts import find_part
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["TrainingCurveDisplay"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(Display):
     """Curves of the records of a training run, such as its loss, against the epochs.
 
@@ -54,9 +53,8 @@ class TrainingCurveDisplay(Display):
     array([1, 2, 3])
     """
 
-    def __init__(self, *, epochs: NDArray[Any], curves: Mapping[str, NDArray[Any]]) -> None:
-        self.epochs = epochs
-        self.curves = dict(curves)
+    epochs: NDArray[Any]
+    curves: Mapping[str, NDArray[Any]]
 
     @classmethod
     def from_estimator(

@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .conv import ConvEncoder
 from .encoder import EncoderNetwork
-from .heads import DeterministicHead, GaussianHead, Head, StandardizingHead
-from .implicit import ImplicitHead
-from .mlp import MLPEncoder
+from .encoders import ConvEncoder, MLPEncoder
+from .heads import DeterministicHead, GaussianHead, Head, ImplicitHead, StandardizingHead
 
 __all__ = ["HEADS", "Architecture"]
 
-# Adding a head: a subclass of Head in a module of its own, and a line here.
+# Adding a head: a subclass of Head, and a line here.
 HEADS: dict[str, type[Head]] = {
     "deterministic": DeterministicHead,
     "standardizing": StandardizingHead,

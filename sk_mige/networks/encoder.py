@@ -117,12 +117,10 @@ class EncoderNetwork(nn.Module):
             return inputs
         # A copy: a function that works in place would change x itself, and the next view.
         made: Any = self.augmentation(inputs.clone())
-        if isinstance(made, Tensor):
-            if made.shape[:1] == inputs.shape[:1]:
-                return made.to(inputs.dtype)  # noise from NumPy is float64
-            got = f"the shape {tuple(made.shape)}"
-        else:
-            got = f"a {type(made).__name__}"
+        if isinstance(made, Tensor) and made.shape[:1] == inputs.shape[:1]:
+            return made.to(inputs.dtype)  # noise from NumPy is float64
+        is_tensor = isinstance(made, Tensor)
+        got = f"the shape {tuple(made.shape)}" if is_tensor else f"a {type(made).__name__}"
         raise ValueError(
             "augmentation must return a tensor of as many rows as it is given: for the shape "
             f"{tuple(inputs.shape)} it returned {got}. Several copies of each row are made by "

@@ -1,18 +1,19 @@
-"""Evaluation of a trained network on many rows."""
+"""Evaluation of a trained network on many rows, and the module for its export."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from .encoder import EncoderNetwork
 
-__all__ = ["evaluate"]
+__all__ = ["Representation", "evaluate"]
 
 # Values of one chunk of rows: 64 MiB as float32.
 CHUNK_VALUES = 2**24
@@ -68,3 +69,43 @@ def _padded(x: Tensor) -> Tensor:
     """Return at least FEWEST_ROWS rows, so that results do not depend on the number of rows."""
     missing = max(0, FEWEST_ROWS - len(x))
     return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
+
+
+class Representation(nn.Module):
+    """Trained network as a function of one tensor, for exporters.
+
+    It is a copy of the network on the CPU in evaluation mode, without corruption and without
+    draws; batch norms use their running averages. It is a valid input of
+    ``torch.export.export``, ``torch.onnx.export`` and ``torch.compile``.
+
+    Parameters
+    ----------
+    network : EncoderNetwork
+        Trained network, such as ``MIGEEncoder().fit(X).module_``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.networks import (
+    ...     DeterministicHead, EncoderNetwork, MLPEncoder, Representation
+    ... )
+    >>> network = EncoderNetwork(MLPEncoder(4, 2), DeterministicHead(2))
+    >>> rows = torch.zeros(5, 4)
+    >>> program = torch.export.export(Representation(network), (rows,))
+    >>> program.module()(rows).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, network: EncoderNetwork) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).cpu().requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Representation:
+        """Stay in evaluation mode for every value of ``mode``."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return representations (M, K) of the rows x (M, n_features), float32."""
+        z: Tensor = self.network(x).z
+        return z

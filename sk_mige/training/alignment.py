@@ -87,8 +87,7 @@ def input_alignment(
     smallest = floor * scale.square().mean().sqrt()
     alignment = inverse_root @ rotation * scale.clamp_min(float(smallest))
     # The sign of an eigenvector is arbitrary: make the largest entry of each column positive.
-    columns = torch.arange(alignment.shape[1], device=alignment.device)
-    signs = alignment[alignment.abs().argmax(0), columns].sign()
+    signs = alignment.gather(0, alignment.abs().argmax(0, keepdim=True)).sign()
     aligned: torch.Tensor = (alignment * signs).float()
     return aligned
 
@@ -113,10 +112,8 @@ def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch
     head = network.head
     assert isinstance(head, StandardizingHead)
     order = torch.randperm(len(data), generator=generator, device="cpu")
-    batches = (
-        data[part.tolist()][0].to(head.alignment)
-        for part in torch.split(order[:ALIGNMENT_ROWS], 512)
-    )
+    parts = torch.split(order[:ALIGNMENT_ROWS], 512)
+    batches = (data[part.tolist()][0].to(head.alignment) for part in parts)
     identity = torch.eye(head.n_components).to(head.alignment)
     head.alignment.copy_(identity)
     network.eval()

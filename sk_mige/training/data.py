@@ -77,6 +77,11 @@ class EqualBatchSampler(Sampler[list[int]]):
     generator : torch.Generator or None
         Source of the order of the rows; None keeps their order.
 
+    Attributes
+    ----------
+    share : slice
+        Part of each batch that is returned, such as one process's rows; all rows by default.
+
     Examples
     --------
     >>> import torch
@@ -85,6 +90,8 @@ class EqualBatchSampler(Sampler[list[int]]):
     >>> [len(batch) for batch in sampler]
     [43, 43, 43]
     """
+
+    share = slice(None)
 
     def __init__(self, n: int, batch_size: int, generator: torch.Generator | None) -> None:
         self.n = n
@@ -100,7 +107,7 @@ class EqualBatchSampler(Sampler[list[int]]):
         if self.generator is not None:
             order = torch.randperm(self.n, generator=self.generator, device="cpu").numpy()
         for batch in np.array_split(order, self.n_batches):
-            yield batch.tolist()
+            yield batch[self.share].tolist()
 
 
 def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -128,11 +128,8 @@ def isolated(device: torch.device) -> Iterator[None]:
     ...     torch.is_grad_enabled(), torch.ones(1).is_inference()
     (True, False)
     """
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        for kind in {device.type, "cpu"}:
-            stack.enter_context(torch.autocast(kind, enabled=False))
+    cpu, other = (torch.autocast(kind, enabled=False) for kind in ("cpu", device.type))
+    with torch.inference_mode(False), torch.enable_grad(), cpu, other:
         yield
 
 
@@ -148,7 +145,7 @@ def building(device: torch.device) -> Iterator[None]:
     ...     torch.nn.Linear(3, 1).weight.dtype
     torch.float32
     """
-    with isolated(device), _Float32Layers():
+    with isolated(device), _OwnLayers():
         yield
 
 
@@ -171,29 +168,17 @@ def built_apart(seed: int) -> Iterator[None]:
     True
     """
     generator = torch.Generator().manual_seed(seed)
-    with isolated(torch.device("cpu")), _OwnDraws(generator), _Float32Layers():
+    with isolated(torch.device("cpu")), _OwnLayers(generator):
         yield
 
 
-class _Float32Layers(TorchFunctionMode):
-    """Makes float32 tensors where the default dtype would apply.
+class _OwnLayers(TorchFunctionMode):
+    """Make float32 tensors where the default dtype would apply; draw from the generator, if any.
 
     Layers draw initial values in their own dtype, and other dtypes give other values.
     """
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        if getattr(func, "__name__", "") in FACTORIES and kwargs.get("dtype") is None:
-            kwargs["dtype"] = torch.float32
-        return func(*args, **kwargs)
-
-
-class _OwnDraws(TorchFunctionMode):
-    """Mode that passes a generator to functions that draw initial values without one."""
-
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.generator = generator
 
@@ -201,8 +186,11 @@ class _OwnDraws(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name in FACTORIES and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
         # The functions of torch.nn.init pass on a generator, which is None by default.
-        if "generator" in kwargs or getattr(func, "__name__", "") in DRAWS:
+        if self.generator is not None and ("generator" in kwargs or name in DRAWS):
             kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from skorch.hf import AccelerateMixin
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from sk_mige.networks import Code
 
@@ -16,31 +15,7 @@ from .data import BatchLoader, EqualBatchSampler
 from .net import EncoderNet
 from .processes import gather_code, gather_rows, mean_over_processes
 
-__all__ = ["DistributedNet", "OwnShare"]
-
-
-class OwnShare(Sampler[list[int]]):
-    """One process's share of each joint batch.
-
-    Parameters
-    ----------
-    batches : EqualBatchSampler
-        Joint batches; every process must draw the same.
-    rank, n_processes : int
-        Number of the process, and number of processes.
-    """
-
-    def __init__(self, batches: EqualBatchSampler, rank: int, n_processes: int) -> None:
-        self.batches = batches
-        self.rank = rank
-        self.n_processes = n_processes
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.batches:
-            yield batch[self.rank :: self.n_processes]
+__all__ = ["DistributedNet"]
 
 
 class DistributedNet(AccelerateMixin, EncoderNet):
@@ -76,9 +51,9 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         processes = int(self.accelerator.num_processes)
         joint = EqualBatchSampler(len(dataset), self.batch_size * processes, self.generator)
         self.batches_an_epoch = len(joint)
-        share = OwnShare(joint, self.rank, processes)
+        joint.share = slice(self.rank, None, processes)
         # Only the sampler may draw from the joint generator.
-        return BatchLoader(dataset, share, torch.Generator())
+        return BatchLoader(dataset, joint, torch.Generator())
 
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import EpochTimer, PassthroughScoring
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -77,6 +76,7 @@ class EncoderNet(NeuralNet):
     run_settings: Mapping[str, str] = MappingProxyType({})
     epochs_before: int = 0
     run_start: int = 0
+    criterion_: Objective
 
     @property
     def rank(self) -> int:
@@ -90,11 +90,7 @@ class EncoderNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        return [
-            ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring(name="valid_loss")),
-        ]
+        return [pair for pair in super()._default_callbacks if pair[0] != "print_log"]
 
     def initialize_criterion(self) -> EncoderNet:
         """Take the objective as it is: it has been built already."""
@@ -128,8 +124,7 @@ class EncoderNet(NeuralNet):
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
     ) -> Tensor:
         """Return the objective's value."""
-        loss: Tensor = self.criterion_(y_pred, X, y_true)
-        return loss
+        return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Run the forward and backward pass of a batch; raise if the loss is not finite."""
@@ -153,7 +148,7 @@ class EncoderNet(NeuralNet):
         self._set_training(False)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
-        loss = self._objective.held_out(code, x, y)
+        loss = self.criterion_.held_out(code, x, y)
         return {"loss": loss, "y_pred": self._answer(code)}
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
@@ -165,7 +160,7 @@ class EncoderNet(NeuralNet):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class or the predicted value; without a decoder, z."""
         answers = np.asarray(self.predict_proba(X))
-        return answers.argmax(-1) if self._objective.classifies else answers
+        return answers.argmax(-1) if self.criterion_.classifies else answers
 
     def _answer(self, code: Any) -> Any:
         """Return predictions averaged over draws of z. If there is no decoder, return z."""
@@ -174,13 +169,8 @@ class EncoderNet(NeuralNet):
         if code.prediction is None:
             return code.z.detach()
         answer = code.prediction.detach()
-        answer = answer.softmax(-1) if self._objective.classifies else answer
+        answer = answer.softmax(-1) if self.criterion_.classifies else answer
         return answer if answer.ndim == 2 else answer.mean(0)
-
-    @property
-    def _objective(self) -> Objective:
-        objective: Objective = self.criterion_
-        return objective
 
     def _joint(self, loss: Tensor) -> Tensor:
         """Return the loss to be recorded."""

@@ -28,11 +28,6 @@ def is_joint() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def is_launched() -> bool:
-    """Return whether torchrun or a similar launcher started this process among others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 def make_accelerator(device: torch.device) -> Any:
     """Return Hugging Face's accelerator, which connects the processes of one launch.
 
@@ -58,7 +53,7 @@ def make_accelerator(device: torch.device) -> Any:
     >>> make_accelerator(torch.device("cpu")) is None
     True
     """
-    if not is_launched():
+    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:  # set by torchrun and similar launchers
         return None
     try:
         from accelerate import Accelerator
@@ -83,16 +78,10 @@ def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
     accelerator = make_accelerator(device)
     if accelerator is None:
         return device, seed
-    return torch.device(accelerator.device), agreed_seed(seed)
-
-
-def agreed_seed(seed: int) -> int:
-    """Return the seed of the first process."""
-    if not is_joint():
-        return seed
-    box = [seed]
-    dist.broadcast_object_list(box)
-    return int(box[0])
+    shared = [seed]
+    if is_joint():
+        dist.broadcast_object_list(shared)
+    return torch.device(accelerator.device), int(shared[0])
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
@@ -126,8 +115,7 @@ class _Gather(torch.autograd.Function):
         (gradient,) = gradients
         summed = gradient.contiguous().clone()
         dist.all_reduce(summed)
-        own: Tensor = torch.split(summed, ctx.counts)[dist.get_rank()]
-        return own
+        return torch.split(summed, ctx.counts)[dist.get_rank()]
 
 
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
@@ -166,8 +154,6 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
 
 def gather_code(code: Code) -> Code:
     """Return the code of the joint batch."""
-    if not is_joint():
-        return code
     conditional = code.conditional
     return Code(
         gather_rows(code.z, -2),
@@ -205,8 +191,7 @@ class JointBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalise by the joint batch in training, by running averages otherwise."""
         if not (self.training and is_joint()):
-            alone: Tensor = super().forward(input)
-            return alone
+            return super().forward(input)
         kind = input.dtype
         if kind.itemsize < 4:  # bfloat16 cannot count to 257
             input = input.float()
@@ -251,13 +236,8 @@ def with_joint_batch_norms(module: nn.Module) -> nn.Module:
     """
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm) and not isinstance(child, JointBatchNorm):
-            joint = JointBatchNorm(
-                child.num_features,
-                child.eps,
-                child.momentum,
-                child.affine,
-                child.track_running_stats,
-            )
+            settings = (child.eps, child.momentum, child.affine, child.track_running_stats)
+            joint = JointBatchNorm(child.num_features, *settings)
             joint.load_state_dict(child.state_dict())
             setattr(module, name, joint.train(child.training))
         else:

@@ -36,7 +36,23 @@ class Shown(Callback):
         return f"{type(self).__name__}({shown})"
 
 
-class CosineDecay(Shown):
+class Rates(Shown):
+    """Callback that changes the learning rates during a run, and restores them at its end."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember the initial learning rates."""
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Return to the initial learning rates."""
+        self._scale(net, 1.0)
+
+    def _scale(self, net: Any, factor: float) -> None:
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = factor * rate
+
+
+class CosineDecay(Rates):
     r"""Learning rate that falls from its initial value to 0 as half a cosine, within one run.
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
@@ -63,24 +79,14 @@ class CosineDecay(Shown):
         """Return the factor of the learning rate after ``step`` of ``steps`` steps."""
         return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Remember the initial learning rates."""
-        self.rates_ = _rates(net)
-
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the learning rate of the coming step."""
-        if not training:
-            return
-        step = _step(net) - net.run_start * net.batches_an_epoch
-        factor = self.factor(step, self.epochs * net.batches_an_epoch)
-        _set_rates(net, [factor * rate for rate in self.rates_])
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the initial learning rates."""
-        _set_rates(net, self.rates_)
+        if training:
+            step = _step(net) - net.run_start * net.batches_an_epoch
+            self._scale(net, self.factor(step, self.epochs * net.batches_an_epoch))
 
 
-class ExponentialDecay(Shown):
+class ExponentialDecay(Rates):
     r"""Learning rate that is multiplied by a factor every few epochs, in equal steps.
 
     .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
@@ -115,19 +121,14 @@ class ExponentialDecay(Shown):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Remember the initial learning rates."""
         _expect_positive(self, "rate", "epochs")
-        self.rates_ = _rates(net)
+        super().on_train_begin(net)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the learning rate of the coming epoch."""
-        factor = self.factor(net.finished_epochs)
-        _set_rates(net, [factor * rate for rate in self.rates_])
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the initial learning rates."""
-        _set_rates(net, self.rates_)
+        self._scale(net, self.factor(net.finished_epochs))
 
 
-class TorchSchedule(LRScheduler):
+class TorchSchedule(Rates, LRScheduler):
     """Schedule of torch that starts anew in each run, and continues after a checkpoint.
 
     skorch's ``LRScheduler`` counts all epochs of the history. A run starts from the initial
@@ -144,7 +145,7 @@ class TorchSchedule(LRScheduler):
         """Make the schedule, and repeat its steps of the epochs that a checkpoint restored."""
         for group in net.optimizer_.param_groups:
             group.pop("initial_lr", None)  # an earlier run's
-        self.rates_ = _rates(net)
+        super().on_train_begin(net)
         self.batch_idx_ = 0
         self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
         done = [row for row in net.history if "dur" in row]
@@ -152,10 +153,6 @@ class TorchSchedule(LRScheduler):
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
             for row in done[len(done) - (net.finished_epochs - net.run_start) :]:
                 self._repeat(net, row)
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the initial learning rates."""
-        _set_rates(net, self.rates_)
 
     def _repeat(self, net: Any, row: dict[str, Any]) -> None:
         steps = row["train_batch_count"] if self.step_every == "batch" else 1
@@ -338,12 +335,3 @@ def _expect_positive(callback: Callback, *names: str) -> None:
             raise ValueError(
                 f"{type(callback).__name__}: {name}={value!r} must be a positive number"
             )
-
-
-def _rates(net: Any) -> list[float]:
-    return [group["lr"] for group in net.optimizer_.param_groups]
-
-
-def _set_rates(net: Any, rates: Sequence[float]) -> None:
-    for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
-        group["lr"] = rate

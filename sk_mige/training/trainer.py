@@ -300,8 +300,7 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     """
     if not isinstance(optimizer, str):
         return optimizer
-    settings: dict[str, Any] = {"fused": True} if device.type in FUSED else {}
-    return partial(OPTIMIZERS[optimizer], **settings)
+    return partial(OPTIMIZERS[optimizer], fused=device.type in FUSED or None)
 
 
 @contextmanager
@@ -320,14 +319,14 @@ def _copied(callback: Any, index: int) -> Any:
     if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
         name, inner = callback
         return name, _copied(inner, index)
-    if isinstance(callback, type) and hasattr(callback, "on_train_begin"):
-        return callback
-    if isinstance(callback, type) or not hasattr(callback, "on_train_begin"):
+    if not hasattr(callback, "on_train_begin"):
         raise TypeError(
             f"callbacks[{index}] is {callback!r}, which is no skorch callback: give a class, an "
             "instance, or a pair (name, callback); scikit-learn's callbacks are set by "
             "set_callbacks"
         )
+    if isinstance(callback, type):
+        return callback
     if not isinstance(callback, Callback):  # the same interface without the base class
         return copy.deepcopy(callback)
     try:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from sk_mige.datasets import (
-    _stl10,
     fetch_cifar10,
     fetch_cifar100,
     fetch_fashion_mnist,
@@ -85,12 +84,6 @@ def test_stl10_has_folds_in_its_training_set_only(write_stl10, subset):
     np.testing.assert_array_equal(_as_camera_images(bunch), images)
     assert "folds" not in bunch
     assert bunch.target.tolist() == ([-1] * 4 if subset == "unlabeled" else [0, 1, 2, 0])
-
-
-def test_stl10_is_the_same_whatever_the_chunk(write_stl10, monkeypatch):
-    images = write_stl10(n=5)
-    monkeypatch.setattr(_stl10, "CHUNK", 2)
-    np.testing.assert_array_equal(_as_camera_images(fetch_stl10()), images)
 
 
 def test_stl10_maps_a_copy_that_is_written_once_and_again_when_outdated(write_stl10, data_home):

@@ -589,7 +589,6 @@ class MIGEEncoder(
             optimizer=self.optimizer,
             lr=self.lr,
             batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
             device=self._device,
             # Another sequence after loading a pickle, which starts a new generator.
             seed=self._seed + self.n_iter_,

@@ -56,8 +56,6 @@ class Trainer:
         Learning rate.
     batch_size : int, default=256
         Largest number of rows in a batch.
-    max_epochs : int, default=1
-        Epochs of a call to the net's own ``fit``.
     device : torch.device, default=None
         Device of the training; None is the CPU.
     seed : int, default=0
@@ -101,7 +99,6 @@ class Trainer:
         optimizer: str | OptimizerFactory = "adam",
         lr: float = 1e-3,
         batch_size: int = 256,
-        max_epochs: int = 1,
         device: torch.device | None = None,
         seed: int = 0,
         callbacks: Sequence[Any] | None = None,
@@ -131,7 +128,6 @@ class Trainer:
             optimizer=make_optimizer(optimizer, device),
             lr=lr,
             batch_size=int(batch_size),
-            max_epochs=int(max_epochs),
             dataset=ArrayDataset,
             train_split=None,
             callbacks=self._all_callbacks(),

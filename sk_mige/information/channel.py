@@ -15,6 +15,11 @@ from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_
 
 __all__ = ["channel_gradient"]
 
+_NOT_DIFFERENTIABLE = (
+    "family must be differentiable by torch with respect to theta, but its result {}: use torch "
+    "operations on theta, without .item(), NumPy or torch.no_grad()"
+)
+
 
 def channel_gradient(
     family: Callable[[Tensor, Tensor, Tensor], Tensor],
@@ -72,32 +77,42 @@ def channel_gradient(
     >>> bool(abs(gradient - 1) < 3 * error)
     True
     """
-    rows = check_rows("x", x)
-    at = torch.as_tensor(np.asarray(theta, dtype=np.float64))
-    if at.ndim > 1:
-        raise ValueError(
-            f"theta must be a number or a vector; got an array of shape {tuple(at.shape)}"
+    with torch.inference_mode(False), torch.enable_grad():
+        rows = check_rows("x", x).clone()
+        at = torch.tensor(np.array(theta, dtype=np.float64))
+        if at.ndim > 1:
+            raise ValueError(
+                f"theta must be a number or a vector; got an array of shape {tuple(at.shape)}"
+            )
+        noise = torch.randn(
+            len(rows),
+            n_noise or rows.shape[1],
+            generator=noise_generator(random_state),
+            dtype=torch.float64,
         )
-    noise = torch.randn(
-        len(rows),
-        n_noise or rows.shape[1],
-        generator=noise_generator(random_state),
-        dtype=torch.float64,
-    )
+        y, derivative = _with_derivative(lambda t: family(rows, t, noise), at, len(rows))
+    return mutual_info_gradient(rows, y, derivative, **options)
 
-    def channel(theta: Tensor) -> Tensor:
-        return family(rows, theta, noise)
 
-    y = channel(at)
-    if not isinstance(y, Tensor) or y.ndim < 1 or len(y) != len(rows):
+def _with_derivative(
+    channel: Callable[[Tensor], Tensor], at: Tensor, n_rows: int
+) -> tuple[Tensor, Tensor]:
+    """Return samples of the channel, and their derivatives with respect to the parameters."""
+    try:
+        y = channel(at.clone().requires_grad_())
+    except RuntimeError as error:
+        if "requires grad" not in str(error):
+            raise
+        raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
+    if not isinstance(y, Tensor) or y.ndim < 1 or len(y) != n_rows:
         got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(
-            f"family must return a tensor with one row for each of the {len(rows)} samples; "
-            f"got {got}"
+            f"family must return a tensor with one row for each of the {n_rows} samples; got {got}"
         )
+    if not y.requires_grad:
+        raise ValueError(_NOT_DIFFERENTIABLE.format("does not depend on theta through torch"))
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
     # jvp takes two backward passes for each parameter, whatever the number of outputs.
     jvp = torch.autograd.functional.jvp
     columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
-    derivative = columns[0] if at.ndim == 0 else torch.stack(columns, -1)
-    return mutual_info_gradient(rows, y, derivative, **options)
+    return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)

@@ -73,3 +73,35 @@ def test_the_noise_is_not_the_data_again():
         )
         noise = seen[0][:, 0].numpy()
         assert abs(np.corrcoef(noise, np.asarray(x)[:, 0])[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("context", [torch.inference_mode, torch.no_grad])
+def test_the_gradient_is_the_same_in_every_context(context):
+    x = np.random.default_rng(0).standard_normal((200, 2))
+    outside = channel_gradient(lambda x, t, z: t * x + z, 1.0, x)
+    with context():
+        inside = channel_gradient(lambda x, t, z: t * x + z, 1.0, x)
+        of_a_tensor = channel_gradient(lambda x, t, z: t * x + z, 1.0, torch.from_numpy(x))
+    assert inside == outside == of_a_tensor
+
+
+def _without_graph(x, t, z):
+    with torch.no_grad():
+        return t * x + z
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        lambda x, t, z: t.item() * x + z,
+        lambda x, t, z: torch.from_numpy(t.numpy() * x.numpy()) + z,
+        lambda x, t, z: float(t.detach()) * x + z,
+        lambda x, t, z: x + z,
+        _without_graph,
+    ],
+    ids=["item", "NumPy", "detach", "without theta", "no_grad"],
+)
+def test_a_family_that_autograd_cannot_follow_is_refused(family):
+    x = np.random.default_rng(0).standard_normal((50, 1))
+    with pytest.raises(ValueError, match="family must be differentiable by torch"):
+        channel_gradient(family, 1.0, x)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sk_mige.score import KernelExpansion, ScoreFit, ScoreModel, ScoreSettings, fit_dense
+from sk_mige.score import KernelExpansion, ScoreFit, ScoreSettings, fit_dense
 
 KINDS = {
     "sections": {},

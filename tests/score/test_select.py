@@ -10,7 +10,6 @@ from sk_mige.score import (
     KernelExpansion,
     ScoreModel,
     fit_base,
-    fit_dense,
     kernel_sums,
     spectral_filter,
     whitening,

@@ -21,6 +21,7 @@ __all__ = [
     "by_blocks",
     "check_finite",
     "check_float32_resolution",
+    "check_fourth_powers",
     "check_queries",
     "check_rows",
     "check_samples",
@@ -37,6 +38,9 @@ __all__ = [
 # Elements of a chunk's Gram matrix: 16 MiB in float64. This is large enough for full speed and
 # small enough for memory that the process already holds.
 CHUNK_ELEMENTS = 2**21
+
+# Range of numbers whose fourth powers are far from the limits of float64.
+FOURTH_ROOTS = (1e-70, 1e70)
 
 # A column must span this many float32 numbers; a network sees rounding noise below that.
 FEWEST_STEPS = 16
@@ -191,6 +195,17 @@ def check_finite(values: Tensor) -> None:
             "the result for X exceeds the range of float64: the values of X are too large, too "
             "small, or too far from those of the fit; divide its columns by their standard "
             "deviations"
+        )
+
+
+def check_fourth_powers(x: Tensor) -> None:
+    """Raise where the fourth powers of distances would overflow or vanish."""
+    spread = float((x.amax(0) - x.amin(0)).amax())
+    if not FOURTH_ROOTS[0] < spread < FOURTH_ROOTS[1]:
+        raise ValueError(
+            f"the values of X differ by up to {spread:.1e}, too much or too little for the fourth "
+            "powers of distances, which curl_free=True forms: divide X by one number, or use "
+            "whiten=True"
         )
 
 

@@ -25,6 +25,7 @@ from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
     check_finite,
+    check_fourth_powers,
     check_samples,
     is_dask,
     like_input,
@@ -268,7 +269,7 @@ class BaseScoreEstimator(
         """Return the results of a method of the model, applied to chunks of rows, in float64."""
         device, dtype = self._place()
         name = function.__name__
-        out = torch.empty(tuple(shape), dtype=dtype)
+        out = torch.empty(tuple(shape), dtype=torch.float64)
         for rows, x in row_chunks(X, self._width, device):
             # Points keep their own dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
@@ -316,13 +317,21 @@ class BaseScoreEstimator(
         )
         return AUTO_LANDMARKS
 
+    def _check_scales(self, x: Tensor) -> None:
+        """Warn of outliers that decide the whitening; raise for scales that cannot be fitted."""
+        settings = self._settings()
+        if settings.whiten:
+            warn_of_outliers(x)
+        elif settings.curl_free:
+            check_fourth_powers(x)
+
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among X, and fix whitening, base and bandwidth on it."""
         rows = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
+        self._check_scales(x)
         if self._settings().whiten:
-            warn_of_outliers(exact)
             exact = feature_units(x)(x)
         picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
         projection = self._projection(X.shape[1], exact, rng)

@@ -238,17 +238,22 @@ class SlicedScoreMatching(
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
         network, device = self._network()
+        white = self._whitening.to(device)
+        assert white.units is not None
+        gains = white.linear(torch.eye(X.shape[1], dtype=torch.float64, device=device))
         total = 0.0
         with isolated(device):
             for _, x in row_chunks(X, self._width, device):
-                # Derivatives have units of 1 / feature², which may exceed float32.
-                x = x.to(torch.float64).requires_grad_()
-                scores = self._scores(network, x)
-                total += float(0.5 * scores.detach().square().sum())
-                for axis in range(x.shape[1]):
-                    (pulled,) = torch.autograd.grad(scores[:, axis].sum(), x, retain_graph=True)
-                    total += float(pulled[:, axis].sum())
-        check_finite(torch.tensor(total))
+                # The network's derivatives are those of whitened coordinates, in float32. In the
+                # features' units, 1 / feature², they may exceed its range.
+                y = white(x).to(torch.float32).requires_grad_()
+                scores = network.score(y)
+                total += float(0.5 * white.scores(scores.detach().double()).square().sum())
+                for axis, unit in zip(gains, white.units.scale, strict=True):
+                    weighted = (scores @ axis.float()).sum()
+                    (pulled,) = torch.autograd.grad(weighted, y, retain_graph=True)
+                    total += float((pulled.double() @ axis).sum() / unit / unit)
+        check_finite(torch.tensor(total, dtype=torch.float64))
         return -total / int(X.shape[0])
 
     def _network(self) -> tuple[ScoreNetwork, torch.device]:

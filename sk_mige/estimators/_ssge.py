@@ -21,7 +21,6 @@ from sk_mige._warnings import warn_user
 from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_score
 from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
 from sk_mige.score.landmarks import LandmarkAccumulator
-from sk_mige.score.outliers import warn_of_outliers
 
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
@@ -140,8 +139,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     For n > d, directions along which samples do not vary have no density: constant columns, and
     columns that are sums of others, to the rounding of their values and in any units. The score
     is estimated in the subspace of the other directions, also at points outside. Across the
-    subspace it is 0, with features in units of their standard deviations. Columns of classes or counts vary but have no density either: leave them out. Missing
-    values are refused: drop or impute them. In a stream, the first batch decides which directions
+    subspace it is 0, with features in units of their standard deviations. Columns of classes or
+    counts vary but have no density either: leave them out. Missing values are refused: drop or
+    impute them. In a stream, the first batch decides which directions
     vary.
 
     References
@@ -274,8 +274,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         device = self._compute_device()
         if n_centers is None:
             x = to_tensor(X, device)
-            if self.whiten:
-                warn_of_outliers(x)
+            self._check_scales(x)
             fit = fit_dense(x, self._settings(), projection=self._projection(d, x, rng))
         else:
             fit = self._fit_landmarks(X, n_centers, rng, device).solve(self._settings())

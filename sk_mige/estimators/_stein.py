@@ -10,7 +10,6 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mige.score import ScoreSettings, fit_stein
-from sk_mige.score.outliers import warn_of_outliers
 
 from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
@@ -118,8 +117,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
         x = to_tensor(X, self._compute_device())
-        if self.whiten:
-            warn_of_outliers(x)
+        self._check_scales(x)
         self._keep_model(fit_stein(x, self._settings(), float(self.eta)), X.shape[0])
         return self
 

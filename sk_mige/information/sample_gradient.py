@@ -164,11 +164,8 @@ def mutual_info_gradient(
         few = 3 * (len(kept_x) + len(kept_y)) <= n
         joint = "coordinates" if few or dx is not None else "distances"
     if joint == "coordinates":
-        _check_copies("y", y_rows, dy_rows, kept_y)
-        if dx_rows is not None:
-            _check_copies("x", x_rows, dx_rows, kept_x)
-            dx_rows = dx_rows[:, kept_x]
-        x_rows, y_rows, dy_rows = x_rows[:, kept_x], y_rows[:, kept_y], dy_rows[:, kept_y]
+        x_rows, dx_rows = _independent("x", x_rows, dx_rows, kept_x)
+        y_rows, dy_rows = _independent("y", y_rows, dy_rows, kept_y)
         if margins is None and score is None:
             warn_of_outliers(x_rows, "x's column")
             warn_of_outliers(y_rows, "y's column")
@@ -228,6 +225,15 @@ def _contributions(
     return terms
 
 
+def _independent(
+    name: str, z: Tensor, dz: Tensor | None, kept: list[int]
+) -> tuple[Tensor, Tensor | None]:
+    """Columns of z without linear combinations of others, and their derivatives."""
+    if dz is not None and len(kept) < z.shape[1]:
+        _check_copies(name, z, dz, kept)
+    return z[:, kept], None if dz is None else dz[:, kept]
+
+
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     r"""Warn where columns that are linear combinations of the kept ones do not stay so.
 
@@ -237,8 +243,6 @@ def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     units = feature_units(z)
     z, dz = units(z), dz / units.scale[:, None]
     rest = [k for k in range(z.shape[1]) if k not in kept]
-    if not rest:
-        return
     design = torch.cat([z[:, kept], torch.ones_like(z[:, :1])], dim=1)
     weights = torch.linalg.lstsq(design, z[:, rest]).solution[:-1]
     moved = dz[:, rest] - torch.einsum("nkp,kr->nrp", dz[:, kept], weights)

@@ -246,12 +246,12 @@ class SlicedScoreMatching(
             for _, x in row_chunks(X, self._width, device):
                 # The network's derivatives are those of whitened coordinates, in float32. In the
                 # features' units, 1 / feature², they may exceed its range.
-                y = white(x).to(torch.float32).requires_grad_()
-                scores = network.score(y)
+                points = white(x).to(torch.float32).requires_grad_()
+                scores = network.score(points)
                 total += float(0.5 * white.scores(scores.detach().double()).square().sum())
                 for axis, unit in zip(gains, white.units.scale, strict=True):
                     weighted = (scores @ axis.float()).sum()
-                    (pulled,) = torch.autograd.grad(weighted, y, retain_graph=True)
+                    (pulled,) = torch.autograd.grad(weighted, points, retain_graph=True)
                     total += float((pulled.double() @ axis).sum() / unit / unit)
         check_finite(torch.tensor(total, dtype=torch.float64))
         return -total / int(X.shape[0])

@@ -151,21 +151,17 @@ def mutual_info_gradient(
     dx_rows = None
     if dx is not None:
         dx_rows, several_x = check_derivative("dx", dx, x, x_rows)
-        if dx_rows.shape[2] != dy_rows.shape[2] or several_x != several:
-            raise ValueError(
-                "dx and dy must be derivatives with respect to the same parameters; got shapes "
-                f"{np.shape(dx)} and {np.shape(dy)}"
-            )
-        if joint == "distances":
-            raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+        _check_both_derivatives(dx_rows, dy_rows, several_x == several, joint)
     # Redundant columns have no further information, and whitening makes them noise.
     kept_x, kept_y = independent_columns(x_rows), independent_columns(y_rows)
     if joint == "auto":
         few = 3 * (len(kept_x) + len(kept_y)) <= n
         joint = "coordinates" if few or dx is not None else "distances"
     if joint == "coordinates":
-        x_rows, dx_rows = _independent("x", x_rows, dx_rows, kept_x)
-        y_rows, dy_rows = _independent("y", y_rows, dy_rows, kept_y)
+        if dx_rows is not None:
+            dx_rows = _kept_derivatives("x", x_rows, dx_rows, kept_x)
+        dy_rows = _kept_derivatives("y", y_rows, dy_rows, kept_y)
+        x_rows, y_rows = x_rows[:, kept_x], y_rows[:, kept_y]
         if margins is None and score is None:
             warn_of_outliers(x_rows, "x's column")
             warn_of_outliers(y_rows, "y's column")
@@ -225,13 +221,22 @@ def _contributions(
     return terms
 
 
-def _independent(
-    name: str, z: Tensor, dz: Tensor | None, kept: list[int]
-) -> tuple[Tensor, Tensor | None]:
-    """Columns of z without linear combinations of others, and their derivatives."""
-    if dz is not None and len(kept) < z.shape[1]:
+def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
+    """Raise unless both are derivatives with respect to the same parameters."""
+    if dx.shape[2] != dy.shape[2] or not same_axes:
+        raise ValueError(
+            "dx and dy must be derivatives with respect to the same parameters; got those for "
+            f"{dx.shape[2]} and for {dy.shape[2]} parameters, or only one with an axis for them"
+        )
+    if joint == "distances":
+        raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+
+
+def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
+    """Derivatives of the kept columns; warn if the others do not follow them."""
+    if len(kept) < z.shape[1]:
         _check_copies(name, z, dz, kept)
-    return z[:, kept], None if dz is None else dz[:, kept]
+    return dz[:, kept]
 
 
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:

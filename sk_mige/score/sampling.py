@@ -35,8 +35,8 @@ def langevin(
     scales and correlations of the columns. Only L is needed, not its inverse, and chains never
     leave the subspace of the centres. Columns are in their own units meanwhile, so that the same
     noise gives the same chains in any units. The reverse of a step with noise :math:`\xi` has the
-    noise :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
-    along a step :math:`\Delta` is computed by Simpson's rule,
+    noise :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in
+    log-density along a step :math:`\Delta` is computed by Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .

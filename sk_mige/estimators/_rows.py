@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,10 +22,10 @@ __all__ = [
     "by_blocks",
     "check_finite",
     "check_float32_resolution",
-    "check_fourth_powers",
     "check_queries",
     "check_rows",
     "check_samples",
+    "check_spread",
     "check_varies",
     "is_dask",
     "like_input",
@@ -39,8 +40,8 @@ __all__ = [
 # small enough for memory that the process already holds.
 CHUNK_ELEMENTS = 2**21
 
-# Range of numbers whose fourth powers are far from the limits of float64.
-FOURTH_ROOTS = (1e-70, 1e70)
+# Powers of distances are at most ten to this, in either direction. Float64 ends at 308.
+LARGEST_POWER = 290
 
 # A column must span this many float32 numbers; a network sees rounding noise below that.
 FEWEST_STEPS = 16
@@ -198,14 +199,14 @@ def check_finite(values: Tensor) -> None:
         )
 
 
-def check_fourth_powers(x: Tensor) -> None:
-    """Raise where the fourth powers of distances would overflow or vanish."""
+def check_spread(x: Tensor, power: int) -> None:
+    """Raise where powers of the distances between rows would overflow or vanish."""
     spread = float((x.amax(0) - x.amin(0)).amax())
-    if not FOURTH_ROOTS[0] < spread < FOURTH_ROOTS[1]:
+    limit = LARGEST_POWER / power
+    if not -limit < math.log10(spread or math.inf) < limit:
         raise ValueError(
-            f"the values of X differ by up to {spread:.1e}, too much or too little for the fourth "
-            "powers of distances, which curl_free=True forms: divide X by one number, or use "
-            "whiten=True"
+            f"the values of X differ by up to {spread:.1e}, too much or too little for powers of "
+            "their distances: divide X by one number, or use whiten=True"
         )
 
 

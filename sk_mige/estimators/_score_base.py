@@ -25,7 +25,7 @@ from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
     check_finite,
-    check_fourth_powers,
+    check_spread,
     check_samples,
     is_dask,
     like_input,
@@ -322,8 +322,8 @@ class BaseScoreEstimator(
         settings = self._settings()
         if settings.whiten:
             warn_of_outliers(x)
-        elif settings.curl_free:
-            check_fourth_powers(x)
+        else:
+            check_spread(x, 4 if settings.curl_free else 2)
 
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among X, and fix whitening, base and bandwidth on it."""

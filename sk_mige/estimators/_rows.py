@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,27 +20,28 @@ from sk_mige._warnings import warn_user
 
 __all__ = [
     "by_blocks",
+    "check_finite",
     "check_float32_resolution",
     "check_queries",
     "check_rows",
     "check_samples",
+    "check_spread",
     "check_varies",
     "is_dask",
     "like_input",
     "namespace_of",
     "row_chunks",
+    "scores_like",
     "to_rows",
     "to_tensor",
-    "warn_of_outliers",
 ]
 
 # Elements of a chunk's Gram matrix: 16 MiB in float64. This is large enough for full speed and
 # small enough for memory that the process already holds.
 CHUNK_ELEMENTS = 2**21
 
-# A feature has outliers where its standard deviation exceeds WIDE interquartile ranges (.74 for a
-# normal one) and fewer than FEW of its values are FAR interquartile ranges from the median.
-WIDE, FAR, FEW = 5, 50, 0.05
+# Powers of distances are at most ten to this, in either direction. Float64 ends at 308.
+LARGEST_POWER = 290
 
 # A column must span this many float32 numbers; a network sees rounding noise below that.
 FEWEST_STEPS = 16
@@ -138,30 +140,6 @@ def check_float32_resolution(X: Any) -> None:
     )
 
 
-def warn_of_outliers(x: Tensor) -> None:
-    """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
-
-    Whitening would then map all other rows to nearly one point.
-    """
-    n, d = x.shape
-    if n <= d or n < 20 or x.device.type == "mps":
-        return
-    low, middle, high = (x.kthvalue(max(1, n * k // 4), dim=0).values for k in (1, 2, 3))
-    spread = high - low
-    wide = (spread > 0) & (x.std(0) > WIDE * spread)
-    for column in wide.nonzero()[:, 0].tolist():
-        away = (x[:, column] - middle[column]).abs() / spread[column]
-        share = float((away > FAR).double().mean())
-        if 0 < share < FEW:
-            value = float(x[int(away.argmax()), column])
-            warn_user(
-                f"{share:.2%} of the values of feature {column}, such as {value:g}, are more than "
-                f"{FAR} interquartile ranges from its median and decide how it is whitened: drop "
-                "such rows, impute missing values, or transform the feature"
-            )
-            return
-
-
 def namespace_of(X: Any) -> str:
     """Return the name of the array namespace of X, as array API dispatch sees it."""
     xp, _ = get_namespace(X)
@@ -209,6 +187,43 @@ def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = Fals
         return values
     dtype = xp.float32 if _is_integral(X) else X.dtype
     return xp.asarray(values, dtype=None if keep_dtype else dtype, device=device)
+
+
+def check_finite(values: Tensor) -> None:
+    """Raise where results exceed the range of float64."""
+    if not bool(values.isfinite().all()):
+        raise ValueError(
+            "the result for X exceeds the range of float64: the values of X are too large, too "
+            "small, or too far from those of the fit; divide its columns by their standard "
+            "deviations"
+        )
+
+
+def check_spread(x: Tensor, power: int) -> None:
+    """Raise where powers of the distances between rows would overflow or vanish."""
+    spread = float((x.amax(0) - x.amin(0)).amax())
+    limit = LARGEST_POWER / power
+    if not -limit < math.log10(spread or math.inf) < limit:
+        raise ValueError(
+            f"the values of X differ by up to {spread:.1e}, too much or too little for powers of "
+            "their distances: divide X by one number, or use whiten=True"
+        )
+
+
+def scores_like(values: Tensor, X: Any) -> Any:
+    """Return scores (n, d) like X; raise where a column does not fit into the dtype of X."""
+    check_finite(values)
+    if X.dtype in (np.float32, torch.float32):
+        limits = torch.finfo(torch.float32)
+        largest = values.abs().amax(0)
+        outside = (largest > limits.max) | ((largest > 0) & (largest < limits.tiny))
+        if bool(outside.any()):
+            column = int(outside.nonzero()[0])
+            raise ValueError(
+                f"the scores of column {column} of X are about {float(largest[column]):.1e}, which "
+                "is beyond the range of its dtype, float32: pass X in float64"
+            )
+    return like_input(values, X)
 
 
 def is_dask(X: Any) -> bool:

@@ -16,18 +16,22 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
+from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.sampling import langevin
+from sk_mige.score.units import feature_units
 from sk_mige.training.device import available_device, resolve_device
 
 from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
+    check_finite,
+    check_spread,
     check_samples,
     is_dask,
     like_input,
     row_chunks,
+    scores_like,
     to_tensor,
-    warn_of_outliers,
 )
 from ._stored import to_stored, to_tensors
 
@@ -78,13 +82,18 @@ class BaseScoreEstimator(
         -------
         ndarray of shape (n_samples, n_features)
             Scores in input coordinates, in units of 1 / feature, in the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            If the scores of a column exceed the range of the dtype of X.
         """
         if is_dask(X):
             check_is_fitted(self)
             dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
             return by_blocks(self.transform, X, X.shape[1], dtype)
         X = self._check_query(X)
-        return self._by_chunks(self._model.score, X, X.shape)
+        return scores_like(self._by_chunks(self._model.score, X, X.shape), X)
 
     def score(self, X: Any, y: None = None) -> float:
         r"""Return minus the mean Hyvärinen loss on the rows of X.
@@ -107,7 +116,8 @@ class BaseScoreEstimator(
         float
             Minus the loss; higher is better.
         """
-        return -float(self.hyvarinen_loss(X).mean())
+        X = self._check_query(X)
+        return -float(self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1]).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
         """Compute Hyvärinen's loss of each row, whose negative mean is :meth:`score`.
@@ -120,10 +130,12 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Losses, in units of 1 / feature².
+            Losses, in units of 1 / feature². They are float64, because squares of scores may
+            exceed the range of float32.
         """
         X = self._check_query(X)
-        return self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1])
+        losses = self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1])
+        return like_input(losses, X, keep_dtype=True)
 
     def divergence(self, X: Any) -> Any:
         r"""Compute the divergence :math:`\nabla \cdot \hat g` of the estimated score.
@@ -136,10 +148,12 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Laplacian of the estimated log-density, in units of 1 / feature².
+            Laplacian of the estimated log-density, in units of 1 / feature². It is float64,
+            because it may exceed the range of float32.
         """
         X = self._check_query(X)
-        return self._by_chunks(self._model.divergence, X, X.shape[:1])
+        divergence = self._by_chunks(self._model.divergence, X, X.shape[:1])
+        return like_input(divergence, X, keep_dtype=True)
 
     def jacobian_vector_product(self, X: Any, V: Any) -> Any:
         r"""Compute products :math:`J_{\hat g}(x)\, v` with the Jacobian of the estimated score.
@@ -164,7 +178,7 @@ class BaseScoreEstimator(
             self._model.jvp(x.to(dtype), to_tensor(V[rows], device).to(dtype))
             for rows, x in row_chunks(X, self._width, device)
         ]
-        return like_input(torch.cat(parts), X)
+        return scores_like(torch.cat(parts), X)
 
     def sample(
         self,
@@ -224,7 +238,7 @@ class BaseScoreEstimator(
             )
         x = langevin(
             self._model.score,
-            self._centers_in_input(),
+            self._model.centers,
             n_samples,
             n_steps,
             step_size,
@@ -237,7 +251,7 @@ class BaseScoreEstimator(
     def centers_(self) -> Any:
         """Centres of the kernel in input coordinates."""
         check_is_fitted(self, "bandwidth_")
-        return self._centers_in_input().cpu().numpy()
+        return self._model.centers.cpu().numpy()
 
     def _check_query(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -251,27 +265,22 @@ class BaseScoreEstimator(
             self._model = self._model.to(device)
         return device, coefficients.dtype
 
-    def _by_chunks(self, function: Callable[[Tensor], Tensor], X: Any, shape: Any) -> Any:
-        """Apply a method of the model to chunks of rows."""
+    def _by_chunks(self, function: Callable[[Tensor], Tensor], X: Any, shape: Any) -> Tensor:
+        """Return the results of a method of the model, applied to chunks of rows, in float64."""
         device, dtype = self._place()
         name = function.__name__
-        out = torch.empty(tuple(shape), dtype=dtype)
+        out = torch.empty(tuple(shape), dtype=torch.float64)
         for rows, x in row_chunks(X, self._width, device):
             # Points keep their own dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
             out[rows] = getattr(self._model, name)(x).to(out)
-        return like_input(out, X)
+        check_finite(out)
+        return out
 
     @property
     def _width(self) -> int:
         """Number of columns of a chunk's largest matrix."""
         return int(max(self._model.coefficients.shape[0], self.n_features_in_))
-
-    def _centers_in_input(self) -> Tensor:
-        """Return the centres in input coordinates."""
-        model = self._model
-        x = model.expansion.whitening.inverse(model.expansion.centers)
-        return x if model.subspace is None else model.subspace.positions(x)
 
     def _compute_device(self) -> torch.device:
         device = resolve_device(self.device)
@@ -308,13 +317,22 @@ class BaseScoreEstimator(
         )
         return AUTO_LANDMARKS
 
+    def _check_scales(self, x: Tensor) -> None:
+        """Warn of outliers that decide the whitening; raise for scales that cannot be fitted."""
+        settings = self._settings()
+        if settings.whiten:
+            warn_of_outliers(x)
+        else:
+            check_spread(x, 4 if settings.curl_free else 2)
+
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among X, and fix whitening, base and bandwidth on it."""
         rows = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
+        self._check_scales(x)
         if self._settings().whiten:
-            warn_of_outliers(exact)
+            exact = feature_units(x)(x)
         picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)
@@ -341,10 +359,9 @@ class BaseScoreEstimator(
     def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
         """Set the attributes that every model has."""
         self._model = model
-        white, subspace = model.expansion.whitening, model.subspace
         self.bandwidth_ = model.expansion.bandwidth
-        self.shrinkage_ = white.shrinkage
-        self.mean_ = (white.mean if subspace is None else subspace.origin).cpu().numpy()
+        self.shrinkage_ = model.expansion.whitening.shrinkage
+        self.mean_ = model.mean.cpu().numpy()
         self.n_samples_seen_ = n_samples
         self._n_features_out = self.n_features_in_
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
+from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training import (
     ArrayDataset,
     EncoderNet,
@@ -32,7 +33,7 @@ from sk_mige.training import (
 from sk_mige.training.device import building, built_apart, isolated
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
-from ._rows import check_samples, check_varies, like_input, row_chunks, to_tensor
+from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor
 from ._score_base import representative_rows
 from ._stored import to_stored, to_tensors
 
@@ -162,14 +163,16 @@ class SlicedScoreMatching(
         ConvergenceWarning
             If the loss became infinite or NaN: training stops at the last good weights.
         UserWarning
+            If a few extreme values decide how a feature is whitened.
             If Ctrl-C ended the training: the estimator keeps what it has learned so far.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
-        x = to_tensor(X, torch.device("cpu")).to(torch.float64)
+        x = to_tensor(X, torch.device("cpu"))
         rows = torch.from_numpy(representative_rows(len(x), x.shape[1], 0, rng))
+        warn_of_outliers(x[rows])
         self._whitening, _ = whitening(x[rows])
         white = self._whitening(x).to(torch.float32)
         self._seed = int(rng.randint(2**31 - 1))
@@ -215,7 +218,7 @@ class SlicedScoreMatching(
         network, device = self._network()
         with isolated(device), torch.no_grad():
             parts = [self._scores(network, x) for _, x in row_chunks(X, self._width, device)]
-        return like_input(torch.cat(parts), X)
+        return scores_like(torch.cat(parts), X)
 
     def score(self, X: Any, y: None = None) -> float:
         """Return minus Hyvärinen's loss on held-out samples, with the exact divergence.
@@ -235,15 +238,22 @@ class SlicedScoreMatching(
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
         network, device = self._network()
+        white = self._whitening.to(device)
+        assert white.units is not None
+        gains = white.linear(torch.eye(X.shape[1], dtype=torch.float64, device=device))
         total = 0.0
         with isolated(device):
             for _, x in row_chunks(X, self._width, device):
-                x = x.requires_grad_()
-                scores = self._scores(network, x)
-                total += float(0.5 * scores.detach().square().sum())
-                for axis in range(x.shape[1]):
-                    (pulled,) = torch.autograd.grad(scores[:, axis].sum(), x, retain_graph=True)
-                    total += float(pulled[:, axis].sum())
+                # The network's derivatives are those of whitened coordinates, in float32. In the
+                # features' units, 1 / feature², they may exceed its range.
+                points = white(x).to(torch.float32).requires_grad_()
+                scores = network.score(points)
+                total += float(0.5 * white.scores(scores.detach().double()).square().sum())
+                for axis, unit in zip(gains, white.units.scale, strict=True):
+                    weighted = (scores @ axis.float()).sum()
+                    (pulled,) = torch.autograd.grad(weighted, points, retain_graph=True)
+                    total += float((pulled.double() @ axis).sum() / unit / unit)
+        check_finite(torch.tensor(total, dtype=torch.float64))
         return -total / int(X.shape[0])
 
     def _network(self) -> tuple[ScoreNetwork, torch.device]:
@@ -252,10 +262,10 @@ class SlicedScoreMatching(
         return network, device
 
     def _scores(self, network: ScoreNetwork, x: Tensor) -> Tensor:
-        """Return W s(W (x - mean)), with the network in float32."""
+        """Return the scores of the features, with the network in float32."""
         white = self._whitening.to(x.device)
-        y = white(x.to(white.mean.dtype)).to(torch.float32)
-        return white.linear(network.score(y).to(white.mean.dtype))
+        y = white(x).to(torch.float32)
+        return white.scores(network.score(y).to(white.mean.dtype))
 
     @property
     def _width(self) -> int:

@@ -22,7 +22,7 @@ from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_
 from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
 from sk_mige.score.landmarks import LandmarkAccumulator
 
-from ._rows import check_samples, check_varies, is_dask, like_input, to_tensor, warn_of_outliers
+from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
 __all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator"]
@@ -61,20 +61,21 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
         "auto" is 0 with a spectral cutoff. Otherwise it minimises Hyvärinen's loss [2]_ on three
         folds; whitening and base are refitted in each fold, and the bandwidth is that of all
-        samples. ``inf`` uses the base alone, and "auto" may choose it. The loss is computed with
-        features in units of their standard deviations, so that no unit decides. Without
-        whitening, or with no more samples than features, it is computed in the features' own
-        units.
+        samples. ``inf`` uses the base alone, and "auto" may choose it. With whitening the loss is
+        computed with features in units of their standard deviations, so that no unit decides.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number
         is in standard deviations if ``whiten=True`` and in the data's own units otherwise.
     whiten : bool, default=True
         Whether to estimate in coordinates of unit covariance and map the score back. For a given
-        strength, scales and correlations of the features then do not matter.
+        strength, scales and correlations of the features then do not matter. The unit of a
+        feature never matters. False suits features that have one unit in common, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
-        Shrinkage intensity of the covariance towards a multiple of the identity. 0 is exactly
-        equivariant under affine maps and needs about three samples a feature; 1 is spherical.
-        "auto" maximises the leave-one-out Gaussian likelihood.
+        Shrinkage intensity ρ of the covariance. Variances are kept, and covariances are
+        multiplied by 1 - ρ, so that every intensity is equivariant under changes of the features'
+        units. 0 is exactly equivariant under affine maps and needs about three samples a feature;
+        1 only divides features by their standard deviations. "auto" maximises the leave-one-out
+        Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Where there are no
         samples the estimate falls back on it. "student" chooses degrees of freedom between 3 and
@@ -137,9 +138,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     For n > d, directions along which samples do not vary have no density: constant columns, and
     columns that are sums of others, to the rounding of their values and in any units. The score
-    is estimated in the subspace of the other directions and is 0 across it, also at points
-    outside. Columns of classes or counts vary but have no density either: leave them out. Missing
-    values are refused: drop or impute them. In a stream, the first batch decides which directions
+    is estimated in the subspace of the other directions, also at points outside. Across the
+    subspace it is 0, with features in units of their standard deviations. Columns of classes or
+    counts vary but have no density either: leave them out. Missing values are refused: drop or
+    impute them. In a stream, the first batch decides which directions
     vary.
 
     References
@@ -258,8 +260,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
         if fit.gram is None:
-            return self._by_chunks(self._model.score, X, X.shape)
-        return like_input(fit.scores(to_tensor(X, fit.gram.device)), X)
+            return scores_like(self._by_chunks(self._model.score, X, X.shape), X)
+        return scores_like(fit.scores(to_tensor(X, fit.gram.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Set the fitted attributes; return the checked samples and the fit."""
@@ -272,8 +274,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         device = self._compute_device()
         if n_centers is None:
             x = to_tensor(X, device)
-            if self.whiten:
-                warn_of_outliers(x)
+            self._check_scales(x)
             fit = fit_dense(x, self._settings(), projection=self._projection(d, x, rng))
         else:
             fit = self._fit_landmarks(X, n_centers, rng, device).solve(self._settings())

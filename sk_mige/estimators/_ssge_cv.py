@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sk_mige.score import ScoreSettings, fit_dense
 from sk_mige.score.folds import sample_folds
-from sk_mige.score.heldout import loss_units
+from sk_mige.score.outliers import outlying_rows, warn_of_outliers
 from sk_mige.score.select import (
     CandidateGrid,
     candidates,
@@ -29,7 +29,7 @@ from sk_mige.score.select import (
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 
-from ._rows import check_samples, check_varies, to_tensor, warn_of_outliers
+from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
 from ._ssge import SSGEScoreEstimator
 
@@ -73,8 +73,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         decades, and infinity, which uses the base alone.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`. "auto"
-        maximises the leave-one-out likelihood and may choose 0. 1 only rescales all features by
-        one factor, which suits clusters of different shapes.
+        maximises the leave-one-out likelihood and may choose 0. 1 only divides features by their
+        standard deviations, which suits clusters of different shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities.
     curl_free : sequence of bool, default=(False, True)
@@ -100,8 +100,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen combination as parameters of :class:`SSGEScoreEstimator`, with ``bandwidth`` as a
         number.
     best_score_ : float
-        Mean held-out score of the chosen combination: minus Hyvärinen's loss. With more samples
-        than features, these are in units of their standard deviations.
+        Mean held-out score of the chosen combination: minus Hyvärinen's loss, with features in
+        units of their standard deviations.
     best_index_ : int
         Index of the chosen combination in ``cv_results_``. Its rank is not always 1. Candidates
         are ranked by mean loss plus its noise over the folds. Among those less than half a
@@ -245,12 +245,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     ) -> ScoreSettings:
         """Cross-validate on rows with these numbers and set the attributes that report it."""
         x, d = fitting_coordinates(rows)
-        units = loss_units(x, d, ScoreSettings().whiten)
         if isinstance(self.cv, Integral):
-            splits = _dealt_splits(x if units is None else x / units, rows, int(self.cv))
+            splits = _dealt_splits(x, rows, int(self.cv))
         else:
             splits = _given_splits(self.cv, numbers, n_samples, x.device)
-        losses, bounds = cross_validate_scores(x, grid, splits, d, units)
+        losses, bounds = cross_validate_scores(x, grid, _without_outliers(splits, rows), d)
         settings = candidates(grid)
         base_alone = torch.tensor([math.isinf(float(s.alpha)) for s in settings]).nonzero()[:, 0]
         self.best_index_ = select_candidate(losses, bounds, simplest=base_alone)
@@ -352,6 +351,15 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
         )
     fold = sample_folds(x, n_folds, rows)
     return [((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(n_folds)]
+
+
+def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
+    """Leave out held-out rows with extreme values, which alone would decide the mean loss.
+
+    The least loss there is that of a score of 0.
+    """
+    usual = ~outlying_rows(rows)
+    return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]
 
 
 def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.device) -> Splits:

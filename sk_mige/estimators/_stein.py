@@ -116,7 +116,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
-        x = to_tensor(X, self._compute_device()).to(torch.float64)
+        x = to_tensor(X, self._compute_device())
+        self._check_scales(x)
         self._keep_model(fit_stein(x, self._settings(), float(self.eta)), X.shape[0])
         return self
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.score import whitening
-from sk_mige.score.subspace import varying_directions
+from sk_mige.score.subspace import varying_units
 
 __all__ = ["independent_axes", "independent_columns"]
 
@@ -65,11 +65,14 @@ def independent_axes(z: Tensor) -> Tensor | None:
     if abs(excess) < 4 * math.sqrt(8 * d * (d + 2) / n):
         return None
     axes = _fast_ica(y)
-    given = float(_contrast((z - z.mean(0)) / z.std(0, correction=0)))
+    assert white.units is not None
+    columns = white.units(z)
+    given = float(_contrast((columns - columns.mean(0)) / columns.std(0, correction=0)))
     gain = float(_contrast(y @ axes)) - given
     if gain < 0.1 * given + 0.001 * d:
         return None
-    return white.linear(torch.eye(d, dtype=z.dtype, device=z.device)) @ axes
+    mixing = white.linear(torch.eye(d, dtype=axes.dtype, device=z.device)) @ axes
+    return (mixing / white.units.scale[:, None]).to(z.dtype)
 
 
 def _contrast(y: Tensor) -> Tensor:
@@ -118,11 +121,9 @@ def independent_columns(z: Tensor) -> list[int]:
     >>> independent_columns(torch.cat([0 * x, x, x.sum(1, keepdim=True)], 1))
     [2, 3]
     """
-    varying = varying_directions(z)
+    _, rest, varying = varying_units(z)
     if varying is None:
         return list(range(z.shape[1]))
-    rest = z - z.mean(0)
-    rest = rest / rest.std(0, correction=0).clamp_min(torch.finfo(z.dtype).tiny)
     rest = rest * (varying.axes.square().sum(1) > 0)  # constants, up to rounding, are left out
     kept: list[int] = []
     for _ in range(varying.axes.shape[1]):  # Gram-Schmidt: the first long remainder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sk_mige.information.whitened import radial_landmarks
-from sk_mige.score import ScoreSettings, kernel_sums
+from sk_mige.score import ScoreSettings, kernel_sums, whitening
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
@@ -18,7 +18,9 @@ SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 
 
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
-    r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples.
+    r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples z.
+
+    Samples are whitened here by their own covariance, so that affine maps do not matter.
 
     For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound,
 
@@ -32,7 +34,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples with mean 0 and covariance I.
+        Samples of any mean and covariance.
     n_landmarks : int, default=300
         Number of kernel sections, limited to half of the samples.
     n_folds : int, default=4
@@ -52,6 +54,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     True
     """
     z = z.detach()
+    z = whitening(z, 0.0)[0](z)
     centers = radial_landmarks(z, max(1, min(n_landmarks, len(z) // 2)))
     expansion, gram = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)

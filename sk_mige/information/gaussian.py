@@ -99,8 +99,12 @@ def gaussian_mutual_info(
     if labels is not None:
         members = torch.nn.functional.one_hot(labels).to(mean)
         members = members[:, members.any(0)]  # classes in the batch
+    scale = scale.expand(mean.shape)
+    # In units of the noise, squares neither overflow nor vanish. Powers of two keep all digits.
+    unit = scale.detach().amax(0)
+    unit = torch.where(unit > 0, unit.log2().floor().exp2(), 1.0)
     parts = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
-        mean, scale.expand(mean.shape), members, floor
+        mean / unit, scale / unit, members, floor
     )
     information: Tensor = parts[0]
     if labels is None:

@@ -10,14 +10,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice, check_derivative, check_pair
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.gradients import joint_squared_distances
 from sk_mige.information.margins import gaussianize_margins
 from sk_mige.information.whitened import whitened_scores
 from sk_mige.score import ScoreFunction, squared_distances, ssge
+from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.units import feature_units
 
 __all__ = ["MutualInfoGradient", "mutual_info_gradient"]
+
+# Share of derivatives that may be inconsistent with linear relations of columns, by rounding.
+COPIES = 1e-6
 
 
 class MutualInfoGradient(NamedTuple):
@@ -104,9 +110,22 @@ def mutual_info_gradient(
         If lengths differ, a value is not finite, there are fewer than 4 samples, or a variable is
         constant.
 
+    Warns
+    -----
+    UserWarning
+        If columns of a variable are linear combinations of others and their derivatives are not.
+        If a few extreme values of a column decide how it is whitened, with ``margins=None``.
+
     Notes
     -----
     The standard error does not contain the bias of the score estimate.
+
+    Columns that are linear combinations of others, :math:`y_R = y_K B(\theta) + c(\theta)`, have no
+    joint density with them. They add no information, :math:`I(x; y_K, y_R) = I(x; y_K)`, whatever B
+    and c. With coordinates, the gradient is therefore that of the other columns,
+
+    .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_{y_K} \log q(y_K)
+              - \nabla_{y_K} \log q(x, y_K)\big)^\top \frac{\partial y_K}{\partial\theta}\Big] .
 
     Examples
     --------
@@ -132,20 +151,20 @@ def mutual_info_gradient(
     dx_rows = None
     if dx is not None:
         dx_rows, several_x = check_derivative("dx", dx, x, x_rows)
-        if dx_rows.shape[2] != dy_rows.shape[2] or several_x != several:
-            raise ValueError(
-                "dx and dy must be derivatives with respect to the same parameters; got shapes "
-                f"{np.shape(dx)} and {np.shape(dy)}"
-            )
-        if joint == "distances":
-            raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
-    # Redundant columns of x have no further information on y, and whitening makes them noise.
-    kept = independent_columns(x_rows) if dx is None else list(range(x_rows.shape[1]))
+        _check_both_derivatives(dx_rows, dy_rows, several_x == several, joint)
+    # Redundant columns have no further information, and whitening makes them noise.
+    kept_x, kept_y = independent_columns(x_rows), independent_columns(y_rows)
     if joint == "auto":
-        few = 3 * (len(kept) + y_rows.shape[1]) <= n
+        few = 3 * (len(kept_x) + len(kept_y)) <= n
         joint = "coordinates" if few or dx is not None else "distances"
     if joint == "coordinates":
-        x_rows = x_rows[:, kept]
+        if dx_rows is not None:
+            dx_rows = _kept_derivatives("x", x_rows, dx_rows, kept_x)
+        dy_rows = _kept_derivatives("y", y_rows, dy_rows, kept_y)
+        x_rows, y_rows = x_rows[:, kept_x], y_rows[:, kept_y]
+        if margins is None and score is None:
+            warn_of_outliers(x_rows, "x's column")
+            warn_of_outliers(y_rows, "y's column")
 
     def contributions(rows: Tensor) -> Tensor:
         part = None if dx_rows is None else dx_rows[rows]
@@ -200,6 +219,46 @@ def _contributions(
     if dx is not None:
         terms = terms - torch.einsum("nd,ndp->np", score(x) - both[:, :d], dx)
     return terms
+
+
+def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
+    """Raise unless both are derivatives with respect to the same parameters."""
+    if dx.shape[2] != dy.shape[2] or not same_axes:
+        raise ValueError(
+            "dx and dy must be derivatives with respect to the same parameters; got those for "
+            f"{dx.shape[2]} and for {dy.shape[2]} parameters, or only one with an axis for them"
+        )
+    if joint == "distances":
+        raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+
+
+def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
+    """Derivatives of the kept columns; warn if the others do not follow them."""
+    if len(kept) < z.shape[1]:
+        _check_copies(name, z, dz, kept)
+    return dz[:, kept]
+
+
+def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
+    r"""Warn where columns that are linear combinations of the kept ones do not stay so.
+
+    With :math:`z_R = z_K B + c` at all parameters near θ, the derivative of :math:`z_R` is
+    :math:`\partial z_K\, B + z_K\, \partial B + \partial c`.
+    """
+    units = feature_units(z)
+    z, dz = units(z), dz / units.scale[:, None]
+    rest = [k for k in range(z.shape[1]) if k not in kept]
+    design = torch.cat([z[:, kept], torch.ones_like(z[:, :1])], dim=1)
+    weights = torch.linalg.lstsq(design, z[:, rest]).solution[:-1]
+    moved = dz[:, rest] - torch.einsum("nkp,kr->nrp", dz[:, kept], weights)
+    moved = moved.flatten(1)
+    left = moved - design @ torch.linalg.lstsq(design, moved).solution
+    if left.norm() > COPIES * dz.norm():
+        warn_user(
+            f"columns {rest} of {name} are linear combinations of its other columns, but their "
+            f"derivatives d{name} are not: the information may jump as the parameters change, and "
+            "the gradient of the other columns alone is returned. Check the derivatives"
+        )
 
 
 def _gaussianized(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,9 @@ from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.path import integrate_rates
 from sk_mige.score import whitening
-from sk_mige.score.subspace import varying_directions
+from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.subspace import varying_units
+from sk_mige.score.units import feature_units
 
 __all__ = ["MutualInfo", "mutual_info_score_based"]
 
@@ -105,6 +107,7 @@ def mutual_info_score_based(
     Warns
     -----
     UserWarning
+        If a few extreme values of a coordinate decide how it is whitened, with ``margins=None``.
         If a coordinate has fewer distinct values than a tenth of the number of samples. Scores
         exist for densities only, so the result is not valid for classes and counts. A second
         warning is issued if more than a third of the value comes from the smallest steps of
@@ -157,6 +160,9 @@ def mutual_info_score_based(
     if n_landmarks < 1:
         raise ValueError(f"n_landmarks must be at least 1; got {n_landmarks}")
     discrete = _warn_of_ties("x", x_rows) or _warn_of_ties("y", y_rows)
+    if margins is None:
+        warn_of_outliers(x_rows, "x's column")
+        warn_of_outliers(y_rows, "y's column")
     x_rows, y_rows = _independent(x_rows, margins), _independent(y_rows, margins)
     n, d = len(x_rows), x_rows.shape[1] + y_rows.shape[1]
     if 3 * d > n:
@@ -165,6 +171,8 @@ def mutual_info_score_based(
             "coordinate are needed. Project x or y to fewer dimensions, or collect more samples"
         )
     infinite = _collinear(x_rows, y_rows)
+    # From here on nothing depends on the units and signs of columns, the path's noise included.
+    x_rows, y_rows = feature_units(x_rows)(x_rows), feature_units(y_rows)(y_rows)
     if margins == "gaussian" and not infinite:
         x_rows, y_rows = _normal_scores(x_rows), _normal_scores(y_rows)
         infinite = _collinear(x_rows, y_rows)
@@ -179,7 +187,7 @@ def mutual_info_score_based(
     def rates(s: float) -> Tensor:
         # Fresh noise at each step, so that its randomness averages out over the path.
         noise = torch.randn(pairs[0].shape, generator=generator, dtype=x_rows.dtype)
-        noisy = [_whitened(pair + math.sqrt(math.expm1(s)) * noise) for pair in pairs]
+        noisy = [pair + math.sqrt(math.expm1(s)) * noise for pair in pairs]
         joint, product = (relative_fisher_information(z, n_landmarks, n_folds) for z in noisy)
         return joint - product
 
@@ -232,7 +240,7 @@ def _whitened(z: Tensor) -> Tensor:
 
 def _collinear(x: Tensor, y: Tensor) -> bool:
     """Whether a linear combination of y equals one of x, up to rounding."""
-    return varying_directions(torch.cat([x, y], dim=1)) is not None
+    return varying_units(torch.cat([x, y], dim=1))[2] is not None
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> tuple[float, Tensor]:

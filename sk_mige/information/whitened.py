@@ -70,7 +70,13 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     n, d = points.shape
     white, _ = whitening(points, 0.0 if n >= 3 * d else "auto")
     y = white(points)
-    return white.linear(_fit(y).score(y)).to(z)
+    scores = white.scores(_fit(y).score(y)).to(z)
+    if bool(z.isfinite().all()) and not bool(scores.isfinite().all()):
+        raise ValueError(
+            f"the scores of z exceed the range of its dtype, {z.dtype}: multiply its columns by "
+            "one number each, or pass z in float64"
+        )
+    return scores
 
 
 def radial_landmarks(y: Tensor, m: int) -> Tensor:

@@ -17,7 +17,6 @@ from .heldout import (
     SectionSplit,
     WhitenedSamples,
     fold_losses,
-    loss_units,
     section_moments,
     sum_of_products,
     tikhonov_filters,
@@ -26,9 +25,9 @@ from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
 from .precision import widest_dtype
 from .select import select_candidate
 from .spectrum import ALPHAS, SpectralBasis, kernel_basis, significant, spectral_basis
-from .subspace import VaryingSubspace, sample_subspace, varying_directions
+from .subspace import VaryingSubspace, sample_subspace, varying_directions, varying_units
 
-__all__ = ["ScoreFit", "fit_dense", "fit_landmarks", "fit_stein", "lift_expansion"]
+__all__ = ["ScoreFit", "fit_dense", "fit_in_units", "fit_landmarks", "fit_stein", "lift_expansion"]
 
 MIN_SAMPLES_TO_CHOOSE = 12  # with fewer, folds are too small
 FALLBACK_ALPHA = 0.1
@@ -68,7 +67,7 @@ class ScoreFit:
         """Return scores at the samples x of a dense fit, which need only a product or two."""
         assert self.gram is not None  # dense
         if self.coordinates is None:
-            return self.model.score_samples(x.to(self.model.coefficients), self.gram)
+            return self.model.score(x.to(self.model.coefficients), self.gram)
         return self.model.score_samples(self.coordinates, self.gram)
 
 
@@ -99,12 +98,54 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
     tensor([[-1., 0.]], dtype=torch.float64)
     """
+    if not settings.whiten:
+        return fit_in_units(x, settings, projection, varying_directions(x), x)
+    units, points, varying = varying_units(x)
+    if len(x) <= x.shape[1]:
+        points = points.to(x.dtype)  # the dtype of products of size n² d
+    fit = fit_in_units(points, settings, projection, varying, x)
+    return replace(fit, model=replace(fit.model, units=units))
+
+
+def fit_in_units(
+    x: Tensor,
+    settings: ScoreSettings,
+    projection: Tensor | None = None,
+    varying: VaryingSubspace | None = None,
+    rows: Tensor | None = None,
+) -> ScoreFit:
+    """Fit as :func:`fit_dense` does, with features in the units in which they are.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    settings : ScoreSettings
+        Settings of the fit.
+    projection : Tensor of shape (k, d), default=None
+        Projection of the kernel's coordinates.
+    varying : VaryingSubspace, default=None
+        Subspace in which the samples vary; by default they vary in all directions.
+    rows : Tensor of shape (n, any), default=None
+        Original samples, which are compared to find equal ones; x by default.
+
+    Returns
+    -------
+    ScoreFit
+    """
+    rows = x if rows is None else rows
+    if varying is None:
+        return _fit_points(x, settings, projection, rows)
+    restricted = varying.restrict(projection)
+    inner = _fit_points(varying.coordinates(x), settings, restricted, rows)
+    return replace(inner, model=_lift_model(varying, inner.model, projection))
+
+
+def _fit_points(
+    x: Tensor, settings: ScoreSettings, projection: Tensor | None, rows: Tensor
+) -> ScoreFit:
+    """Fit samples that vary in all directions."""
     n, d = x.shape
-    varying = varying_directions(x)
-    if varying is not None:
-        restricted = varying.restrict(projection)
-        inner = fit_dense(varying.coordinates(x), settings, projection=restricted)
-        return replace(inner, model=_lift_model(varying, inner.model, projection))
     # Many products of the rows are cheaper in the few coordinates of their span. A single product
     # is not, and needs float64 only for the Gram matrix, since no column is ever inverted.
     busy = settings.whiten or settings.chooses_alpha or settings.curl_free
@@ -122,7 +163,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     if alpha is None:
         # The folds share the bandwidth: a median of pairs hardly differs between them.
         fixed = replace(settings, bandwidth=expansion.bandwidth)
-        alpha = _choose_alpha(points, fixed, projection, d, x)
+        alpha = _choose_alpha(points, fixed, projection, d, rows)
     if settings.curl_free:
         fit = _fit_gradients(expansion, gram, settings, alpha)
     elif math.isinf(alpha):
@@ -274,15 +315,14 @@ def _choose_alpha(
         Projection of the kernel's coordinates.
     n_features : int
         Dimension of the space that x gives coordinates of.
-    rows : Tensor of shape (n, n_features)
+    rows : Tensor of shape (n, any)
         Original samples, which are compared to find equal ones.
     """
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
     few = len(x) <= FEW_ROWS * n_features
-    losses, units = [], loss_units(x, n_features, settings.whiten)
-    standard = x if units is None else x / units
-    part = sample_folds(standard, 2 * N_FOLDS if few else N_FOLDS, rows)
+    losses = []
+    part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
     for k in range(N_FOLDS):
         held, kept = part == k, part != k
         if few:
@@ -291,7 +331,7 @@ def _choose_alpha(
         expansion, gram = build_expansion(
             x[kept], settings, projection=projection, n_features=n_features
         )
-        losses.append(_split_losses(replace(expansion, units=units), gram, x[kept], x[held]))
+        losses.append(_split_losses(expansion, gram, x[kept], x[held]))
     return _best_alpha(torch.stack(losses))
 
 
@@ -301,7 +341,7 @@ def _split_losses(
     """Return the loss of every strength on held-out rows, with the training rows as centres."""
     ex = expansion
     rows, held = (
-        WhitenedSamples(ex.whitening, x, [ex.base], ex.units, y=y, projection=ex.projection)
+        WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
         for x, y in ((train, ex.centers), (held_out, None))
     )
     gram_held, kernel = ex.gram(held.y), kernel_basis(gram)

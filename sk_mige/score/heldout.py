@@ -32,7 +32,6 @@ __all__ = [
     "fold_losses",
     "held_out_losses",
     "kernel_sums",
-    "loss_units",
     "section_moments",
     "sum_of_products",
     "tikhonov_filters",
@@ -66,8 +65,8 @@ class KernelSums:
     fit : QuadraticForm
         Form that is minimised, in whitened coordinates.
     measured : QuadraticForm or None
-        Form that measures the loss of curl-free expansions, in input coordinates and the
-        expansion's units. None where both coincide.
+        Form that measures the loss of curl-free expansions, in input coordinates. None where both
+        coincide.
     constant : float
         Loss c of the base.
     """
@@ -111,8 +110,6 @@ class WhitenedSamples:
         Samples.
     bases : list of RadialBase
         Bases to evaluate.
-    units : Tensor of shape (d,), default=None
-        Factors of the components of scores where losses are compared.
     y : Tensor of shape (n, d), default=None
         Whitened samples, if they are already known.
     projection : Tensor of shape (k, d), default=None
@@ -121,7 +118,7 @@ class WhitenedSamples:
     Attributes
     ----------
     y, yw : Tensor of shape (n, d)
-        Whitened coordinates, and their product with W in the units of losses.
+        Whitened coordinates, and their product with W.
     projected : Tensor of shape (n, d) or None
         The same product for :math:`P^\top P y`; None without a projection.
     radii, squares : Tensor of shape (n,)
@@ -129,7 +126,7 @@ class WhitenedSamples:
     weights : list of Tensors of shape (n,)
         Weight w of each base.
     trace : float
-        Divergence of :math:`W y` in the units of losses.
+        Divergence of :math:`W y`.
     constants : list of float
         Summed loss c of each base.
     """
@@ -139,16 +136,15 @@ class WhitenedSamples:
         white: Whitening,
         x: Tensor,
         bases: list[RadialBase],
-        units: Tensor | None = None,
         *,
         y: Tensor | None = None,
         projection: Tensor | None = None,
     ) -> None:
         self.y = white(x) if y is None else y
-        self.yw, self.trace = white.measured(self.y, units), white.measured_trace(units)
+        self.yw, self.trace = white.linear(self.y), white.precision_trace
         self.projected = None
         if projection is not None:
-            self.projected = white.measured(self.y @ projection.mT @ projection, units)
+            self.projected = white.linear(self.y @ projection.mT @ projection)
         self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
         self.weights, self.constants = [], []
         for base in bases:
@@ -156,18 +152,6 @@ class WhitenedSamples:
             loss = weight * (0.5 * weight * self.squares - self.trace)
             self.weights.append(weight)
             self.constants.append(float((loss - 2 * slope * self.squares).sum()))
-
-
-def loss_units(x: Tensor, n_features: int, whiten: bool) -> Tensor | None:
-    """Return the units in which losses are compared: standard deviations of the features.
-
-    In input coordinates the feature with the smallest unit alone would decide. The result is None,
-    for input coordinates, without whitening and for no more samples than features.
-    """
-    if not whiten or len(x) <= n_features:
-        return None
-    deviation = x.to(torch.float64).std(0, correction=0)
-    return torch.where(deviation > 0, deviation, 1.0).to(x)
 
 
 def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
@@ -197,12 +181,12 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     KernelSums
     """
     ex, white = expansion, expansion.whitening
-    samples = WhitenedSamples(white, x, [ex.base], ex.units)
+    samples = WhitenedSamples(white, x, [ex.base])
     y, weight, s2 = samples.y, samples.weights[0], ex.bandwidth**2
     gram = ex.gram(y)
     measured = None
     if ex.curl_free:
-        z = white.measured(ex.centers, ex.units)
+        z = white.linear(ex.centers)
         products = GradientProducts(y, ex.centers, samples.radii, float(white.n_features))
         fit = GradientForm(products, gram, s2).with_base(weight)
         products = GradientProducts(samples.yw, z, samples.squares, samples.trace)
@@ -226,7 +210,7 @@ class GradientProducts:
     r"""Products of samples and centres in one metric, whatever the bandwidth.
 
     Gradient fields are fitted in whitened coordinates and measured in those of the input. There
-    the centres are :math:`z_m = W y_m`, in the units of losses.
+    the centres are :math:`z_m = W y_m`.
 
     Parameters
     ----------
@@ -316,7 +300,6 @@ def held_out_losses(
     linear: Tensor,
     filters: Tensor,
     held_out: KernelSums,
-    units: Tensor | None = None,
 ) -> Tensor:
     r"""Compute the mean held-out loss of every spectral filter of one fit.
 
@@ -337,8 +320,6 @@ def held_out_losses(
         Filters h, one a row.
     held_out : KernelSums
         Sums of the held-out samples over the same expansion.
-    units : Tensor of shape (d,), default=None
-        Factors of the components of coefficients where losses are compared.
 
     Returns
     -------
@@ -347,8 +328,6 @@ def held_out_losses(
     """
     form = held_out.loss
     slope = form.linear
-    if units is not None:
-        linear, slope = linear * units, slope * units
     p = basis.project(linear)
     if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
         c = basis.combine((filters * p[:, 0]).mT)
@@ -391,8 +370,6 @@ def fold_losses(
     total = fold_sums[0]
     for sums in fold_sums[1:]:
         total = total + sums
-    # Coefficients of sections are vectors in units; those of potentials are numbers.
-    units = None if expansion.curl_free else expansion.units
     losses = []
     for held_out in fold_sums:
         if 0 < held_out.n_samples < total.n_samples:
@@ -401,7 +378,7 @@ def fold_losses(
             filters = tikhonov_filters(
                 basis.values, train.n_samples * expansion.operator_trace, alphas
             )
-            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out, units))
+            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out))
     return torch.stack(losses)
 
 

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from .fit import ScoreFit, fit_landmarks, lift_expansion
 from .folds import N_FOLDS
-from .heldout import KernelSums, kernel_sums, loss_units
+from .heldout import KernelSums, kernel_sums
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
-from .subspace import varying_directions
+from .subspace import varying_directions, varying_units
+from .units import FeatureUnits
 
 __all__ = ["LandmarkAccumulator", "ridge_leverages"]
 
@@ -44,27 +45,38 @@ class LandmarkAccumulator:
         Landmarks, whitening, base and bandwidth, which do not change.
     fold_sums : list of KernelSums
         Sums of each fold; empty before the first rows.
+    units : FeatureUnits or None
+        Units of the features in which the sums are taken; None is the input's own.
     """
 
     expansion: KernelExpansion
     fold_sums: list[KernelSums]
+    units: FeatureUnits | None = None
 
     @classmethod
     def from_rows(
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Fix landmarks, whitening, base, bandwidth and varying directions on the rows of x."""
-        varying = varying_directions(x)
-        units = loss_units(x.to(torch.float64), x.shape[1], settings.whiten)
+        units, points, varying = None, x.to(torch.float64), None
+        if settings.whiten:
+            units, points, varying = varying_units(x)
+        else:
+            varying = varying_directions(x)
+        x = points
         if varying is None:
-            x = x.to(torch.float64)
             expansion, _ = build_expansion(x, settings, centers=x[picked], projection=projection)
         else:
             x = varying.coordinates(x)
             restricted = varying.restrict(projection)
             inner, _ = build_expansion(x, settings, centers=x[picked], projection=restricted)
             expansion = lift_expansion(varying, inner, projection)
-        return cls(replace(expansion, units=units), [])
+        return cls(expansion, [], units)
+
+    @property
+    def scale(self) -> Tensor | None:
+        """Unit (d,) of each feature, or None."""
+        return None if self.units is None else self.units.scale
 
     @property
     def n_samples(self) -> int:
@@ -78,6 +90,7 @@ class LandmarkAccumulator:
         folds: list[KernelSums] = []
         for start in range(0, len(x), rows):
             part = x[start : start + rows].to(ex.centers)
+            part = part if self.units is None else self.units(part)
             for k in range(N_FOLDS):
                 sums = kernel_sums(ex, part[(k - offset - start) % N_FOLDS :: N_FOLDS])
                 if len(folds) < N_FOLDS:
@@ -100,13 +113,15 @@ class LandmarkAccumulator:
 
     def solve(self, settings: ScoreSettings) -> ScoreFit:
         """Fit a model to all rows added so far."""
-        return fit_landmarks(self.expansion, self.fold_sums, settings)
+        fit = fit_landmarks(self.expansion, self.fold_sums, settings)
+        return replace(fit, model=replace(fit.model, units=self.units))
 
     def difference(self, other: LandmarkAccumulator) -> str | None:
         """Return the first part that differs from another accumulator, in words, if any does."""
         mine, theirs = self.expansion, other.expansion
         parts = {
             "landmarks": _equal(mine.centers, theirs.centers),
+            "units": _equal(self.scale, other.scale),
             "bandwidths": mine.bandwidth == theirs.bandwidth,
             "whitenings": _equal(mine.whitening.mean, theirs.whitening.mean)
             and _equal(mine.whitening.gains, theirs.whitening.gains),

@@ -12,7 +12,8 @@ from .kernels import median_bandwidth, squared_distances
 from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
-from .whitening import Whitening, identity_whitening, whitening
+from .units import FeatureUnits
+from .whitening import Whitening, fit_whitening, identity_whitening
 
 __all__ = ["KernelExpansion", "ScoreModel", "ScoreSettings", "build_expansion"]
 
@@ -85,9 +86,6 @@ class KernelExpansion:
         varies along the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
-    units : Tensor of shape (d,) or None
-        Factors of the components of scores where losses are compared: the standard deviations of
-        the features, so that no feature's unit decides. None compares in input coordinates.
     """
 
     whitening: Whitening
@@ -96,7 +94,6 @@ class KernelExpansion:
     bandwidth: float
     projection: Tensor | None = None
     curl_free: bool = False
-    units: Tensor | None = None
 
     @property
     def operator_trace(self) -> float:
@@ -165,7 +162,7 @@ def _whitening_and_base(
     x: Tensor, settings: ScoreSettings, d: int, principal: bool
 ) -> tuple[Whitening, RadialBase]:
     if settings.whiten:
-        white, radii = whitening(x, settings.shrinkage, d, principal=principal)
+        white, radii = fit_whitening(x, settings.shrinkage, d, principal=principal)
         return white, fit_base(settings.base, radii, d)
     white = identity_whitening(x, d)
     if settings.base is None:
@@ -184,10 +181,12 @@ class ScoreModel:
     expansion : KernelExpansion
         Coordinates, base, centres and kernel.
     coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
-        Coefficients C in input coordinates, or :math:`\alpha`.
+        Coefficients C in the coordinates of the fit, or :math:`\alpha`.
     subspace : SampleSubspace or None
         Span of the samples, if there are fewer samples than features. The expansion and the
         coefficients are then in its coordinates.
+    units : FeatureUnits or None
+        Units of the features in which the model was fitted; None is the input's own.
 
     Examples
     --------
@@ -202,23 +201,49 @@ class ScoreModel:
     expansion: KernelExpansion
     coefficients: Tensor
     subspace: SampleSubspace | None = None
+    units: FeatureUnits | None = None
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean (d,) of the samples, in input coordinates."""
+        mean = self.expansion.whitening.mean if self.subspace is None else self.subspace.origin
+        return mean if self.units is None else self.units.inverse(mean)
+
+    @property
+    def centers(self) -> Tensor:
+        """Centres (m, d) of the kernel, in input coordinates."""
+        x = self.expansion.whitening.inverse(self.expansion.centers)
+        x = x if self.subspace is None else self.subspace.positions(x)
+        return x if self.units is None else self.units.inverse(x)
 
     def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
 
         ``gram`` is the kernel (n, m) between the points and the centres, if it is already known.
         """
+        z, inner = self._coordinates(x)
+        scores = self._score(inner, gram)
         if self.subspace is not None:
-            inner = self.subspace.embed(x).to(self.coefficients)
-            return self.subspace.lift(x, inner, self._score(inner, gram))
-        return self._score(x, gram)
+            scores = self.subspace.lift(z, inner, scores)
+        return self._in_input(scores)
 
     def score_samples(self, coordinates: Tensor, gram: Tensor) -> Tensor:
         """Return scores at the samples of a dense fit, from known coordinates and kernel."""
         scores = self._score(coordinates, gram)
+        if self.subspace is not None:
+            scores = self.subspace.lift_samples(coordinates, scores)
+        return self._in_input(scores)
+
+    def _coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points in the units of the fit, and in the coordinates of its expansion."""
+        z = x if self.units is None else self.units(x)
         if self.subspace is None:
-            return scores
-        return self.subspace.lift_samples(coordinates, scores)
+            return z, z
+        return z, self.subspace.embed(z).to(self.coefficients)
+
+    def _in_input(self, scores: Tensor) -> Tensor:
+        """Return scores (n, d) in input coordinates from those in the units of the fit."""
+        return scores if self.units is None else scores / self.units.scale
 
     def _score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         ex = self.expansion
@@ -238,27 +263,62 @@ class ScoreModel:
 
         For sections :math:`k(u, u_m) C_m`,
 
-        .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\, \langle u - u_m, P W C_m \rangle .
+        .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\,
+                  \langle W P^\top (u - u_m), C_m \rangle ,
+
+        where both vectors are divided by the units of the features.
         """
-        x = x if self.subspace is None else self.subspace.embed(x).to(self.coefficients)
+        z, inner = self._coordinates(x)
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
-        y = white(x)
+        y = white(inner)
         yw = white.linear(y)
-        squares = yw.square().sum(1)
         weight, slope = ex.base.weight(y.square().sum(1))
-        divergence = -(weight * white.precision_trace + 2 * slope * squares)
+        measured, trace = self._lengths(z, inner, yw), self._trace()
+        divergence = -(weight * trace + 2 * slope * measured.square().sum(1))
         gram = ex.gram(y)
         if not ex.curl_free:
-            u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
-            pushed = ex.kernel_coordinates(white.linear(self.coefficients))
-            inner = ((gram @ pushed) * u).sum(1) - gram @ (centers * pushed).sum(1)
-            return divergence - inner / s2
-        centers_w = white.linear(ex.centers)
+            moved, centers = yw, white.linear(ex.centers)
+            if ex.projection is not None:
+                moved, centers = (
+                    white.linear(ex.kernel_coordinates(p) @ ex.projection) for p in (y, ex.centers)
+                )
+            moved, centers = self._lengths(z, inner, moved), self._lengths_inside(centers)
+            pushed = self._lengths_inside(self.coefficients)
+            products = ((gram @ pushed) * moved).sum(1) - gram @ (centers * pushed).sum(1)
+            return divergence - products / s2
         sections = gram * self.coefficients[:, 0]
-        distances = squared_distances(yw, centers_w)
+        distances = squared_distances(measured, self._lengths_inside(white.linear(ex.centers)))
         laplacian = (sections * distances).sum(1) / s2**2
-        return divergence + laplacian - sections.sum(1) * white.precision_trace / s2
+        return divergence + laplacian - sections.sum(1) * trace / s2
+
+    def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
+        """Return vectors at points as ones with equal products in input coordinates.
+
+        Without units they are their own coordinates, because those of a span are isometric.
+        """
+        if self.units is None:
+            return vectors
+        return self._in_input(
+            vectors if self.subspace is None else self.subspace.lift(z, inner, vectors)
+        )
+
+    def _lengths_inside(self, vectors: Tensor) -> Tensor:
+        """Return vectors of the samples' span as ones with equal products in input coordinates."""
+        if self.units is None:
+            return vectors
+        return self._in_input(
+            vectors if self.subspace is None else self.subspace.lift_inside(vectors)
+        )
+
+    def _trace(self) -> float:
+        """Return the trace of the squared gain in input coordinates."""
+        white = self.expansion.whitening
+        if self.units is None:
+            return white.precision_trace
+        if self.subspace is None:
+            return white.trace_in(self.units.scale)
+        return white.trace_in(self.units.scale, self.subspace.basis.to(self.units.scale))
 
     def jvp(self, x: Tensor, v: Tensor) -> Tensor:
         r"""Return directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d)."""
@@ -268,7 +328,8 @@ class ScoreModel:
             return derivative
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
-        y, dy = white(x), white.linear(v)
+        y = white(x if self.units is None else self.units(x))
+        dy = white.linear(v if self.units is None else v / self.units.scale)
         weight, slope = ex.base.weight(y.square().sum(1))
         radial = 2 * slope * (y * dy).sum(1)
         base = -white.linear(weight[:, None] * dy + radial[:, None] * y)
@@ -277,10 +338,10 @@ class ScoreModel:
         gram = ex.gram(y)
         change = gram * (du @ centers.mT - (u * du).sum(1, keepdim=True)) / s2  # dk along v
         if not ex.curl_free:
-            return base + change @ self.coefficients
+            return self._in_input(base + change @ self.coefficients)
         alpha = self.coefficients[:, 0]
         moved = (change * alpha) @ ex.centers - (change @ alpha)[:, None] * y
-        return base + white.linear((moved - (gram @ alpha)[:, None] * dy) / s2)
+        return self._in_input(base + white.linear((moved - (gram @ alpha)[:, None] * dy) / s2))
 
     def hyvarinen_loss(self, x: Tensor) -> Tensor:
         r"""Return Hyvärinen's loss :math:`\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g`, (n,)."""
@@ -294,7 +355,7 @@ class ScoreModel:
             whitening=ex.whitening.to(target),
             centers=ex.centers.to(target),
             projection=None if ex.projection is None else ex.projection.to(target),
-            units=None if ex.units is None else ex.units.to(target),
         )
         subspace = None if self.subspace is None else self.subspace.to(target)
-        return ScoreModel(moved, self.coefficients.to(target), subspace)
+        units = None if self.units is None else self.units.to(target)
+        return ScoreModel(moved, self.coefficients.to(target), subspace, units)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
+from .units import feature_units
 from .whitening import principal_axes
 
 __all__ = ["langevin"]
@@ -32,9 +33,10 @@ def langevin(
 
     With the covariance :math:`C = L L^\top`, one step size suits every direction, whatever the
     scales and correlations of the columns. Only L is needed, not its inverse, and chains never
-    leave the subspace of the centres. The reverse of a step with noise :math:`\xi` has the noise
-    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
-    along a step :math:`\Delta` is computed by Simpson's rule,
+    leave the subspace of the centres. Columns are in their own units meanwhile, so that the same
+    noise gives the same chains in any units. The reverse of a step with noise :math:`\xi` has the
+    noise :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in
+    log-density along a step :math:`\Delta` is computed by Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
@@ -63,17 +65,24 @@ def langevin(
     -------
     Tensor of shape (n_samples, d)
     """
-    root, inverse = _roots(centers)
+    units = feature_units(centers)
+    centers = units(centers)
+    axes, root, inverse = _roots(centers)
+
+    def drift_at(z: Tensor) -> Tensor:
+        return score(units.inverse(z)) * units.scale
+
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
-    drift = score(x)
+    drift = drift_at(x)
     for _ in range(n_steps):
-        noise = torch.from_numpy(rng.standard_normal((n_samples, root.shape[1]))).to(x)
+        # Drawn in the columns' coordinates, because the signs of principal axes are arbitrary.
+        noise = torch.from_numpy(rng.standard_normal((n_samples, len(axes)))).to(x) @ axes
         step = step_size * (drift @ root) + (2 * step_size) ** 0.5 * noise
         proposal = x + step @ root.mT
-        there = score(proposal)
+        there = drift_at(proposal)
         if adjusted:
             both = (drift + there) @ root
-            middle = score((x + proposal) / 2) @ root
+            middle = drift_at((x + proposal) / 2) @ root
             back = noise + (step_size / 2) ** 0.5 * both
             gain = ((both + 4 * middle) * step).sum(1) / 6
             forth = noise.square().sum(1) / 2 - back.square().sum(1) / 2
@@ -83,23 +92,15 @@ def langevin(
         else:
             x, drift = proposal, there
     _check_confined(x, centers, inverse, adjusted)
-    return x
+    return units.inverse(x)
 
 
-def _roots(centers: Tensor) -> tuple[Tensor, Tensor]:
-    """Return L (d, r) and the transpose of its pseudo-inverse, of the same shape."""
-    points = centers.to(torch.float64)
-    centred = points - points.mean(0)
-    deviation = centred.square().mean(0).sqrt()
-    # Scale columns to unit variance first. Otherwise eigenvalues of small columns would be lost to
-    # rounding beside those of columns in much larger units.
-    varies = deviation > 1e-12 * points.abs().amax(0)
-    unit = torch.where(varies, deviation, 1.0)
-    values, vectors = principal_axes(torch.where(varies, centred / unit, 0.0))
+def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return principal axes (d, r), L along them, and the transpose of its pseudo-inverse."""
+    values, vectors = principal_axes(centers - centers.mean(0))
     kept = values > 1e-13 * values[-1]
     roots, vectors = values[kept].sqrt(), vectors[:, kept]
-    root, inverse = unit[:, None] * vectors * roots, vectors / roots / unit[:, None]
-    return root.to(centers), inverse.to(centers)
+    return vectors, vectors * roots, vectors / roots
 
 
 def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool) -> None:

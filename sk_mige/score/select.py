@@ -14,7 +14,7 @@ from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filt
 from .kernels import median_bandwidth, squared_distances
 from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
-from .whitening import whitening
+from .whitening import fit_whitening
 
 __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
 
@@ -90,7 +90,6 @@ def cross_validate_scores(
     grid: CandidateGrid,
     splits: Iterable[tuple[Tensor, Tensor]],
     n_features: int | None = None,
-    units: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute the held-out Hyvärinen losses of every candidate on every split.
 
@@ -108,9 +107,6 @@ def cross_validate_scores(
         Training and held-out rows.
     n_features : int, default=None
         Dimension of the space that x gives coordinates of; d by default.
-    units : Tensor of shape (d,), default=None
-        Factors of the components of scores where losses are compared, see
-        :func:`sk_mige.score.heldout.loss_units`; None compares in input coordinates.
 
     Returns
     -------
@@ -119,7 +115,7 @@ def cross_validate_scores(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction to the base at any point, see :func:`select_candidate`.
     """
-    parts = [_split_losses(x[train], x[held], grid, n_features, units) for train, held in splits]
+    parts = [_split_losses(x[train], x[held], grid, n_features) for train, held in splits]
     losses, bounds = zip(*parts, strict=True)
     return torch.stack(losses), torch.stack(bounds)
 
@@ -209,19 +205,17 @@ def _split_losses(
     held_out: Tensor,
     grid: CandidateGrid,
     n_features: int | None,
-    units: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Return the losses and bounds of every candidate on one split."""
     d = n_features or train.shape[1]
     known: dict[float, list[tuple[Tensor, Tensor]]] = {}
     parts: list[tuple[Tensor, Tensor]] = []
     for shrinkage in grid.shrinkages:
-        white, radii = whitening(train, shrinkage, d)
+        white, radii = fit_whitening(train, shrinkage, d)
         if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (WhitenedSamples(white, x, bases, units) for x in (train, held_out))
-            gain = white.largest_gain * (1.0 if units is None else float(units.max()))
-            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, gain))
+            rows, held = (WhitenedSamples(white, x, bases) for x in (train, held_out))
+            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, white.largest_gain))
         parts += known[white.shrinkage]
     losses, bounds = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(bounds)

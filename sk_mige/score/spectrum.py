@@ -25,6 +25,8 @@ ALPHAS: tuple[float, ...] = (
     *(10.0 ** (k / 2) for k in range(-12, 3)),
     math.inf,
 )
+# Smallest eigenvalue of a kernel, relative to the largest, whose direction a summed form resolves.
+RESOLUTION = 1e-10
 
 
 def leading_eigenpairs(
@@ -179,7 +181,8 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     r"""Diagonalise the kernel's quadratic form and that of the fit at once.
 
     This is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`. Landmarks and gradient fields
-    need it.
+    need it. A was summed over centres, so that the rounding errors of its entries are divided by
+    the kernel's eigenvalues. Directions in which these errors would dominate are left out.
 
     Parameters
     ----------
@@ -192,7 +195,8 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     -------
     SpectralBasis
     """
-    vectors = kernel.kernel_vectors
+    resolved = kernel.values > RESOLUTION * kernel.values[0]
+    vectors = kernel.kernel_vectors[:, resolved]
     values, rotation = torch.linalg.eigh(vectors.mT @ (quadratic @ vectors))
     return SpectralBasis(vectors, values.clamp_min(0).flip(0), rotation.flip(1))
 

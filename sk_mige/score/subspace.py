@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .units import ROUNDINGS, FeatureUnits, feature_units
+
 __all__ = [
     "SampleSubspace",
     "VaryingSubspace",
     "fitting_coordinates",
     "sample_subspace",
     "varying_directions",
+    "varying_units",
 ]
 
-# Standard deviations up to this many roundings of the values are rounding errors.
-ROUNDINGS = 4.0
 # Smallest eigenvalue of the correlations, relative to the largest, that counts as nonzero.
 RESOLUTION = 1e-13
 
@@ -70,8 +71,17 @@ class SampleSubspace:
 
     def positions(self, inner: Tensor) -> Tensor:
         """Return points (n, d) of the span from their coordinates (n, r + 1)."""
-        weights = inner[:, :-1].to(self.mixing.dtype) @ self.mixing.mT
-        return weights.to(self.rows.dtype) @ self.rows + self.origin
+        return self.lift_inside(inner) + self.origin
+
+    def lift_inside(self, vectors: Tensor) -> Tensor:
+        """Return vectors (n, d) of the span from their coordinates (n, r + 1)."""
+        weights = vectors[:, :-1].to(self.mixing.dtype) @ self.mixing.mT
+        return weights.to(self.rows.dtype) @ self.rows
+
+    @property
+    def basis(self) -> Tensor:
+        """Orthonormal basis V (d, r) of the span."""
+        return self.rows.to(self.mixing).mT @ self.mixing
 
     def _weights(self, inner: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights of the rows of R in each vector, and that of its displacement."""
@@ -150,7 +160,7 @@ class VaryingSubspace:
         return None if projection is None else projection.to(self.axes) @ self.axes
 
 
-def varying_directions(x: Tensor) -> VaryingSubspace | None:
+def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubspace | None:
     """Find the subspace of samples whose variance along some direction is zero to rounding.
 
     Columns are scaled to unit variance first, so that units do not matter: a column of scale 1e-6
@@ -159,7 +169,9 @@ def varying_directions(x: Tensor) -> VaryingSubspace | None:
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, in the dtype that they were rounded to.
+        Samples.
+    rounding : Tensor of shape (d,), default=None
+        Bound on the rounding errors of each column; by default it follows from the dtype of x.
 
     Returns
     -------
@@ -183,7 +195,8 @@ def varying_directions(x: Tensor) -> VaryingSubspace | None:
     origin = points.mean(0)
     displacements = points - origin
     deviation = displacements.square().mean(0).sqrt()
-    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
+    if rounding is None:
+        rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
     varies = deviation > rounding
     kept = displacements[:, varies] / deviation[varies]
     correlation = kept.mT @ kept / n
@@ -210,8 +223,15 @@ def _exceeds(correlation: Tensor, bound: float) -> bool:
     return not bool(torch.linalg.cholesky_ex(shifted).info)
 
 
+def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
+    """Return units of the columns, the samples in them, and the subspace in which these vary."""
+    units = feature_units(x)
+    points = units(x)
+    return units, points, varying_directions(points, units.rounding)
+
+
 def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
-    """Return the float64 coordinates in which :func:`sk_mige.score.fit_dense` fits samples.
+    """Return the float64 coordinates in which whitened samples are fitted, in their own units.
 
     Parameters
     ----------
@@ -225,8 +245,8 @@ def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
     n_features : int
         Dimension of the space that these describe: d for a span, r for a varying subspace.
     """
+    _, points, varying = varying_units(x)
     if x.shape[1] >= x.shape[0]:
-        return sample_subspace(x)[1], x.shape[1]
-    varying = varying_directions(x)
-    inner = x.to(torch.float64) if varying is None else varying.coordinates(x)
+        return sample_subspace(points.to(x.dtype))[1], x.shape[1]
+    inner = points if varying is None else varying.coordinates(points)
     return inner, inner.shape[1]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from .precision import widest_dtype
+from .units import FeatureUnits, feature_units
 
 __all__ = [
     "Whitening",
+    "fit_whitening",
     "identity_whitening",
     "ledoit_wolf_shrinkage",
     "principal_axes",
@@ -25,11 +27,11 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 @dataclass(frozen=True)
 class Whitening:
-    r"""Symmetric affine map :math:`y = W (x - \mu)` with :math:`W = \hat\Sigma^{-1/2}`.
+    r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in their own units.
 
-    ``W = rest * I + vectors @ diag(gains) @ vectors.T``, so that no array of shape (d, d) is
-    formed for fewer samples than features. If x has the score s, y has the score
-    :math:`W^{-1} s`; scores estimated for y are therefore mapped back by W itself.
+    ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`, so that no
+    array of shape (d, d) is formed for fewer samples than features. If y has the score s, z has
+    the score :math:`W s`, and the features :math:`x = u z + \nu` have :math:`W s / u`.
 
     Attributes
     ----------
@@ -46,6 +48,8 @@ class Whitening:
         Dimension d of the space, of which the coordinates may describe a subspace.
     shrinkage : float
         Intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S / d) I`.
+    units : FeatureUnits or None
+        Units u of the features and their origin :math:`\nu`; None is u = 1 and :math:`\nu = 0`.
     """
 
     mean: Tensor
@@ -54,9 +58,10 @@ class Whitening:
     rest: float
     n_features: int
     shrinkage: float
+    units: FeatureUnits | None = None
 
     def linear(self, x: Tensor) -> Tensor:
-        """Multiply by W, which whitens displacements and, being symmetric, maps scores back."""
+        """Multiply by W."""
         if self.gains.numel() == 0:
             return x if self.rest == 1.0 else x * self.rest
         if self.vectors is None:
@@ -66,43 +71,58 @@ class Whitening:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return whitened coordinates of the rows of x, shape (n, d)."""
-        return self.linear(x - self.mean)
+        z = x if self.units is None else self.units(x)
+        return self.linear(z - self.mean)
+
+    def scores(self, y_scores: Tensor) -> Tensor:
+        """Return the scores of the features from those of whitened coordinates."""
+        inner = self.linear(y_scores)
+        return inner if self.units is None else inner / self.units.scale
 
     def to(self, target: torch.dtype | torch.device) -> Whitening:
         """Return the same map in another dtype or on another device."""
         vectors = None if self.vectors is None else self.vectors.to(target)
         return replace(
-            self, mean=self.mean.to(target), vectors=vectors, gains=self.gains.to(target)
+            self,
+            mean=self.mean.to(target),
+            vectors=vectors,
+            gains=self.gains.to(target),
+            units=None if self.units is None else self.units.to(target),
         )
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return the points whose whitened coordinates are the rows of y."""
+        z = self._linear_inverse(y) + self.mean
+        return z if self.units is None else self.units.inverse(z)
+
+    def _linear_inverse(self, y: Tensor) -> Tensor:
         if self.gains.numel() == 0:
-            return y / self.rest + self.mean
+            return y / self.rest
         if self.vectors is None:
-            return y / (self.gains + self.rest) + self.mean
+            return y / (self.gains + self.rest)
         inside = y @ self.vectors
         x = (inside / (self.gains + self.rest)) @ self.vectors.mT
         if self.rest != 0.0:
             x = x + (y - inside @ self.vectors.mT) / self.rest
-        return x + self.mean
+        return x
 
-    def measured(self, y: Tensor, units: Tensor | None) -> Tensor:
-        """Multiply by W and express the components in multiples of 1 / ``units``."""
-        return self.linear(y) if units is None else self.linear(y) * units
+    def trace_in(self, units: Tensor, basis: Tensor | None = None) -> float:
+        r"""Return the trace of :math:`D^{-1} W^2 D^{-1}`, with D the diagonal matrix of units.
 
-    def measured_trace(self, units: Tensor | None) -> float:
-        r"""Return the trace of :math:`D W^2 D`, with D the diagonal matrix of the units."""
-        if units is None:
-            return self.precision_trace
-        squares = units.square()
+        ``basis`` (d, r) spans the coordinates without the last one, if they are those of a span.
+        """
+        squares = units.reciprocal().square()
         if self.gains.numel() == 0:
             return self.rest**2 * float(squares.sum())
         gains = (self.gains + self.rest).square()
-        if self.vectors is None:
-            return float((gains * squares).sum())
-        shares = squares @ self.vectors.square()
-        return float((gains * shares).sum()) + self.rest**2 * float(squares.sum() - shares.sum())
+        if basis is not None:
+            gains, vectors = gains[: basis.shape[1]], basis
+        else:
+            assert self.vectors is not None
+            vectors = self.vectors
+        shares = vectors.square()
+        outside = (1 - shares.sum(1)).clamp_min(0) @ squares
+        return float(squares @ shares @ gains) + self.rest**2 * float(outside)
 
     @property
     def largest_gain(self) -> float:
@@ -136,16 +156,13 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
 
-def whitening(
-    x: Tensor,
-    shrinkage: float | str = "auto",
-    n_features: int | None = None,
-    *,
-    principal: bool = False,
-) -> tuple[Whitening, Tensor]:
+def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Tensor]:
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
-    The covariance is :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`.
+    Every column is first divided by its standard deviation, so that units do not matter. The
+    covariance of the result, with S the correlations of the columns, is
+    :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x,
+    shrinkage thus keeps the variances and multiplies the covariances by :math:`1 - \rho`.
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. In
     the eigenbasis of S every candidate is diagonal, with unbiased moments of n - 1 rows
     :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. Leaving a row out of S is a
@@ -164,12 +181,6 @@ def whitening(
         Samples, n ≥ 2; float64 is recommended.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity, or the rule that chooses it.
-    n_features : int, default=None
-        Dimension of the space that x gives coordinates of; d by default.
-    principal : bool, default=False
-        Whether the columns of x are already its principal components, followed by a column of
-        zeros, as :func:`sk_mige.score.subspace.sample_subspace` returns them. Nothing is
-        decomposed then.
 
     Returns
     -------
@@ -191,6 +202,40 @@ def whitening(
     >>> torch.cov(white(x * torch.tensor([1.0, 1000.0])).mT, correction=0).round(decimals=6)
     tensor([[1., 0.],
             [0., 1.]], dtype=torch.float64)
+    """
+    units = feature_units(x)
+    white, radii = fit_whitening(units(x), shrinkage)
+    return replace(white, units=units), radii
+
+
+def fit_whitening(
+    x: Tensor,
+    shrinkage: float | str = "auto",
+    n_features: int | None = None,
+    *,
+    principal: bool = False,
+) -> tuple[Whitening, Tensor]:
+    """Fit a :func:`whitening` of coordinates that have one unit in common.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples.
+    shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
+        Shrinkage intensity, or the rule that chooses it.
+    n_features : int, default=None
+        Dimension of the space that x gives coordinates of; d by default.
+    principal : bool, default=False
+        Whether the columns of x are already its principal components, followed by a column of
+        zeros, as :func:`sk_mige.score.subspace.sample_subspace` returns them. Nothing is
+        decomposed then.
+
+    Returns
+    -------
+    whitening : Whitening
+        Affine map.
+    radii : Tensor of shape (n,)
+        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
     """
     n, rows_dim = x.shape
     d = n_features or rows_dim

@@ -54,8 +54,12 @@ def test_with_a_column_that_is_the_sum_of_others_the_score_is_in_their_plane(
 ):
     mixing = np.array([[1.0, 0.0, unit], [0.0, 1.0, unit]])
     scores = clone(estimator).fit(Z @ mixing).transform(fresh @ mixing)
-    # Tangent to the plane, the score times the plane's axes is that of the coordinates, -z.
-    np.testing.assert_allclose(scores @ np.array([unit, unit, -1.0]), 0.0, atol=1e-6 * unit)
+    # Tangent to the plane, the score times the plane's axes is that of the coordinates, -z. With
+    # whitening, tangents are those of features in units of their standard deviations.
+    whitens = getattr(estimator, "whiten", True)
+    lengths = (Z @ mixing).std(0) ** 2 if whitens else np.ones(3)
+    across = np.array([unit, unit, -1.0])
+    np.testing.assert_allclose((scores * lengths) @ across, 0.0, atol=1e-6 * unit)
     if getattr(estimator, "whiten", True):  # a sphere fits the plane only where units agree
         error = scores @ mixing.T + fresh
         assert np.square(error).sum() < 0.05 * np.square(fresh).sum()
@@ -85,7 +89,8 @@ def test_a_projected_kernel_uses_the_varying_subspace(Z, n_landmarks, dtype):
     estimator = RandomProjectionSSGE(3, n_landmarks=n_landmarks, random_state=0).fit(X)
     assert estimator.components_.shape == (3, 4)
     scores = estimator.transform(X)
-    np.testing.assert_allclose(scores @ [1.0, 1.0, -1.0, 0.0], 0.0, atol=1e-4)
+    tangent = scores * X.std(0) ** 2
+    np.testing.assert_allclose(tangent @ [1.0, 1.0, -1.0, 0.0], 0.0, atol=1e-4)
     assert np.isfinite(estimator.divergence(X)).all()
     assert np.isfinite(estimator.jacobian_vector_product(X, X)).all()
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 
@@ -206,6 +206,8 @@ def test_bad_input_is_named(generator):
 @pytest.mark.parametrize("marginal", ["whitened", "score", "stein"])
 @settings(max_examples=8)
 @given(offset=st.floats(-1e3, 1e3), seed=st.integers(0, 100))
+@example(offset=61.1, seed=67)  # a kernel of many small eigenvalues, whose directions are noise
+@example(offset=65.0, seed=67)
 def test_moving_an_implicit_encoders_z_changes_no_gradient_and_gains_nothing(
     marginal, offset, seed
 ):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from sk_mige.score import KernelExpansion, ScoreFit, ScoreModel, ScoreSettings, fit_dense
+from sk_mige.score import KernelExpansion, ScoreFit, ScoreSettings, fit_dense
 
 KINDS = {
     "sections": {},
@@ -62,7 +61,6 @@ def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
         curl_free: bool = False,
         projected: bool = False,
         base: str | None = "student",
-        in_units: bool = False,
     ) -> tuple[KernelExpansion, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(1)
         x = torch.randn(90, 3, generator=generator, dtype=torch.float64)
@@ -70,25 +68,6 @@ def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
         projection = torch.randn(2, 3, generator=generator).double() if projected else None
         settings = ScoreSettings(base=base, curl_free=curl_free, shrinkage=0.0)
         expansion, _ = build_expansion(x, settings, centers=x[:12], projection=projection)
-        if in_units:
-            expansion = replace(expansion, units=torch.tensor([0.5, 2.0, 10.0]).double())
         return expansion, x[:60], x[60:]
 
     return make
-
-
-@pytest.fixture(scope="session")
-def measured_loss() -> Callable[..., Tensor]:
-    """Hyvärinen's loss of each row, the components of scores in these units."""
-
-    def loss(model: ScoreModel, x: Tensor, units: Tensor | None = None) -> Tensor:
-        if units is None:
-            return model.hyvarinen_loss(x)
-        total = 0.5 * (model.score(x) * units).square().sum(1)
-        for axis, unit in enumerate(units):
-            along = torch.zeros_like(x)
-            along[:, axis] = unit
-            total = total + model.jvp(x, along)[:, axis] * unit
-        return total
-
-    return loss

@@ -8,10 +8,12 @@ import torch
 
 from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
 from sk_mige.score import ScoreSettings, fit_dense, fit_landmarks, kernel_sums, ssge
+from sk_mige.score.fit import fit_in_units
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import sample_subspace
+from sk_mige.score.units import feature_units
 
 
 def gaussian(n, d, seed=0):
@@ -47,6 +49,7 @@ def test_out_of_sample_scores_are_kernel_sections_times_coefficients():
 @pytest.mark.parametrize("curl_free", [False, True])
 def test_all_rows_as_landmarks_are_the_dense_fit(curl_free):
     x, fresh = gaussian(70, 8), gaussian(9, 8, seed=1)
+    x = feature_units(x)(x)
     settings = ScoreSettings(alpha=1e-3, curl_free=curl_free)
     expansion, _ = build_expansion(x, settings, centers=x)
     parts = [kernel_sums(expansion, part) for part in x.split(25)]
@@ -78,8 +81,8 @@ def test_a_fit_in_the_span_equals_the_fit_in_all_coordinates(settings):
     fresh = torch.cat([x[:3], gaussian(3, 30, seed=4)])
     torch.testing.assert_close(torch.cdist(subspace.embed(fresh[3:]), coordinates),
                                torch.cdist(fresh[3:], x))  # fmt: skip
-    plain = fit_dense(x, settings).model.score(fresh)
-    turned = fit_dense(x @ turn, settings).model.score(fresh @ turn) @ turn.mT
+    plain = fit_in_units(x, settings).model.score(fresh)
+    turned = fit_in_units(x @ turn, settings).model.score(fresh @ turn) @ turn.mT
     torch.testing.assert_close(turned, plain, rtol=1e-6, atol=1e-7)
 
 

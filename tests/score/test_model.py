@@ -68,9 +68,11 @@ def test_far_from_all_samples_the_base_is_left(fitted, distance):
     fit, points = fitted
     expansion = fit.model.expansion
     far = points + distance * points.std()
-    inner = far if fit.model.subspace is None else fit.model.subspace.embed(far)
+    at = far if fit.model.units is None else fit.model.units(far)
+    inner = at if fit.model.subspace is None else fit.model.subspace.embed(at)
     y = expansion.whitening(inner)
     weight, _ = expansion.base.weight(y.square().sum(1))
     base = -expansion.whitening.linear(weight[:, None] * y)
-    base = base if fit.model.subspace is None else fit.model.subspace.lift(far, inner, base)
+    base = base if fit.model.subspace is None else fit.model.subspace.lift(at, inner, base)
+    base = base if fit.model.units is None else base / fit.model.units.scale
     torch.testing.assert_close(fit.model.score(far), base)

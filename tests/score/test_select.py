@@ -10,11 +10,11 @@ from sk_mige.score import (
     KernelExpansion,
     ScoreModel,
     fit_base,
-    fit_dense,
     kernel_sums,
     spectral_filter,
     whitening,
 )
+from sk_mige.score.fit import fit_in_units
 from sk_mige.score.heldout import SectionSplit, WhitenedSamples
 from sk_mige.score.select import (
     CandidateGrid,
@@ -25,37 +25,35 @@ from sk_mige.score.select import (
 from sk_mige.score.spectrum import kernel_basis
 
 
-@pytest.fixture(scope="module", params=[None, (0.2, 5.0)], ids=["plain", "in units"])
-def compared(request):
+@pytest.fixture(scope="module")
+def compared():
     """Every candidate of a grid, its losses and bounds on two splits."""
     x = torch.from_numpy(make_banana(60, random_state=0)[0])
     splits = [(torch.arange(40), torch.arange(40, 60)), (torch.arange(20, 60), torch.arange(20))]
     grid = CandidateGrid(
         ("auto", 1.0), (0.5, 2.0), (False, True), ("student", None), (0.9,), (0.1,)
     )
-    units = None if request.param is None else torch.tensor(request.param).double()
-    losses, bounds = cross_validate_scores(x, grid, splits, units=units)
-    return x, splits, candidates(grid), losses, bounds, units
+    losses, bounds = cross_validate_scores(x, grid, splits)
+    return x, splits, candidates(grid), losses, bounds
 
 
-def test_shared_losses_are_those_of_candidates_fitted_one_by_one(compared, measured_loss):
-    x, splits, settings, losses, _, units = compared
+def test_shared_losses_are_those_of_candidates_fitted_one_by_one(compared):
+    x, splits, settings, losses, _ = compared
     assert losses.shape == (2, len(settings)) == (2, 32)
     for row, (train, held_out) in zip(losses, splits, strict=True):
         for loss, candidate in zip(row, settings, strict=True):
-            model = fit_dense(x[train], candidate).model
-            direct = measured_loss(model, x[held_out], units).mean()
+            model = fit_in_units(x[train], candidate).model
+            direct = model.hyvarinen_loss(x[held_out]).mean()
             torch.testing.assert_close(loss, direct, rtol=1e-6, atol=1e-6)
 
 
 def test_the_bound_bounds_the_correction_everywhere(compared):
-    x, splits, settings, _, bounds, units = compared
-    units = torch.ones(2).double() if units is None else units
+    x, splits, settings, _, bounds = compared
     everywhere = 5 * torch.randn(500, 2, generator=torch.Generator().manual_seed(0)).double()
     for bound, candidate in zip(bounds[0], settings, strict=True):
-        model = fit_dense(x[splits[0][0]], candidate).model
+        model = fit_in_units(x[splits[0][0]], candidate).model
         base = ScoreModel(model.expansion, torch.zeros_like(model.coefficients))
-        correction = (model.score(everywhere) - base.score(everywhere)) * units
+        correction = model.score(everywhere) - base.score(everywhere)
         correction = correction.square().sum(1)
         assert correction.max() <= bound * (1 + 1e-9)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score.fit import fit_in_units
 from sk_mige.score.subspace import varying_directions
 
 KINDS = [
@@ -77,10 +78,10 @@ def test_a_constant_column_changes_nothing_for_the_others(options):
 def test_samples_in_a_subspace_have_the_score_of_their_coordinates_in_it(options):
     x, fresh = gaussian(60, 2) ** 3, gaussian(9, 2, seed=1)
     axes = torch.linalg.qr(gaussian(4, 2, seed=2))[0]
-    # The chosen strength depends on the features, and coordinates of the subspace are not features.
     settings = ScoreSettings(**{"alpha": 1e-2} | options)
-    plain, turned = fit_dense(x, settings).model, fit_dense(x @ axes.mT + 3.0, settings).model
-    at = fresh @ axes.mT + 3.0
+    wide, at = x @ axes.mT + 3.0, fresh @ axes.mT + 3.0
+    plain = fit_in_units(x, settings).model
+    turned = fit_in_units(wide, settings, varying=varying_directions(wide)).model
     tolerance = {"rtol": 1e-5, "atol": 1e-5}
     torch.testing.assert_close(turned.score(at), plain.score(fresh) @ axes.mT, **tolerance)
     torch.testing.assert_close(turned.divergence(at), plain.divergence(fresh), **tolerance)

@@ -16,13 +16,15 @@ from sk_mige.score import (
     ledoit_wolf_shrinkage,
     whitening,
 )
+from sk_mige.score.units import feature_units
 from sk_mige.score.whitening import SHRINKAGE_GRID
 
 
 def correlated(n, d, seed=0):
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(d, d, generator=generator, dtype=torch.float64)
-    return torch.randn(n, d, generator=generator, dtype=torch.float64) @ mixing + 10.0
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64) @ mixing
+    return feature_units(x)(x) + 10.0  # the columns are in units of their standard deviations
 
 
 def left_out(x, i, rho, scale=None):

@@ -1,0 +1,65 @@
+"""A few extreme values that dominate the scale of a feature, such as codes for missing values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+
+__all__ = ["WIDE", "outlying_rows", "quartiles", "warn_of_outliers"]
+
+# A feature has outliers where its standard deviation exceeds WIDE interquartile ranges (.74 for a
+# normal one) and fewer than FEW of its values are FAR interquartile ranges from the median.
+WIDE, FAR, FEW = 5, 50, 0.05
+
+
+def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
+    """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
+
+    Whitening would then map all other rows to nearly one point.
+    """
+    outlying = _outlying(x)
+    columns = outlying.any(0).nonzero()[:, 0]
+    if len(columns):
+        column = int(columns[0])
+        outliers = x[outlying[:, column], column].double()
+        value = float(outliers[int((outliers - x[:, column].double().median()).abs().argmax())])
+        warn_user(
+            f"{len(outliers) / len(x):.2%} of the values of {name} {column}, such as "
+            f"{value:g}, are more than {FAR} interquartile ranges from its median and decide how "
+            "it is whitened: drop such rows, impute missing values, or transform it"
+        )
+
+
+def outlying_rows(x: Tensor) -> Tensor:
+    """Return a mask of the rows with a value of which :func:`warn_of_outliers` warns."""
+    return _outlying(x).any(1)
+
+
+def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the lower quartile, the median and the upper quartile of each column.
+
+    They are values of the column, and those of its negative are their negatives.
+    """
+    n = len(x)
+    ordered = x.sort(0).values
+    quarter, middle = n // 4, (n - 1) // 2
+    return (
+        ordered[quarter],
+        (ordered[middle] + ordered[n - 1 - middle]) / 2,
+        ordered[n - 1 - quarter],
+    )
+
+
+def _outlying(x: Tensor) -> Tensor:
+    """Return a mask of the outliers (n, d)."""
+    n, d = x.shape
+    if n <= d or n < 20 or x.device.type == "mps":
+        return torch.zeros_like(x, dtype=torch.bool)
+    low, middle, high = quartiles(x)
+    spread = torch.where(high > low, high - low, torch.inf).double()
+    away = ((x - middle).double() / spread).abs()  # in interquartile ranges
+    far = away > FAR
+    few = far.double().mean(0) < FEW
+    return far & few & (away.square().mean(0).sqrt() > WIDE)

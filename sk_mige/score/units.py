@@ -1,0 +1,96 @@
+"""Units of features: every column brought to mean 0, variance 1 and positive skewness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .outliers import WIDE, quartiles
+from .precision import widest_dtype
+
+__all__ = ["FeatureUnits", "feature_units"]
+
+# Standard deviations up to this many roundings of the values are rounding errors.
+ROUNDINGS = 4.0
+# Standard deviation of a normal variable over its interquartile range.
+NORMAL_SHARE = 0.7413
+
+
+@dataclass(frozen=True)
+class FeatureUnits:
+    r"""Map :math:`z = (x - \mu) / u` of every column to its own unit.
+
+    If z has the score s, x has the score :math:`s / u`.
+
+    Attributes
+    ----------
+    origin : Tensor of shape (d,)
+        Mean :math:`\mu` of each column.
+    scale : Tensor of shape (d,)
+        Unit u of each column. It is negative where the skewness of the column is.
+    rounding : Tensor of shape (d,)
+        Bound on the rounding errors of z.
+    """
+
+    origin: Tensor
+    scale: Tensor
+    rounding: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the rows of x in these units, in the widest dtype."""
+        return (x.to(self.scale) - self.origin) / self.scale
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return the points whose coordinates in these units are the rows of z."""
+        return z * self.scale + self.origin
+
+    def to(self, target: torch.dtype | torch.device) -> FeatureUnits:
+        """Return the same map in another dtype or on another device."""
+        return FeatureUnits(self.origin.to(target), self.scale.to(target), self.rounding.to(target))
+
+
+def feature_units(x: Tensor) -> FeatureUnits:
+    """Return the units in which the columns of x have variance 1, extreme values apart.
+
+    A change of a column's unit, its sign included, changes nothing in these units. Numbers of any
+    magnitude have squares there. Where a few extreme values would decide the standard deviation,
+    the unit is that of a normal column with the same interquartile range. The unit of a column
+    that is constant up to rounding is its largest value, and at least 1.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+        Samples, in the dtype that they were rounded to.
+
+    Returns
+    -------
+    FeatureUnits
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.score.units import feature_units
+    >>> x = torch.tensor([[0.0], [0.0], [3.0]]).double()
+    >>> bool(torch.allclose(feature_units(x)(x), feature_units(-1e200 * x)(-1e200 * x)))
+    True
+    """
+    points = x.to(widest_dtype(x))
+    largest = points.abs().amax(0)
+    # A power of two is exact. The squares of numbers up to 1 neither overflow nor vanish.
+    power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
+    points = points / power
+    mean = points.mean(0)
+    centred = points - mean
+    deviation = centred.square().mean(0).sqrt()
+    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
+    varies = deviation > rounding
+    low, _, high = quartiles(points)
+    spread = high - low
+    robust = (spread > rounding) & (deviation > WIDE * spread)
+    deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
+    standard = centred / torch.where(varies, deviation, 1.0)
+    deviation = torch.where(standard.pow(3).sum(0) < 0, -deviation, deviation)
+    unit = torch.where(varies, deviation, (1 / power).clamp_min(1.0))
+    return FeatureUnits(mean * power, unit * power, rounding / unit.abs())

@@ -1,0 +1,304 @@
+"""Units and magnitudes: no result depends on the unit or the sign of a single column.
+
+One table lists every estimator and function of samples. A new one is covered by being listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis.extra import numpy as hnp
+from sklearn.base import clone
+
+import sk_mige
+from sk_mige import (
+    MutualInfoGradientEstimator,
+    RandomProjectionSSGE,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+    information,
+)
+from sk_mige.score import whitening
+
+RNG = np.random.default_rng(0)
+Z = RNG.gamma(2.0, size=(60, 2)) @ [[1.0, 0.5], [0.0, 0.7]]
+FRESH = Z[:8] + 0.1
+WIDE = RNG.gamma(2.0, size=(6, 8))
+NOISE = RNG.normal(size=(60, 2))
+Y, DY = 0.8 * Z + 0.6 * NOISE, Z - 0.8 / 0.6 * NOISE
+
+SCORES = {
+    "SSGEScoreEstimator": SSGEScoreEstimator(),
+    "SSGEScoreEstimator, curl-free": SSGEScoreEstimator(curl_free=True),
+    "SSGEScoreEstimator, shrunk": SSGEScoreEstimator(shrinkage=0.5),
+    "SSGEScoreEstimator, spherical": SSGEScoreEstimator(shrinkage=1.0, eigen_threshold=0.99),
+    "SSGEScoreEstimator, landmarks": SSGEScoreEstimator(
+        n_landmarks=20, landmark_selection="kmeans++", random_state=0
+    ),
+    "RandomProjectionSSGE": RandomProjectionSSGE(1, random_state=0),
+    "SSGEScoreEstimatorCV": SSGEScoreEstimatorCV(bandwidth_factors=(1.0,), cv=3),
+    "SteinScoreEstimator": SteinScoreEstimator(whiten=True),
+    "SlicedScoreMatching": SlicedScoreMatching(max_epochs=2, random_state=0),
+}
+# The published estimators: their kernels compare all features in one unit.
+OWN_UNITS = {
+    "published SSGE": SSGEScoreEstimator(eigen_threshold=0.99, whiten=False, base=None),
+    "with a base": SSGEScoreEstimator(whiten=False),
+    "curl-free": SSGEScoreEstimator(whiten=False, curl_free=True),
+    "published Stein": SteinScoreEstimator(),
+}
+
+Units = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def scores(estimator: Any) -> Callable[[Units], Any]:
+    """Return scores, their derivatives and samples, in the units of Z."""
+
+    def results(u: Units) -> Any:
+        fitted = clone(estimator).fit(Z * u)
+        found = [fitted.transform(FRESH * u) * u]
+        if hasattr(fitted, "sample"):
+            found.append(fitted.jacobian_vector_product(FRESH * u, Z[:8] * u) * u)
+            found.append(fitted.sample(5, n_steps=5, random_state=0) / u)
+            found.append((fitted.centers_ / u)[:8])
+        return np.concatenate(found)
+
+    return results
+
+
+def tensor(values: Any) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values))
+
+
+def wide(u: Units) -> Any:
+    units = np.resize(u, 8)
+    return SSGEScoreEstimator().fit_transform(WIDE * units) * units
+
+
+def stream(u: Units) -> Any:
+    estimator = SSGEScoreEstimator(n_landmarks=20, random_state=0)
+    return estimator.partial_fit(Z[:40] * u).partial_fit(Z[40:] * u).transform(FRESH * u) * u
+
+
+def channel(x: Any, theta: Any, noise: Any, u: Units) -> Any:
+    return (theta * x / tensor(u) + noise) * tensor(u)
+
+
+def axes(u: Units) -> Any:
+    mixed = RNG_AXES @ [[1.0, 1.0], [-1.0, 1.0]]
+    found = information.independent_axes(tensor(mixed * u))
+    assert found is not None
+    return tensor(mixed * u) @ found
+
+
+RNG_AXES = np.random.default_rng(1).exponential(size=(400, 2)) ** 2
+
+
+def gaussian(u: Units) -> Any:
+    mean, scale = tensor(Z * u), tensor(np.exp(NOISE) * np.abs(u))
+    return information.gaussian_mutual_info(mean, scale)
+
+
+def gradient(margins: str | None) -> Callable[[Units], Any]:
+    def results(u: Units) -> Any:
+        found = information.mutual_info_gradient(
+            Z * u, Y * u[::-1], DY * u[::-1], margins=margins, standard_error="batch"
+        )
+        return np.array(found)
+
+    return results
+
+
+def value(margins: str | None) -> Callable[[Units], Any]:
+    def results(u: Units) -> Any:
+        found = information.mutual_info_score_based(
+            Z * u, Y * u[::-1], margins=margins, n_landmarks=10
+        )
+        return np.array(found)
+
+    return results
+
+
+TABLE: dict[str, Callable[[Units], Any]] = {
+    **{name: scores(estimator) for name, estimator in SCORES.items()},
+    "SSGEScoreEstimator, fewer rows than columns": wide,
+    "SSGEScoreEstimator, stream": stream,
+    "MutualInfoGradientEstimator": lambda u: MutualInfoGradientEstimator(
+        lambda x, t, noise: channel(x, t, noise, u), random_state=0, standard_error="batch"
+    ).fit(Z * u).gradient_,
+    "channel_gradient": lambda u: np.array(information.channel_gradient(
+        lambda x, t, noise: channel(x, t, noise, u), 1.0, Z * u, margins=None,
+        standard_error="batch")),
+    "mutual_info_gradient": gradient("gaussian"),
+    "mutual_info_gradient, margins=None": gradient(None),
+    "mutual_info_score_based": value("gaussian"),
+    "mutual_info_score_based, margins=None": value(None),
+    "relative_fisher_information": lambda u: information.relative_fisher_information(tensor(Z * u)),
+    "whitened_scores": lambda u: information.whitened_scores(tensor(Z * u)) * tensor(u),
+    "independent_axes": axes,
+    "gaussianize_margins": lambda u: information.gaussianize_margins(
+        tensor(Z * u))[1] * tensor(np.abs(u)),
+    "gaussianize_ranks": lambda u: information.gaussianize_ranks(
+        tensor(Z * u)) * tensor(np.sign(u)),
+    "gaussian_mutual_info": gaussian,
+    "whitening": lambda u: whitening(tensor(Z * u))[0](tensor(FRESH * u)),
+}  # fmt: skip
+
+EXEMPT = {
+    "MIGEEncoder": "a network in float32, whose inputs the user scales",
+    "NonLinearProbe": "a network in float32, whose inputs the user scales",
+    "MutualInfoGradient": "a result",
+    "MutualInfo": "a result",
+    "entropy_surrogate": "the published kernel in the units of z, which a network learns",
+    "mutual_info_surrogate": "the published kernel in the units of z, which a network learns",
+    "hidden_mutual_info_surrogate": "the published kernel in the units of h and z",
+    "stochastic_mutual_info_surrogate": "the published kernel in the units of z",
+    "multiview_mutual_info_surrogate": "the published kernel in the units of z",
+    "conditional_scores": "the published kernel in the units of z",
+    "joint_squared_distances": "distances, which have the unit of their points",
+    "make_bound": "a bound of critics, which have no samples",
+    "Bound": "a protocol",
+    "BoundEstimate": "a result",
+    "DonskerVaradhan": "a bound of critics, which have no samples",
+    "nwj": "a bound of critics, which have no samples",
+    "jensen_shannon": "a bound of critics, which have no samples",
+    "smile": "a bound of critics, which have no samples",
+    "infonce": "a bound of critics, which have no samples",
+    "club": "a bound of critics, which have no samples",
+    "SeparableCritic": "a network in float32, whose inputs the user scales",
+    "ConcatenatedCritic": "a network in float32, whose inputs the user scales",
+    "GaussianCritic": "a network in float32, whose inputs the user scales",
+    "fit_critic": "trains a network in float32, whose inputs the user scales",
+    "PriorMatching": "compares z with a standard prior, in the units of z",
+}
+
+
+def assert_as_in_usual_units(name: str, u: Units) -> None:
+    found, expected = (np.asarray(TABLE[name](units)) for units in (u, np.ones(2)))
+    # Networks are trained in float32, in which rounding of their inputs grows.
+    tolerance = 1e-2 if name == "SlicedScoreMatching" else 1e-5
+    np.testing.assert_allclose(
+        found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()
+    )
+
+
+def units(exponent: float) -> st.SearchStrategy[Units]:
+    """Factors of two columns, of either sign."""
+    powers = hnp.arrays(float, 2, elements=st.floats(-exponent, exponent))
+    signs = hnp.arrays(float, 2, elements=st.sampled_from([-1.0, 1.0]))
+    return st.builds(lambda power, sign: sign * 10.0**power, powers, signs)
+
+
+def test_everything_with_samples_is_listed_or_exempt_for_a_reason() -> None:
+    estimators = {name for name in sk_mige.__all__ if hasattr(getattr(sk_mige, name), "fit")}
+    listed = {name.partition(",")[0] for name in TABLE}
+    assert estimators | set(information.__all__) == (listed - {"whitening"}) | EXEMPT.keys()
+    assert not listed & EXEMPT.keys()
+
+
+@pytest.mark.parametrize("name", TABLE)
+@settings(max_examples=4)
+@given(u=units(30))
+def test_the_unit_and_the_sign_of_a_column_do_not_matter(name: str, u: Units) -> None:
+    assert_as_in_usual_units(name, u)
+
+
+@pytest.mark.parametrize("name", TABLE)
+@settings(max_examples=4)
+@given(u=units(150))
+def test_any_magnitude_gives_the_value_or_an_error_that_names_the_input(
+    name: str, u: Units
+) -> None:
+    try:
+        assert_as_in_usual_units(name, u)
+    except ValueError as error:
+        message = str(error)
+    else:
+        return
+    assert {"X", "x", "y", "z"} & set(message.replace("'", " ").split())
+
+
+@pytest.mark.parametrize("name", OWN_UNITS)
+@pytest.mark.parametrize("exponent", [-150, -30, 30, 150])
+def test_in_the_datas_own_units_results_are_finite_or_an_error_names_x(
+    name: str, exponent: int
+) -> None:
+    u = np.array([1.0, 3.0]) * 10.0**exponent
+    try:
+        fitted = clone(OWN_UNITS[name]).fit(Z * u)
+        for results in (fitted.transform(FRESH * u), fitted.score(FRESH * u)):
+            assert np.isfinite(results).all()
+    except ValueError as error:
+        message = str(error)
+    else:
+        return
+    assert "X" in message.split()
+
+
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("unit", [1.99e30, 1.6e-19])
+def test_float32_in_si_units_has_the_values_of_float64(name: str, unit: float) -> None:
+    X, fresh = ((unit * points).astype(np.float32) for points in (Z, FRESH))
+    single, double = (clone(SCORES[name]).fit(X.astype(dtype)) for dtype in ("f4", "f8"))
+    expected = double.score(fresh.astype(float))
+    assert expected != 0.0
+    assert single.score(fresh) == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_allclose(
+        single.transform(fresh) * unit, double.transform(fresh.astype(float)) * unit, rtol=1e-4
+    )
+    if hasattr(single, "hyvarinen_loss"):
+        losses = single.hyvarinen_loss(fresh)
+        assert losses.dtype == single.divergence(fresh).dtype == float
+        np.testing.assert_allclose(-losses.mean(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("unit", [1e40, 1e-43])
+def test_scores_beyond_float32_are_refused(name: str, unit: float) -> None:
+    fitted = clone(SCORES[name]).fit(unit * Z)
+    with pytest.raises(ValueError, match="scores of column 0 of X .* pass X in float64"):
+        fitted.transform(np.zeros((1, 2), np.float32))
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_one_absurd_value_is_warned_of(name: str) -> None:
+    X = np.r_[Z, [[-9999.0, 1.0]]]
+    with pytest.warns(UserWarning, match="of the values of feature 0, such as -9999"):
+        fitted = clone(SCORES[name]).fit(X)
+    # Cross-validation, which may choose no base, does not choose a score of 0 because of it.
+    assert np.abs(fitted.transform(FRESH)).max() > (0.1 if name.endswith("CV") else 0.0)
+
+
+def test_one_absurd_value_is_warned_of_where_information_uses_covariances() -> None:
+    X = Z.copy()
+    X[0, 1] = -9999.0
+    warned = "of the values of x's column 1, such as -9999"
+    with pytest.warns(UserWarning, match=warned):
+        information.mutual_info_score_based(X, Y, margins=None, n_landmarks=10)
+    with pytest.warns(UserWarning, match=warned):
+        information.mutual_info_gradient(X, Y, DY, margins=None, standard_error="batch")
+
+
+def test_copies_of_columns_of_y_change_no_gradient() -> None:
+    options = {"standard_error": "batch"}
+    plain = information.mutual_info_gradient(Z, Y, DY, **options)
+    mixing = np.array([[1.0, 0.0, 2e6, 1.0], [0.0, 1.0, 0.0, 1.0]])
+    copied = information.mutual_info_gradient(Z, Y @ mixing, DY @ mixing, **options)
+    np.testing.assert_allclose(copied, plain, rtol=1e-6)
+    # A copy may be scaled by the parameter itself.
+    moved = np.c_[DY, DY[:, :1] + Y[:, :1]]
+    copied = information.mutual_info_gradient(Z, np.c_[Y, Y[:, :1]], moved, **options)
+    np.testing.assert_allclose(copied, plain, rtol=1e-6)
+
+
+def test_a_copy_that_leaves_its_column_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"columns \[2\] of y are linear combinations"):
+        information.mutual_info_gradient(Z, np.c_[Y, Y[:, 0]], np.c_[DY, NOISE[:, 0] ** 2])

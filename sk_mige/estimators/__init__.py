@@ -2,6 +2,7 @@
 
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
+from ._mutual_info import MutualInfoEstimator
 from ._probe import NonLinearProbe
 from ._score import SSGEScoreEstimator
 from ._score_cv import SSGEScoreEstimatorCV
@@ -12,6 +13,7 @@ from ._stein import SteinScoreEstimator
 __all__ = [
     "MIGEEncoder",
     "NonLinearProbe",
+    "MutualInfoEstimator",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",

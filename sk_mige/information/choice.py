@@ -234,9 +234,7 @@ def choose_information(
     value = sum(e.weight * e.value for e in judged if e.weight)
     error = _standard_error(judged, value, x, y)
     value = max(value, 0.0)
-    return ChosenInformation(
-        value, (max(0.0, value - Z_90 * error), value + Z_90 * error), judged
-    )
+    return ChosenInformation(value, (max(0.0, value - Z_90 * error), value + Z_90 * error), judged)
 
 
 def _judge_references(
@@ -320,6 +318,11 @@ def _judge(
         outside.append(float(pointwise[out].mean()))
         rows = slice(0, int(out.sum()))
         inside.append(float(_normalised(model, x[~out][rows], y[~out][rows]).mean()))
+        if isinstance(model, CorrectedReference):
+            model.calibrate(
+                x[out], y[out], lambda u, v, m=model: float(_normalised(m, u, v).mean())
+            )
+            pointwise[out] = _normalised(model, x[out], y[out])
         if hasattr(model, "log_density") and density is not None:
             density[out] = model.log_density(x[out], y[out])
         else:
@@ -329,7 +332,7 @@ def _judge(
             break
         promising = None
     in_sample, held_out = sum(inside) / len(inside), sum(outside) / len(outside)
-    evidence = held_out if models else -math.inf
+    evidence = float(pointwise.mean()) if models else -math.inf
     value = (in_sample + held_out) / 2
     return Evidence(name, value, in_sample, held_out, evidence, pointwise, density, models)
 
@@ -384,10 +387,11 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         if not e.weight:
             continue
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
-        resolution = (e.in_sample - e.held_out) / 4
+        resolution = (e.in_sample - e.held_out) / 2
         if e.name == "neighbors":
             m = len(x) // 2
             halves = (_ksg(x[:m], y[:m]) + _ksg(x[m:], y[m:])) / 2
-            resolution = e.value - halves
+            # A bias of order 1 / sqrt(n), as at the edges of a support, goes on from there.
+            resolution = (e.value - halves) / (math.sqrt(2) - 1)
         variance += e.weight * (sampling**2 + resolution**2 + (e.value - value) ** 2)
     return math.sqrt(variance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -18,6 +19,10 @@ N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 0.3
 # At most so many bumps over the squared radius, and so many features made with them.
 MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
+# Shares of an overfitted correction that may be kept.
+SCALES = (0.25, 0.5, 0.75, 1.0)
+# Quantile of the fitted rows' information that no pair may exceed.
+CEILING = 0.999
 
 
 class CorrectedReference:
@@ -102,7 +107,9 @@ class CorrectedReference:
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-        self.constant_ = 0.0
+        self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
+        # Far from the rows of the fit a network extrapolates without limit.
+        self.ceiling_ = float(self.pointwise(x, y).quantile(CEILING))
         others = torch.cat([self.pointwise(x, y.roll(s + 1, 0)) for s in range(N_SHUFFLES)])
         self.constant_ = float(torch.logsumexp(others, 0)) - math.log(len(others))
         return self
@@ -123,15 +130,36 @@ class CorrectedReference:
         tensor of shape (n,)
         """
         left, right = (
-            side(z.to(self.device, torch.float32)) for side, z in zip(self.sides_, (x, y), strict=True)
+            side(z.to(self.device, torch.float32))
+            for side, z in zip(self.sides_, (x, y), strict=True)
         )
         correction = (left[:, :-1] * right[:, :-1]).sum(1) + left[:, -1] + right[:, -1]
-        return self.reference.pointwise(x, y) + correction.to("cpu", x.dtype) - self.constant_
+        total = self.reference.pointwise(x, y) + self.scale_ * correction.to("cpu", x.dtype)
+        return (total - self.constant_).clamp_max(self.ceiling_)
+
+    def calibrate(self, x: Tensor, y: Tensor, evidence: Callable[[Tensor, Tensor], float]) -> None:
+        """Set the scale of the correction that has the largest evidence on rows.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Normal scores of x that the fit has not seen.
+        y : tensor of shape (n, q)
+            Normal scores of y.
+        evidence : callable
+            Function of x and y to be maximised.
+        """
+        tried = []
+        for scale in SCALES:
+            self.scale_ = scale
+            tried.append(evidence(x, y))
+        self.scale_ = SCALES[tried.index(max(tried))]
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         """InfoNCE of one batch, in both directions."""
         left, right = (
-            side(z.to(self.device, torch.float32)) for side, z in zip(self.sides_, (x, y), strict=True)
+            side(z.to(self.device, torch.float32))
+            for side, z in zip(self.sides_, (x, y), strict=True)
         )
         correction = left[:, :-1] @ right[:, :-1].mT + left[:, -1:] + right[:, -1]
         scores = correction + self.reference.matrix(x, y).to(correction)

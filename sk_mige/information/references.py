@@ -347,9 +347,10 @@ class MixtureReference:
             if n < 5 * k * d:  # five rows a component and dimension
                 break
             held_out = float(self._fit(z[:m], k)._log_mixture(z[m:]).mean())
-            if held_out < best:
+            if held_out < best and k > COMPONENTS[1]:
                 break
-            best, chosen = held_out, k
+            if held_out > best:
+                best, chosen = held_out, k
         return self._fit(z, chosen)
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:

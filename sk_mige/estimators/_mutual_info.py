@@ -260,7 +260,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         left, right = ordered
         _check_enough(left, right)
         self._pair = (left, right)
-        _, owner = np.unique(_codes(x, y), return_inverse=True)
+        _, first, owner = np.unique(_codes(x, y), return_index=True, return_inverse=True)
         folds = deal_folds(torch.from_numpy(owner.ravel()), self.cv, self._seed)
         self._folds = folds.numpy()
         if len(np.unique(self._folds)) < self.cv:
@@ -280,7 +280,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             left, right, names, folds=folds, seed=self._seed, device=device
         )
         value, interval = self._chosen.value, self._chosen.interval
-        if _on_a_surface(left, right, self._seed):
+        if _on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(
                 "near their rows X and Y together have fewer dimensions than X and Y apart: Y is "

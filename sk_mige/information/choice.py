@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms
 from sk_mige.information.references import (
     GaussianReference,
@@ -23,11 +25,13 @@ __all__ = ["CANDIDATES", "ChosenInformation", "Evidence", "choose_information", 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
 # Neighbours are of use in few dimensions, x and y together.
 MAX_NEIGHBOR_DIMENSIONS = 4
-# The mixture's covariances become too many in many.
+# The mixture's covariances have too many parameters in more.
 MAX_MIXTURE_DIMENSIONS = 40
-KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), 20
+# In two, neighbours and mixtures resolve what a network does.
+MIN_NETWORK_DIMENSIONS = 3
+KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Shuffles of the held-out rows for the normaliser of an evidence.
-N_SHUFFLES = 10
+N_SHUFFLES = 8
 # Evidence differences below this many nats do not matter, nor do those below their standard error.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
@@ -228,11 +232,13 @@ def choose_information(
         for e in judged:
             dense = e.log_density is not None
             e.evidence = float(e.log_density.mean()) if dense else -math.inf  # type: ignore[union-attr]
-    elif "network" in candidates:
+    elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
         judged.append(_judge_network(x, y, judged, folds, seed, device))
     _weigh(judged, len(x))
     value = sum(e.weight * e.value for e in judged if e.weight)
     error = _standard_error(judged, value, x, y)
+    if large:
+        error = math.hypot(error, _growth(judged, value, x, y, seed))
     value = max(value, 0.0)
     return ChosenInformation(value, (max(0.0, value - Z_90 * error), value + Z_90 * error), judged)
 
@@ -259,14 +265,28 @@ def _judge_references(
                 folds,
             )
         )
-    if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS:
-        k = max(2, min(SMOOTH_NEIGHBORS, len(x) // 20))
-        found = _judge("neighbors", lambda _: NeighbourReference(k), x, y, folds)
-        # A count of k has a relative variance of 1/k, which lowers the bound by half as much.
-        found.evidence += 0.5 / k
-        found.value = _ksg(x, y)
-        judged.append(found)
+    if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
+        judged.append(_judge_neighbours(x, y, folds))
     return judged
+
+
+def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
+    """Cross-fit neighbours with the number that has the largest evidence."""
+    tried = []
+    for k in SMOOTH_NEIGHBORS:
+        if k > len(x) // 4:
+            continue
+        found = _judge("neighbors", partial(_make_neighbours, k), x, y, folds)
+        # A count of k has a relative variance of 1 / k, which lowers the bound by half as much.
+        found.evidence += 0.5 / k
+        tried.append(found)
+    best = max(tried, key=lambda e: e.evidence)
+    best.value = _ksg(x, y)
+    return best
+
+
+def _make_neighbours(k: int, _: Any) -> NeighbourReference:
+    return NeighbourReference(k)
 
 
 def _judge_network(
@@ -314,15 +334,14 @@ def _judge(
         out = folds == fold
         model = make(models[0] if models else None).fit(x[~out], y[~out])
         models.append(model)
+        if isinstance(model, CorrectedReference):
+            model.calibrate(x[out], y[out], _mean_normalised(model))
         pointwise[out] = _normalised(model, x[out], y[out])
         outside.append(float(pointwise[out].mean()))
-        rows = slice(0, int(out.sum()))
-        inside.append(float(_normalised(model, x[~out][rows], y[~out][rows]).mean()))
-        if isinstance(model, CorrectedReference):
-            model.calibrate(
-                x[out], y[out], lambda u, v, m=model: float(_normalised(m, u, v).mean())
-            )
-            pointwise[out] = _normalised(model, x[out], y[out])
+        if isinstance(model, NeighbourReference):
+            inside.append(outside[-1])  # each row would be its own neighbour
+        else:
+            inside.append(float(_normalised(model, x[~out], y[~out]).mean()))
         if hasattr(model, "log_density") and density is not None:
             density[out] = model.log_density(x[out], y[out])
         else:
@@ -337,12 +356,21 @@ def _judge(
     return Evidence(name, value, in_sample, held_out, evidence, pointwise, density, models)
 
 
+def _mean_normalised(model: Any) -> Callable[[Tensor, Tensor], float]:
+    return lambda x, y: float(_normalised(model, x, y).mean())
+
+
 def _normalised(model: Any, x: Tensor, y: Tensor) -> Tensor:
     """Pointwise information of rows, less the logarithm of its normaliser over shuffled rows."""
     own = model.pointwise(x, y)
     shifts = torch.linspace(1, len(x) - 1, min(N_SHUFFLES, len(x) - 1)).long().unique()
-    others = torch.cat([model.pointwise(x, y.roll(int(s), 0)) for s in shifts])
-    log_mean = torch.logsumexp(others, 0) - math.log(len(others))
+    others = torch.stack([model.pointwise(x, y.roll(int(s), 0)) for s in shifts])
+    means = torch.logsumexp(others, 1) - math.log(len(x))
+    log_mean = torch.logsumexp(means, 0) - math.log(len(means))
+    if hasattr(model, "log_density") and len(means) > 1:
+        # A density's normaliser is 1 unless its margins are wrong: chance alone is no evidence.
+        noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
+        log_mean = log_mean - log_mean.clamp(-noise, noise)
     if float(own.mean()) > LARGE * math.log(len(x)):
         # The pairs that matter are not among the shuffled ones: only an excess is evidence.
         log_mean = log_mean.clamp_min(0)
@@ -380,6 +408,24 @@ def _weigh(judged: list[Evidence], n: int) -> None:
         e.weight /= total
 
 
+def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
+    """Difference between the estimate and its extrapolation from half the rows.
+
+    Ranks blur what is finer than the distance of neighbouring rows.
+    """
+    names = [e.name for e in judged if e.weight]
+    weights = [e.weight for e in judged if e.weight]
+    half = len(x) // 2
+    total = 0.0
+    for rows in (slice(0, half), slice(half, 2 * half)):
+        left, right = (gaussianize_ranks(z[rows]) for z in (x, y))
+        folds = deal_folds(torch.arange(half), 3, seed)
+        found = _judge_references(left, right, names, folds, seed)[1:]
+        values = {e.name: e.value for e in found}
+        total += sum(w * values[name] for w, name in zip(weights, names, strict=True)) / 2
+    return (value - total) / (math.sqrt(2) - 1) / Z_90
+
+
 def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) -> float:
     """Sampling, resolution and disagreement, as one standard deviation."""
     variance = 0.0
@@ -387,11 +433,16 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         if not e.weight:
             continue
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
-        resolution = (e.in_sample - e.held_out) / 2
+        # What the held-out rows do not confirm.
+        unconfirmed = (e.in_sample - e.held_out) / 2
+        if e.name in ("gaussian", "student"):
+            # The mean of both ends is right to first order in densities of the exact form.
+            unconfirmed = math.hypot(unconfirmed / 2, unconfirmed**2)
         if e.name == "neighbors":
+            unconfirmed = e.value - e.evidence
             m = len(x) // 2
             halves = (_ksg(x[:m], y[:m]) + _ksg(x[m:], y[m:])) / 2
             # A bias of order 1 / sqrt(n), as at the edges of a support, goes on from there.
-            resolution = (e.value - halves) / (math.sqrt(2) - 1)
-        variance += e.weight * (sampling**2 + resolution**2 + (e.value - value) ** 2)
+            unconfirmed = math.hypot(unconfirmed, (e.value - halves) / (math.sqrt(2) - 1))
+        variance += e.weight * (sampling**2 + unconfirmed**2 + (e.value - value) ** 2)
     return math.sqrt(variance)

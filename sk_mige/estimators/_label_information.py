@@ -10,13 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.discriminant_analysis import (
-    LinearDiscriminantAnalysis,
-    QuadraticDiscriminantAnalysis,
-)
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 
 from sk_mige.information.choice import Evidence
 
@@ -166,11 +159,20 @@ class _Table:
 
     def predict_proba(self, x: NDArray[Any]) -> Floats:
         """Return the posterior of labels x (n, 1)."""
-        return np.exp(self.log_posterior[x[:, 0].astype(int)])
+        return np.asarray(np.exp(self.log_posterior[x[:, 0].astype(int)]))
 
 
 def _classifier(name: str, n: int, seed: int) -> Any:
     """Return an unfitted classifier for n rows."""
+    # Slow to import, and of use for labels only.
+    from sklearn.discriminant_analysis import (
+        LinearDiscriminantAnalysis,
+        QuadraticDiscriminantAnalysis,
+    )
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
     makers: dict[str, Any] = {
         "linear": LinearDiscriminantAnalysis,
         "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
@@ -194,7 +196,9 @@ def _cross_fit(
         out = folds == fold
         classes, counts = np.unique(labels[~out], return_counts=True)
         if name == "quadratic" and counts.min() < scores.shape[1] + 2:
-            model = _fitted(LinearDiscriminantAnalysis(), scores[~out], labels[~out], classes)
+            model = _fitted(
+                _classifier("linear", len(out), seed), scores[~out], labels[~out], classes
+            )
         else:
             model = _fitted(clone(base), scores[~out], labels[~out], classes)
         fits.append(model)

@@ -226,7 +226,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             Probability of such a large statistic if X and Y are independent.
         """
         check_is_fitted(self)
-        if not isinstance(n_permutations, Integral) or n_permutations < 1:
+        if n_permutations < 1:
             raise ValueError(f"n_permutations must be a positive integer; got {n_permutations!r}")
         if self._constant:
             return 1.0

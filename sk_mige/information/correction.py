@@ -104,7 +104,7 @@ class CorrectedReference:
             for rows in order[: per_epoch * size].view(per_epoch, -1):
                 loss = self._loss(x[rows], y[rows])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
@@ -135,7 +135,8 @@ class CorrectedReference:
         )
         correction = (left[:, :-1] * right[:, :-1]).sum(1) + left[:, -1] + right[:, -1]
         total = self.reference.pointwise(x, y) + self.scale_ * correction.to("cpu", x.dtype)
-        return (total - self.constant_).clamp_max(self.ceiling_)
+        shifted: Tensor = (total - self.constant_).clamp_max(self.ceiling_)
+        return shifted
 
     def calibrate(self, x: Tensor, y: Tensor, evidence: Callable[[Tensor, Tensor], float]) -> None:
         """Set the scale of the correction that has the largest evidence on rows.

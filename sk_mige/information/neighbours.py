@@ -168,7 +168,7 @@ class _Margin:
     """Counts of rows within a distance: by sorting in one dimension, else by a tree."""
 
     def __init__(self, z: Rows) -> None:
-        self.sorted = np.sort(z[:, 0]) if z.shape[1] == 1 else None
+        self.sorted = np.sort(z[:, 0])
         self.tree = None if z.shape[1] == 1 else cKDTree(z)
 
 

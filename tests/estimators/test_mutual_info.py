@@ -215,7 +215,7 @@ def test_function_without_noise_is_recognised() -> None:
 
 
 def test_a_wide_interval_is_warned_of() -> None:
-    x, y, truth = gaussian_pair(40, 3, rho=0.9)
+    x, y, truth = gaussian_pair(60, 2, rho=0.9)
     with pytest.warns(UserWarning, match="do not resolve"):
         estimator = quick("gaussian").fit(x, y)
     assert contains(estimator, truth)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sk_mige.training.features import _local_infonce
 
 from sk_mige import MIGEEncoder, SSGEScoreEstimator
 from sk_mige.information import hidden_mutual_info_surrogate
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
 from sk_mige.score import ssge
 from sk_mige.training import CriticInformation, FeatureCriticInfoMax, FeatureInfoMax, patches
-from sk_mige.training.features import _local_infonce
 
 SHAPE = (1, 16, 16)
 SMALL: dict[str, Any] = {

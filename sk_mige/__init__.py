@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .estimators import (
     MIGEEncoder,
+    MutualInfoEstimator,
     MutualInfoGradientEstimator,
     NonLinearProbe,
     RandomProjectionSSGE,
@@ -21,6 +22,7 @@ __all__ = [
     # estimators
     "MIGEEncoder",
     "NonLinearProbe",
+    "MutualInfoEstimator",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",

@@ -2,6 +2,7 @@
 
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
+from ._mutual_info import MutualInfoEstimator
 from ._probe import NonLinearProbe
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
@@ -11,6 +12,7 @@ from ._stein import SteinScoreEstimator
 __all__ = [
     "MIGEEncoder",
     "NonLinearProbe",
+    "MutualInfoEstimator",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",
     "SSGEScoreEstimator",

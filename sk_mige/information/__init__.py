@@ -13,6 +13,8 @@ from sk_mige.information.bounds import (
     smile,
 )
 from sk_mige.information.channel import channel_gradient
+from sk_mige.information.choice import ChosenInformation, Evidence, choose_information
+from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.critics import (
     ConcatenatedCritic,
     GaussianCritic,
@@ -28,7 +30,13 @@ from sk_mige.information.gradients import (
 )
 from sk_mige.information.hidden import hidden_mutual_info_surrogate
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.neighbours import NeighbourReference, ksg_terms, local_dimension
 from sk_mige.information.prior import PriorMatching
+from sk_mige.information.references import (
+    GaussianReference,
+    MixtureReference,
+    StudentReference,
+)
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 from sk_mige.information.value import MutualInfo, mutual_info_score_based
@@ -47,6 +55,17 @@ __all__ = [
     "independent_axes",
     "gaussianize_margins",
     "gaussianize_ranks",
+    # values chosen by held-out evidence
+    "choose_information",
+    "ChosenInformation",
+    "Evidence",
+    "GaussianReference",
+    "StudentReference",
+    "MixtureReference",
+    "NeighbourReference",
+    "CorrectedReference",
+    "ksg_terms",
+    "local_dimension",
     # surrogates: maximise them to maximise the information
     "entropy_surrogate",
     "mutual_info_surrogate",

@@ -1,0 +1,251 @@
+"""Information between rows and labels, H(Y) - H(Y | X), by classifiers on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sk_mige.information.choice import Evidence
+
+__all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information", "table_information"]
+
+LABEL_CANDIDATES = ("linear", "quadratic", "logistic", "neighbors", "boosting")
+# In-sample predictions of these say nothing about their bias.
+MEMORISING = ("neighbors", "boosting")
+# Differences of evidence below this many nats do not matter.
+TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+@dataclass
+class LabelInformation:
+    """Information about labels, with the candidates that it comes from."""
+
+    value: float
+    interval: tuple[float, float]
+    candidates: list[Evidence]
+    folds: Labels
+    log_prior: Floats
+    labels: Labels
+    # Held-out log-posteriors (n, n_classes) of all candidates.
+    log_posteriors: list[Floats]
+
+    def statistic(self, order: NDArray[Any]) -> float:
+        """Return the mean held-out information of permuted labels, candidates equally weighted."""
+        rows, labels = np.arange(len(order)), self.labels[order]
+        gains = [p[rows, labels] - self.log_prior[labels] for p in self.log_posteriors]
+        return float(np.mean(gains))
+
+    def pointwise(self, scores: Floats, labels: Labels) -> Floats:
+        """Return the pointwise information of new rows, averaged over folds and candidates."""
+        gain = np.zeros(len(scores))
+        for e in self.candidates:
+            for model in e.models if e.weight else ():
+                posterior = _log_posterior(model, scores, self.log_prior)
+                share = e.weight / len(e.models)
+                gain += share * (posterior[np.arange(len(scores)), labels] - self.log_prior[labels])
+        return gain
+
+
+def choose_label_information(
+    scores: Floats, labels: Labels, names: Sequence[str], folds: Labels, seed: int
+) -> LabelInformation:
+    """Estimate H(Y) - H(Y | X) by the classifiers with the best held-out log-loss.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, d)
+        Normal scores of X.
+    labels : ndarray of shape (n,)
+        Labels from 0.
+    names : sequence of str
+        Candidates.
+    folds : ndarray of shape (n,)
+        Fold of each row.
+    seed : int
+        Seed of the boosting.
+
+    Returns
+    -------
+    LabelInformation
+    """
+    n = len(labels)
+    counts = np.bincount(labels)
+    log_prior = np.log(counts / n)
+    entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
+    judged, posteriors = [], []
+    for name in names:
+        fits, posterior, inside = _cross_fit(name, scores, labels, folds, log_prior, seed)
+        gain = posterior[np.arange(n), labels] - log_prior[labels]
+        held_out = float(gain.mean())
+        in_sample = held_out if name in MEMORISING else inside
+        value = (held_out + in_sample) / 2
+        row = torch.from_numpy(gain)
+        judged.append(Evidence(name, value, in_sample, held_out, held_out, row, None, fits))
+        posteriors.append(posterior)
+    zeros = torch.zeros(n, dtype=torch.float64)
+    judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
+    _weigh(judged, n)
+    used = [e for e in judged if e.weight]
+    value = sum(e.weight * e.value for e in used)
+    variance = sum(
+        e.weight
+        * (
+            float(e.pointwise.var()) / n
+            + ((e.in_sample - e.held_out) / 2) ** 2
+            + (e.value - value) ** 2
+        )
+        for e in used
+    )
+    # Labels cannot carry more than their entropy.
+    value = min(max(value, 0.0), entropy)
+    error = Z_90 * float(np.sqrt(variance))
+    interval = (max(0.0, value - error), min(value + error, max(entropy, value)))
+    return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
+
+
+def table_information(x: Labels, y: Labels, folds: Labels) -> LabelInformation:
+    """Estimate the information of two labels by their counts, less the bias of the entropies.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n,)
+        Labels from 0.
+    y : ndarray of shape (n,)
+        Labels from 0.
+    folds : ndarray of shape (n,)
+        Fold of each row.
+
+    Returns
+    -------
+    LabelInformation
+    """
+    n = len(x)
+    table = np.zeros((x.max() + 1, y.max() + 1))
+    np.add.at(table, (x, y), 1)
+    seen = [(counts > 0).sum() for counts in (table, table.sum(1), table.sum(0))]
+    log_prior = np.log(table.sum(0) / n)
+    smooth = table + 0.5 / table.shape[1]
+    posterior = np.log(smooth / smooth.sum(1, keepdims=True))
+    with np.errstate(divide="ignore"):
+        exact = np.log(table / table.sum(1, keepdims=True)) - log_prior
+    gain = exact[x, y]
+    plug_in = float(gain.mean())
+    bias = float(seen[0] - seen[1] - seen[2] + 1) / (2 * n)
+    value = max(0.0, plug_in - bias)
+    error = Z_90 * float(np.sqrt(gain.var() / n + (bias / 2) ** 2))
+    row = torch.from_numpy(gain)
+    fit = _Table(posterior)
+    candidate = Evidence("table", value, plug_in, plug_in - 2 * bias, value, row, None, [fit], 1.0)
+    interval = (max(0.0, value - error), value + error)
+    held = [posterior[x]]
+    return LabelInformation(value, interval, [candidate], folds, log_prior, y, held)
+
+
+class _Table:
+    """Posterior of one label given another, as a classifier of its number."""
+
+    def __init__(self, log_posterior: Floats) -> None:
+        self.log_posterior = log_posterior
+        self.classes_ = np.arange(log_posterior.shape[1])
+
+    def predict_proba(self, x: NDArray[Any]) -> Floats:
+        """Return the posterior of labels x (n, 1)."""
+        return np.asarray(np.exp(self.log_posterior[x[:, 0].astype(int)]))
+
+
+def _classifier(name: str, n: int, seed: int) -> Any:
+    """Return an unfitted classifier for n rows."""
+    # Slow to import, and of use for labels only.
+    from sklearn.discriminant_analysis import (
+        LinearDiscriminantAnalysis,
+        QuadraticDiscriminantAnalysis,
+    )
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    makers: dict[str, Any] = {
+        "linear": LinearDiscriminantAnalysis,
+        "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
+        "logistic": lambda: LogisticRegression(max_iter=1000),
+        "neighbors": lambda: KNeighborsClassifier(max(5, round(0.5 * n**0.5))),
+        "boosting": lambda: HistGradientBoostingClassifier(
+            max_iter=50, max_leaf_nodes=15, learning_rate=0.15, random_state=seed
+        ),
+    }
+    return makers[name]()
+
+
+def _cross_fit(
+    name: str, scores: Floats, labels: Labels, folds: Labels, log_prior: Floats, seed: int
+) -> tuple[list[Any], Floats, float]:
+    """Return fits, held-out log-posteriors, and the mean in-sample gain."""
+    posterior = np.empty((len(labels), len(log_prior)))
+    fits, inside = [], []
+    base = _classifier(name, len(labels), seed)
+    for fold in np.unique(folds):
+        out = folds == fold
+        classes, counts = np.unique(labels[~out], return_counts=True)
+        if name == "quadratic" and counts.min() < scores.shape[1] + 2:
+            model = _fitted(
+                _classifier("linear", len(out), seed), scores[~out], labels[~out], classes
+            )
+        else:
+            model = _fitted(clone(base), scores[~out], labels[~out], classes)
+        fits.append(model)
+        posterior[out] = _log_posterior(model, scores[out], log_prior)
+        own = _log_posterior(model, scores[~out], log_prior)
+        inside.append(
+            float((own[np.arange(len(own)), labels[~out]] - log_prior[labels[~out]]).mean())
+        )
+    return fits, posterior, float(np.mean(inside))
+
+
+def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
+    """Fit a classifier; a single class is predicted with certainty."""
+    if len(classes) < 2:
+        constant = np.zeros((1, int(classes.max()) + 1))
+        constant[0, classes[0]] = 1
+        return _Constant(constant)
+    return model.fit(scores, labels)
+
+
+class _Constant:
+    """Classifier that predicts the same posterior everywhere."""
+
+    def __init__(self, posterior: Floats) -> None:
+        self.posterior = posterior
+        self.classes_ = np.arange(posterior.shape[1])
+
+    def predict_proba(self, x: NDArray[Any]) -> Floats:
+        """Return the posterior, a row for each of x."""
+        return np.repeat(self.posterior, len(x), axis=0)
+
+
+def _log_posterior(model: Any, scores: Floats, log_prior: Floats) -> Floats:
+    """Log-probability of every class; a share of the prior keeps them finite."""
+    probability = np.zeros((len(scores), len(log_prior)))
+    probability[:, model.classes_] = model.predict_proba(scores)
+    share = 0.01
+    return np.log((1 - share) * probability + share * np.exp(log_prior))
+
+
+def _weigh(judged: list[Evidence], n: int) -> None:
+    """Set weights: equal where differences of evidence are within their standard error."""
+    best = max(judged, key=lambda e: e.evidence)
+    for e in judged:
+        error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)
+        e.weight = float(np.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2))
+    for _ in range(2):
+        total = sum(e.weight for e in judged)
+        for e in judged:
+            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0

@@ -1,0 +1,253 @@
+"""MutualInfoEstimator: values on closed forms, invariances, labels, bad input."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from sk_mige import MutualInfoEstimator
+
+# Small samples keep the tests fast.
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
+
+QUICK = ("gaussian", "student", "mixture")
+
+
+def quick(*candidates: str) -> MutualInfoEstimator:
+    return MutualInfoEstimator(list(candidates or QUICK), random_state=0, device="cpu")
+
+
+def gaussian_pair(n: int, d: int, rho: float = 0.8, seed: int = 0) -> tuple:
+    x, noise = np.random.default_rng(seed).standard_normal((2, n, d))
+    return x, rho * x + np.sqrt(1 - rho**2) * noise, -0.5 * d * np.log(1 - rho**2)
+
+
+def contains(estimator: MutualInfoEstimator, truth: float) -> bool:
+    low, high = estimator.interval_
+    return low <= truth <= high
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_gaussian_pairs_have_their_closed_form(d: int) -> None:
+    x, y, truth = gaussian_pair(2000, d)
+    estimator = quick().fit(x, y)
+    assert abs(estimator.mutual_info_ - truth) < 0.05 + 0.03 * truth
+    assert contains(estimator, truth)
+
+
+def test_independent_pairs_have_no_information() -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 1000, 2))
+    estimator = quick().fit(x, y)
+    assert estimator.mutual_info_ < 0.02
+    assert estimator.interval_[0] == 0
+    assert estimator.permutation_test(99) > 0.05
+
+
+def test_student_pairs_share_information_without_correlation() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((4000, 2)) / np.sqrt(rng.chisquare(1, (4000, 1)))
+    estimator = quick().fit(z[:, :1], z[:, 1:])
+    assert abs(estimator.mutual_info_ - 0.224) < 0.04
+    assert estimator.permutation_test(99) == 0.01
+
+
+def test_neighbours_resolve_a_fast_oscillation() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(3000)
+    smooth = quick("gaussian", "neighbors").fit(x, np.sin(8 * x) + 0.3 * rng.standard_normal(3000))
+    weights = dict(zip(smooth.results_["candidate"], smooth.results_["weight"], strict=True))
+    assert weights["neighbors"] > 0.99
+    assert 0.6 < smooth.mutual_info_ < 0.9
+
+
+def test_network_finds_what_references_miss() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 2))
+    y = x[:, :1] * x[:, 1:] + 0.3 * rng.standard_normal((2000, 1))
+    estimator = quick("gaussian", "network").fit(x, y)
+    weights = dict(zip(estimator.results_["candidate"], estimator.results_["weight"], strict=True))
+    assert weights["network"] > 0.99
+    assert estimator.mutual_info_ > 0.3
+
+
+@pytest.mark.slow
+def test_clusters_share_no_more_than_their_class() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(10, size=3000)
+    x, y = (c[k] + rng.standard_normal((3000, 16)) for c in 10 * rng.standard_normal((2, 10, 16)))
+    value = MutualInfoEstimator(random_state=0, device="cpu").fit(x, y).mutual_info_
+    assert 2.2 < value <= np.log(10)
+
+
+def test_a_class_of_ten_is_at_most_log_ten() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(10, size=1000)
+    x = 10 * rng.standard_normal((10, 4))[k] + rng.standard_normal((1000, 4))
+    estimator = quick("linear", "quadratic").fit(x, k)
+    assert 2.2 < estimator.mutual_info_ <= np.log(10) + 0.01
+    assert estimator.interval_[1] <= np.log(10) + 0.01
+
+
+@pytest.mark.parametrize("kind", [str, bool, object])
+def test_labels_of_any_type_give_the_same_value(kind: type) -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(2, size=3000)
+    x = rng.standard_normal((3000, 1)) + 2 * k[:, None]
+    expected = quick("logistic").fit(x, k).mutual_info_
+    assert quick("logistic").fit(x, k.astype(kind)).mutual_info_ == pytest.approx(expected)
+    # I(k; k + N(0, 1) / 2) = .336 nats
+    assert abs(expected - 0.336) < 0.02
+
+
+def test_labels_may_be_on_either_side() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(3, size=600)
+    x = rng.standard_normal((600, 2)) + k[:, None]
+    left, right = quick("linear").fit(x, k), quick("linear").fit(k, x)
+    assert left.mutual_info_ == right.mutual_info_
+    np.testing.assert_allclose(left.pmi(x[:20], k[:20]), right.pmi(k[:20], x[:20]))
+
+
+def test_two_labels_have_the_information_of_their_table() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(10, size=3000)
+    other = (k + rng.integers(2, size=3000)) % 10
+    estimator = MutualInfoEstimator(random_state=0).fit(k, other)
+    assert abs(estimator.mutual_info_ - np.log(5)) < 0.01
+    assert estimator.permutation_test(19) == 0.05
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    st.integers(0, 2**20),
+    st.sampled_from([1e-150, 1e-3, 1e150]),
+    st.sampled_from([np.exp, np.cbrt, np.arctan]),
+)
+def test_units_and_increasing_maps_change_nothing(seed: int, unit: float, increasing) -> None:
+    x, y, _ = gaussian_pair(60, 1, seed=seed)
+    expected = quick("gaussian", "student").fit(x, y)
+    found = quick("gaussian", "student").fit(unit * increasing(x), y * unit)
+    assert found.mutual_info_ == pytest.approx(expected.mutual_info_, abs=1e-9)
+    assert found.interval_ == pytest.approx(expected.interval_, abs=1e-9)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**20), st.integers(1, 3), st.integers(1, 3))
+def test_x_and_y_may_be_exchanged(seed: int, p: int, q: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((60, p)), rng.standard_normal((60, q))
+    y[:, 0] += x[:, 0]
+    there, back = quick().fit(x, y), quick().fit(y, x)
+    assert there.mutual_info_ == back.mutual_info_
+    assert there.interval_ == back.interval_
+    np.testing.assert_allclose(there.pmi(x[:5], y[:5]), back.pmi(y[:5], x[:5]))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**20))
+def test_permuted_rows_give_the_same_value_up_to_chance(seed: int) -> None:
+    x, y, truth = gaussian_pair(400, 1, seed=seed)
+    order = np.random.default_rng(seed).permutation(400)
+    values = [quick("gaussian").fit(x[o], y[o]).mutual_info_ for o in (slice(None), order)]
+    assert values[0] == pytest.approx(values[1], abs=0.02)
+    assert values[0] == pytest.approx(truth, abs=0.2)
+
+
+def test_repeated_fits_are_equal_and_survive_pickling() -> None:
+    x, y, _ = gaussian_pair(200, 1)
+    estimator = quick().fit(x, y)
+    again = clone(estimator).set_params(cv=3).fit(x, y)
+    stored = pickle.loads(pickle.dumps(estimator))
+    assert again.mutual_info_ == estimator.mutual_info_ == stored.mutual_info_
+    np.testing.assert_array_equal(stored.pmi(x, y), estimator.pmi(x, y))
+
+
+def test_pmi_is_the_log_density_ratio() -> None:
+    x, y, _ = gaussian_pair(4000, 1)
+    new_x, new_y, _ = gaussian_pair(200, 1, seed=9)
+    exact = (-0.5 * np.log(0.36) - (new_y - 0.8 * new_x) ** 2 / 0.72 + new_y**2 / 2)[:, 0]
+    found = quick("gaussian").fit(x, y).pmi(new_x, new_y)
+    assert np.abs(found - exact).mean() < 0.1
+
+
+def test_ties_do_not_add_information() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.poisson(200, 800), rng.standard_normal(800)
+    assert quick().fit(x, y).mutual_info_ < 0.03
+
+
+def test_copied_rows_do_not_leak_between_folds() -> None:
+    x, y = np.random.default_rng(0).standard_normal((2, 300))
+    x, y = np.tile(x, 4), np.tile(y, 4)
+    estimator = quick("gaussian").fit(x, y)
+    assert len({tuple(estimator._folds[[i, i + 300, i + 900]]) for i in range(300)}) == 3
+
+
+def test_constant_columns_count_for_nothing() -> None:
+    x, y, _ = gaussian_pair(300, 1)
+    wide = np.hstack([x, np.ones_like(x)])
+    value = quick("gaussian").fit(x, y).mutual_info_
+    assert quick("gaussian").fit(wide, y).mutual_info_ == pytest.approx(value, abs=0.02)
+    constant = quick("gaussian").fit(np.ones(300), y)
+    assert constant.mutual_info_ == 0
+    assert constant.permutation_test(9) == 1
+
+
+def test_linear_relation_has_infinite_information() -> None:
+    x = np.random.default_rng(0).standard_normal((100, 2))
+    with pytest.warns(UserWarning, match="information is infinite"):
+        estimator = quick().fit(x, np.exp(x[:, 0]))
+    assert np.isinf(estimator.mutual_info_)
+    with pytest.raises(ValueError, match="share a linear combination"):
+        estimator.pmi(x, np.exp(x[:, 0]))
+
+
+def test_function_without_noise_is_recognised() -> None:
+    x = np.random.default_rng(0).standard_normal(1000)
+    with pytest.warns(UserWarning, match="fewer dimensions"):
+        estimator = quick("gaussian", "mixture").fit(x, x**3 - x)
+    assert np.isinf(estimator.interval_[1])
+
+
+def test_a_wide_interval_is_warned_of() -> None:
+    x, y, truth = gaussian_pair(60, 2, rho=0.9)
+    with pytest.warns(UserWarning, match="do not resolve"):
+        estimator = quick("gaussian").fit(x, y)
+    assert contains(estimator, truth)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((20, 2)), np.zeros(19), "same number of rows; got 20 and 19"),
+        (np.arange(9.0), np.arange(9.0), "at least 10 are needed"),
+        (np.full(20, np.nan), np.arange(20.0), "X contains NaN"),
+        (np.arange(20.0), np.array([None] * 20), "Y contains NaN, None"),
+        (np.zeros((20, 2, 2)), np.arange(20.0), r"X.reshape\(20, -1\)"),
+        (np.zeros((20, 0)), np.arange(20.0), "X has no columns"),
+        (3.0, np.arange(20.0), "got a single value"),
+        (np.random.default_rng(0).standard_normal((20, 9)), np.arange(20.0), "3 for each column"),
+    ],
+)
+def test_bad_input_is_named(x, y, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quick().fit(x, y)
+
+
+def test_unknown_candidates_and_columns_are_named() -> None:
+    x, y, _ = gaussian_pair(50, 1)
+    with pytest.raises(ValueError, match="candidates must be 'auto' or some of"):
+        quick("gaussian", "magic").fit(x, y)
+    with pytest.raises(ValueError, match="X has 2 columns, but fit saw 1"):
+        quick("gaussian").fit(x, y).pmi(np.hstack([x, x]), y)
+    with pytest.raises(ValueError, match="n_permutations must be a positive integer"):
+        quick("gaussian").fit(x, y).permutation_test(0)
+    labels = np.repeat(["a", "b"], 25)
+    fitted = quick("linear").fit(x, labels)
+    with pytest.raises(ValueError, match="labels that fit did not see"):
+        fitted.pmi(x[:1], ["c"])

@@ -25,8 +25,8 @@ from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
     check_finite,
-    check_spread,
     check_samples,
+    check_spread,
     is_dask,
     like_input,
     row_chunks,

@@ -23,6 +23,7 @@ from sk_mige.information.references import (
 __all__ = ["CANDIDATES", "ChosenInformation", "Evidence", "choose_information", "deal_folds"]
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
+ELLIPTICAL = ("gaussian", "student")
 # Neighbours are of use in few dimensions, x and y together.
 MAX_NEIGHBOR_DIMENSIONS = 4
 # The mixture's covariances have too many parameters in more.
@@ -240,7 +241,8 @@ def choose_information(
     if large:
         error = math.hypot(error, _growth(judged, value, x, y, seed))
     value = max(value, 0.0)
-    return ChosenInformation(value, (max(0.0, value - Z_90 * error), value + Z_90 * error), judged)
+    high = max(value + Z_90 * error, _unresolved(judged))
+    return ChosenInformation(value, (max(0.0, value - Z_90 * error), high), judged)
 
 
 def _judge_references(
@@ -298,7 +300,7 @@ def _judge_network(
     device: str | torch.device,
 ) -> Evidence:
     """Cross-fit a network on top of the best elliptical reference, if the first fold shows gain."""
-    elliptical = [e for e in judged if e.name in ("gaussian", "student")]
+    elliptical = [e for e in judged if e.name in ELLIPTICAL]
     best = max(judged, key=lambda e: e.evidence)
     start = max(elliptical, key=lambda e: e.evidence, default=None)
     fold_models = iter(start.models if start else [])
@@ -408,6 +410,24 @@ def _weigh(judged: list[Evidence], n: int) -> None:
         e.weight /= total
 
 
+def _unresolved(judged: list[Evidence]) -> float:
+    """Upper end of the copulas, where independence may win because they overfit.
+
+    With few rows for their coordinates, copulas predict held-out rows worse than independence
+    does, whatever the information is.
+    """
+    independent, *others = judged
+    copulas = [e for e in others if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
+    ends = [e.value + Z_90 * _unconfirmed_by_copula(e) for e in copulas]
+    return max(ends, default=0.0) if independent.weight else 0.0
+
+
+def _unconfirmed_by_copula(e: Evidence) -> float:
+    """Error of the mean of both ends, which is right to first order in their difference."""
+    half = (e.in_sample - e.held_out) / 2
+    return math.hypot(half / 2, half**2)
+
+
 def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
     """Difference between the estimate and its extrapolation from half the rows.
 
@@ -435,9 +455,8 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
         # What the held-out rows do not confirm.
         unconfirmed = (e.in_sample - e.held_out) / 2
-        if e.name in ("gaussian", "student"):
-            # The mean of both ends is right to first order in densities of the exact form.
-            unconfirmed = math.hypot(unconfirmed / 2, unconfirmed**2)
+        if e.name in ELLIPTICAL:
+            unconfirmed = _unconfirmed_by_copula(e)
         if e.name == "neighbors":
             unconfirmed = e.value - e.evidence
             m = len(x) // 2

@@ -251,3 +251,10 @@ def test_unknown_candidates_and_columns_are_named() -> None:
     fitted = quick("linear").fit(x, labels)
     with pytest.raises(ValueError, match="labels that fit did not see"):
         fitted.pmi(x[:1], ["c"])
+
+
+def test_many_coordinates_of_few_rows_are_said_to_be_unresolved() -> None:
+    x, y, truth = gaussian_pair(600, 40, 0.25)
+    with pytest.warns(UserWarning, match="rows do not resolve the information"):
+        estimator = quick("gaussian", "student").fit(x, y)
+    assert contains(estimator, truth)

@@ -33,8 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Draw more examples where new ones are drawn."""
     if config.getoption("--hypothesis-profile", default=None) != "explore":
         return
-    for item in items:
-        function = getattr(item, "obj", None)
+    # The items of a parametrised test share one function, which is changed once.
+    functions = {id(item.obj): item.obj for item in items if hasattr(item, "obj")}
+    for function in functions.values():
         if hypothesis.is_hypothesis_test(function):
             chosen = function._hypothesis_internal_use_settings
             function._hypothesis_internal_use_settings = hypothesis.settings(

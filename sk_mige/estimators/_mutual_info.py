@@ -97,6 +97,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     information unchanged. X and Y may be exchanged. The folds depend on the order of the rows
     and on ``random_state``; permuted rows give the same estimate up to that chance.
 
+    Fitted estimators are stored by pickle or joblib. skops cannot store their trees and networks.
+
     Labels are strings, booleans, categories, and columns with few distinct numbers. In a
     variable of several columns all must be so; otherwise their ranks are used.
 

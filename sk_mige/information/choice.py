@@ -45,7 +45,7 @@ Z_90 = 1.645
 
 @dataclass
 class Evidence:
-    """What the folds say about one candidate.
+    """Evidence of the folds for one candidate.
 
     Attributes
     ----------

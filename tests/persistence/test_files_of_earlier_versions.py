@@ -40,5 +40,7 @@ def test_there_are_files_of_every_public_estimator() -> None:
         for path in FILES
         for name in skops.io.get_untrusted_types(file=path)
     }
+    # Its trees and classifiers are stored by pickle alone, as its documentation says.
+    by_pickle = {"MutualInfoEstimator"}
     public = {name for name in sk_mige.__all__ if not name.startswith("_")}
-    assert public <= kept
+    assert public - by_pickle <= kept

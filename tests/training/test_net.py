@@ -38,7 +38,7 @@ def small_net(objective: Loss, batch_size: int = 8, lr: float = 0.1) -> EncoderN
 def test_one_step_is_that_of_a_bare_torch_loop() -> None:
     X = np.random.default_rng(0).normal(size=(8, 2))
     net = small_net(lambda code, x, y: code.z.square().mean())
-    net.partial_fit(ArrayDataset(X))
+    net.partial_fit(ArrayDataset(X), epochs=1)
     weight = torch.ones(1, 2, requires_grad=True)
     (torch.as_tensor(X, dtype=torch.float32) @ weight.T).square().mean().backward()
     expected = weight.detach() - 0.1 * weight.grad
@@ -53,7 +53,7 @@ def test_objective_sees_inputs_and_targets_of_the_same_rows() -> None:
         seen.append((x, y))
         return code.z.mean()
 
-    small_net(objective, batch_size=4).partial_fit(ArrayDataset(X, X[:, :1] + 1))
+    small_net(objective, batch_size=4).partial_fit(ArrayDataset(X, X[:, :1] + 1), epochs=1)
     for x, y in seen:
         torch.testing.assert_close(x[:, :1] + 1, y)
     assert sorted(float(v) for _, y in seen for v in y) == list(X[:, 0] + 1)

@@ -27,7 +27,7 @@ from torch import Tensor
 from sk_mige import InfoMax, MIGEEncoder, SSGEScoreEstimator
 from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import ConvEncoder
-from sk_mige.objectives import CriticInformation
+from sk_mige.objectives import CriticBound
 from sk_mige.score import rbf_kernel, squared_distances, ssge
 
 SHAPE = (3, 32, 32)
@@ -55,7 +55,7 @@ def step(device: torch.device, batch: int, name: str, mixed: bool) -> Callable[[
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         encoder: torch.nn.Module = ConvEncoder(SHAPE, 64).to(device)
-        critic = CriticInformation("infonce", 3072, 64, mixed_precision=mixed).to(device)
+        critic = CriticBound("infonce", 3072, 64, mixed_precision=mixed).to(device)
         x = torch.rand(batch, *SHAPE).to(device)
     losses: dict[str, Callable[[Tensor], Tensor]] = {
         "MIGE, cut": lambda z: -mutual_info_surrogate(x, z, score=CUT),

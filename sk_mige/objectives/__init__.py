@@ -3,8 +3,8 @@
 from .base import Description, FunctionObjective, Information, Objective, Problem
 from .bottleneck import BottleneckLoss, InformationBottleneck
 from .critics import (
+    CriticBound,
     CriticInfoMax,
-    CriticInformation,
     CriticTerm,
     FeatureCriticInfoMax,
     ViewCriticInfoMax,
@@ -12,11 +12,11 @@ from .critics import (
 from .infomax import InfoMax
 from .information import MIGE, Critic, Variational
 from .likelihoods import ClassLikelihood, GaussianLikelihood
-from .mige import FeatureInfoMax, MIGEInfoMax, MIGEInformation, patches
+from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm, patches
 from .prior import PriorMatched
 from .score import default_training_score
 from .sliced import sliced_score_matching_loss
-from .variational import VariationalInformation
+from .variational import VariationalTerm
 
 __all__ = [
     # descriptions
@@ -40,10 +40,10 @@ __all__ = [
     "BottleneckLoss",
     "sliced_score_matching_loss",
     # their parts
-    "MIGEInformation",
-    "CriticInformation",
+    "MIGETerm",
+    "CriticBound",
     "CriticTerm",
-    "VariationalInformation",
+    "VariationalTerm",
     "ClassLikelihood",
     "GaussianLikelihood",
     "default_training_score",

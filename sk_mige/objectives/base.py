@@ -6,7 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from sklearn.base import BaseEstimator
@@ -14,10 +14,6 @@ from torch import Tensor, nn
 
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
-
-if TYPE_CHECKING:
-    from .bottleneck import InformationBottleneck
-    from .infomax import InfoMax
 
 __all__ = [
     "Description",
@@ -325,6 +321,25 @@ class Description(ShorthandMixin):
         return None
 
 
+class InfoMaxSettings(Protocol):
+    """Parameters of InfoMax that an estimator of information reads."""
+
+    n_views: int
+    layer: str | None
+    local: bool
+
+
+class BottleneckSettings(Protocol):
+    """Parameters of InformationBottleneck that an estimator of information reads."""
+
+    head: str
+    task: str
+
+    def uses_closed_form(self) -> bool:
+        """Return whether H(z | x) has its closed form."""
+        ...
+
+
 class Information(ShorthandMixin):
     """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
 
@@ -353,7 +368,7 @@ class Information(ShorthandMixin):
         """Return whether it has parameters of its own, which are trained beside the network."""
         return False
 
-    def check_infomax(self, mode: InfoMax) -> None:
+    def check_infomax(self, mode: InfoMaxSettings) -> None:
         """Raise ValueError where this cannot maximise information as ``mode`` asks."""
         if type(self).build_infomax is Information.build_infomax:
             raise ValueError(
@@ -362,7 +377,7 @@ class Information(ShorthandMixin):
             )
         self._validate_params()
 
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+    def check_bottleneck(self, mode: BottleneckSettings) -> None:
         """Raise ValueError where this cannot limit information as ``mode`` asks."""
         if type(self).build_term is Information.build_term:
             raise ValueError(
@@ -371,11 +386,11 @@ class Information(ShorthandMixin):
             )
         self._validate_params()
 
-    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+    def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
         """Return the objective that maximises information."""
         raise NotImplementedError
 
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
         """Return the term of a bottleneck's loss, which estimates I(x; z)."""
         raise NotImplementedError
 

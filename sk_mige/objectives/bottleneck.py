@@ -53,7 +53,7 @@ class BottleneckLoss(Objective):
         ``likelihood(prediction, y)``, the mean negative log-likelihood in nats.
     information : torch.nn.Module
         ``information(code, x, y)``, a scalar with the gradient of I(x; z), and the loss of what it
-        learns itself or None; :class:`MIGEInformation`, :class:`VariationalInformation` or
+        learns itself or None; :class:`MIGETerm`, :class:`VariationalTerm` or
         :class:`CriticTerm`.
     beta : float
         Weight of the information, per nat; the initial value where β is a dual variable.
@@ -74,9 +74,9 @@ class BottleneckLoss(Objective):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import BottleneckLoss, ClassLikelihood, MIGEInformation
+    >>> from sk_mige.objectives import BottleneckLoss, ClassLikelihood, MIGETerm
     >>> from sk_mige.score import ssge
-    >>> objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), beta=0.0)
+    >>> objective = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), beta=0.0)
     >>> code = Code(torch.zeros(4, 2), prediction=torch.zeros(4, 2))
     >>> objective(code, torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))  # log 2
     tensor(0.6931)

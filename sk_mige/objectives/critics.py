@@ -25,7 +25,7 @@ from .mige import gaussian_upper_bound, patches
 __all__ = [
     "CRITICS",
     "CriticInfoMax",
-    "CriticInformation",
+    "CriticBound",
     "CriticTerm",
     "FeatureCriticInfoMax",
     "ViewCriticInfoMax",
@@ -39,7 +39,7 @@ CRITICS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-class CriticInformation(nn.Module):
+class CriticBound(nn.Module):
     r"""Bound of I(x; z) whose critic learns from each batch that it is evaluated on.
 
     Parameters
@@ -74,8 +74,8 @@ class CriticInformation(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.objectives import CriticInformation
-    >>> information = CriticInformation("infonce", 5, 2)
+    >>> from sk_mige.objectives import CriticBound
+    >>> information = CriticBound("infonce", 5, 2)
     >>> information.maximise(torch.randn(8, 5), torch.randn(8, 2)).shape
     torch.Size([])
     """
@@ -159,20 +159,20 @@ class CriticInfoMax(Objective):
 
     Parameters
     ----------
-    information : CriticInformation
+    information : CriticBound
         Bound and critic.
 
     Examples
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import CriticInfoMax, CriticInformation
-    >>> objective = CriticInfoMax(CriticInformation("jsd", 5, 2))
+    >>> from sk_mige.objectives import CriticInfoMax, CriticBound
+    >>> objective = CriticInfoMax(CriticBound("jsd", 5, 2))
     >>> objective(Code(torch.randn(8, 2)), torch.randn(8, 5), torch.zeros(8)).shape
     torch.Size([])
     """
 
-    def __init__(self, information: CriticInformation) -> None:
+    def __init__(self, information: CriticBound) -> None:
         super().__init__()
         self.information = information
 
@@ -190,19 +190,19 @@ class CriticTerm(nn.Module):
 
     Parameters
     ----------
-    information : CriticInformation
+    information : CriticBound
         Bound and critic.
 
     Examples
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import CriticInformation, CriticTerm
-    >>> term = CriticTerm(CriticInformation("infonce", 5, 2))
+    >>> from sk_mige.objectives import CriticBound, CriticTerm
+    >>> term = CriticTerm(CriticBound("infonce", 5, 2))
     >>> nats, critic_loss = term(Code(torch.randn(8, 2)), torch.randn(8, 5))
     """
 
-    def __init__(self, information: CriticInformation) -> None:
+    def __init__(self, information: CriticBound) -> None:
         super().__init__()
         self.information = information
 
@@ -224,7 +224,7 @@ class FeatureCriticInfoMax(Objective):
 
     Parameters
     ----------
-    information : CriticInformation
+    information : CriticBound
         Bound and critic, which takes h (with ``local=True`` one location of it) and z.
     local : bool, default=False
         Whether h is one location at a time, DIM(L), or the whole map, DIM(G).
@@ -238,16 +238,16 @@ class FeatureCriticInfoMax(Objective):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import CriticInformation, FeatureCriticInfoMax
+    >>> from sk_mige.objectives import CriticBound, FeatureCriticInfoMax
     >>> code = Code(torch.randn(8, 2), features=torch.randn(8, 3, 4, 4))
-    >>> objective = FeatureCriticInfoMax(CriticInformation("jsd", 3, 2), local=True)
+    >>> objective = FeatureCriticInfoMax(CriticBound("jsd", 3, 2), local=True)
     >>> objective(code, torch.randn(8, 5), torch.zeros(8)).shape
     torch.Size([])
     """
 
     has_value = False  # an inner layer is read in training only
 
-    def __init__(self, information: CriticInformation, *, local: bool = False) -> None:
+    def __init__(self, information: CriticBound, *, local: bool = False) -> None:
         super().__init__()
         self.information = information
         self.local = local
@@ -276,7 +276,7 @@ class ViewCriticInfoMax(Objective):
 
     Parameters
     ----------
-    information : CriticInformation
+    information : CriticBound
         Bound and critic, which takes two representations.
 
     References
@@ -288,15 +288,15 @@ class ViewCriticInfoMax(Objective):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import CriticInformation, ViewCriticInfoMax
-    >>> objective = ViewCriticInfoMax(CriticInformation("infonce", 4, 4, "cosine", shared=True))
+    >>> from sk_mige.objectives import CriticBound, ViewCriticInfoMax
+    >>> objective = ViewCriticInfoMax(CriticBound("infonce", 4, 4, "cosine", shared=True))
     >>> objective(Code(torch.randn(2, 8, 4)), torch.randn(8, 5), torch.zeros(8)).shape
     torch.Size([])
     """
 
     has_value = False  # there are several views in training only
 
-    def __init__(self, information: CriticInformation) -> None:
+    def __init__(self, information: CriticBound) -> None:
         super().__init__()
         self.information = information
 

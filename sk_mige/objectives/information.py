@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from math import prod
 from numbers import Real
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -17,21 +17,26 @@ from sk_mige.information.bounds import BOUNDS, make_bound
 from sk_mige.information.stochastic import Marginal
 from sk_mige.networks import HEADS, Code
 
-from .base import Description, FunctionObjective, Information, Loss, Objective, Problem
+from .base import (
+    BottleneckSettings,
+    Description,
+    FunctionObjective,
+    InfoMaxSettings,
+    Information,
+    Loss,
+    Objective,
+    Problem,
+)
 from .critics import (
     CRITICS,
+    CriticBound,
     CriticInfoMax,
-    CriticInformation,
     CriticTerm,
     FeatureCriticInfoMax,
     ViewCriticInfoMax,
 )
-from .mige import FeatureInfoMax, MIGEInfoMax, MIGEInformation, gaussian_upper_bound
-from .variational import VariationalInformation
-
-if TYPE_CHECKING:
-    from .bottleneck import InformationBottleneck
-    from .infomax import InfoMax
+from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm, gaussian_upper_bound
+from .variational import VariationalTerm
 
 __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
 
@@ -117,7 +122,7 @@ class MIGE(Information):
         self.marginal = marginal
         self.conditional = conditional
 
-    def check_infomax(self, mode: InfoMax) -> None:
+    def check_infomax(self, mode: InfoMaxSettings) -> None:
         """Raise ValueError for parameters of a bottleneck, and for x_scale where x is not read."""
         self._validate_params()
         for name in ("marginal", "conditional"):
@@ -133,7 +138,7 @@ class MIGE(Information):
                 "x_scale=1"
             )
 
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+    def check_bottleneck(self, mode: BottleneckSettings) -> None:
         """Raise ValueError for estimates of entropy that the head does not have."""
         self._validate_params()
         head = HEADS[mode.head]
@@ -168,15 +173,15 @@ class MIGE(Information):
                 "use marginal='auto'"
             )
 
-    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+    def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
         """Return the objective between x and z, between views, or between a layer and z."""
         if problem.feature_shape is not None:
             return FeatureInfoMax(problem.score, local=mode.local)
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
 
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
         """Return the gradient of I(x; z)."""
-        return MIGEInformation(
+        return MIGETerm(
             problem.score,
             marginal=self.marginal,
             closed_form=mode.uses_closed_form(),
@@ -226,20 +231,24 @@ class Critic(Information):
         """Return True: it trains a critic."""
         return True
 
-    def check_infomax(self, mode: InfoMax) -> None:
+    def check_infomax(self, mode: InfoMaxSettings) -> None:
         """Raise ValueError for parameters out of range, and for a critic that is not used."""
         super().check_infomax(mode)
+        self._check_critic()
+
+    def _check_critic(self) -> None:
         if make_bound(self.bound).critic == "density" and self.critic != "separable":
             raise ValueError(
                 f"critic={self.critic!r} has no effect with bound={self.bound!r}, whose critic is "
                 "a conditional Gaussian: leave it at its default"
             )
 
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
-        """Raise ValueError as in InfoMax."""
-        self.check_infomax(mode)
+    def check_bottleneck(self, mode: BottleneckSettings) -> None:
+        """Raise ValueError for parameters out of range, and for a critic that is not used."""
+        super().check_bottleneck(mode)
+        self._check_critic()
 
-    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+    def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
         """Return the bound between x and z, between views, or between a layer and z."""
         if problem.feature_shape is not None:
             shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
@@ -258,18 +267,18 @@ class Critic(Information):
             )
         return CriticInfoMax(self._between(problem.n_features, problem))
 
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
         """Return the bound as a bottleneck's information."""
         return CriticTerm(self._between(problem.n_features, problem))
 
     def _between(
         self, n_features: int, problem: Problem, *, normalize: bool = True, **sizes: Any
-    ) -> CriticInformation:
+    ) -> CriticBound:
         if not (isinstance(self.critic, str) and self.critic in CRITICS):
             sizes = {}
         elif self.critic == "concatenated":
             sizes = {name: size for name, size in sizes.items() if name == "hidden"}
-        return CriticInformation(
+        return CriticBound(
             self.bound,
             n_features,
             problem.n_components,
@@ -313,7 +322,7 @@ class Variational(Information):
         """Return whether the model of the marginal is learned."""
         return self.prior == "learned"
 
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+    def check_bottleneck(self, mode: BottleneckSettings) -> None:
         """Raise ValueError for heads without a known density."""
         self._validate_params()
         if not HEADS[mode.head].closed_form:
@@ -322,9 +331,9 @@ class Variational(Information):
                 f"has; got head={mode.head!r}"
             )
 
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
         """Return the divergence from the model."""
-        return VariationalInformation(problem.n_components, learned=self.prior == "learned")
+        return VariationalTerm(problem.n_components, learned=self.prior == "learned")
 
 
 class FunctionInformation(Information):
@@ -343,17 +352,17 @@ class FunctionInformation(Information):
         """Return whether the function is a module, which may have parameters."""
         return isinstance(self.function, nn.Module)
 
-    def check_infomax(self, mode: InfoMax) -> None:
+    def check_infomax(self, mode: InfoMaxSettings) -> None:
         """Accept any callable."""
 
-    def check_bottleneck(self, mode: InformationBottleneck) -> None:
+    def check_bottleneck(self, mode: BottleneckSettings) -> None:
         """Accept any callable."""
 
-    def build_infomax(self, mode: InfoMax, problem: Problem) -> Objective:
+    def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
         """Return the function as the loss; of several views it has a value in training only."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
-    def build_term(self, mode: InformationBottleneck, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
         """Return the function as a bottleneck's information."""
         return _FunctionTerm(self.function)
 

@@ -20,7 +20,7 @@ from sk_mige.score import ScoreFunction
 
 from .base import Objective
 
-__all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGEInformation", "patches"]
+__all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
@@ -117,7 +117,7 @@ class FeatureInfoMax(Objective):
         return -mean_hidden_mutual_info_surrogate(parts, code.z, score=self.score)
 
 
-class MIGEInformation(nn.Module):
+class MIGETerm(nn.Module):
     r"""Gradient of I(x; z) by MIGE for a bottleneck, in the circumstance that suits the code.
 
     Circumstance I applies to a deterministic code. Circumstance III applies to a drawn one:
@@ -144,11 +144,11 @@ class MIGEInformation(nn.Module):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import MIGEInformation
+    >>> from sk_mige.objectives import MIGETerm
     >>> from sk_mige.score import ssge
     >>> mean = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
     >>> code = Code(mean, (mean, torch.ones(200, 1)))
-    >>> round(float(MIGEInformation(ssge).upper_bound(code)), 1)  # ½ log 2 = 0.35
+    >>> round(float(MIGETerm(ssge).upper_bound(code)), 1)  # ½ log 2 = 0.35
     0.3
     """
 

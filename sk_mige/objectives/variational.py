@@ -8,10 +8,10 @@ from torch.nn.functional import softplus
 
 from sk_mige.networks import Code
 
-__all__ = ["VariationalInformation"]
+__all__ = ["VariationalTerm"]
 
 
-class VariationalInformation(nn.Module):
+class VariationalTerm(nn.Module):
     r"""Upper bound of I(x; z) by a model r(z) of the marginal.
 
     It is the information of the deep variational bottleneck.
@@ -37,9 +37,9 @@ class VariationalInformation(nn.Module):
     --------
     >>> import torch
     >>> from sk_mige.networks import Code
-    >>> from sk_mige.objectives import VariationalInformation
+    >>> from sk_mige.objectives import VariationalTerm
     >>> mean, scale = torch.ones(5, 2), torch.ones(5, 2)
-    >>> VariationalInformation(2).upper_bound(Code(mean, (mean, scale)))
+    >>> VariationalTerm(2).upper_bound(Code(mean, (mean, scale)))
     tensor(1.)
     """
 

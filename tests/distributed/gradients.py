@@ -17,7 +17,7 @@ from sk_mige.networks import (
     MLPEncoder,
     StandardizingHead,
 )
-from sk_mige.objectives import CriticInfoMax, CriticInformation, MIGEInfoMax, Objective
+from sk_mige.objectives import CriticBound, CriticInfoMax, MIGEInfoMax, Objective
 from sk_mige.score import ssge
 from sk_mige.training import ArrayDataset, Trainer, make_accelerator
 
@@ -51,7 +51,7 @@ def problems() -> dict[str, tuple[Any, Any]]:
         "bottleneck": (EncoderNetwork(MLPEncoder(D, 2 * K, (16,)), GaussianHead(K)), Likelihood()),
         "critic": (
             EncoderNetwork(MLPEncoder(D, K, (16,)), DeterministicHead(K)),
-            CriticInfoMax(CriticInformation("jsd", D, K)),
+            CriticInfoMax(CriticBound("jsd", D, K)),
         ),
     }
 

@@ -6,7 +6,7 @@ import torch
 
 from sk_mige import Critic, InfoMax, MIGEEncoder
 from sk_mige.networks import ConvEncoder, DeterministicHead, EncoderNetwork, GaussianHead
-from sk_mige.objectives import CriticInformation, MIGEInfoMax
+from sk_mige.objectives import CriticBound, MIGEInfoMax
 from sk_mige.score import ssge
 
 SHAPE = (1, 16, 16)
@@ -61,7 +61,7 @@ def test_evaluation_is_in_float32_to_the_last_bit(x):
 def test_scores_of_critics_are_rounded_except_those_of_clubs_density(bound, x):
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        information = CriticInformation(bound, 256, 8, mixed_precision=True)
+        information = CriticBound(bound, 256, 8, mixed_precision=True)
     z = x[:, :8]
     exact = information.critic(x, z)
     scores = information.scores(x, z)

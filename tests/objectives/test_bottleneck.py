@@ -14,8 +14,8 @@ from sk_mige.objectives import (
     BottleneckLoss,
     ClassLikelihood,
     GaussianLikelihood,
-    MIGEInformation,
-    VariationalInformation,
+    MIGETerm,
+    VariationalTerm,
 )
 from sk_mige.score import ssge
 
@@ -65,7 +65,7 @@ def test_all_draws_of_a_row_have_its_target(
 @pytest.mark.parametrize("learned", [False, True])
 def test_variational_information_is_a_divergence(learned: bool, generator: torch.Generator) -> None:
     code = gaussian_code(generator)
-    bound = VariationalInformation(3, learned=learned)
+    bound = VariationalTerm(3, learned=learned)
     model = Normal(0.0, 1.0)
     if learned:
         with torch.no_grad():
@@ -83,8 +83,8 @@ def test_variational_information_exceeds_the_gaussian_bound(generator: torch.Gen
     # The Gaussian of MIGE's bound has the moments of q(z), so no other Gaussian is closer.
     for _ in range(5):
         code = gaussian_code(generator, n=2000)
-        variational = VariationalInformation(3).upper_bound(code)
-        assert variational >= MIGEInformation(ssge).upper_bound(code)
+        variational = VariationalTerm(3).upper_bound(code)
+        assert variational >= MIGETerm(ssge).upper_bound(code)
 
 
 @pytest.mark.parametrize("k", [2, 8, 32, 128, 256])
@@ -100,7 +100,7 @@ def test_gradient_of_information_is_right_at_batch_100_in_any_dimension(k: int) 
         mean = torch.randn(100, 10, generator=generator).double() @ root
         scale = log_scale.exp().expand(100, k)
         code = Code(mean + scale * torch.randn(100, k, generator=generator).double(), (mean, scale))
-        information = MIGEInformation(partial(ssge, eigen_threshold=0.999))
+        information = MIGETerm(partial(ssge, eigen_threshold=0.999))
         surrogate, _ = information(code, mean)
         total += torch.autograd.grad(surrogate, log_scale)[0] / 20
     assert float((total - truth).norm() / truth.norm()) < 0.1
@@ -114,7 +114,7 @@ def test_score_of_a_known_conditional_can_be_estimated_from_draws(
     scale = torch.tensor(0.5, requires_grad=True)
     z = mean + scale * torch.randn(32, 200, 1, generator=generator)
     code = Code(z, (mean, scale.expand(200, 1)))
-    MIGEInformation(ssge, closed_form=False)(code, mean)[0].backward()
+    MIGETerm(ssge, closed_form=False)(code, mean)[0].backward()
     assert float(scale.grad) == pytest.approx(-1 / (0.5 + 0.5**3), rel=0.15)
 
 
@@ -122,9 +122,7 @@ def test_score_of_a_known_conditional_can_be_estimated_from_draws(
 def test_beta_grows_while_information_exceeds_its_limit(
     limit: float, grows: bool, generator: torch.Generator
 ) -> None:
-    objective = BottleneckLoss(
-        ClassLikelihood(), MIGEInformation(ssge), 1e-2, max_information=limit
-    )
+    objective = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), 1e-2, max_information=limit)
     code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
     for _ in range(3):
         objective(code, code.z, torch.zeros(100, dtype=torch.int64))
@@ -133,7 +131,7 @@ def test_beta_grows_while_information_exceeds_its_limit(
 
 @pytest.mark.parametrize("beta", [0.0, 1e-2])
 def test_beta_stays_finite_for_any_value_of_the_information(beta: float) -> None:
-    objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), beta, max_information=1.0)
+    objective = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), beta, max_information=1.0)
     for value in (math.inf, -math.inf, math.nan, *[1e30] * 2000):
         objective._adjust(torch.tensor(value))
     assert 0 < objective.current_beta < 1001
@@ -142,7 +140,7 @@ def test_beta_stays_finite_for_any_value_of_the_information(beta: float) -> None
 @pytest.mark.parametrize("information", [0.0, 0.5, 2.0, 5.0, -1.0])
 def test_the_step_of_log_beta_is_the_relative_excess(information: float) -> None:
     """log β ← log β + 0.05 (I - c) / (|I| + c): at most a factor e in 20 batches."""
-    objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(ssge), 0.1, max_information=2.0)
+    objective = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), 0.1, max_information=2.0)
     before = math.log(objective.current_beta)
     objective._adjust(torch.tensor(information))
     step = 0.05 * (information - 2) / (abs(information) + 2)

@@ -11,8 +11,8 @@ from sk_mige import Critic, InfoMax, InformationBottleneck, MIGEEncoder
 from sk_mige.information.bounds import BOUNDS
 from sk_mige.networks import Code
 from sk_mige.objectives import (
+    CriticBound,
     CriticInfoMax,
-    CriticInformation,
     FunctionObjective,
     PriorMatched,
     ViewCriticInfoMax,
@@ -33,7 +33,7 @@ def gradients(loss, z, critic):
 def information(request):
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        return CriticInformation(request.param, 5, 2)
+        return CriticBound(request.param, 5, 2)
 
 
 class BestCritic(torch.nn.Module):
@@ -52,7 +52,7 @@ class BestCritic(torch.nn.Module):
 @pytest.mark.parametrize("rho", [0.3, 0.6, 0.8])
 def test_the_minimised_bound_has_the_gradient_of_nats(name, rho):
     """At the best critic the gradient through z is dI/dρ = ρ / (1 - ρ²) a dimension."""
-    information = CriticInformation(name, 1, 1, normalize=False)
+    information = CriticBound(name, 1, 1, normalize=False)
     information.critic = BestCritic(rho)
     if name == "mine-f":  # its best critic is one nat higher
         information.scores = lambda *_: BestCritic(rho)(*_[:2]) + 1
@@ -65,7 +65,7 @@ def test_the_minimised_bound_has_the_gradient_of_nats(name, rho):
 
 def test_infomax_maximises_the_published_objectives():
     for name in ("jsd", "smile"):
-        information = CriticInformation(name, 1, 1, normalize=False)
+        information = CriticBound(name, 1, 1, normalize=False)
         x, z = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(1))
         z.requires_grad_()
         published = information.bound(information.critic(x, z)).objective
@@ -128,7 +128,7 @@ def test_the_critics_loss_does_not_depend_on_the_units_of_x(information):
 def test_two_views_and_the_cosine_of_a_shared_embedding_are_a_contrastive_loss():
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        information = CriticInformation("infonce", 3, 3, "cosine", normalize=False, shared=True)
+        information = CriticBound("infonce", 3, 3, "cosine", normalize=False, shared=True)
     first, second = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1))
     embedded = [information.critic.embed_x(z) for z in (first, second)]
     cosines = torch.cosine_similarity(embedded[0][:, None], embedded[1][None], dim=-1)
@@ -139,14 +139,14 @@ def test_two_views_and_the_cosine_of_a_shared_embedding_are_a_contrastive_loss()
 
 
 def test_a_shared_embedding_is_learned_once():
-    apart, shared = (CriticInformation("jsd", 3, 3, shared=shared) for shared in (False, True))
+    apart, shared = (CriticBound("jsd", 3, 3, shared=shared) for shared in (False, True))
     counts = [sum(p.numel() for p in part.critic.parameters()) for part in (apart, shared)]
     assert counts[0] == 2 * counts[1]
 
 
 def test_the_likelihood_of_an_upper_bound_trains_the_critic_only():
     """Features that are trained to be predictable would raise the error of the bound."""
-    information = CriticInformation("club", 3, 2, normalize=False)
+    information = CriticBound("club", 3, 2, normalize=False)
     h, z = torch.randn(8, 3, requires_grad=True), torch.randn(8, 2, requires_grad=True)
     loss = information._critic_loss(h, z)
     assert torch.autograd.grad(loss, [h, z], allow_unused=True, retain_graph=True) == (None, None)
@@ -154,7 +154,7 @@ def test_the_likelihood_of_an_upper_bound_trains_the_critic_only():
 
 
 def test_the_moving_average_is_updated_in_training_only_and_recovers_from_nan():
-    information = CriticInformation("mine", 5, 2)
+    information = CriticBound("mine", 5, 2)
     information.maximise(*batch())
     kept = information.bound.log_average.clone()
     information.eval()
@@ -169,20 +169,20 @@ def test_the_moving_average_is_updated_in_training_only_and_recovers_from_nan():
 
 def test_the_loss_of_held_out_rows_is_minus_the_bound():
     """MINE's objective grows with a constant added to all scores; its bound does not."""
-    information = CriticInformation("mine", 5, 2)
+    information = CriticBound("mine", 5, 2)
     x, z = batch()
     information.maximise(x, z)
     objective = CriticInfoMax(information).eval()
     expected = information.bound(information.scores(information.normalize(x), z)).value
     torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
-    information.scores = lambda *pair: CriticInformation.scores(information, *pair) + 5
+    information.scores = lambda *pair: CriticBound.scores(information, *pair) + 5
     torch.testing.assert_close(objective.held_out(Code(z), x, torch.zeros(32)), -expected)
 
 
 def test_the_loss_of_held_out_rows_leaves_the_adversary_out():
     x, z = batch()
     for name in ("mine", "infonce"):
-        objective = CriticInfoMax(CriticInformation(name, 5, 2))
+        objective = CriticInfoMax(CriticBound(name, 5, 2))
         objective(Code(z), x, torch.zeros(32))
         matched = PriorMatched(objective, 2, 1.0).eval()
         alone = objective.held_out(Code(z), x, torch.zeros(32))

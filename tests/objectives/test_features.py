@@ -14,7 +14,7 @@ from sk_mige import Critic, InfoMax, MIGEEncoder, SSGEScoreEstimator
 from sk_mige.information import hidden_mutual_info_surrogate, make_bound
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
 from sk_mige.objectives import (
-    CriticInformation,
+    CriticBound,
     FeatureCriticInfoMax,
     FeatureInfoMax,
     patches,
@@ -99,7 +99,7 @@ def test_encoder_and_critic_maximise_the_same_bound(bound: str, local: bool) -> 
     here = code()
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        information = CriticInformation(bound, 3 if local else 12, 3, normalize=False)
+        information = CriticBound(bound, 3 if local else 12, 3, normalize=False)
         objective = FeatureCriticInfoMax(information, local=local)
         optimizer = torch.optim.Adam(objective.parameters(), lr=1e-3)
         losses = []

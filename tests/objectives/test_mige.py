@@ -15,7 +15,7 @@ from sk_mige.objectives import (
     ClassLikelihood,
     GaussianLikelihood,
     MIGEInfoMax,
-    MIGEInformation,
+    MIGETerm,
 )
 from sk_mige.score import ssge
 
@@ -60,7 +60,7 @@ def test_beta_weighs_a_nat_of_information(beta: float) -> None:
     scale = torch.tensor(0.7, requires_grad=True)
     eps = torch.randn(600, 3, generator=generator)
     code = Code(mean + scale * eps, (mean, scale.expand(600, 3)), torch.zeros(600, 2))
-    objective = BottleneckLoss(ClassLikelihood(), MIGEInformation(score), beta)
+    objective = BottleneckLoss(ClassLikelihood(), MIGETerm(score), beta)
     labels = torch.zeros(600, dtype=torch.int64)
     loss = objective(code, mean, labels)
     if beta == 0:
@@ -76,7 +76,7 @@ def test_bottleneck_of_a_deterministic_code_uses_circumstance_one() -> None:
     z = torch.tanh(x[:, :2]).requires_grad_()
     code = Code(z, prediction=torch.zeros(60, 2))
     labels = torch.zeros(60, dtype=torch.int64)
-    loss = BottleneckLoss(ClassLikelihood(), MIGEInformation(score), 0.5)(code, x, labels)
+    loss = BottleneckLoss(ClassLikelihood(), MIGETerm(score), 0.5)(code, x, labels)
     expected = math.log(2) + 0.5 * mutual_info_surrogate(x, z, score=score)
     torch.testing.assert_close(loss, expected)
 

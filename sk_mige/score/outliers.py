@@ -7,6 +7,8 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
+from .kernels import is_readable
+
 __all__ = ["WIDE", "outlying_rows", "quartiles", "warn_of_outliers"]
 
 # A feature has outliers where its standard deviation exceeds WIDE interquartile ranges (.74 for a
@@ -43,8 +45,13 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     They are values of the column, and those of its negative are their negatives.
     """
     n = len(x)
-    ordered = x.sort(0).values
     quarter, middle = n // 4, (n - 1) // 2
+    if is_readable(x):  # NumPy's partition is several times faster than sorting
+        columns = x.mT.clone(memory_format=torch.contiguous_format).numpy()
+        columns.partition((quarter, middle, n - 1 - middle, n - 1 - quarter), axis=-1)
+        ordered = torch.from_numpy(columns).mT
+    else:
+        ordered = x.sort(0).values
     return (
         ordered[quarter],
         (ordered[middle] + ordered[n - 1 - middle]) / 2,

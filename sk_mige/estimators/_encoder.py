@@ -947,7 +947,7 @@ class MIGEEncoder(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the device that the encoder asks for, or else on "auto"."""
+        """Restore the network on the encoder's device, or else on "auto"."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         objective = state.pop("_stored_objective", None)

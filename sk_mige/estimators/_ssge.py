@@ -217,7 +217,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. A Dask array is summed on its scheduler, one task a chunk.
+            Samples, at least two. For a Dask array, the Dask scheduler computes the sums, one task
+            for each chunk.
         y : None
             Ignored.
 

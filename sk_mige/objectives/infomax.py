@@ -61,8 +61,8 @@ class InfoMax(InformationDescription):
         distribution; 0 disables it.
     output_scale : {"input", "unit"} or None, default="input"
         Units of z. Information does not depend on them, but its estimate does. "unit" ends the
-        network with a batch norm without weights. "input" trains alike, and after ``fit`` z is
-        mapped linearly to the units of x, as the components of PCA are; see
+        network with a batch norm without weights. "input" uses the same batch norm in training.
+        After ``fit``, z is mapped linearly to the units of x, like the components of PCA; see
         :func:`sk_mige.training.input_alignment`. ``partial_fit`` does not change this map. None
         leaves the scale to training.
 

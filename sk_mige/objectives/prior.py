@@ -1,4 +1,4 @@
-"""Matching the distribution of codes to a prior, beside any objective."""
+"""Prior matching: a loss that can be added to any objective."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class TorchSchedule(Rates, LRScheduler):
         return cls(other.policy, **own, **other.kwargs)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Make the schedule, and repeat its steps of the epochs that a checkpoint restored."""
+        """Create the scheduler, then replay its steps for epochs restored from a checkpoint."""
         for group in net.optimizer_.param_groups:
             group.pop("initial_lr", None)  # an earlier run's
         super().on_train_begin(net)

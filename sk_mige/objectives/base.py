@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from sk_mige.information import gaussian_mutual_info
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
@@ -19,6 +20,7 @@ __all__ = [
     "Description",
     "FunctionObjective",
     "Information",
+    "InformationTerm",
     "Objective",
     "Problem",
     "ShorthandMixin",
@@ -321,6 +323,20 @@ class Description(ShorthandMixin):
         return None
 
 
+class InformationTerm(nn.Module):
+    """Base class of the estimates of I(x; z) that a bottleneck lowers.
+
+    ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of its own
+    parts or None.
+    """
+
+    @torch.no_grad()
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        """Return an upper bound of I(x; z) in nats: the log-determinant of a Gaussian code."""
+        assert code.conditional is not None
+        return gaussian_mutual_info(*code.conditional)
+
+
 class InfoMaxSettings(Protocol):
     """Parameters of InfoMax that an estimator of information reads."""
 
@@ -390,7 +406,7 @@ class Information(ShorthandMixin):
         """Return the objective that maximises information."""
         raise NotImplementedError
 
-    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
         """Return the term of a bottleneck's loss, which estimates I(x; z)."""
         raise NotImplementedError
 

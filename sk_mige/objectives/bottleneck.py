@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
-from .base import Information, Objective, Problem
+from .base import Information, InformationTerm, Objective, Problem
 from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
@@ -24,18 +24,6 @@ SCORE_DRAWS = 16
 # Relative step of the dual variable far from the limit: a factor e in 20 batches.
 DUAL_RATE = 0.05
 LOG_BETAS = (math.log(1e-7), math.log(1e3))
-
-
-class InformationTerm(Protocol):
-    """Estimate of I(x; z) that a bottleneck lowers."""
-
-    def __call__(self, code: Code, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return a scalar with the gradient of I(x; z), and the loss of its own parts or None."""
-        ...
-
-    def upper_bound(self, code: Code, y: Tensor | None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, for a limit of the information."""
-        ...
 
 
 class BottleneckLoss(Objective):
@@ -51,7 +39,7 @@ class BottleneckLoss(Objective):
     ----------
     likelihood : torch.nn.Module
         ``likelihood(prediction, y)``, the mean negative log-likelihood in nats.
-    information : torch.nn.Module
+    information : InformationTerm
         ``information(code, x, y)``, a scalar with the gradient of I(x; z), and the loss of what it
         learns itself or None; :class:`MIGETerm`, :class:`VariationalTerm` or
         :class:`CriticTerm`.
@@ -88,7 +76,7 @@ class BottleneckLoss(Objective):
     def __init__(
         self,
         likelihood: nn.Module,
-        information: nn.Module,
+        information: InformationTerm,
         beta: float,
         *,
         max_information: float | None = None,
@@ -117,7 +105,7 @@ class BottleneckLoss(Objective):
         loss: Tensor = self.likelihood(code.prediction, y)
         beta = self.ramp * self.current_beta
         if self.log_beta is not None:
-            self._adjust(self.information.upper_bound(code, y))  # type: ignore[operator]
+            self._adjust(self.information.upper_bound(code, y))
         if beta == 0:
             return loss
         information, own_loss = self.information(code, x, y)

@@ -19,8 +19,8 @@ from sk_mige.information import (
 )
 from sk_mige.networks import Code
 
-from .base import Objective
-from .mige import gaussian_upper_bound, patches
+from .base import InformationTerm, Objective
+from .mige import patches
 
 __all__ = [
     "CRITICS",
@@ -185,7 +185,7 @@ class CriticInfoMax(Objective):
         return -self.information.held_out(x, code.z)
 
 
-class CriticTerm(nn.Module):
+class CriticTerm(InformationTerm):
     """Bound of I(x; z) by a critic, as the information of a bottleneck.
 
     Parameters
@@ -209,10 +209,6 @@ class CriticTerm(nn.Module):
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the bound in nats, to be lowered through z, and the critic's own loss."""
         return self.information.minimise(x, code.z if code.z.ndim == 2 else code.z[0])
-
-    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return the log-determinant bound of a Gaussian code, in nats."""
-        return gaussian_upper_bound(code)
 
 
 class FeatureCriticInfoMax(Objective):

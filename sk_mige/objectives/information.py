@@ -9,7 +9,6 @@ from math import prod
 from numbers import Real
 from typing import Any, get_args
 
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from .base import (
     FunctionObjective,
     InfoMaxSettings,
     Information,
+    InformationTerm,
     Loss,
     Objective,
     Problem,
@@ -35,7 +35,7 @@ from .critics import (
     FeatureCriticInfoMax,
     ViewCriticInfoMax,
 )
-from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm, gaussian_upper_bound
+from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm
 from .variational import VariationalTerm
 
 __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
@@ -179,7 +179,7 @@ class MIGE(Information):
             return FeatureInfoMax(problem.score, local=mode.local)
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
 
-    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
         """Return the gradient of I(x; z)."""
         return MIGETerm(
             problem.score,
@@ -267,7 +267,7 @@ class Critic(Information):
             )
         return CriticInfoMax(self._between(problem.n_features, problem))
 
-    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
         """Return the bound as a bottleneck's information."""
         return CriticTerm(self._between(problem.n_features, problem))
 
@@ -331,7 +331,7 @@ class Variational(Information):
                 f"has; got head={mode.head!r}"
             )
 
-    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
         """Return the divergence from the model."""
         return VariationalTerm(problem.n_components, learned=self.prior == "learned")
 
@@ -352,22 +352,16 @@ class FunctionInformation(Information):
         """Return whether the function is a module, which may have parameters."""
         return isinstance(self.function, nn.Module)
 
-    def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Accept any callable."""
-
-    def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Accept any callable."""
-
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
         """Return the function as the loss; of several views it has a value in training only."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
-    def build_term(self, mode: BottleneckSettings, problem: Problem) -> nn.Module:
+    def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
         """Return the function as a bottleneck's information."""
         return _FunctionTerm(self.function)
 
 
-class _FunctionTerm(nn.Module):
+class _FunctionTerm(InformationTerm):
     """A function ``information(code, x, y)`` as a term of a bottleneck's loss."""
 
     def __init__(self, function: Loss) -> None:
@@ -376,10 +370,6 @@ class _FunctionTerm(nn.Module):
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
         return self.function(code, x, y), None
-
-    @torch.no_grad()
-    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        return gaussian_upper_bound(code)
 
 
 # Adding an estimator: a subclass of base.Information in a module of its own, and a line here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sk_mige.information import (
     gaussian_mutual_info,
@@ -18,7 +18,7 @@ from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
-from .base import Objective
+from .base import InformationTerm, Objective
 
 __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
@@ -117,7 +117,7 @@ class FeatureInfoMax(Objective):
         return -mean_hidden_mutual_info_surrogate(parts, code.z, score=self.score)
 
 
-class MIGETerm(nn.Module):
+class MIGETerm(InformationTerm):
     r"""Gradient of I(x; z) by MIGE for a bottleneck, in the circumstance that suits the code.
 
     Circumstance I applies to a deterministic code. Circumstance III applies to a drawn one:
@@ -174,10 +174,12 @@ class MIGETerm(nn.Module):
         """Return a surrogate of I(x; z), and no loss of its own: it learns nothing."""
         return self._surrogate(code, x, y), None
 
+    @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, for a Gaussian code."""
+        """Return an upper bound of I(x; z) in nats, within classes if the marginal is."""
+        assert code.conditional is not None
         labels = y if self.marginal == "classes" else None
-        return gaussian_upper_bound(code, labels)
+        return gaussian_mutual_info(*code.conditional, labels=labels)
 
     def _surrogate(self, code: Code, x: Tensor, y: Tensor | None) -> Tensor:
         if self.marginal == "classes":
@@ -193,13 +195,6 @@ class MIGETerm(nn.Module):
             marginal=self.marginal,
             score=self.score,
         )
-
-
-@torch.no_grad()
-def gaussian_upper_bound(code: Code, labels: Tensor | None = None) -> Tensor:
-    """Return the log-determinant bound of I(x; z) of a Gaussian code, in nats."""
-    assert code.conditional is not None
-    return gaussian_mutual_info(*code.conditional, labels=labels)
 
 
 def patches(features: Tensor) -> Tensor:

@@ -8,10 +8,12 @@ from torch.nn.functional import softplus
 
 from sk_mige.networks import Code
 
+from .base import InformationTerm
+
 __all__ = ["VariationalTerm"]
 
 
-class VariationalTerm(nn.Module):
+class VariationalTerm(InformationTerm):
     r"""Upper bound of I(x; z) by a model r(z) of the marginal.
 
     It is the information of the deep variational bottleneck.

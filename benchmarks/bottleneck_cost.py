@@ -2,7 +2,7 @@
 
 The network is the paper's for MNIST, 784-1024-1024-256, with batches of 100. The information is
 estimated by MIGE, a variational bound or MINE, in float32 and with bfloat16 products. All methods
-run in turns in one process. The ratio is the median of the turns' ratios.
+run in turns in one process, and the ratio is the median over the turns.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_cost.py
 """
@@ -39,7 +39,7 @@ def encoder(mode: InformationBottleneck, mixed: bool) -> MIGEEncoder:
 
 
 def main() -> None:
-    """Measure, and print and write the table."""
+    """Measure all methods, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--images", type=int, default=6000, help="number of rows")

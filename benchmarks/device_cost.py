@@ -1,10 +1,10 @@
-"""Images a second on a GPU, and the parts of a training step.
+"""Images per second on a GPU, and times of the parts of a training step.
 
-Steps are measured for batches of 32 × 32 images with the convolutional encoder. The losses are
-MIGE with a truncated spectrum, MIGE with a ridge (the default on a GPU), Deep InfoMax with infoNCE,
-and one without information. Epochs of MIGEEncoder, which also fetch the batches, are measured too,
-and the linear algebra of a batch's scores: eigenpairs on device or host, Cholesky factorisation,
-and subspace iteration. All run in turns in one process; the table has medians.
+Steps are measured for batches of 32 × 32 images with the convolutional encoder. The losses are MIGE
+with a truncated spectrum, MIGE with a ridge (the default on a GPU), Deep InfoMax with infoNCE, and
+a loss without information. Epochs of MIGEEncoder also fetch the batches. The linear algebra of a
+batch's scores is measured separately: eigenpairs on device or host, Cholesky factorisation, and
+subspace iteration. All methods run in turns in one process, and the table has medians.
 
     python benchmarks/device_cost.py                    # the GPU if there is one
     python benchmarks/device_cost.py --device cpu --images 2560 --output /tmp/device_cost.json
@@ -40,7 +40,7 @@ RIDGE = partial(ssge, eigen_threshold=None, alpha=1e-4, solver="cholesky")
 
 
 def waited(device: torch.device, function: Callable[[], Any]) -> Callable[[], None]:
-    """Return the function followed by a wait for the device."""
+    """Return a function that also waits until the device has finished."""
 
     def one() -> None:
         function()
@@ -93,7 +93,7 @@ def steps(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
 
 
 def epochs(options: argparse.Namespace, device: torch.device) -> Iterator[dict]:
-    """Yield images a second of MIGEEncoder, without the first epoch."""
+    """Yield images per second of MIGEEncoder, without the first epoch."""
     X = torch.rand(options.images, 3072, generator=torch.Generator().manual_seed(0)).numpy()
     scores = {
         "ridge": SSGEScoreEstimator(eigen_threshold=None, alpha=1e-4),

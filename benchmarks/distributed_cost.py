@@ -3,17 +3,18 @@
     python benchmarks/distributed_cost.py
     python benchmarks/distributed_cost.py --draw    # only the picture, from the results file
 
-Two encoders of 64 components are trained on random rows: a perceptron with 784 inputs and two
-hidden layers of 512, and the convolutional encoder for images of 32 x 32 pixels. In one process,
-the time of the network (forward, backward, optimizer) is measured at b rows, and that of the
-objective (scores of the joint batch and their gradient) at n rows. In two processes, over gloo,
-whole steps and sums over processes are measured. The time of a step in k processes of b rows is
-modelled as
+Two encoders of 64 components are trained on random rows. The first is a perceptron with 784 inputs
+and two hidden layers of 512 units. The second is the convolutional encoder for images of 32 x 32
+pixels. In one process, the time of the network (forward, backward, optimizer) is measured at b
+rows. The time of the objective (scores of the joint batch and their gradient) is measured at n
+rows. In two processes, over gloo, whole steps and sums over processes are measured. The time of a
+step in k processes of b rows is modelled as
 
     t(k, b) = network(b) + objective(k b) + 2 (k - 1)/k gradients/bandwidth
               + (k - 1) b rows/bandwidth + calls log2(k) latency
 
-where sums take the time of a ring, and every process computes the whole objective.
+The model assumes that sums take the time of a ring, and that every process computes the whole
+objective.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ N_COMPONENTS = 64
 KINDS = {"perceptron": (784,), "convolutional": (3, 32, 32)}
 SHARES = (4, 8, 16, 32, 64, 128, 256)
 JOINT = (64, 128, 256, 512, 1024, 2048)
-MEASURED = (64, 128)  # rows of each process in the steps of two
+MEASURED = (64, 128)  # rows of each process, for steps in two processes
 PROCESSES = (1, 2, 4, 8, 16, 32, 64)
 CALLS = 8  # collectives of a step: sizes and rows of x, y and z, batch norm's sums, gradients
 CPU = torch.device("cpu")
@@ -73,7 +74,7 @@ def rows(kind: str, n: int) -> torch.Tensor:
 def timed(function: Callable[[], Any], repeats: int) -> float:
     """Return the median processor time of a call in milliseconds, after a warm-up call.
 
-    Processor time does not depend on other work of the machine; only one thread is used.
+    Processor time does not depend on other processes. Only one thread is used.
     """
     function()
     spans = []
@@ -85,7 +86,7 @@ def timed(function: Callable[[], Any], repeats: int) -> float:
 
 
 def fastest(function: Callable[[], Any], repeats: int) -> float:
-    """Return the shortest elapsed time in milliseconds, for calls that mostly wait."""
+    """Return the shortest elapsed time of a call in milliseconds, for calls that mostly wait."""
     spans = []
     for _ in range(1 + repeats):
         start = time.perf_counter()

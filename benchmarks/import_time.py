@@ -1,4 +1,4 @@
-"""Import time of the package and of torch plus scikit-learn, each in a fresh process.
+"""Import times of the package and of torch plus scikit-learn, each in a fresh process.
 
 python benchmarks/import_time.py            # exits with 1 if the ratio exceeds 1.3
 python benchmarks/import_time.py --write    # also docs/results/import_time.json
@@ -17,7 +17,7 @@ CODE = "import time; t = time.process_time(); import {}; print(time.process_time
 
 
 def seconds(modules: str) -> float:
-    """Return the processor time of an import, which other work of the machine does not change."""
+    """Return the processor time of an import, which other processes do not change."""
     command = [sys.executable, "-c", CODE.format(modules)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -29,10 +29,10 @@ def main() -> None:
     arguments = parser.parse_args()
     names = {"torch and scikit-learn": "torch, sklearn", "sk_mige": "sk_mige"}
     spans: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(arguments.repeats):  # in turns, so that other work slows both
+    for _ in range(arguments.repeats):  # in turns, so that other processes slow both
         for name, modules in names.items():
             spans[name].append(seconds(modules))
-    # Other work only adds time, so the minimum is closest to the import itself.
+    # Other processes only add time, so the minimum is closest to the time of the import.
     found = {name: min(values) for name, values in spans.items()}
     ratio = found["sk_mige"] / found["torch and scikit-learn"]
     for name, value in found.items():

@@ -1,9 +1,9 @@
 """Time and memory of MIGE in a training step on images of up to 27,648 values.
 
-The step is measured with exact distances of the input, with a random projection of the input to
-512 dimensions, and with the tensor formulation of public code. All run in turns in one process, so
-that other work of the machine affects all; the table has medians. Peak memory is that of a fresh
-process, minus that of one that makes the same step without MIGE.
+The step is measured with exact distances of the input, with a random projection to 512 dimensions,
+and with the tensor formulation of public code. All methods run in turns in one process, so that
+other processes slow all of them. The table has medians. Peak memory is that of a fresh process,
+minus that of a process that makes the same step without MIGE.
 
     OMP_NUM_THREADS=1 python benchmarks/infomax_cost.py
 
@@ -55,7 +55,7 @@ def projection(k: int, d: int) -> torch.Tensor:
 
 
 def tensor_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Return MIGE's loss by arrays of shape (M, M, d), for z and for the pair."""
+    """Return MIGE's loss, computed from arrays of shape (M, M, d) for z and for the pair."""
     points = z.detach()
     scale = points.std() / x.std() * (points.shape[1] / x.shape[1]) ** 0.5
     joint = tensor_formulation(torch.cat([scale * x, points], 1))[:, x.shape[1] :]
@@ -63,12 +63,12 @@ def tensor_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 
 def exact_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Return MIGE's loss from one matrix of squared distances of the input."""
+    """Return MIGE's loss, computed from a matrix of squared distances of the input."""
     return -mutual_info_surrogate(x, z, score=SCORE)
 
 
 def losses(d: int) -> dict[str, Loss]:
-    """Return the losses that are compared; the first estimates no scores."""
+    """Return the losses to compare. The first of them estimates no scores."""
     matrix = projection(512, d)
     return {
         "no MIGE": lambda x, z: z.square().mean(),
@@ -96,7 +96,7 @@ def step(size: int, loss: Loss, x: torch.Tensor) -> Callable[[], None]:
 
 
 def peak_bytes(name: str) -> int:
-    """Return the peak memory of two steps in a process of their own."""
+    """Return the peak memory of two steps in a separate process."""
     command = [sys.executable, __file__, "--job", name]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return int(json.loads(output.splitlines()[-1]))
@@ -148,7 +148,7 @@ def distances(turns: int) -> Iterator[dict]:
 
 
 def narrow_steps(turns: int) -> Iterator[dict]:
-    """Yield the loss's share of a step at 32 × 32 pixels, and MIGEEncoder over a bare loop."""
+    """Yield the loss's share of a step at 32 × 32 pixels, and the cost of MIGEEncoder."""
     x = pictures(64, 32)
     z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}

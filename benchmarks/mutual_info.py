@@ -1,9 +1,10 @@
 """Mutual information on the 40 tasks of `benchmark-mi`, whose truth is known.
 
-The package's estimator with its 90 % interval, beside KSG (k = 10), the Gaussian copula (CCA on
-normal scores), InfoNCE and MINE with a critic of this package. Every measurement is written down
-as soon as it is made, and a second run goes on where the first one stopped. The folder that
-``SK_MIGE_DATA`` names holds ``bmi_seed0.npz``: keys ``TASK|x``, ``TASK|y`` and ``TASK|mi``.
+MutualInfoEstimator with its 90 % interval is compared with KSG (k = 10), the Gaussian copula (CCA
+on normal scores), InfoNCE and MINE. InfoNCE and MINE use a critic of this package. Each measurement
+is stored at once, and a second run continues after the last stored measurement. The environment
+variable ``SK_MIGE_DATA`` is the folder of ``bmi_seed0.npz``, which has the keys ``TASK|x``,
+``TASK|y`` and ``TASK|mi``.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--sizes 10000]
 
@@ -44,7 +45,7 @@ Array = np.ndarray
 
 
 def chosen(x: Array, y: Array) -> dict[str, Any]:
-    """The package's estimator."""
+    """Return value, interval and candidates of MutualInfoEstimator."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator = MutualInfoEstimator(random_state=0, device="cpu").fit(x, y)
@@ -60,19 +61,19 @@ def chosen(x: Array, y: Array) -> dict[str, Any]:
 
 
 def ksg(x: Array, y: Array) -> dict[str, Any]:
-    """Kraskov's estimator on normal scores."""
+    """Return the estimate of Kraskov et al. on normal scores."""
     return {"value": float(ksg_terms(scores(x), scores(y), 10).mean())}
 
 
 def copula(x: Array, y: Array) -> dict[str, Any]:
-    """Canonical correlations of normal scores."""
+    """Return the information of a Gaussian copula, from canonical correlations."""
     left, right = (torch.linalg.qr(scores(z))[0] for z in (x, y))
     correlations = torch.linalg.svdvals(left.mT @ right)
     return {"value": float(-0.5 * torch.log1p(-correlations.square()).sum())}
 
 
 def critic(name: str, x: Array, y: Array) -> dict[str, Any]:
-    """A bound of a critic trained on half of the rows, at the other half."""
+    """Return the bound of a critic that is trained on one half of the rows, on the other half."""
     u, v = (scores(z).float() for z in (x, y))
     half = len(u) // 2
     bound = make_bound(name)
@@ -101,7 +102,7 @@ METHODS: dict[str, Callable[[Array, Array], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Measure what is missing, print the tables, write them."""
+    """Make the missing measurements, and print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1000, 5000])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
@@ -140,7 +141,7 @@ def main() -> None:
 
 
 def show(rows: list[dict]) -> None:
-    """Print errors by method and size, and the tasks that are not right."""
+    """Print errors by method and size, and the tasks with errors above 5 % and .05 nats."""
     lines = []
     for key in sorted({(made["feature"], made["method"]) for made in rows}):
         own = [made for made in rows if (made["feature"], made["method"]) == key]
@@ -169,7 +170,7 @@ def show(rows: list[dict]) -> None:
 
 
 def intervals(rows: list[dict]) -> tuple[str, str]:
-    """Number of intervals that contain the truth, and their median width."""
+    """Return the number of intervals that contain the truth, and their median width."""
     own = [made for made in rows if made.get("low") is not None]
     if not own:
         return "", ""

@@ -15,7 +15,7 @@ import torch
 import sk_mige
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-# Unfinished measurements; git ignores the folder.
+# Measurements of unfinished runs. Git ignores the folder.
 PROGRESS = Path(__file__).parents[1] / ".benchmarks"
 
 

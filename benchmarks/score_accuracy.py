@@ -1,9 +1,9 @@
 """Accuracy of the score estimators on densities whose score is known.
 
-Relative error E‖ĝ − g‖² / E‖g‖² at 512 fresh points, for five seeds: the default settings, the
-cross-validated estimator, and SSGE as published with thresholds 0.94 and 0.99. Every measurement
-is written down as soon as it is made, and a second run goes on where the first one stopped
-(``--fresh`` starts anew).
+The relative error is E‖ĝ − g‖² / E‖g‖² at 512 fresh points, for five seeds. The methods are the
+default settings, the cross-validated estimator, and SSGE as published with thresholds 0.94 and
+0.99. Each measurement is stored at once, and a second run continues after the last stored
+measurement. With ``--fresh``, stored measurements are deleted first.
 
     OMP_NUM_THREADS=1 python benchmarks/score_accuracy.py [--only banana] [--seeds 5] [--fresh]
 """
@@ -47,14 +47,14 @@ METHODS: dict[str, Callable[[], Any]] = {
 
 @dataclass(frozen=True)
 class Density:
-    """A density, the sample sizes tried, and the best error of eight public estimators on it."""
+    """A density, its sample sizes, and the smallest error of eight public estimators."""
 
     name: str
     make: Callable[..., Any]
     sizes: tuple[int, ...]
     peers: dict[int, float] | None = None
     scale: float = 1.0
-    shift: float = 0.0  # both applied to the samples
+    shift: float = 0.0  # scale and shift of the samples
 
 
 DENSITIES = [
@@ -67,7 +67,7 @@ DENSITIES = [
             {128: 0.14, 512: 0.046}),
     Density("N(0, I), d=64", partial(make_gaussian, n_features=64), (128, 512)),
     Density("N(0, I), d=256", partial(make_gaussian, n_features=256), (128, 512), {128: 0.011}),
-    # The best peer's .008 was measured at the samples themselves.
+    # The best peer's error of .008 was measured at the training samples.
     Density("N(0, I), d=3072", partial(make_gaussian, n_features=3072), (128, 512), {128: 0.008}),
     Density("Gaussian of condition 1e4, d=20",
             partial(make_gaussian, n_features=20, condition_number=1e4), (128, 512)),
@@ -83,7 +83,7 @@ DENSITIES = [
 
 
 def measure(density: Density, size: int, method: str, seed: int) -> tuple[float, float]:
-    """Relative error of one fit, and its time in seconds."""
+    """Return the relative error of one fit, and its time in seconds."""
     X, exact = density.make(size, random_state=seed)
     fresh = exact.sample(N_FRESH, random_state=10_000 + seed)
     truth = exact(fresh) / density.scale
@@ -96,7 +96,7 @@ def measure(density: Density, size: int, method: str, seed: int) -> tuple[float,
 
 
 def load(path: Path) -> dict[tuple, dict]:
-    """Measurements of an earlier run."""
+    """Return the stored measurements of an earlier run."""
     if not path.exists():
         return {}
     made = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -104,7 +104,7 @@ def load(path: Path) -> dict[tuple, dict]:
 
 
 def main() -> None:
-    """Measure what is missing, print the table, write it."""
+    """Make the missing measurements, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="densities whose name contains this")
     parser.add_argument("--seeds", type=int, default=5)
@@ -123,7 +123,7 @@ def main() -> None:
         for size in density.sizes
         if options.only in density.name and size <= options.max_size
     ]
-    for density, size in sorted(problems, key=lambda problem: problem[1]):  # the quick ones first
+    for density, size in sorted(problems, key=lambda problem: problem[1]):  # small samples first
         for seed in range(options.seeds):
             for method in METHODS:
                 key = (density.name, f"M={size}", method, seed)
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def save(done: dict, seeds: int) -> Path:
-    """Write all that has been measured, whether or not the rest has been."""
+    """Write all measurements made so far."""
     rows = [
         done[key]
         for density in DENSITIES
@@ -160,7 +160,7 @@ def save(done: dict, seeds: int) -> Path:
 
 
 def means(density: Density, size: int, done: dict, seeds: int) -> dict[str, float]:
-    """Mean error of every method over the seeds."""
+    """Return the mean error of each method over the seeds."""
     return {
         method: statistics.fmean(
             done[density.name, f"M={size}", method, seed]["value"] for seed in range(seeds)
@@ -170,13 +170,13 @@ def means(density: Density, size: int, done: dict, seeds: int) -> dict[str, floa
 
 
 def print_line(density: Density, size: int, done: dict, seeds: int) -> None:
-    """Progress: one problem's errors."""
+    """Print the errors of one density and sample size."""
     errors = "  ".join(f"{m} {v:.4g}" for m, v in means(density, size, done, seeds).items())
     print(f"{density.name}, M={size}: {errors}", flush=True)
 
 
 def show(problems: list[tuple[Density, int]], done: dict, seeds: int) -> None:
-    """Print the table; CV beside the best peer and the better of the published settings."""
+    """Print the table, with ratios to the best peer and to the better published setting."""
     lines = []
     for density, size in problems:
         errors = means(density, size, done, seeds)

@@ -1,11 +1,10 @@
 """Time and memory of the score estimators, as ratios.
 
-Each problem runs beside two yardsticks in the same process, in turns, so that whatever else the
-machine does falls on all alike: the tensor formulation that public implementations of SSGE use,
-with arrays of shape (M, M, d), and the floor, one eigendecomposition and the matrix products.
-Ratios are medians over the turns. Times are the processor's, in which waiting for other processes
-does not count; with one thread they are those of the clock on a quiet machine. Peak memory is that
-of a fresh process.
+Each estimator is compared with two references. The first is the tensor formulation of public
+implementations of SSGE, with arrays of shape (M, M, d). The second is a lower bound, the floor: one
+eigendecomposition and the matrix products. All run in turns in one process, so that other processes
+slow all of them. Ratios are medians over the turns. Times are processor times, which do not include
+waiting for other processes. Peak memory is that of a fresh process.
 
     OMP_NUM_THREADS=1 python benchmarks/score_speed.py [--only published]
 """
@@ -35,12 +34,12 @@ PUBLISHED = {"eigen_threshold": 0.99, "whiten": False, "base": None}
 
 
 def normal(n: int, d: int, dtype: Any = np.float32) -> np.ndarray:
-    """Standard normal samples."""
+    """Return standard normal samples."""
     return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32).astype(dtype)
 
 
 def tensor_formulation(x: torch.Tensor) -> torch.Tensor:
-    """SSGE as published: the kernel's gradients as one (M, M, d) array. In the dtype of x."""
+    """Return the scores of published SSGE, from an (M, M, d) array in the dtype of x."""
     m = len(x)
     differences = x[:, None] - x[None]
     squares = differences.square().sum(-1)
@@ -51,13 +50,13 @@ def tensor_formulation(x: torch.Tensor) -> torch.Tensor:
     values, vectors = values.flip(0), vectors.flip(1)
     kept = int((values.cumsum(0) / values.sum() < 0.99).sum()) + 1
     values, vectors = values[:kept], vectors[:, :kept]
-    # Sum over the second point first, as the public code does: (M, J, d).
+    # Sum over the second point first, like the public code. The result is (M, J, d).
     beta = -torch.einsum("abd,bj->ajd", gradients, vectors).mean(0) * m**0.5 / values[:, None]
     return (m**0.5 * gram @ vectors / values) @ beta
 
 
 def floor(x: torch.Tensor) -> torch.Tensor:
-    """One eigendecomposition in float64, and the products X X', K X and U (U' G)."""
+    """Compute one eigendecomposition in float64, and the products X X', K X and U (U' G)."""
     products = (x @ x.mT).double()
     norms = products.diagonal()
     gram = torch.exp(-(norms[:, None] + norms - 2 * products) / (2 * norms.mean() * 2))
@@ -68,16 +67,16 @@ def floor(x: torch.Tensor) -> torch.Tensor:
 
 
 def seconds(function: Callable[[], Any]) -> float:
-    """Processor time of one call."""
+    """Return the processor time of one call in seconds."""
     start = time.process_time()
     function()
     return time.process_time() - start
 
 
 def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Times of every function, called one after the other, several times."""
+    """Return the times of all functions, which are called in turns, several times."""
     for function in functions.values():
-        function()  # memory and threads are warm
+        function()  # warm-up
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(turns):
         for name, function in functions.items():
@@ -86,12 +85,12 @@ def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, l
 
 
 def median_ratio(above: list[float], below: list[float]) -> float:
-    """Median over the turns of the ratio of two times."""
+    """Return the median over the turns of the ratio of two times."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def peak_bytes(job: str) -> int:
-    """Peak memory of a job in a process of its own, less that of a process that does nothing."""
+    """Return the peak memory of a job in a fresh process, minus that of an idle process."""
     peaks = []
     for name in (job, "nothing"):
         command = [sys.executable, __file__, "--job", name]
@@ -101,7 +100,7 @@ def peak_bytes(job: str) -> int:
 
 
 def run_job(name: str) -> None:
-    """Do one job and print the process's peak memory in bytes, for :func:`peak_bytes`."""
+    """Run a job and print the peak memory of the process in bytes, for :func:`peak_bytes`."""
     kind, *numbers = name.split(":")
     if kind == "tensor":
         tensor_formulation(torch.from_numpy(normal(int(numbers[0]), int(numbers[1]))))
@@ -117,7 +116,7 @@ def run_job(name: str) -> None:
 
 
 def own_peak() -> int:
-    """Peak memory of this process. Where Linux tells it: getrusage's includes the parent's."""
+    """Return the peak memory of this process; on Linux, getrusage would include the parent."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="utf-8").splitlines():
@@ -127,14 +126,14 @@ def own_peak() -> int:
 
 
 def batches(n: int, d: int = 64, size: int = 10_000) -> Any:
-    """Yield rows that exist only while they are summed."""
+    """Yield batches of rows, which are not kept in memory."""
     rng = np.random.default_rng(0)
     for _ in range(n // size):
         yield rng.standard_normal((size, d))
 
 
 def against_tensors(rows: list[dict]) -> None:
-    """How many times faster and smaller than the (M, M, d) arrays."""
+    """Measure speed and peak memory relative to the tensor formulation."""
     problems = [(512, 3072, 100, None), (128, 3072, 60, None), (1024, 256, 20, 50)]
     for m, d, speed, memory in problems:
         X = normal(m, d)
@@ -155,7 +154,7 @@ def against_tensors(rows: list[dict]) -> None:
 
 
 def against_floor(rows: list[dict]) -> None:
-    """How close to one eigendecomposition and the products."""
+    """Measure times relative to one eigendecomposition and the matrix products."""
     for m, d in [(256, 64), (512, 64), (1024, 64), (256, 3072), (512, 3072), (1024, 256)]:
         X = normal(m, d)
         x = torch.from_numpy(X)
@@ -174,7 +173,7 @@ def against_floor(rows: list[dict]) -> None:
 
 
 def wide(rows: list[dict]) -> None:
-    """Images of 96 × 96 in colour."""
+    """Measure the peak memory for colour images of 96 × 96 pixels."""
     for name in ("published", "default"):
         gigabytes = peak_bytes(f"{name}:1024:27648") / 1e9
         add(rows, "M=1024, d=27648", f"{name} settings", "peak memory / GB", gigabytes,
@@ -182,7 +181,7 @@ def wide(rows: list[dict]) -> None:
 
 
 def growth(rows: list[dict]) -> None:
-    """Streams of 10⁴ to 10⁶ rows over 512 landmarks, and what the fitted model does then."""
+    """Measure streams of 10⁴ to 10⁶ rows with 512 landmarks, and the fitted model."""
     sizes = (10_000, 100_000, 1_000_000)
     taken = []
     for n in sizes:
@@ -207,11 +206,11 @@ def growth(rows: list[dict]) -> None:
 
 
 def selection(rows: list[dict]) -> None:
-    """Cross-validation in units of single fits with a fixed strength."""
-    # What is shared, alone: one whitening, and scores that need not be gradients.
+    """Measure times of cross-validation relative to single fits with a fixed strength."""
+    # The candidates share one whitening, and their scores need not be gradients.
     lean = {"shrinkages": ("auto",), "curl_free": (False,)}
-    # Of columns of one scale "auto" may choose the spherical whitening, which is among the
-    # candidates anyway and then costs nothing; unlike ones make two whitenings.
+    # For columns of one scale, "auto" may choose the spherical whitening, which other candidates
+    # use anyway. Columns of different scales need two whitenings.
     for m, d, spread in ((512, 2, 1.0), (512, 64, 1.0), (512, 2, 10.0), (512, 64, 10.0)):
         X = normal(m, d, np.float64) * np.linspace(1.0, spread, d)
         dataset = f"M={m}, d={d}" + (", unlike scales" if spread > 1 else "")
@@ -230,7 +229,7 @@ def selection(rows: list[dict]) -> None:
 
 def add(rows: list[dict], dataset: str, method: str, metric: str, value: float, target: str,
         met: bool, **others: Any) -> None:  # fmt: skip
-    """Note a measurement and print it."""
+    """Add a measurement to the rows and print it."""
     reached = "" if not target else "yes" if met else "no"
     rows.append(row(dataset, method, metric, value, target=target, reached=reached, **others))
     print(f"{dataset}, {method}: {value:.3g} {metric} (target {target or 'none'})", flush=True)
@@ -240,7 +239,7 @@ PARTS = [against_floor, selection, wide, growth, against_tensors]
 
 
 def main() -> None:
-    """Run all parts, print the table, write it."""
+    """Run all parts, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="parts whose name contains this")
     parser.add_argument("--job", help=argparse.SUPPRESS)

@@ -1,10 +1,11 @@
-"""Train one encoder in several processes, with scores estimated from their joint batch.
+"""Train one encoder in several processes, with scores estimated from the joint batch.
 
     torchrun --standalone --nproc-per-node 2 examples/distributed.py --device cpu
 
-On machines with GPUs, omit ``--device``: each process takes one GPU, and they communicate by NCCL.
-On CPUs they communicate by gloo. Every process loads the same rows and trains on its share of each
-batch. After a crash, the same command continues from the last checkpoint.
+On machines with GPUs, omit ``--device``. Each process then takes one GPU, and the processes
+communicate by NCCL. On CPUs, the processes communicate by gloo. Every process loads the same rows
+and trains on its share of each batch. After a crash, the same command continues from the last
+checkpoint.
 """
 
 from __future__ import annotations

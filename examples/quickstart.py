@@ -3,9 +3,9 @@
     python examples/quickstart.py                # scikit-learn's 1,797 digits: a minute
     python examples/quickstart.py --data mnist   # 10,000 digits of MNIST: some minutes
 
-Fits a pipeline of a scaler, `MIGEEncoder` and a classifier. Prints its accuracy and those with raw
-pixels, principal components and the untrained encoder. Draws the representation in two dimensions
-and the training curve.
+The script fits a pipeline of a scaler, `MIGEEncoder` and a classifier. It prints the accuracy of
+the pipeline and the accuracies with raw pixels, principal components and the untrained encoder. It
+draws the representation in two dimensions and the training curve.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class EffectiveRank(Callback):
 
 
 def accuracy(before: Any, data: tuple[np.ndarray, ...], seed: int) -> tuple[Pipeline, float, float]:
-    """Fit scaler, representation and classifier; return model, accuracy in % and seconds."""
+    """Fit scaler, representation and classifier, and return model, accuracy in % and seconds."""
     X_train, X_test, y_train, y_test = data
     model = Pipeline(
         [
@@ -73,7 +73,7 @@ def accuracy(before: Any, data: tuple[np.ndarray, ...], seed: int) -> tuple[Pipe
     )
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # The classifier stops after 200 epochs, for some representations before its tolerance.
+        # For some representations, the classifier has not converged after 200 epochs.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X_train, y_train)
     return model, 100 * model.score(X_test, y_test), time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Scores, gradients of mutual information, and representations, in scikit-learn's style."""
+"""Scikit-learn estimators of scores, mutual information, its gradients, and representations."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -12,11 +12,12 @@ The panels are
 (e) mutual information from 0.1 to 20 nats;
 (f) processor seconds of MINE's curve, divided by MIGE's, measured in turns in one process.
 
-Each finished cell is a line of ``--cells``, and an interrupted run continues there. Critics are
-trained as by the paper's authors: separable, 512 hidden units, Adam at 1e-4, 200 steps for each ρ.
-Their embeddings have 128 values, which is better than 32. They get new samples in every step, while
-MIGE has one set of 256. In panel (e), critics are trained on the 4,000 samples of the score-based
-estimate, for 2,000 steps of Adam at 5e-4 or until they overfit on held-out pairs.
+Each finished cell is a line of the file ``--cells``. An interrupted run continues after the last
+line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam at
+1e-4, 200 steps for each ρ. Their embeddings have 128 values, which gives smaller errors than 32.
+Critics get new samples in each step, while MIGE has one set of 256. In panel (e), critics are
+trained on the 4,000 samples of the score-based estimate. Training takes 2,000 steps of Adam at
+5e-4. It stops early if the bound on held-out pairs no longer increases.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[d
 
 
 def measure(cell: dict[str, Any]) -> dict[str, Any]:
-    """Return gradients, and values where the method has them, along the curve."""
+    """Return the gradients along the curve, and the values if the method has values."""
     torch.set_num_threads(1)
     problem = PROBLEMS[cell["problem"]](cell["d"])
     if cell["panel"] == "f":
@@ -164,7 +165,7 @@ def point(
 def critic_point(
     cell: dict[str, Any], problem: Problem, rho: float, seed: list[int], samples: Any
 ) -> tuple[float, float]:
-    """Train a new critic; return derivative and value of its bound on the common samples."""
+    """Train a new critic, and return derivative and value of its bound on the common samples."""
     rng = np.random.default_rng([1, *seed])
     x, y, dy = (torch.from_numpy(part).float() for part in samples)
     scale_x, scale_y = x.std(0), y.std(0)  # cubes have a large scale

@@ -3,7 +3,7 @@
     python examples/paper/figure2.py --quick              # every dimension in small: some minutes
     python examples/paper/figure2.py                      # 64 × 64 pixels, 8 epochs, 3 seeds
 
-A run can be killed: the next call continues after the last finished epoch.
+An interrupted run continues after the last finished epoch when it is called again.
 """
 
 from __future__ import annotations

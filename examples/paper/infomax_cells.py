@@ -1,8 +1,8 @@
 """Data and measurements of Tables 1, 2 and 4 and Figure 2, in cells that can be resumed.
 
-A cell is one encoder, trained without labels, and one probe for each of its layers. During the
-training of the encoder, a checkpoint is written after each epoch. Each finished cell is a line of
-a file, which the next run reads to skip it.
+A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint is
+written after each epoch of the encoder. Each finished cell is a line of a file, and the next run
+skips the cells in that file.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ USUAL: dict[str, Any] = {"subset": None, "probe_epochs": 20, "probe_lr": 1e-3, "
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels from 0 to 1, one image a row: unlabelled, training and test images."""
+    """Unlabelled, training and test images, one in each row, with pixels from 0 to 1."""
 
     unlabeled: np.ndarray
     train: tuple[np.ndarray, np.ndarray]
@@ -54,7 +54,8 @@ class Images:
 def load(name: str, subset: int | None, size: int | None, held_out: int = 0) -> Images:
     """Return the first ``subset`` images of each part, resized to ``size`` pixels.
 
-    With ``held_out``, so many training images are removed and replace the test images.
+    ``held_out`` is a number of training images that replace the test images and are not used for
+    training.
     """
     fetch: Callable[..., Any] = {
         "cifar10": fetch_cifar10, "cifar100": fetch_cifar100, "mnist": fetch_mnist,
@@ -236,6 +237,6 @@ def run_table(
 
 
 def _file_name(cell: dict[str, Any]) -> str:
-    """Return a name from the encoder's settings only: checkpoints hold no probe."""
+    """Return a file name from the encoder's settings only, because checkpoints hold no probe."""
     parts = [str(value) for key, value in cell.items() if not key.startswith("probe")]
     return "-".join("".join(c for c in part if c.isalnum() or c in ".+()") for part in parts)

@@ -26,7 +26,7 @@ def mige(eigen_threshold: float = 0.999, **parameters: Any) -> Parameters:
 
 
 def ridge(alpha: float, **parameters: Any) -> Parameters:
-    """Return MIGE with Tikhonov regularisation: no eigenpairs, so it is fast on GPUs."""
+    """Return MIGE with Tikhonov regularisation, which needs no eigenpairs and is fast on GPUs."""
     score = SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
     return {"mode": infomax(**parameters), "score_estimator": score}
 

@@ -3,12 +3,12 @@
     python examples/paper/marginals.py
 
 Batches have 100 inputs, and z = W x + σ ε has K = 2 ... 256 dimensions. The estimators differ in
-the entropy of the marginal. For each, three numbers are measured: the relative error of the mean
-gradient with respect to all log σ (bias), that of a single batch, and the ratio of the summed
-gradient to the truth. The signal has about the power of the noise in every coordinate. Its
-spectrum is isotropic, confined to 10 directions, or decaying like that of images. In a fourth
-case, the second signal is around 10 distant centres, so the marginal is not Gaussian; "classes"
-uses the centre of each input. The run takes about five minutes on one core.
+the entropy of the marginal. For each estimator, three numbers are measured: the relative error of
+the mean gradient with respect to all log σ (bias), the relative error of a single batch, and the
+ratio of the summed gradient to the truth. The signal has about the power of the noise in every
+coordinate. Its spectrum is isotropic, confined to 10 directions, or decaying like that of images.
+In a fourth case, the second signal is around 10 distant centres, so the marginal is not Gaussian.
+The estimator "classes" uses the centre of each input. The run takes about five minutes on one core.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def cluster_truth(
 
 
 def applicable(kind: str, k: int) -> list[str]:
-    """Return the estimators that suit the encoder: whitening needs rows, classes need clusters."""
+    """Return the estimators for an encoder. Whitening needs rows, and classes need clusters."""
     return [
         marginal
         for marginal in MARGINALS

@@ -17,9 +17,10 @@ from sk_mige.training import ExponentialDecay, WeightAveraging
 
 
 class Method(NamedTuple):
-    """One method: its objective, its tuned parameter and the values that are tried.
+    """A method, with its objective, its tuned parameter and the values that are tried.
 
-    The tuned parameter is one of the objective, or "dropout". Its name is in the recorded results.
+    The tuned parameter is one of the objective, or "dropout". The name of the method is in the
+    recorded results.
     """
 
     mode: InformationBottleneck
@@ -58,9 +59,10 @@ def make_encoder(n_features: int, n_outputs: int, dropout: float = 0.0) -> nn.Mo
 
 
 class Checkpoint(Callback):
-    """Stores a run with the average of its weights after each epoch, and continues from it.
+    """Store a run with the average of its weights after each epoch, and continue stored runs.
 
-    It must come after WeightAveraging, whose average it restores. It prints the time left.
+    This callback must come after WeightAveraging, because it restores the average. It also prints
+    the remaining time.
     """
 
     def __init__(self, path: str, epochs: int, label: str) -> None:
@@ -87,7 +89,7 @@ class Checkpoint(Callback):
         torch.set_rng_state(stored["noise"])  # fit has forked the global generator
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Store the run; the last file is replaced when the new one is complete."""
+        """Store the run. The last file is replaced when the new file is complete."""
         epoch = net.finished_epochs
         self.seconds_ += net.history[-1, "dur"]
         state = {

@@ -59,18 +59,18 @@ def fetch_cifar10(
 
     The files ``data_batch_1.bin`` to ``data_batch_5.bin``, ``test_batch.bin`` and
     ``batches.meta.txt`` are read from the folder ``cifar-10-batches-bin`` of the data home. If a
-    file is missing, ``cifar-10-binary.tar.gz`` is unpacked from the data home. If it is not
-    there, it is downloaded (170 MB, checked by md5 sum). No pickle is loaded.
+    file is missing, ``cifar-10-binary.tar.gz`` is unpacked from the data home. A missing archive is
+    downloaded (170 MB, checked by md5 sum). No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-10-batches-bin``, or in which it is created; see
-        :func:`get_data_home`.
+        Folder that contains the folder ``cifar-10-batches-bin``, which is created if necessary. See
+        :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
@@ -155,23 +155,23 @@ def fetch_cifar100(
 ) -> Any:
     r"""Load CIFAR-100, photographs of 32 × 32 pixels in colour, from its official binary version.
 
-    The files ``train.bin``, ``test.bin``, ``fine_label_names.txt`` and
-    ``coarse_label_names.txt`` are read from the folder ``cifar-100-binary`` of the data home. If
-    a file is missing, ``cifar-100-binary.tar.gz`` is unpacked from the data home. If it is not
-    there, it is downloaded (169 MB, checked by md5 sum). No pickle is loaded.
+    The files ``train.bin``, ``test.bin``, ``fine_label_names.txt`` and ``coarse_label_names.txt``
+    are read from the folder ``cifar-100-binary`` of the data home. If a file is missing,
+    ``cifar-100-binary.tar.gz`` is unpacked from the data home. A missing archive is downloaded (169
+    MB, checked by md5 sum). No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-100-binary``, or in which it is created; see
-        :func:`get_data_home`.
+        Folder that contains the folder ``cifar-100-binary``, which is created if necessary. See
+        :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     labels : {"fine", "coarse"}, default="fine"
-        Labels in ``target``: "fine" has 100 classes, "coarse" their 20 groups. The bunch
-        contains both.
+        Labels in ``target``: "fine" gives 100 classes, and "coarse" gives 20 groups of these
+        classes. The bunch contains both.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
@@ -183,7 +183,7 @@ def fetch_cifar100(
     -------
     Bunch or tuple of two ndarrays
         The bunch has the fields of `fetch_cifar10`: ``data`` of shape (n, 3072), ``target``,
-        ``target_names``, ``image_shape`` (3, 32, 32) and ``DESCR``. In addition it has
+        ``target_names``, ``image_shape`` (3, 32, 32) and ``DESCR``. The bunch also has
         ``fine_target``, ``coarse_target``, ``fine_target_names`` and ``coarse_target_names``.
 
     Raises

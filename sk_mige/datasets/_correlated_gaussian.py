@@ -73,7 +73,7 @@ class CorrelatedGaussianScore(ExactScore):
         return GaussianScore(np.zeros(self._half))
 
     def split(self, XY: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        r"""Return the columns of :math:`x` and those of :math:`y`.
+        r"""Split rows into the columns of :math:`x` and the columns of :math:`y`.
 
         Parameters
         ----------
@@ -135,16 +135,17 @@ def make_correlated_gaussian(
 ) -> tuple[NDArray[np.float64], CorrelatedGaussianScore]:
     r"""Generate pairs of correlated Gaussians, with their joint score and mutual information.
 
-    :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon` with independent
-    :math:`x, \varepsilon \sim \mathcal N(0, I_d)`, so that
+    :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon` with independent :math:`x, \varepsilon \sim
+    \mathcal N(0, I_d)`. The mutual information and its gradient are
 
     .. math::
         I(x; y) = -\tfrac d2 \log(1 - \rho^2), \qquad
         \frac{\partial I}{\partial \rho} = \frac{d \rho}{1 - \rho^2}.
 
-    The returned score has both as attributes ``mutual_info`` and ``mutual_info_gradient``. Its
-    method ``split`` splits rows into :math:`x` and :math:`y`. Its method ``pathwise_gradient``
-    differentiates :math:`y` with respect to :math:`\rho`.
+    The returned score has these two values as attributes ``mutual_info`` and
+    ``mutual_info_gradient``. The method ``split`` of the score splits rows into :math:`x` and
+    :math:`y`. The method ``pathwise_gradient`` differentiates :math:`y` with respect to
+    :math:`\rho`.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def make_correlated_gaussian(
     >>> f"{score.mutual_info:.3f}"
     '1.785'
 
-    The paper's estimate of the gradient, with exact scores in place of estimated ones:
+    Estimate the gradient from samples and exact scores:
 
     >>> joint_y = score.split(score(XY))[1]
     >>> marginal_y = score.marginal(Y)

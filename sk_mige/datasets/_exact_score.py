@@ -18,11 +18,12 @@ Seed: TypeAlias = int | np.random.RandomState | None
 class ExactScore(ABC):
     r"""Score of a known density: a callable that maps points to :math:`\nabla \log q`.
 
-    Every ``make_*`` function returns such a score with its samples. Calling it evaluates the
-    score at any points. `log_density` and `sample` evaluate the density and draw new samples, at
-    which an estimate can be tested. All computations are exact, in float64.
+    Every ``make_*`` function returns such a score with its samples. A call of the object evaluates
+    the score at any points. `log_density` evaluates the density. `sample` draws new samples, on
+    which an estimate can be tested. All computations are exact up to rounding in float64.
 
-    Each subclass describes one density. It stores parameters, no samples, and can be pickled.
+    Each subclass describes one density. A score stores parameters but no samples, and can be
+    pickled.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class ExactScore(ABC):
         n_samples : int, default=1
             Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Seed or generator. An int makes the result repeatable.
+            Seed or generator. Pass an int for repeatable results.
 
         Returns
         -------

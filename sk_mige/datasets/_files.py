@@ -40,7 +40,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Archive(RemoteFile):
-    """A tar.gz file whose members are in one folder; the folder and the names of members."""
+    """A tar.gz file whose members are in one folder, with the names of folder and members."""
 
     folder: str
     members: tuple[str, ...]
@@ -49,10 +49,10 @@ class Archive(RemoteFile):
 def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder in which the image readers look for data.
 
-    It is ``data_home`` if given. Otherwise it is the environment variable ``SK_MIGE_DATA`` or, if
-    that is not set, the folder ``sk_mige`` in scikit-learn's data home. Each data set has its own
-    folder in it: ``mnist``, ``fashion-mnist``, ``cifar-10-batches-bin``, ``cifar-100-binary`` or
-    ``stl10_binary``.
+    The folder is ``data_home`` if given, otherwise the value of the environment variable
+    ``SK_MIGE_DATA``. If the variable is not set, the folder is ``sk_mige`` in scikit-learn's data
+    home. Each data set has a subfolder: ``mnist``, ``fashion-mnist``, ``cifar-10-batches-bin``,
+    ``cifar-100-binary`` or ``stl10_binary``.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
 
 
 def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
-    """Return the path of a file in ``folder``; download it if necessary."""
+    """Return the path of a file in ``folder``, downloaded if necessary."""
     path = folder / file.name
     if not path.exists():
         with _downloaded(folder, file, f"put it in {folder}", download_if_missing) as made:
@@ -93,10 +93,10 @@ def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
 def obtain_members(
     home: Path, archive: Archive, names: Sequence[str], download_if_missing: bool
 ) -> list[Path]:
-    """Return the paths of an archive's members; download and unpack it if necessary.
+    """Return the paths of an archive's members, downloaded and unpacked if necessary.
 
     An archive in ``home`` is unpacked and kept. A downloaded archive is unpacked from a temporary
-    folder and removed. Several processes can therefore download at the same time.
+    folder and removed, so several processes can download at the same time.
     """
     folder = home / archive.folder
     missing = [name for name in names if not (folder / name).exists()]

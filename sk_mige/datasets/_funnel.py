@@ -85,9 +85,9 @@ def make_funnel(
         \nabla \log q = \Bigl(-\frac{v}{s^2} + \tfrac12 \sum_i (x_i^2 e^{-v} - 1),\;
         -x_1 e^{-v}, \dots, -x_{d-1} e^{-v}\Bigr)
 
-    Neal's original [1]_ has ``n_features=10, scale=3``. There, the second moment of the score,
-    :math:`E[e^{-v}] = e^{s^2/2}` for each variable, is dominated by rare samples in the narrow
-    part. The default is less extreme.
+    Neal's original [1]_ has ``n_features=10, scale=3``. With these values, the second moment of the
+    score, :math:`E[e^{-v}] = e^{s^2/2}` for each variable, is dominated by rare samples in the
+    narrow part. The default ``scale=1`` is less extreme.
 
     Parameters
     ----------

@@ -28,9 +28,9 @@ def make_gaussian_clusters(
     r"""Generate separated clusters that share one full covariance, with their exact score.
 
     A single Gaussian fits none of the clusters, so these data test methods that fall back to a
-    Gaussian. The means are Gaussian draws, rescaled so that the distance of the closest two is
-    ``separation`` in the metric of the covariance,
-    :math:`\min_{k \ne l} \lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
+    Gaussian. The means are Gaussian draws, rescaled so that the closest two have the distance
+    ``separation``. The distance is measured in standard deviations of a cluster, :math:`\lVert
+    L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def make_gaussian_clusters(
     separation : float, default=6.0
         Distance between the closest two means, in standard deviations of a cluster.
     condition_number : float, default=10.0
-        Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors
-        are random. It is 1 if ``n_features`` is 1.
+        Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors are
+        random. It is ignored if ``n_features`` is 1.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of covariance, means and samples, in this order.
 
@@ -95,9 +95,9 @@ def make_gaussian_grid(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
 
-    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`, with
-    replacement. With the defaults the components overlap: the density is smooth and
-    high-dimensional, but not Gaussian [1]_.
+    Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`, with replacement.
+    With the defaults, the components overlap. The density is then smooth and high-dimensional, but
+    not Gaussian [1]_.
 
     Parameters
     ----------

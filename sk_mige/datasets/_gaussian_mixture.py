@@ -164,7 +164,7 @@ def make_gaussian_mixture(
     >>> score(X).shape
     (500, 2)
 
-    Heavy tails: a tenth of the samples has ten times the standard deviation.
+    Generate heavy tails, where a tenth of the samples has ten times the standard deviation:
 
     >>> X, score = make_gaussian_mixture(
     ...     500, means=[[0, 0], [0, 0]], covariances=[1, 100], weights=[0.9, 0.1], random_state=0

@@ -90,12 +90,12 @@ def fetch_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``mnist``, or in which it is created; see
-        :func:`get_data_home`.
+        Folder that contains the folder ``mnist``, which is created if necessary. See
+        :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
@@ -173,12 +173,12 @@ def fetch_fashion_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``fashion-mnist``, or in which it is created; see
-        :func:`get_data_home`.
+        Folder that contains the folder ``fashion-mnist``, which is created if necessary. See
+        :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
@@ -212,7 +212,7 @@ def fetch_fashion_mnist(
 
     Examples
     --------
-    If the files are missing and not downloaded, the error message says where to get them:
+    If the files are missing and not downloaded, the error message names their addresses:
 
     >>> from sk_mige.datasets import fetch_fashion_mnist
     >>> fetch_fashion_mnist(data_home="/nowhere", download_if_missing=False)

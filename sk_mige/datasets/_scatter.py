@@ -82,7 +82,7 @@ def random_covariance(
 ) -> NDArray[np.float64]:
     """Return a covariance with log-spaced eigenvalues, random eigenvectors and determinant 1.
 
-    For condition number 1 it is the identity, as a vector of ones.
+    For the condition number 1, the result is the identity, as a vector of ones.
     """
     if not (np.isfinite(condition_number) and condition_number >= 1):
         raise ValueError(f"condition_number must be finite and >= 1; got {condition_number}.")

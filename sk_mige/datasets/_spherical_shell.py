@@ -19,16 +19,17 @@ class SphericalShellScore(ExactScore):
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}
 
-    The density is a Gaussian function of the *distance to the sphere*. Dividing by the area of
-    the sphere would give a pole at the origin, with infinite Fisher information. The score is
-    bounded near the origin, where its direction is discontinuous. At the origin it is set to 0.
+    The density is a Gaussian function of the *distance to the sphere*. A density that is also
+    divided by the area of the sphere would have a pole at the origin, with infinite Fisher
+    information. The score is bounded near the origin, where its direction is discontinuous. At the
+    origin, the score is set to 0.
 
     Parameters
     ----------
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`; 0 is a Gaussian.
+        Radius :math:`R`. 0 gives a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`. It is the standard deviation of the distance to the sphere if it is
         small compared with ``radius``.
@@ -91,8 +92,8 @@ class SphericalShellScore(ExactScore):
     def _sample_radii(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
         """Draw exact samples of r^(d−1) exp(−(r−R)²/2s²) on r > 0, by rejection.
 
-        With the tangent of log r at the mode, log r ≤ log r₀ + r/r₀ − 1, the density is bounded
-        by a multiple of N(r₀, s²) for every d. Most draws are accepted.
+        The tangent of log r at the mode r₀ gives log r ≤ log r₀ + r/r₀ − 1. The density is
+        therefore bounded by a multiple of N(r₀, s²) for every d. Most draws are accepted.
         """
         n = self.n_features - 1
         mode = (self.radius + np.sqrt(self.radius**2 + 4 * n * self.noise**2)) / 2
@@ -122,7 +123,7 @@ def make_spherical_shell(
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
-    The mean is 0 and the covariance is a multiple of the identity, so first and second moments
+    The mean is 0 and the covariance is a multiple of the identity. The first two moments therefore
     have no information about the structure.
 
     Parameters
@@ -132,7 +133,7 @@ def make_spherical_shell(
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`; 0 is a Gaussian.
+        Radius :math:`R`. 0 gives a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
@@ -179,7 +180,7 @@ def make_ring(
     n_samples : int, default=100
         Number of samples.
     radius : float, default=3.0
-        Radius :math:`R`; 0 is a Gaussian.
+        Radius :math:`R`. 0 gives a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None

@@ -50,28 +50,28 @@ def fetch_stl10(
 ) -> Any:
     r"""Load STL-10, photographs of 96 × 96 pixels in colour, from its official binary version.
 
-    The files ``train_X.bin``, ``train_y.bin``, ``test_X.bin``, ``test_y.bin``,
-    ``unlabeled_X.bin``, ``class_names.txt`` and ``fold_indices.txt`` are read from the folder
-    ``stl10_binary`` of the data home. If a file is missing, ``stl10_binary.tar.gz`` is unpacked
-    from the data home. If it is not there, it is downloaded (2.6 GB, checked by md5 sum).
+    The files ``train_X.bin``, ``train_y.bin``, ``test_X.bin``, ``test_y.bin``, ``unlabeled_X.bin``,
+    ``class_names.txt`` and ``fold_indices.txt`` are read from the folder ``stl10_binary`` of the
+    data home. If a file is missing, ``stl10_binary.tar.gz`` is unpacked from the data home. A
+    missing archive is downloaded (2.6 GB, checked by md5 sum).
 
-    The official files have images in column-major order and classes from 1. They are returned in
-    row-major order and with classes from 0.
+    The official files have images in column-major order and classes from 1. The returned images are
+    in row-major order, with classes from 0.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``stl10_binary``, or in which it is created; see
-        :func:`get_data_home`.
+        Folder that contains the folder ``stl10_binary``, which is created if necessary. See
+        :func:`get_data_home` for the default.
     subset : {"train", "test", "unlabeled"}, default="train"
         Part of the data: 5,000 training images, 8,000 test images or 100,000 images without
         labels.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory: 2.8 GB for the unlabelled images.
     mmap : bool, default=False
-        Whether ``data`` is a read-only memory map. The first such call writes a file of the same
-        size as the official one, with images in row-major order, to the same folder.
+        Whether ``data`` is a read-only memory map. The first call with ``mmap=True`` writes the
+        images in row-major order to a file in the same folder, as large as the official file.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
@@ -159,7 +159,7 @@ def _official(path: Path) -> NDArray[np.uint8]:
 
 
 def _row_major(path: Path) -> NDArray[np.uint8]:
-    """Map a row-major copy of the official file; write it to the same folder if missing."""
+    """Map a row-major copy of the official file, written to the same folder if missing."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)

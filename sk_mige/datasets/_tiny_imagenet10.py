@@ -28,20 +28,21 @@ def load_tiny_imagenet10(
 ) -> Any:
     """Load ten classes pooled from Tiny ImageNet, a local substitute for STL-10.
 
-    This data set is *not* STL-10. It is not published and cannot be downloaded. It is a substitute
-    if STL-10 is not available. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz`` are
-    read from the folder ``tinyimagenet10`` of the data home. Each file has the arrays ``images``
-    (uint8, shape (n, height, width, 3)) and ``class_names``. All but ``unlabeled.npz`` have an
-    array ``labels``. No pickle is loaded.
+    This data set is *not* STL-10, but a substitute if STL-10 is not available. The data set is not
+    published and cannot be downloaded. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz``
+    are read from the folder ``tinyimagenet10`` of the data home. Each file has the arrays
+    ``images`` (uint8, shape (n, height, width, 3)) and ``class_names``. ``train.npz`` and
+    ``test.npz`` also have an array ``labels``. No pickle is loaded.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that has the folder ``tinyimagenet10``; see :func:`get_data_home`.
+        Folder that contains the folder ``tinyimagenet10``. See :func:`get_data_home` for the
+        default.
     subset : {"train", "test", "unlabeled"}, default="train"
         Part of the data, one of the three files.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default they are uint8 in 0…255, which
+        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
         takes a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
@@ -94,7 +95,7 @@ def load_tiny_imagenet10(
             f"data_home or the environment variable {VARIABLE} to the folder that has it."
         )
     try:
-        # Opened here, because np.load leaves a damaged file open.
+        # open() closes the file in any case. np.load leaves a damaged file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             images = arrays["images"]
             target_names = [str(name) for name in arrays["class_names"]]

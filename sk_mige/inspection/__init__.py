@@ -1,4 +1,4 @@
-"""Displays in the form of scikit-learn's: created from fitted estimators or from numbers."""
+"""Plots of fitted estimators or of given numbers, as displays in the style of scikit-learn."""
 
 from ._eigenvalues import EigenvalueDisplay
 from ._information_plane import InformationPlaneDisplay

@@ -1,4 +1,4 @@
-"""Base class of the displays; the only module that imports matplotlib, and only when it draws."""
+"""Base class of the displays. Matplotlib is imported here only, at the first plot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Axes", "Display"]
 
 
 class Display:
-    """Base class of displays: the axes and the figure of the last plot."""
+    """Base class of displays, with the axes and the figure of the last plot."""
 
     ax_: Axes
     figure_: Any

@@ -18,7 +18,7 @@ __all__ = ["EigenvalueDisplay"]
 class EigenvalueDisplay(Display):
     r"""Eigenvalues of the Gram matrix as shares of their sum, with the cutoff.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ class EigenvalueDisplay(Display):
     n_eigen : int
         Number of kept eigenvalues.
     alpha : float, default=0.0
-        Strength of the Tikhonov regularisation in the same units; 0 is none.
+        Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues. 0 is no
+        regularisation.
 
     Attributes
     ----------
@@ -38,9 +39,9 @@ class EigenvalueDisplay(Display):
     kept_, rest_ : matplotlib.lines.Line2D
         Eigenvalues before and after the cutoff.
     cutoff_ : matplotlib.lines.Line2D or None
-        Vertical line after the last kept eigenvalue; None if all are kept.
+        Vertical line after the last kept eigenvalue, or None if all are kept.
     alpha_ : matplotlib.lines.Line2D or None
-        Horizontal line at ``alpha``; None without regularisation.
+        Horizontal line at ``alpha``, or None without regularisation.
 
     Examples
     --------
@@ -68,7 +69,7 @@ class EigenvalueDisplay(Display):
             Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that contains
             one.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -98,11 +99,11 @@ class EigenvalueDisplay(Display):
         eigenvalues : array-like of shape (r,)
             Eigenvalues in any order and scale.
         n_eigen : int, default=None
-            Number of kept eigenvalues; None is all.
+            Number of kept eigenvalues. None keeps all.
         alpha : float, default=0.0
-            Strength of the Tikhonov regularisation, relative to the sum.
+            Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -121,7 +122,7 @@ class EigenvalueDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -133,7 +134,7 @@ class EigenvalueDisplay(Display):
         ax = self._set_axes(ax)
         style = {"marker": ".", "linestyle": "none", **line_kw}
         number = np.arange(1, len(self.eigenvalues) + 1)
-        # A logarithmic axis would stretch to eigenvalues that are zero but for rounding.
+        # Eigenvalues of rounding error would stretch the logarithmic axis.
         shown = np.where(self.eigenvalues > 1e-16, self.eigenvalues, np.nan)
         n = self.n_eigen
         (self.kept_,) = ax.plot(number[:n], shown[:n], **{"color": "C0", "label": "kept", **style})

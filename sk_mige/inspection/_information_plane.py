@@ -29,15 +29,16 @@ CHUNK_VALUES = 2**22
 class InformationPlaneDisplay(Display):
     r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
 
-    Both are estimated by lower bounds, in nats, from n held-out rows:
+    Both informations are estimated by lower bounds, in nats, from n held-out rows:
 
     .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
               \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
               I(y; z) \ge H(y) + \frac1n \sum_i \mathbb{E}_{z_i} \log p(y_i | z_i)
 
-    The first bound cannot exceed :math:`\log n`; if it is close to that, pass more rows. The
-    second depends on the encoder's own decoder; a better decoder may give a larger bound. Create
-    the display with :meth:`from_estimators`, :meth:`from_estimator` or :meth:`from_predictions`.
+    The first bound cannot exceed :math:`\log n`. If the bound is close to :math:`\log n`, pass more
+    rows. The second bound depends on the decoder of the encoder. A better decoder may give a larger
+    bound. Create the display with :meth:`from_estimators`, :meth:`from_estimator` or
+    :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class InformationPlaneDisplay(Display):
     texts_ : list of matplotlib.text.Annotation
         Labels of the points.
     limit_ : matplotlib.lines.Line2D or None
-        Line at H(y); None if it is not given.
+        Line at H(y), or None if ``entropy_y`` is None.
 
     Examples
     --------
@@ -100,7 +101,7 @@ class InformationPlaneDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **plot_kw
             Passed to :meth:`from_estimators`.
 
@@ -133,14 +134,14 @@ class InformationPlaneDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Classes of the rows, all of which were seen in ``fit``.
+            Classes of the rows. ``fit`` must have seen all of them.
         labels : sequence of str, default=None
-            Label of each point; None is the encoder's ``beta_``, the weight β at the end of its
+            Label of each point. None takes ``beta_`` of the encoder, the weight β at the end of
             training.
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -156,7 +157,7 @@ class InformationPlaneDisplay(Display):
             encoder, rows = last_step(estimator, X)
             _check_bottleneck(encoder, target)
             check_consistent_length(rows, target)
-            # scikit-learn's validate_data alone would refuse tensors on a GPU, which encoders take.
+            # transform checks the rows, and takes tensors on a GPU, which validate_data refuses.
             encoder.transform(rows)
             rows = rows.detach() if isinstance(rows, Tensor) else np.asarray(rows)
             about_x.append(_information_about_x(encoder, rows, random_state))
@@ -191,7 +192,7 @@ class InformationPlaneDisplay(Display):
         entropy_y : float, default=None
             Entropy H(y) in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -218,7 +219,7 @@ class InformationPlaneDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -299,8 +300,8 @@ def _log_likelihood(
 ) -> float:
     """Return the mean of log p(y | z) over rows and draws of z.
 
-    The logarithm is taken for each draw. An average of p over draws would use more information
-    than one z has.
+    The logarithm is taken before the mean over draws. The logarithm of the mean would use the
+    information of several draws of z.
     """
     module = encoder.module_
     noise = _noise(N_DRAWS, module.head.n_components, seed=seed)

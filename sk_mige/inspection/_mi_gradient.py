@@ -21,7 +21,8 @@ __all__ = ["MutualInfoGradientDisplay"]
 class MutualInfoGradientDisplay(Display):
     r"""Gradient :math:`dI / d\theta` against θ, with a band of two standard errors.
 
-    Create it with :meth:`from_estimator`, :meth:`from_function` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator`, :meth:`from_function` or
+    :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -43,9 +44,9 @@ class MutualInfoGradientDisplay(Display):
     line_ : matplotlib.lines.Line2D
         Estimated gradient.
     band_ : matplotlib.collections.FillBetweenPolyCollection or None
-        Band of two standard errors on either side; None without standard errors.
+        Band of two standard errors on either side, or None without standard errors.
     truth_ : matplotlib.lines.Line2D or None
-        Exact gradient; None if it is not given.
+        Exact gradient, or None if ``truth`` is None.
 
     Examples
     --------
@@ -86,8 +87,8 @@ class MutualInfoGradientDisplay(Display):
         Parameters
         ----------
         estimator : MutualInfoGradientEstimator
-            Estimator with a scalar ``theta``; it need not be fitted. With an integer
-            ``random_state`` all copies use the same noise, which makes the curve smooth.
+            Estimator with a scalar ``theta``, fitted or not. With an integer ``random_state``, all
+            copies use the same noise, and the curve is smooth.
         X : array-like of shape (n_samples, n_features)
             Samples of x.
         theta : array-like of shape (n,)
@@ -95,7 +96,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -126,13 +127,13 @@ class MutualInfoGradientDisplay(Display):
         ----------
         function : callable
             Function of θ that returns a :class:`~sk_mige.information.MutualInfoGradient` or a
-            number. The curve is smooth if it uses the same samples and noise at each θ.
+            number. The curve is smooth if the function uses the same samples and noise at each θ.
         theta : array-like of shape (n,)
             Values of θ.
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -164,14 +165,14 @@ class MutualInfoGradientDisplay(Display):
         theta : array-like of shape (n,)
             Values of θ.
         gradient : array-like of shape (n,) or (n_repeats, n)
-            Gradients. For several repetitions, their mean is drawn, with its standard error
-            unless ``standard_error`` is given.
+            Gradients. For several repetitions, their mean is drawn. If ``standard_error`` is None,
+            the standard error of the mean is computed from the repetitions.
         standard_error : array-like of shape (n,), default=None
             Standard error of each gradient.
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 
@@ -198,7 +199,7 @@ class MutualInfoGradientDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the estimate.
 

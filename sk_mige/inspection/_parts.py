@@ -1,4 +1,4 @@
-"""Parts of fitted searches and pipelines, and the parameters of a search."""
+"""Parts of fitted pipelines and searches, and the parameters of a search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["find_part", "find_transformer", "last_step", "searched_parameters"]
 def find_part(estimator: Any, attribute: str, *, first: bool = False) -> Any:
     """Return the estimator, the best estimator of a search or the step that has the attribute.
 
-    If several steps of a pipeline have it, the last one is returned, or with ``first`` the first.
+    If several steps of a pipeline have the attribute, the last of these steps is returned. With
+    ``first=True``, the first of these steps is returned.
     """
     if hasattr(estimator, attribute):
         return estimator
@@ -29,7 +30,7 @@ def find_part(estimator: Any, attribute: str, *, first: bool = False) -> Any:
 
 
 def find_transformer(estimator: Any) -> Any:
-    """Return the best estimator of a search; of a pipeline, leave out a predictor at its end."""
+    """Return the best estimator of a search, and a pipeline without a predictor at its end."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline) and not hasattr(part[-1], "transform"):
         part = part[:-1]

@@ -23,7 +23,7 @@ __all__ = ["ProjectionSearchDisplay"]
 class ProjectionSearchDisplay(Display):
     """Cross-validated scores against the dimension of a random projection.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ProjectionSearchDisplay(Display):
     errorbar_ : matplotlib.container.ErrorbarContainer
         Mean and standard deviation over the folds.
     reference_ : matplotlib.lines.Line2D or None
-        Mean score with exact distances; None if it is not given.
+        Mean score with exact distances, or None if ``reference`` is None.
     band_ : matplotlib.patches.Rectangle or None
         Standard deviation of the reference over the folds.
 
@@ -90,17 +90,16 @@ class ProjectionSearchDisplay(Display):
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
-            Fitted search whose grid includes ``n_components`` of the projection. If other
-            parameters vary too, such as ``mode__beta``, the candidate with the best mean is drawn
-            for each dimension. Candidates with ``n_components="auto"`` are left out, with a
-            warning.
+            Fitted search whose grid includes ``n_components`` of the projection. If the grid has
+            other parameters, such as ``mode__beta``, the candidate with the best mean is drawn for
+            each dimension. Candidates with ``n_components="auto"`` are omitted, with a warning.
         param : str, default=None
-            Name of the parameter in the grid; None is the one that ends in
-            ``score_estimator__n_components``, or else in ``n_components``.
+            Name of the parameter in the grid. None searches for a name that ends in
+            ``score_estimator__n_components``, then for a name that ends in ``n_components``.
         reference : array-like of shape (n_folds,), default=None
             Scores of the same folds with exact distances, such as those of ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -153,9 +152,9 @@ class ProjectionSearchDisplay(Display):
         reference : array-like of shape (n_folds,), default=None
             Scores of the same folds with exact distances.
         score_name : str, default="accuracy"
-            Name of the score; an accuracy is drawn in percent.
+            Name of the score. An accuracy is drawn in percent.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -181,7 +180,7 @@ class ProjectionSearchDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -224,7 +223,7 @@ def _find_parameter(names: list[str]) -> str:
 
 
 def _dimensions(param: str, candidates: list[dict[str, Any]]) -> NDArray[Any]:
-    """Return the dimension of each candidate; 0 where it has none."""
+    """Return the dimension of each candidate, 0 for a candidate without a dimension."""
     # A list of grids may have grids without the parameter.
     tried = [candidate.get(param, 0) for candidate in candidates]
     others = sorted({str(value) for value in tried if not isinstance(value, Integral)})

@@ -23,7 +23,7 @@ MOST_CLASSES = 20
 class RepresentationDisplay(Display):
     """Scatter plot of two components of a representation, coloured by labels.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class RepresentationDisplay(Display):
     scatter_ : matplotlib.collections.PathCollection
         Points, one for each row.
     legend_ : matplotlib.legend.Legend or None
-        Legend of the classes; None if labels are values or not given.
+        Legend of the classes, or None if labels are values or not given.
     colorbar_ : matplotlib.colorbar.Colorbar or None
-        Scale of the values; None if labels are classes or not given.
+        Scale of the values, or None if labels are classes or not given.
 
     Examples
     --------
@@ -78,8 +78,8 @@ class RepresentationDisplay(Display):
         Parameters
         ----------
         estimator : transformer
-            Fitted encoder or other transformer. Of a pipeline, a predictor at its end is left
-            out. Of a search, the best estimator is used.
+            Fitted encoder or other transformer. A predictor at the end of a pipeline is omitted.
+            For a search, the best estimator is used.
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
@@ -87,7 +87,7 @@ class RepresentationDisplay(Display):
         components : tuple of two int, default=(0, 1)
             Indices of the two components.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 
@@ -120,7 +120,7 @@ class RepresentationDisplay(Display):
         components : tuple of two int, default=(0, 1)
             Indices of the two components.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 
@@ -145,7 +145,7 @@ class RepresentationDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **scatter_kw
             Passed to matplotlib's ``scatter``.
 

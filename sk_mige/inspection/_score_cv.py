@@ -24,8 +24,8 @@ AXES = {
 class ScoreCVDisplay(Display):
     """Held-out Hyvärinen loss against one parameter, a curve for each bandwidth.
 
-    Each point is the smallest loss of the candidates with these two values, over all other
-    parameters. Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Each point is the smallest loss of all candidates with its bandwidth and its value of the
+    parameter. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -34,12 +34,13 @@ class ScoreCVDisplay(Display):
     values : ndarray of shape (n_values,)
         Values of the parameter, ascending.
     losses : dict of float to ndarray of shape (n_values,)
-        Mean held-out losses for each bandwidth factor; infinite where all candidates failed.
+        Mean held-out losses for each bandwidth factor. A loss is infinite if all its candidates
+        failed.
     base_loss : float or None
         Loss of the base alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
-        Bandwidth factor, value and loss of the chosen candidate; None if it is regularised by the
-        other parameter.
+        Bandwidth factor, value and loss of the chosen candidate, or None if the other parameter
+        regularises the chosen candidate.
 
     Attributes
     ----------
@@ -50,14 +51,15 @@ class ScoreCVDisplay(Display):
     lines_ : dict of float to matplotlib.lines.Line2D
         Curve for each bandwidth factor.
     base_ : matplotlib.lines.Line2D or None
-        Loss of the base alone; None if there is none.
+        Loss of the base alone, or None if no candidate is the base alone.
     best_ : matplotlib.lines.Line2D or None
         Chosen candidate.
 
     Notes
     -----
-    The loss is half the mean squared error of the scores plus a constant, which depends on the
-    density only and is unknown. So differences of losses have a meaning, their values have none.
+    The loss is half the mean squared error of the scores plus an unknown constant. The
+    constant depends on the density only. Differences of losses therefore have a meaning, but single
+    losses have none.
 
     Examples
     --------
@@ -87,9 +89,10 @@ class ScoreCVDisplay(Display):
         estimator : SSGEScoreEstimatorCV
             Fitted estimator, or a fitted pipeline that contains one.
         param : {"auto", "alpha", "eigen_threshold"}, default="auto"
-            Parameter along the axis; "auto" is the one that regularises the chosen candidate.
+            Parameter along the axis. "auto" takes the parameter that regularises the chosen
+            candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -158,7 +161,7 @@ class ScoreCVDisplay(Display):
         best : tuple of (float, float, float), default=None
             Bandwidth factor, value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -186,7 +189,7 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -217,7 +220,7 @@ class ScoreCVDisplay(Display):
         return self
 
     def _limit_losses(self, ax: Axes) -> None:
-        """Limit the axis to small losses; those of the worst candidates are far larger."""
+        """Limit the axis to small losses, because the worst candidates have far larger losses."""
         finite = np.concatenate([loss[np.isfinite(loss)] for loss in self.losses.values()])
         low, high = finite.min(), np.quantile(finite, 0.6)
         if self.base_loss is not None and np.isfinite(self.base_loss):
@@ -227,7 +230,7 @@ class ScoreCVDisplay(Display):
 
 
 def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:
-    """Return each candidate's place on the axis; NaN where the other parameter regularises it."""
+    """Return the position of each candidate, NaN if the other parameter regularises it."""
     if param == "eigen_threshold":
         return 1 - cutoffs
     return np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)

@@ -15,7 +15,7 @@ from ._parts import last_step
 
 __all__ = ["ScoreFieldDisplay"]
 
-# Arrows at samples with more than two features; more arrows would overlap.
+# Number of arrows at samples with more than two features. More arrows would overlap.
 MOST_ARROWS = 300
 
 
@@ -23,7 +23,7 @@ MOST_ARROWS = 300
 class ScoreFieldDisplay(Display):
     """Arrows of a score field over samples, in two coordinates.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ScoreFieldDisplay(Display):
     >>> display.scores.shape == display.points.shape
     True
 
-    The exact scores at the same points:
+    Draw the exact scores at the same points:
 
     >>> truth = ScoreFieldDisplay.from_predictions(
     ...     X, exact(display.points), points=display.points
@@ -91,21 +91,21 @@ class ScoreFieldDisplay(Display):
         Parameters
         ----------
         estimator : estimator or callable
-            Fitted score estimator, or a function from points to scores, such as the exact scores
-            of :mod:`sk_mige.datasets`. Of a pipeline, the last step is used, and the samples are
-            those that it receives, such as scaled ones. Of a search, the best estimator is used.
+            Fitted score estimator, or a function from points to scores, such as the exact scores of
+            :mod:`sk_mige.datasets`. For a pipeline, the last step is drawn, over the samples that
+            it receives from the other steps. For a search, the best estimator is drawn.
         X : array-like of shape (n_samples, n_features)
             Samples to draw.
         points : array-like of shape (n_points, n_features), default=None
-            Points where the arrows start, in the coordinates of the drawn samples. None is, in
-            two dimensions, a grid without the points far from all samples, where estimates are
-            unreliable. In more dimensions, it is at most 300 of the samples.
+            Points where the arrows start, in the coordinates of the drawn samples. In two
+            dimensions, None takes a grid near the samples, because estimates far from all samples
+            are unreliable. In more dimensions, None takes at most 300 of the samples.
         features : tuple of two int, default=(0, 1)
             Indices of the two coordinates.
         grid_resolution : int, default=20
             Number of grid points along the longer side.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -151,11 +151,11 @@ class ScoreFieldDisplay(Display):
         scores : array-like of shape (n_points, n_features)
             Scores at the points.
         points : array-like of shape (n_points, n_features), default=None
-            Points where the arrows start; None is the samples.
+            Points where the arrows start. None takes the samples.
         features : tuple of two int, default=(0, 1)
             Indices of the two coordinates.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -189,7 +189,7 @@ class ScoreFieldDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 

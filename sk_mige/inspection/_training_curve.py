@@ -17,9 +17,9 @@ __all__ = ["TrainingCurveDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(Display):
-    """Curves of the records of a training run, such as its loss, against the epochs.
+    """Curves of a training run, such as its loss, against the epochs.
 
-    Create it with :meth:`from_estimator` or :meth:`from_history`.
+    Create the display with :meth:`from_estimator` or :meth:`from_history`.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class TrainingCurveDisplay(Display):
 
     Notes
     -----
-    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate: its gradient is that of
-    :math:`-I(x; z)`, its value has no meaning.
+    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. Its gradient estimates that of
+    :math:`-I(x; z)`, but its value has no meaning.
 
     Examples
     --------
@@ -71,13 +71,13 @@ class TrainingCurveDisplay(Display):
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
             Fitted estimator with ``history_``, or a fitted pipeline or search that contains one.
-            Of a pipeline, the first step with a history is drawn. For the curve of a
+            For a pipeline, the first step with a history is drawn. For the curve of a
             :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
         keys : sequence of str, default=None
-            Names of the records to draw; None is ``train_loss`` and, if recorded,
+            Names of the records to draw. None draws ``train_loss`` and, if recorded,
             ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -105,10 +105,10 @@ class TrainingCurveDisplay(Display):
             One record for each epoch, such as ``history_`` of an encoder or the history of a
             skorch net.
         keys : sequence of str, default=None
-            Names of the records to draw; None is ``train_loss`` and, if recorded,
+            Names of the records to draw. None draws ``train_loss`` and, if recorded,
             ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -135,7 +135,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on; None creates a new figure.
+            Axes to draw on. None creates a new figure.
         **line_kw
             Passed to matplotlib's ``plot``.
 

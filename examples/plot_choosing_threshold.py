@@ -7,9 +7,8 @@ scores for each share.
 """
 
 # %%
-# ``score`` returns minus Hyvärinen's loss, which needs held-out samples but no true scores. An
-# ``eigen_threshold`` replaces the default regularisation, whose strength is chosen by the same
-# loss.
+# ``score`` returns minus Hyvärinen's loss, which needs held-out samples but no true scores. The
+# same loss chooses the strength of the default regularisation, which ``eigen_threshold`` replaces.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,8 +32,8 @@ errors = [
 
 # %%
 # For infinitely many held-out samples, the loss is half the mean squared error plus a constant.
-# Both curves fall steeply at the same shares. The loss has its minimum there (dotted); the error
-# changes less from there on, and can have its minimum elsewhere.
+# Both curves fall steeply at the same shares. The dotted line marks the minimum of the loss, after
+# this fall. The error changes little to the right of the line, but its minimum is at another share.
 
 best = search.best_index_
 print(f"error at the chosen threshold {errors[best]:.2f}, smallest error {min(errors):.2f}")

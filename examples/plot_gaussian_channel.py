@@ -69,5 +69,5 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# More noise loses most of the binary signal's information where its two modes begin to overlap. For
-# smaller σ the derivative is near 0, and the estimate is less accurate.
+# The information of the binary signal decreases fastest where the two modes of the output begin to
+# overlap. For smaller σ, the derivative is near 0, and the estimate is less accurate.

@@ -34,8 +34,8 @@ for ax, beta in zip(axes.flat, betas, strict=True):
 plt.show()
 
 # %%
-# The information plane shows what z keeps of the image against what it tells of the digit. Both
-# are bounds in nats on held-out images.
+# The information plane shows I(z; y), about the digit, against I(x; z), about the image. Both
+# values are lower bounds in nats on held-out images.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 InformationPlaneDisplay.from_estimators(models, X_test, y_test, ax=ax)

@@ -8,7 +8,8 @@ with different β.
 
 # %%
 # Ten bottlenecks of four dimensions are trained. With a large β from the start, training can stay
-# at a constant z; :class:`~sk_mige.training.BetaWarmup` raises β over the first ten epochs.
+# at a constant z. :class:`~sk_mige.training.BetaWarmup` therefore raises β over the first ten
+# epochs.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,10 +39,10 @@ models = [
 ]
 
 # %%
-# Both informations are measured on n = 899 images that were not used in training. The display
-# shows lower bounds. That of I(z; y) is the entropy of the digits minus the decoder's
-# cross-entropy. That of I(x; z) cannot exceed log n = 6.8 nats, where it saturates. Two other
-# values of I(x; z) have no such limit: an upper bound, and an estimate by integrated scores.
+# Both informations are measured on n = 899 images that were not used in training. The display shows
+# lower bounds. The bound of I(z; y) is the entropy of the digits minus the decoder's cross-entropy.
+# The bound of I(x; z) cannot exceed log n = 6.8 nats. Two other values of I(x; z) have no such
+# limit: an upper bound, and an estimate by integrated scores.
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 display = InformationPlaneDisplay.from_estimators(

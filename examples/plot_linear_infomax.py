@@ -2,14 +2,14 @@
 Linear InfoMax in a training loop
 =================================
 
-A linear encoder z = w·x + noise with a w of unit length, trained by the estimated gradient of
-I(x; z) in a plain torch loop.
+A linear encoder z = w·x + noise with unit vector w, trained by the estimated gradient of I(x; z) in
+a torch loop.
 """
 
 # %%
 # For Gaussian x, the direction with the most information is the first principal component (Linsker,
-# 1988). The noise does not depend on w, so H(z | x) is constant, and the gradient of I(x; z) is
-# that of the entropy H(z).
+# 1988). The noise does not depend on w, so H(z | x) is constant. The gradient of I(x; z) is
+# therefore the gradient of the entropy H(z).
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,8 +41,8 @@ for _ in range(80):
     directions.append(direction.detach().numpy().copy())
 
 # %%
-# Left: the samples and the direction w during training, from light to dark. Right: the angle
-# between w and the first principal component.
+# The left panel shows the samples and the direction w during training, from light to dark. The
+# right panel shows the angle between w and the first principal component.
 
 principal = PCA(n_components=1, random_state=0).fit(X).components_[0]
 angles = np.rad2deg(np.arccos(np.abs(np.array(directions) @ principal).clip(max=1)))

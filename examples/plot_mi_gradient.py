@@ -7,9 +7,9 @@ correlation ρ, estimated from 256 samples.
 """
 
 # %%
-# With d coordinates, the mutual information is −d/2 · log(1 − ρ²), and its derivative is
-# dρ / (1 − ρ²). The estimate is the derivative of a surrogate with respect to ρ; no critic is
-# trained. For each repetition, x and ε are drawn once, and only ρ changes along a curve.
+# With d coordinates, the mutual information is −d/2 · log(1 − ρ²), and its derivative is dρ / (1 −
+# ρ²). The estimate is the derivative of a surrogate with respect to ρ, and no critic is trained.
+# For each repetition, x and ε are drawn once, and only ρ changes along a curve.
 
 import matplotlib.pyplot as plt
 import numpy as np

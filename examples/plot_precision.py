@@ -35,8 +35,8 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# Scores of the same float32 samples, by the published formula in float32 and by this package. Both
-# are compared with the estimate from float64 samples.
+# Scores of the same float32 samples are computed by the published formula in float32 and by this
+# package. Both results are compared with the estimate from float64 samples.
 
 
 def in_float32(x: torch.Tensor, n_eigen: int) -> torch.Tensor:

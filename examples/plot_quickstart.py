@@ -39,8 +39,8 @@ model.fit(X_train, y_train)
 print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``history_`` has a record for each epoch. The loss is a surrogate: its gradient is that of minus
-# the information, its value has no meaning (:doc:`/guide/mi_gradients`).
+# ``history_`` has a record for each epoch. The loss is a surrogate. Its gradient estimates that of
+# minus the information, but its value has no meaning (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)
@@ -56,5 +56,5 @@ right.set_title("the first two of sixteen components")
 plt.show()
 
 # %%
-# Further reading: :doc:`/guide/infomax` on the objective, :doc:`/guide/bottleneck` on encoders
-# trained with labels, :doc:`/guide/choosing` on the choice of parameters.
+# The guide continues with the objective (:doc:`/guide/infomax`), encoders trained with labels
+# (:doc:`/guide/bottleneck`) and the choice of parameters (:doc:`/guide/choosing`).

@@ -7,8 +7,8 @@ projection.
 """
 
 # %%
-# A kernel depends on the data through distances, which a random projection approximately
-# preserves. The data are a mixture of eight Gaussians.
+# The kernel depends on distances only, and a random projection approximately preserves distances.
+# The data are a mixture of eight Gaussians.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,5 +44,6 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# The kernel's correction to the base density lies in the span of the projection's rows. With few
-# rows it corrects little; with more, the error approaches that without projection.
+# The correction by kernels to the base density lies in the span of the projection's rows. With few
+# dimensions, the correction is small. With more dimensions, the error approaches the error without
+# projection.

@@ -37,7 +37,8 @@ def error(estimator, make, n, seed):
 
 
 # %%
-# Errors are geometric means of three draws. A score of zero everywhere has an error of 1.
+# Errors are geometric means over three draws of the samples. A score of zero everywhere has an
+# error of 1.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, layout="constrained")
 for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
@@ -57,4 +58,5 @@ plt.show()
 # %%
 # For the banana and the three modes, a fixed share of the spectrum keeps few eigenfunctions, and
 # the published estimator improves little with more samples. The Gaussian has a condition number of
-# 100. With a share of 0.94, its narrow directions, where scores are largest, are missed.
+# 100, and its scores are largest in narrow directions. With a share of 0.94, the error stays close
+# to 1.

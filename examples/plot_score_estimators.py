@@ -8,8 +8,8 @@ Score fields of a ring, estimated from 250 samples in three ways.
 # %%
 # The mean of the ring is 0 and its covariance a multiple of the identity, so a Gaussian fit does
 # not show its shape. The published estimator keeps a given share of the spectrum. The default
-# chooses the strength of regularisation on held-out samples. The cross-validated estimator also
-# chooses the bandwidth, the base, the shrinkage and the kind of expansion.
+# estimator chooses the strength of regularisation on held-out samples. The cross-validated
+# estimator also chooses the bandwidth, the base, the shrinkage and the kind of expansion.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,14 +44,14 @@ for ax, (title, field) in zip(axes.flat, fields.items(), strict=True):
 plt.show()
 
 # %%
-# The chosen parameters:
+# The cross-validated estimator chose these parameters:
 
 print(estimators["cross-validated"].best_params_)
 
 # %%
-# Left: the loss on held-out samples against the strength of regularisation, for each bandwidth and
-# the best of the other parameters. Right: the spectrum of the published estimator's kernel, and the
-# eigenfunctions that it keeps.
+# The left panel shows the loss on held-out samples against the strength of regularisation, for each
+# bandwidth and the best of the other parameters. The right panel shows the spectrum of the
+# published estimator's kernel, and the number of kept eigenfunctions.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 ScoreCVDisplay.from_estimator(estimators["cross-validated"], param="alpha", ax=left)

@@ -33,4 +33,5 @@ plt.show()
 
 # %%
 # :class:`~sk_mige.inspection.ScoreFieldDisplay` draws arrows only near samples, because estimates
-# far from them are unreliable. :doc:`plot_sample_size` shows errors for other numbers of samples.
+# far from all samples are unreliable. :doc:`plot_sample_size` shows errors for other numbers of
+# samples.

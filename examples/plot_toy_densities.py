@@ -7,9 +7,9 @@ Densities with known scores :math:`\nabla \log q`, on which score estimators can
 
 # %%
 # Each ``make_*`` function of :mod:`sk_mige.datasets` returns samples and a callable that computes
-# the exact score. Arrows show the score over the log-density in colour and 300 samples. Their
-# lengths are the square roots of the scores' norms, and arrows are omitted where the density is
-# below a thousandth of its maximum.
+# the exact score. Arrows show the score, colours show the log-density, and dots show 300 samples.
+# The length of an arrow is the square root of the norm of the score. Arrows are omitted where the
+# density is below a thousandth of its maximum.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -76,8 +76,8 @@ for ax, (title, (X, score)) in zip(axes.flat, toys.items(), strict=True):
     ax.set_title(title, fontsize=11)
 
 # %%
-# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The largest
-# deviation in a mean over 100,000 samples:
+# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table shows
+# the largest deviation in a mean over 100,000 samples.
 
 for title, (_, score) in toys.items():
     X = score.sample(100_000, random_state=1)

@@ -22,6 +22,7 @@ class Display:
         """Return the given axes, or those of a new figure, and keep them as attributes."""
         try:
             import matplotlib.pyplot as plt
+            from matplotlib.axes import Axes as AnyAxes
         except ImportError as error:
             raise ImportError(
                 f"{type(self).__name__} needs matplotlib, which is not installed: install "
@@ -29,5 +30,10 @@ class Display:
             ) from error
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
+        if not isinstance(ax, AnyAxes):
+            raise TypeError(
+                f"ax must be matplotlib axes or None, got {type(ax).__name__}: pass one element of "
+                "the array that plt.subplots returns, or figure.gca()"
+            )
         self.ax_, self.figure_ = ax, ax.figure
         return ax

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_scalar
 
+from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part
 
@@ -77,7 +80,7 @@ class EigenvalueDisplay(Display):
         -------
         EigenvalueDisplay
         """
-        fitted = find_part(estimator, "eigenvalues_")
+        fitted = find_part(estimator, "eigenvalues_", "an SSGEScoreEstimator or contain one")
         return cls.from_predictions(
             fitted.eigenvalues_, n_eigen=fitted.n_eigen_, alpha=fitted.alpha_, ax=ax, **line_kw
         )
@@ -111,10 +114,17 @@ class EigenvalueDisplay(Display):
         -------
         EigenvalueDisplay
         """
-        values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+        values = np.sort(real_numbers("eigenvalues", eigenvalues))[::-1]
+        if values[0] <= 0 or values.sum() <= 0:
+            raise ValueError(
+                f"eigenvalues must have a positive sum, got {values.sum():g}: pass those of a Gram "
+                "matrix"
+            )
+        kept = len(values) if n_eigen is None else n_eigen
+        check_scalar(kept, "n_eigen", Integral, min_val=0, max_val=len(values))
+        check_scalar(alpha, "alpha", Real, min_val=0)
         values = values / values.sum()
-        kept = len(values) if n_eigen is None else min(n_eigen, len(values))
-        return cls(eigenvalues=values, n_eigen=kept, alpha=alpha).plot(ax, **line_kw)
+        return cls(eigenvalues=values, n_eigen=int(kept), alpha=alpha).plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:
         """Draw the display.

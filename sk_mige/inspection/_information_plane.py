@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige.networks import evaluate
 
+from ._checks import real_numbers
 from ._display import Axes, Display
-from ._parts import last_step
+from ._labels import is_missing
+from ._parts import last_step, require
 
 __all__ = ["InformationPlaneDisplay"]
 
@@ -149,7 +150,14 @@ class InformationPlaneDisplay(Display):
         -------
         InformationPlaneDisplay
         """
+        if hasattr(estimators, "fit"):
+            raise TypeError(
+                f"estimators must be a sequence of encoders, got {type(estimators).__name__}: pass "
+                "[estimator], or use from_estimator"
+            )
         target = column_or_1d(y)
+        if is_missing(target).any():
+            raise ValueError("y has missing labels; pass labelled rows only")
         shares = np.unique(target, return_counts=True)[1] / len(target)
         entropy = float(-(shares * np.log(shares)).sum())
         about_x, about_y, betas = [], [], []
@@ -200,8 +208,9 @@ class InformationPlaneDisplay(Display):
         -------
         InformationPlaneDisplay
         """
-        about_x, about_y = np.asarray(information_x, float), np.asarray(information_y, float)
-        if about_x.shape != about_y.shape or about_x.ndim != 1:
+        about_x = real_numbers("information_x", information_x)
+        about_y = real_numbers("information_y", information_y)
+        if about_x.shape != about_y.shape:
             raise ValueError(
                 "information_x and information_y must have the same shape (n,), got "
                 f"{about_x.shape} and {about_y.shape}"
@@ -248,7 +257,7 @@ class InformationPlaneDisplay(Display):
 
 def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
     """Raise for encoders and classes without a place in the information plane."""
-    check_is_fitted(encoder, "module_")
+    require(encoder, "module_", "a MIGEEncoder, or a pipeline or search that ends in one")
     needs = "the information plane needs classifiers with mode='ib' and head='gaussian': "
     head = getattr(encoder.module_, "head", None)
     if not getattr(head, "stochastic", False):

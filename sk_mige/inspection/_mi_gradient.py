@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from sk_mige.information import MutualInfoGradient
 
+from ._checks import as_array, real_numbers
 from ._display import Axes, Display
 
 __all__ = ["MutualInfoGradientDisplay"]
@@ -141,10 +142,10 @@ class MutualInfoGradientDisplay(Display):
         -------
         MutualInfoGradientDisplay
         """
-        at = np.asarray(theta, dtype=np.float64)
+        at = real_numbers("theta", theta)
         results = [function(float(value)) for value in at]
-        gradient = [float(getattr(result, "gradient", result)) for result in results]
-        errors = [float(r.standard_error) for r in results if hasattr(r, "standard_error")]
+        gradient = [_scalar(getattr(result, "gradient", result)) for result in results]
+        errors = [_scalar(r.standard_error) for r in results if hasattr(r, "standard_error")]
         return cls.from_predictions(at, gradient, errors or None, truth=truth, ax=ax, **line_kw)
 
     @classmethod
@@ -180,9 +181,10 @@ class MutualInfoGradientDisplay(Display):
         -------
         MutualInfoGradientDisplay
         """
-        at, values = np.asarray(theta, dtype=np.float64), np.asarray(gradient, dtype=np.float64)
-        errors = None if standard_error is None else np.asarray(standard_error, dtype=np.float64)
-        exact = None if truth is None else np.asarray(truth, dtype=np.float64)
+        at = real_numbers("theta", theta)
+        values = real_numbers("gradient", gradient, ndim=(1, 2))
+        errors = None if standard_error is None else real_numbers("standard_error", standard_error)
+        exact = None if truth is None else real_numbers("truth", truth)
         if values.ndim == 2:
             if errors is None and len(values) > 1:
                 errors = values.std(0, ddof=1) / np.sqrt(len(values))
@@ -221,3 +223,13 @@ class MutualInfoGradientDisplay(Display):
             ax.legend(frameon=False)
         ax.set(xlabel="θ", ylabel="dI / dθ  (nats)")
         return self
+
+
+def _scalar(result: Any) -> float:
+    value = as_array(result)
+    if value.size != 1 or value.dtype.kind not in "biuf":
+        raise TypeError(
+            "function must return a MutualInfoGradient or a number for each θ, got "
+            f"{type(result).__name__} of shape {value.shape}"
+        )
+    return float(value.item())

@@ -8,10 +8,10 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["find_part", "find_transformer", "last_step", "searched_parameters"]
+__all__ = ["find_part", "find_transformer", "last_step", "require", "searched_parameters"]
 
 
-def find_part(estimator: Any, attribute: str, *, first: bool = False) -> Any:
+def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
     """Return the estimator, the best estimator of a search or the step that has the attribute.
 
     If several steps of a pipeline have the attribute, the last of these steps is returned. With
@@ -23,17 +23,25 @@ def find_part(estimator: Any, attribute: str, *, first: bool = False) -> Any:
     if isinstance(part, Pipeline):
         steps = part.steps if first else reversed(part.steps)
         part = next((step for _, step in steps if hasattr(step, attribute)), part)
+    require(part, attribute, works)
+    return part
+
+
+def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -> None:
+    """Raise for an estimator that is not fitted or does not have the attribute."""
     check_is_fitted(part)
     if not hasattr(part, attribute):
-        raise TypeError(f"{type(part).__name__} has no attribute {attribute}, which is to be drawn")
-    return part
+        raise TypeError(
+            f"{name} must be {works}, got {type(part).__name__}, which has no {attribute}"
+        )
 
 
 def find_transformer(estimator: Any) -> Any:
     """Return the best estimator of a search, and a pipeline without a predictor at its end."""
     part = _best_estimator(estimator)
-    if isinstance(part, Pipeline) and not hasattr(part[-1], "transform"):
+    if isinstance(part, Pipeline) and len(part) > 1 and not hasattr(part[-1], "transform"):
         part = part[:-1]
+    require(part, "transform", "a fitted transformer, or a pipeline or search that contains one")
     return part
 
 
@@ -52,4 +60,9 @@ def searched_parameters(cv_results: Mapping[str, Any]) -> list[str]:
 
 
 def _best_estimator(estimator: Any) -> Any:
+    if getattr(estimator, "refit", True) is False:
+        raise ValueError(
+            f"estimator is a {type(estimator).__name__} with refit=False, which keeps no fitted "
+            "estimator: search with refit=True"
+        )
     return getattr(estimator, "best_estimator_", estimator)

@@ -9,12 +9,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
 from sk_mige._warnings import warn_user
 
+from ._checks import real_numbers
 from ._display import Axes, Display
-from ._parts import searched_parameters
+from ._parts import require, searched_parameters
 
 __all__ = ["ProjectionSearchDisplay"]
 
@@ -107,7 +107,7 @@ class ProjectionSearchDisplay(Display):
         -------
         ProjectionSearchDisplay
         """
-        check_is_fitted(search, "cv_results_")
+        require(search, "cv_results_", "a search such as GridSearchCV", name="search")
         results = search.cv_results_
         if "mean_test_score" not in results:
             raise ValueError(
@@ -162,15 +162,18 @@ class ProjectionSearchDisplay(Display):
         -------
         ProjectionSearchDisplay
         """
-        dimensions = np.asarray(n_components).astype(int)
-        found = np.asarray(scores, dtype=np.float64)
+        dimensions = real_numbers("n_components", n_components)
+        if (dimensions < 1).any() or (dimensions != np.round(dimensions)).any():
+            raise ValueError(f"n_components must be positive integers, got {dimensions.tolist()}")
+        found = real_numbers("scores", scores, ndim=(1, 2), finite=False)
         found = found[:, None] if found.ndim == 1 else found
-        if dimensions.ndim != 1 or len(found) != len(dimensions):
+        if len(found) != len(dimensions):
             raise ValueError(
                 f"scores has shape {np.shape(scores)}, but n_components has shape "
                 f"{dimensions.shape}: pass a row of folds for each dimension"
             )
-        exact = None if reference is None else np.asarray(reference, dtype=np.float64)
+        dimensions, found = _without_failed(dimensions.astype(int), found)
+        exact = None if reference is None else real_numbers("reference", reference)
         display = cls(n_components=dimensions, scores=found, reference=exact, score_name=score_name)
         return display.plot(ax, **errorbar_kw)
 
@@ -208,6 +211,25 @@ class ProjectionSearchDisplay(Display):
         label = "accuracy, %" if unit == 100.0 else self.score_name
         ax.set(xlabel="dimensions of the projection", ylabel=label)
         return self
+
+
+def _without_failed(
+    dimensions: NDArray[Any], scores: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Leave out dimensions with a score that is not finite, such as that of a failed fit."""
+    works = np.isfinite(scores).all(1)
+    failed = dimensions[~works].tolist()
+    if not works.any():
+        raise ValueError(
+            f"scores is NaN or infinite in some fold of each of n_components={failed}: use "
+            "error_score='raise' in the search to see why the fits failed"
+        )
+    if failed:
+        warn_user(
+            f"n_components={failed} are not drawn, because a score of theirs is NaN or infinite: "
+            "use error_score='raise' in the search to see why the fits failed"
+        )
+    return dimensions[works], scores[works]
 
 
 def _find_parameter(names: list[str]) -> str:

@@ -7,16 +7,19 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_consistent_length
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from ._checks import as_array, column_indices, column_names
 from ._display import Axes, Display
+from ._labels import Coloring, color_labels
 from ._parts import find_transformer
 
 __all__ = ["RepresentationDisplay"]
 
-# More colours cannot be distinguished.
-MOST_CLASSES = 20
+# Colour of points without a label.
+MISSING = "0.8"
+# Names of classes along a colour bar.
+MOST_TICKS = 10
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -30,9 +33,10 @@ class RepresentationDisplay(Display):
     representation : ndarray of shape (n_samples, n_components)
         Representations z.
     labels : ndarray of shape (n_samples,), default=None
-        Classes or values that the colours show.
+        Classes or values that the colours show. Fractions and more than 20 distinct numbers are
+        values, and all other labels are classes. Missing labels are grey.
     components : tuple of two int, default=(0, 1)
-        Indices of the two components.
+        Indices of the drawn components.
 
     Attributes
     ----------
@@ -43,9 +47,9 @@ class RepresentationDisplay(Display):
     scatter_ : matplotlib.collections.PathCollection
         Points, one for each row.
     legend_ : matplotlib.legend.Legend or None
-        Legend of the classes, or None if labels are values or not given.
+        Legend of up to 20 classes and of missing labels, or None.
     colorbar_ : matplotlib.colorbar.Colorbar or None
-        Scale of the values, or None if labels are classes or not given.
+        Scale of values or of more than 20 classes, or None.
 
     Examples
     --------
@@ -83,9 +87,10 @@ class RepresentationDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Classes or values that the colours show.
-        components : tuple of two int, default=(0, 1)
-            Indices of the two components.
+            Classes or values that the colours show. Fractions and more than 20 distinct numbers are
+            values, and all other labels are classes. Missing labels are grey.
+        components : tuple of two int or str, default=(0, 1)
+            Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         **scatter_kw
@@ -114,11 +119,12 @@ class RepresentationDisplay(Display):
         Parameters
         ----------
         Z : array-like of shape (n_samples, n_components)
-            Representations, with at least two components.
+            Finite representations.
         y : array-like of shape (n_samples,), default=None
-            Classes or values that the colours show.
-        components : tuple of two int, default=(0, 1)
-            Indices of the two components.
+            Classes or values that the colours show. Fractions and more than 20 distinct numbers are
+            values, and all other labels are classes. Missing labels are grey.
+        components : tuple of two int or str, default=(0, 1)
+            Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         **scatter_kw
@@ -128,15 +134,11 @@ class RepresentationDisplay(Display):
         -------
         RepresentationDisplay
         """
-        codes = np.asarray(Z)
-        if codes.ndim != 2 or codes.shape[1] <= max(components):
-            raise ValueError(
-                f"components={components} needs a representation with at least "
-                f"{max(components) + 1} components, got the shape {codes.shape}"
-            )
-        labels = None if y is None else np.asarray(y)
+        codes = check_array(as_array(Z), input_name="Z")
+        pair = column_indices("components", components, codes.shape[1], column_names(Z))
+        labels = None if y is None else column_or_1d(as_array(y))
         check_consistent_length(codes, labels)
-        display = cls(representation=codes, labels=labels, components=components)
+        display = cls(representation=codes, labels=labels, components=pair)
         return display.plot(ax, **scatter_kw)
 
     def plot(self, ax: Axes | None = None, **scatter_kw: Any) -> Self:
@@ -156,26 +158,44 @@ class RepresentationDisplay(Display):
         """
         ax = self._set_axes(ax)
         first, second = self.components
-        style: dict[str, Any] = {"s": 6, "linewidths": 0, "c": self.labels}
-        classes = self._classes()
-        if classes is not None and self.labels is not None:
-            n_colors = 10 if len(classes) <= 10 else 20
-            style |= {"c": np.searchsorted(classes, self.labels), "cmap": f"tab{n_colors}"}
-            style |= {"vmin": 0, "vmax": n_colors - 1}
+        coloring = None if self.labels is None else color_labels(self.labels)
+        if not scatter_kw.keys().isdisjoint(("c", "color")):
+            coloring = None
         points = self.representation[:, [first, second]]
-        self.scatter_ = ax.scatter(*points.T, **{**style, **scatter_kw})
-        self.legend_ = self.colorbar_ = None
-        if classes is not None:
-            handles, _ = self.scatter_.legend_elements(num=list(range(len(classes))))
-            self.legend_ = ax.legend(handles, list(map(str, classes)), fontsize="small")
-        elif self.labels is not None:
-            self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=ax)
+        self.scatter_ = ax.scatter(*points.T, **{**_style(coloring), **scatter_kw})
+        self.scatter_.set_cmap(self.scatter_.get_cmap().with_extremes(bad=MISSING))
+        self.legend_: Any = None
+        self.colorbar_: Any = None
+        if coloring is not None:
+            self._explain(coloring, ax)
         ax.set(xlabel=f"z{first}", ylabel=f"z{second}")
         return self
 
-    def _classes(self) -> NDArray[Any] | None:
-        """Return the classes, or None where labels are values or too many classes."""
-        if self.labels is None or type_of_target(self.labels) not in ("binary", "multiclass"):
-            return None
-        classes: NDArray[Any] = np.unique(self.labels)
-        return classes if len(classes) <= MOST_CLASSES else None
+    def _explain(self, coloring: Coloring, ax: Axes) -> None:
+        """Draw the legend or the colour bar."""
+        handles: list[Any] = []
+        names: list[str] = []
+        if coloring.distinct and coloring.classes:
+            names = list(coloring.classes)
+            handles, _ = self.scatter_.legend_elements(num=list(range(len(names))))
+        elif not np.isnan(coloring.numbers).all():
+            self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=ax)
+            if coloring.classes:
+                ticks = np.unique(np.linspace(0, len(coloring.classes) - 1, MOST_TICKS).astype(int))
+                self.colorbar_.set_ticks(ticks, labels=[coloring.classes[i] for i in ticks])
+        if np.isnan(coloring.numbers).any():
+            handles = [*handles, *ax.plot([], [], "o", markersize=5, color=MISSING)]
+            names = [*names, "missing"]
+        if names:
+            self.legend_ = ax.legend(handles, names, fontsize="small")
+
+
+def _style(coloring: Coloring | None) -> dict[str, Any]:
+    style: dict[str, Any] = {"s": 6, "linewidths": 0}
+    if coloring is None:
+        return style
+    style |= {"c": coloring.numbers, "plotnonfinite": True}
+    if coloring.distinct and coloring.classes is not None:
+        n_colors = 10 if len(coloring.classes) <= 10 else 20
+        style |= {"cmap": f"tab{n_colors}", "vmin": 0, "vmax": n_colors - 1}
+    return style

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part, searched_parameters
 
@@ -100,7 +102,7 @@ class ScoreCVDisplay(Display):
         -------
         ScoreCVDisplay
         """
-        fitted = find_part(estimator, "cv_results_")
+        fitted = find_part(estimator, "cv_results_", "an SSGEScoreEstimatorCV or contain one")
         results, chosen = fitted.cv_results_, fitted.best_index_
         if "param_bandwidth_factor" not in results:
             raise ValueError(
@@ -171,15 +173,18 @@ class ScoreCVDisplay(Display):
         """
         if param not in AXES:
             raise ValueError(f"param must be one of {sorted(AXES)}, got {param!r}")
-        at = np.asarray(values, dtype=np.float64)
+        at = real_numbers("values", values)
+        if (at <= 0).any():
+            raise ValueError(
+                f"values must be positive for a logarithmic axis, got {at.min():g} among them"
+            )
         order = np.argsort(at)
-        curves = {float(f): np.asarray(loss, dtype=np.float64) for f, loss in losses.items()}
-        for factor, loss in curves.items():
-            if loss.shape != at.shape:
-                raise ValueError(
-                    f"losses[{factor:g}] has shape {loss.shape}, but values has shape {at.shape}"
-                )
+        curves = _curves(losses, at.shape)
         curves = {factor: loss[order] for factor, loss in curves.items()}
+        if best is not None and (len(best) != 3 or not np.isfinite(best).all()):
+            raise ValueError(
+                f"best must be a finite bandwidth factor, value and loss, or None; got {best!r}"
+            )
         display = cls(param=param, values=at[order], losses=curves, base_loss=base_loss, best=best)
         return display.plot(ax, **line_kw)
 
@@ -227,6 +232,29 @@ class ScoreCVDisplay(Display):
             low, high = min(low, self.base_loss), max(high, self.base_loss)
         margin = 0.08 * (high - low) or 1.0
         ax.set_ylim(low - margin, high + margin)
+
+
+def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
+    """Return the curves of losses as arrays; raise ValueError if one cannot be drawn."""
+    if not isinstance(losses, Mapping) or not losses:
+        raise ValueError(
+            "losses must be a dict from bandwidth factors to losses with at least one entry, got "
+            f"{losses!r:.60}"
+        )
+    curves = {
+        factor: real_numbers(f"losses[{factor!r}]", loss, finite=False)
+        for factor, loss in losses.items()
+    }
+    for factor, loss in curves.items():
+        if not isinstance(factor, Real):
+            raise ValueError(f"losses must have numbers as keys, the factors; got {factor!r}")
+        if loss.shape != shape:
+            raise ValueError(
+                f"losses[{factor:g}] has shape {loss.shape}, but values has shape {shape}"
+            )
+    if not any(np.isfinite(loss).any() for loss in curves.values()):
+        raise ValueError("losses has no finite loss: all candidates failed")
+    return {float(factor): loss for factor, loss in curves.items()}
 
 
 def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_scalar
 
+from ._checks import as_array, column_indices, column_names, real_numbers
 from ._display import Axes, Display
 from ._parts import last_step
 
@@ -34,7 +36,7 @@ class ScoreFieldDisplay(Display):
     scores : ndarray of shape (n_points, n_features)
         Scores at the points.
     features : tuple of two int, default=(0, 1)
-        Indices of the two coordinates.
+        Indices of the drawn features.
     feature_names : sequence of str, default=None
         Names of all features, for the axis labels.
 
@@ -100,10 +102,10 @@ class ScoreFieldDisplay(Display):
             Points where the arrows start, in the coordinates of the drawn samples. In two
             dimensions, None takes a grid near the samples, because estimates far from all samples
             are unreliable. In more dimensions, None takes at most 300 of the samples.
-        features : tuple of two int, default=(0, 1)
-            Indices of the two coordinates.
+        features : tuple of two int or str, default=(0, 1)
+            Indices of the drawn features, or their names if ``X`` is a data frame.
         grid_resolution : int, default=20
-            Number of grid points along the longer side.
+            Number of grid points along the longer side, at least 2.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
@@ -115,11 +117,20 @@ class ScoreFieldDisplay(Display):
         """
         estimator, X = last_step(estimator, X)
         samples = _check_samples(X)
-        starts = _arrow_starts(samples, grid_resolution) if points is None else np.asarray(points)
+        check_scalar(grid_resolution, "grid_resolution", Integral, min_val=2)
+        if points is None:
+            starts = _arrow_starts(samples, grid_resolution)
+        else:
+            starts = _check_points(points, X, samples)
         if hasattr(estimator, "transform"):
             scores = estimator.transform(_as_frame(starts, X, estimator))
-        else:
+        elif callable(estimator):
             scores = estimator(starts)
+        else:
+            raise TypeError(
+                "estimator must be a fitted score estimator or a function of points, got "
+                f"{type(estimator).__name__}, which has no transform and cannot be called"
+            )
         return cls.from_predictions(
             X,
             scores,
@@ -152,8 +163,8 @@ class ScoreFieldDisplay(Display):
             Scores at the points.
         points : array-like of shape (n_points, n_features), default=None
             Points where the arrows start. None takes the samples.
-        features : tuple of two int, default=(0, 1)
-            Indices of the two coordinates.
+        features : tuple of two int or str, default=(0, 1)
+            Indices of the drawn features, or their names if ``X`` is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         scatter_kw, quiver_kw : dict, default=None
@@ -164,16 +175,17 @@ class ScoreFieldDisplay(Display):
         ScoreFieldDisplay
         """
         samples = _check_samples(X)
-        starts = samples if points is None else np.asarray(points)
-        values = np.asarray(scores)
+        starts = samples if points is None else _check_points(points, X, samples)
+        values = real_numbers("scores", scores, ndim=2)
         if values.shape != starts.shape:
             raise ValueError(
                 f"scores has shape {values.shape}, but points has shape {starts.shape}: pass one "
                 "score for each point, or the points of these scores"
             )
-        names = list(X.columns) if hasattr(X, "columns") else None
+        names = column_names(X)
+        pair = column_indices("features", features, samples.shape[1], names)
         display = cls(
-            samples=samples, points=starts, scores=values, features=features, feature_names=names
+            samples=samples, points=starts, scores=values, features=pair, feature_names=names
         )
         return display.plot(ax, scatter_kw=scatter_kw, quiver_kw=quiver_kw)
 
@@ -220,6 +232,17 @@ def _check_samples(X: Any) -> NDArray[Any]:
     return samples
 
 
+def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    starts: NDArray[Any] = check_array(as_array(points), input_name="points")
+    names, known = column_names(points), column_names(X)
+    if starts.shape[1] != samples.shape[1] or (names and known and names != known):
+        raise ValueError(
+            f"points has the {starts.shape[1]} columns {names or ''}, but the samples have the "
+            f"{samples.shape[1]} columns {known or ''}: pass the same columns in the same order"
+        )
+    return starts
+
+
 def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
     """Return points as a frame like X, for estimators that were fitted with feature names."""
     if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
@@ -234,6 +257,8 @@ def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
         step = -(-len(samples) // MOST_ARROWS)
         return samples[::step]
     low, high = samples.min(0), samples.max(0)
+    if (low == high).all():
+        return samples[:1]
     cell = (high - low).max() / (resolution - 1)
     axes = [np.arange(a, b + cell / 2, cell) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)

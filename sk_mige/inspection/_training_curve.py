@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part
 
@@ -61,7 +62,7 @@ class TrainingCurveDisplay(Display):
         cls,
         estimator: Any,
         *,
-        keys: Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
@@ -73,9 +74,9 @@ class TrainingCurveDisplay(Display):
             Fitted estimator with ``history_``, or a fitted pipeline or search that contains one.
             For a pipeline, the first step with a history is drawn. For the curve of a
             :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
-        keys : sequence of str, default=None
-            Names of the records to draw. None draws ``train_loss`` and, if recorded,
-            ``valid_loss``.
+        keys : str or sequence of str, default=None
+            Names of the records to draw, or a single name. None draws ``train_loss`` and, if
+            recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         **line_kw
@@ -85,7 +86,8 @@ class TrainingCurveDisplay(Display):
         -------
         TrainingCurveDisplay
         """
-        fitted = find_part(estimator, "history_", first=True)
+        works = "a trained estimator such as MIGEEncoder, or contain one"
+        fitted = find_part(estimator, "history_", works, first=True)
         return cls.from_history(fitted.history_, keys=keys, ax=ax, **line_kw)
 
     @classmethod
@@ -93,7 +95,7 @@ class TrainingCurveDisplay(Display):
         cls,
         history: Iterable[Mapping[str, Any]],
         *,
-        keys: Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
@@ -104,9 +106,9 @@ class TrainingCurveDisplay(Display):
         history : iterable of dict
             One record for each epoch, such as ``history_`` of an encoder or the history of a
             skorch net.
-        keys : sequence of str, default=None
-            Names of the records to draw. None draws ``train_loss`` and, if recorded,
-            ``valid_loss``.
+        keys : str or sequence of str, default=None
+            Names of the records to draw, or a single name. None draws ``train_loss`` and, if
+            recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         **line_kw
@@ -117,15 +119,20 @@ class TrainingCurveDisplay(Display):
         TrainingCurveDisplay
         """
         rows = list(history)
-        known = {key for row in rows for key in row if key != "batches"}
-        if keys is None:
-            keys = [key for key in ("train_loss", "valid_loss") if key in known]
-        missing = [key for key in keys if key not in known]
-        if missing or not keys:
-            raise ValueError(f"keys={missing} are not in the history, use some of {sorted(known)}")
+        if not rows:
+            raise ValueError(
+                "the history has no epochs to draw: train for at least one epoch, with max_epochs "
+                "of at least 1"
+            )
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise ValueError(
+                f"history must be a sequence of dicts, one for each epoch; got {history!r:.60}"
+            )
+        keys = _known_keys(keys, rows)
         epochs = np.array([row.get("epoch", i) for i, row in enumerate(rows, 1)])
         curves = {
-            key: np.array([row.get(key, np.nan) for row in rows], dtype=np.float64) for key in keys
+            key: real_numbers(f"history[{key!r}]", [row.get(key) for row in rows], finite=False)
+            for key in keys
         }
         return cls(epochs=epochs, curves=curves).plot(ax, **line_kw)
 
@@ -155,6 +162,20 @@ class TrainingCurveDisplay(Display):
         if not one or "label" in line_kw:
             ax.legend(frameon=False)
         return self
+
+
+def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the records to draw; raise ValueError if they are not recorded."""
+    known = {key for row in rows for key in row if key != "batches"}
+    if keys is None:
+        keys = [key for key in ("train_loss", "valid_loss") if key in known]
+    chosen = [keys] if isinstance(keys, str) else list(keys)
+    missing = [key for key in chosen if key not in known]
+    if missing or not chosen:
+        raise ValueError(
+            f"keys={missing or chosen} are not in the history; use some of {sorted(known)}"
+        )
+    return chosen
 
 
 def _label(key: str) -> str:

@@ -96,5 +96,5 @@ def test_displays_find_the_estimator_in_searches_and_pipelines(
 
 def test_an_estimator_without_the_attribute_is_refused(X: np.ndarray) -> None:
     network = SlicedScoreMatching(hidden_layer_sizes=(4,), max_epochs=1).fit(X)
-    with pytest.raises(TypeError, match="SlicedScoreMatching has no attribute eigenvalues_"):
+    with pytest.raises(TypeError, match="SlicedScoreMatching, which has no eigenvalues_"):
         EigenvalueDisplay.from_estimator(network)

@@ -66,7 +66,9 @@ def test_representation_is_coloured_by_classes_or_values(
     assert values.colorbar_ is not None
     bare = RepresentationDisplay.from_predictions(encoder.transform(X))
     assert bare.legend_ is bare.colorbar_ is None
-    with pytest.raises(ValueError, match="at least 3 components"):
+    with pytest.raises(
+        ValueError, match=r"components must be two columns, indices from 0 to 1; got \(0, 2\)"
+    ):
         RepresentationDisplay.from_estimator(encoder, X, components=(0, 2))
 
 

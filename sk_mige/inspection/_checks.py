@@ -1,0 +1,69 @@
+"""Checks of the arguments of displays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return values as an array; a tensor may be on any device and need a gradient."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def real_numbers(
+    name: str, values: Any, *, ndim: int | tuple[int, ...] = 1, finite: bool = True
+) -> NDArray[np.float64]:
+    """Return values as float64; raise ValueError for other types, other shapes and no values."""
+    array = as_array(values)
+    try:
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"dtype {array.dtype}")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold real numbers, got {values!s:.60}") from error
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    if array.ndim not in allowed or not array.size:
+        shape = " or ".join(f"{n}-dimensional" for n in allowed)
+        raise ValueError(f"{name} must be {shape} and not empty, got the shape {array.shape}")
+    if finite and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ValueError(f"{name} has {bad} values that are NaN or infinite; remove them")
+    return array
+
+
+def column_names(table: Any) -> list[str] | None:
+    """Return the names of the columns of a data frame, None for other tables."""
+    return [str(name) for name in table.columns] if hasattr(table, "columns") else None
+
+
+def column_indices(
+    name: str, chosen: Any, n_columns: int, names: Sequence[str] | None = None
+) -> tuple[int, int]:
+    """Return two chosen columns as indices; raise ValueError if they are not in the table."""
+    if n_columns < 2:
+        raise ValueError(f"{name} needs at least two columns to draw, got {n_columns}")
+    known = f"indices from 0 to {n_columns - 1}"
+    if names is not None:
+        known += f" or names of {list(names)}"
+    pair = [chosen] if isinstance(chosen, str | int) else list(chosen)
+    found = [_index(column, names or []) for column in pair]
+    if len(found) != 2 or not all(0 <= index < n_columns for index in found):
+        raise ValueError(f"{name} must be two columns, {known}; got {chosen!r}")
+    return found[0], found[1]
+
+
+def _index(column: Any, names: Sequence[str]) -> int:
+    """Return the index of a column, -1 if it is neither an integer nor a name."""
+    if isinstance(column, str):
+        return list(names).index(column) if column in names else -1
+    return int(column) if isinstance(column, Integral) else -1

@@ -1,0 +1,225 @@
+"""Arguments that no display can draw: each error names the parameter, and no figure is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from sk_mige import MIGEEncoder, SSGEScoreEstimator, inspection
+from sk_mige.inspection import (
+    EigenvalueDisplay,
+    InformationPlaneDisplay,
+    MutualInfoGradientDisplay,
+    ProjectionSearchDisplay,
+    RepresentationDisplay,
+    ScoreCVDisplay,
+    ScoreFieldDisplay,
+    TrainingCurveDisplay,
+)
+
+from .conftest import SMALL
+
+Z = np.random.default_rng(0).normal(size=(30, 2))
+Y = np.arange(30) % 2
+HOLED = Z * np.array([np.nan, 1.0])
+FRAME = pd.DataFrame(Z, columns=["a", "b"])
+NAN = [1.0, np.nan]
+
+eigenvalues = EigenvalueDisplay.from_predictions
+plane = InformationPlaneDisplay.from_predictions
+gradient = MutualInfoGradientDisplay.from_predictions
+function = MutualInfoGradientDisplay.from_function
+projection = ProjectionSearchDisplay.from_predictions
+representation = RepresentationDisplay.from_predictions
+losses = ScoreCVDisplay.from_predictions
+field = ScoreFieldDisplay.from_predictions
+grid = ScoreFieldDisplay.from_estimator
+history = TrainingCurveDisplay.from_history
+
+DRAWN: dict[str, Callable[..., Any]] = {
+    "EigenvalueDisplay": lambda ax: eigenvalues([1.0, 0.5], ax=ax),
+    "InformationPlaneDisplay": lambda ax: plane([1.0], [1.0], ax=ax),
+    "MutualInfoGradientDisplay": lambda ax: gradient([1.0], [1.0], ax=ax),
+    "ProjectionSearchDisplay": lambda ax: projection([2], [0.5], ax=ax),
+    "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
+    "ScoreCVDisplay": lambda ax: losses([0.1], {1.0: [1.0]}, ax=ax),
+    "ScoreFieldDisplay": lambda ax: field(Z, -Z, ax=ax),
+    "TrainingCurveDisplay": lambda ax: history([{"train_loss": 1.0}], ax=ax),
+}
+
+
+@pytest.mark.parametrize("name", inspection.__all__)
+def test_axes_of_another_kind_are_refused(name: str) -> None:
+    figure, axes = plt.subplots(1, 2)
+    for wrong in (axes, figure, "left", 1):
+        with pytest.raises(TypeError, match="ax must be matplotlib axes or None"):
+            DRAWN[name](wrong)
+
+
+@pytest.mark.parametrize("name", inspection.__all__)
+def test_the_smallest_data_are_drawn(name: str) -> None:
+    assert DRAWN[name](None).ax_.has_data()
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: eigenvalues([]), "eigenvalues must be 1-dimensional and not empty"),
+        (lambda: eigenvalues(["a"]), "eigenvalues must hold real numbers"),
+        (lambda: eigenvalues(NAN), "eigenvalues has 1 values that are NaN"),
+        (lambda: eigenvalues([0.0, 0.0]), "eigenvalues must have a positive sum"),
+        (lambda: eigenvalues([1.0], n_eigen=2), "n_eigen == 2, must be <= 1"),
+        (lambda: eigenvalues([1.0], alpha=-1.0), r"alpha == -1.0, must be >= 0"),
+        (lambda: plane([], []), "information_x must be 1-dimensional and not empty"),
+        (lambda: plane([1.0, 2.0], NAN), "information_y has 1 values"),
+        (lambda: gradient([], []), "theta must be"),
+        (lambda: gradient([[1.0]], [1.0]), r"theta must be.*got the shape \(1, 1\)"),
+        (lambda: gradient([1.0], [None]), "gradient has 1 values"),
+        (lambda: gradient([1.0], [1.0], truth=["x"]), "truth must hold real numbers"),
+        (lambda: gradient([1.0], [1j]), "gradient must hold real numbers"),
+        (lambda: projection([0], [0.5]), "n_components must be positive integers"),
+        (lambda: projection([2.5], [0.5]), "n_components must be positive integers"),
+        (lambda: projection([2], [np.nan]), r"scores is NaN.*error_score='raise'"),
+        (lambda: projection([2], [0.5], reference=[]), "reference must be"),
+        (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
+        (lambda: representation(Z, components=(0, -1)), "components must be two columns"),
+        (lambda: representation(Z, components="ab"), "components must be two columns"),
+        (lambda: representation(FRAME, components=("a", "c")), r"names of \['a', 'b'\]; got"),
+        (lambda: representation(Z[:0]), r"0 sample\(s\)"),
+        (lambda: representation(HOLED), "Input Z contains NaN"),
+        (lambda: representation(Z, Y[1:]), "inconsistent numbers of samples"),
+        (lambda: representation(Z, Z), "y should be a 1d array"),
+        (lambda: losses([], {1.0: []}), "values must be"),
+        (lambda: losses([0.0], {1.0: [1.0]}), "values must be positive"),
+        (lambda: losses([0.1], {}), "losses must be a dict"),
+        (lambda: losses([0.1], [1.0]), "losses must be a dict"),
+        (lambda: losses([0.1], {"a": [1.0]}), "losses must have numbers as keys"),
+        (lambda: losses([0.1], {1.0: [np.inf]}), "losses has no finite loss"),
+        (lambda: losses([0.1], {1.0: [1.0]}, best=(1.0, 0.1)), "best must be"),
+        (lambda: field(Z, -Z, features=(0, 2)), "features must be two columns.*0 to 1"),
+        (lambda: field(FRAME, -Z, features=("a", "z")), r"features.*\['a', 'b'\]; got"),
+        (lambda: field(Z, HOLED), "scores has .* NaN"),
+        (lambda: field(Z, -Z, points=np.ones((30, 3))), "points has the 3 columns"),
+        (lambda: field(FRAME, -Z, points=FRAME[["b", "a"]]), "the same order"),
+        (lambda: field(Z[:0], Z[:0]), "minimum of 1"),
+        (lambda: grid(np.negative, Z, grid_resolution=1), "grid_resolution == 1, must be >= 2"),
+        (lambda: history([]), "the history has no epochs to draw.*max_epochs"),
+        (lambda: history([{"train_loss": 1.0}], keys=[]), r"keys=\[\].*\['train_loss'\]"),
+        (lambda: history([{"train_loss": 1.0}], keys="loss"), r"keys=\['loss'\] are not"),
+        (lambda: history([1.0]), "history must be a sequence of dicts"),
+        (lambda: history([{"train_loss": "low"}]), r"history\['train_loss'\] must hold real"),
+    ],
+)
+def test_numbers_that_cannot_be_drawn_are_refused_by_name(
+    draw: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: eigenvalues([1.0], n_eigen=0.5), "n_eigen must be an instance of"),
+        (lambda: grid(np.negative, Z, grid_resolution=2.5), "grid_resolution must be an instance"),
+        (lambda: function(lambda t: "x", [1.0]), "function must return"),
+        (lambda: function(lambda t: [t, t], [1.0]), r"function must return.*shape \(2,\)"),
+        (lambda: InformationPlaneDisplay.from_estimators(PCA(), Z, Y), "estimators must be"),
+        (lambda: grid("score", Z), "estimator must be a fitted score estimator or a function"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused_by_name(
+    draw: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        draw()
+
+
+ESTIMATORS: dict[Any, tuple[Any, ...]] = {
+    EigenvalueDisplay: (),
+    InformationPlaneDisplay: (Z, Y),
+    ProjectionSearchDisplay: (),
+    RepresentationDisplay: (Z,),
+    ScoreCVDisplay: (),
+    ScoreFieldDisplay: (Z,),
+    TrainingCurveDisplay: (),
+}
+
+
+@pytest.mark.parametrize("display", ESTIMATORS)
+def test_another_estimator_is_refused_by_its_class(display: Any) -> None:
+    fitted = LogisticRegression().fit(Z, Y)
+    for estimator in (fitted, Pipeline([("last", fitted)])):
+        with pytest.raises(
+            TypeError, match="(estimator|search) must be.*got (LogisticRegression|Pipeline)"
+        ):
+            display.from_estimator(estimator, *ESTIMATORS[display])
+
+
+@pytest.mark.parametrize("display", ESTIMATORS)
+def test_an_estimator_that_is_not_fitted_is_refused(display: Any) -> None:
+    models = (MIGEEncoder(), GridSearchCV(SSGEScoreEstimator(), {"alpha": [1e-2]}))
+    for estimator in (*models, Pipeline([("last", MIGEEncoder())])):
+        with pytest.raises((TypeError, ValueError), match="fitted"):
+            display.from_estimator(estimator, *ESTIMATORS[display])
+
+
+def test_a_search_without_refit_has_no_estimator_to_draw() -> None:
+    search = GridSearchCV(SSGEScoreEstimator(), {"alpha": [1e-2]}, cv=2, refit=False).fit(Z)
+    for display in (EigenvalueDisplay, TrainingCurveDisplay):
+        with pytest.raises(ValueError, match="refit=True"):
+            display.from_estimator(search)
+
+
+def test_reordered_columns_of_a_frame_are_refused() -> None:
+    scores, encoder = SSGEScoreEstimator().fit(FRAME), MIGEEncoder(**SMALL).fit(FRAME)
+    for display, fitted in ((ScoreFieldDisplay, scores), (RepresentationDisplay, encoder)):
+        with pytest.raises(ValueError, match="feature names"):
+            display.from_estimator(fitted, FRAME[["b", "a"]])
+
+
+def test_dimensions_of_failed_fits_are_left_out_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"n_components=\[4\] are not drawn"):
+        display = projection([2, 4], [[0.5, 0.6], [np.nan, 0.5]])
+    np.testing.assert_array_equal(display.n_components, [2])
+
+
+def test_missing_classes_of_rows_are_refused_in_the_information_plane(
+    bottlenecks: list[MIGEEncoder], X: np.ndarray, y: np.ndarray
+) -> None:
+    for missing in (None, np.nan, pd.NA):
+        labels = y.astype(object)
+        labels[3] = missing
+        with pytest.raises(ValueError, match="y has missing labels"):
+            InformationPlaneDisplay.from_estimator(bottlenecks[0], X, labels)
+
+
+def test_features_and_components_can_be_named() -> None:
+    shown = field(FRAME, -Z, features=("b", "a"))
+    assert shown.features == (1, 0)
+    assert shown.ax_.get_xlabel() == "b"
+    np.testing.assert_array_equal(
+        representation(FRAME, components=("b", "a")).scatter_.get_offsets(), Z[:, ::-1]
+    )
+
+
+def test_constant_samples_have_one_arrow() -> None:
+    assert len(grid(np.negative, np.ones((5, 2))).points) == 1
+    line = np.column_stack([np.ones(5), np.arange(5.0)])
+    assert (grid(np.negative, line).points[:, 0] == 1).all()
+
+
+def test_tensors_that_need_a_gradient_are_drawn() -> None:
+    values = torch.tensor([1.0, 0.5], requires_grad=True)
+    assert len(eigenvalues(values).eigenvalues) == 2
+    assert representation(torch.tensor(Z, requires_grad=True), torch.tensor(Y)).legend_

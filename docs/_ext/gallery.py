@@ -15,6 +15,7 @@ ORDER = [
     "plot_score_dimension.py",
     "plot_random_projection.py",
     "plot_precision.py",
+    "plot_mutual_information.py",
     "plot_mi_gradient.py",
     "plot_gaussian_channel.py",
     "plot_linear_infomax.py",

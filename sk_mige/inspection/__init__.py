@@ -3,6 +3,7 @@
 from ._eigenvalues import EigenvalueDisplay
 from ._information_plane import InformationPlaneDisplay
 from ._mi_gradient import MutualInfoGradientDisplay
+from ._mutual_info import MutualInfoDisplay
 from ._projection_search import ProjectionSearchDisplay
 from ._representation import RepresentationDisplay
 from ._score_cv import ScoreCVDisplay
@@ -12,6 +13,7 @@ from ._training_curve import TrainingCurveDisplay
 __all__ = [
     "EigenvalueDisplay",
     "InformationPlaneDisplay",
+    "MutualInfoDisplay",
     "MutualInfoGradientDisplay",
     "ProjectionSearchDisplay",
     "RepresentationDisplay",

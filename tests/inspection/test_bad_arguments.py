@@ -19,6 +19,7 @@ from sk_mige import MIGEEncoder, SSGEScoreEstimator, inspection
 from sk_mige.inspection import (
     EigenvalueDisplay,
     InformationPlaneDisplay,
+    MutualInfoDisplay,
     MutualInfoGradientDisplay,
     ProjectionSearchDisplay,
     RepresentationDisplay,
@@ -39,6 +40,7 @@ eigenvalues = EigenvalueDisplay.from_predictions
 plane = InformationPlaneDisplay.from_predictions
 gradient = MutualInfoGradientDisplay.from_predictions
 function = MutualInfoGradientDisplay.from_function
+value = MutualInfoDisplay.from_predictions
 projection = ProjectionSearchDisplay.from_predictions
 representation = RepresentationDisplay.from_predictions
 losses = ScoreCVDisplay.from_predictions
@@ -49,6 +51,7 @@ history = TrainingCurveDisplay.from_history
 DRAWN: dict[str, Callable[..., Any]] = {
     "EigenvalueDisplay": lambda ax: eigenvalues([1.0, 0.5], ax=ax),
     "InformationPlaneDisplay": lambda ax: plane([1.0], [1.0], ax=ax),
+    "MutualInfoDisplay": lambda ax: value([9], [1.0], ax=ax),
     "MutualInfoGradientDisplay": lambda ax: gradient([1.0], [1.0], ax=ax),
     "ProjectionSearchDisplay": lambda ax: projection([2], [0.5], ax=ax),
     "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
@@ -82,6 +85,9 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: eigenvalues([1.0], alpha=-1.0), r"alpha == -1.0, must be >= 0"),
         (lambda: plane([], []), "information_x must be 1-dimensional and not empty"),
         (lambda: plane([1.0, 2.0], NAN), "information_y has 1 values"),
+        (lambda: value([], []), "n_samples must be"),
+        (lambda: value([9], ["a"]), "mutual_info must hold real numbers"),
+        (lambda: value([9], [1.0], truth=np.nan), "truth has 1 values"),
         (lambda: gradient([], []), "theta must be"),
         (lambda: gradient([[1.0]], [1.0]), r"theta must be.*got the shape \(1, 1\)"),
         (lambda: gradient([1.0], [None]), "gradient has 1 values"),

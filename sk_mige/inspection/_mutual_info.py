@@ -1,0 +1,323 @@
+"""MutualInfoDisplay: estimated mutual information against the number of rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mige.estimators import MutualInfoEstimator
+
+from ._checks import as_array, real_numbers
+from ._display import Axes, Display
+
+__all__ = ["MutualInfoDisplay"]
+
+# By default, sizes have so many rows, and so many for each column of X and Y.
+FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MutualInfoDisplay(Display):
+    r"""Mutual information with its 90 % interval against the number of rows.
+
+    An estimate is trustworthy if it no longer changes with the number of rows, and if the
+    candidates agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    n_samples : ndarray of shape (n_sizes,)
+        Numbers of rows.
+    mutual_info : ndarray of shape (n_sizes,)
+        Mutual information in nats.
+    interval : ndarray of shape (n_sizes, 2), default=None
+        Lower and upper ends of the 90 % intervals in nats. Upper ends may be infinite.
+    candidates : dict of str to ndarray of shape (n_sizes,), default=None
+        Estimates of each candidate in nats, NaN for sizes without the candidate.
+    weights : dict of str to float, default=None
+        Weight of each candidate in the last estimate.
+    truth : float, default=None
+        Exact mutual information in nats.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes of the plot.
+    figure_ : matplotlib.figure.Figure
+        Figure of the axes.
+    errorbar_ : matplotlib.container.ErrorbarContainer
+        Estimates with their intervals. An arrow marks an infinite upper end.
+    lines_ : dict of str to matplotlib.lines.Line2D
+        Estimates of each candidate.
+    truth_ : matplotlib.lines.Line2D or None
+        Exact mutual information, or None if ``truth`` is None.
+
+    See Also
+    --------
+    sk_mige.MutualInfoEstimator : The estimator.
+    MutualInfoGradientDisplay : The gradient of the information along a parameter.
+
+    Examples
+    --------
+    Pairs with correlation 0.8 have :math:`I = -\frac12 \log(1 - 0.64) = 0.51` nats:
+
+    >>> import numpy as np
+    >>> from sk_mige import MutualInfoEstimator
+    >>> from sk_mige.inspection import MutualInfoDisplay
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 800))
+    >>> estimator = MutualInfoEstimator(["gaussian", "student"], random_state=0)
+    >>> display = MutualInfoDisplay.from_estimator(estimator, x, 0.8 * x + 0.6 * noise, truth=0.51)
+    >>> display.n_samples
+    array([100, 200, 400, 800])
+    >>> low, high = display.interval[-1]
+    >>> bool(low < 0.51 < high)
+    True
+    """
+
+    n_samples: NDArray[Any]
+    mutual_info: NDArray[Any]
+    interval: NDArray[Any] | None = None
+    candidates: Mapping[str, NDArray[Any]] | None = None
+    weights: Mapping[str, float] | None = None
+    truth: float | None = None
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: MutualInfoEstimator,
+        X: Any = None,
+        Y: Any = None,
+        *,
+        sizes: Sequence[int] | None = None,
+        truth: float | None = None,
+        random_state: int = 0,
+        ax: Axes | None = None,
+        **errorbar_kw: Any,
+    ) -> Self:
+        """Fit copies of an estimator to nested subsets of the rows and draw their estimates.
+
+        Parameters
+        ----------
+        estimator : MutualInfoEstimator
+            Estimator, fitted or not. It must be fitted if ``X`` and ``Y`` are None.
+        X, Y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+            Rows. None draws the fitted estimator alone, at its number of rows.
+        sizes : sequence of int, default=None
+            Numbers of rows. None takes n/8, n/4, n/2 and n, without sizes below 20 rows or below 4
+            rows for each column of X and Y.
+        truth : float, default=None
+            Exact mutual information in nats.
+        random_state : int, default=0
+            Seed of the subsets. Each subset is part of the larger subsets.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on. None creates a new figure.
+        **errorbar_kw
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        MutualInfoDisplay
+
+        Notes
+        -----
+        Warnings of copies that are fitted to fewer than n rows are not shown, because the plot
+        shows their intervals. With an integer ``random_state`` of the estimator, the copy with all
+        rows equals the estimator fitted to ``X`` and ``Y``.
+        """
+        if not isinstance(estimator, MutualInfoEstimator):
+            raise TypeError(
+                f"estimator must be a MutualInfoEstimator, got {type(estimator).__name__}"
+            )
+        if (X is None) != (Y is None):
+            raise ValueError("X and Y must be given together; got one of them as None")
+        if X is None:
+            check_is_fitted(estimator)
+            fitted = [estimator]
+        else:
+            fitted = _fit_subsets(estimator, as_array(X), as_array(Y), sizes, random_state)
+        last = fitted[-1].results_
+        return cls.from_predictions(
+            [len(copy.pointwise_) for copy in fitted],
+            [copy.mutual_info_ for copy in fitted],
+            [copy.interval_ for copy in fitted],
+            candidates=_candidate_values(fitted),
+            weights=dict(zip(last["candidate"].tolist(), last["weight"].tolist(), strict=True)),
+            truth=truth,
+            ax=ax,
+            **errorbar_kw,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        n_samples: ArrayLike,
+        mutual_info: ArrayLike,
+        interval: ArrayLike | None = None,
+        *,
+        candidates: Mapping[str, ArrayLike] | None = None,
+        weights: Mapping[str, float] | None = None,
+        truth: float | None = None,
+        ax: Axes | None = None,
+        **errorbar_kw: Any,
+    ) -> Self:
+        """Draw given estimates.
+
+        Parameters
+        ----------
+        n_samples : array-like of shape (n_sizes,)
+            Numbers of rows.
+        mutual_info : array-like of shape (n_sizes,)
+            Mutual information in nats. Infinite estimates are not drawn.
+        interval : array-like of shape (n_sizes, 2), default=None
+            Lower and upper ends of intervals in nats. Upper ends may be infinite.
+        candidates : dict of str to array-like of shape (n_sizes,), default=None
+            Estimates of each candidate in nats, NaN for sizes without the candidate.
+        weights : dict of str to float, default=None
+            Weight of each candidate in the last estimate, shown in the legend.
+        truth : float, default=None
+            Exact mutual information in nats.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on. None creates a new figure.
+        **errorbar_kw
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        MutualInfoDisplay
+        """
+        sizes = real_numbers("n_samples", n_samples)
+        if (sizes <= 0).any():
+            raise ValueError(f"n_samples must be positive, got {sizes.tolist()}")
+        values = real_numbers("mutual_info", mutual_info, finite=False)
+        _check_length("mutual_info", values, sizes)
+        ends = None
+        if interval is not None:
+            ends = real_numbers("interval", interval, ndim=2, finite=False)
+            _check_length("interval", ends, sizes, 2)
+        others = {}
+        for name, each in (candidates or {}).items():
+            others[name] = real_numbers(f"candidates[{name!r}]", each, finite=False)
+            _check_length(f"candidates[{name!r}]", others[name], sizes)
+        if not np.isfinite(values).any():
+            raise ValueError(
+                f"mutual_info has no finite value to draw, got {values.tolist()}: Y is a function "
+                "of X without noise"
+            )
+        exact = None if truth is None else float(real_numbers("truth", truth, ndim=0))
+        display = cls(
+            n_samples=sizes.astype(int),
+            mutual_info=values,
+            interval=ends,
+            candidates=others or None,
+            weights=weights,
+            truth=exact,
+        )
+        return display.plot(ax, **errorbar_kw)
+
+    def plot(self, ax: Axes | None = None, **errorbar_kw: Any) -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw on. None creates a new figure.
+        **errorbar_kw
+            Passed to matplotlib's ``errorbar``.
+
+        Returns
+        -------
+        MutualInfoDisplay
+            This display.
+        """
+        ax = self._set_axes(ax)
+        self.lines_ = {
+            name: ax.plot(self.n_samples, values, ".:", linewidth=1, label=self._label(name))[0]
+            for name, values in (self.candidates or {}).items()
+        }
+        style = {"marker": "o", "color": "k", "capsize": 3, "zorder": 3, "label": "estimate"}
+        values = np.where(np.isfinite(self.mutual_info), self.mutual_info, np.nan)
+        self.errorbar_ = ax.errorbar(
+            self.n_samples, values, **self._errors(values), **{**style, **errorbar_kw}
+        )
+        self.truth_ = None
+        if self.truth is not None:
+            self.truth_ = ax.axhline(self.truth, color="0.5", linestyle="--", label="truth")
+        ax.set_xscale("log")
+        ax.set_xticks(self.n_samples, [str(n) for n in self.n_samples])
+        ax.minorticks_off()
+        ax.set(xlabel="rows", ylabel="mutual information  (nats)")
+        ax.legend(frameon=False, fontsize="small")
+        return self
+
+    def _label(self, name: str) -> str:
+        return name if self.weights is None else f"{name}, weight {self.weights.get(name, 0):.2f}"
+
+    def _errors(self, values: NDArray[Any]) -> dict[str, Any]:
+        """Return lengths of the error bars. Bars with an infinite end are arrows."""
+        if self.interval is None:
+            return {}
+        low, high = (np.abs(end - values) for end in self.interval.T)
+        unbounded = ~np.isfinite(self.interval[:, 1])
+        high = np.where(unbounded, 0.1 * np.nanmax(np.abs(values)), high)
+        return {"yerr": np.nan_to_num([low, high], posinf=0.0), "lolims": unbounded}
+
+
+def _check_length(name: str, values: NDArray[Any], sizes: NDArray[Any], *width: int) -> None:
+    wanted = (len(sizes), *width)
+    if values.shape != wanted:
+        raise ValueError(
+            f"{name} has shape {values.shape}, but {wanted} is needed for {len(sizes)} numbers of "
+            "rows"
+        )
+
+
+def _fit_subsets(
+    estimator: MutualInfoEstimator,
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    sizes: Sequence[int] | None,
+    random_state: int,
+) -> list[MutualInfoEstimator]:
+    """Fit copies of the estimator to nested subsets of the rows, in ascending order."""
+    check_consistent_length(X, Y)
+    n = len(X)
+    order = np.random.default_rng(random_state).permutation(n)
+    fitted = []
+    for size in _default_sizes(X, Y) if sizes is None else _checked_sizes(sizes, n):
+        rows = np.sort(order[:size])
+        with warnings.catch_warnings():
+            if size < n:
+                warnings.simplefilter("ignore", UserWarning)
+            fitted.append(clone(estimator).fit(X[rows], Y[rows]))
+    return fitted
+
+
+def _default_sizes(X: NDArray[Any], Y: NDArray[Any]) -> list[int]:
+    n = len(X)
+    columns = sum(z[:1].size for z in (X, Y))
+    fewest = max(FEWEST_ROWS, ROWS_PER_COLUMN * columns)
+    return [size for size in (n // 8, n // 4, n // 2) if size >= fewest] + [n]
+
+
+def _checked_sizes(sizes: Sequence[int], n: int) -> list[int]:
+    found = real_numbers("sizes", sizes)
+    if (found != np.round(found)).any() or found.min() < 2 or found.max() > n:
+        raise ValueError(f"sizes must be integers from 2 to {n} rows, got {list(sizes)}")
+    return sorted({int(size) for size in found})
+
+
+def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, list[float]]:
+    """Return the estimates of each candidate, NaN for fits without the candidate."""
+    known = [
+        dict(zip(f.results_["candidate"].tolist(), f.results_["value"].tolist(), strict=True))
+        for f in fitted
+    ]
+    names = dict.fromkeys(name for values in known for name in values)
+    return {name: [values.get(name, np.nan) for values in known] for name in names}

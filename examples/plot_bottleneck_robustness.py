@@ -36,16 +36,23 @@ def train(seed, **parameters):
 
 
 # %%
-# The fast gradient sign method moves every pixel by ε in the direction that increases the loss.
-# The loss is that of predictions averaged over 12 draws of z, as in ``predict``.
+# Projected gradient descent moves every pixel by at most ε so that the loss increases. Each of ten
+# steps uses the sign of the gradient, averaged over 12 new draws of z. ``predict`` averages over
+# other draws.
 
 
-def attacked(model, epsilon):
-    x = torch.as_tensor(X_test).requires_grad_()
-    noise = torch.randn(12, model.n_components, generator=torch.Generator().manual_seed(1))
-    log_p = model.module_.predictions(x, noise).log_softmax(-1).logsumexp(0)
-    (gradient,) = torch.autograd.grad(cross_entropy(log_p, torch.as_tensor(y_test)), x)
-    return X_test + epsilon * gradient.sign().numpy()
+def attacked(model, epsilon, n_steps=10):
+    clean, target = torch.as_tensor(X_test), torch.as_tensor(y_test)
+    generator = torch.Generator().manual_seed(1)
+    x = clean.clone()
+    for _ in range(n_steps):
+        x.requires_grad_()
+        noise = torch.randn(12, model.n_components, generator=generator)
+        log_p = model.module_.predictions(x, noise).log_softmax(-1).logsumexp(0)
+        (gradient,) = torch.autograd.grad(cross_entropy(log_p, target), x)
+        moved = x.detach() + epsilon / 4 * gradient.sign()
+        x = clean + (moved - clean).clamp(-epsilon, epsilon)
+    return x.numpy()
 
 
 def noisy(scale):
@@ -63,11 +70,13 @@ plain = np.mean([accuracies(train(s, head="deterministic", beta=0.0)) for s in s
 found = np.mean([[accuracies(train(s, beta=beta)) for beta in betas] for s in seeds], axis=0)
 
 # %%
-# Up to β = 0.1, the accuracy on clean images does not change, and from β = 0.01 on the accuracy
-# under attack is higher, by some 20 points at β = 0.1. Larger β lower both. Noise lowers the
-# accuracy of all networks by similar amounts. Attacks of several steps were not tried.
+# Up to β = 0.1, the accuracy on clean images does not change. With ε = 0.1, the accuracy under
+# attack is 16 % for the plain network, 25 % at β = 0.1 and 29 % at β = 0.4. The accuracy on clean
+# images is 2 points lower at β = 0.4. With ε = 0.2, the accuracy under attack is below 2 % for
+# every β. Stronger attacks were not tried. Noise lowers the accuracy of all networks by 28 to 34
+# points.
 
-names = ["clean", "noise of scale 0.4", "gradient sign, ε = 0.1", "gradient sign, ε = 0.2"]
+names = ["clean", "noise of scale 0.4", "ten steps, ε = 0.1", "ten steps, ε = 0.2"]
 for name, reference, row in zip(names, plain, found.T, strict=True):
     print(f"{name:24} plain {reference:4.1f} %, ", end="")
     print(", ".join(f"β = {b:g}: {a:4.1f} %" for b, a in zip(betas, row, strict=True)))

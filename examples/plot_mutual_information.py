@@ -2,8 +2,8 @@
 Values of mutual information
 ============================
 
-Mutual information of three pairs with its 90 % interval, against the number of rows: a Gaussian
-pair, an oscillating function with noise, and a measurement of a class.
+Mutual information with its 90 % interval against the number of rows. The pairs are Gaussian, an
+oscillating function with noise, and a noisy measurement of a class.
 """
 
 # %%

@@ -14,7 +14,7 @@ __all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """Return values as an array; a tensor may be on any device and need a gradient."""
+    """Return values, such as a tensor on any device, as an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
     return np.asarray(values)
@@ -23,7 +23,7 @@ def as_array(values: Any) -> NDArray[Any]:
 def real_numbers(
     name: str, values: Any, *, ndim: int | tuple[int, ...] = 1, finite: bool = True
 ) -> NDArray[np.float64]:
-    """Return values as float64; raise ValueError for other types, other shapes and no values."""
+    """Return values as float64, after checks of type, shape and size."""
     array = as_array(values)
     try:
         if array.dtype.kind not in "biufO":
@@ -42,14 +42,14 @@ def real_numbers(
 
 
 def column_names(table: Any) -> list[str] | None:
-    """Return the names of the columns of a data frame, None for other tables."""
+    """Return the column names of a data frame, and None for other tables."""
     return [str(name) for name in table.columns] if hasattr(table, "columns") else None
 
 
 def column_indices(
     name: str, chosen: Any, n_columns: int, names: Sequence[str] | None = None
 ) -> tuple[int, int]:
-    """Return two chosen columns as indices; raise ValueError if they are not in the table."""
+    """Return the indices of two chosen columns, after a check that the table has them."""
     if n_columns < 2:
         raise ValueError(f"{name} needs at least two columns to draw, got {n_columns}")
     known = f"indices from 0 to {n_columns - 1}"

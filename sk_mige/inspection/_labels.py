@@ -31,8 +31,8 @@ class Coloring:
 def color_labels(labels: NDArray[Any]) -> Coloring:
     """Return the numbers of labels.
 
-    Numbers are values if they are fractions or have many distinct values. All other labels are
-    classes, in sorted order.
+    Fractions and numbers with many distinct values are values. All other labels are classes, in
+    sorted order.
     """
     missing = is_missing(labels)
     known = labels[~missing]

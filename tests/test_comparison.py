@@ -1,4 +1,4 @@
-"""Every row of the documentation's comparison with scikit-learn and skorch."""
+"""Tests of each row of the comparison with scikit-learn and skorch."""
 
 from __future__ import annotations
 
@@ -192,26 +192,26 @@ TRIED: dict[str, Callable[[], None]] = {
     "inverse_transform": inverse,
     "predict, predict_proba, score": predicts,
     "partial_fit, warm_start": continues,
-    "Every check of check_estimator": checks,
-    "In a Pipeline, a GridSearchCV, clone": searched,
-    "Width of the input follows the pipeline": width,
+    "All checks of check_estimator": checks,
+    "Pipeline, GridSearchCV, clone": searched,
+    "Input width set by the pipeline": width,
     "pandas and polars output, feature names": frames,
     "Array API inputs (torch tensors, …)": array_api,
     "Sparse input": sparse,
     "Dask arrays": dask,
-    "Weights of rows, of classes": weights,
-    "A picture in a notebook": notebook,
+    "Weights of rows or classes": weights,
+    "Diagram in a notebook": notebook,
     "Whitening, units of the output": units,
     "Choice of the number of components": components,
-    "random_state that fixes everything": repeatable,
+    "random_state for repeatable results": repeatable,
     "GPU": device,
     "Several processes": processes,
     "Progress, callbacks": watched,
     "Validation split": held_out,
     "Storing without a GPU, without pickle": stored,
-    "Pictures": pictures,
-    "A density of x": density,
-    "An explained share of the variance": explained,
+    "Plots": pictures,
+    "Density of x": density,
+    "Explained fraction of the variance": explained,
 }
 
 

@@ -42,9 +42,9 @@ PUBLIC_OF = {
 }
 
 INTRODUCTION = """\
-The names listed here are public. They are documented and tested, and the :doc:`/changelog` lists
-their changes. Estimators also have the methods of every scikit-learn estimator: ``get_params``,
-``set_params``, ``set_output`` and metadata routing.
+All names on these pages are public, and the :doc:`/changelog` lists their changes. Estimators also
+have the methods of every scikit-learn estimator: ``get_params``, ``set_params``, ``set_output`` and
+metadata routing.
 """
 
 

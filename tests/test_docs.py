@@ -68,6 +68,10 @@ def test_code_on_the_page_runs_from_top_to_bottom(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    run(page)
+
+
+def run(page: Path) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     # `torch.nn.Linear(...)` on a page draws from torch's global generator.
     with torch.random.fork_rng():
@@ -75,6 +79,25 @@ def test_code_on_the_page_runs_from_top_to_bottom(
         for line, source in code_blocks(page, "python"):
             # Empty lines before the source make tracebacks show the line of the page.
             exec(compile("\n" * line + source, str(page), "exec"), namespace)
+
+
+def test_the_first_lines_of_readme_and_home_page_are_the_same_and_print_a_high_accuracy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = ROOT / "docs" / "index.rst"
+    (readme,), (lines,) = (
+        [source for _, source in code_blocks(page, "python")] for page in (ROOT / "README.md", home)
+    )
+    assert readme == lines
+    run(home)
+    assert float(capsys.readouterr().out) > 0.9
+
+
+@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.stem)
+def test_code_that_trains_asserts_a_result(page: Path) -> None:
+    for line, source in code_blocks(page, "python"):
+        trains = re.search(r"\.fit(_transform|_batches)?\(|\.backward\(", source)
+        assert not trains or "assert " in source or "print(" in source, f"{page.name}:{line}"
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

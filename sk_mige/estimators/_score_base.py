@@ -1,4 +1,4 @@
-"""Base class of score estimators: queries, fitted attributes, landmarks, stored state."""
+"""Base class of score estimators, and the choice of landmarks."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from ._stored import to_stored, to_tensors
 
 __all__ = ["AUTO_LANDMARKS", "BaseScoreEstimator", "choose_landmarks", "representative_rows"]
 
-# Dense fits hold several (n, n) float64 matrices: 128 MiB each at this size, 29 GB in all at
-# 60,000 rows.
+# Dense fits hold several (n, n) float64 matrices. Each has 128 MiB at this size, and all together
+# have 29 GB at 60,000 rows.
 MAX_DENSE_ROWS = 4_000
 AUTO_LANDMARKS = 1_000
-# Rows from which whitening, base and landmarks are taken.
+# Number of rows from which whitening, base and landmarks are estimated.
 REPRESENTATIVE_ROWS = 10_000
 
 
@@ -74,9 +74,8 @@ class BaseScoreEstimator(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Points, which need not be those of the fit. They are processed in chunks, so that
-            millions of rows need little memory. For a Dask array the result is a Dask array of
-            the same blocks of rows.
+            Any points. They are processed in chunks, so that millions of rows need little memory.
+            For a Dask array the result is a Dask array with the same blocks of rows.
 
         Returns
         -------
@@ -100,14 +99,14 @@ class BaseScoreEstimator(
 
         This is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation is
         :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
-        score. On *held-out* rows the estimate closest to the truth thus has the highest value,
-        although the truth is unknown. The value is in input coordinates: it compares estimators
-        of the same data, not of differently scaled data.
+        score. On *held-out* rows the estimate closest to the true score thus has the highest
+        value, although the true score is unknown. The value is in input coordinates. It therefore
+        compares estimators on the same data, but not on differently scaled data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples of the density, not those of the fit.
+            Samples of the density that were not used by the fit.
         y : None
             Ignored; present for scikit-learn's model selection.
 
@@ -125,12 +124,12 @@ class BaseScoreEstimator(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples of the density, not those of the fit.
+            Samples of the density that were not used by the fit.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Losses, in units of 1 / feature². They are float64, because squares of scores may
+            Losses in units of 1 / feature². The dtype is float64, because squares of scores may
             exceed the range of float32.
         """
         X = self._check_query(X)
@@ -148,8 +147,8 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Laplacian of the estimated log-density, in units of 1 / feature². It is float64,
-            because it may exceed the range of float32.
+            Laplacian of the estimated log-density in units of 1 / feature². The dtype is float64,
+            because values may exceed the range of float32.
         """
         X = self._check_query(X)
         divergence = self._by_chunks(self._model.divergence, X, X.shape[:1])
@@ -258,7 +257,7 @@ class BaseScoreEstimator(
         return check_samples(self, X, reset=False)
 
     def _place(self) -> tuple[torch.device, torch.dtype]:
-        """Move the model to the device asked for; return the device and the model's dtype."""
+        """Move the model to the requested device; return the device and the model's dtype."""
         device = available_device(self.device)
         coefficients = self._model.coefficients
         if coefficients.device != device:
@@ -271,7 +270,7 @@ class BaseScoreEstimator(
         name = function.__name__
         out = torch.empty(tuple(shape), dtype=torch.float64)
         for rows, x in row_chunks(X, self._width, device):
-            # Points keep their own dtype if the model maps them to a subspace first.
+            # Points keep their dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
             out[rows] = getattr(self._model, name)(x).to(out)
         check_finite(out)
@@ -292,7 +291,7 @@ class BaseScoreEstimator(
         return device
 
     def _given_landmarks(self) -> int | None:
-        """Return the number of landmarks that was asked for, if it is a number."""
+        """Return ``n_landmarks`` if it is a number, else None."""
         if isinstance(self.n_landmarks, str) or self.n_landmarks is None:
             return None
         return int(self.n_landmarks)
@@ -302,7 +301,7 @@ class BaseScoreEstimator(
         if given is not None and given > n_samples:
             raise ValueError(
                 f"n_landmarks={given} is more than the {n_samples} rows to choose them from; pass "
-                "at most that many, or None to use every row"
+                f"at most {n_samples}, or None to use every row"
             )
 
     def _n_centers(self, n_samples: int) -> int | None:
@@ -318,7 +317,7 @@ class BaseScoreEstimator(
         return AUTO_LANDMARKS
 
     def _check_scales(self, x: Tensor) -> None:
-        """Warn of outliers that decide the whitening; raise for scales that cannot be fitted."""
+        """Warn of outliers that dominate the whitening; raise for scales beyond float64."""
         settings = self._settings()
         if settings.whiten:
             warn_of_outliers(x)
@@ -326,7 +325,7 @@ class BaseScoreEstimator(
             check_spread(x, 4 if settings.curl_free else 2)
 
     def _new_accumulator(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
-        """Choose landmarks among X, and fix whitening, base and bandwidth on it."""
+        """Choose landmarks among X, and estimate whitening, base and bandwidth from X."""
         rows = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         x = to_tensor(X[rows], self._compute_device())
         exact = x.to(torch.float64)
@@ -366,15 +365,15 @@ class BaseScoreEstimator(
         self._n_features_out = self.n_features_in_
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state without tensors, which loads without a GPU and in any store."""
+        """Return a state of NumPy arrays, which loads on machines without a GPU."""
         state: dict[str, Any] = dict(super().__getstate__())
-        known: dict[int, Any] = {}  # stores landmarks once, although model and sums have them
+        known: dict[int, Any] = {}  # tensors shared by model and sums are stored once
         for name in {"_model", "_accumulator"} & state.keys():
             state[name] = to_stored(state[name], known)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a fitted estimator on the device that it asks for, or else on "auto"."""
+        """Restore a fitted estimator on its ``device``, or on "auto" if that is missing."""
         super().__setstate__(state)
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
@@ -388,10 +387,10 @@ class BaseScoreEstimator(
 def representative_rows(
     n_samples: int, n_features: int, n_landmarks: int, rng: np.random.RandomState
 ) -> NDArray[Any]:
-    """Draw the rows from which whitening, base and landmarks are taken; all if there are few.
+    """Draw the rows from which whitening, base and landmarks are estimated.
 
-    A covariance of 10,000 rows, or of four per feature, is accurate enough, and needs no memory in
-    proportion to the data.
+    Their number is at most 10,000, or four per feature, or the number of landmarks if larger. The
+    covariance of these rows is accurate enough, and memory does not grow with the data.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
@@ -404,15 +403,16 @@ def choose_landmarks(
 ) -> NDArray[Any]:
     """Return the indices of the rows of y that become landmarks, ascending.
 
-    ``"random"`` draws them evenly, ``"kmeans++"`` far from one another (scikit-learn's seeding),
-    and ``"leverage"`` with probability proportional to ridge leverage scores.
+    - ``"random"`` draws rows uniformly.
+    - ``"kmeans++"`` draws rows far from each other, by scikit-learn's seeding.
+    - ``"leverage"`` draws rows with probability proportional to their ridge leverage.
     """
     n = len(y)
     if method == "kmeans++":
-        # Imported here, because it loads half of scikit-learn.
+        # Imported here, because the import is slow.
         from sklearn.cluster import kmeans_plusplus
 
-        # The seeding passes over its rows once for each landmark, so it gets only a sample.
+        # The seeding passes over its rows once for each landmark, so only a sample is used.
         pool = rng.choice(n, min(n, 10 * n_landmarks), replace=False)
         _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
     elif method == "leverage":

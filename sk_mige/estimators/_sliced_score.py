@@ -46,20 +46,21 @@ class SlicedScoreMatching(
     TransformerMixin,
     BaseEstimator,
 ):
-    r"""Score of a density by a network, trained by sliced score matching.
+    r"""Estimate the score of a density by a network, trained by sliced score matching.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad v \in \{-1, 1\}^d
 
-    on whitened data. The network corrects the score of a standard Gaussian. It can be more accurate
-    than kernels where samples are many and structure is fine, but it must be trained.
+    The loss is computed on whitened data. The network corrects the score of a standard Gaussian.
+    It can be more accurate than kernels for many samples with fine structure, but it takes
+    training.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int or int, default=(128, 128)
-        Widths of the hidden layers (SiLU); a number is one layer.
+        Widths of the hidden layers, which have SiLU activations; a number is one layer.
     n_directions : int, default=1
-        Random directions v for each sample and step.
+        Number of random directions v for each sample and step.
     max_epochs : int, default=100
         Passes over the data.
     batch_size : int, default=128
@@ -84,7 +85,7 @@ class SlicedScoreMatching(
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, where X has string names.
+        Names of the features, if X had names.
 
     See Also
     --------
@@ -161,10 +162,10 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN: training stops at the last good weights.
+            If the loss became infinite or NaN. Training stops at the last finite weights.
         UserWarning
-            If a few extreme values decide how a feature is whitened.
-            If Ctrl-C ended the training: the estimator keeps what it has learned so far.
+            If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training. The
+            estimator keeps the weights reached so far.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
@@ -188,7 +189,7 @@ class SlicedScoreMatching(
     def _make_trainer(self, device: torch.device) -> Trainer:
         network = ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions)
         trainer = Trainer(
-            network.float(),  # whatever torch's default dtype is
+            network.float(),  # also if torch's default dtype is another
             FunctionObjective(sliced_score_matching_loss),
             lr=self.lr,
             batch_size=self.batch_size,
@@ -226,7 +227,8 @@ class SlicedScoreMatching(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples of the density, not those of the fit. The cost is ``n_features`` derivatives.
+            Samples of the density that were not used by the fit. The cost is ``n_features``
+            derivatives of the network.
         y : None
             Ignored.
 
@@ -244,8 +246,8 @@ class SlicedScoreMatching(
         total = 0.0
         with isolated(device):
             for _, x in row_chunks(X, self._width, device):
-                # The network's derivatives are those of whitened coordinates, in float32. In the
-                # features' units, 1 / feature², they may exceed its range.
+                # The derivatives of the network are in whitened coordinates, in float32. In units
+                # of 1 / feature² they may exceed the range of float32.
                 points = white(x).to(torch.float32).requires_grad_()
                 scores = network.score(points)
                 total += float(0.5 * white.scores(scores.detach().double()).square().sum())
@@ -280,7 +282,7 @@ class SlicedScoreMatching(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the device that the estimator asks for, or else on "auto"."""
+        """Restore the network on its ``device``, or on "auto" if that is missing."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)

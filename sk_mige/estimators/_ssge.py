@@ -1,4 +1,4 @@
-"""SSGEScoreEstimator, and RandomProjectionSSGE with kernel distances from a random projection."""
+"""SSGEScoreEstimator, and RandomProjectionSSGE, whose kernel uses a random projection."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
 __all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator"]
 
-AUTO_COMPONENTS = 512  # the paper's choice for images of 27,648 values
+AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
 
 
 class SSGEScoreEstimator(BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
-    The Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score matching on whitened
-    data, plus a parametric base density. The strength of regularisation is chosen on held-out
-    samples.
+    The estimator is the Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score
+    matching on whitened data, plus a parametric base density. The regularisation strength is
+    chosen on held-out samples.
 
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
 
-    With K the Gram matrix of the samples, :math:`K = U \Lambda U^\top`, and
-    :math:`G = K Y - \operatorname{diag}(K 1) Y`, the coefficients without base and whitening are
+    Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
+    :math:`G = K Y - \operatorname{diag}(K 1) Y`. Without base and whitening the coefficients are
 
     .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
@@ -54,48 +54,54 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the spectrum's sum that the kept eigenvalues reach; the smallest number of
-        eigenpairs is kept. ``None``, with ``n_eigen=None``, keeps all and leaves the
-        regularisation to ``alpha``.
+        Fraction of the spectrum's sum that the kept eigenvalues reach. The smallest sufficient
+        number of eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are None, all are
+        kept, and ``alpha`` regularises.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
-        "auto" is 0 with a spectral cutoff. Otherwise it minimises Hyvärinen's loss [2]_ on three
-        folds; whitening and base are refitted in each fold, and the bandwidth is that of all
-        samples. ``inf`` uses the base alone, and "auto" may choose it. With whitening the loss is
-        computed with features in units of their standard deviations, so that no unit decides.
+
+        - "auto" is 0 with a spectral cutoff. Otherwise it minimises Hyvärinen's loss [2]_ on three
+          folds. Whitening and base are refitted in each fold, and the bandwidth is that of all
+          samples. With whitening the loss is computed in units of the features' standard
+          deviations, so that the choice does not depend on units.
+        - ``inf`` uses the base alone, and "auto" may choose it.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number
-        is in standard deviations if ``whiten=True`` and in the data's own units otherwise.
+        is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
-        Whether to estimate in coordinates of unit covariance and map the score back. For a given
-        strength, scales and correlations of the features then do not matter. The unit of a
-        feature never matters. False suits features that have one unit in common, such as pixels.
+        Whether to estimate in coordinates of unit covariance and map the score back. For a fixed
+        ``alpha``, the estimate is then equivariant under changes of scale and correlation. It is
+        equivariant under changes of the features' units for every ``alpha``. False suits features
+        with a common unit, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity ρ of the covariance. Variances are kept, and covariances are
-        multiplied by 1 - ρ, so that every intensity is equivariant under changes of the features'
-        units. 0 is exactly equivariant under affine maps and needs about three samples a feature;
-        1 only divides features by their standard deviations. "auto" maximises the leave-one-out
-        Gaussian likelihood.
+        multiplied by 1 - ρ. Every intensity is equivariant under changes of the features' units.
+
+        - 0 is exactly equivariant under affine maps and needs about three samples per feature.
+        - 1 only divides features by their standard deviations.
+        - "auto" maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
-        Elliptical base density, whose score the kernel expansion corrects. Where there are no
-        samples the estimate falls back on it. "student" chooses degrees of freedom between 3 and
-        infinity. ``None`` falls back on zero, as published.
+        Elliptical base density, whose score the kernel expansion corrects. Far from all samples
+        the estimate is the score of the base. "student" chooses degrees of freedom between 3 and
+        infinity. With ``None``, as published, the estimate is zero far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score. The correction is then a gradient
-        with one coefficient a sample instead of d. It needs fewer samples in few dimensions and
-        costs a second eigendecomposition.
+        with one coefficient per sample instead of d. A gradient needs fewer samples in few
+        dimensions. The fit costs a second eigendecomposition.
     n_landmarks : int, "auto" or None, default="auto"
-        Number of samples that serve as centres of the kernel. Time then grows linearly with the
-        number of rows, and memory does not grow. "auto" uses all rows up to 4,000; beyond, it
-        uses 1,000 landmarks and warns. ``None`` uses all rows, whatever their number.
+        Number of landmarks, the samples that serve as centres of the kernel. With a number, time
+        is linear in the number of rows, and memory is constant.
+
+        - "auto" uses all rows up to 4,000. For more rows it uses 1,000 landmarks and warns.
+        - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
-        Device to compute on. "auto" is CUDA if there is a GPU, else the CPU. MPS is refused,
+        Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS is refused,
         because it has no float64.
     random_state : int, RandomState instance or None, default=None
-        Source of the choice of landmarks. Beyond some ten thousand rows it also draws the rows
-        from which whitening, base and bandwidth are estimated. Nothing else is random.
+        Source of the choice of landmarks. For more than 10,000 rows it also draws the rows from
+        which whitening, base and bandwidth are estimated. Nothing else is random.
 
     Attributes
     ----------
@@ -114,8 +120,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     mean_ : ndarray of shape (n_features,)
         Mean μ of the samples.
     centers_ : ndarray of shape (n_centers, n_features)
-        Centres of the kernel in input coordinates: all samples, or the landmarks, which are rows
-        of the data. No other rows are kept.
+        Centres of the kernel in input coordinates: all samples, or the landmarks. No other rows
+        of the data are kept.
     n_samples_seen_ : int
         Number of rows used by the fit.
     n_features_in_ : int
@@ -132,17 +138,18 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    n samples of d features cost O(n² d + n³), m landmarks O(n m (m + d) + m³). No array of shape
-    (n, n, d) is formed. For n ≤ d the fit uses the span of the samples and costs two further
-    products of size n² d. Eigendecompositions run in float64.
+    A dense fit to n samples of d features costs O(n² d + n³), a fit with m landmarks
+    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
+    the samples and costs two further products of size n² d. Eigendecompositions run in float64.
 
-    For n > d, directions along which samples do not vary have no density: constant columns, and
-    columns that are sums of others, to the rounding of their values and in any units. The score
-    is estimated in the subspace of the other directions, also at points outside. Across the
-    subspace it is 0, with features in units of their standard deviations. Columns of classes or
-    counts vary but have no density either: leave them out. Missing values are refused: drop or
-    impute them. In a stream, the first batch decides which directions
-    vary.
+    For n > d, samples may not vary along some directions, because columns are constant or sums of
+    other columns. Along such directions there is no density. They are found in any units, to the
+    rounding of the values. The score is estimated in the subspace of the varying directions, also
+    for points outside. Its components orthogonal to the subspace are 0, with features in units of
+    their standard deviations. In a stream, the first batch determines which directions vary.
+
+    Leave out columns of classes or counts, which vary but have no density. Drop or impute missing
+    values, which are refused.
 
     References
     ----------
@@ -217,8 +224,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. For a Dask array, the Dask scheduler computes the sums, one task
-            for each chunk.
+            Samples, at least two. For a Dask array, the Dask scheduler computes the sums in one
+            task for each chunk.
         y : None
             Ignored.
 
@@ -230,8 +237,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Raises
         ------
         ValueError
-            If X has fewer than two rows, values that are not finite, or equal rows only, or if
-            there are fewer rows than landmarks.
+            If X has fewer than two distinct rows, fewer rows than landmarks, or values that are
+            not finite.
         """
         if is_dask(X):
             return self._fit_dask(X)
@@ -242,8 +249,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def fit_transform(self, X: Any, y: None = None) -> Any:
         """Fit to samples and estimate the scores at them.
 
-        The result is that of ``fit(X).transform(X)`` and costs less, since the kernel between the
-        samples is known from the fit.
+        The result is that of ``fit(X).transform(X)``. It costs less, because the Gram matrix of
+        the fit is used again.
 
         Parameters
         ----------
@@ -294,12 +301,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def partial_fit(self, X: Any, y: None = None) -> Self:
         """Add rows to the stream that earlier calls began.
 
-        The first call chooses the landmarks among its rows: at most ``n_landmarks``, and 1,000
-        for "auto". It fixes them, the whitening, the base and the bandwidth, so its rows should
-        be a representative sample. Later calls add their rows to the sums. Every call solves for
-        the coefficients anew; :meth:`fit_batches` does so only once.
+        The first call chooses the landmarks among its rows: at most ``n_landmarks``, and at most
+        1,000 for "auto". It also fixes the whitening, the base and the bandwidth. Its rows should
+        therefore be a representative sample. Later calls add their rows to the sums. Every call
+        solves for the coefficients, while :meth:`fit_batches` solves only once.
 
-        :meth:`fit` of an array keeps no sums. The first call after it begins a new stream.
+        :meth:`fit` of an array keeps no sums. The next call of ``partial_fit`` starts a new stream.
 
         Parameters
         ----------
@@ -323,14 +330,14 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         batches : iterable of array-likes of shape (n_samples, n_features)
-            Batches of samples. The first one should be a representative sample, since landmarks,
-            whitening, base and bandwidth come from it.
+            Batches of samples. The first batch should be a representative sample, because
+            landmarks, whitening, base and bandwidth are estimated from it.
 
         Returns
         -------
         self
-            The fitted estimator. If Ctrl-C or an exception ends the stream, the estimator is
-            fitted to the batches that had arrived, and the exception is raised.
+            The fitted estimator. If an exception or Ctrl-C ends the stream, the estimator is
+            fitted to the batches so far before the exception is raised.
         """
         self._accumulator = None
         arrived = False
@@ -355,7 +362,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         other : estimator of the same class
-            Estimator with equal landmarks, whitening, base and bandwidth.
+            Estimator with the same landmarks, whitening, base and bandwidth.
 
         Returns
         -------
@@ -367,7 +374,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         TypeError
             If ``other`` is not an estimator that keeps sums.
         ValueError
-            If the two were not started from the same first batch; nothing is changed then.
+            If the estimators were not started from the same first batch. Neither is changed.
         """
         if not isinstance(other, SSGEScoreEstimator):
             raise TypeError(
@@ -399,8 +406,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         accumulator: LandmarkAccumulator | None = getattr(self, "_accumulator", None)
         if accumulator is None:
             raise ValueError(
-                f"this {type(self).__name__} keeps no sums: only partial_fit and fit_batches "
-                "do; fit does not"
+                f"this {type(self).__name__} keeps no sums: call partial_fit or fit_batches, "
+                "because fit does not keep them"
             )
         return accumulator
 
@@ -423,7 +430,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
 
     def _fit_dask(self, X: Any) -> Self:
-        """Sum each chunk in a task of its own, and add the results."""
+        """Sum each chunk in a separate task, and add the results."""
         dask: Any = import_module("dask")  # untyped; installed, since X is one of its arrays
 
         self._accumulator = None
@@ -437,7 +444,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self._check_landmarks(X.shape[0])
         rng = check_random_state(self.random_state)
         n_centers = min(self._given_landmarks() or AUTO_LANDMARKS, X.shape[0])
-        # Chunks may be sorted, so rows come from all of them. They are those of an array's fit.
+        # Chunks may be sorted, so rows of all chunks are drawn, the same as in a fit of an array.
         wanted = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         ends = np.searchsorted(wanted, [*offsets, X.shape[0]])
         parts = [
@@ -463,9 +470,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     ) -> ScoreFunction:
         """Return the score function that an encoder applies to each batch.
 
-        It is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If none of
-        them regularises, it is that of an encoder without a score estimator. Whitening and base
-        are for densities that are estimated once, not for the joint kernel of a batch.
+        The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If
+        none of these parameters regularises, it is the default of encoders. Whitening and base are
+        not used, because the joint kernel of a batch has neither.
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
@@ -476,8 +483,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             return partial(default_training_score(where, mode), bandwidth=self.bandwidth)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
-        # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost,
-        # if the ridge is above the rounding of the eigenvalues that eigh would leave out.
+        # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.
+        # The ridge must exceed the rounding errors of the small eigenvalues.
         uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
         return partial(
             ssge,
@@ -489,7 +496,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         )
 
     def _warn_of_unused_parameters(self) -> None:
-        """Warn of parameters that were set although training does not use them."""
+        """Warn if parameters were set that training does not use."""
         parameters = self.get_params(deep=False)
         defaults = type(self)().get_params(deep=False)
         unused = {
@@ -497,7 +504,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             for name in ("curl_free", "shrinkage", "base", "n_landmarks", "landmark_selection")
             if name in parameters and parameters[name] != defaults[name]
         }
-        if self.base is None:  # as it is in a batch
+        if self.base is None:  # training uses no base
             unused.pop("base", None)
         if unused:
             warn_user(
@@ -508,7 +515,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
 
 def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> list[KernelSums]:
-    """Sum one chunk; a function of the module, so that it can be sent to a worker."""
+    """Sum one chunk on a worker."""
     block = np.asarray(block)
     if not np.isfinite(block).all():
         raise ValueError(
@@ -526,27 +533,25 @@ def _add(*parts: list[KernelSums]) -> list[KernelSums]:
 class RandomProjectionSSGE(SSGEScoreEstimator):
     r"""Scalable SSGE: estimate the score with kernel distances of randomly projected samples.
 
-    The kernel's coordinates are :math:`u = R y` in place of y, with R (k, d) random and
-    norm-preserving, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores
-    keep the original coordinates. The kernel's correction to the base lies in the span of R's
-    rows, because a function of u varies along them alone.
+    The coordinates of the kernel are :math:`u = R y` in place of y. R (k, d) is random and
+    preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores
+    are in the original coordinates. The kernel's correction to the base lies in the span of the
+    rows of R, because functions of u vary only along these rows.
 
-    A projection saves time if distances dominate the cost: with more samples (or landmarks) than
-    components, or if points are projected once and used often. For a single batch of n < k
-    samples exact distances are cheaper. Inside :class:`~sk_mige.MIGEEncoder` the input x is
-    projected, never the representation z.
+    A projection saves time if the number of samples or landmarks exceeds the number k of
+    components. Exact distances are cheaper for a single batch of n < k samples.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Dimension k of the projection, at most the number of features. "auto" is the smaller of
-        that number and 512.
+        Dimension k of the projection, at most the number of features. "auto" is 512, or the
+        number of features if that is smaller.
     projection : {"gaussian", "sparse"}, default="gaussian"
         Kind of projection, :class:`~sklearn.random_projection.GaussianRandomProjection` or
-        :class:`~sklearn.random_projection.SparseRandomProjection`, drawn once a fit.
+        :class:`~sklearn.random_projection.SparseRandomProjection`. It is drawn once per fit.
     n_eigen : int, default=None
-        Number of leading eigenpairs to keep; see :class:`SSGEScoreEstimator`, as for all
-        parameters below.
+        Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes this and all
+        following parameters.
     eigen_threshold : float in (0, 1], default=None
         Fraction of the spectrum's sum that the kept eigenvalues reach.
     alpha : float or "auto", default="auto"
@@ -589,12 +594,11 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
 
     Notes
     -----
-    The paper sums the samples' own coordinates where this estimator sums
-    :math:`R^\top R (y_m - y)`, which follows from Stein's identity for functions of u. With the
-    paper's sum the error at fresh points grows with the number of samples.
+    Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The paper sums
+    :math:`y_m - y` instead, and the error at fresh points then grows with the number of samples.
 
-    The paper also writes :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|`, for R with
-    orthonormal rows. scikit-learn's projections already preserve norms, so the factor is 1.
+    The paper also has :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with orthonormal
+    rows. The projections of scikit-learn preserve norms, so the factor is 1 here.
 
     References
     ----------
@@ -617,7 +621,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         "projection": [StrOptions({"gaussian", "sparse"})],
     }
     _parameter_constraints.pop("curl_free")
-    curl_free = False  # a projected potential has no gradient in the original coordinates
+    curl_free = False  # the correction is no gradient in the original coordinates
 
     def __init__(
         self,
@@ -663,10 +667,10 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
             k = int(self.n_components)
         if k > n_features:
             raise ValueError(
-                f"n_components={k} is more than the {n_features} features of X; pass at most that "
-                f"many, or n_components='auto', which takes min(n_features, {AUTO_COMPONENTS})"
+                f"n_components={k} is more than the {n_features} features of X; pass at most "
+                f"{n_features}, or n_components='auto', which is min(n_features, {AUTO_COMPONENTS})"
             )
-        # Both projections use only the number of columns of X.
+        # The projections of scikit-learn use only the number of columns of X.
         shape = np.broadcast_to(np.zeros(1), (1, n_features))
         if self.projection == "sparse":
             drawn = SparseRandomProjection(k, random_state=rng).fit(shape)
@@ -675,5 +679,5 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         return matrix
 
     def _training_projection(self, n_features: int, random_state: Any) -> NDArray[Any]:
-        """Return the projection (k, d) that an encoder applies to its inputs, drawn once a fit."""
+        """Return the projection (k, d) that an encoder applies to its inputs."""
         return self._draw(n_features, check_random_state(random_state))

@@ -1,4 +1,4 @@
-"""SSGEScoreEstimatorCV: a score estimator whose settings are cross-validated."""
+"""SSGEScoreEstimatorCV: a score estimator with cross-validated settings."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from ._ssge import SSGEScoreEstimator
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
-# Rows on which candidates are compared. More hardly change the choice and cost cubically.
+# Rows on which candidates are compared. The cost is cubic, and more rows hardly change the choice.
 MAX_SELECTION_ROWS = 2_048
 
-# Settings of a candidate that cv_results_ reports.
+# Settings of each candidate in cv_results_.
 PARAMETERS = (
     "shrinkage",
     "bandwidth_factor",
@@ -55,44 +55,47 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     r"""Score estimator with bandwidth, regularisation, base and whitening cross-validated.
 
     Every combination is compared by Hyvärinen's loss on held-out folds,
-    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. It ranks estimates by their
-    distance from the true score, although that is unknown. As in
-    :class:`~sklearn.linear_model.RidgeCV`, one eigendecomposition of each fold and bandwidth
-    serves all thresholds, strengths and bases. Constant and collinear columns are left out of the
-    comparison as they are of the fit; see the notes of :class:`SSGEScoreEstimator`.
+    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. This loss ranks estimates by their
+    distance from the true score without knowing it. One eigendecomposition for each fold and
+    bandwidth serves all thresholds, strengths and bases, as in
+    :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of
+    comparison and fit, as described in the notes of :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
-        Kernel widths, as multiples of the median distance. Much wider kernels act as polynomials:
-        they fit the samples as well, but explode outside the data.
+        Kernel widths, as multiples of the median distance. Much wider kernels act as polynomials,
+        which fit the samples as well but explode outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
         Tikhonov regularisation strengths; may be empty. "auto" is a grid from 1e-6 to 10 in half
-        decades, and infinity, which uses the base alone.
+        decades, and infinity. An infinite strength uses the base alone.
     shrinkages : sequence of float or str, default=("auto", 1.0)
-        Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`. "auto"
-        maximises the leave-one-out likelihood and may choose 0. 1 only divides features by their
-        standard deviations, which suits clusters of different shapes.
+        Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
+
+        - "auto" maximises the leave-one-out likelihood and may choose 0.
+        - 1 only divides features by their standard deviations, which suits clusters of different
+          shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities.
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
     cv : int, cross-validation splitter or iterable, default=5
-        Number of folds, splitter or splits. A number deals rows to folds within strata of distance
-        from the mean, by pseudo-random numbers that are always the same and act on ranks. The
-        folds are thus deterministic and independent of the order of the rows. Equal rows are in
-        the same fold.
+        Number of folds, splitter or splits. With a number, rows are dealt to folds at random
+        within strata of distance from the mean. The random numbers are always the same and act on
+        ranks. The folds are thus deterministic and independent of the order of the rows. Equal
+        rows are in the same fold.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, as in :class:`SSGEScoreEstimator`. Candidates are compared by dense
         fits to at most 2,048 rows. With landmarks, ``alpha`` is chosen again on all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
-        Device to compute on.
+        Device of the computation.
     random_state : int, RandomState instance or None, default=None
-        Source of the choice of landmarks and of the rows to compare on. Nothing else is random.
+        Source of the choice of landmarks and of the rows for the comparison. Nothing else is
+        random.
 
     Attributes
     ----------
@@ -100,15 +103,16 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen combination as parameters of :class:`SSGEScoreEstimator`, with ``bandwidth`` as a
         number.
     best_score_ : float
-        Mean held-out score of the chosen combination: minus Hyvärinen's loss, with features in
-        units of their standard deviations.
+        Mean held-out score of the chosen combination. It is minus Hyvärinen's loss, with features
+        in units of their standard deviations.
     best_index_ : int
-        Index of the chosen combination in ``cv_results_``. Its rank is not always 1. Candidates
-        are ranked by mean loss plus its noise over the folds. Among those less than half a
-        standard error from the first, the one whose correction to the base has the smallest bound
-        is taken, since equally good candidates may explode outside the data. If ``alphas``
-        contains infinity and the gain over the base alone is less than two standard errors, the
-        base alone is taken.
+        Index of the chosen combination in ``cv_results_``. Its rank is not always 1.
+
+        - Candidates are ranked by mean loss plus one standard error over the folds.
+        - Some of the candidates within half a standard error of the first may explode outside the
+          data. The candidate whose correction to the base has the smallest bound is taken.
+        - The base alone is taken if its loss is within two standard errors of the chosen
+          candidate's, and ``alphas`` contains infinity.
     cv_results_ : dict of ndarrays
         Arrays ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -212,8 +216,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Raises
         ------
         ValueError
-            If a part of the grid is empty or invalid, or if :meth:`SSGEScoreEstimator.fit` would
-            refuse X.
+            If a part of the grid is empty or invalid, or if X is invalid for
+            :meth:`SSGEScoreEstimator.fit`.
         """
         grid = _checked_grid(self)
         X = check_samples(self, X, reset=True, min_rows=2)
@@ -243,7 +247,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _compare(
         self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
     ) -> ScoreSettings:
-        """Cross-validate on rows with these numbers and set the attributes that report it."""
+        """Cross-validate on rows with these numbers, and set the attributes of the search."""
         x, d = fitting_coordinates(rows)
         if isinstance(self.cv, Integral):
             splits = _dealt_splits(x, rows, int(self.cv))
@@ -293,7 +297,7 @@ def _results(losses: Tensor, settings: list[ScoreSettings]) -> dict[str, NDArray
 
 
 def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
-    """Return the grid of an estimator, or raise an error that names the invalid part."""
+    """Return the grid of an estimator; raise for an invalid part."""
     given = estimator.alphas
     grid = CandidateGrid(
         tuple(estimator.shrinkages),
@@ -305,9 +309,9 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
     )
     for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases"):
         if not getattr(grid, "curl_frees" if name == "curl_free" else name):
-            raise ValueError(f"{name} is empty: give at least one value to try")
+            raise ValueError(f"{name} is empty: pass at least one value")
     if not grid.eigen_thresholds and not grid.alphas:
-        raise ValueError("eigen_thresholds and alphas are both empty: give one of them values")
+        raise ValueError("eigen_thresholds and alphas are empty: pass values for at least one")
     _check_values(
         "bandwidth_factors", grid.bandwidth_factors, lambda v: 0 < v < math.inf, "positive"
     )
@@ -354,9 +358,9 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
 
 
 def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
-    """Leave out held-out rows with extreme values, which alone would decide the mean loss.
+    """Leave out held-out rows with outliers, which alone would determine the mean loss.
 
-    The least loss there is that of a score of 0.
+    The lowest loss at outliers is that of a score of 0.
     """
     usual = ~outlying_rows(rows)
     return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]
@@ -370,7 +374,7 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
     cv : cross-validation splitter or iterable
         Splitter, or splits, of all rows of X.
     numbers : ndarray of int of shape (n,)
-        Numbers of the rows that are compared, ascending. The result counts among these.
+        Numbers of the rows that are compared, ascending. Splits are positions in this array.
     n_samples : int
         Number of rows of X.
     device : torch.device
@@ -385,8 +389,8 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
         if len(train) < 2 or len(test) < 1:
             raise ValueError(
                 f"cv: split {number} has {len(train)} training rows and {len(test)} test rows "
-                f"among the {len(numbers)} that are compared; it needs at least 2 and 1. Use "
-                "fewer splits or larger test sets"
+                f"among the {len(numbers)} rows that are compared; at least 2 and 1 are needed. "
+                "Use fewer splits or larger test sets"
             )
         splits.append((train, test))
     return splits

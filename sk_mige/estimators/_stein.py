@@ -24,21 +24,22 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
-    and are extended to other points as in SSGE (:func:`sk_mige.score.fit_stein`). The paper of
-    MIGE names this estimator among others.
+    Scores at other points are extended from them as in SSGE; see
+    :func:`sk_mige.score.fit_stein`. The paper of MIGE names this estimator as an alternative.
 
     Parameters
     ----------
     eta : float, default=0.1
         Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance, or a number in units of the (whitened) coordinates.
+        Kernel width σ: the median distance, or a number. A number is in standard deviations if
+        ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=False
-        Whether to estimate in coordinates of unit covariance. False, as published.
+        Whether to estimate in coordinates of unit covariance. The published estimator does not.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
     device : str or torch.device, default="auto"
-        Device to compute on.
+        Device of the computation.
 
     Attributes
     ----------

@@ -1,9 +1,9 @@
 """Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out.
 
-Five parts make a score: *coordinates* (:mod:`~sk_mige.score.whitening`,
+A score consists of five parts: *coordinates* (:mod:`~sk_mige.score.whitening`,
 :mod:`~sk_mige.score.subspace`), a *base* density, a *kernel*, its *spectrum*, and the fitted
-*model*. :func:`ssge` is the published estimator; :func:`fit_dense` adds whitening, a base and a
-strength of regularisation chosen on held-out samples.
+*model*. :func:`ssge` is the published estimator. :func:`fit_dense` adds whitening, a base density
+and a regularisation strength chosen on held-out samples.
 """
 
 from .base import RadialBase as RadialBase
@@ -23,7 +23,7 @@ from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
 from .whitening import ledoit_wolf_shrinkage, whitening
 
-# Names for users of torch. The others serve the layers above.
+# Public names for users of torch. The rest of the package imports the other names.
 __all__ = [
     "ScoreFunction",
     "ScoreModel",

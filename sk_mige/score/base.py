@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["RadialBase", "fit_base"]
 
-# Degrees of freedom to choose from. Below 3 the covariance of the whitening is barely defined.
+# Candidate degrees of freedom. Below 3 the covariance used for whitening is barely defined.
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 30.0, 50.0, math.inf)
 
 
@@ -23,8 +23,8 @@ class RadialBase:
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
               \;\xrightarrow{\nu\to\infty}\; \frac1v ,
 
-    which is Student's t with covariance :math:`v I`, and the Gaussian as its limit. ``dof=None``
-    is no base: w = 0.
+    This is the score of Student's t with covariance :math:`v I`. Its limit is the Gaussian. With
+    ``dof=None`` there is no base, and w = 0.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
 
     In whitened coordinates the loss of :math:`g_0` is
     :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. Pass
-    leave-one-out radii: in sample, whitening makes radii nearly equal once d approaches n, which
-    hides the tails. A finite number of degrees is chosen only if its gain over the Gaussian
-    exceeds one standard error.
+    leave-one-out radii. The radii of the samples themselves become nearly equal by whitening when
+    d approaches n, which hides the tails. A finite number of degrees of freedom is chosen only if
+    its gain over the Gaussian exceeds one standard error.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     denominator = dofs - 2 + radii
     weight = (dofs + n_features) / denominator
     tails = 0.5 * weight**2 * radii - weight * n_features + 2 * weight / denominator * radii
-    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the Gaussian's is last
+    losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the last row is the Gaussian's
     best = int(losses.mean(1).argmin())
     gain = losses[-1] - losses[best]  # over the Gaussian, sample by sample
     # Prefer the simpler density unless the gain exceeds its own noise.

@@ -1,4 +1,4 @@
-"""Fit a score model: every sample a centre, or over landmarks; with a chosen strength."""
+"""Dense and landmark fits of score models, with the choice of the regularisation strength."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["ScoreFit", "fit_dense", "fit_in_units", "fit_landmarks", "fit_stein"
 
 MIN_SAMPLES_TO_CHOOSE = 12  # with fewer, folds are too small
 FALLBACK_ALPHA = 0.1
-# Up to this many rows a feature the kernel part is small beside the base. Half of the rows then
-# choose its strength as well as two thirds do, in half the time.
+# Up to this number of rows per feature the kernel part is small beside the base. Training on half
+# of the rows then chooses its strength as well as training on two thirds, in half the time.
 FEW_ROWS = 4
 
 
@@ -64,7 +64,7 @@ class ScoreFit:
     coordinates: Tensor | None = None
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return scores at the samples x of a dense fit, which need only a product or two."""
+        """Return scores at the samples x of a dense fit, from the known Gram matrix."""
         assert self.gram is not None  # dense
         if self.coordinates is None:
             return self.model.score(x.to(self.model.coefficients), self.gram)
@@ -72,7 +72,7 @@ class ScoreFit:
 
 
 def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
-    """Fit a score with every sample a centre of the kernel.
+    """Fit a score with every sample as a centre of the kernel.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def fit_in_units(
     varying: VaryingSubspace | None = None,
     rows: Tensor | None = None,
 ) -> ScoreFit:
-    """Fit as :func:`fit_dense` does, with features in the units in which they are.
+    """Fit as :func:`fit_dense` does, without a change of units.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def fit_in_units(
     varying : VaryingSubspace, default=None
         Subspace in which the samples vary; by default they vary in all directions.
     rows : Tensor of shape (n, any), default=None
-        Original samples, which are compared to find equal ones; x by default.
+        Original samples, used to find equal rows; x by default.
 
     Returns
     -------
@@ -146,8 +146,8 @@ def _fit_points(
 ) -> ScoreFit:
     """Fit samples that vary in all directions."""
     n, d = x.shape
-    # Many products of the rows are cheaper in the few coordinates of their span. A single product
-    # is not, and needs float64 only for the Gram matrix, since no column is ever inverted.
+    # Several products of the rows are cheaper in the coordinates of their span. A fit with a single
+    # product stays in input coordinates, and only its Gram matrix needs float64.
     busy = settings.whiten or settings.chooses_alpha or settings.curl_free
     wide = d >= n and projection is None
     subspace, points = None, x
@@ -161,7 +161,7 @@ def _fit_points(
     )
     alpha = _given_alpha(settings)
     if alpha is None:
-        # The folds share the bandwidth: a median of pairs hardly differs between them.
+        # All folds use this bandwidth, because the median of pairs hardly differs between folds.
         fixed = replace(settings, bandwidth=expansion.bandwidth)
         alpha = _choose_alpha(points, fixed, projection, d, rows)
     if settings.curl_free:
@@ -186,7 +186,7 @@ def fit_landmarks(
     Parameters
     ----------
     expansion : KernelExpansion
-        Expansion that the sums belong to.
+        Expansion over which the sums were taken.
     fold_sums : list of KernelSums
         Sums of disjoint parts of the samples, one for each fold.
     settings : ScoreSettings
@@ -212,28 +212,30 @@ def fit_landmarks(
 def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     r"""Fit the Stein gradient estimator with ridge parameter η.
 
-    The estimator regularises Stein's identity for the kernel's sections,
+    Stein's identity for the sections of the kernel is
     :math:`K \hat G + \langle\nabla, K\rangle \approx 0` with
-    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`:
+    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`. The estimator solves its
+    regularised form:
 
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
     Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples.
-    Elsewhere the score is the smallest function of the kernel's space with these values, as in
-    SSGE:
+    At other points the score is the function of smallest norm in the kernel's space that takes
+    the values :math:`\hat G` at the samples, as in SSGE:
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
-    Applying Stein's identity to the set enlarged by y, with the known scores kept, would be
-    cheaper. But a neighbour of a sample would get only :math:`\eta / (1 + \eta)` of its score.
+    Stein's identity for the samples and y together, with fixed scores at the samples, would be
+    cheaper to solve. A point close to a sample would then get only :math:`\eta / (1 + \eta)` of
+    the sample's score.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         Samples; float64 is recommended.
     settings : ScoreSettings
-        Settings of which whitening and bandwidth are used. There is no base.
+        Settings; only whitening, shrinkage and bandwidth are used. There is no base.
     eta : float
         Ridge η > 0.
 
@@ -264,11 +266,11 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
 def lift_expansion(
     varying: VaryingSubspace, expansion: KernelExpansion, projection: Tensor | None = None
 ) -> KernelExpansion:
-    """Return an expansion over coordinates (r) as one over points (d), with their projection."""
+    """Map an expansion in coordinates of the varying subspace (r) to input coordinates (d)."""
     white, axes = expansion.whitening, varying.axes
     if white.gains.numel() == 0:  # one common scale
         vectors, gains = axes, axes.new_full((axes.shape[1],), white.rest)
-    else:  # with more samples than coordinates every direction has its own gain
+    else:  # n > r: every direction has its own gain
         assert white.vectors is not None
         vectors, gains = axes @ white.vectors, white.gains + white.rest
     mean = varying.origin + axes @ white.mean
@@ -290,7 +292,7 @@ def _lift_model(
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
-    """Return the strength that the settings fix, if they do."""
+    """Return the strength given by the settings, or None if it is to be chosen."""
     if settings.chooses_alpha:
         return None
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
@@ -314,9 +316,9 @@ def _choose_alpha(
     projection : Tensor of shape (k, r) or None
         Projection of the kernel's coordinates.
     n_features : int
-        Dimension of the space that x gives coordinates of.
+        Dimension d of the input space.
     rows : Tensor of shape (n, any)
-        Original samples, which are compared to find equal ones.
+        Original samples, used to find equal rows.
     """
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
@@ -358,7 +360,7 @@ def _split_losses(
 def _best_alpha(losses: Tensor) -> float:
     """Choose a strength from losses (n_folds, n_alphas); stronger means a smaller bound."""
     bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
-    # Three folds are few, so the kernel part must gain over the base, which is the last column.
+    # With only three folds, the kernel part must gain over the base alone, the last column.
     return ALPHAS[select_candidate(losses, bounds.to(losses), losses[:, -1:])]
 
 
@@ -367,9 +369,8 @@ def _fit_sections(
 ) -> ScoreFit:
     r"""Fit sections centred at the samples: :math:`C = S h T\, Y W`.
 
-    For no more samples than features the operator of shape (n, n) is formed first, so that only
-    one product is of size n² d. Without base and whitening this is
-    :func:`sk_mige.score.ssge`.
+    For n ≤ d an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    Without base and whitening the result is that of :func:`sk_mige.score.ssge`.
     """
     y, n = expansion.centers, len(expansion.centers)
     basis = kernel_basis(gram)

@@ -1,4 +1,4 @@
-"""Folds that do not depend on the order of the rows, and that hold equal rows together."""
+"""Folds that are independent of the order of the rows and keep equal rows together."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from torch import Tensor
 __all__ = ["N_FOLDS", "radial_folds", "sample_folds"]
 
 N_FOLDS = 3
-# Rows of each fold in a stratum of neighbouring radii, within which they are dealt at random.
+# Rows per fold in each stratum of neighbouring radii. Rows of a stratum are dealt at random.
 STRATUM = 16
-# Squared distances from the mean of equal rows differ by less than this share of their average.
+# Equal rows have squared distances from the mean that differ by less than this fraction of the
+# average squared distance.
 ROUNDING = 1e-9
 
 
@@ -18,9 +19,10 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     """Deal rows to folds at random within strata of distance from the mean.
 
     Every fold gets its share of centre and tails. The random numbers are always the same and act
-    on ranks, so that the folds do not depend on the order of the rows. Dealing the ranks in turn
-    would bias the loss: in one dimension every held-out row would have neighbours in the training
-    set, more regularly than independent samples have, and the narrowest kernels would win.
+    on ranks, so that the folds are independent of the order of the rows.
+
+    Dealing the ranks in turn would bias the loss. In one dimension the neighbours of every
+    held-out row would be training rows. The narrowest kernels would then have the lowest loss.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
 def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) -> Tensor:
     """Deal rows to folds by :func:`radial_folds`, with equal rows in the same fold.
 
-    If a copy of a held-out row is in the training set, its loss does not predict that of new rows,
-    and the narrowest kernel with the least regularisation would win.
+    The loss of a held-out row that has a copy in the training set does not predict the loss of new
+    rows. With such rows the narrowest kernel with the least regularisation would be chosen.
 
     Parameters
     ----------
@@ -60,14 +62,14 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     n_folds : int, default=3
         Number of folds.
     rows : Tensor of shape (n, any), default=None
-        Rows to test for equality, if x holds coordinates with their own rounding errors; x by
-        default.
+        Rows to compare for equality, in the order of x; x by default. Pass the original samples
+        if x holds coordinates with rounding errors.
 
     Returns
     -------
     Tensor of int of shape (n,)
-        Fold number of each row. With fewer than two distinct rows a fold, copies are dealt like
-        other rows.
+        Fold number of each row. If there are fewer than two distinct rows per fold, equal rows
+        are not kept together.
     """
     owner = _first_equal(x, x if rows is None else rows)
     first = (owner == torch.arange(len(x), device=x.device)).nonzero()[:, 0]
@@ -84,7 +86,7 @@ def _first_equal(x: Tensor, rows: Tensor) -> Tensor:
     radii = (x - x.mean(0)).square().sum(1)
     order = radii.argsort()
     close = radii[order].diff() <= ROUNDING * radii.mean()
-    # Only rows of nearly equal radius are compared. There are usually few or none.
+    # Only rows of nearly equal radius are compared. Usually there are few such rows.
     near = torch.zeros_like(owner, dtype=torch.bool)
     near[order[1:]] |= close
     near[order[:-1]] |= close

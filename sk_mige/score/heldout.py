@@ -1,9 +1,9 @@
-r"""Score matching as a quadratic form: what samples add up to, and losses on held-out samples.
+r"""Hyvärinen's loss as a quadratic form: additive sums, and losses on held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
-\langle R, C\rangle + c`. Landmarks have one form for every set of samples, :class:`KernelSums`.
-If the training samples are themselves the centres, a :class:`SectionSplit` or a
-:class:`GradientSplit` evaluates the same loss with fewer products.
+\langle R, C\rangle + c`. Fits over landmarks hold its terms in :class:`KernelSums`. Dense fits,
+whose centres are the training samples, evaluate the same loss with fewer products in
+:class:`SectionSplit` and :class:`GradientSplit`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QuadraticForm:
-    """Quadratic part A (m, m) and linear part R (m, d) of a loss of coefficients."""
+    """Quadratic part A (m, m) and linear part R (m, d) of the loss of the coefficients."""
 
     quadratic: Tensor
     linear: Tensor
@@ -56,7 +56,7 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All parts are sums over samples, so that sets are joined by adding.
+    All parts are sums over samples, so the parts of two disjoint sets are added.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class KernelSums:
     fit : QuadraticForm
         Form that is minimised, in whitened coordinates.
     measured : QuadraticForm or None
-        Form that measures the loss of curl-free expansions, in input coordinates. None where both
-        coincide.
+        Form that measures the loss of curl-free expansions, in input coordinates. None if it
+        equals ``fit``.
     constant : float
         Loss c of the base.
     """
@@ -78,7 +78,7 @@ class KernelSums:
 
     @property
     def loss(self) -> QuadraticForm:
-        """Form that measures the loss."""
+        """Form with which the held-out loss is measured."""
         return self.fit if self.measured is None else self.measured
 
     def __add__(self, other: KernelSums) -> KernelSums:
@@ -100,7 +100,7 @@ class KernelSums:
 
 
 class WhitenedSamples:
-    r"""Samples in whitened coordinates, with the terms of bases; independent of the kernel.
+    r"""Samples in whitened coordinates, with the terms of the loss that belong to the bases.
 
     Parameters
     ----------
@@ -118,9 +118,9 @@ class WhitenedSamples:
     Attributes
     ----------
     y, yw : Tensor of shape (n, d)
-        Whitened coordinates, and their product with W.
+        Whitened coordinates y, and the products W y.
     projected : Tensor of shape (n, d) or None
-        The same product for :math:`P^\top P y`; None without a projection.
+        Products :math:`W P^\top P y`; None without a projection.
     radii, squares : Tensor of shape (n,)
         Squared norms of ``y`` and of ``yw``.
     weights : list of Tensors of shape (n,)
@@ -164,10 +164,11 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
               R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
                   + K^\top (w \circ Y)\, W .
 
-    P is the projection, or I, and the second term belongs to the base. :math:`P^\top P` follows
-    from Stein's identity for :math:`\psi(P y)`, which is
-    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields A collects
-    :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle` and R the negative Laplacians.
+    P is the projection, or I, and the second term belongs to the base. The factor
+    :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields A is the sum
+    of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R the sum of the negative
+    Laplacians.
 
     Parameters
     ----------
@@ -207,10 +208,10 @@ def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor, weight: Tensor) -> T
 
 
 class GradientProducts:
-    r"""Products of samples and centres in one metric, whatever the bandwidth.
+    r"""Products of samples and centres in one metric, shared by all bandwidths.
 
-    Gradient fields are fitted in whitened coordinates and measured in those of the input. There
-    the centres are :math:`z_m = W y_m`.
+    Gradient fields are fitted in whitened coordinates. Their loss is measured in input
+    coordinates, in which the centres are :math:`z_m = W y_m`.
 
     Parameters
     ----------
@@ -251,7 +252,7 @@ class GradientForm:
 
     .. math:: \sigma^4 A = H + H^\top + K^\top K \circ Z Z^\top ,
 
-    since :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
+    because :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
     - \langle x, z_j\rangle + \langle z_i, z_j\rangle`.
     """
 
@@ -308,7 +309,7 @@ def held_out_losses(
     .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
               \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
 
-    so that each further filter costs O(r²).
+    Each further filter therefore costs O(r²).
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def held_out_losses(
 
 
 def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
-    """Return the summed losses of filters (F, r), without the base's."""
+    """Return the summed losses of filters (F, r), without the constant of the base."""
     form = (p @ p.mT).mul_(inner)
     return 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
 
@@ -350,12 +351,12 @@ def fold_losses(
     fold_sums: list[KernelSums],
     alphas: tuple[float, ...],
 ) -> Tensor:
-    """Compute the loss of every Tikhonov strength on each fold, fitted to the other folds.
+    """Compute the loss on each fold of every Tikhonov strength, with fits to the other folds.
 
     Parameters
     ----------
     expansion : KernelExpansion
-        Expansion that the sums belong to.
+        Expansion over which the sums were taken.
     kernel : SpectralBasis
         Basis of the centres' Gram matrix.
     fold_sums : list of KernelSums
@@ -395,9 +396,9 @@ def section_moments(
     yw: Tensor,
     projected: Tensor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) whose products add up to S' R of sections centred at their samples.
+    """Return pairs (T, Y) with the sum of products S' R, for sections centred at the samples.
 
-    Without a projection one pair serves kernel and base, :func:`sk_mige.score.ssge.stein_moments`.
+    Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
     if projected is None:
         return [(stein_moments(basis.vectors, basis.values, gram, s2, weight), yw)]
@@ -410,7 +411,7 @@ class SectionSplit:
     r"""Held-out losses of sections :math:`k(\cdot, y_m) C_m` centred at the training samples.
 
     The kernel's basis S already diagonalises the fit. Only :math:`p = S^\top R` and its held-out
-    counterpart depend on the base, and the held-out kernel K' enters only as K' S.
+    counterpart :math:`p'` depend on the base. The held-out kernel K' enters only as K' S.
 
     Attributes
     ----------
@@ -419,7 +420,7 @@ class SectionSplit:
     bandwidth : float
         Kernel width.
     gram, gram_held : Tensors of shape (n, n) and (n', n)
-        Kernel of either set with the centres.
+        Kernel of the training and of the held-out samples with the centres.
     basis : SpectralBasis
         Basis of ``gram``.
     """
@@ -435,7 +436,7 @@ class SectionSplit:
 
     @cached_property
     def _held(self) -> tuple[Tensor, Tensor, Tensor]:
-        """K' S, the held-out form S' A' S, and the part of p' that stems from the centres."""
+        """K' S, the held-out form S' A' S, and the term of p' that depends on the centres."""
         sections = self.gram_held @ self.basis.vectors
         scaled = self.basis.vectors.mT * (self.gram_held.sum(0) / self.bandwidth**2)
         train = self.train
@@ -477,12 +478,12 @@ class GradientSplit:
     train, held : WhitenedSamples
         Training samples, which are the centres, and held-out samples.
     products : pair of GradientProducts
-        Products of the training samples, in whitened coordinates, and of the held-out samples, in
-        input coordinates; see :meth:`products_of`.
+        Products of the training samples in whitened coordinates, and of the held-out samples in
+        input coordinates. :meth:`products_of` computes the pair.
     bandwidth : float
         Kernel width.
     gram, gram_held : Tensors of shape (n, n) and (n', n)
-        Kernel of either set with the centres.
+        Kernel of the training and of the held-out samples with the centres.
     kernel : SpectralBasis
         Basis of ``gram``.
     """

@@ -15,17 +15,17 @@ __all__ = ["squared_distances", "median_bandwidth", "rbf_kernel"]
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     r"""Compute squared Euclidean distances :math:`\|x_i - y_j\|^2`, shape ``(..., N, M)``.
 
-    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after both sets are centred at the mean
-    of the second one. Distances do not change, and a far-away mean causes no cancellation. Without
-    centring, float32 loses all digits once the mean is 4,000 standard deviations away.
+    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after the mean of y is subtracted from
+    both sets. Distances do not change, and a far-away mean causes no cancellation. Without
+    centring, float32 loses all digits when the mean is 4,000 standard deviations from 0.
 
     Parameters
     ----------
     x : Tensor of shape (..., N, d)
         Points.
     y : Tensor of shape (..., M, d), default=None
-        Other points. ``None`` means ``x`` itself; the result is then symmetric with a diagonal of
-        exact zeros.
+        Other points; ``x`` itself by default. The result is then symmetric, and its diagonal is
+        exactly zero.
 
     Returns
     -------
@@ -62,8 +62,8 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     r"""Compute the median pairwise distance of distinct points, the kernel's :math:`\sigma`.
 
     Only pairs :math:`i \neq j` count. If duplicates make the median 0, the median of the
-    *positive* distances is returned. If every distance is 0 (a collapsed batch), the result is 1,
-    so that the kernel is constant rather than undefined.
+    *positive* distances is returned. If every distance is 0, as in a collapsed batch, the result
+    is 1. The kernel is then constant instead of undefined.
 
     Parameters
     ----------
@@ -86,23 +86,22 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
     # The matrix holds every pair twice and m zeros, which come first in order. The median of the
-    # pairs is thus an order statistic of the whole matrix, without a copy of one triangle.
+    # pairs is therefore an order statistic of the whole matrix. No triangle is copied.
     values = sq.flatten(-2)
     rank = m + 2 * ((m * (m - 1) // 2 - 1) // 2)
-    # Distances between equal rows are rounding errors of their squared norms, not 0. The median
-    # norm of the centred rows sets the scale of these errors, whatever outliers there are.
+    # Distances between equal rows are not 0 but rounding errors of squared norms. The median
+    # squared norm of the centred rows is their scale, because outliers do not affect it.
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = 32 * torch.finfo(sq.dtype).eps * norms.sort(-1).values[..., (m - 1) // 2]
     if is_readable(values):
-        # NumPy's partition is an order of magnitude faster than sorting or torch's kthvalue. The
-        # difference matters beside an eigendecomposition of a few hundred rows.
+        # NumPy's partition is ten times faster than sorting and than torch's kthvalue.
         array = values.clone(memory_format=torch.contiguous_format).numpy()
         array.partition(rank, axis=-1)
         median = torch.as_tensor(array[..., rank]).clone()
         if bool((median > noise).all()):
             return median.sqrt()
-    # After sorting, every value is found by index, so that nothing waits for a GPU.
+    # Sorting and indexing need no value on the host, so nothing waits for a GPU.
     ordered = values.sort(-1).values
     median = ordered[..., rank]
     equal = torch.searchsorted(ordered, noise[..., None], right=True)
@@ -138,7 +137,7 @@ def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can read the values: not on a GPU, nor while torch traces."""
+    """Return whether NumPy can read the values. It cannot on a GPU or while torch traces."""
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
     return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

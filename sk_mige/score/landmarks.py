@@ -1,4 +1,4 @@
-"""Landmarks: their leverage, sums over streams of rows, and merging the sums of others."""
+"""Landmarks: ridge leverages, and additive sums over streams of rows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CHUNK_ELEMENTS = 2**21
 def ridge_leverages(y: Tensor, n_landmarks: int) -> Tensor:
     """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
 
-    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. Rows that the
-    others do not explain have a high leverage.
+    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. The leverage of a
+    row is high if the kernel sections of the other rows approximate its section poorly.
     """
     sq = squared_distances(y)
     values, vectors = torch.linalg.eigh(rbf_kernel(sq, median_bandwidth(sq)))
@@ -37,16 +37,16 @@ def ridge_leverages(y: Tensor, n_landmarks: int) -> Tensor:
 
 @dataclass
 class LandmarkAccumulator:
-    """Sums over an expansion, one for each fold, to which rows can be added at any time.
+    """Sums over an expansion for each fold, to which rows can be added at any time.
 
     Attributes
     ----------
     expansion : KernelExpansion
-        Landmarks, whitening, base and bandwidth, which do not change.
+        Landmarks, whitening, base and bandwidth, fixed by the first rows.
     fold_sums : list of KernelSums
         Sums of each fold; empty before the first rows.
     units : FeatureUnits or None
-        Units of the features in which the sums are taken; None is the input's own.
+        Units of the features in which the sums are taken; None means those of the input.
     """
 
     expansion: KernelExpansion
@@ -100,7 +100,7 @@ class LandmarkAccumulator:
         return folds
 
     def add(self, x: Tensor) -> None:
-        """Add rows. If this is interrupted, the sums stay as they were."""
+        """Add rows. If an exception interrupts the call, the sums do not change."""
         self.join(self.sums_of(x, self.n_samples))
 
     def join(self, fold_sums: list[KernelSums]) -> None:
@@ -117,7 +117,7 @@ class LandmarkAccumulator:
         return replace(fit, model=replace(fit.model, units=self.units))
 
     def difference(self, other: LandmarkAccumulator) -> str | None:
-        """Return the first part that differs from another accumulator, in words, if any does."""
+        """Return the name of the first part that differs from another accumulator, or None."""
         mine, theirs = self.expansion, other.expansion
         parts = {
             "landmarks": _equal(mine.centers, theirs.centers),

@@ -1,4 +1,4 @@
-"""The score model: settings, coordinates, base and kernel, and the fitted score itself."""
+"""Score models: settings, kernel expansions and fitted scores."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class KernelExpansion:
     bandwidth : float
         Kernel width :math:`\sigma`, in units of u.
     projection : Tensor of shape (k, d) or None
-        Projection P of the kernel's coordinates. The base keeps all d coordinates; its correction
-        varies along the rows of P.
+        Projection P of the kernel's coordinates. The base depends on all d coordinates, and its
+        correction only on those along the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
     """
@@ -97,7 +97,7 @@ class KernelExpansion:
 
     @property
     def operator_trace(self) -> float:
-        r"""Trace of the operator that A / n estimates: 1 for sections, d / σ² for gradients."""
+        r"""Trace of the operator estimated by A / n: 1 for sections, d / σ² for gradients."""
         return self.whitening.n_features / self.bandwidth**2 if self.curl_free else 1.0
 
     def kernel_coordinates(self, y: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class KernelExpansion:
             sq = squared_distances(centers)
         else:
             sq = squared_distances(self.kernel_coordinates(y), centers)
-        # In place, because passes over this matrix dominate the time of long streams.
+        # In place: passes over this matrix take most of the time of long streams.
         return sq.mul_(-0.5 / self.bandwidth**2).exp_()
 
 
@@ -137,9 +137,10 @@ def build_expansion(
     projection : Tensor of shape (k, d), default=None
         Projection of the kernel's coordinates.
     n_features : int, default=None
-        Dimension of the space that x gives coordinates of; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace; d by default.
     principal : bool, default=False
-        Whether the coordinates are principal components, see :func:`whitening`.
+        Whether the columns of x are principal components, as for
+        :func:`~sk_mige.score.whitening.fit_whitening`.
 
     Returns
     -------
@@ -181,12 +182,12 @@ class ScoreModel:
     expansion : KernelExpansion
         Coordinates, base, centres and kernel.
     coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
-        Coefficients C in the coordinates of the fit, or :math:`\alpha`.
+        Coefficients C in the coordinates of the fit, or :math:`\alpha` when curl-free.
     subspace : SampleSubspace or None
         Span of the samples, if there are fewer samples than features. The expansion and the
         coefficients are then in its coordinates.
     units : FeatureUnits or None
-        Units of the features in which the model was fitted; None is the input's own.
+        Units of the features in which the model was fitted; None means those of the input.
 
     Examples
     --------
@@ -219,7 +220,7 @@ class ScoreModel:
     def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
 
-        ``gram`` is the kernel (n, m) between the points and the centres, if it is already known.
+        ``gram`` is the kernel (n, m) between points and centres; it is computed by default.
         """
         z, inner = self._coordinates(x)
         scores = self._score(inner, gram)
@@ -266,7 +267,7 @@ class ScoreModel:
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\,
                   \langle W P^\top (u - u_m), C_m \rangle ,
 
-        where both vectors are divided by the units of the features.
+        with both vectors divided by the units of the features.
         """
         z, inner = self._coordinates(x)
         ex = self.expansion
@@ -293,9 +294,9 @@ class ScoreModel:
         return divergence + laplacian - sections.sum(1) * trace / s2
 
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Return vectors at points as ones with equal products in input coordinates.
+        """Map vectors at points to vectors with the same inner products in input coordinates.
 
-        Without units they are their own coordinates, because those of a span are isometric.
+        Without units this is the identity, because coordinates of a span are isometric.
         """
         if self.units is None:
             return vectors
@@ -304,7 +305,7 @@ class ScoreModel:
         )
 
     def _lengths_inside(self, vectors: Tensor) -> Tensor:
-        """Return vectors of the samples' span as ones with equal products in input coordinates."""
+        """Map vectors of the samples' span as :meth:`_lengths` does."""
         if self.units is None:
             return vectors
         return self._in_input(

@@ -1,4 +1,4 @@
-"""A few extreme values that dominate the scale of a feature, such as codes for missing values."""
+"""Outliers that dominate the scale of a feature, such as codes for missing values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from .kernels import is_readable
 
 __all__ = ["WIDE", "outlying_rows", "quartiles", "warn_of_outliers"]
 
-# A feature has outliers where its standard deviation exceeds WIDE interquartile ranges (.74 for a
-# normal one) and fewer than FEW of its values are FAR interquartile ranges from the median.
+# A feature has outliers if its standard deviation exceeds WIDE interquartile ranges (.74 for a
+# normal feature) and a fraction below FEW of its values is FAR interquartile ranges or more from
+# the median.
 WIDE, FAR, FEW = 5, 50, 0.05
 
 
@@ -35,14 +36,14 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 
 
 def outlying_rows(x: Tensor) -> Tensor:
-    """Return a mask of the rows with a value of which :func:`warn_of_outliers` warns."""
+    """Return a mask of the rows with at least one outlier."""
     return _outlying(x).any(1)
 
 
 def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the lower quartile, the median and the upper quartile of each column.
 
-    They are values of the column, and those of its negative are their negatives.
+    The quartiles are values of the column. Those of the negated column are the negated quartiles.
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2

@@ -20,8 +20,8 @@ HALF = (torch.float16, torch.bfloat16)
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function of tensors to compute in float32 or better, wherever it is called.
 
-    Autocast is off inside the function, and arguments in half precision become float32. Small
-    differences of large numbers, such as squared distances, would be lost in three digits.
+    Autocast is off inside the function, and arguments in half precision become float32. The three
+    digits of half precision lose small differences of large numbers, such as squared distances.
     Gradients flow as usual.
     """
 
@@ -46,5 +46,5 @@ def _widened(value: Any) -> Any:
 
 
 def widest_dtype(tensor: Tensor) -> torch.dtype:
-    """Return float64 where the tensor's device has it; MPS has only float32."""
+    """Return float64, or float32 on MPS, which has no float64."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64

@@ -1,4 +1,4 @@
-"""Langevin dynamics along an estimated score, in units of the samples' own covariance."""
+"""Langevin dynamics along an estimated score, in units of the covariance of the samples."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .whitening import principal_axes
 
 __all__ = ["langevin"]
 
-# A chain has left the data if it is this many times as far from the mean as the outermost centre.
-# A larger share of such chains than MANY causes a warning.
+# A chain has left the data if its distance from the mean is FAR times that of the outermost centre.
+# A fraction of such chains above MANY causes a warning.
 FAR, MANY = 2.0, 0.05
 
 
@@ -31,18 +31,19 @@ def langevin(
 ) -> Tensor:
     r"""Run Langevin chains that start at centres, with steps in the centres' covariance.
 
-    With the covariance :math:`C = L L^\top`, one step size suits every direction, whatever the
-    scales and correlations of the columns. Only L is needed, not its inverse, and chains never
-    leave the subspace of the centres. Columns are in their own units meanwhile, so that the same
-    noise gives the same chains in any units. The reverse of a step with noise :math:`\xi` has the
-    noise :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in
-    log-density along a step :math:`\Delta` is computed by Simpson's rule,
+    Steps are scaled by the covariance :math:`C = L L^\top` of the centres. One step size thus suits
+    all scales and correlations of the columns. Chains stay in the subspace of the centres. Columns
+    are brought to units of variance 1, so that the same noise gives the same chains in any units.
+
+    A step with noise :math:`\xi` is reversed by a step with the noise
+    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
+    along a step :math:`\Delta` is computed by Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
 
-    The trapezoidal rule would err by the third power of the step: not at all for a Gaussian, but
-    elsewhere by as much as the acceptance corrects.
+    The error of the trapezoidal rule is of third order in the step. For densities other than the
+    Gaussian it would be as large as the correction by acceptance.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def langevin(
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
     drift = drift_at(x)
     for _ in range(n_steps):
-        # Drawn in the columns' coordinates, because the signs of principal axes are arbitrary.
+        # Drawn in the coordinates of the columns, because principal axes have arbitrary signs.
         noise = torch.from_numpy(rng.standard_normal((n_samples, len(axes)))).to(x) @ axes
         step = step_size * (drift @ root) + (2 * step_size) ** 0.5 * noise
         proposal = x + step @ root.mT
@@ -96,7 +97,7 @@ def langevin(
 
 
 def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return principal axes (d, r), L along them, and the transpose of its pseudo-inverse."""
+    """Return principal axes (d, r), the root L, and the transpose of its pseudo-inverse."""
     values, vectors = principal_axes(centers - centers.mean(0))
     kept = values > 1e-13 * values[-1]
     roots, vectors = values[kept].sqrt(), vectors[:, kept]
@@ -104,7 +105,7 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool) -> None:
-    """Raise where chains are not finite, and warn where many have left the data."""
+    """Raise if a chain is not finite, and warn if many chains have left the data."""
     advice = "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
     if not bool(x.isfinite().all()):
         raise ValueError(
@@ -112,7 +113,7 @@ def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool)
         )
     mean = centers.mean(0)
     radii, reach = (((p - mean) @ inverse).square().sum(1) for p in (x, centers))
-    # The outermost of a few centres is nearer than the farthest samples of a Gaussian.
+    # The outermost of few centres is closer to the mean than the farthest samples of a Gaussian.
     d = inverse.shape[1]
     farthest = max(float(reach.max()), d + 3 * (2 * d) ** 0.5)
     share = float((radii > FAR**2 * farthest).double().mean())

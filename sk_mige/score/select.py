@@ -18,19 +18,19 @@ from .whitening import fit_whitening
 
 __all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
 
-# Standard errors by which the loss of a candidate with a smaller bound may exceed the least one.
+# Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
 # Bounds beyond this multiple of the mean squared score are implausible.
 IMPLAUSIBLE = 1e3
 # Standard errors by which a correction's gain over the base alone must exceed 0.
 CLEAR_GAIN = 2.0
-# One candidate in this many, but at least three, count as the leading ones.
+# One of LEADING candidates, and at least three in all, are the leading candidates.
 LEADING = 20
 
 
 @dataclass(frozen=True)
 class CandidateGrid:
-    """Grid of settings, combined in every way.
+    """Grid of settings; its candidates are all combinations.
 
     All filters and bases of one whitening and bandwidth share an eigendecomposition.
     """
@@ -44,7 +44,7 @@ class CandidateGrid:
 
     @property
     def filter_parameters(self) -> list[tuple[float | None, float]]:
-        """Pairs (eigen_threshold, alpha): cutoffs without Tikhonov, then the reverse."""
+        """Pairs (eigen_threshold, alpha): all cutoffs with alpha 0, then all strengths."""
         cutoffs: list[tuple[float | None, float]] = [(t, 0.0) for t in self.eigen_thresholds]
         return cutoffs + [(None, alpha) for alpha in self.alphas]
 
@@ -93,8 +93,8 @@ def cross_validate_scores(
 ) -> tuple[Tensor, Tensor]:
     """Compute the held-out Hyvärinen losses of every candidate on every split.
 
-    Whitening, bandwidth and base are refitted on each training part. Each split and bandwidth
-    costs one eigendecomposition for each whitening. Gradient fields cost one more, of the
+    Whitening, bandwidth and base are refitted on each training part. Each split, whitening and
+    bandwidth costs one eigendecomposition. Gradient fields cost a second one, of the size of the
     kernel's numerical rank.
 
     Parameters
@@ -106,7 +106,7 @@ def cross_validate_scores(
     splits : iterable of pairs of index Tensors
         Training and held-out rows.
     n_features : int, default=None
-        Dimension of the space that x gives coordinates of; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace; d by default.
 
     Returns
     -------
@@ -131,14 +131,15 @@ def select_candidate(
     Taking the lowest mean loss of some thousand candidates overfits: very wide kernels validate
     well but explode outside the data. Three rules prevent this.
 
-    * Candidates are ranked by mean loss plus one standard error. The error is that of the
-      difference from the median of the leading candidates, fold by fold, in which effects of the
-      folds on all candidates cancel.
-    * Among candidates within half a standard error of the first, the one whose correction to the
-      base has the smallest bound is taken. Candidates with a bound of a thousand times the mean
-      squared score are excluded.
+    * Candidates are ranked by mean loss plus one standard error. The standard error is that of the
+      difference from the median of the leading candidates on each fold. Effects that a fold has on
+      all candidates cancel in this difference.
+    * Among the candidates within half a standard error of the first, the candidate whose
+      correction to the base has the smallest bound is taken. Candidates with a bound above a
+      thousand times the mean squared score are excluded.
     * The best of the ``simplest`` candidates is taken instead if the gain over it is below two
-      standard errors. Structure in the data gains five or more; a smaller gain may be chance.
+      standard errors. Structure in the data gains five standard errors or more, while a smaller
+      gain may be chance.
 
     Parameters
     ----------
@@ -147,8 +148,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. With those of the base alone, a
-        correction must gain one standard error over the base.
+        Losses that replace the leading candidates' median. If they are the losses of the base
+        alone, a correction must gain one standard error over the base.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the candidates to fall back on.
 
@@ -183,11 +184,11 @@ def select_candidate(
 
 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
-    """Return a mask of the candidates with plausible corrections; all finite ones if there is none.
+    """Return a mask of candidates with plausible corrections, or of all finite candidates.
 
-    The least attainable loss is -E|g|²/2. A correction thirty times as long as the average score is
-    implausible. A loss a thousand times as low is a rounding error of values far from all others.
-    Such errors seldom affect most folds, hence the median.
+    The lowest attainable loss is -E|g|²/2. A correction is implausible if it is thirty times as
+    long as the average score. A loss a thousand times as low is a rounding error of rows far from
+    all others. The median is used because such errors seldom affect most folds.
     """
     least = torch.where(finite, losses.median(0).values, math.inf).min()
     plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)

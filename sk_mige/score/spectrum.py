@@ -1,4 +1,4 @@
-"""Spectra of kernels: bases that diagonalise a fit, the eigenpairs kept, and their filter."""
+"""Spectra of kernels: bases that diagonalise a fit, kept eigenpairs, and spectral filters."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = [
     "subspace_eigh",
 ]
 
-# Tikhonov strengths to choose from, relative to the kernel operator's trace of 1. The infinite one
-# leaves only the base.
+# Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
+# the base.
 ALPHAS: tuple[float, ...] = (
     *(10.0 ** (k / 2) for k in range(-12, 3)),
     math.inf,
@@ -36,10 +36,10 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen`` these are the :math:`J` largest. Otherwise they are the smallest number whose
-    sum reaches ``eigen_threshold`` of the total, and at least one. Eigenvalues below the rounding
-    error of their matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them
-    amplifies noise.
+    With ``n_eigen`` the :math:`J` largest eigenvalues are kept. Otherwise the smallest number is
+    kept whose sum reaches ``eigen_threshold`` of the total, and at least one. Eigenvalues below
+    the rounding error of their matrix, :math:`M \epsilon \lambda_1`, are never kept, because
+    dividing by them amplifies noise.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def leading_eigenpairs(
         Number of eigenvalues to keep; takes precedence over ``eigen_threshold``.
     eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
         Fraction of the spectrum's sum to reach; ``None`` or 1 keeps every usable eigenvalue. A
-        column of thresholds gives one mask each.
+        column of thresholds gives one mask for each threshold.
 
     Returns
     -------
@@ -90,10 +90,10 @@ def spectral_filter(
     values : Tensor of shape (..., r)
         Spectrum a of the sums, descending.
     n_samples : float
-        Number n of samples summed, times the trace of the operator that the sums estimate.
+        Number n of summed samples, times the trace of the operator estimated by the sums.
     alpha : float or Tensor of shape (F, 1)
         Regularisation strength; 0 gives the plain inverse and infinity gives zeros. A column of
-        strengths gives one filter each.
+        strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
         Eigenvalues that are kept; the filter is 0 elsewhere. By default all are kept.
 
@@ -125,7 +125,7 @@ class SpectralBasis:
     values : Tensor of shape (r,)
         Spectrum of the fit, descending.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S; None is the identity. The product of both is seldom needed.
+        Second factor of S; None is the identity. The product of the factors is seldom needed.
     """
 
     kernel_vectors: Tensor
@@ -154,8 +154,8 @@ class SpectralBasis:
 def kernel_basis(gram: Tensor) -> SpectralBasis:
     r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
 
-    Where every sample is a centre, A = K², and this basis already diagonalises the fit. That is
-    SSGE's expansion.
+    If every sample is a centre, A = K², and this basis already diagonalises the fit. This is the
+    expansion of SSGE.
 
     Parameters
     ----------
@@ -180,9 +180,9 @@ def significant(values: Tensor) -> Tensor:
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     r"""Diagonalise the kernel's quadratic form and that of the fit at once.
 
-    This is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`. Landmarks and gradient fields
-    need it. A was summed over centres, so that the rounding errors of its entries are divided by
-    the kernel's eigenvalues. Directions in which these errors would dominate are left out.
+    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, which landmarks and
+    gradient fields need. The rounding errors of A are divided by the kernel's eigenvalues.
+    Directions in which these errors would dominate are left out.
 
     Parameters
     ----------
@@ -207,11 +207,11 @@ def subspace_eigh(
     r"""Compute leading eigenpairs of positive semi-definite matrices by subspace iteration.
 
     The iteration is :math:`Q \leftarrow \mathrm{orth}(K Q)` from a random start, followed by the
-    eigenpairs of :math:`Q^\top K Q`. With p the oversampling, the error of eigenvector j shrinks
-    like :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}` and that of its eigenvalue like
-    the square. This is fast for the quickly decaying spectra of smooth kernels. One iteration
-    costs :math:`O(M^2 (J + p))` against :math:`O(M^3)`, all in batched matrix products, which
-    suits GPUs.
+    eigenpairs of :math:`Q^\top K Q`. With p the oversampling, the error of eigenvector j is
+    proportional to :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of its
+    eigenvalue is proportional to the square. Few iterations suffice for the quickly decaying
+    spectra of smooth kernels. An iteration costs :math:`O(M^2 (J + p))` in batched matrix products,
+    which suit GPUs, against :math:`O(M^3)` for ``eigh``.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def subspace_eigh(
     n_iter : int, default=6
         Number of iterations.
     oversampling : int, default=10
-        Number p of further directions that are iterated and then dropped.
+        Number p of additional directions, which are iterated and then dropped.
 
     Returns
     -------

@@ -17,7 +17,7 @@ __all__ = ["ScoreFunction", "ssge", "stein_moments"]
 class ScoreFunction(Protocol):
     """Protocol of a score estimator that returns scores at its own samples.
 
-    The gradients of information need nothing else.
+    The information gradients take any function of this form.
 
     Examples
     --------
@@ -49,8 +49,9 @@ def ssge(
 
     .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G ,
 
-    which equals the eigenfunction expansion of [1]_ without forming any array of shape
-    ``(M, M, d)``. No gradient flows through the result: in every use the score is a constant.
+    This equals the eigenfunction expansion of [1]_ without forming any array of shape
+    ``(M, M, d)``. No gradient flows through the result, because the score is a constant wherever
+    it is used.
 
     Parameters
     ----------
@@ -59,26 +60,30 @@ def ssge(
         eigendecomposition.
     sq_distances : Tensor of shape (..., M, M), default=None
         Squared distances for the kernel in place of those between the rows of ``z``. For the
-        z-block of the joint score of (x, z) pass the sum of both variables' squared distances.
+        z-block of the joint score of (x, z), pass the squared distances of x plus those of z.
     n_eigen : int, default=None
-        Number J of eigenpairs; with ``None``, ``eigen_threshold`` decides.
+        Number J of eigenpairs; by default it follows from ``eigen_threshold``.
     eigen_threshold : float or None, default=0.99
-        Fraction of the spectrum that the kept eigenvalues reach.
+        Fraction of the spectrum's sum that the kept eigenvalues reach.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0
         Tikhonov strength: :math:`\Lambda^{-1}` becomes :math:`(\Lambda + M \alpha)^{-1}`.
     solver : {"eigh", "subspace", "cholesky"}, default="eigh"
-        Solver. "eigh" decomposes the Gram matrix. "subspace" finds ``n_eigen`` leading pairs by
-        :func:`subspace_eigh`. "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`:
-        Tikhonov's regularisation without a cutoff, at a tenth of the cost. If ``alpha`` is too
-        small for the factorisation to succeed, its scores are NaN.
+        Solver of the spectral problem:
+
+        - "eigh" decomposes the Gram matrix;
+        - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`;
+        - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov's
+          regularisation without a cutoff, at a tenth of the cost.
+
+        Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
 
     Returns
     -------
     Tensor of shape (..., M, d)
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
-        float64, because in pure float32 the result would be off by some 6e-3.
+        float64, because a float32 result would have a relative error of about 6e-3.
 
     References
     ----------
@@ -99,10 +104,10 @@ def ssge(
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
     sigma = median_bandwidth(sq) if isinstance(bandwidth, str) else bandwidth
     sq = sq.to(widest_dtype(sq))
-    # Filled on the device, because copying a number there would wait for the device.
+    # Filled on the device, because a copy from the host would wait for the device.
     sigma = sigma.to(sq) if isinstance(sigma, Tensor) else sq.new_full((), sigma)
     gram = rbf_kernel(sq, sigma)
-    # K - diag(K1) annihilates constants, so z may be centred: this keeps the product accurate.
+    # K - diag(K1) annihilates constants, so z may be centred, which keeps the product accurate.
     centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
     s2 = sigma[..., None, None].square()
     if solver == "cholesky":
@@ -115,12 +120,12 @@ def ssge(
             )
         values, vectors = subspace_eigh(gram, min(n_eigen, m))
     else:
-        # Some solvers raise on NaN. Scores of a set with NaN become NaN by the product below.
+        # Some solvers raise on NaN. The product below makes the scores of a set with NaN also NaN.
         values, vectors = torch.linalg.eigh(gram.nan_to_num())
         values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
-    # Multiply the kept eigenvectors only. On a GPU reading their number would wait for the device.
+    # Multiply the kept eigenvectors only, except on a GPU, where reading their number waits.
     j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
     moments = stein_moments(u, values[..., :j], gram, s2) @ centred
@@ -138,9 +143,9 @@ def stein_moments(
     .. math:: T = U^\top \big[\sigma^{-2} (K - \operatorname{diag}(K 1))
               + K \operatorname{diag}(w)\big] ,
 
-    and :math:`U^\top K = \Lambda U^\top` makes it a matter of elementwise products. Scores at the
+    which needs only elementwise products, because :math:`U^\top K = \Lambda U^\top`. Scores at the
     samples are :math:`U h(\Lambda)\, T Z` with h the spectral filter. The second term belongs to
-    a base of weights w, which SSGE does not have.
+    a base with weights w. SSGE has no base.
 
     Parameters
     ----------
@@ -173,7 +178,7 @@ def _solve_by_cholesky(gram: Tensor, centred: Tensor, alpha: float) -> Tensor:
     stein = gram @ centred - gram.sum(-1, keepdim=True) * centred
     shifted = gram.clone()
     shifted.diagonal(dim1=-2, dim2=-1).add_(gram.shape[-1] * alpha)
-    # cholesky_ex raises no error, so that nothing waits for the device.
+    # cholesky_ex raises no error, so nothing waits for the device.
     factor, failed = torch.linalg.cholesky_ex(shifted)
     solved = torch.cholesky_solve(stein, factor)
     return torch.where((failed == 0)[..., None, None], solved, torch.nan)

@@ -1,4 +1,4 @@
-"""Subspaces of samples: the span of fewer samples than features, and directions that vary."""
+"""Subspaces of samples: the span of n ≤ d samples, and the directions in which samples vary."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ RESOLUTION = 1e-13
 class SampleSubspace:
     r"""Isometric coordinates of points relative to the span of n ≤ d centred samples.
 
-    A point is described by its r coordinates in the span and by its distance from the span. A
-    radial kernel, a base and a shrunk covariance depend on nothing else. A problem with thousands
-    of features thus has r + 1 ≤ n coordinates, for one matrix product each way.
+    A point has r coordinates in the span, and its distance from the span is one more coordinate.
+    A radial kernel, a base and a shrunk covariance depend only on these r + 1 ≤ n coordinates. One
+    matrix product maps thousands of features to them, and one maps back.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class SampleSubspace:
     rows : Tensor of shape (n, d)
         Samples less their mean, R.
     mixing : Tensor of shape (n, r)
-        Matrix M that makes :math:`V = R^\top M` an orthonormal basis of the span. V itself, a
-        product of size n² d, is never formed.
+        Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. V is not
+        stored, because it is a product of size n² d.
     floor : float
-        Smallest distance from the span, tiny against the data's scale. It makes the direction
-        away from the span well-defined for points inside.
+        Smallest distance from the span, tiny against the data's scale. It defines the direction
+        away from the span for points inside.
     """
 
     origin: Tensor
@@ -97,10 +97,10 @@ class SampleSubspace:
 
 
 def centred(x: Tensor, origin: Tensor) -> Tensor:
-    """Return displacements from a float64 origin, in the dtype of x and as exact as it allows."""
+    """Return displacements from a float64 origin, exact to the rounding of the dtype of x."""
     coarse = origin.to(x.dtype)
     moved = x - coarse
-    # Add what float32 loses of a far-away mean, without a float64 copy of all rows.
+    # Add the digits that float32 loses of a far-away mean, without a float64 copy of all rows.
     return moved if x.dtype == origin.dtype else moved.sub_((origin - coarse).to(x.dtype))
 
 
@@ -136,9 +136,9 @@ def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
 class VaryingSubspace:
     r"""Isometric coordinates :math:`V^\top (x - \mu)` of the subspace in which samples vary.
 
-    Samples with a constant column, or with one that is a sum of others, have no density in the
-    whole space, but one in this subspace. The score is estimated there and has no component
-    across. At a point outside, it is that of the nearest point inside.
+    Samples have no density in the whole space if a column is constant or a sum of other columns.
+    They have a density in this subspace. The score is estimated in the subspace and has no
+    component orthogonal to it. The score at a point outside is that of the nearest point inside.
 
     Attributes
     ----------
@@ -156,15 +156,15 @@ class VaryingSubspace:
         return (x.to(self.axes) - self.origin) @ self.axes
 
     def restrict(self, projection: Tensor | None) -> Tensor | None:
-        """Return a projection (k, d) of points as one of coordinates, (k, r)."""
+        """Return the projection (k, r) of coordinates that equals a projection (k, d) of points."""
         return None if projection is None else projection.to(self.axes) @ self.axes
 
 
 def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubspace | None:
     """Find the subspace of samples whose variance along some direction is zero to rounding.
 
-    Columns are scaled to unit variance first, so that units do not matter: a column of scale 1e-6
-    beside one of scale 1 counts as varying.
+    Columns are scaled to unit variance first, so that units do not matter. A column of scale 1e-6
+    beside a column of scale 1 counts as varying.
 
     Parameters
     ----------
@@ -176,7 +176,8 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     Returns
     -------
     VaryingSubspace or None
-        None if the samples vary along all directions, or if n ≤ d, where that is unknown.
+        None if the samples vary along all directions. Also None if n ≤ d, because the samples
+        then span fewer than d directions in any case.
 
     Examples
     --------
@@ -204,7 +205,7 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     if varies.all() and _exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
         return None
     values, vectors = torch.linalg.eigh(correlation)
-    # Variance along each eigenvector that rounding alone would cause.
+    # Variance along each eigenvector caused by rounding alone.
     noise = shares @ vectors.square()
     real = values > torch.maximum(noise, RESOLUTION * values.amax(0) if len(values) else noise)
     rank = int(real.sum())
@@ -217,21 +218,21 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
 
 
 def _exceeds(correlation: Tensor, bound: float) -> bool:
-    """Return whether all eigenvalues exceed a bound, by Cholesky in a tenth of the time of eigh."""
+    """Return whether all eigenvalues exceed a bound, by Cholesky's factorisation."""
     shifted = correlation.clone()
     shifted.diagonal().sub_(bound)
     return not bool(torch.linalg.cholesky_ex(shifted).info)
 
 
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
-    """Return units of the columns, the samples in them, and the subspace in which these vary."""
+    """Return units of the columns, the samples in these units, and their varying subspace."""
     units = feature_units(x)
     points = units(x)
     return units, points, varying_directions(points, units.rounding)
 
 
 def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
-    """Return the float64 coordinates in which whitened samples are fitted, in their own units.
+    """Return the float64 coordinates in which whitened samples are fitted.
 
     Parameters
     ----------
@@ -243,7 +244,7 @@ def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
     coordinates : Tensor of shape (n, r)
         Coordinates in the span of n ≤ d samples, or in the subspace in which samples vary.
     n_features : int
-        Dimension of the space that these describe: d for a span, r for a varying subspace.
+        Dimension of the described space: d for a span, r for a varying subspace.
     """
     _, points, varying = varying_units(x)
     if x.shape[1] >= x.shape[0]:

@@ -12,7 +12,7 @@ from .precision import widest_dtype
 
 __all__ = ["FeatureUnits", "feature_units"]
 
-# Standard deviations up to this many roundings of the values are rounding errors.
+# A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
 ROUNDINGS = 4.0
 # Standard deviation of a normal variable over its interquartile range.
 NORMAL_SHARE = 0.7413
@@ -29,7 +29,7 @@ class FeatureUnits:
     origin : Tensor of shape (d,)
         Mean :math:`\mu` of each column.
     scale : Tensor of shape (d,)
-        Unit u of each column. It is negative where the skewness of the column is.
+        Unit u of each column; negative for columns with negative skewness.
     rounding : Tensor of shape (d,)
         Bound on the rounding errors of z.
     """
@@ -52,17 +52,18 @@ class FeatureUnits:
 
 
 def feature_units(x: Tensor) -> FeatureUnits:
-    """Return the units in which the columns of x have variance 1, extreme values apart.
+    """Return units in which the columns of x have variance 1, with a robust unit for outliers.
 
-    A change of a column's unit, its sign included, changes nothing in these units. Numbers of any
-    magnitude have squares there. Where a few extreme values would decide the standard deviation,
-    the unit is that of a normal column with the same interquartile range. The unit of a column
-    that is constant up to rounding is its largest value, and at least 1.
+    Values in these units do not depend on the unit or the sign of a column, and their squares do
+    not overflow. If a few outliers dominate the standard deviation of a column, the interquartile
+    range gives its unit. The unit is then the standard deviation of a normal column with the same
+    range. The unit of a column that is constant up to rounding is its largest value, and at least
+    1.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, in the dtype that they were rounded to.
+        Samples, in the dtype to which they were rounded.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Whitening, with a shrunk covariance where samples are few."""
+"""Whitening with a shrunk covariance."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
     "whitening",
 ]
 
-# Intensities to choose from. 0, which is exactly equivariant, counts only where the sample
-# covariance has full rank; 1 is a spherical covariance.
+# Candidate intensities. 0 is exactly equivariant and is tried only if the sample covariance has
+# full rank. 1 is a spherical covariance.
 SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 
@@ -29,27 +29,27 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 class Whitening:
     r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in their own units.
 
-    ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`, so that no
-    array of shape (d, d) is formed for fewer samples than features. If y has the score s, z has
-    the score :math:`W s`, and the features :math:`x = u z + \nu` have :math:`W s / u`.
+    ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. For fewer
+    samples than features no array of shape (d, d) is formed. If y has the score s, z has the score
+    :math:`W s`. The features :math:`x = u z + \nu` then have the score :math:`W s / u`.
 
     Attributes
     ----------
     mean : Tensor of shape (d,)
         Mean :math:`\mu`.
     vectors : Tensor of shape (d, r) or None
-        Orthonormal directions whose gain differs from ``rest``; r may be 0. None stands for the
+        Orthonormal directions whose gain differs from ``rest``; r may be 0. None means the
         coordinate axes.
     gains : Tensor of shape (r,)
         Gain along each direction, less ``rest``.
     rest : float
-        Gain in the complement; 0 where the directions span the whole space.
+        Gain in the complement of the directions; 0 if they span the whole space.
     n_features : int
-        Dimension d of the space, of which the coordinates may describe a subspace.
+        Dimension d of the input space. The coordinates may describe a subspace of it.
     shrinkage : float
         Intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S / d) I`.
     units : FeatureUnits or None
-        Units u of the features and their origin :math:`\nu`; None is u = 1 and :math:`\nu = 0`.
+        Units u and origin :math:`\nu` of the features; None means u = 1 and :math:`\nu = 0`.
     """
 
     mean: Tensor
@@ -109,7 +109,7 @@ class Whitening:
     def trace_in(self, units: Tensor, basis: Tensor | None = None) -> float:
         r"""Return the trace of :math:`D^{-1} W^2 D^{-1}`, with D the diagonal matrix of units.
 
-        ``basis`` (d, r) spans the coordinates without the last one, if they are those of a span.
+        ``basis`` (d, r) is the basis of a span, in whose coordinates the map is then given.
         """
         squares = units.reciprocal().square()
         if self.gains.numel() == 0:
@@ -144,7 +144,7 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     x : Tensor of shape (n, d)
         Samples.
     n_features : int, default=None
-        Dimension of the space that x gives coordinates of; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace; d by default.
 
     Returns
     -------
@@ -159,21 +159,22 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
 def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Tensor]:
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
-    Every column is first divided by its standard deviation, so that units do not matter. The
-    covariance of the result, with S the correlations of the columns, is
+    Every column is first divided by its standard deviation, so that units do not matter. With S
+    the correlations of the columns, the shrunk covariance is
     :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x,
     shrinkage thus keeps the variances and multiplies the covariances by :math:`1 - \rho`.
-    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. In
-    the eigenbasis of S every candidate is diagonal, with unbiased moments of n - 1 rows
-    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. Leaving a row out of S is a
-    downdate of rank one. With :math:`r_i = x_i^\top G^{-1} x_i` and
-    :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
+
+    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The
+    unbiased moments of n - 1 rows are
+    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis
+    of S. Leaving a row out of S is a downdate of rank one. With :math:`r_i = x_i^\top G^{-1} x_i`
+    and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
 
-    so that the whole grid costs no further eigendecomposition. (The size m of the sphere is that
-    of all rows.) For d > n the Gram matrix (n, n) is decomposed instead of the covariance.
+    The whole grid therefore costs no further eigendecomposition. The size m of the sphere is that
+    of all rows. For d > n the Gram matrix (n, n) is decomposed instead of the covariance.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     whitening : Whitening
         Affine map.
     radii : Tensor of shape (n,)
-        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
+        Squared Mahalanobis distance of each sample, with mean and covariance of the other samples.
 
     References
     ----------
@@ -215,7 +216,7 @@ def fit_whitening(
     *,
     principal: bool = False,
 ) -> tuple[Whitening, Tensor]:
-    """Fit a :func:`whitening` of coordinates that have one unit in common.
+    """Fit a :func:`whitening` of coordinates with a common unit.
 
     Parameters
     ----------
@@ -224,18 +225,17 @@ def fit_whitening(
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity, or the rule that chooses it.
     n_features : int, default=None
-        Dimension of the space that x gives coordinates of; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace; d by default.
     principal : bool, default=False
-        Whether the columns of x are already its principal components, followed by a column of
-        zeros, as :func:`sk_mige.score.subspace.sample_subspace` returns them. Nothing is
-        decomposed then.
+        Whether x holds principal components followed by a column of zeros, as returned by
+        :func:`sk_mige.score.subspace.sample_subspace`. The covariance is then diagonal already.
 
     Returns
     -------
     whitening : Whitening
         Affine map.
     radii : Tensor of shape (n,)
-        Squared Mahalanobis distance of each sample from a mean and covariance fitted without it.
+        Squared Mahalanobis distance of each sample, with mean and covariance of the other samples.
     """
     n, rows_dim = x.shape
     d = n_features or rows_dim
@@ -261,8 +261,8 @@ def fit_whitening(
         rho = float(shrinkage)
     radii = loo_radii(spectrum, squares, scale, n, rho)
     shrunk = (1 - rho) * spectrum + rho * scale
-    # A direction without variance (a constant or duplicated column, at shrinkage 0) would get an
-    # infinite gain. Nothing varies along it, so any large finite gain will do.
+    # At shrinkage 0 a direction without variance, such as that of a constant column, would get an
+    # infinite gain. The samples do not vary along it, so any large finite gain gives the same y.
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
@@ -275,7 +275,10 @@ def fit_whitening(
 
 
 def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues (divisor n) and eigenvectors of the covariance, by its smaller form."""
+    """Return eigenvalues (divisor n) and eigenvectors of the covariance.
+
+    The Gram matrix (n, n) is decomposed in place of the covariance if it is smaller.
+    """
     n, d = centred.shape
     if d < n:
         values, vectors = torch.linalg.eigh(centred.mT @ centred / n)
@@ -293,8 +296,8 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
               {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
 
-    The result equals :func:`sklearn.covariance.ledoit_wolf_shrinkage`, but S is not formed, which
-    would take seconds for thousands of features.
+    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed,
+    which saves seconds for thousands of features.
 
     Parameters
     ----------
@@ -333,7 +336,7 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
 
 
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
-    """Return squared Mahalanobis distances (n,), each from the moments of the other rows."""
+    """Return squared Mahalanobis distances (n,) with the moments of the other rows."""
     if n < 3:
         return squares.sum(1) / scale
     # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
@@ -349,13 +352,13 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
 def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
     """Return the intensity of the grid with the highest leave-one-out Gaussian likelihood.
 
-    The size of the sphere is that of all rows. Leaving one row out of it would hardly change the
-    choice, but the grid would no longer be one matrix product.
+    The size of the sphere is that of all rows, so that the whole grid is one matrix product. A
+    size without each row would hardly change the choice.
     """
     if n < 4:
         return 1.0
     rho = torch.tensor(SHRINKAGE_GRID, dtype=spectrum.dtype, device=spectrum.device)[:, None]
-    # One row an intensity. The sums are those of loo_radii, all by one product.
+    # One row for each intensity. One product gives the sums of loo_radii for all intensities.
     values = (1 - rho) * n / (n - 2) * spectrum + rho * scale * n / (n - 1)
     complement = rho[:, 0] * scale * n / (n - 1)
     tiny = torch.finfo(values.dtype).tiny

@@ -1,4 +1,4 @@
-"""Columns that do not vary, or only with others: left out by every way to fit."""
+"""Constant and collinear columns are left out by every kind of fit."""
 
 from __future__ import annotations
 

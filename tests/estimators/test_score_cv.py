@@ -1,4 +1,4 @@
-"""SSGEScoreEstimatorCV: reported losses equal those of refitted estimators."""
+"""The losses reported by SSGEScoreEstimatorCV equal those of refitted estimators."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_gaussian_is_left_to_the_base():
     ({"shrinkages": ()}, "shrinkages is empty"),
     ({"bases": ()}, "bases is empty"),
     ({"curl_free": ()}, "curl_free is empty"),
-    ({"eigen_thresholds": (), "alphas": ()}, "eigen_thresholds and alphas are both empty"),
+    ({"eigen_thresholds": (), "alphas": ()}, "eigen_thresholds and alphas are empty"),
     ({"bandwidth_factors": (1.0, -2.0)}, r"bandwidth_factors must be positive, got \[-2.0\]"),
     ({"eigen_thresholds": (1.5,)}, r"eigen_thresholds must be in \(0, 1\], got \[1.5\]"),
     ({"alphas": (-1.0,)}, r"alphas must be 0 or more, got \[-1.0\]"),

@@ -113,7 +113,7 @@ def test_output_in_data_frames(X, Estimator, container):
 
 
 def test_torch_tensors_in_torch_tensors_out():
-    """In a process of its own: SciPy reads SCIPY_ARRAY_API when it is imported."""
+    """A separate process is needed, because SciPy reads SCIPY_ARRAY_API when it is imported."""
     program = """
         import numpy as np, sklearn, torch
         from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator, SSGEScoreEstimatorCV
@@ -185,7 +185,7 @@ def test_model_selection_needs_no_knowledge_of_the_density(X):
 
 
 def test_a_projection_has_at_most_as_many_components_as_features(X):
-    message = r"n_components=4 is more than the 3 features.*'auto', which takes min\(.*, 512\)"
+    message = r"n_components=4 is more than the 3 features.*'auto', which is min\(.*, 512\)"
     with pytest.raises(ValueError, match=message):
         RandomProjectionSSGE(4).fit(X)
     with pytest.raises(InvalidParameterError, match="'n_components'"):
@@ -235,7 +235,7 @@ def test_scores_hardly_depend_on_the_projections_dimension_once_it_is_large(rng)
 )
 @pytest.mark.parametrize("n_landmarks", [None, 40])
 def test_numpy_scalars_are_accepted_as_numbers(parameters, n_landmarks):
-    """As grid searches over np.linspace pass them."""
+    """Grid searches over np.linspace pass NumPy scalars."""
     X = np.random.default_rng(0).normal(size=(120, 3))
     plain = {name: value.item() for name, value in parameters.items()}
     one, other = (

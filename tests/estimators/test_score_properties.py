@@ -36,7 +36,7 @@ def seeds():
     log_condition=st.floats(0, 1),
 )
 def test_gaussians_are_estimated_with_an_error_of_order_d_over_n(seed, d, n, log_condition):
-    """Estimating mean and covariance costs some (d + 2) / n; choosing on samples a multiple."""
+    """Estimating mean and covariance costs about (d + 2) / n, and selection adds to it."""
     X, exact = make_gaussian(
         n,
         d,
@@ -93,7 +93,7 @@ def test_similarities_of_the_data_transform_the_score(seed, scale, shift):
     ]),
 )  # fmt: skip
 def test_units_of_the_features_transform_the_score(seed, units, estimator):
-    """If y = D x with D diagonal, then s_y(y) = s_x(x) / D, the strength's choice included."""
+    """If y = D x with D diagonal, then s_y(y) = s_x(x) / D, with the same chosen strength."""
     X = np.random.default_rng(seed).gamma(2.0, size=(45, 3))
     X[:, 1] += X[:, 0]
     fresh = X[:10] + 0.1
@@ -121,7 +121,7 @@ def test_without_whitening_the_common_unit_does_not_matter(seed, scale, alpha, k
 
 @pytest.mark.parametrize("n_landmarks", [None, 200])
 def test_projected_scores_converge_to_the_best_function_of_the_projection(n_landmarks):
-    """At fresh points: for N(0, I) it is the projection of -x onto the rows of R."""
+    """For N(0, I) the score at fresh points is the projection of -x onto the rows of R."""
     errors = []
     for n in (200, 1600):
         X, exact = make_gaussian(n, 30, random_state=0)
@@ -151,7 +151,7 @@ def test_the_order_of_the_samples_does_not_matter(seed):
     X=hnp.arrays(
         st.sampled_from([np.float32, np.float64]),
         st.tuples(st.integers(2, 25), st.integers(1, 30)),
-        # Few values, so that duplicates, ties and constant columns are the rule.
+        # Few distinct values make duplicates, ties and constant columns frequent.
         elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1e3]),
     ).filter(lambda X: (X[0] != X).any()),
     estimator=st.sampled_from(ESTIMATORS),

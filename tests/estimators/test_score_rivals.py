@@ -1,4 +1,4 @@
-"""The score estimators that the paper compares with, through the same interface."""
+"""Score estimators that the paper compares with have the same interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sk_mige.score import ssge
 
 @pytest.fixture(scope="module")
 def banana():
-    """Samples, fresh points and the true scores there."""
+    """Samples, fresh points and the true scores at the fresh points."""
     X, exact = make_banana(300, random_state=0)
     fresh = exact.sample(300, random_state=1)
     return X, fresh, exact(fresh)
@@ -55,7 +55,7 @@ def test_a_network_learns_the_score_by_slices(fitted, banana):
 
 
 def test_the_networks_score_is_hyvarinens_loss_with_an_exact_divergence(fitted, banana):
-    """Against central differences of the estimated score."""
+    """The closed form agrees with central differences of the estimated score."""
     _, fresh, _ = banana
     network, h = fitted[1], 1e-2
     divergence = np.zeros(len(fresh))

@@ -1,4 +1,4 @@
-"""Langevin samples: independent of units, with a warning where chains leave the data."""
+"""Langevin samples are independent of units, and unusable chains cause a warning."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_samples_of_few_rows_are_in_their_span():
 
 
 def test_adjusted_steps_keep_a_density_that_is_not_gaussian():
-    """exp(-x⁴ / 4) has the variance 2 Γ(3/4) / Γ(1/4) and a cubic score: Simpson's is exact."""
+    """The density exp(-x⁴ / 4) has the variance 2 Γ(3/4) / Γ(1/4) and a cubic score."""
     grid = torch.linspace(-3, 3, 20_001, dtype=torch.float64)
     mass = (-(grid**4) / 4).exp()
     starts = grid[

@@ -1,4 +1,4 @@
-"""Fitted score estimators are stored as NumPy arrays: pickle, joblib, skops; without a GPU."""
+"""Fitted score estimators are stored as NumPy arrays by pickle, joblib and skops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landmarks: sums do not depend on how rows arrive, and no other rows are kept."""
+"""Sums over landmarks do not depend on how rows arrive, and no other rows are kept."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_dask_array_is_summed_to_the_same_fit(X, curl_free):
 
 
 def test_sorted_dask_chunks_give_the_landmarks_of_an_array():
-    """Rows sorted by time, say: landmarks and whitening come from all over them."""
+    """Landmarks and whitening are estimated from rows of all chunks."""
     da = pytest.importorskip("dask.array")
     import dask
 
@@ -171,7 +171,7 @@ def test_incompatible_parts_are_not_merged_and_the_error_says_why(X, change, nam
 
 
 def test_estimators_without_sums_cannot_be_merged(X):
-    with pytest.raises(ValueError, match="only partial_fit and fit_batches"):
+    with pytest.raises(ValueError, match="call partial_fit or fit_batches"):
         landmark_estimator().fit(X).merge(landmark_estimator().partial_fit(X))
 
 
@@ -184,7 +184,7 @@ def test_only_estimators_can_be_merged(X, other):
 
 
 def test_a_number_of_landmarks_from_numpy_counts_as_a_number(X):
-    """As grid searches over np.arange pass it."""
+    """Grid searches over np.arange pass NumPy integers."""
     options = {"n_landmarks": np.int64(40), "random_state": 0}
     plain = landmark_estimator().fit(X)
     assert_same_scores(SSGEScoreEstimator(**options).fit(X), plain, X)

@@ -28,7 +28,7 @@ KINDS = {
 
 @pytest.fixture(params=KINDS)
 def fitted(request: pytest.FixtureRequest) -> tuple[ScoreFit, Tensor]:
-    """A fit of each kind of model, and five points beside its samples."""
+    """Fit each kind of model, and draw five other points."""
     return fit_kind(request.param)
 
 

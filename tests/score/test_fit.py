@@ -1,4 +1,4 @@
-"""Fits: dense, over landmarks, in the span of few samples, and the choice of the strength."""
+"""Dense and landmark fits, and the choice of the regularisation strength."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_orthonormal_projection_onto_all_dimensions_changes_nothing():
     ScoreSettings(alpha=1e-3, shrinkage=1.0), ScoreSettings(eigen_threshold=0.99, base=None),
 ])  # fmt: skip
 def test_a_fit_in_the_span_equals_the_fit_in_all_coordinates(settings):
-    """Rotating the samples rotates their scores, although only the span is used."""
+    """Rotating the samples rotates their scores."""
     generator = torch.Generator().manual_seed(3)
     x = gaussian(12, 30)
     turn = torch.linalg.qr(torch.randn(30, 30, generator=generator, dtype=torch.float64))[0]
@@ -88,7 +88,7 @@ def test_a_fit_in_the_span_equals_the_fit_in_all_coordinates(settings):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_span_is_accurate_for_a_far_mean(dtype):
-    """The samples' displacements are exact to rounding, without a copy of them in float64."""
+    """Displacements of float32 samples are exact to rounding."""
     x = (gaussian(20, 300) + 1e4).to(dtype)
     subspace, coordinates = sample_subspace(x)
     displacements = x.double() - x.double().mean(0)
@@ -123,7 +123,7 @@ def test_hyvarinens_loss_finds_the_estimate_closest_to_the_truth():
             losses.append(float(model.hyvarinen_loss(held).mean()))
             errors.append(float((model.score(held) - truth).square().sum(1).mean()) / 2)
         assert np.argmin(losses) == np.argmin(errors)
-        # The loss is half the squared distance but for a constant of the density.
+        # The loss is half the squared distance, up to a constant of the density.
         constant = -0.5 * float(truth.square().sum(1).mean())
         for loss, error in zip(losses, errors, strict=True):
             assert loss == pytest.approx(error + constant, abs=0.15 * abs(constant))
@@ -141,7 +141,7 @@ def test_folds_share_the_radii_and_do_not_depend_on_the_order():
 
 
 def test_neighbours_of_a_held_out_row_are_held_out_as_often_as_by_chance():
-    """Of independent folds, a row's nearest neighbour is in its own fold one time in three."""
+    """In independent folds, a third of the rows share the fold of their nearest neighbour."""
     x = gaussian(3000, 1)
     by_radius = radial_folds(x)[x.abs()[:, 0].argsort()]
     alike = (by_radius[1:] == by_radius[:-1]).double().mean()

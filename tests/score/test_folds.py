@@ -22,7 +22,7 @@ def test_without_copies_folds_are_radial_folds():
 
 def test_equal_rows_are_in_one_fold_wherever_they_stand():
     x = gaussian(90, 2)
-    copies = torch.cat([x, x, -x[:30]])  # as far from the mean as what they are not equal to
+    copies = torch.cat([x, x, -x[:30]])  # -x has the radii of x and other values
     order = torch.randperm(210, generator=torch.Generator().manual_seed(0))
     fold = torch.empty(210, dtype=torch.long)
     fold[order] = sample_folds(copies[order])

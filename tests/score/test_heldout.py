@@ -51,7 +51,7 @@ def test_at_its_own_centres_the_quadratic_form_is_the_gram_matrix_squared(expand
 
 
 def test_without_a_base_the_linear_form_is_that_of_the_kernels_gradients(expand):
-    """R = K'X/σ² − diag(s) Z/σ², in whitened coordinates and mapped back."""
+    """R is K'X/σ² − diag(s) Z/σ² in whitened coordinates, mapped back."""
     expansion, x, _ = expand(base=None)
     y, z = expansion.whitening(x), expansion.centers
     gram = expansion.gram(y)

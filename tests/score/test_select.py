@@ -73,7 +73,7 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
 
 
 def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
-    """The rows' own whitening is spherical: "auto" is 1, and both are one set of candidates."""
+    """The correlations of the rows are spherical, so "auto" chooses a shrinkage of 1."""
     x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert whitening(x[:40])[0].shrinkage == 1.0
     splits = [(torch.arange(40), torch.arange(40, 60))]
@@ -88,13 +88,13 @@ def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
 def test_the_smallest_bound_wins_among_losses_that_differ_by_noise_only():
     losses = torch.tensor([[1.0, 1.1, 5.0, 1.0], [2.0, 1.9, 5.0, 2.2], [3.0, 3.0, 5.0, 2.8]])
     bounds = torch.tensor([[9.0, 4.0, 0.0, 9.0]]).expand(3, -1)
-    assert select_candidate(losses, bounds) in (0, 1)  # never the one that is clearly worse
+    assert select_candidate(losses, bounds) in (0, 1)  # candidate 2 is clearly worse
     equal = torch.tensor([[1.0, 1.0, 5.0], [2.0, 2.0, 5.0], [3.0, 3.0, 5.0]])
     assert select_candidate(equal, torch.tensor([[9.0, 4.0, 0.0]]).expand(3, -1)) == 1
 
 
 def test_a_gain_over_a_reference_must_exceed_its_noise():
-    """Two folds of three far better than the base, the third worse: not enough."""
+    """Two folds favour the correction and one the base, which is no clear gain."""
     base = torch.tensor([[-0.50], [-0.53], [-0.51]])
     wild = torch.tensor([[-1.2], [-0.1], [-1.2]])
     steady = torch.tensor([[-0.60], [-0.64], [-0.63]])
@@ -104,7 +104,7 @@ def test_a_gain_over_a_reference_must_exceed_its_noise():
 
 
 def test_a_lucky_fold_does_not_decide():
-    """The least mean belongs to a candidate that is bad in most folds and lucky in one."""
+    """The lowest mean loss is that of a candidate with a very low loss on a single fold."""
     steady = torch.tensor([[1.0], [1.0], [1.0], [1.0], [1.0]])
     lucky = torch.tensor([[2.0], [2.0], [2.0], [2.0], [-3.5]])
     losses = torch.cat([lucky, steady, steady + 0.01], dim=1)

@@ -1,4 +1,4 @@
-"""SSGE at its own samples: the published estimator, without its tensors."""
+"""The published estimator at its samples, without arrays of shape (M, M, d)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sk_mige.score import leading_eigenpairs, median_bandwidth, squared_distance
 
 
 def tensor_formulation(x, evaluate_at, sigma, n_eigen):
-    """Eqs. 4-7 of the paper, literally: eigenfunctions and their gradients, (M, M, d) arrays."""
+    """Eqs. 4-7 of the paper, with eigenfunctions and gradients as (M, M, d) arrays."""
     m = len(x)
     differences = x[:, None] - x[None]
     gram = torch.exp(-differences.square().sum(-1) / (2 * sigma**2))
@@ -60,7 +60,7 @@ def test_eigenvalues_that_are_rounding_errors_are_never_kept(threshold):
 @pytest.mark.parametrize("options", [{}, {"n_eigen": 4}, {"alpha": 1e-2, "eigen_threshold": None}])
 def test_a_batch_of_sets_equals_a_loop_over_them(generator, options):
     z = torch.randn(4, 3, 20, 2, generator=generator, dtype=torch.float64)
-    z *= torch.tensor([1.0, 3.0, 10.0]).double()[:, None, None]  # unlike numbers of eigenpairs
+    z *= torch.tensor([1.0, 3.0, 10.0]).double()[:, None, None]  # unlike spectra
     z[0, 0, 5:] = z[0, 0, :1]
     looped = torch.stack([torch.stack([ssge(b, **options) for b in a]) for a in z])
     torch.testing.assert_close(ssge(z, **options), looped)
@@ -70,7 +70,7 @@ def test_given_distances_replace_those_of_the_kernel(x, generator):
     other = torch.randn(60, 2, generator=generator, dtype=torch.float64)
     joint = torch.cat([x, other], dim=1)
     sq = squared_distances(x) + squared_distances(other)
-    # The x-block of the joint score: the kernel of both, the displacements of one.
+    # The x-block of the joint score has the kernel of (x, z) and the displacements of x.
     torch.testing.assert_close(ssge(x, sq_distances=sq), ssge(joint)[:, :3])
 
 

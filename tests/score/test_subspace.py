@@ -1,4 +1,4 @@
-"""Directions along which samples do not vary: found whatever the units, and left out."""
+"""Directions along which samples do not vary are found in any units and left out."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def correlated(n, d, seed=0):
 
 
 def left_out(x, i, rho, scale=None):
-    """Shrunk covariance and displacement of row i, both from the moments of the other rows."""
+    """Shrunk covariance and displacement of row i, from the moments of the other rows."""
     d = x.shape[1]
     others = torch.cat([x[:i], x[i + 1 :]])
     scale = torch.cov(others.mT).trace() / d if scale is None else scale
@@ -100,7 +100,7 @@ def test_ledoit_wolf_is_scikit_learns(n, d, seed):
 def test_without_shrinkage_the_score_is_equivariant_under_affine_maps(
     seed, log_condition, curl_free, base
 ):
-    """If y = A x + b, then s_y(y) = A^-T s_x(x): for any density, however A mixes and scales."""
+    """If y = A x + b, then s_y(y) = A^-T s_x(x) for every density and every invertible A."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(40, 3, generator=generator, dtype=torch.float64).square()
     fresh = torch.rand(10, 3, generator=generator, dtype=torch.float64)
@@ -113,7 +113,7 @@ def test_without_shrinkage_the_score_is_equivariant_under_affine_maps(
     options = ScoreSettings(shrinkage=0.0, alpha=1e-3, curl_free=curl_free, base=base)
     plain = fit_dense(x, options).model.score(fresh)
     mapped = fit_dense(x @ a.mT + b, options).model.score(fresh @ a.mT + b)
-    # The metric in which curl-free coefficients are regularised is the whitened one as well.
+    # Curl-free coefficients are also regularised in the whitened metric.
     assert (mapped @ a - plain).norm() < 1e-6 * plain.norm()
 
 

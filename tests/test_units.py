@@ -71,7 +71,7 @@ def scores(estimator: Any) -> Callable[[Units], Any]:
         found = [fitted.transform(FRESH * u) * u]
         if hasattr(fitted, "sample"):
             found.append(fitted.jacobian_vector_product(FRESH * u, Z[:8] * u) * u)
-            found.append(fitted.sample(5, n_steps=5, random_state=0) / u)
+            found.append(fitted.sample(5, n_steps=30, random_state=0) / u)
             found.append((fitted.centers_ / u)[:8])
         return np.concatenate(found)
 

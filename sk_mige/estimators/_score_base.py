@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -195,22 +196,26 @@ class BaseScoreEstimator(
 
         Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
         chains start. Steps are thus in coordinates of unit covariance, and neither scales nor
-        correlations matter. The samples are good enough for a picture. The estimate is unreliable
-        far from the data, and without a base it does not bring chains back from there.
+        correlations matter. The chains forget their starting points if the product of step size,
+        number of steps and acceptance rate exceeds 1.
+
+        The samples are good enough for a picture. The estimate is unreliable far from the data,
+        and without a base it does not bring chains back from there.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of chains, each of which gives one sample.
         n_steps : int, default=500
-            Number of steps of each chain.
+            Number of steps of each chain, at least 1.
         step_size : float, default=0.05
-            Step size :math:`\epsilon`, as a fraction of the data's covariance.
+            Step size :math:`\epsilon`, as a fraction of the data's covariance. Long steps are
+            rejected if ``adjusted=True``, and biased otherwise.
         adjusted : bool, default=True
             Whether to accept or reject each step (Metropolis). The difference of log-densities is
-            the integral of the score along the step, by Simpson's rule, for one more evaluation of
-            the score. Without it, chains diverge if steps are too long for the roughest places of
-            the estimate.
+            the integral of the score along the step, computed by Simpson's rule. Acceptance costs
+            one more evaluation of the score per step. Without acceptance, chains diverge if steps
+            are too long for the roughest places of the estimate.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 
@@ -222,18 +227,21 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If a number is out of range, or if chains have diverged.
+            If a number is out of range, if chains have diverged, or if every step was rejected.
 
         Warns
         -----
         UserWarning
-            If more than one chain in twenty ends twice as far from the mean as any centre.
+            If more than one chain in twenty ends twice as far from the mean as any centre, or never
+            moved from its starting point.
+            If the chains are too short to forget their starting points.
+            If steps without acceptance are so long that most would be rejected.
         """
         check_is_fitted(self)
-        if n_samples < 1 or n_steps < 0 or not step_size > 0:
+        if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:
             raise ValueError(
-                "sample needs n_samples >= 1, n_steps >= 0 and step_size > 0, got "
-                f"{n_samples}, {n_steps} and {step_size}"
+                "sample needs n_samples >= 1, n_steps >= 1 and a finite step_size > 0, got "
+                f"n_samples={n_samples}, n_steps={n_steps} and step_size={step_size}"
             )
         x = langevin(
             self._model.score,
@@ -243,6 +251,7 @@ class BaseScoreEstimator(
             step_size,
             adjusted,
             check_random_state(random_state),
+            has_base=self._model.expansion.base.dof is not None,
         )
         return x.cpu().numpy().astype(np.float64)
 

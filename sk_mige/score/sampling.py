@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +18,15 @@ from .whitening import principal_axes
 __all__ = ["langevin"]
 
 # A chain has left the data if its distance from the mean is FAR times that of the outermost centre.
-# A fraction of such chains above MANY causes a warning.
+# A fraction of such chains, or of chains that never moved, above MANY causes a warning.
 FAR, MANY = 2.0, 0.05
+# Without acceptance, steps are too long if fewer than RARELY would be accepted, or if the variance
+# of the chains exceeds that of the centres by the factor WIDER.
+RARELY, WIDER = 0.4, 1.5
+# Acceptance rates of suggested steps, with and without acceptance.
+OFTEN, ALWAYS = 0.6, 0.9
+# Number of centres at which suggested steps are tried.
+TRIED = 256
 
 
 def langevin(
@@ -28,6 +37,8 @@ def langevin(
     step_size: float,
     adjusted: bool,
     rng: Any,
+    *,
+    has_base: bool = False,
 ) -> Tensor:
     r"""Run Langevin chains that start at centres, with steps in the centres' covariance.
 
@@ -54,13 +65,15 @@ def langevin(
     n_samples : int
         Number of chains.
     n_steps : int
-        Number of steps of each chain.
+        Number of steps of each chain, at least 1.
     step_size : float
         Step size ε.
     adjusted : bool
         Whether to accept or reject each step.
     rng : numpy.random.RandomState
         Source of starting points and noise.
+    has_base : bool, default=False
+        Whether the score has a base, which brings chains back to the data.
 
     Returns
     -------
@@ -69,31 +82,80 @@ def langevin(
     units = feature_units(centers)
     centers = units(centers)
     axes, root, inverse = _roots(centers)
-
-    def drift_at(z: Tensor) -> Tensor:
-        return score(units.inverse(z)) * units.scale
-
+    steps = _Steps(lambda z: score(units.inverse(z)) * units.scale, axes, root)
     x = centers[torch.from_numpy(rng.randint(len(centers), size=n_samples)).to(centers.device)]
-    drift = drift_at(x)
-    for _ in range(n_steps):
-        # Drawn in the coordinates of the columns, because principal axes have arbitrary signs.
-        noise = torch.from_numpy(rng.standard_normal((n_samples, len(axes)))).to(x) @ axes
-        step = step_size * (drift @ root) + (2 * step_size) ** 0.5 * noise
-        proposal = x + step @ root.mT
-        there = drift_at(proposal)
+    drift = steps.drift(x)
+    accepted = torch.zeros(n_samples, dtype=torch.float64, device=x.device)
+    for number in range(n_steps):
+        proposal, there, log_ratio = steps.propose(
+            x, drift, step_size, rng, judged=adjusted or number == n_steps - 1
+        )
         if adjusted:
-            both = (drift + there) @ root
-            middle = drift_at((x + proposal) / 2) @ root
-            back = noise + (step_size / 2) ** 0.5 * both
-            gain = ((both + 4 * middle) * step).sum(1) / 6
-            forth = noise.square().sum(1) / 2 - back.square().sum(1) / 2
             uniform = torch.from_numpy(rng.uniform(size=n_samples)).to(x)
-            accept = (uniform.log() < gain + forth)[:, None]
-            x, drift = torch.where(accept, proposal, x), torch.where(accept, there, drift)
+            accept = uniform.log() < log_ratio
+            accepted += accept
+            x = torch.where(accept[:, None], proposal, x)
+            drift = torch.where(accept[:, None], there, drift)
         else:
             x, drift = proposal, there
-    _check_confined(x, centers, inverse, adjusted)
+    confined = _check_confined(x, centers, inverse, adjusted, has_base)
+    if adjusted:
+        _check_moved(accepted, n_steps, step_size, steps, centers)
+    else:
+        spread = ((x - centers.mean(0)) @ inverse).square().mean(1)
+        if confined and _are_biased(log_ratio, spread):
+            warn_user(
+                f"step_size={step_size:g} is too long for sample with adjusted=False, whose chains "
+                f"do not have the estimated density: their variance is {float(spread.mean()):.2g} "
+                f"times that of the data, and {_acceptance(log_ratio):.0%} of the steps would be "
+                f"accepted; use adjusted=True, or {steps.advice(centers, step_size, ALWAYS)}"
+            )
+        _check_long(n_steps, step_size, 1.0)
     return units.inverse(x)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Langevin steps in coordinates with principal axes (d, r) and covariance root L (d, r)."""
+
+    drift: Callable[[Tensor], Tensor]
+    axes: Tensor
+    root: Tensor
+
+    def propose(
+        self, x: Tensor, drift: Tensor, step_size: float, rng: Any, *, judged: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return proposals, the drift there, and if ``judged`` their log-ratios of acceptance."""
+        # Drawn in the coordinates of the columns, because principal axes have arbitrary signs.
+        noise = torch.from_numpy(rng.standard_normal((len(x), len(self.axes)))).to(x) @ self.axes
+        step = step_size * (drift @ self.root) + (2 * step_size) ** 0.5 * noise
+        proposal = x + step @ self.root.mT
+        there = self.drift(proposal)
+        if not judged:
+            return proposal, there, step[:, 0]
+        both = (drift + there) @ self.root
+        middle = self.drift((x + proposal) / 2) @ self.root
+        back = noise + (step_size / 2) ** 0.5 * both
+        gain = ((both + 4 * middle) * step).sum(1) / 6
+        forth = noise.square().sum(1) / 2 - back.square().sum(1) / 2
+        return proposal, there, gain + forth
+
+    def advice(self, centers: Tensor, step_size: float, wanted: float = OFTEN) -> str:
+        """Return in words a shorter step with the wanted acceptance rate at the centres."""
+        x = centers[:: max(1, len(centers) // TRIED)]
+        drift = self.drift(x)
+        for _ in range(60):
+            step_size = float(f"{step_size / 2:.1g}")
+            *_, log_ratio = self.propose(x, drift, step_size, np.random.RandomState(0))
+            rate = _acceptance(log_ratio)
+            if rate >= wanted:
+                return f"step_size={step_size:g}, whose acceptance rate is about {rate:.2g}"
+        return "a smaller step_size"
+
+
+def _acceptance(log_ratio: Tensor) -> float:
+    """Return the mean probability with which steps are accepted."""
+    return float(log_ratio.clamp_max(0).exp().nan_to_num(0.0).mean())
 
 
 def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,12 +166,14 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return vectors, vectors * roots, vectors / roots
 
 
-def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool) -> None:
-    """Raise if a chain is not finite, and warn if many chains have left the data."""
-    advice = "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
+def _check_confined(
+    x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool, has_base: bool
+) -> bool:
+    """Raise if a chain is not finite; warn and return False if many chains have left the data."""
+    shorter = "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
     if not bool(x.isfinite().all()):
         raise ValueError(
-            f"the chains of sample diverged, because its steps are too long; use {advice}"
+            f"the chains of sample diverged, because its steps are too long; use {shorter}"
         )
     mean = centers.mean(0)
     radii, reach = (((p - mean) @ inverse).square().sum(1) for p in (x, centers))
@@ -118,7 +182,48 @@ def _check_confined(x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool)
     farthest = max(float(reach.max()), d + 3 * (2 * d) ** 0.5)
     share = float((radii > FAR**2 * farthest).double().mean())
     if share > MANY:
+        # Without a base the score vanishes far from the data, for steps of any length.
+        remedy = shorter if has_base else "fewer n_steps, or an estimator with a base"
         warn_user(
             f"{share:.0%} of the chains of sample have left the data, where the estimated score "
-            f"does not bring them back; use {advice}, fewer n_steps, or an estimator with a base"
+            f"does not bring them back; use {remedy}"
+        )
+    return share <= MANY
+
+
+def _check_moved(
+    accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
+) -> None:
+    """Raise if no chain has moved; warn if chains never moved or are close to their start."""
+    rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
+    cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
+    if still == 1.0:
+        raise ValueError(
+            f"all chains of sample are still at the centres from which they start, because {cause};"
+            f" use {steps.advice(centers, step_size)}"
+        )
+    if still > MANY:
+        warn_user(
+            f"{still:.0%} of the chains of sample are still at the centres from which they start, "
+            f"because {cause}; use {steps.advice(centers, step_size)}"
+        )
+    else:
+        _check_long(n_steps, step_size, rate)
+
+
+def _are_biased(log_ratio: Tensor, spread: Tensor) -> bool:
+    """Return whether steps are rarely acceptable, or chains have too large a variance."""
+    noise = float(spread.std()) / len(spread) ** 0.5 if len(spread) > 1 else float("inf")
+    return _acceptance(log_ratio) < RARELY or float(spread.mean()) - 3 * noise > WIDER
+
+
+def _check_long(n_steps: int, step_size: float, rate: float) -> None:
+    """Warn of chains shorter than the time in which a Gaussian forgets its start."""
+    duration = n_steps * step_size * rate
+    if duration < 1:
+        wanted = float(f"{1.05 / (step_size * rate):.2g}")
+        warn_user(
+            f"the chains of sample are still close to the centres from which they start: "
+            f"n_steps={n_steps} with step_size={step_size:g} and an acceptance rate of {rate:.2g} "
+            f"are too short; use n_steps={wanted:.0f} or more, or a larger step_size"
         )

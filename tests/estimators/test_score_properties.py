@@ -209,5 +209,5 @@ def test_langevin_steps_along_the_score_draw_from_the_density():
         drawn = estimator.sample(1000, n_steps=80, adjusted=adjusted, random_state=0)
         np.testing.assert_allclose(drawn.mean(0), X.mean(0), atol=0.15)
         np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.3)
-    again = estimator.sample(5, n_steps=3, random_state=7)
-    np.testing.assert_array_equal(again, estimator.sample(5, n_steps=3, random_state=7))
+    again = estimator.sample(5, n_steps=30, random_state=7)
+    np.testing.assert_array_equal(again, estimator.sample(5, n_steps=30, random_state=7))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_iris
 
-from sk_mige import SSGEScoreEstimator
+from sk_mige import (
+    RandomProjectionSSGE,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+)
 from sk_mige.datasets import make_ring
 from sk_mige.score.sampling import langevin
 
@@ -86,4 +92,70 @@ def test_chains_that_diverge_are_refused():
     estimator = SSGEScoreEstimator(alpha=np.inf, base="gaussian").fit(gaussian())
     with pytest.raises(ValueError, match="diverged.*too long; use adjusted=True"):
         estimator.sample(5, n_steps=2000, step_size=5.0, adjusted=False, random_state=0)
-    assert np.isfinite(estimator.sample(5, step_size=5.0, random_state=0)).all()
+
+
+SAMPLERS = {
+    **ESTIMATORS,
+    "projection": RandomProjectionSSGE(2, random_state=0),
+    "no base": SteinScoreEstimator(whiten=True),
+    "cross-validated": SSGEScoreEstimatorCV(bandwidth_factors=[1.0], bases=["student"], cv=3),
+}
+
+
+@pytest.mark.parametrize("estimator", SAMPLERS.values(), ids=SAMPLERS)
+def test_steps_that_are_never_accepted_are_refused_with_a_step_that_works(estimator):
+    estimator.fit(gaussian())
+    with pytest.raises(ValueError, match="step_size=1e\\+06 is too long.*rate of 0; use") as error:
+        estimator.sample(20, step_size=1e6, random_state=0)
+    step = float(re.search(r"use step_size=([\d.]+)", str(error.value))[1])
+    assert np.isfinite(estimator.sample(20, step_size=step, random_state=0)).all()
+
+
+def test_chains_that_mostly_stay_at_their_start_cause_a_warning_with_the_acceptance_rate():
+    estimator = SSGEScoreEstimator().fit(gaussian())
+    message = (
+        r"\d+% of the chains .* still at the centres .*step_size=20 .*rate of 0\.\d+; use step"
+    )
+    with pytest.warns(UserWarning, match=message):
+        estimator.sample(200, step_size=20.0, random_state=0)
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_chains_that_are_too_short_cause_a_warning_with_a_number_of_steps(adjusted):
+    estimator = SSGEScoreEstimator().fit(gaussian())
+    with pytest.warns(UserWarning, match="n_steps=10 .*use n_steps=[0-9]+ or more") as caught:
+        estimator.sample(50, n_steps=10, step_size=1e-3, adjusted=adjusted, random_state=0)
+    wanted = int(re.search(r"use n_steps=(\d+)", str(caught[0].message))[1])
+    estimator.sample(50, n_steps=wanted, step_size=1e-3, adjusted=adjusted, random_state=0)
+
+
+@pytest.mark.parametrize("step_size", [1.0, 1.5])
+def test_steps_without_acceptance_that_widen_the_density_cause_a_warning(step_size):
+    estimator = SSGEScoreEstimator().fit(gaussian())
+    with pytest.warns(
+        UserWarning, match="too long .*variance is [0-9.]+ times .*use adjusted=True"
+    ):
+        estimator.sample(500, step_size=step_size, adjusted=False, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_steps": 0}, {"n_samples": 0}, {"step_size": 0.0}, {"step_size": np.inf}]
+)
+def test_numbers_out_of_range_are_refused_by_name(options):
+    name, value = next(iter(options.items()))
+    with pytest.raises(ValueError, match=f"sample needs .*got .*{name}={value}"):
+        SSGEScoreEstimator().fit(gaussian()).sample(**options)
+
+
+def test_chains_that_left_the_data_are_not_advised_to_use_an_active_base():
+    with pytest.warns(UserWarning, match="left the data.*use a smaller step_size$"):
+        langevin(
+            torch.zeros_like,
+            torch.from_numpy(gaussian()),
+            50,
+            500,
+            1.0,
+            True,
+            np.random.RandomState(0),
+            has_base=True,
+        )

@@ -21,7 +21,9 @@ from sk_mige._warnings import warn_user
 from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_score
 from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
 from sk_mige.score.landmarks import LandmarkAccumulator
+from sk_mige.training.device import available_device, resolve_device
 
+from ._base import list_changes
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
@@ -186,7 +188,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "random_state": ["random_state"],
     }
 
-    _accumulator: LandmarkAccumulator | None
+    _accumulator: LandmarkAccumulator | None = None
+    # Parameters that the first batch of a stream fixes, with their values; None in older files.
+    _fixed: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -306,6 +310,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         therefore be a representative sample. Later calls add their rows to the sums. Every call
         solves for the coefficients, while :meth:`fit_batches` solves only once.
 
+        Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
+        call on. Other parameters cannot change in a stream.
+
         :meth:`fit` of an array keeps no sums. The next call of ``partial_fit`` starts a new stream.
 
         Parameters
@@ -319,6 +326,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         -------
         self
             The estimator, fitted to all rows so far.
+
+        Raises
+        ------
+        ValueError
+            If X is invalid, or if a parameter was changed that the first call fixed. The sums of
+            earlier calls are kept.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -374,7 +387,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         TypeError
             If ``other`` is not an estimator that keeps sums.
         ValueError
-            If the estimators were not started from the same first batch. Neither is changed.
+            If the estimators were not started from the same first batch, or if parameters fixed
+            by it were changed. The sums of the estimators are kept.
         """
         if not isinstance(other, SSGEScoreEstimator):
             raise TypeError(
@@ -403,23 +417,44 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return self
 
     def _accumulator_or_raise(self) -> LandmarkAccumulator:
-        accumulator: LandmarkAccumulator | None = getattr(self, "_accumulator", None)
-        if accumulator is None:
+        if self._accumulator is None:
             raise ValueError(
                 f"this {type(self).__name__} keeps no sums: call partial_fit or fit_batches, "
                 "because fit does not keep them"
             )
-        return accumulator
+        self._expect_same_stream()
+        return self._accumulator
+
+    def _fixed_parameters(self) -> dict[str, Any]:
+        """Return the parameters that cannot change within a stream."""
+        solved_anew = {"alpha", "n_eigen", "eigen_threshold"}
+        given = self.get_params(deep=False)
+        return {name: value for name, value in given.items() if name not in solved_anew}
+
+    def _expect_same_stream(self) -> None:
+        """Raise for changed parameters that the first batch has fixed."""
+        now = self._fixed_parameters()
+        before = dict(now if self._fixed is None else self._fixed)
+        if resolve_device(now["device"]) == available_device(before["device"]):
+            before["device"] = now["device"]  # another name of the same device
+        changes = list_changes(before, now)
+        if changes:
+            raise ValueError(
+                f"{', '.join(changes)}: the first batch of the stream fixed the landmarks, the "
+                "whitening, the base and the bandwidth; set it back, or start a new stream with "
+                "fit_batches or a clone of this estimator"
+            )
 
     def _absorb(self, X: Any) -> None:
         """Add a batch to the accumulator, which the first batch creates."""
-        first = getattr(self, "_accumulator", None) is None
+        first = self._accumulator is None
         X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
         if first:
             check_varies(X, "they have no density and no score")
             wanted = self._given_landmarks() or AUTO_LANDMARKS
             rng = check_random_state(self.random_state)
             accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
+            self._fixed = self._fixed_parameters()
         else:
             accumulator = self._accumulator_or_raise()
         accumulator.add(to_tensor(X, self._compute_device()))

@@ -155,6 +155,53 @@ def test_a_bad_batch_is_refused_and_nothing_is_lost(X, bad):
     assert estimator.n_samples_seen_ == 900
 
 
+CHANGES = {
+    "bandwidth": 0.5,
+    "whiten": False,
+    "shrinkage": 0.3,
+    "base": None,
+    "curl_free": True,
+    "n_landmarks": 30,
+    "landmark_selection": "leverage",
+    "random_state": 1,
+    "n_components": 2,
+    "projection": "sparse",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_parameters_fixed_by_the_first_batch_cannot_change_within_a_stream(X, name):
+    estimator = landmark_estimator()
+    if name not in estimator.get_params():
+        estimator = RandomProjectionSSGE(3, n_landmarks=40, random_state=0)
+    estimator.partial_fit(X[:300])
+    other = copy.deepcopy(estimator)
+    before = estimator.transform(X[:5])
+    estimator.set_params(**{name: CHANGES[name]})
+    for change in (lambda: estimator.partial_fit(X[300:]), lambda: estimator.merge(other)):
+        with pytest.raises(ValueError, match=f"^{name}=.* instead of .*set it back.*new stream"):
+            change()
+    np.testing.assert_array_equal(estimator.transform(X[:5]), before)
+    assert estimator.n_samples_seen_ == 300
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha": 1e-3}, {"n_eigen": 5}, {"eigen_threshold": 0.9}, {"device": "cpu"}]
+)
+def test_parameters_of_the_solution_can_change_within_a_stream(X, options):
+    changed = landmark_estimator().partial_fit(X[:300]).set_params(**options).partial_fit(X[300:])
+    expected = landmark_estimator(**options).partial_fit(X[:300]).partial_fit(X[300:])
+    assert_same_scores(changed, expected, X)
+
+
+def test_a_new_stream_follows_changed_parameters(X):
+    estimator = landmark_estimator().partial_fit(X).set_params(base=None)
+    assert_same_scores(estimator.fit_batches([X]), landmark_estimator(base=None).fit(X), X)
+    estimator.set_params(base="gaussian")
+    fitted = estimator.fit(X).partial_fit(X)
+    assert_same_scores(fitted, landmark_estimator(base="gaussian").fit(X), X)
+
+
 @pytest.mark.parametrize(("change", "named"), [
     (lambda X: landmark_estimator().partial_fit(X[1:]), "landmarks"),
     (lambda X: SSGEScoreEstimator(n_landmarks=39, random_state=0).partial_fit(X), "landmarks"),

@@ -638,7 +638,11 @@ class MIGEEncoder(
         # A copy, so that a continued training draws the same projection again.
         own = copy.deepcopy(estimator.random_state)
         seed = self._seed if own is None else own
-        projection = estimator._training_projection(self._architecture.n_features, seed)
+        projection = estimator._training_projection(
+            self._architecture.n_features, seed, self._largest_batch()
+        )
+        if projection is None:
+            return score, None
         return score, torch.as_tensor(projection, dtype=torch.float32)
 
     def _train(
@@ -717,9 +721,12 @@ class MIGEEncoder(
 
     def _batch_rows(self, n_rows: int) -> int:
         """Return the number of rows of a batch, over all processes."""
+        return -(-n_rows // -(-n_rows // self._largest_batch()))
+
+    def _largest_batch(self) -> int:
+        """Return the largest number of rows of a batch, over all processes."""
         processes = int(os.environ.get("WORLD_SIZE", "1")) if self.distributed else 1
-        largest = int(self.batch_size) * processes
-        return -(-n_rows // -(-n_rows // largest))
+        return int(self.batch_size) * processes
 
     def _fixed_parameters(self) -> dict[str, Any]:
         """Return the parameters that cannot change while one network is trained."""

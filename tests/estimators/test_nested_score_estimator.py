@@ -84,6 +84,21 @@ def test_the_projection_stays_when_training_goes_on(own: Any) -> None:
     assert torch.equal(projection(pickle.loads(pickle.dumps(fitted)).partial_fit(X)), first)
 
 
+def test_an_automatic_projection_is_left_out_where_exact_distances_cost_less() -> None:
+    automatic = RandomProjectionSSGE(random_state=0)
+    assert projection(encoder(automatic).fit(X)) is None
+    assert automatic._training_projection(600, 0, n_rows=512) is None
+    assert automatic._training_projection(512, 0, n_rows=600) is None
+    assert automatic._training_projection(600, 0, n_rows=600).shape == (512, 600)
+
+
+def test_more_components_than_rows_of_a_batch_cause_a_warning() -> None:
+    message = "n_components=8 .* batches of 8 rows: use fewer components, for example 2,"
+    with pytest.warns(UserWarning, match=message):
+        fitted = encoder(RandomProjectionSSGE(8), batch_size=8).fit(X)
+    assert projection(fitted).shape == (8, 12)
+
+
 def test_a_projection_is_refused_where_all_coordinates_are_needed() -> None:
     estimator = MutualInfoGradientEstimator(score_estimator=RandomProjectionSSGE(4))
     with pytest.raises(ValueError, match="projects, but .* pass an SSGEScoreEstimator"):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
+from sk_mige.score.fit import spectrum_of
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.sampling import langevin
@@ -60,6 +61,7 @@ class BaseScoreEstimator(
     random_state: Any
     n_features_in_: int
     _model: ScoreModel
+    _spectrum: NDArray[Any] | None = None
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the next fit."""
@@ -261,6 +263,14 @@ class BaseScoreEstimator(
         check_is_fitted(self, "bandwidth_")
         return self._model.centers.cpu().numpy()
 
+    @property
+    def eigenvalues_(self) -> Any:
+        """Spectrum of the kernel operator, computed when it is first read."""
+        check_is_fitted(self, "bandwidth_")
+        if self._spectrum is None:
+            self._spectrum = spectrum_of(self._model.expansion).cpu().numpy()
+        return self._spectrum
+
     def _check_query(self, X: Any) -> Any:
         check_is_fitted(self)
         return check_samples(self, X, reset=False)
@@ -359,7 +369,7 @@ class BaseScoreEstimator(
         """Set the fitted attributes."""
         self._keep_model(fit.model, n_samples)
         self.alpha_ = fit.alpha
-        self.eigenvalues_ = fit.eigenvalues.cpu().numpy()
+        self._spectrum = None if fit.spectrum is None else fit.eigenvalues.cpu().numpy()
         self.n_eigen_ = fit.n_eigen
         self.degrees_of_freedom_ = fit.model.expansion.base.dof
         return self
@@ -367,6 +377,7 @@ class BaseScoreEstimator(
     def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
         """Set the attributes that every model has."""
         self._model = model
+        self._spectrum = None
         self.bandwidth_ = model.expansion.bandwidth
         self.shrinkage_ = model.expansion.whitening.shrinkage
         self.mean_ = model.mean.cpu().numpy()
@@ -383,6 +394,9 @@ class BaseScoreEstimator(
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a fitted estimator on its ``device``, or on "auto" if that is missing."""
+        state = dict(state)
+        if "eigenvalues_" in state:  # files of earlier versions
+            state["_spectrum"] = state.pop("eigenvalues_")
         super().__setstate__(state)
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))

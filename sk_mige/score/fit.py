@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from .folds import N_FOLDS, sample_folds
+from .folds import N_FOLDS, radial_folds, sample_folds
 from .heldout import (
     GradientForm,
     GradientProducts,
@@ -17,6 +18,7 @@ from .heldout import (
     SectionSplit,
     WhitenedSamples,
     fold_losses,
+    kernel_sums,
     section_moments,
     sum_of_products,
     tikhonov_filters,
@@ -24,16 +26,38 @@ from .heldout import (
 from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
 from .precision import widest_dtype
 from .select import select_candidate
-from .spectrum import ALPHAS, SpectralBasis, kernel_basis, significant, spectral_basis
+from .spectrum import (
+    ALPHAS,
+    SpectralBasis,
+    exceeds,
+    kernel_basis,
+    significant,
+    spectral_basis,
+)
 from .subspace import VaryingSubspace, sample_subspace, varying_directions, varying_units
 
-__all__ = ["ScoreFit", "fit_dense", "fit_in_units", "fit_landmarks", "fit_stein", "lift_expansion"]
+__all__ = [
+    "ScoreFit",
+    "fit_dense",
+    "fit_in_units",
+    "fit_landmarks",
+    "fit_stein",
+    "lift_expansion",
+    "spectrum_of",
+]
 
 MIN_SAMPLES_TO_CHOOSE = 12  # with fewer, folds are too small
 FALLBACK_ALPHA = 0.1
 # Up to this number of rows per feature the kernel part is small beside the base. Training on half
 # of the rows then chooses its strength as well as training on two thirds, in half the time.
 FEW_ROWS = 4
+# Dense fits to more rows choose the strength over LANDMARKS rows and solve by Cholesky's
+# factorisation. Eigendecompositions of all rows would take minutes.
+MAX_EIGH_ROWS = 2_000
+LANDMARKS = 800
+# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves its spectrum, and
+# for which Cholesky's factorisation in float64 gives the coefficients to six digits.
+FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,10 +70,10 @@ class ScoreFit:
         Fitted score.
     alpha : float
         Tikhonov strength; 0 with a spectral cutoff, infinite for the base alone.
-    eigenvalues : Tensor of shape (r,)
-        Spectrum, descending, as fractions of its sum.
     n_eigen : int
         Number of eigenpairs used.
+    spectrum : Tensor of shape (r,) or None
+        Spectrum of the fit, descending, if the fit computed it.
     gram : Tensor of shape (n, n) or None
         Kernel between the samples, if each of them is a centre.
     coordinates : Tensor of shape (n, r + 1) or None
@@ -58,10 +82,17 @@ class ScoreFit:
 
     model: ScoreModel
     alpha: float
-    eigenvalues: Tensor
     n_eigen: int
+    spectrum: Tensor | None = None
     gram: Tensor | None = None
     coordinates: Tensor | None = None
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """Spectrum (r,), descending, as fractions of its sum."""
+        if self.spectrum is None:
+            return spectrum_of(self.model.expansion)
+        return _fractions(self.spectrum)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return scores at the samples x of a dense fit, from the known Gram matrix."""
@@ -167,7 +198,7 @@ def _fit_points(
     if settings.curl_free:
         fit = _fit_gradients(expansion, gram, settings, alpha)
     elif math.isinf(alpha):
-        fit = _base_alone(expansion, gram)
+        fit = _base_alone(expansion)
     else:
         fit = _fit_sections(expansion, gram, settings, alpha)
     fit = replace(fit, gram=gram)
@@ -322,6 +353,8 @@ def _choose_alpha(
     """
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
         return FALLBACK_ALPHA
+    if len(x) > MAX_EIGH_ROWS:
+        return _choose_over_landmarks(x, settings, projection, n_features, rows)
     few = len(x) <= FEW_ROWS * n_features
     losses = []
     part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
@@ -337,16 +370,37 @@ def _choose_alpha(
     return _best_alpha(torch.stack(losses))
 
 
+def _choose_over_landmarks(
+    x: Tensor,
+    settings: ScoreSettings,
+    projection: Tensor | None,
+    n_features: int,
+    rows: Tensor,
+) -> float:
+    """Choose the strength as :func:`fit_landmarks` does, over landmarks at all distances."""
+    picked = radial_folds(x, max(1, len(x) // LANDMARKS)) == 0
+    ex, gram = build_expansion(
+        x, settings, centers=x[picked], projection=projection, n_features=n_features
+    )
+    part = sample_folds(x, N_FOLDS, rows)
+    sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
+    return _best_alpha(fold_losses(ex, kernel_basis(gram), sums, ALPHAS))
+
+
 def _split_losses(
     expansion: KernelExpansion, gram: Tensor, train: Tensor, held_out: Tensor
 ) -> Tensor:
     """Return the loss of every strength on held-out rows, with the training rows as centres."""
-    ex = expansion
+    ex, y_held = expansion, expansion.whitening(held_out)
+    single = gram.float()
+    definite = not ex.curl_free and exceeds(single, FLOAT32_RESOLUTION * len(single))
+    if definite:
+        ex, gram, y_held = ex.to(torch.float32), single, y_held.float()
     rows, held = (
         WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
-        for x, y in ((train, ex.centers), (held_out, None))
+        for x, y in ((train, ex.centers), (held_out, y_held))
     )
-    gram_held, kernel = ex.gram(held.y), kernel_basis(gram)
+    gram_held, kernel = ex.gram(held.y), kernel_basis(gram, definite=definite)
     split: SectionSplit | GradientSplit
     if ex.curl_free:
         products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
@@ -354,7 +408,8 @@ def _split_losses(
     else:
         split = SectionSplit(rows, held, ex.bandwidth, gram, gram_held, kernel)
     n = len(train) * ex.operator_trace
-    return split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))[0]
+    losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
+    return losses.double()
 
 
 def _best_alpha(losses: Tensor) -> float:
@@ -373,8 +428,6 @@ def _fit_sections(
     Without base and whitening the result is that of :func:`sk_mige.score.ssge`.
     """
     y, n = expansion.centers, len(expansion.centers)
-    basis = kernel_basis(gram)
-    h = settings.filter(basis.values, n, alpha)
     if expansion.base.dof is None:
         weight = gram.new_zeros(n)
     else:
@@ -383,6 +436,15 @@ def _fit_sections(
     if expansion.projection is not None:
         projected = expansion.kernel_coordinates(y) @ expansion.projection
         projected = expansion.whitening.linear(projected)
+    if alpha > 0 and not settings.truncates:
+        factor = _cholesky(gram)
+        if factor is not None:
+            coefficients = _ridge_coefficients(
+                expansion, gram, factor, alpha, weight, yw, projected
+            )
+            return ScoreFit(ScoreModel(expansion, coefficients), alpha, n)
+    basis = kernel_basis(gram)
+    h = settings.filter(basis.values, n, alpha)
     pairs = section_moments(basis, gram, expansion.bandwidth**2, weight, yw, projected)
     if y.shape[1] >= n:
         pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
@@ -390,6 +452,52 @@ def _fit_sections(
     else:
         coefficients = basis.combine(h[:, None] * sum_of_products(pairs))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
+
+
+def _cholesky(gram: Tensor) -> Tensor | None:
+    """Return the Cholesky factor of a Gram matrix, or None if rounding errors would dominate.
+
+    The matrices of many rows get a ridge of the size of the smallest eigenvalue that is resolved.
+    """
+    n = len(gram)
+    if n > MAX_EIGH_ROWS:
+        shifted = gram.clone()
+        shifted.diagonal().add_(CHOLESKY_RESOLUTION * n)
+    elif not exceeds(gram, CHOLESKY_RESOLUTION * n):
+        return None
+    else:
+        shifted = gram
+    factor: Tensor = torch.linalg.cholesky(shifted)
+    return factor
+
+
+def _ridge_coefficients(
+    expansion: KernelExpansion,
+    gram: Tensor,
+    factor: Tensor,
+    alpha: float,
+    weight: Tensor,
+    yw: Tensor,
+    projected: Tensor | None,
+) -> Tensor:
+    r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
+
+    Let s = K 1, and let Z be the projected rows, or all rows Y W. The kernel part of R is
+    :math:`\sigma^{-2} (K Z - \operatorname{diag}(s) Z)`. With :math:`\mu = n \alpha`
+
+    .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z ,
+
+    which saves the product K Z.
+    """
+    s2, ridge = expansion.bandwidth**2, len(gram) * alpha
+    shifted = gram.clone()
+    shifted.diagonal().add_(ridge)
+    outer = torch.linalg.cholesky(shifted)
+    z, w = yw if projected is None else projected, weight[:, None]
+    ahead = z / s2 + w * yw
+    behind = (gram.sum(1, keepdim=True) + ridge) / s2 * z + ridge * w * yw
+    scores = ahead - torch.cholesky_solve(behind.to(gram), outer)
+    return torch.cholesky_solve(scores, factor).to(yw.dtype)
 
 
 def _fit_gradients(
@@ -419,14 +527,21 @@ def _solve(
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
 
 
-def _base_alone(expansion: KernelExpansion, gram: Tensor) -> ScoreFit:
-    """Return the base without a correction, with the spectrum but not its vectors."""
-    values = torch.linalg.eigvalsh(gram).flip(0)
-    values = values[significant(values)]
-    model = ScoreModel(expansion, torch.zeros_like(expansion.centers))
-    return _report(model, math.inf, SpectralBasis(values[:0], values), torch.zeros_like(values))
+def _base_alone(expansion: KernelExpansion) -> ScoreFit:
+    """Return the base without a correction."""
+    return ScoreFit(ScoreModel(expansion, torch.zeros_like(expansion.centers)), math.inf, 0)
 
 
 def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) -> ScoreFit:
-    total = basis.values.sum().clamp_min(torch.finfo(basis.values.dtype).tiny)
-    return ScoreFit(model, alpha, basis.values / total, int((h > 0).sum()))
+    return ScoreFit(model, alpha, int((h > 0).sum()), basis.values)
+
+
+def spectrum_of(expansion: KernelExpansion) -> Tensor:
+    """Return the spectrum (r,) of the centres' Gram matrix, descending, as fractions of its sum."""
+    gram = expansion.gram()
+    values = torch.linalg.eigvalsh(gram.to(widest_dtype(gram))).flip(0)
+    return _fractions(values[significant(values)])
+
+
+def _fractions(values: Tensor) -> Tensor:
+    return values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)

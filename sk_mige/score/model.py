@@ -100,6 +100,15 @@ class KernelExpansion:
         r"""Trace of the operator estimated by A / n: 1 for sections, d / σ² for gradients."""
         return self.whitening.n_features / self.bandwidth**2 if self.curl_free else 1.0
 
+    def to(self, target: torch.dtype | torch.device) -> KernelExpansion:
+        """Return the same expansion in another dtype or on another device."""
+        return replace(
+            self,
+            whitening=self.whitening.to(target),
+            centers=self.centers.to(target),
+            projection=None if self.projection is None else self.projection.to(target),
+        )
+
     def kernel_coordinates(self, y: Tensor) -> Tensor:
         """Return coordinates u (n, k) of whitened points (n, d)."""
         return y if self.projection is None else y @ self.projection.mT
@@ -350,13 +359,7 @@ class ScoreModel:
 
     def to(self, target: torch.dtype | torch.device) -> ScoreModel:
         """Return the same model in another dtype or on another device."""
-        ex = self.expansion
-        moved = replace(
-            ex,
-            whitening=ex.whitening.to(target),
-            centers=ex.centers.to(target),
-            projection=None if ex.projection is None else ex.projection.to(target),
-        )
+        moved = self.expansion.to(target)
         subspace = None if self.subspace is None else self.subspace.to(target)
         units = None if self.units is None else self.units.to(target)
         return ScoreModel(moved, self.coefficients.to(target), subspace, units)

@@ -11,6 +11,7 @@ from torch import Tensor
 __all__ = [
     "ALPHAS",
     "SpectralBasis",
+    "exceeds",
     "kernel_basis",
     "leading_eigenpairs",
     "significant",
@@ -151,7 +152,7 @@ class SpectralBasis:
         return self.kernel_vectors @ coordinates
 
 
-def kernel_basis(gram: Tensor) -> SpectralBasis:
+def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
     r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
 
     If every sample is a centre, A = K², and this basis already diagonalises the fit. This is the
@@ -161,13 +162,15 @@ def kernel_basis(gram: Tensor) -> SpectralBasis:
     ----------
     gram : Tensor of shape (m, m)
         Kernel between the centres.
+    definite : bool, default=False
+        Whether all eigenvalues are known to exceed rounding errors. All are kept then.
 
     Returns
     -------
     SpectralBasis
     """
     values, vectors = torch.linalg.eigh(gram)
-    n_kept = int(significant(values).sum())
+    n_kept = len(values) if definite else int(significant(values).sum())
     values = values[-n_kept:].flip(0)  # eigh sorts upwards, so the significant ones come last
     return SpectralBasis(vectors[:, -n_kept:].flip(1).mul_(values.rsqrt()), values)
 
@@ -175,6 +178,13 @@ def kernel_basis(gram: Tensor) -> SpectralBasis:
 def significant(values: Tensor) -> Tensor:
     """Return a mask of the eigenvalues (m,) of a Gram matrix that exceed its rounding errors."""
     return values > 10 * len(values) * torch.finfo(values.dtype).eps * values.max()
+
+
+def exceeds(matrix: Tensor, bound: float) -> bool:
+    """Return whether all eigenvalues exceed a bound, by Cholesky's factorisation."""
+    shifted = matrix.clone()
+    shifted.diagonal().sub_(bound)
+    return not bool(torch.linalg.cholesky_ex(shifted).info)
 
 
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:

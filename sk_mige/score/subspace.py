@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .spectrum import exceeds
 from .units import ROUNDINGS, FeatureUnits, feature_units
 
 __all__ = [
@@ -202,7 +203,7 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     kept = displacements[:, varies] / deviation[varies]
     correlation = kept.mT @ kept / n
     shares = (rounding / deviation)[varies].square()
-    if varies.all() and _exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
+    if varies.all() and exceeds(correlation, max(float(shares.amax()), RESOLUTION * d)):
         return None
     values, vectors = torch.linalg.eigh(correlation)
     # Variance along each eigenvector caused by rounding alone.
@@ -215,13 +216,6 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     if rank < len(values):
         axes = torch.linalg.qr(axes * deviation[varies] @ vectors[:, real])[0]
     return VaryingSubspace(origin, axes)
-
-
-def _exceeds(correlation: Tensor, bound: float) -> bool:
-    """Return whether all eigenvalues exceed a bound, by Cholesky's factorisation."""
-    shifted = correlation.clone()
-    shifted.diagonal().sub_(bound)
-    return not bool(torch.linalg.cholesky_ex(shifted).info)
 
 
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:

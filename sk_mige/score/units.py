@@ -87,8 +87,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
     deviation = centred.square().mean(0).sqrt()
     rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
     varies = deviation > rounding
-    low, _, high = quartiles(points)
-    spread = high - low
+    low, _, high = quartiles(x)  # in the dtype of x, in which they are faster
+    spread = (high.to(points) - low.to(points)) / power
     robust = (spread > rounding) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
     standard = centred / torch.where(varies, deviation, 1.0)

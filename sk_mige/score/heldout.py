@@ -81,6 +81,15 @@ class KernelSums:
         """Form with which the held-out loss is measured."""
         return self.fit if self.measured is None else self.measured
 
+    def double(self) -> KernelSums:
+        """Return the sums in float64."""
+        parts = [
+            None if form is None else QuadraticForm(form.quadratic.double(), form.linear.double())
+            for form in (self.fit, self.measured)
+        ]
+        assert parts[0] is not None
+        return KernelSums(self.n_samples, parts[0], parts[1], self.constant)
+
     def __add__(self, other: KernelSums) -> KernelSums:
         return self._combine(other, 1)
 

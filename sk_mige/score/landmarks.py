@@ -12,6 +12,7 @@ from .folds import N_FOLDS
 from .heldout import KernelSums, kernel_sums
 from .kernels import median_bandwidth, rbf_kernel, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
+from .spectrum import exceeds
 from .subspace import varying_directions, varying_units
 from .units import FeatureUnits
 
@@ -19,6 +20,10 @@ __all__ = ["LandmarkAccumulator", "ridge_leverages"]
 
 # Elements of a chunk's Gram matrix: 16 MiB in float64.
 CHUNK_ELEMENTS = 2**21
+# Smallest eigenvalue of the landmarks' Gram matrix, divided by their number, for which chunks are
+# summed in float32, and smallest fixed strength. Totals are float64 in any case. Scores then differ
+# from those of float64 sums by less than 1e-4.
+FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
 
 
 def ridge_leverages(y: Tensor, n_landmarks: int) -> Tensor:
@@ -47,11 +52,14 @@ class LandmarkAccumulator:
         Sums of each fold; empty before the first rows.
     units : FeatureUnits or None
         Units of the features in which the sums are taken; None means those of the input.
+    single : bool
+        Whether chunks are summed in float32, if the landmarks' Gram matrix is well-conditioned.
     """
 
     expansion: KernelExpansion
     fold_sums: list[KernelSums]
     units: FeatureUnits | None = None
+    single: bool = False
 
     @classmethod
     def from_rows(
@@ -65,13 +73,14 @@ class LandmarkAccumulator:
             varying = varying_directions(x)
         x = points
         if varying is None:
-            expansion, _ = build_expansion(x, settings, centers=x[picked], projection=projection)
+            expansion, gram = build_expansion(x, settings, centers=x[picked], projection=projection)
         else:
             x = varying.coordinates(x)
             restricted = varying.restrict(projection)
-            inner, _ = build_expansion(x, settings, centers=x[picked], projection=restricted)
+            inner, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
             expansion = lift_expansion(varying, inner, projection)
-        return cls(expansion, [], units)
+        resolved = exceeds(gram, FLOAT32_RESOLUTION * len(gram))
+        return cls(expansion, [], units, resolved and _suits_float32(settings))
 
     @property
     def scale(self) -> Tensor | None:
@@ -85,14 +94,18 @@ class LandmarkAccumulator:
 
     def sums_of(self, x: Tensor, offset: int = 0) -> list[KernelSums]:
         """Sum rows that are dealt to the folds in turn, starting at fold ``offset``."""
-        ex = self.expansion
+        ex, mean = self.expansion, self.expansion.whitening.mean
+        if self.single:  # rows are centred in float64, where a far-away mean loses no digits
+            ex = ex.to(torch.float32)
+            ex = replace(ex, whitening=replace(ex.whitening, mean=torch.zeros_like(mean).float()))
         rows = max(N_FOLDS, CHUNK_ELEMENTS // max(len(ex.centers), x.shape[1]))
         folds: list[KernelSums] = []
         for start in range(0, len(x), rows):
-            part = x[start : start + rows].to(ex.centers)
+            part = x[start : start + rows].to(mean)
             part = part if self.units is None else self.units(part)
+            part = (part - mean).float() if self.single else part
             for k in range(N_FOLDS):
-                sums = kernel_sums(ex, part[(k - offset - start) % N_FOLDS :: N_FOLDS])
+                sums = kernel_sums(ex, part[(k - offset - start) % N_FOLDS :: N_FOLDS]).double()
                 if len(folds) < N_FOLDS:
                     folds.append(sums)
                 else:
@@ -130,6 +143,13 @@ class LandmarkAccumulator:
             "projections": _equal(mine.projection, theirs.projection),
         }
         return next((name for name, equal in parts.items() if not equal), None)
+
+
+def _suits_float32(settings: ScoreSettings) -> bool:
+    """Return whether the regularisation exceeds the rounding errors of float32 sums."""
+    if settings.curl_free or settings.truncates:
+        return False
+    return settings.chooses_alpha or float(settings.alpha) >= FLOAT32_ALPHA
 
 
 def _equal(first: Tensor | None, second: Tensor | None) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .base import RadialBase, fit_base
 from .kernels import median_bandwidth, squared_distances
-from .precision import widest_dtype
+from .precision import full_precision, widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
 from .units import FeatureUnits
@@ -117,11 +117,23 @@ class KernelExpansion:
         """Return kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
         centers = self.kernel_coordinates(self.centers)
         if y is None:
-            sq = squared_distances(centers)
-        else:
-            sq = squared_distances(self.kernel_coordinates(y), centers)
-        # In place: passes over this matrix take most of the time of long streams.
-        return sq.mul_(-0.5 / self.bandwidth**2).exp_()
+            return squared_distances(centers).mul_(-0.5 / self.bandwidth**2).exp_()
+        return _kernel(self.kernel_coordinates(y), centers, self.bandwidth**2)
+
+
+@full_precision
+def _kernel(u: Tensor, centers: Tensor, s2: float) -> Tensor:
+    """Return Gaussian kernel values (n, m) by one product, one clamp and one exponential.
+
+    Passes over this matrix take most of the time of long streams.
+    """
+    mean = centers.mean(0)
+    moved, fixed = u - mean, (centers - mean) / s2
+    heights = -0.5 / s2 * moved.square().sum(1, keepdim=True)
+    depths = -0.5 * s2 * fixed.square().sum(1)
+    left = torch.cat([moved, heights], dim=1)
+    right = torch.cat([fixed, torch.ones_like(fixed[:, :1])], dim=1)
+    return torch.addmm(depths, left, right.mT).clamp_max_(0).exp_()
 
 
 def build_expansion(

@@ -14,6 +14,8 @@ __all__ = ["FeatureUnits", "feature_units"]
 
 # A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
 ROUNDINGS = 4.0
+# Elements of a block of columns: 1 MiB in float64.
+BLOCK_ELEMENTS = 2**17
 # Standard deviation of a normal variable over its interquartile range.
 NORMAL_SHARE = 0.7413
 
@@ -77,6 +79,14 @@ def feature_units(x: Tensor) -> FeatureUnits:
     >>> bool(torch.allclose(feature_units(x)(x), feature_units(-1e200 * x)(-1e200 * x)))
     True
     """
+    width = max(1, BLOCK_ELEMENTS // max(1, len(x)))
+    if x.shape[1] > width:  # blocks of columns stay in the processor's cache
+        blocks = [feature_units(block) for block in torch.split(x, width, dim=1)]
+        return FeatureUnits(
+            torch.cat([block.origin for block in blocks]),
+            torch.cat([block.scale for block in blocks]),
+            torch.cat([block.rounding for block in blocks]),
+        )
     points = x.to(widest_dtype(x))
     largest = points.abs().amax(0)
     # A power of two is exact. The squares of numbers up to 1 neither overflow nor vanish.
@@ -92,6 +102,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
     robust = (spread > rounding) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
     standard = centred / torch.where(varies, deviation, 1.0)
-    deviation = torch.where(standard.pow(3).sum(0) < 0, -deviation, deviation)
+    skewness = (standard.square() * standard).sum(0)
+    deviation = torch.where(skewness < 0, -deviation, deviation)
     unit = torch.where(varies, deviation, (1 / power).clamp_min(1.0))
     return FeatureUnits(mean * power, unit * power, rounding / unit.abs())

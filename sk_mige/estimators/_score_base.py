@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
-from sk_mige.score.fit import spectrum_of
+from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.sampling import langevin
@@ -39,9 +39,8 @@ from ._stored import to_stored, to_tensors
 
 __all__ = ["AUTO_LANDMARKS", "BaseScoreEstimator", "choose_landmarks", "representative_rows"]
 
-# Dense fits hold several (n, n) float64 matrices. Each has 128 MiB at this size, and all together
-# have 29 GB at 60,000 rows.
-MAX_DENSE_ROWS = 4_000
+# Dense fits hold several (n, n) float64 matrices, of 200 MiB each at this size.
+MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
 # Number of rows from which whitening, base and landmarks are estimated.
 REPRESENTATIVE_ROWS = 10_000
@@ -288,11 +287,13 @@ class BaseScoreEstimator(
         device, dtype = self._place()
         name = function.__name__
         out = torch.empty(tuple(shape), dtype=torch.float64)
-        for rows, x in row_chunks(X, self._width, device):
+        # A chunk's matrices of 4 MiB stay in the processor's cache.
+        for rows, x in row_chunks(X, 4 * self._width, device):
             # Points keep their dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
-            out[rows] = getattr(self._model, name)(x).to(out)
-        check_finite(out)
+            part = getattr(self._model, name)(x)
+            check_finite(part)
+            out[rows] = part
         return out
 
     @property
@@ -326,10 +327,13 @@ class BaseScoreEstimator(
     def _n_centers(self, n_samples: int) -> int | None:
         """Return the number of landmarks, or None if every row is a centre."""
         self._check_landmarks(n_samples)
-        if self.n_landmarks != "auto" or n_samples <= MAX_DENSE_ROWS:
+        settings = self._settings()
+        eigenvectors = settings.truncates or settings.curl_free or settings.alpha == 0
+        largest = MAX_EIGH_ROWS if eigenvectors else MAX_DENSE_ROWS
+        if self.n_landmarks != "auto" or n_samples <= largest:
             return self._given_landmarks()
         warn_user(
-            f"X has {n_samples} rows, more than the {MAX_DENSE_ROWS} of a dense fit, so "
+            f"X has {n_samples} rows, more than the {largest} of a dense fit, so "
             f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} to "
             "silence this warning, or None to use all rows"
         )

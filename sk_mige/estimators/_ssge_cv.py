@@ -223,16 +223,17 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
         n = X.shape[0]
-        n_centers = self._n_centers(n)
+        self._check_landmarks(n)
         rng = check_random_state(self.random_state)
         device = self._compute_device()
         rows = np.arange(n)
         if n > MAX_SELECTION_ROWS:
             rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
         x = to_tensor(X if len(rows) == n else X[rows], device)
+        self._best = self._compare(x, grid, rows, n)
+        n_centers = self._n_centers(n)
         if n_centers is None:  # otherwise the rows of the landmarks are checked
             warn_of_outliers(x)
-        self._best = self._compare(x, grid, rows, n)
         if n_centers is None:
             return self._keep(fit_dense(to_tensor(X, device), self._best), n)
         if not self._best.truncates:

@@ -37,6 +37,7 @@ from .spectrum import (
 from .subspace import VaryingSubspace, sample_subspace, varying_directions, varying_units
 
 __all__ = [
+    "MAX_EIGH_ROWS",
     "ScoreFit",
     "fit_dense",
     "fit_in_units",

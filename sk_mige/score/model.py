@@ -130,10 +130,10 @@ def _kernel(u: Tensor, centers: Tensor, s2: float) -> Tensor:
     mean = centers.mean(0)
     moved, fixed = u - mean, (centers - mean) / s2
     heights = -0.5 / s2 * moved.square().sum(1, keepdim=True)
-    depths = -0.5 * s2 * fixed.square().sum(1)
-    left = torch.cat([moved, heights], dim=1)
-    right = torch.cat([fixed, torch.ones_like(fixed[:, :1])], dim=1)
-    return torch.addmm(depths, left, right.mT).clamp_max_(0).exp_()
+    depths = -0.5 * s2 * fixed.square().sum(1, keepdim=True)
+    left = torch.cat([moved, heights, torch.ones_like(heights)], dim=1)
+    right = torch.cat([fixed, torch.ones_like(depths), depths], dim=1)
+    return (left @ right.mT).clamp_max_(0).exp_()
 
 
 def build_expansion(

@@ -274,11 +274,34 @@ def test_landmarks_are_distinct_rows_of_the_data(X, selection):
     np.testing.assert_array_equal(again.centers_, estimator.centers_)
 
 
-def test_landmarks_are_used_for_many_rows_with_a_warning():
-    X = np.random.default_rng(0).normal(size=(4001, 2))
-    with pytest.warns(UserWarning, match="n_landmarks=1000"):
-        estimator = SSGEScoreEstimator(random_state=0).fit(X)
+@pytest.mark.parametrize(("n", "options"), [(5001, {}), (2001, {"n_eigen": 3})])
+def test_landmarks_are_used_for_many_rows_with_a_warning(n, options):
+    X = np.random.default_rng(0).normal(size=(n, 2))
+    with pytest.warns(UserWarning, match=f"more than the {n - 1} .*n_landmarks=1000"):
+        estimator = SSGEScoreEstimator(random_state=0, **options).fit(X)
     assert estimator.centers_.shape == (1000, 2)
+
+
+def well_conditioned():
+    return np.random.default_rng(0).normal(size=(3000, 64)) + 1e3
+
+
+def test_float32_sums_have_the_scores_of_float64_sums(monkeypatch):
+    rows = well_conditioned()
+    single = SSGEScoreEstimator(n_landmarks=80, random_state=0).fit_batches([rows])
+    assert single._accumulator.single
+    monkeypatch.setattr(landmarks, "FLOAT32_RESOLUTION", 1.0)
+    double = SSGEScoreEstimator(n_landmarks=80, random_state=0).fit_batches([rows])
+    assert not double._accumulator.single
+    assert single.alpha_ == double.alpha_
+    expected = double.transform(rows[:99])
+    assert np.abs(single.transform(rows[:99]) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("options", [{"alpha": 1e-4}, {"n_eigen": 5}, {"curl_free": True}])
+def test_weakly_regularised_streams_are_summed_in_float64(options):
+    estimator = SSGEScoreEstimator(n_landmarks=80, random_state=0, **options)
+    assert not estimator.partial_fit(well_conditioned())._accumulator.single
 
 
 def test_landmarks_work_behind_a_projection(X):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
-from sk_mige.score import ScoreSettings, fit_dense, fit_landmarks, kernel_sums, ssge
+from sk_mige.score import ScoreSettings, fit, fit_dense, fit_landmarks, kernel_sums, ssge
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.model import build_expansion
@@ -178,3 +178,46 @@ def test_gaussian_data_leave_the_base_alone():
 
 def test_too_few_samples_to_hold_any_out_fall_back_on_a_fixed_strength():
     assert fit_dense(gaussian(6, 2), ScoreSettings()).alpha == 0.1
+
+
+@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize(("n", "d"), [(120, 30), (40, 60)])
+def test_cholesky_gives_the_scores_of_the_spectral_filter(monkeypatch, n, d, projected):
+    x, fresh = gaussian(n, d) ** 3, gaussian(20, d, seed=1) ** 3
+    projection = gaussian(d // 2, d, seed=2) / d**0.5 if projected and n > d else None
+    settings = ScoreSettings(alpha=1e-3)
+    solved = fit_dense(x, settings, projection=projection)
+    assert solved.spectrum is None
+    monkeypatch.setattr(fit, "CHOLESKY_RESOLUTION", 1.0)
+    filtered = fit_dense(x, settings, projection=projection)
+    assert filtered.spectrum is not None
+    torch.testing.assert_close(
+        solved.model.score(fresh), filtered.model.score(fresh), rtol=1e-6, atol=1e-6
+    )
+    torch.testing.assert_close(solved.eigenvalues, filtered.eigenvalues)
+    assert solved.n_eigen == filtered.n_eigen
+
+
+@pytest.mark.parametrize("d", [20, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_in_float32_choose_the_strength_of_float64(monkeypatch, seed, d):
+    x = gaussian(150, d, seed)
+    x = torch.cat([x, x[:, :3] ** 2 + x[:, 3:6]], 1)
+    chosen = fit_dense(x, ScoreSettings()).alpha
+    monkeypatch.setattr(fit, "FLOAT32_RESOLUTION", 1.0)
+    assert fit_dense(x, ScoreSettings()).alpha == chosen
+
+
+@pytest.mark.parametrize("make", [make_banana, make_ring])
+def test_dense_fits_to_many_rows_are_as_accurate_as_eigendecompositions(monkeypatch, make):
+    x, score = make(500, random_state=0)
+    fresh = score.sample(500, random_state=1)
+
+    def error() -> float:
+        found = fit_dense(torch.from_numpy(x), ScoreSettings()).model.score(torch.from_numpy(fresh))
+        return float(np.square(found.numpy() - score(fresh)).sum())
+
+    exact = error()
+    monkeypatch.setattr(fit, "MAX_EIGH_ROWS", 400)
+    monkeypatch.setattr(fit, "LANDMARKS", 160)
+    assert error() < 1.1 * exact

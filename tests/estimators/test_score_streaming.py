@@ -190,8 +190,9 @@ def test_parameters_fixed_by_the_first_batch_cannot_change_within_a_stream(X, na
 )
 def test_parameters_of_the_solution_can_change_within_a_stream(X, options):
     changed = landmark_estimator().partial_fit(X[:300]).set_params(**options).partial_fit(X[300:])
-    expected = landmark_estimator(**options).partial_fit(X[:300]).partial_fit(X[300:])
-    assert_same_scores(changed, expected, X)
+    expected = landmark_estimator(**options).partial_fit(X[:300]).partial_fit(X[300:]).transform(X)
+    # The first settings determine whether sums are float32.
+    assert np.abs(changed.transform(X) - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 def test_a_new_stream_follows_changed_parameters(X):

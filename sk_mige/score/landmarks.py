@@ -53,7 +53,8 @@ class LandmarkAccumulator:
     units : FeatureUnits or None
         Units of the features in which the sums are taken; None means those of the input.
     single : bool
-        Whether chunks are summed in float32, if the landmarks' Gram matrix is well-conditioned.
+        Whether chunks are summed in float32: for float32 rows, if the landmarks' Gram matrix is
+        well-conditioned and the regularisation exceeds the rounding errors.
     """
 
     expansion: KernelExpansion
@@ -66,7 +67,8 @@ class LandmarkAccumulator:
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Fix landmarks, whitening, base, bandwidth and varying directions on the rows of x."""
-        units, points, varying = None, x.to(torch.float64), None
+        precision, units = x.dtype, None
+        points = x.to(torch.float64)
         if settings.whiten:
             units, points, varying = varying_units(x)
         else:
@@ -79,8 +81,9 @@ class LandmarkAccumulator:
             restricted = varying.restrict(projection)
             inner, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
             expansion = lift_expansion(varying, inner, projection)
-        resolved = exceeds(gram, FLOAT32_RESOLUTION * len(gram))
-        return cls(expansion, [], units, resolved and _suits_float32(settings))
+        single = precision == torch.float32 and _suits_float32(settings)
+        single = single and exceeds(gram, FLOAT32_RESOLUTION * len(gram))
+        return cls(expansion, [], units, single)
 
     @property
     def scale(self) -> Tensor | None:

@@ -91,8 +91,9 @@ paths = [ascend(w) for w in rng.standard_normal((4, d))]
 
 # %%
 # The estimated information selects the best of the four results. Quadrature over the density of y
-# gives the true maximum. Two ascents fail: they start at directions with almost no information,
-# where the gradient is nearly zero. Several starts are therefore necessary.
+# gives the true maximum. Two ascents fail, because the gradient is nearly zero in directions with
+# almost no information. Several starts are therefore necessary. The direction of the linear fit is
+# random, as x and y are uncorrelated.
 
 grid, u = np.linspace(-3, 40, 4001), np.linspace(-6, 6, 2001)
 weight = np.exp(-(u**2) / 2) / np.exp(-(u**2) / 2).sum()

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .estimators import (
+    InformationEstimate,
     MIGEEncoder,
     MutualInfoEstimator,
     MutualInfoGradientEstimator,
@@ -13,6 +14,10 @@ from .estimators import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    conditional_mutual_info,
+    feature_information,
+    total_correlation,
+    transfer_entropy,
 )
 from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
 
@@ -29,6 +34,12 @@ __all__ = [
     "SSGEScoreEstimatorCV",
     "SlicedScoreMatching",
     "SteinScoreEstimator",
+    # information of several variables
+    "conditional_mutual_info",
+    "total_correlation",
+    "transfer_entropy",
+    "feature_information",
+    "InformationEstimate",
     # objectives of MIGEEncoder
     "InfoMax",
     "InformationBottleneck",

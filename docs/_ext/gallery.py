@@ -18,6 +18,7 @@ ORDER = [
     "plot_mutual_information.py",
     "plot_mi_gradient.py",
     "plot_gaussian_channel.py",
+    "plot_information_ascent.py",
     "plot_linear_infomax.py",
     "plot_own_objective.py",
     "plot_information_bottleneck.py",

@@ -1,7 +1,10 @@
 """The scikit-learn shell: validation, fitted attributes, tags, and hardly any arithmetic."""
 
+from ._chain_rule import InformationEstimate
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
+from ._family import conditional_mutual_info, total_correlation, transfer_entropy
+from ._feature_information import feature_information
 from ._mutual_info import MutualInfoEstimator
 from ._probe import NonLinearProbe
 from ._sliced_score import SlicedScoreMatching
@@ -19,4 +22,9 @@ __all__ = [
     "SSGEScoreEstimatorCV",
     "SlicedScoreMatching",
     "SteinScoreEstimator",
+    "conditional_mutual_info",
+    "total_correlation",
+    "transfer_entropy",
+    "feature_information",
+    "InformationEstimate",
 ]

@@ -21,6 +21,11 @@ from sk_mige.information.critics import (
     SeparableCritic,
     fit_critic,
 )
+from sk_mige.information.family_gradient import (
+    conditional_mutual_info_gradient,
+    total_correlation_gradient,
+    transfer_entropy_gradient,
+)
 from sk_mige.information.fisher import relative_fisher_information
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import (
@@ -47,6 +52,9 @@ __all__ = [
     # from samples
     "mutual_info_gradient",
     "MutualInfoGradient",
+    "conditional_mutual_info_gradient",
+    "total_correlation_gradient",
+    "transfer_entropy_gradient",
     "channel_gradient",
     "mutual_info_score_based",
     "MutualInfo",

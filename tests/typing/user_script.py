@@ -13,14 +13,22 @@ from sk_mige import (
     Critic,
     InfoMax,
     InformationBottleneck,
+    InformationEstimate,
     MIGEEncoder,
+    MutualInfoEstimator,
     RandomProjectionSSGE,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     Variational,
+    conditional_mutual_info,
+    feature_information,
 )
 from sk_mige.datasets import make_banana
-from sk_mige.information import mutual_info_gradient, mutual_info_surrogate
+from sk_mige.information import (
+    conditional_mutual_info_gradient,
+    mutual_info_gradient,
+    mutual_info_surrogate,
+)
 from sk_mige.inspection import ScoreFieldDisplay, TrainingCurveDisplay
 from sk_mige.networks import Code, MLPEncoder, Representation
 from sk_mige.objectives import Objective
@@ -87,3 +95,12 @@ def gradients(x: torch.Tensor) -> torch.Tensor:
     print(gradient, error)
     assert z.grad is not None
     return z.grad
+
+
+def family(X: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[float, float]:
+    estimator = MutualInfoEstimator(["gaussian", "logistic"], random_state=0)
+    found: InformationEstimate = conditional_mutual_info(X[:, 0], y, X[:, 1:], estimator=estimator)
+    scores: NDArray[np.float64] = feature_information(X, y, groups=[0, 0, 1], estimator=estimator)
+    gradient, error = conditional_mutual_info_gradient(X[:, 0], X[:, 1], X[:, 2], dy=X[:, 0])
+    print(found.value, found.terms, found.pointwise.shape, scores, gradient, error)
+    return found.interval

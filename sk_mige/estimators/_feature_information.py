@@ -1,0 +1,117 @@
+"""Information between features and a target, as a score function for feature selection."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+
+from ._chain_rule import check_same_length, is_wide, joint_information, parts_of, sum_of
+from ._mutual_info import MutualInfoEstimator, _table
+
+__all__ = ["feature_information"]
+
+
+def feature_information(
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    groups: ArrayLike | None = None,
+    estimator: MutualInfoEstimator | None = None,
+) -> NDArray[np.float64]:
+    """Mutual information of each feature with the target, in nats.
+
+    This is a ``score_func`` for :class:`~sklearn.feature_selection.SelectKBest` and other
+    selectors. The columns of a group are scored together. The score of a group can exceed the
+    scores of its columns, as for a parity.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Features: numbers or labels.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Target: numbers or labels.
+    groups : array-like of shape (n_features,), default=None
+        Group of each feature. By default, each feature is a group.
+    estimator : MutualInfoEstimator, default=None
+        Estimator of the information, which is cloned. None is ``MutualInfoEstimator()``.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        Information in nats. Features of one group have the same score.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse.
+    ValueError
+        If the numbers of rows differ, a value is missing, or the length of ``groups`` is not the
+        number of features.
+
+    Warns
+    -----
+    UserWarning
+        If the information of a feature is infinite, or if the rows do not resolve it.
+
+    See Also
+    --------
+    sklearn.feature_selection.mutual_info_classif : Nearest neighbours, single columns.
+    conditional_mutual_info : Information of a feature beyond that of selected features.
+
+    Notes
+    -----
+    Scores ignore redundancy: two copies of a feature have equal scores. Use
+    :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
+
+    Examples
+    --------
+    y is the parity of two columns. Each of these columns alone is independent of y:
+
+    >>> import numpy as np
+    >>> from functools import partial
+    >>> from sklearn.feature_selection import SelectKBest
+    >>> from sk_mige import feature_information
+    >>> X = np.random.default_rng(0).integers(2, size=(500, 6))
+    >>> y = X[:, 2] ^ X[:, 3]
+    >>> pairs = partial(feature_information, groups=[0, 0, 1, 1, 2, 2])
+    >>> SelectKBest(pairs, k=2).fit(X, y).get_support(indices=True)
+    array([2, 3])
+    """
+    if sp.issparse(X):
+        raise TypeError("X is sparse; pass X.toarray()")
+    features, target = _table("X", X), _table("y", y)
+    check_same_length({"X": features, "y": target})
+    owner = _group_numbers(groups, features.shape[1])
+    parts = parts_of("y", target)
+    found = []
+    for k in range(owner.max() + 1):
+        group = parts_of(f"X's columns {np.flatnonzero(owner == k)}", features[:, owner == k])
+        found.append(sum_of(list(joint_information(parts, group)), [], estimator))
+    values = np.array([information.value for information in found])
+    infinite = np.isinf(values)
+    wide = np.array([is_wide(information) for information in found]) & ~infinite
+    _warn_about("is infinite: y is a function of these columns without noise", infinite[owner])
+    _warn_about(f"is not resolved by {len(features)} rows: pass more rows", wide[owner])
+    return np.asarray(values[owner])
+
+
+def _group_numbers(groups: ArrayLike | None, n_features: int) -> NDArray[np.int64]:
+    """Return the number of each feature's group, from 0."""
+    if groups is None:
+        return np.arange(n_features)
+    given = np.asarray(groups)
+    if given.shape != (n_features,):
+        raise ValueError(
+            f"groups must have one entry for each of the {n_features} features; got shape "
+            f"{given.shape}"
+        )
+    return np.unique(given, return_inverse=True)[1].ravel()
+
+
+def _warn_about(what: str, concerned: NDArray[np.bool_]) -> None:
+    if concerned.any():
+        warn_user(f"the information of X's columns {np.flatnonzero(concerned)} {what}")

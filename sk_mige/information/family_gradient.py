@@ -1,0 +1,374 @@
+"""Gradients of conditional information, total correlation and transfer entropy, from samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sk_mige.information._samples import check_choice, check_derivative, check_rows
+from sk_mige.information.axes import independent_columns
+from sk_mige.information.lags import check_lag, past_and_present
+from sk_mige.information.sample_gradient import (
+    MutualInfoGradient,
+    _batch_error,
+    _gaussianized,
+    _jackknife_error,
+    _kept_derivatives,
+    _result,
+)
+from sk_mige.information.whitened import whitened_scores
+
+__all__ = [
+    "conditional_mutual_info_gradient",
+    "total_correlation_gradient",
+    "transfer_entropy_gradient",
+]
+
+# Signed entropies of a sum; each has the indices of its variables.
+Entropies = list[tuple[int, list[int]]]
+# I(x; y | z) = H(x, z) + H(y, z) - H(z) - H(x, y, z)
+CONDITIONAL: Entropies = [(1, [0, 2]), (1, [1, 2]), (-1, [2]), (-1, [0, 1, 2])]
+
+
+class _Variable(NamedTuple):
+    """Samples (n, d) and their derivatives (n, d, p); those of a fixed variable are None."""
+
+    rows: Tensor
+    moved: Tensor | None
+
+    def at(self, rows: Tensor) -> _Variable:
+        return _Variable(self.rows[rows], None if self.moved is None else self.moved[rows])
+
+    def gaussianized(self) -> _Variable:
+        still = self.rows.new_zeros(*self.rows.shape, 1)
+        rows, moved = _gaussianized(self.rows, still if self.moved is None else self.moved)
+        return _Variable(rows, None if self.moved is None else moved)
+
+
+def conditional_mutual_info_gradient(
+    x: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    z: ArrayLike | Tensor,
+    *,
+    dx: ArrayLike | Tensor | None = None,
+    dy: ArrayLike | Tensor | None = None,
+    dz: ArrayLike | Tensor | None = None,
+    margins: str | None = "gaussian",
+    standard_error: str = "jackknife",
+    n_batches: int = 10,
+) -> MutualInfoGradient:
+    r"""Gradient of I(x; y | z) with respect to parameters θ, from samples.
+
+    .. math:: I(x; y \mid z) = H(x, z) + H(y, z) - H(z) - H(x, y, z), \qquad
+              \frac{dH(u)}{d\theta} = -\mathbb{E}\Big[\nabla_u \log q(u)^\top
+              \frac{\partial u}{\partial\theta}\Big]
+
+    Parameters
+    ----------
+    x : array-like of shape (n, ...)
+        Samples of x; every row is flattened.
+    y : array-like of shape (n, ...)
+        Samples of y, paired with the rows of x.
+    z : array-like of shape (n, ...)
+        Samples of the condition, paired with the rows of x.
+    dx : array-like of the shape of x, or with one more axis of length p, default=None
+        Derivatives ∂x/∂θ of every sample at fixed noise, for one parameter or for p parameters.
+        None means that x does not depend on θ.
+    dy : array-like of the shape of y, or with one more axis of length p, default=None
+        Derivatives ∂y/∂θ.
+    dz : array-like of the shape of z, or with one more axis of length p, default=None
+        Derivatives ∂z/∂θ.
+    margins : {"gaussian", None}, default="gaussian"
+        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+    standard_error : {"jackknife", "batch"}, default="jackknife"
+        Method for the standard error, as in :func:`mutual_info_gradient`.
+    n_batches : int, default=10
+        Number of batches of consecutive samples, at most the number of samples.
+
+    Returns
+    -------
+    MutualInfoGradient
+        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+
+    Raises
+    ------
+    ValueError
+        If no derivative is given, or if numbers of samples or of parameters differ. If a value is
+        not finite, a variable is constant, or there are fewer than 3 samples per column. If the
+        variables share a linear combination of columns without noise.
+
+    See Also
+    --------
+    mutual_info_gradient : Gradient of I(x; y).
+    sk_mige.conditional_mutual_info : Value of the information.
+
+    Notes
+    -----
+    :func:`whitened_scores` estimates the scores. The standard error does not contain their bias.
+
+    Examples
+    --------
+    For y = θ x + z + noise, I(x; y | z) = ½ log(1 + θ²). The derivative at θ = 1 is ½:
+
+    >>> import numpy as np
+    >>> from sk_mige.information import conditional_mutual_info_gradient
+    >>> x, z, noise = np.random.default_rng(0).standard_normal((3, 1000))
+    >>> gradient, error = conditional_mutual_info_gradient(x, x + z + noise, z, dy=x)
+    >>> bool(abs(gradient - 0.5) < 3 * error)
+    True
+    """
+    found, several = _variables({"x": (x, dx), "y": (y, dy), "z": (z, dz)})
+    return _estimate(found, CONDITIONAL, several, margins, standard_error, n_batches)
+
+
+def total_correlation_gradient(
+    variables: Sequence[ArrayLike | Tensor],
+    derivatives: Sequence[ArrayLike | Tensor | None],
+    *,
+    margins: str | None = "gaussian",
+    standard_error: str = "jackknife",
+    n_batches: int = 10,
+) -> MutualInfoGradient:
+    r"""Gradient of the total correlation with respect to parameters θ, from samples.
+
+    .. math:: T(x_1, \dots, x_m) = \sum_i H(x_i) - H(x_1, \dots, x_m), \qquad
+              \frac{dH(u)}{d\theta} = -\mathbb{E}\Big[\nabla_u \log q(u)^\top
+              \frac{\partial u}{\partial\theta}\Big]
+
+    Parameters
+    ----------
+    variables : sequence of array-likes of shape (n, ...)
+        Samples of at least two variables, with paired rows.
+    derivatives : sequence of array-likes
+        Derivatives ∂xᵢ/∂θ of the variables at fixed noise, or None for a variable that does not
+        depend on θ. Each has the shape of its variable, or one more axis of length p.
+    margins : {"gaussian", None}, default="gaussian"
+        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+    standard_error : {"jackknife", "batch"}, default="jackknife"
+        Method for the standard error, as in :func:`mutual_info_gradient`.
+    n_batches : int, default=10
+        Number of batches of consecutive samples, at most the number of samples.
+
+    Returns
+    -------
+    MutualInfoGradient
+        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two variables, or if the number of derivatives is not that of the
+        variables. Errors of :func:`conditional_mutual_info_gradient` are raised as well.
+
+    See Also
+    --------
+    sk_mige.total_correlation : Value of the total correlation.
+
+    Examples
+    --------
+    Two variables have T = I(x; y). For y = x + θ noise at θ = 1, I = ½ log(1 + 1/θ²) and its
+    derivative is −½:
+
+    >>> import numpy as np
+    >>> from sk_mige.information import total_correlation_gradient
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 1000))
+    >>> gradient, error = total_correlation_gradient([x, x + noise], [None, noise])
+    >>> bool(abs(gradient + 0.5) < 3 * error)
+    True
+    """
+    m = len(variables)
+    if m < 2 or len(derivatives) != m:
+        raise ValueError(
+            "there must be at least 2 variables and as many derivatives, with None for a variable "
+            f"that does not depend on the parameters; got {m} and {len(derivatives)}"
+        )
+    pairs = zip(variables, derivatives, strict=True)
+    found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)})
+    entropies = [(1, [k]) for k in range(m)] + [(-1, list(range(m)))]
+    return _estimate(found, entropies, several, margins, standard_error, n_batches)
+
+
+def transfer_entropy_gradient(
+    source: ArrayLike | Tensor,
+    target: ArrayLike | Tensor,
+    *,
+    dsource: ArrayLike | Tensor | None = None,
+    dtarget: ArrayLike | Tensor | None = None,
+    lag: int = 1,
+    margins: str | None = "gaussian",
+    standard_error: str = "jackknife",
+    n_batches: int = 10,
+) -> MutualInfoGradient:
+    r"""Gradient of the transfer entropy with respect to parameters θ, from two series.
+
+    .. math:: T_{x \to y} = I(y_t; (x_{t-1}, \dots, x_{t-L}) \mid y_{t-1}, \dots, y_{t-L})
+
+    Parameters
+    ----------
+    source : array-like of shape (n_times,) or (n_times, n_columns)
+        Series x, equally spaced in time.
+    target : array-like of shape (n_times,) or (n_times, n_columns)
+        Series y at the same times.
+    dsource : array-like of the shape of source, or with one more axis of length p, default=None
+        Derivatives ∂x/∂θ of the series at fixed noise. None means that x does not depend on θ.
+    dtarget : array-like of the shape of target, or with one more axis of length p, default=None
+        Derivatives ∂y/∂θ, including the effect of θ on earlier values of y.
+    lag : int, default=1
+        Number L of past values of either series.
+    margins : {"gaussian", None}, default="gaussian"
+        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+    standard_error : {"jackknife", "batch"}, default="jackknife"
+        Method for the standard error, as in :func:`mutual_info_gradient`.
+    n_batches : int, default=10
+        Number of batches of consecutive times. Batches should be longer than the correlation time.
+
+    Returns
+    -------
+    MutualInfoGradient
+        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+
+    Raises
+    ------
+    ValueError
+        If ``lag`` is not positive or the series are too short for it. Errors of
+        :func:`conditional_mutual_info_gradient` are raised as well.
+
+    See Also
+    --------
+    sk_mige.transfer_entropy : Value of the transfer entropy.
+
+    Examples
+    --------
+    For y_t = θ x_{t-1} + noise_t, the transfer entropy is ½ log(1 + θ²). Its derivative at θ = 1
+    is ½:
+
+    >>> import numpy as np
+    >>> from sk_mige.information import transfer_entropy_gradient
+    >>> x, noise = np.random.default_rng(0).standard_normal((2, 1000))
+    >>> past = np.roll(x, 1)
+    >>> gradient, error = transfer_entropy_gradient(x, past + noise, dtarget=past)
+    >>> bool(abs(gradient - 0.5) < 3 * error)
+    True
+    """
+    found, several = _variables({"source": (source, dsource), "target": (target, dtarget)})
+    check_lag(lag, len(found[0].rows))
+    (source_past, _), (past, present) = (_windows(series, lag) for series in found)
+    variables = [source_past, present, past]
+    return _estimate(variables, CONDITIONAL, several, margins, standard_error, n_batches)
+
+
+def _variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[_Variable], bool]:
+    """Validate samples and derivatives; return whether the derivatives have an axis p."""
+    found, axes = [], {}
+    for name, (values, derivative) in named.items():
+        rows, moved = check_rows(name, values), None
+        if derivative is not None:
+            moved, several = check_derivative(f"d{name}", derivative, values, rows)
+            axes[f"d{name}"] = (moved.shape[2], several)
+            kept = independent_columns(rows)
+            rows, moved = rows[:, kept], _kept_derivatives(name, rows, moved, kept)
+        else:
+            rows = rows[:, independent_columns(rows)]
+        found.append(_Variable(rows, moved))
+    _check_lengths(list(named), found)
+    _check_axes(list(named), axes)
+    return found, any(several for _, several in axes.values())
+
+
+def _check_lengths(names: list[str], found: list[_Variable]) -> None:
+    lengths = [len(variable.rows) for variable in found]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"{', '.join(names)} must have the same number of samples; got "
+            f"{', '.join(map(str, lengths))}"
+        )
+
+
+def _check_axes(names: list[str], axes: dict[str, tuple[int, bool]]) -> None:
+    if not axes:
+        raise ValueError(
+            f"at least one derivative must be given, of {', '.join(names)}; got None for each"
+        )
+    if len(set(axes.values())) > 1:
+        raise ValueError(
+            f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
+            f"{', '.join(str(p) for p, _ in axes.values())} of them, or an axis of parameters in "
+            "some only"
+        )
+
+
+def _windows(series: _Variable, lag: int) -> tuple[_Variable, _Variable]:
+    """Past and present of a series and of its derivatives."""
+    past, present = past_and_present(series.rows.numpy(), lag)
+    moved_past, moved = None, None
+    if series.moved is not None:
+        pair = past_and_present(series.moved.numpy(), lag)
+        moved_past, moved = (torch.from_numpy(part) for part in pair)
+    return (
+        _Variable(torch.from_numpy(past), moved_past),
+        _Variable(torch.from_numpy(present), moved),
+    )
+
+
+def _estimate(
+    variables: list[_Variable],
+    entropies: Entropies,
+    several: bool,
+    margins: str | None,
+    standard_error: str,
+    n_batches: int,
+) -> MutualInfoGradient:
+    check_choice("margins", margins, ("gaussian", None))
+    check_choice("standard_error", standard_error, ("batch", "jackknife"))
+    if n_batches < 2:
+        raise ValueError(f"n_batches must be at least 2; got {n_batches}")
+    n = len(variables[0].rows)
+    _check_joint(torch.cat([variable.rows for variable in variables], dim=1))
+
+    def contributions(rows: Tensor) -> Tensor:
+        return _contributions([v.at(rows) for v in variables], entropies, margins)
+
+    terms = contributions(torch.arange(n))
+    batches = torch.arange(n).tensor_split(min(n_batches, n))
+    if standard_error == "batch":
+        error = _batch_error(terms, batches)
+    else:
+        without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
+        error = _jackknife_error(torch.stack([contributions(rows).mean(0) for rows in without]))
+    return MutualInfoGradient(_result(terms.mean(0), several), _result(error, several))
+
+
+def _check_joint(joint: Tensor) -> None:
+    """Raise ValueError if there are too few samples, or if the joint has no density."""
+    n, d = joint.shape
+    if n < 3 * d:
+        raise ValueError(
+            f"the variables x, y, ... have {d} columns together and {n} samples, of which 3 for "
+            "each column are needed; project them to fewer columns, or draw more samples"
+        )
+    if len(independent_columns(joint)) < d:
+        raise ValueError(
+            "the variables x, y, ... share a linear combination of columns without noise, and "
+            "their information is infinite; remove the combination from one of them"
+        )
+
+
+def _contributions(variables: list[_Variable], entropies: Entropies, margins: str | None) -> Tensor:
+    """Terms of the gradient, one for each sample, shape (n, p)."""
+    if margins == "gaussian":
+        variables = [variable.gaussianized() for variable in variables]
+    terms: list[Tensor] = []
+    for sign, members in entropies:
+        if all(variables[k].moved is None for k in members):
+            continue
+        scores = whitened_scores(torch.cat([variables[k].rows for k in members], dim=1))
+        widths = [variables[k].rows.shape[1] for k in members]
+        for k, score in zip(members, torch.split(scores, widths, dim=1), strict=True):
+            moved = variables[k].moved
+            if moved is not None:
+                terms.append(-sign * torch.einsum("nd,ndp->np", score, moved))
+    return torch.stack(terms).sum(0)

@@ -7,11 +7,12 @@ from importlib import metadata
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["DocLinkMixin", "as_sizes", "from_numpy", "list_changes", "to_numpy"]
+__all__ = ["DocLinkMixin", "as_sizes", "expect_unchanged", "from_numpy", "to_numpy"]
 
 # Location of a built documentation, such as file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
@@ -71,15 +72,26 @@ def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: boo
         module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
 
 
-def list_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return in words which parameters have other values now; of a new mode, the mode alone."""
+def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:
+    """Raise for parameters that were set between two calls and that a fitted model cannot follow.
+
+    The error lists the changed parameters with both values; ``consequence`` ends its sentence. A
+    change of ``mode`` hides the changes that follow from it.
+    """
     changes = [
         f"{name}={_short(value)} instead of {_short(before.get(name))}"
         for name, value in now.items()
-        if value is not before.get(name) and not bool(value == before.get(name))
+        if not _is_same(value, before.get(name))
     ]
-    other_mode = [change for change in changes if change.startswith("mode=")]
-    return other_mode or changes
+    changes = [change for change in changes if change.startswith("mode=")] or changes
+    if changes:
+        raise ValueError(f"{', '.join(changes)}: {consequence}")
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(value, other)
+    return value is other or bool(value == other)
 
 
 def _short(value: Any) -> str:

@@ -57,7 +57,7 @@ from sk_mige.training.device import building, built_apart
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
-from ._base import DocLinkMixin, as_sizes, from_numpy, list_changes, to_numpy
+from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_numpy
 from ._rows import (
     by_blocks,
     check_float32_resolution,
@@ -746,13 +746,12 @@ class MIGEEncoder(
         before, now = dict(self._fixed), self._fixed_parameters()
         if resolve_device(now["device"]) == self._device:
             before["device"] = now["device"]  # another name of the same device
-        changes = list_changes(before, now)
-        if changes:
-            raise ValueError(
-                f"{', '.join(changes)}: partial_fit and warm_start=True continue the training of "
-                "the same network, which this would change; set it back, or call fit with "
-                "warm_start=False to start anew"
-            )
+        expect_unchanged(
+            before,
+            now,
+            "partial_fit and warm_start=True continue the training of the same network, which "
+            "this would change; set it back, or call fit with warm_start=False to start anew",
+        )
 
     # ---------------------------------------------------------------- results
 

@@ -1,4 +1,4 @@
-"""Print the versions and devices that a bug report needs: ``python -m sk_mige``."""
+"""Versions and devices for a bug report, printed by ``python -m sk_mige``."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 
 def report() -> str:
-    """Describe this installation: system, package versions and devices.
+    """Return a description of this installation: system, package versions and devices.
 
     Returns
     -------
     str
-        Lines of ``name: value``, to be pasted into a bug report.
+        Lines of ``name: value`` for a bug report.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import warnings
 
 __all__ = ["warn_user"]
 
-# Frames of these packages stand between the user's line and the place that warns.
+# Packages whose frames may lie between the user's line and the warning.
 LIBRARIES = frozenset(
     {"sk_mige", "sklearn", "skorch", "torch", "joblib", "scipy", "contextlib", "functools"}
 )

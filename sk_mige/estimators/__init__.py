@@ -1,4 +1,4 @@
-"""The scikit-learn shell: validation, fitted attributes, tags, and hardly any arithmetic."""
+"""Estimators of the scikit-learn interface: validation, fitted attributes and tags."""
 
 from ._chain_rule import InformationEstimate
 from ._channel import MutualInfoGradientEstimator

@@ -1,4 +1,4 @@
-"""Parts that all estimators share: links to the documentation, sizes of layers, stored weights."""
+"""Shared parts of estimators: documentation links, sizes of layers, stored weights."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ VARIABLE = "SK_MIGE_DOCS"
 class DocLinkMixin:
     """Adds a link to the estimator's page to scikit-learn's HTML representation.
 
-    The environment variable ``SK_MIGE_DOCS`` names the site, or else the package's project URL
-    "Documentation". Without either there is no link.
+    The environment variable ``SK_MIGE_DOCS`` is the address of the site. If the variable is not
+    set, the package's project URL "Documentation" is used. Without an address there is no link.
     """
 
     _doc_link_module = "sk_mige"
@@ -52,7 +52,7 @@ def _site() -> str:
 
 
 def as_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return ``hidden_layer_sizes`` as a tuple; a number is one layer."""
+    """Return ``hidden_layer_sizes`` as a tuple; a number is the width of a single layer."""
     listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
         raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
@@ -60,15 +60,15 @@ def as_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return a module's weights as NumPy arrays, which load on machines without a GPU."""
+    """Return the weights of a module as NumPy arrays."""
     module = getattr(module, "_orig_mod", module)  # the module that torch.compile wraps
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
 def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
-    """Load weights from NumPy arrays."""
+    """Load the weights of a module from NumPy arrays."""
     if weights:
-        # Copies: the arrays of a memory-mapped pickle are read-only.
+        # torch.tensor copies, because arrays of a memory-mapped pickle are read-only.
         module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
 
 

@@ -86,12 +86,12 @@ __all__ = ["MIGEEncoder"]
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 DEFAULT_SIZES = (512, 512)
-# Information up to so many times its limit counts as within the limit.
+# Information up to this multiple of max_information raises no warning.
 TOLERANCE = 1.1
 
 
 def as_description(mode: Any) -> Description:
-    """Return the description that a name or a loss function stands for."""
+    """Return the description for a value of ``mode``: a name, a description or a function."""
     if isinstance(mode, Description):
         return mode
     if not isinstance(mode, str):
@@ -105,7 +105,7 @@ def as_description(mode: Any) -> Description:
 
 
 def kind_of(description: Description) -> str:
-    """Return the kind of an objective for errors, by its short name where it has one."""
+    """Return the short name or the class name of an objective, for error messages."""
     if isinstance(description, FunctionDescription):
         return "loss function"
     names = {kind: name for name, kind in MODES.items()}
@@ -113,12 +113,12 @@ def kind_of(description: Description) -> str:
 
 
 def as_score_estimator(estimator: Any) -> Any:
-    """Return the score estimator that None stands for."""
+    """Return the score estimator, where None is the default one."""
     return SSGEScoreEstimator() if estimator is None else estimator
 
 
 def _task(encoder: Any) -> str | None:
-    """Return the task of the targets by the parameter ``mode``, whether it is valid or not."""
+    """Return the task of the targets, or None; an invalid ``mode`` has no task."""
     if isinstance(encoder.mode, str):
         return as_description(encoder.mode).task if encoder.mode in MODES else None
     return encoder.mode.task if isinstance(encoder.mode, Description) else None
@@ -142,124 +142,136 @@ class MIGEEncoder(
 ):
     r"""Encoder trained by mutual information gradient estimation (MIGE).
 
-    With ``mode="infomax"``, a network z = E(x) is trained, without targets, to keep as much
-    information about its input as possible. It follows the gradient
+    With ``mode="infomax"``, a network :math:`z = E_\phi(x)` is trained without targets to maximise
+    the mutual information I(x; z) between its input x and its output z. Training follows the
+    gradient
 
     .. math:: \nabla_\phi I(x; z) = -\mathbb{E}\big[(\nabla_z \log q(z)
-              - \nabla_z \log q(x, z))^\top \nabla_\phi z\big],
+              - \nabla_z \log q(x, z))^\top \nabla_\phi z\big].
 
-    whose scores :math:`\nabla_z \log q` are estimated from each batch [1]_. With ``mode="ib"``, it
-    is trained to predict y from a z that keeps little else of x, by minimising
-    :math:`-\log p(y | z) + \beta\, I(z; x)`, the information bottleneck.
+    The scores :math:`\nabla_z \log q` are estimated from each batch [1]_.
+
+    With ``mode="ib"``, the network is an information bottleneck. It is trained to predict y from a
+    representation z that keeps little other information about x. Training minimises
+    :math:`-\log p(y | z) + \beta\, I(z; x)`.
 
     Parameters
     ----------
     n_components : int, default=64
         Dimension of the representation z.
     mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
-        Objective of the training. A name is short for the object with its default parameters,
-        :class:`InfoMax` or :class:`InformationBottleneck`. With either form of the latter,
-        ``set_params(mode__beta=0.1)`` and searches over ``mode__beta`` work. "ib" is a classifier;
-        ``InformationBottleneck(task="regression")`` is a regressor. A callable or
-        ``torch.nn.Module`` ``loss(code, x, y)`` is an objective of your own. It takes a
-        :class:`sk_mige.networks.Code`, the rows and the targets of a batch (zeros without y) and
-        returns a scalar tensor. z is then the encoder's output.
+        Objective of the training. The name "infomax" is short for ``InfoMax()``, and "ib" for
+        ``InformationBottleneck()``. Parameters of the objective are nested parameters for names
+        and objects alike: ``set_params(mode__beta=0.1)`` and searches over ``mode__beta`` work.
+        "ib" is a classifier, and ``InformationBottleneck(task="regression")`` is a regressor.
+
+        A callable or ``torch.nn.Module`` is a custom loss, called as ``loss(code, x, y)`` for each
+        batch. The argument ``code`` is a :class:`sk_mige.networks.Code`, ``x`` are the rows, and
+        ``y`` are the targets (zeros if ``fit`` has no y). The loss returns a scalar tensor. With a
+        custom loss, z is the output of the encoder.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
-        Score estimator whose settings are used in each batch; it is not fitted. Only ``n_eigen``,
-        ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection parameters are used. A
-        projection applies to x, never to z. If its ``random_state`` is None, the encoder's is
-        used. Setting it raises an error if the information is not MIGE's. It has no effect, with a
-        warning, in the default bottleneck, which estimates no scores.
+        Score estimator whose settings apply to each batch. The estimator itself is not fitted.
+        Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection
+        parameters are used. A projection applies to x, never to z. If ``random_state`` of the score
+        estimator is None, ``random_state`` of the encoder is used.
 
         None is SSGE with the median bandwidth and an ``eigen_threshold`` of 0.999. On a GPU, for
-        InfoMax, it is a ridge: ``eigen_threshold=None, alpha=1e-4``.
+        InfoMax, None is a ridge: ``eigen_threshold=None, alpha=1e-4``.
+
+        A score estimator raises an error if the information is estimated by other means than MIGE.
+        The default bottleneck estimates no scores, so that a score estimator has no effect there
+        and causes a warning.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
-        Network from rows to the head's inputs. A module is copied to float32 and trained from its
-        own weights. A callable takes (n_features, n_outputs), or (input_shape, n_outputs) where
-        that is given, and returns a module, such as ``partial(MLPEncoder, dropout=0.1)``. The
-        number of outputs is ``n_components``, twice as many (means, then scales) for a Gaussian
-        head, and 64 more (means, then thresholds) for an implicit head.
+        Network from rows to the inputs of the head. A module is copied to float32, and training
+        starts from the weights of the module. A callable, such as
+        ``partial(MLPEncoder, dropout=0.1)``, returns a module. The arguments of the callable are
+        ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if ``input_shape`` is set.
+
+        The number of outputs depends on the head. A deterministic head needs ``n_components``
+        outputs. A Gaussian head needs ``2 * n_components``, means before scales. An implicit head
+        needs ``n_components + 64``, means before thresholds.
     hidden_layer_sizes : sequence of int or int, default=(512, 512)
-        Widths of the hidden layers of encoder="mlp"; a number is one layer.
+        Widths of the hidden layers of ``encoder="mlp"``. A number is the width of a single hidden
+        layer.
     input_shape : tuple of int, default=None
-        Shape of a row inside the network, such as (channels, height, width). X stays
-        two-dimensional. encoder="conv" needs it.
+        Shape of a row inside the network, such as (channels, height, width). X itself stays
+        two-dimensional. The shape is required by ``encoder="conv"``.
     max_epochs : int, default=30
-        Passes over the data.
+        Number of passes over the data.
     batch_size : int, default=256
-        Largest number of rows in a batch, from which a gradient is estimated. All batches have
-        nearly equal size.
+        Largest number of rows in a batch. Each gradient is estimated from one batch. The sizes of
+        all batches differ by one row at most.
     lr : float, default=1e-3
-        Learning rate.
+        Initial learning rate.
     lr_schedule : {"cosine", "constant"}, callback or scheduler class, default="cosine"
-        Schedule of the learning rate within a call to ``fit``. "cosine" falls to 0. Others are a
-        skorch callback such as :class:`sk_mige.training.ExponentialDecay`, or a class of
-        ``torch.optim.lr_scheduler``, with arguments by ``functools.partial``. ``partial_fit``
-        keeps the learning rate constant. skorch's ``LRScheduler`` in ``callbacks`` replaces
-        "cosine".
+        Schedule of the learning rate within a call to ``fit``. The rate of "cosine" falls to 0 as
+        half a cosine. A skorch callback such as :class:`sk_mige.training.ExponentialDecay` is a
+        schedule. A class of ``torch.optim.lr_scheduler`` is a schedule as well, and
+        ``functools.partial`` adds arguments. An ``LRScheduler`` of skorch in ``callbacks`` replaces
+        "cosine". The learning rate of ``partial_fit`` is constant.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
-        Optimizer. A class or factory is called with the network's parameters and ``lr``.
+        Optimizer. A class or factory is called with the parameters of the network and ``lr``.
     callbacks : list, default=None
-        Callbacks of skorch, such as ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
-        :class:`sk_mige.training.BetaWarmup` or :class:`sk_mige.training.WeightAveraging`: classes,
-        instances or pairs ``(name, callback)``. They are copied. scikit-learn's callbacks are set
-        by ``set_callbacks``.
+        Callbacks of skorch: classes, instances or pairs ``(name, callback)``. ``fit`` copies them.
+        Examples are ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
+        :class:`sk_mige.training.BetaWarmup` and :class:`sk_mige.training.WeightAveraging`. The
+        method ``set_callbacks`` sets scikit-learn's callbacks.
     validation_fraction : float, default=None
-        Fraction of the rows that ``fit`` holds out. Their loss is ``valid_loss`` in ``history_``,
-        for ``EarlyStopping`` and similar callbacks. For a bottleneck it is minus the
-        log-likelihood of y. For a critic's bound of I(x; z) it is minus its held-out criterion.
-        InfoMax with MIGE, with ``layer`` or with several views raises an error, because these
-        losses have no value on held-out rows.
+        Fraction of the rows that ``fit`` holds out. The loss of held-out rows is ``valid_loss`` in
+        ``history_``, for ``EarlyStopping`` and similar callbacks. The loss of a bottleneck is the
+        negative log-likelihood of y. The loss of InfoMax with a critic's bound of I(x; z) is the
+        negative held-out bound. InfoMax raises an error with MIGE, with ``layer`` and with several
+        views, because these losses have no value on held-out rows.
     mixed_precision : bool, default=False
-        Whether encoder and critic multiply matrices in bfloat16 in training. It is about twice as
-        fast for convolutions on hardware that supports bfloat16, and slower elsewhere. Weights,
-        scores, likelihoods and all results after ``fit`` are in float32.
+        Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
+        then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
+        Weights, scores, likelihoods and all results after ``fit`` are in float32.
     distributed : bool, default=False
-        Whether the processes that torchrun started train one encoder together, each with
-        ``batch_size`` rows of a joint batch. Every process calls ``fit`` with the same X. It has
-        no effect in a single process.
+        Whether the processes that torchrun started train one encoder together. Each process
+        contributes ``batch_size`` rows to a joint batch. Every process calls ``fit`` with the same
+        X. In a single process, the parameter has no effect.
     device : str or torch.device, default="auto"
-        Device of the training; "auto" is CUDA if available, else the CPU.
+        Device of the network; "auto" is CUDA if available, else the CPU.
     output : str, default=None
-        Output of ``transform``. None is z, or its mean where z is random; "sample" is one draw of
-        z. Other names select a submodule of the encoder, whose flattened output is returned: "mlp"
-        has "hidden1", "hidden2", … and "Y"; "conv" has "conv", "fc" and "Y". ``output`` can be set
-        after ``fit``.
+        Output of ``transform``. None is z, or the mean of z if the head is random. "sample" is one
+        draw of z. Other names select a submodule of the encoder, whose flattened output is
+        returned. The submodules of "mlp" are "hidden1", "hidden2", … and "Y". The submodules of
+        "conv" are "conv", "fc" and "Y". ``output`` can be set after ``fit``.
     warm_start : bool, default=False
-        Whether ``fit`` continues from the result of the previous call. Parameters that were set
-        in between are used if the network can follow, such as ``lr``, ``batch_size``,
-        ``callbacks``, ``score_estimator`` and ``mode__beta``. Other changes raise an error, such
-        as those of the network, ``optimizer`` or ``device``.
+        Whether ``fit`` continues from the weights of the previous call. Changes of some parameters
+        between the calls are used, such as ``lr``, ``batch_size``, ``callbacks``,
+        ``score_estimator`` and ``mode__beta``. Changes of the network, of ``optimizer`` or of
+        ``device`` raise an error.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of weights, batches and noise. The global generators of torch and NumPy are not
-        changed.
+        Seed of weights, batches and noise. ``fit`` does not change the global generators of torch
+        and NumPy.
 
     Attributes
     ----------
     module_ : torch.nn.Module
         Trained network, with the parts ``encoder``, ``head`` and ``decoder``.
     net_ : skorch.NeuralNet
-        Net that trained it.
+        Net that trained ``module_``.
     history_ : list of dict
-        One record for each epoch: its number, ``train_loss``, ``valid_loss`` where rows are held
-        out, ``dur`` in seconds and entries of callbacks. MIGE's loss in InfoMax is a surrogate:
-        its gradient is that of −I(x; z), its value has no meaning.
+        One record for each epoch: ``epoch``, ``train_loss``, ``valid_loss`` if rows are held out,
+        ``dur`` in seconds and entries of callbacks. The loss of InfoMax with MIGE is a surrogate.
+        The gradient of the surrogate is the gradient of −I(x; z), but its value has no meaning.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
-        Labels; for classification only.
+        Labels, in sorted order; for classification only.
     task_ : str
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
-        Weight β of the bottleneck's information at the end of training.
+        Weight β of the bottleneck's information at the end of training; for a bottleneck only.
     information_ : float
         Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has string names.
+        Names of the features, if X has string names.
 
     See Also
     --------
@@ -270,12 +282,15 @@ class MIGEEncoder(
 
     Notes
     -----
-    The networks compute in float32. Results of ``transform`` have the dtype of X: float64 for
-    float64, float32 for float32 and arrays of integers, float64 for float16 and for integers in
-    lists and data frames. Predicted values of a regression are float64, or float32 where the
-    targets of ``fit`` were float32. Interrupting ``fit`` (Ctrl-C) leaves a usable encoder. Pickles
-    hold the weights as NumPy arrays and load on machines without a GPU; ``partial_fit`` then
-    continues with a new optimizer.
+    The networks compute in float32. Results of ``transform`` have the dtype of X if X is float32 or
+    float64. Arrays of integers give float32. Arrays of float16, and integers in lists and data
+    frames, give float64. Predicted values of a regression are float32 if the targets of ``fit``
+    were float32, and float64 otherwise.
+
+    Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
+
+    Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
+    ``partial_fit`` continues with a new optimizer.
 
     References
     ----------
@@ -291,13 +306,13 @@ class MIGEEncoder(
     >>> encoder.fit_transform(X).shape
     (1797, 16)
 
-    As a classifier with a bottleneck:
+    A classifier with an information bottleneck:
 
     >>> bottleneck = MIGEEncoder(n_components=16, mode="ib", max_epochs=5, random_state=0)
     >>> bottleneck.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
     True
 
-    With a loss of your own, here the log-determinant of the covariance of z:
+    A custom loss, here the negative log-determinant of the covariance of z:
 
     >>> import torch
     >>> def spread(code, x, y):
@@ -397,8 +412,7 @@ class MIGEEncoder(
         X : array-like of shape (n_samples, n_features)
             Rows; dense and finite.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of a bottleneck, or of a loss of your own, in numbers. Otherwise InfoMax ignores
-            them.
+            Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores them.
 
         Returns
         -------
@@ -408,21 +422,21 @@ class MIGEEncoder(
         Raises
         ------
         ValueError
-            For constant, too few or non-finite rows, for targets that do not suit the task, for
-            parameters that contradict each other, and for networks that do not suit the data.
+            If rows are constant, too few or non-finite. If targets do not suit the task. If
+            parameters contradict each other. If the network does not suit the data.
         TypeError
-            For sparse X.
+            If X is sparse.
         RuntimeError
             If ``device`` names a device that this machine lacks.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN: training stops at the last good weights. If the
-            representation has become the same for all rows. If the information exceeds
+            If the loss became infinite or NaN. Training then stops at the last good weights. If
+            the representation is the same for all rows. If the information exceeds
             ``max_information``.
         UserWarning
-            For columns that vary by less than the resolution of float32.
+            If columns vary by less than the resolution of float32.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -443,13 +457,13 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows: at least two in every call, and not all of them equal. Join a short rest of a
-            stream to the part before it.
+            Rows. Every call needs at least two rows that differ. Append a short remainder of a
+            stream to the preceding part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of a bottleneck. For regression, those of the first call fix the scale (mean 0,
-            variance 1) of all later ones, so they should be typical.
+            Targets of a bottleneck. For regression, mean and variance of the targets of the first
+            call standardise the targets of all calls. The first targets should be typical.
         classes : array-like of shape (n_classes,), default=None
-            All labels that can occur; needed in the first call for classification, optional later.
+            All labels that can occur. For classification, the first call requires them.
 
         Returns
         -------
@@ -461,7 +475,7 @@ class MIGEEncoder(
         return self
 
     def _is_started(self) -> bool:
-        """Return whether there is a network to train on."""
+        """Return whether a network exists."""
         return hasattr(self, "net_")
 
     @property
@@ -471,14 +485,14 @@ class MIGEEncoder(
     def _prepare(
         self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
     ) -> tuple[Any, NDArray[Any] | None]:
-        """Validate rows and encode targets; make a network, or update it with set parameters."""
+        """Validate rows, encode targets, and make or update the network."""
         description = self._check_parameters()
         if not reset:
             self._expect_same_network()
         X = check_rows(self, X, reset=reset)
         if self.n_components <= X.shape[0]:
             description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
-        check_varies(X, "there is no information about them to keep")
+        check_varies(X, "they carry no information")
         check_float32_resolution(X)
         if reset:
             for name in ("task_", "classes_", "net_", "module_", "beta_", "information_"):
@@ -487,9 +501,8 @@ class MIGEEncoder(
             self._fit_namespace = namespace_of(X)
             if self.n_components > X.shape[0]:
                 warn_user(
-                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X, from "
-                    "which no score in that many dimensions can be estimated: use fewer components "
-                    "or more rows"
+                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X, which "
+                    "are too few to estimate scores of z: use fewer components or more rows"
                 )
         targets, n_targets = self._encode_targets(X, y, reset, classes, stream)
         if reset:
@@ -512,22 +525,22 @@ class MIGEEncoder(
                 other = description.input_replaced_by()
                 if other is not None:
                     warn_user(
-                        f"the projection of score_estimator has no effect: with {other}, x itself "
-                        "is in no kernel"
+                        f"the projection of score_estimator has no effect: with {other}, the "
+                        "score does not depend on x itself; use SSGEScoreEstimator instead"
                     )
         sizes = as_sizes(self.hidden_layer_sizes)
         if sizes != DEFAULT_SIZES and not (isinstance(self.encoder, str) and self.encoder == "mlp"):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} is for encoder='mlp', got encoder="
-                f"{self.encoder!r}: leave it at its default; a callable encoder takes sizes by "
-                "functools.partial"
+                f"{self.encoder!r}: keep the default; functools.partial sets the sizes of a "
+                "callable encoder"
             )
         return description
 
     def _encode_targets(
         self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
     ) -> tuple[NDArray[Any] | None, int]:
-        """Return class indices or scaled values, and the width of the decoder."""
+        """Return class indices or scaled values, and the number of outputs of the decoder."""
         description = self._description
         if description.task is None:
             read = description.takes_targets() and y is not None
@@ -554,7 +567,7 @@ class MIGEEncoder(
         return values, values.shape[1]
 
     def _start(self, n_targets: int) -> None:
-        """Make a new network and its trainer, for data of ``n_features_in_`` features."""
+        """Make a new network and its trainer, for rows of ``n_features_in_`` features."""
         self._device = resolve_device(self.device)
         rng = check_random_state(self.random_state)
         self._seed = int(rng.randint(np.iinfo(np.int32).max))
@@ -590,7 +603,7 @@ class MIGEEncoder(
             lr=self.lr,
             batch_size=self.batch_size,
             device=self._device,
-            # Another sequence after loading a pickle, which starts a new generator.
+            # Loading a pickle starts a new generator, which must not repeat the first batches.
             seed=self._seed + self.n_iter_,
             callbacks=self.callbacks,
             verbose=self.verbose,
@@ -627,7 +640,7 @@ class MIGEEncoder(
         )
 
     def _score(self) -> tuple[Any, Tensor | None]:
-        """Return the score function of a batch, and the projection of x for the whole fit."""
+        """Return the score function of a batch, and the fixed projection of x or None."""
         kind = "infomax" if self._description.task is None else "ib"
         estimator = self.score_estimator
         if estimator is None:
@@ -635,7 +648,7 @@ class MIGEEncoder(
         score = estimator._training_score(self._device, kind)
         if not hasattr(estimator, "_training_projection"):
             return score, None
-        # A copy, so that a continued training draws the same projection again.
+        # A copy of the generator: a continued training draws the same projection again.
         own = copy.deepcopy(estimator.random_state)
         seed = self._seed if own is None else own
         projection = estimator._training_projection(
@@ -653,7 +666,7 @@ class MIGEEncoder(
         callbacks: list[Callback] | None = None,
         validation_fraction: float | None = None,
     ) -> None:
-        """Run epochs; whatever ends them, the estimator stays usable."""
+        """Run epochs; the estimator stays usable after errors and interruptions."""
         net = self.net_
         seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator, device="cpu"))
         data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
@@ -677,7 +690,7 @@ class MIGEEncoder(
                 self._keep_information(net.criterion_)
 
     def _keep_information(self, loss: BottleneckLoss) -> None:
-        """Set β and the information that was reached, and warn of a limit that was not."""
+        """Set ``beta_`` and ``information_``, and warn if the information exceeds its limit."""
         self.beta_ = loss.current_beta
         if loss.reached is None or loss.max_information is None:
             return
@@ -695,8 +708,8 @@ class MIGEEncoder(
         if not self.net_.criterion_.has_value:
             raise ValueError(
                 f"validation_fraction={fraction} needs a loss that has a value on held-out rows: "
-                "that of InformationBottleneck, or InfoMax with a bound such as 'jsd', without "
-                "layer and with n_views=1. MIGE's surrogate has a gradient only; to monitor "
+                "use InformationBottleneck, or InfoMax with a bound such as 'jsd', without layer "
+                "and with n_views=1. MIGE's surrogate has a gradient but no value; to monitor "
                 "mode='infomax', score a probe by skorch's EpochScoring"
             )
         classes = data.y if getattr(self, "task_", None) == "classification" else None
@@ -709,27 +722,27 @@ class MIGEEncoder(
         return train, held_out
 
     def _align(self, X: Any) -> None:
-        """Give z the units of the input, and warn if z is constant."""
+        """Map z to the units of the input, and warn if z is constant."""
         data = ArrayDataset(to_rows(X))
         if not align_to_input(self.module_, data, self.net_.generator):
             warn_user(
-                "the representation has collapsed: it is the same for all rows. The cause may be "
-                "features that vary little beside their mean; put a StandardScaler before the "
-                "encoder, or use a smaller lr",
+                "the representation has collapsed to one value for all rows. A likely cause are "
+                "features with a standard deviation far below their mean: put a StandardScaler "
+                "before the encoder, or use a smaller lr",
                 ConvergenceWarning,
             )
 
     def _batch_rows(self, n_rows: int) -> int:
-        """Return the number of rows of a batch, over all processes."""
+        """Return the number of rows of a joint batch of all processes."""
         return -(-n_rows // -(-n_rows // self._largest_batch()))
 
     def _largest_batch(self) -> int:
-        """Return the largest number of rows of a batch, over all processes."""
+        """Return the largest number of rows of a joint batch of all processes."""
         processes = int(os.environ.get("WORLD_SIZE", "1")) if self.distributed else 1
         return int(self.batch_size) * processes
 
     def _fixed_parameters(self) -> dict[str, Any]:
-        """Return the parameters that cannot change while one network is trained."""
+        """Return the parameters that are fixed for a network."""
         names = ("n_components", "encoder", "mixed_precision", "optimizer", "device", "distributed")
         shape = None if self.input_shape is None else tuple(self.input_shape)
         settings = self._description.network_settings()
@@ -742,10 +755,10 @@ class MIGEEncoder(
         }
 
     def _expect_same_network(self) -> None:
-        """Raise for parameters that were changed and that the network cannot follow."""
+        """Raise for changed parameters that are fixed for a network."""
         before, now = dict(self._fixed), self._fixed_parameters()
         if resolve_device(now["device"]) == self._device:
-            before["device"] = now["device"]  # another name of the same device
+            before["device"] = now["device"]  # two names of one device
         expect_unchanged(
             before,
             now,
@@ -766,8 +779,8 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples, n_components)
-            Representations z, or their means where z is random; with ``output`` one draw of z, or
-            the output of a submodule.
+            Representations z, or means of z if the head is random. With ``output``, one draw of z
+            or the output of a submodule.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -788,8 +801,8 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_targets)
-            Classes, or real values in the units of the targets given to ``fit``. Values are
-            float32 if the targets were float32, else float64. The dtype of X has no effect.
+            Classes, or real values in the units of the targets of ``fit``. Values are float32 if
+            the targets of ``fit`` were float32, else float64. The dtype of X has no effect.
         """
         self._expect_decoder()
         X = check_queries(self, X, "predict")
@@ -802,8 +815,8 @@ class MIGEEncoder(
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, in the order of ``classes_``.
 
-        It is the average over ``n_prediction_samples`` draws of z, with the same noise for every
-        row and every call; with 0 samples it is the prediction from the mean of z.
+        Probabilities are averages over ``n_prediction_samples`` draws of z. Every row and every
+        call have the same noise. With 0 samples, probabilities are computed from the mean of z.
 
         Parameters
         ----------
@@ -813,6 +826,7 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples, n_classes)
+            Probabilities, whose sum is 1 in each row.
         """
         self._expect_decoder()
         X = check_queries(self, X, "predict_proba")
@@ -834,35 +848,37 @@ class MIGEEncoder(
         Returns
         -------
         float
+            Accuracy or R².
         """
         self._expect_decoder()
         y, weight = as_numpy(y), as_numpy(sample_weight)
         if self.task_ == "classification":
             return float(accuracy_score(y, as_numpy(self.predict(X)), sample_weight=weight))
-        # predict would round to the dtype of the targets.
+        # The result of predict is rounded to the dtype of the targets.
         expected = self._expected(check_queries(self, X, "score"))
         return float(r2_score(y, expected, sample_weight=weight))
 
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 
         def __getattr__(self, name: str) -> Any:
-            """Raise for methods that ``mode`` does not have, with the remedy."""
+            """Raise for methods that ``mode`` does not have, and name a remedy."""
             reason = ""
             if name in ("predict", "predict_proba", "score"):
                 reason = (
                     f" with mode={self.mode!r}, which learns a representation, not predictions: "
-                    "use mode='ib', or put a predictor after it"
+                    "use mode='ib', or put a predictor after the encoder, as in "
+                    "make_pipeline(encoder, LogisticRegression())"
                 )
                 if _task(self) == "regression":
-                    reason = " for a regression: only classes have probabilities"
+                    reason = " for a regression, which has no class probabilities: use predict"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
 
     def _expect_decoder(self) -> None:
         check_is_fitted(self)
         if self._architecture.n_targets == 0:
             raise NotFittedError(
-                f"{type(self).__name__} was fitted without targets, and mode={self.mode!r} was set "
-                "after that: call fit(X, y) again"
+                f"{type(self).__name__} was fitted without targets before mode={self.mode!r} was "
+                "set: call fit(X, y) again"
             )
 
     def _mean_prediction(self, X: Any) -> NDArray[Any]:
@@ -876,7 +892,7 @@ class MIGEEncoder(
         return evaluate(self.module_, averaged, to_rows(X))
 
     def _prediction_noise(self) -> Tensor | None:
-        """Return draws of ε (S, K), the same for every row and every batch."""
+        """Return draws of ε (S, K), which are equal for all rows and batches."""
         n_samples = int(getattr(self._description, "n_prediction_samples", 0))
         if n_samples == 0:
             return None
@@ -896,7 +912,7 @@ class MIGEEncoder(
         if output != "sample":
             module.check_layer("output", output)
             return lambda x: module.layer(x, output)
-        # The same draws in each call with as many rows.
+        # Calls with equal numbers of rows have the same draws.
         generator = torch.Generator().manual_seed(self._seed)
         width = self._architecture.n_components
 
@@ -931,9 +947,9 @@ class MIGEEncoder(
     # ---------------------------------------------------------------- storage
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state without tensors: weights are NumPy arrays, and no data is kept.
+        """Return a state without data and without tensors: weights are NumPy arrays.
 
-        So a model fitted on a GPU loads on a machine without one, and skops can store it.
+        A model fitted on a GPU then loads on a machine without a GPU, and skops can store it.
         """
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" not in state:
@@ -953,11 +969,11 @@ class MIGEEncoder(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the encoder's device, or else on "auto"."""
+        """Restore the network on the encoder's device, or on "auto" if that device is missing."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         objective = state.pop("_stored_objective", None)
-        # Parameters that are newer than the file have their defaults.
+        # Parameters that the file lacks have their defaults.
         state = {**type(self)().get_params(deep=False), **state}
         super().__setstate__(state)
         if weights is None:
@@ -969,21 +985,22 @@ class MIGEEncoder(
             torch.device(self.device).type != self._device.type
         ):
             warn_user(
-                f"the encoder was fitted with device={self.device!r}, which this machine lacks; "
-                f"it continues on {self._device}"
+                f"the encoder was fitted with device={self.device!r}, which this machine lacks, "
+                f"and was loaded on {self._device}: call set_params(device='auto') before storing "
+                "the encoder"
             )
-        # The network and its optimizer are made anew, with the parameters as they are.
+        # The network and its optimizer are made anew, with the current parameters.
         self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})
         with self._rebuilding(), building(self._device):
             module = self._architecture.build()
             from_numpy(module, weights)
             self._make_trainer(module)
-            # Parameters that were set after fit may have changed the objective's parts.
+            # Parameters that were set after fit may have changed the parts of the objective.
             from_numpy(self.net_.criterion_, objective, strict=False)
 
     def _rebuilding(self) -> AbstractContextManager[None]:
-        """Return the context in which the network is built again while other threads may train."""
+        """Return the context that builds the network again while other threads may train."""
         encoder = self._architecture.encoder
         if isinstance(encoder, str | nn.Module):
             return built_apart(self._seed)
-        return seeded(self._seed, self._device)  # a user's function may draw from any generator
+        return seeded(self._seed, self._device)  # a user's function may draw from global generators

@@ -1,4 +1,4 @@
-"""NonLinearProbe: a small classifier by which representations are compared."""
+"""NonLinearProbe: a small classifier for comparing representations."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ CHUNK = 4096
 
 
 class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
-    r"""Classifier with one hidden layer, by which representations are compared.
+    r"""Classifier with one hidden layer for comparing representations.
 
-    It is the probe of Deep InfoMax and MIGE, trained on fixed features:
+    The classifier is the probe of Deep InfoMax and MIGE, trained on fixed features x:
 
     .. math:: p(y | x) = \mathrm{softmax}\big(V\, \mathrm{dropout}(\mathrm{ReLU}(
-              \mathrm{BN}(W x))) + b\big),
+              \mathrm{BN}(W x))) + b\big).
 
-    by Adam. The learning rate falls to a tenth after one third of the epochs, and again after two
-    thirds.
+    The optimizer is Adam. The learning rate is divided by 10 after one third of the epochs, and
+    again after two thirds.
 
     Parameters
     ----------
     hidden_size : int, default=200
         Width of the hidden layer.
     dropout : float, default=0.1
-        Fraction of hidden units that are left out in each training step.
+        Fraction of hidden units that dropout sets to 0 in each training step.
     max_epochs : int, default=150
-        Passes over the data. The default is Deep InfoMax's 150.
+        Number of passes over the data. The default is the value of Deep InfoMax.
     batch_size : int, default=64
-        Largest number of rows in a batch; all batches have nearly equal size.
+        Largest number of rows in a batch. The sizes of all batches differ by one row at most.
     lr : float, default=1e-4
-        Learning rate of Adam.
+        Initial learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the training; "auto" is CUDA if available, else the CPU.
+        Device of the network; "auto" is CUDA if available, else the CPU.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of weights, batches and dropout. The global generators of torch and NumPy are not
-        changed.
+        Seed of weights, batches and dropout. ``fit`` does not change the global generators of torch
+        and NumPy.
 
     Attributes
     ----------
@@ -75,17 +75,17 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     module_ : torch.nn.Module
         Trained network, from rows to logits.
     history_ : list of dict
-        One record for each epoch: its number, ``train_loss`` in nats and ``dur`` in seconds.
+        One record for each epoch: ``epoch``, ``train_loss`` in nats and ``dur`` in seconds.
     n_iter_ : int
         Number of finished epochs.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has string names.
+        Names of the features, if X has string names.
 
     See Also
     --------
-    MIGEEncoder : Learns representations, and returns outputs of its inner layers as well.
+    MIGEEncoder : Learns representations, and returns outputs of inner layers as well.
 
     References
     ----------
@@ -94,7 +94,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     Examples
     --------
-    The score of a pipeline compares representations:
+    The accuracy of a pipeline of encoder and probe measures the quality of a representation:
 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.pipeline import make_pipeline
@@ -158,15 +158,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For non-finite or too few rows, for targets that are no classes, and if the first loss
-            is not finite.
+            If rows are non-finite or too few. If targets are no classes. If the first loss is not
+            finite.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN: training stops at the last good weights.
+            If the loss became infinite or NaN. Training then stops at the last good weights.
         UserWarning
-            If Ctrl-C ended the training: the probe keeps what it has learned so far.
+            If Ctrl-C ended the training. The probe keeps the weights that it has reached.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)
@@ -209,6 +209,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+            Probabilities, whose sum is 1 in each row.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False, min_rows=1)
@@ -234,6 +235,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,)
+            Labels.
         """
         labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[labels])
@@ -250,7 +252,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the device that the probe asks for, or else on "auto"."""
+        """Restore the network on the probe's device, or on "auto" if that device is missing."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
@@ -263,13 +265,13 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
 def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:
     return nn.Sequential(
-        # Batch norm subtracts the mean, so a bias before it has no effect.
+        # Batch norm subtracts the mean, so a bias in the preceding layer has no effect.
         nn.Linear(n_features, hidden_size, bias=False),
         nn.BatchNorm1d(hidden_size),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(hidden_size, n_classes),
-    ).float()  # whatever torch's default dtype is
+    ).float()  # for every default dtype of torch
 
 
 def _log_loss(code: Any, x: Tensor, y: Tensor) -> Tensor:

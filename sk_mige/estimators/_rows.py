@@ -1,4 +1,4 @@
-"""Validation of rows X (n, d), shared by all estimators, and the way to tensors and back."""
+"""Validation of rows X (n, d), and conversion to tensors and back, for all estimators."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ __all__ = [
     "to_tensor",
 ]
 
-# Elements of a chunk's Gram matrix: 16 MiB in float64. This is large enough for full speed and
-# small enough for memory that the process already holds.
+# Number of elements of a chunk's Gram matrix: 16 MiB in float64. Larger chunks are not faster, and
+# need new memory from the operating system.
 CHUNK_ELEMENTS = 2**21
 
-# Powers of distances are at most ten to this, in either direction. Float64 ends at 308.
+# Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# A column must span this many float32 numbers; a network sees rounding noise below that.
+# Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
 FEWEST_STEPS = 16
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
     """Validate rows for a network: dense, finite X (n, d) in its own namespace.
 
-    Integers stay integers: batches become float32 one at a time, so that a memory map of bytes is
-    not copied.
+    Integers stay integers, so that a memory map of bytes is not copied. Batches become float32 one
+    at a time.
     """
     if sp.issparse(X):
         raise TypeError(
             f"{type(estimator).__name__} takes dense input, got a sparse {X.format} container of "
-            f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD (or, where memory allows, a "
-            "FunctionTransformer that calls X.toarray()) before it"
+            f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD before the estimator, or "
+            "pass X.toarray() if memory allows"
         )
     _check_two_dimensional(estimator, X)
     X = _readable(X)
@@ -75,8 +75,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
     largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
     if largest > float(np.finfo(np.float32).max):
         raise ValueError(
-            f"X has values up to {largest:.1e}, too large for dtype('float32') in which the "
-            "networks compute: put a scaler such as StandardScaler before it"
+            f"X has values up to {largest:.1e}, too large for dtype('float32') of the networks: "
+            "put a scaler such as StandardScaler before the estimator"
         )
     return X
 
@@ -92,7 +92,7 @@ def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> 
 
 
 def check_queries(estimator: Any, X: Any, method: str) -> Any:
-    """Validate rows for a fitted network, in the namespace of those it was fitted to."""
+    """Validate rows for a fitted network; they need the array namespace of ``fit``."""
     xp, _, _ = get_namespace_and_device(X)
     fitted = estimator._fit_namespace
     if xp.__name__ != fitted:
@@ -104,7 +104,7 @@ def check_queries(estimator: Any, X: Any, method: str) -> Any:
 
 
 def check_varies(X: Any, consequence: str) -> None:
-    """Raise where all rows are equal, and say what follows from that."""
+    """Raise if all rows are equal, with the consequence for the estimator."""
     if _is_constant(X):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so {consequence}; pass rows "
@@ -113,7 +113,7 @@ def check_varies(X: Any, consequence: str) -> None:
 
 
 def check_float32_resolution(X: Any) -> None:
-    """Raise where rows X (n, d) become equal in float32; warn where columns hardly vary in it."""
+    """Raise if all rows X (n, d) become equal in float32, and warn of columns that nearly do."""
     xp, _ = get_namespace(X)
     if getattr(X.dtype, "itemsize", 8) < 4 or X.dtype == xp.float32:
         return
@@ -127,46 +127,45 @@ def check_float32_resolution(X: Any) -> None:
     shown = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)
     first = columns[0]
     example = f"column {first} goes from {float(low[first])} to {float(high[first])}"
-    advice = "put a StandardScaler before them, which subtracts the mean in float64"
-    # Rounding keeps the order: where the ends of a column become equal, all its values do.
+    advice = "put a StandardScaler first, which subtracts the mean in float64"
+    # Rounding keeps the order: if the ends of a column become equal, all its values do.
     if (low.astype(np.float32) == high.astype(np.float32)).all():
         raise ValueError(
-            f"the rows of X are all equal in dtype('float32'), in which the networks compute: "
-            f"{example}; {advice}"
+            f"the rows of X are all equal in dtype('float32') of the networks: {example}; {advice}"
         )
     warn_user(
-        f"{len(columns)} of the columns of X, {shown}, vary by less than dtype('float32'), in "
-        f"which the networks compute, can tell: {example}; {advice}"
+        f"{len(columns)} of the columns of X, {shown}, vary by less than the resolution of "
+        f"dtype('float32') of the networks: {example}; {advice}"
     )
 
 
 def namespace_of(X: Any) -> str:
-    """Return the name of the array namespace of X, as array API dispatch sees it."""
+    """Return the name of the array namespace of X, under scikit-learn's array API dispatch."""
     xp, _ = get_namespace(X)
     return str(xp.__name__)
 
 
 def to_rows(X: Any) -> NDArray[Any] | Tensor:
-    """Return X as a tensor or a NumPy array, from which batches can be indexed."""
+    """Return X as a tensor or a NumPy array, for indexing of batches."""
     if isinstance(X, Tensor):
         return X.detach()
     return np.asarray(move_to(X, xp=np, device="cpu"))
 
 
 def to_tensor(X: Any, device: torch.device) -> Tensor:
-    """Return X as a tensor on the device, in its own dtype; a view where torch can make one."""
+    """Return X as a tensor on the device, in the dtype of X; a view if torch can make one."""
     if isinstance(X, Tensor):
         return X.detach().to(device)
     if not isinstance(X, np.ndarray):  # another array namespace
         X = np.asarray(X)
-    # torch warns of read-only arrays and refuses negative strides. A copy of a chunk costs little,
-    # and a memory map stays on disk.
+    # torch warns of read-only arrays and refuses negative strides. A chunk is copied fast, and the
+    # memory map of a chunk stays on disk.
     as_it_is = X.flags.writeable and all(stride >= 0 for stride in X.strides)
     return torch.from_numpy(X if as_it_is else X.copy()).to(device)
 
 
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of the rows of X with their tensors, sized for Gram matrices of that width."""
+    """Yield slices of rows with their tensors, for Gram matrices with ``width`` columns."""
     rows = max(1, CHUNK_ELEMENTS // max(width, 1))
     for start in range(0, X.shape[0], rows):
         part = slice(start, min(start + rows, X.shape[0]))
@@ -174,9 +173,9 @@ def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice
 
 
 def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = False) -> Any:
-    """Return results in the namespace, on the device and, by default, in the dtype of X.
+    """Return results in the namespace and on the device of X, and by default in its dtype.
 
-    The dtype is float32, that of the networks, where X holds integers.
+    If X holds integers, the dtype is float32, the dtype of the networks.
     """
     if isinstance(values, Tensor):
         if isinstance(X, Tensor):
@@ -190,7 +189,7 @@ def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = Fals
 
 
 def check_finite(values: Tensor) -> None:
-    """Raise where results exceed the range of float64."""
+    """Raise if results exceed the range of float64."""
     if not bool(values.isfinite().all()):
         raise ValueError(
             "the result for X exceeds the range of float64: the values of X are too large, too "
@@ -200,18 +199,18 @@ def check_finite(values: Tensor) -> None:
 
 
 def check_spread(x: Tensor, power: int) -> None:
-    """Raise where powers of the distances between rows would overflow or vanish."""
+    """Raise if powers of the distances between rows would overflow or vanish."""
     spread = float((x.amax(0) - x.amin(0)).amax())
     limit = LARGEST_POWER / power
     if not -limit < math.log10(spread or math.inf) < limit:
         raise ValueError(
-            f"the values of X differ by up to {spread:.1e}, too much or too little for powers of "
-            "their distances: divide X by one number, or use whiten=True"
+            f"the values of X differ by up to {spread:.1e}, and powers of their distances exceed "
+            "the range of float64: divide X by a constant, or use whiten=True"
         )
 
 
 def scores_like(values: Tensor, X: Any) -> Any:
-    """Return scores (n, d) like X; raise where a column does not fit into the dtype of X."""
+    """Return scores (n, d) like X; raise if a column exceeds the range of the dtype of X."""
     check_finite(values)
     if X.dtype in (np.float32, torch.float32):
         limits = torch.finfo(torch.float32)
@@ -220,17 +219,17 @@ def scores_like(values: Tensor, X: Any) -> Any:
         if bool(outside.any()):
             column = int(outside.nonzero()[0])
             raise ValueError(
-                f"the scores of column {column} of X are about {float(largest[column]):.1e}, which "
-                "is beyond the range of its dtype, float32: pass X in float64"
+                f"the scores of column {column} of X are up to {float(largest[column]):.1e}, "
+                "beyond the range of float32, the dtype of X: pass X in float64"
             )
     return like_input(values, X)
 
 
 def is_dask(X: Any) -> bool:
-    """Return whether X is a Dask array; raise for a Dask data frame, with the remedy."""
+    """Return whether X is a Dask array; raise for a Dask data frame, and name a remedy."""
     if hasattr(X, "dask") and hasattr(X, "map_partitions"):
         raise TypeError(
-            f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
+            f"X is a Dask {type(X).__name__}: pass the array X.to_dask_array(lengths=True), whose "
             "chunks have known sizes"
         )
     return hasattr(X, "dask") and hasattr(X, "map_blocks") and hasattr(X, "rechunk")
@@ -248,12 +247,12 @@ def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -
 
 
 def _check_two_dimensional(estimator: Any, X: Any) -> None:
-    """Raise for anything but a table of rows, and say how it becomes one."""
+    """Raise unless X is a table of rows, and name the conversion to a table."""
     if isinstance(X, Dataset | DataLoader):
         raise TypeError(
             f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
             f"n_features); got a {type(X).__name__} of torch. Stack its inputs: "
-            "torch.stack([x.flatten() for x, *_ in dataset]); training makes batches itself"
+            "torch.stack([x.flatten() for x, *_ in dataset]); fit makes the batches"
         )
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
@@ -267,7 +266,7 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
 
 
 def _readable(X: Any) -> Any:
-    """Return the values of a tensor as an array; with array API dispatch, the tensor itself."""
+    """Return a tensor as an array, or unchanged under array API dispatch."""
     if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
         return X
     values = X.detach().cpu()
@@ -287,8 +286,8 @@ def _is_integral(X: Any) -> bool:
 
 def _is_constant(X: Any) -> bool:
     xp, _ = get_namespace(X)
-    # One chunk at a time: the first usually differs, and the rest need not be read.
-    # (The array standard does not define slices that end beyond the last row.)
+    # One chunk at a time: usually rows of the first chunk differ, and no other chunk is read.
+    # The array standard does not define slices that end beyond the last row.
     n = X.shape[0]
     chunks = (X[start : min(start + 1024, n), :] for start in range(0, n, 1024))
     return all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks)

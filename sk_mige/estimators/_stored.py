@@ -1,4 +1,4 @@
-"""Models with arrays in place of tensors: what is written to files, and back."""
+"""Conversion of models for storage: tensors to arrays, and arrays to tensors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["StoredTensor", "to_stored", "to_tensors"]
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as it is stored: NumPy knows no GPU, and every format knows NumPy."""
+    """Tensor as a NumPy array, which every file format and every machine can read."""
 
     values: NDArray[Any]
 
 
 def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
-    """A copy of a model whose tensors are arrays; one that appears twice is stored once."""
+    """Return a copy of a model with arrays for tensors; a repeated tensor is stored once."""
     known = {} if known is None else known
     if isinstance(value, Tensor):
         if id(value) not in known:
@@ -34,9 +34,9 @@ def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
 
 
 def to_tensors(value: Any, device: torch.device) -> Any:
-    """What :func:`to_stored` was given, its tensors on this device."""
+    """Return the model of a copy made by :func:`to_stored`, with tensors on the device."""
     if isinstance(value, StoredTensor):
-        # A copy: the arrays of a memory-mapped file are read-only.
+        # torch.tensor copies, because arrays of a memory-mapped file are read-only.
         return torch.tensor(value.values, device=device)
     if isinstance(value, list):
         return [to_tensors(part, device) for part in value]
@@ -47,5 +47,5 @@ def to_tensors(value: Any, device: torch.device) -> Any:
 
 def _with_fields(like: Any, fields: dict[str, Any]) -> Any:
     made = object.__new__(type(like))
-    made.__dict__.update(fields)  # past the frozen dataclasses' guard: nobody has seen it yet
+    made.__dict__.update(fields)  # frozen dataclasses refuse setattr
     return made

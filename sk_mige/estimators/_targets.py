@@ -31,7 +31,7 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Return targets as NumPy, from any array namespace."""
+    """Return targets of any array namespace as NumPy arrays; others are returned unchanged."""
     if y is None or sp.issparse(y):
         return y
     return (
@@ -52,7 +52,7 @@ def _check_not_missing(y: Any) -> None:
         shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
         raise ValueError(
             f"Input y contains {shown} in {len(missing)} of {labels.size} places: drop the rows "
-            "that lack a target, or make the missing ones a class of their own"
+            "that lack a target, or give missing labels a separate class"
         )
 
 
@@ -62,7 +62,7 @@ def _check_one_label_each(y: Any) -> None:
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y has the shape {shape}, but classification takes one label for each row: pass "
-            "y.argmax(axis=1) where the columns of y are indicators of the classes"
+            "y.argmax(axis=1) if the columns of y are indicators of the classes"
         )
 
 
@@ -75,7 +75,7 @@ def _check_one_type(labels: NDArray[Any]) -> None:
         np.unique(labels)
     except TypeError as error:
         raise ValueError(
-            f"y mixes labels of the types {kinds}, which have no common order: make them of one "
+            f"y mixes labels of the types {kinds}, which have no common order: convert them to one "
             "type, for example by y.astype(str)"
         ) from error
 
@@ -89,7 +89,7 @@ def _is_missing(label: Any) -> bool:
 
 
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
-    """Return valid targets of the task: labels (n,) or float64 values (n,) or (n, t)."""
+    """Return valid targets of a task: labels (n,), or float64 values (n,) or (n, t)."""
     y = as_numpy(y)
     _check_not_missing(y)
     if task == "classification":
@@ -100,7 +100,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
         if y.dtype.kind == "f":  # an infinite label is no class
             assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
-            instead = "bin them"
+            instead = "bin the values"
             if hasattr(estimator, "mode"):
                 instead += ", or set mode=InformationBottleneck(task='regression')"
             raise ValueError(
@@ -119,15 +119,15 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
 
 
 def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
-    """Return targets of a user's own loss: integers or floats, one row for each row of X."""
+    """Return targets of a custom loss: integers or floats, one row for each row of X."""
     values = np.asarray(as_numpy(y))
     if values.dtype.kind == "O":  # numbers in a column of objects
         values = np.asarray(values.tolist())
     if values.dtype.kind not in "biuf" or len(values) != n_rows:
         raise ValueError(
-            f"y must hold numbers, one or several for each of the {n_rows} rows of X, where mode "
-            f"is a loss function; got shape {values.shape} and dtype {values.dtype}: encode labels "
-            "by sklearn.preprocessing.LabelEncoder"
+            f"y must hold numbers, one or several for each of the {n_rows} rows of X, if mode is a "
+            f"loss function; got shape {values.shape} and dtype {values.dtype}: encode labels by "
+            "sklearn.preprocessing.LabelEncoder"
         )
     return values if values.dtype.kind == "f" else values.astype(np.int64)
 
@@ -137,20 +137,19 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
         raise ValueError(
-            f"y contains classes that fit did not see: {unseen.tolist()}; known are "
-            f"{classes.tolist()}. Name all of them in the first partial_fit(..., classes=...)"
+            f"y contains classes that fit did not see: {unseen.tolist()}; the known classes are "
+            f"{classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...)"
         )
     return np.searchsorted(classes, y).astype(np.int64)
 
 
 def check_splittable(classes: NDArray[Any], indices: NDArray[np.int64], fraction: float) -> None:
-    """Raise if a class has a single row, which cannot be both trained on and held out."""
+    """Raise if a class has a single row, which cannot be split."""
     lone = classes[np.bincount(indices, minlength=len(classes)) == 1]
     if lone.size:
         raise ValueError(
-            f"validation_fraction={fraction} holds out rows of every class and trains on others, "
-            f"but there is one row alone of {lone.tolist()}: leave such classes out, or set "
-            "validation_fraction=None"
+            f"validation_fraction={fraction} needs at least two rows of every class, but y has a "
+            f"single row of {lone.tolist()}: drop these rows, or set validation_fraction=None"
         )
 
 
@@ -161,18 +160,18 @@ def find_classes(
     *,
     stream: bool = False,
 ) -> NDArray[Any]:
-    """Return the sorted labels: those given, those of an earlier call, or those of y.
+    """Return the sorted labels: of an earlier call, of ``classes``, or of y.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
         Labels.
     classes : array-like, default=None
-        All labels that can occur, as the user gave them.
+        All labels that can occur, from the user.
     known : ndarray, default=None
         Labels of an earlier call.
     stream : bool, default=False
-        Whether y is a part of the data, so that ``classes`` are needed in the first call.
+        Whether y is a part of the data. The first call then requires ``classes``.
     """
     if known is not None:
         if classes is not None and not np.array_equal(np.unique(classes), known):
@@ -183,25 +182,26 @@ def find_classes(
         return known
     if stream and classes is None:
         raise ValueError(
-            "classes must be passed on the first call to partial_fit: all labels that will ever "
-            "be seen"
+            "classes must be passed on the first call to partial_fit: pass an array of all labels "
+            "that can occur in any call"
         )
     found: NDArray[Any] = np.unique(y if classes is None else np.asarray(classes))
     if len(found) < 2:
         raise ValueError(
-            f"classification needs at least two classes, y has one class: {found.tolist()}"
+            f"classification needs at least two classes, y has one class: {found.tolist()}; pass "
+            "rows of another class as well"
         )
     return found
 
 
 def warn_of_many_classes(y: NDArray[Any]) -> None:
-    """Warn where numbers that may be values of a regression are taken for classes."""
+    """Warn if class labels may be targets of a regression."""
     n_classes = len(np.unique(y))
     if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
         warn_user(
-            f"y has {n_classes} distinct whole numbers in {len(y)} rows, which are taken for "
-            "classes: use mode=InformationBottleneck(task='regression') if they are values, or "
-            "give labels as strings"
+            f"y has {n_classes} distinct whole numbers in {len(y)} rows, and each is a class: for "
+            "real values use mode=InformationBottleneck(task='regression'); strings as labels "
+            "avoid this warning"
         )
 
 
@@ -213,15 +213,15 @@ def class_weights(
         return None
     if stream and isinstance(weight, str):
         raise ValueError(
-            f"class_weight={weight!r} needs all of y at once, and partial_fit has one part: give "
-            "the weights as a dict {class: weight}"
+            f"class_weight={weight!r} needs all of y at once, but partial_fit has a part of y: "
+            "pass the weights as a dict {class: weight}"
         )
     weights = compute_class_weight(weight, classes=classes, y=y)
     valid = np.isfinite(weights) & (weights > 0)
     if not valid.all():
         raise ValueError(
             f"class_weight must hold positive finite numbers, got {float(weights[~valid][0])} for "
-            f"class {classes[~valid][0]}: leave out the rows of a class that is to be ignored"
+            f"class {classes[~valid][0]}: to ignore a class, drop its rows"
         )
     return torch.tensor(weights, dtype=torch.float32)
 
@@ -232,16 +232,16 @@ class TargetScaler:
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, t)
-        Targets from which mean and variance are taken.
+        Targets from which mean and variance are computed.
     dtype : dtype
-        dtype of the targets as they were given; predictions have it where it is float32.
+        dtype of the user's targets. Predictions are float32 if it is float32, else float64.
     """
 
     def __init__(self, y: NDArray[Any], dtype: Any) -> None:
         self.flat = y.ndim == 1
         self.dtype = "float32" if dtype == np.float32 else "float64"
         columns = y.reshape(len(y), -1)
-        # Powers of two, so that scaling is exact: variances of large targets would overflow.
+        # Division by powers of two is exact, and keeps variances of large targets finite.
         self.units = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
         self.scaler = StandardScaler().fit(columns / self.units)
 

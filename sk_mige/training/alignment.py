@@ -14,10 +14,11 @@ from .device import isolated
 
 __all__ = ["align_to_input", "input_alignment"]
 
-# A few rows for each parameter of the map.
+# Largest number of rows from which the map is estimated.
 ALIGNMENT_ROWS = 10_000
 
-# Squares of float32 codes are exact in float64; sums of them lose a few of the 16 digits.
+# Relative rounding error of a variance. Squares of float32 values are exact in float64, and their
+# sums lose a few of the 16 digits.
 ROUNDING = 1e-12
 
 
@@ -32,10 +33,10 @@ def input_alignment(
     .. math:: \Sigma_z = L L^\top, \quad L^\top W = P S Q^\top, \quad A = L^{-\top} P S,
               \qquad zA = \hat x\, Q .
 
-    The components of zA are uncorrelated and have the units of x. The k-th has the variance
-    :math:`s_k^2`, the part of the variance of x that it explains, in descending order as in PCA.
-    For a linear encoder that finds the principal subspace, zA is PCA. A is invertible, so zA has
-    the same information about x as z.
+    The components of zA are uncorrelated and have the units of x. As in PCA, the variance of
+    component k is :math:`s_k^2`, the variance of x that the component explains. Variances are in
+    descending order. For a linear encoder that finds the principal subspace, zA is PCA. A is
+    invertible, so zA has the same information about x as z.
 
     Parameters
     ----------
@@ -44,13 +45,13 @@ def input_alignment(
     batches : iterable of tensors of shape (M, ...)
         Inputs.
     floor : float, default=0.1
-        Smallest :math:`s_k`, as a fraction of their root mean square. It keeps A invertible where
-        components of z do not predict x linearly.
+        Smallest :math:`s_k`, as a fraction of the root mean square of all :math:`s_k`. The floor
+        keeps A invertible where components of z do not predict x linearly.
 
     Returns
     -------
     tensor of shape (K, K)
-        A, in float32; the identity if z is constant or not finite.
+        The map A in float32, or the identity if z is constant or not finite.
 
     Examples
     --------
@@ -93,7 +94,7 @@ def input_alignment(
 
 
 def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch.Generator) -> bool:
-    """Set the alignment of a network's standardising head, from some ten thousand rows.
+    """Set the alignment of a network's standardising head, from at most 10,000 rows.
 
     Parameters
     ----------
@@ -102,12 +103,12 @@ def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch
     data : ArrayDataset
         Rows.
     generator : torch.Generator
-        Source of the choice of rows.
+        Random generator that chooses the rows.
 
     Returns
     -------
     bool
-        Whether z varies. The alignment of a constant z is the identity.
+        Whether z varies. If z is constant, the alignment is the identity.
     """
     head = network.head
     assert isinstance(head, StandardizingHead)

@@ -21,44 +21,45 @@ __all__ = ["Checkpoint", "settings_in_words"]
 
 FORMAT = "sk_mige checkpoint 4"
 
-# Settings in which a continued run may differ: where it runs, how long, and what it reports.
+# Parameters that a continued run may change: device, number of epochs, and reports.
 FREE = (
     "callbacks", "device", "distributed", "max_epochs", "mode__n_prediction_samples", "output",
     "verbose", "warm_start",
 )  # fmt: skip
 PARTS = {"run", "module", "objective", "optimizer", "good", "generator", "random", "history"}
-# Rows in the digest of the data.
+# Number of rows in the digest of the data.
 N_ROWS = 64
 
 
 class Checkpoint(Callback):
-    """Writes the state of the training to a file after each epoch, and continues from it.
+    """Writes the state of the training to a file after each epoch, and continues from that file.
 
-    With ``MIGEEncoder(callbacks=[Checkpoint(path)])``, a ``fit`` that was killed can be called
-    again with the same parameters and data. It continues after the last finished epoch, and the
-    result equals that of an uninterrupted run, to the last bit on the same machine. If the file
-    holds a finished run, ``fit`` only restores it; a larger ``max_epochs`` continues it.
+    With ``MIGEEncoder(callbacks=[Checkpoint(path)])``, call ``fit`` again with the same parameters
+    and data after its process was killed. Training continues after the last finished epoch. On the
+    same machine, the result equals that of an uninterrupted run exactly. If the file holds a
+    finished run, ``fit`` restores that run without training. A larger ``max_epochs`` continues it.
 
     Parameters
     ----------
     path : str or path-like
-        Path of the file. Each run needs a file of its own: delete it, or name another, to train
-        anew. In a search or a cross-validation every fit is a run, and the second one raises.
+        Path of the file. Each run needs a separate file. To train anew, delete the file or use
+        another path. A search or cross-validation raises an error at its second fit, because every
+        fit is a separate run.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, or a checkpoint of another network, objective or optimizer,
-        of other parameters or of other rows.
+        If the file is no checkpoint. If the checkpoint belongs to another network, objective or
+        optimizer, to other parameters or to other rows.
 
     Notes
     -----
     The file keeps the weights, the learned parts of the objective (critics, adversaries), the
-    optimizer's moments, the states of the random generators and the history. It is read with
-    ``weights_only=True``, so nothing is unpickled. A new file replaces the old one only when it is
-    complete, so a kill while writing loses one epoch. To identify the run, the parameters of the
-    encoder are compared, functions and modules by their names, and a digest of 64 rows. Averages of
-    :class:`WeightAveraging` and the user's own callbacks start anew.
+    optimizer's moments, the states of the random generators and the history. The file is read with
+    ``weights_only=True``, so nothing is unpickled. A new file replaces the old file only when it is
+    complete, so a kill during writing loses one epoch. The parameters of the encoder and a digest
+    of 64 rows identify the run. Functions and modules are compared by name. Averages of
+    :class:`WeightAveraging` and the states of the user's callbacks are not stored.
 
     Examples
     --------
@@ -81,13 +82,13 @@ class Checkpoint(Callback):
         self.path = path
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Continue from the file if it exists and the net is new."""
+        """Continue from the file if the file exists and the net has no history."""
         self.run_ = {**net.run_settings, "rows": _rows_in_words(kwargs["X"])}
         if len(net.history) == 0 and Path(self.path).exists():
             self._restore(net, self._read())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file, from the first of several processes."""
+        """Write the file; of several processes, only the first writes."""
         if net.rank > 0:
             return
         state = {
@@ -114,13 +115,13 @@ class Checkpoint(Callback):
             raise
         except Exception as error:  # a damaged file can raise any error
             raise ValueError(
-                f"{self.path} is damaged or no checkpoint ({error}): delete it, or name another "
-                "file"
+                f"{self.path} is damaged or no checkpoint ({error}): delete the file, or use "
+                "another path"
             ) from error
         if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
             raise ValueError(
-                f"{self.path} is no checkpoint of this version ({FORMAT!r}): delete it, or name "
-                "another file"
+                f"{self.path} is no checkpoint of this version ({FORMAT!r}): delete the file, or "
+                "use another path"
             )
         return state
 
@@ -131,16 +132,19 @@ class Checkpoint(Callback):
         self._check_run(state["run"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        # The net had copied its own weights as the last good ones before.
+        # The net copied its initial weights as the last good weights before this call.
         for tensor, good in zip(net._good_weights, state["good"], strict=True):
             tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
             net.optimizer_.load_state_dict(state["optimizer"])
         except (ValueError, KeyError) as error:
-            raise ValueError(f"{self.path} is of another optimizer: {error}") from error
+            raise ValueError(
+                f"{self.path} is a checkpoint of another optimizer ({error}): set the optimizer "
+                "of the first run, or use another path"
+            ) from error
         for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
-            group["lr"] = rate  # schedules start from the rate that the run started from
+            group["lr"] = rate  # schedules start from the initial rate of the run
         net.generator.set_state(state["generator"])
         _set_random_state(net.device, state["random"])
         for row in state["history"]:
@@ -155,9 +159,9 @@ class Checkpoint(Callback):
             return
         key = next(k for k in [*wanted, *found] if wanted.get(k) != found.get(k))
         raise ValueError(
-            f"{self.path} is a checkpoint of another {what}: its {key!r} has the shape "
-            f"{found.get(key)}, this one's {wanted.get(key)}. Give the encoder the parameters that "
-            "it had, or name another file"
+            f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "
+            f"{found.get(key)} in the file and {wanted.get(key)} in this run: set the parameters "
+            "of the first run, or use another path"
         )
 
     def _check_run(self, theirs: dict[str, str]) -> None:
@@ -166,13 +170,13 @@ class Checkpoint(Callback):
         if name is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another run: its {name} was {theirs.get(name)}, "
-                f"here it is {self.run_.get(name)}. One run has one file: name another, or delete "
-                "this one"
+                f"here it is {self.run_.get(name)}. Each run needs a separate file: use another "
+                "path, or delete the file"
             )
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of an epoch's record, which weights_only=True can read."""
+    """Return the numbers of an epoch's record; ``weights_only=True`` reads no other types."""
     return {
         key: value if isinstance(value, bool | int) else float(value)
         for key, value in row.items()
@@ -200,8 +204,7 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return an estimator's parameters in words, without those that a continued run may change.
 
-    Functions and modules, which a file cannot compare, appear by their names. Nested estimators
-    appear by their own parameters.
+    Functions and modules appear by their names. Nested estimators appear by their parameters.
 
     Examples
     --------
@@ -229,7 +232,7 @@ def _words(value: Any) -> str:
 
 
 def _rows_in_words(data: Any) -> str:
-    """Return the number of rows of a data set, and a digest of some rows and their targets."""
+    """Return the number of rows of a data set, and a digest of 64 rows with their targets."""
     picks = np.unique(np.linspace(0, len(data) - 1, N_ROWS).astype(int)).tolist()
     digest = hashlib.sha256()
     for part in data.__getitems__(picks):

@@ -1,4 +1,4 @@
-"""Data sets and loaders that fetch a whole batch at once, in batches of nearly equal size."""
+"""Data sets and loaders that read a whole batch at once, in batches of nearly equal size."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Batch = tuple[Tensor, Tensor]
 
 
 class ArrayDataset(Dataset[Batch]):
-    """Rows of arrays as float32 tensors, a whole batch at each access.
+    """Rows of arrays as float32 tensors, with a whole batch at each access.
 
-    Indexing a batch at once, through ``__getitems__``, is ten times faster than stacking single
-    rows. Indexing copies, so read-only arrays and memory maps work, and no float32 copy of the
-    whole array is made.
+    Indexing a batch at once, by ``__getitems__``, is ten times faster than stacking single rows.
+    Indexing copies the rows, so read-only arrays and memory maps work. The whole array is not
+    copied to float32.
 
     Parameters
     ----------
     X : ndarray or tensor of shape (n, d)
         Inputs.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets, integers for classes. None gives zeros.
+        Targets; integers for classes. None gives zeros.
 
     Examples
     --------
@@ -65,22 +65,22 @@ class ArrayDataset(Dataset[Batch]):
 class EqualBatchSampler(Sampler[list[int]]):
     """Batches of nearly equal size, with all rows in each pass.
 
-    The sizes of the batches differ by one at most. So no pass ends with a batch of a few rows, from
-    which neither a score nor a batch norm can be estimated.
+    The sizes of the batches differ by one row at most. No pass ends with a batch of a few rows,
+    which are too few for a score or a batch norm.
 
     Parameters
     ----------
     n : int
         Number of rows.
     batch_size : int
-        Largest size of a batch. It is exceeded where n is 3 and this is 2.
+        Largest size of a batch. With n=3 and batch_size=2, the only batch has three rows.
     generator : torch.Generator or None
-        Source of the order of the rows; None keeps their order.
+        Random generator of the order of the rows; None keeps their order.
 
     Attributes
     ----------
     share : slice
-        Part of each batch that is returned, such as one process's rows; all rows by default.
+        Part of each batch that is returned, such as the rows of one process; by default all rows.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     def __init__(self, n: int, batch_size: int, generator: torch.Generator | None) -> None:
         self.n = n
         self.generator = generator
-        # Never fewer than two rows in a batch.
+        # A batch has at least two rows.
         self.n_batches = max(1, min(-(-n // batch_size), n // 2))
 
     def __len__(self) -> int:
@@ -111,10 +111,10 @@ class EqualBatchSampler(Sampler[list[int]]):
 
 
 def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:
-    """Move rows to the GPU where they take at most a quarter of its free memory.
+    """Move rows to the GPU if they take at most a quarter of its free memory.
 
-    Batches are then indexed on the GPU. Otherwise, each batch is indexed on the CPU and copied,
-    which takes longer than a step of a small network. Memory maps stay on disk.
+    Batches of these rows are indexed on the GPU. Otherwise, each batch is indexed on the CPU and
+    copied, which takes longer than a step of a small network. Memory maps stay on disk.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     Returns
     -------
     ndarray or tensor of shape (n, d)
-        Rows on the device, in float32 or their own narrower type, or the given rows.
+        Rows on the device, in float32 or in a narrower type of X; otherwise the given rows.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
 
 
 def _is_mapped(rows: Any) -> bool:
-    """Return whether an array is a view of a memory map; validation may have removed the type."""
+    """Return whether an array is a view of a memory map, which validation may hide."""
     while rows is not None:
         if isinstance(rows, np.memmap):
             return True
@@ -164,7 +164,7 @@ def _is_mapped(rows: Any) -> bool:
 
 
 class BatchLoader(DataLoader[Any]):
-    """Loader for a data set that makes whole batches itself.
+    """Loader for a data set that returns whole batches.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class BatchLoader(DataLoader[Any]):
     batches : Sampler
         Sampler of lists of indices.
     generator : torch.Generator, default=None
-        Source of torch's seed for worker processes; None is torch's own.
+        Random generator of the seeds of worker processes; None is torch's global generator.
 
     Examples
     --------
@@ -191,13 +191,13 @@ class BatchLoader(DataLoader[Any]):
         super().__init__(dataset, batch_sampler=batches, collate_fn=keep_batch, generator=generator)
 
     def __iter__(self) -> Any:
-        """Return an iterator; the seed is drawn on the CPU, whatever the default device is."""
+        """Return an iterator, whose seed is drawn on the CPU for every default device."""
         with torch.device("cpu"):
             return super().__iter__()
 
 
 def keep_batch(batch: Any) -> Any:
-    """Return the batch as it is: the data set has collated it already.
+    """Return the batch unchanged; it replaces the loader's collation of single rows.
 
     Examples
     --------

@@ -22,7 +22,7 @@ __all__ = [
     "seeded",
 ]
 
-# All threads share torch's generators: two fits at once would draw from the same sequence.
+# All threads share torch's generators. Two fits at once would draw from the same sequence.
 _GENERATORS = threading.RLock()
 # Functions by which layers draw initial values, in addition to those of torch.nn.init.
 DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
@@ -36,8 +36,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        Name of a device of torch, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto".
-        "auto" never selects other devices than CUDA and the CPU. MPS has no float64.
+        Name of a device of torch, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto". The
+        name "auto" selects CUDA or the CPU, never another device. MPS has no float64.
 
     Returns
     -------
@@ -67,15 +67,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if not _exists(resolved):
         mps = "an" if torch.backends.mps.is_available() else "no"
         raise RuntimeError(
-            f"device={str(device)!r} was asked for, but this machine has "
-            f"{torch.cuda.device_count()} CUDA devices and {mps} MPS device; device='auto' takes "
-            "what there is, device='cpu' always works"
+            f"device={str(device)!r} is not available: this machine has "
+            f"{torch.cuda.device_count()} CUDA devices and {mps} MPS device; use device='auto' or "
+            "device='cpu'"
         )
     return resolved
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """Return the device of this name, or that of "auto" if this machine does not have it.
+    """Return the device of this name, or the device of "auto" if the machine has no such device.
 
     Examples
     --------
@@ -93,8 +93,8 @@ def available_device(device: str | torch.device) -> torch.device:
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators inside the context, and restore them at its end.
 
-    Modules draw initial values, dropout and noise from these generators. All threads share them,
-    so that only one thread at a time can be inside the context.
+    Modules draw initial values, dropout and noise from these generators. All threads share the
+    generators, so one thread at a time can be inside the context. Others wait.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Compute with gradients and without autocast inside, whatever the caller's context is.
+    """Enable gradients and disable autocast inside the context, for every context of the caller.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def building(device: torch.device) -> Iterator[None]:
-    """Make float32 layers inside, whatever the caller's context and default dtype are.
+    """Make float32 layers inside the context, for every default dtype and context of the caller.
 
     Examples
     --------
@@ -153,9 +153,9 @@ def building(device: torch.device) -> Iterator[None]:
 def built_apart(seed: int) -> Iterator[None]:
     """Seed the initial values of layers inside the context, by a generator of this thread.
 
-    Unlike :func:`seeded`, it does not wait for threads that train, so that a stored network can be
-    loaded meanwhile. It covers torch's layers and modules that consist of them. Other random
-    functions in a user's module are not seeded.
+    Unlike :func:`seeded`, the context does not wait for other threads that train. A stored network
+    can be loaded meanwhile. The seed covers torch's layers and modules that consist of torch's
+    layers. Other random functions in a user's module are not seeded.
 
     Examples
     --------
@@ -173,9 +173,9 @@ def built_apart(seed: int) -> Iterator[None]:
 
 
 class _OwnLayers(TorchFunctionMode):
-    """Make float32 tensors where the default dtype would apply; draw from the generator, if any.
+    """Replace torch's default dtype by float32, and the global generator by a given generator.
 
-    Layers draw initial values in their own dtype, and other dtypes give other values.
+    Layers draw initial values in their dtype, and other dtypes give other values.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
@@ -196,8 +196,8 @@ class _OwnLayers(TorchFunctionMode):
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:
-    """Make the device the current one of its type inside the context."""
-    index: int | None = device.index  # torch's annotation lacks None
+    """Make the device the current device of its type inside the context."""
+    index: int | None = device.index  # torch's annotation omits None
     if index is None:
         return nullcontext()
     chosen: AbstractContextManager[Any] = torch.get_device_module(device).device(device)

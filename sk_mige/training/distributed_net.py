@@ -1,4 +1,4 @@
-"""The net that several processes train together, by accelerate."""
+"""Net that several processes train together, by Hugging Face's accelerate."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class DistributedNet(AccelerateMixin, EncoderNet):
     """An :class:`EncoderNet` whose objective sees the rows of all processes.
 
     Every process passes ``batch_size`` rows through its copy of the network. The codes are
-    gathered, and each process computes the objective of the joint batch: scores from k·b rows are
-    better than the mean of k scores from b rows. torch's ``DistributedDataParallel`` averages the
-    gradients, which are those of one process with the joint batch.
+    gathered, and each process computes the objective of the joint batch. Scores estimated from k·b
+    rows are more accurate than the mean of k scores from b rows each. ``DistributedDataParallel``
+    of torch averages the gradients. The average equals the gradient of one process with the joint
+    batch.
     """
 
     @property
@@ -33,8 +34,8 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return int(self.accelerator.process_index)
 
     def _initialize_accelerator(self) -> DistributedNet:
-        # Hidden from skorch, so that it wraps neither: callbacks and the estimator use the network
-        # itself, and the objective's gradients are averaged below.
+        # Hidden from skorch, which would wrap network and objective. Callbacks and the estimator
+        # use the bare network, and _backward averages the gradients of the objective.
         module: Any = self.module_
         objective: Any = self.criterion_
         self.module_: Any = None
@@ -45,7 +46,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Return this process's shares of the joint batches, or all held-out rows."""
+        """Return this process's shares of the joint batches; in validation, all held-out rows."""
         if not training:
             return super(AccelerateMixin, self).get_iterator(dataset, training)
         processes = int(self.accelerator.num_processes)
@@ -64,12 +65,12 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Return codes, in training through the wrapper that averages gradients."""
+        """Return codes; in training, the wrapper that averages gradients computes them."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run the passes of this process's share; all processes raise, or none."""
+        """Run both passes of this process's share; a non-finite loss raises in all processes."""
         return EncoderNet.train_step_single(self, batch, **fit_params)
 
     def _joint(self, loss: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
                 parameter.grad = mean_over_processes(parameter.grad)
 
     def save_params(self, *args: Any, **kwargs: Any) -> None:
-        """Write the weights from the first process."""
+        """Write the weights in the first process only."""
         if self.accelerator.is_main_process:
             EncoderNet.save_params(self, *args, **kwargs)
         self.accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""The skorch net that trains a network on an objective."""
+"""skorch net that trains a network on an objective."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["EncoderNet", "NonFiniteLossError"]
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss of a batch is infinite or not a number.
+    """Error for a batch whose loss is infinite or NaN.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ class EncoderNet(NeuralNet):
     """A skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
 
     The objective reads the code, the inputs and the targets of a batch. Weights are copied at each
-    step with a finite loss, so that a diverging run can return to the last good ones. Nets are
-    made by :class:`Trainer`.
+    step with a finite loss, so that a diverging run can return to the last good weights. The class
+    :class:`Trainer` makes the nets.
 
     Attributes
     ----------
     run_settings : mapping of str to str
         Settings that identify the run, for callbacks that store it.
     epochs_before : int
-        Finished epochs that are not in the history, such as those before the model was loaded.
+        Finished epochs that are not in the history, such as epochs before the model was loaded.
     run_start : int
         Finished epochs when the current run began.
     batches_an_epoch : int
@@ -93,7 +93,7 @@ class EncoderNet(NeuralNet):
         return [pair for pair in super()._default_callbacks if pair[0] != "print_log"]
 
     def initialize_criterion(self) -> EncoderNet:
-        """Take the objective as it is: it has been built already."""
+        """Set the given objective, which needs no construction."""
         self.criterion_ = self.criterion
         return self
 
@@ -108,12 +108,12 @@ class EncoderNet(NeuralNet):
         super().on_train_end(net, X=X, y=y, **kwargs)
 
     def _set_training(self, training: bool = True) -> None:
-        # Checked first, because each step asks for it.
+        # Most calls change nothing, and a look is faster than setting each flag.
         if any(part.training != training for module in self._parts() for part in module.modules()):
             super()._set_training(training)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Return random batches of equal size in training, held-out rows in their order."""
+        """Return random batches of equal size in training, and held-out rows in their order."""
         if not training:
             return BatchLoader(dataset, EqualBatchSampler(len(dataset), self.batch_size, None))
         sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
@@ -127,14 +127,14 @@ class EncoderNet(NeuralNet):
         return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run the forward and backward pass of a batch; raise if the loss is not finite."""
+        """Run the forward and backward pass of a batch; raise for a non-finite loss."""
         self._set_training(True)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
         loss = self.get_loss(code, y, X=x, training=True)
         joint = self._joint(loss)
-        # Non-finite gradients do no harm before the optimizer's step. So the backward pass starts
-        # before the loss is read, for which a GPU must finish all earlier work.
+        # Reading the loss waits until a GPU has finished all earlier work. The backward pass starts
+        # before, because non-finite gradients do no harm until the optimizer's step.
         self._backward(loss)
         value = float(joint)
         if not math.isfinite(value):
@@ -152,19 +152,19 @@ class EncoderNet(NeuralNet):
         return {"loss": loss, "y_pred": self._answer(code)}
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Return the network's answer to a batch, for skorch's ``predict_proba`` and scoring."""
+        """Return the network's output for a batch, for skorch's ``predict_proba`` and scoring."""
         with torch.set_grad_enabled(training):
             self._set_training(training)
             return self._answer(self.infer(unpack_data(batch)[0]))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class or the predicted value; without a decoder, z."""
+        """Return the most probable class or the predicted value, or z if there is no decoder."""
         answers = np.asarray(self.predict_proba(X))
         return answers.argmax(-1) if self.criterion_.classifies else answers
 
     def _answer(self, code: Any) -> Any:
-        """Return predictions averaged over draws of z. If there is no decoder, return z."""
-        if not isinstance(code, Code):  # another network's
+        """Return predictions averaged over draws of z, or z if there is no decoder."""
+        if not isinstance(code, Code):  # the output of another kind of network
             return code
         if code.prediction is None:
             return code.z.detach()
@@ -173,7 +173,7 @@ class EncoderNet(NeuralNet):
         return answer if answer.ndim == 2 else answer.mean(0)
 
     def _joint(self, loss: Tensor) -> Tensor:
-        """Return the loss to be recorded."""
+        """Return the loss that the history records."""
         return loss.detach()
 
     def _backward(self, loss: Tensor) -> None:
@@ -181,14 +181,14 @@ class EncoderNet(NeuralNet):
 
     @torch.no_grad()
     def restore_weights(self) -> None:
-        """Return to the weights at the last finite loss of the current run."""
+        """Restore the weights of the last finite loss in the current run."""
         for tensor, good in zip(self._tensors(), self._good_weights, strict=True):
             tensor.copy_(good)
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
         pairs = list(zip(self._good_weights, self._tensors(), strict=True))
-        # One launch for each dtype instead of one for each tensor. Batch norms count in integers.
+        # One kernel for each dtype instead of one for each tensor. Batch norms count in integers.
         for dtype in {good.dtype for good, _ in pairs}:
             same = [pair for pair in pairs if pair[0].dtype == dtype]
             torch._foreach_copy_([good for good, _ in same], [tensor for _, tensor in same])

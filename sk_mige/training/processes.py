@@ -34,12 +34,12 @@ def make_accelerator(device: torch.device) -> Any:
     Parameters
     ----------
     device : torch.device
-        CPU or CUDA; each process uses the CUDA device of its own rank.
+        Type of the devices, CPU or CUDA. Each process uses the CUDA device of its rank.
 
     Returns
     -------
     accelerate.Accelerator or None
-        None in a single process.
+        The accelerator, or None in a single process.
 
     Raises
     ------
@@ -59,14 +59,14 @@ def make_accelerator(device: torch.device) -> Any:
         from accelerate import Accelerator
     except ImportError as error:
         raise ImportError(
-            "distributed=True trains by accelerate, which is not installed: install "
+            "distributed=True needs the package accelerate, which is not installed: install "
             "sk-mige[distributed]"
         ) from error
     return Accelerator(cpu=device.type == "cpu", device_placement=False)
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
-    """Return the device of this process and the seed of the first process, which all share.
+    """Return the device of this process, and the seed of the first process for all processes.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Gather the rows of all processes; sum the gradients of this process's rows backward."""
+    """Gather the rows of all processes; backward, sum the gradients of this process's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class _Gather(torch.autograd.Function):
         dist.all_gather(sizes, size)
         counts = [int(n) for n in sizes]
         ctx.counts = counts
-        # Collectives need equal shapes; the processes' shares may differ by a row.
+        # Collectives need equal shapes, and the shares of processes may differ by one row.
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
         parts = [torch.empty_like(padded) for _ in counts]
@@ -121,9 +121,9 @@ class _Gather(torch.autograd.Function):
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     r"""Gather the rows of all processes in the order of their ranks, differentiably.
 
-    Let each process p compute its own :math:`L_p` of the joint batch :math:`z`. The gradient of
-    its rows is :math:`\sum_q \partial L_q / \partial z_p`. So the mean over processes of the
-    parameters' gradients, which data-parallel training takes, is exactly
+    Let each of k processes compute a loss :math:`L_p` of the joint batch :math:`z`. The gradient
+    that reaches the rows of process p is :math:`\sum_q \partial L_q / \partial z_p`. Data-parallel
+    training takes the mean of the parameters' gradients over processes. The mean is exactly
 
     .. math:: \frac1k \sum_q \frac{\partial L_q}{\partial \phi} .
 
@@ -137,7 +137,7 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     Returns
     -------
     tensor
-        The joint batch, or the given rows in a single process.
+        Rows of the joint batch; in a single process, the given rows.
 
     Examples
     --------
@@ -166,15 +166,15 @@ def gather_code(code: Code) -> Code:
 class JointBatchNorm(_BatchNorm):
     r"""Batch norm with the statistics of the joint batch, on CPUs as well as GPUs.
 
-    Mean and variance are those of the rows of all processes, and gradients flow through them to
-    all rows. ``torch.nn.SyncBatchNorm`` supports GPUs only.
+    Mean and variance are computed from the rows of all processes, and gradients flow through both
+    to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports GPUs only.
 
     Parameters
     ----------
     num_features : int
-        Channels: the size of axis 1.
+        Number of channels, the size of axis 1.
     eps, momentum, affine, track_running_stats
-        As in ``torch.nn.BatchNorm1d``.
+        Parameters of ``torch.nn.BatchNorm1d``.
 
     Examples
     --------
@@ -189,11 +189,11 @@ class JointBatchNorm(_BatchNorm):
         pass  # any shape (M, num_features, ...)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise by the joint batch in training, by running averages otherwise."""
+        """Normalise by statistics of the joint batch; in evaluation mode, by running averages."""
         if not (self.training and is_joint()):
             return super().forward(input)
         kind = input.dtype
-        if kind.itemsize < 4:  # bfloat16 cannot count to 257
+        if kind.itemsize < 4:  # bfloat16 cannot represent the row count 257
             input = input.float()
         axes = [axis for axis in range(input.ndim) if axis != 1]
         count = input.numel() // input.shape[1]
@@ -203,7 +203,7 @@ class JointBatchNorm(_BatchNorm):
         mean = total[:-1] / n
         shape = [1, -1] + [1] * (input.ndim - 2)
         centred = input - mean.reshape(shape)
-        # From centred values: the mean of squares less the squared mean loses digits far from 0.
+        # The variance of centred values: E[x²] - E[x]² loses digits if the mean is far from 0.
         variance = gather_rows(centred.square().sum(axes)[None]).sum(0) / n
         if self.track_running_stats:
             self._remember(mean.detach(), variance.detach() * n / (n - 1))
@@ -225,7 +225,7 @@ class JointBatchNorm(_BatchNorm):
 
 
 def with_joint_batch_norms(module: nn.Module) -> nn.Module:
-    """Replace each batch norm of a module by a joint one with the same weights.
+    """Replace each batch norm of a module by a joint batch norm with the same weights.
 
     Examples
     --------

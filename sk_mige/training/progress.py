@@ -1,4 +1,4 @@
-"""Progress of a training run: a bar with the time left, and tasks for scikit-learn's callbacks."""
+"""Progress of a run: a bar with the remaining time, and tasks of scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["EpochTasks", "TrainingProgress"]
 
 
 class TrainingProgress(Callback):
-    """One progress bar for all epochs, on standard error.
+    """Progress bar for all epochs of a run, on standard error.
 
     Parameters
     ----------
@@ -35,20 +35,20 @@ class TrainingProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        stream = sys.stderr or io.StringIO()  # there is none in a program without a console
+        stream = sys.stderr or io.StringIO()  # None in a program without a console
         is_terminal = getattr(stream, "isatty", bool)()
         self.bar_ = tqdm(
             total=self.epochs,
             desc=self.description,
             unit="epoch",
             file=stream,
-            # A log file keeps each refresh, so they should be rare.
+            # A log file keeps every refresh.
             mininterval=0.1 if is_terminal else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
         )
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
-        """Advance by one batch's share of an epoch."""
+        """Advance by the fraction of an epoch that a batch is."""
         if not training:
             return
         step = 1 / net.batches_an_epoch
@@ -76,7 +76,7 @@ class EpochTasks(Callback):
     estimator : estimator
         Estimator that trains.
     context : CallbackContext
-        Its context of scikit-learn's callbacks.
+        Context of scikit-learn's callbacks for this fit.
     """
 
     def __init__(self, estimator: Any, context: Any) -> None:
@@ -89,6 +89,6 @@ class EpochTasks(Callback):
         self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Close the task; a callback may ask to stop."""
+        """Close the task, and stop if a callback requests it."""
         if self.task_.call_on_fit_task_end(estimator=self.estimator):
-            raise KeyboardInterrupt  # skorch's way to stop after an epoch
+            raise KeyboardInterrupt  # stops skorch after the epoch

@@ -1,7 +1,7 @@
-"""Callbacks that change the training while it runs: learning rates, β, averaged weights.
+"""Callbacks that change a running training: learning rates, β, averaged weights.
 
-They count finished epochs from the net's history, so that later runs and runs restored from a
-checkpoint go on where the earlier ones ended.
+The callbacks count finished epochs from the net's history. Later runs, and runs restored from a
+checkpoint, continue at the epoch where the earlier run ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Shown(Callback):
-    """Callback that is shown with its parameters, as estimators are."""
+    """Callback whose representation shows its parameters."""
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
@@ -57,12 +57,12 @@ class CosineDecay(Rates):
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
 
-    The learning rate returns to its initial value after the run, and the next run starts anew.
+    The learning rate returns to its initial value after the run. The next run repeats the schedule.
 
     Parameters
     ----------
     epochs : int
-        Epochs of the run; T is this number times the batches of an epoch.
+        Number of epochs of the run. T is ``epochs`` times the number of batches in an epoch.
 
     Examples
     --------
@@ -131,8 +131,8 @@ class ExponentialDecay(Rates):
 class TorchSchedule(Rates, LRScheduler):
     """Schedule of torch that starts anew in each run, and continues after a checkpoint.
 
-    skorch's ``LRScheduler`` counts all epochs of the history. A run starts from the initial
-    learning rate, so most schedules of torch would then be at the wrong rate.
+    ``LRScheduler`` of skorch counts all epochs of the history. Each run starts from the initial
+    learning rate, so a count of all epochs would give most schedules of torch a wrong rate.
     """
 
     @classmethod
@@ -144,7 +144,7 @@ class TorchSchedule(Rates, LRScheduler):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Create the scheduler, then replay its steps for epochs restored from a checkpoint."""
         for group in net.optimizer_.param_groups:
-            group.pop("initial_lr", None)  # an earlier run's
+            group.pop("initial_lr", None)  # of an earlier run
         super().on_train_begin(net)
         self.batch_idx_ = 0
         self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
@@ -164,13 +164,13 @@ class TorchSchedule(Rates, LRScheduler):
 class BetaWarmup(Shown):
     """Weight β of a bottleneck's information that grows from 0 over the first epochs.
 
-    It is for ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
+    Use it as ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
 
     Parameters
     ----------
     epochs : int
-        Epochs over which β grows, by equal steps from batch to batch. The epochs of earlier runs
-        count.
+        Number of epochs over which β grows, by equal steps from batch to batch. The number
+        includes the epochs of earlier runs.
 
     Examples
     --------
@@ -183,16 +183,16 @@ class BetaWarmup(Shown):
         self.epochs = epochs
 
     def factor(self, step: int, batches: int) -> float:
-        """Return the factor of β after ``step`` batches, with ``batches`` in an epoch."""
+        """Return the factor of β after ``step`` batches; an epoch has ``batches`` batches."""
         return min(1.0, step / (self.epochs * batches))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Raise ValueError where there is no β."""
+        """Raise ValueError if the objective has no β."""
         _expect_positive(self, "epochs")
         if not hasattr(net.criterion_, "ramp"):
             raise ValueError(
-                "callbacks: BetaWarmup is for mode=InformationBottleneck(...), whose beta it "
-                "changes; remove it from callbacks"
+                "callbacks: BetaWarmup is for mode=InformationBottleneck(...), the only mode with "
+                "a beta; remove BetaWarmup from callbacks"
             )
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
@@ -201,7 +201,7 @@ class BetaWarmup(Shown):
             net.criterion_.ramp = self.factor(_step(net), net.batches_an_epoch)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the full β."""
+        """Restore the full β."""
         net.criterion_.ramp = 1.0
 
 
@@ -214,13 +214,13 @@ class WeightAveraging(Shown):
     Parameters
     ----------
     decay : float
-        Decay d, between 0 and 1: an average over about the last 1 / (1 - d) steps. It is smaller
-        early in a run, so that the first weights are soon forgotten.
+        Decay d between 0 and 1. The average covers about the last 1 / (1 - d) steps. Early in a
+        run, :math:`d_t` is smaller, so that the influence of the initial weights vanishes soon.
 
     Notes
     -----
-    Running statistics of batch norms are averaged as well. Weights enter the average once their
-    loss was found finite, so the average is good where a run ends at a loss that is not.
+    Running statistics of batch norms are averaged as well. Weights enter the average only after
+    their loss was found finite. A run that ends at a non-finite loss has a valid average.
 
     Examples
     --------
@@ -257,7 +257,7 @@ class WeightAveraging(Shown):
             net.module_.load_state_dict(self.averaged_.module.state_dict())
 
     def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
-        # A number that is read once a step; n_averaged is a tensor.
+        # The count as a number, read once in a step: n_averaged is a tensor.
         with torch.no_grad():
             update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
             update(averaged, current, n_averaged)
@@ -269,10 +269,10 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     Parameters
     ----------
     schedule : {"cosine", "constant"}, callback, or torch scheduler class
-        Name, skorch callback, or class from ``torch.optim.lr_scheduler``; the latter two as a
-        class, an instance or a ``functools.partial`` with arguments.
+        Name of a schedule, skorch callback, or class from ``torch.optim.lr_scheduler``. A
+        ``functools.partial`` of a class adds arguments.
     epochs : int
-        Epochs of the run.
+        Number of epochs of the run.
 
     Returns
     -------
@@ -293,7 +293,7 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
         return [CosineDecay(epochs)] if schedule == "cosine" else []
     if isinstance(schedule, partial) and schedule.args:
         raise ValueError(
-            f"lr_schedule={schedule!r} has arguments without names: give them by name, as in "
+            f"lr_schedule={schedule!r} has arguments without names: pass them by name, as in "
             "partial(StepLR, step_size=5)"
         )
     factory = schedule.func if isinstance(schedule, partial) else schedule
@@ -308,8 +308,8 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
         return [clone(schedule)]
     raise ValueError(
         f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
-        "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, by functools.partial "
-        "with its arguments"
+        "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, whose arguments "
+        "functools.partial adds"
     )
 
 
@@ -322,8 +322,8 @@ def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
 
 
 def _step(net: Any) -> int:
-    """Return the number of finished batches of all runs, with those of the current epoch."""
-    batches = len(net.history[-1]["batches"]) - 1  # the coming one has its record already
+    """Return the number of finished batches of all runs, including the current epoch."""
+    batches = len(net.history[-1]["batches"]) - 1  # the next batch already has a record
     return int(net.finished_epochs * net.batches_an_epoch + batches)
 
 

@@ -1,4 +1,4 @@
-"""The training of a network on an objective: runs, interruptions, recovery, history."""
+"""Training of a network on an objective: runs, interruptions, recovery, history."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ OPTIMIZERS: dict[str, OptimizerFactory] = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
-# Devices for which torch has one kernel for a whole step. For an encoder of five million weights
-# on a CPU, the usual sequence of operations takes several times as long.
+# Devices on which torch has a fused kernel for a whole optimizer step. For an encoder of five
+# million weights on a CPU, separate operations take several times as long.
 FUSED = ("cpu", "cuda")
 
 
@@ -47,7 +47,7 @@ class Trainer:
     Parameters
     ----------
     module : nn.Module
-        Network from rows to a :class:`sk_mige.networks.Code`, or to whatever the objective reads.
+        Network from rows to a :class:`sk_mige.networks.Code`, or to another input of the objective.
     objective : Objective
         Loss of a batch.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
@@ -61,14 +61,14 @@ class Trainer:
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
-        Callbacks of skorch for all runs; they are copied.
+        Callbacks of skorch for all runs. They are copied.
     verbose : int, default=0
-        1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     epochs_before : int, default=0
-        Finished epochs of earlier trainings of this network.
+        Number of finished epochs of earlier trainings of this network.
     distributed : bool, default=False
-        Whether the processes that torchrun started train together, on joint batches of
-        ``batch_size`` rows each. The module's batch norms become joint ones.
+        Whether the processes that torchrun started train together. Each process contributes
+        ``batch_size`` rows to a joint batch. The batch norms of the module become joint.
     name : str, default="training"
         Text before the progress bar.
 
@@ -120,7 +120,7 @@ class Trainer:
 
             kind = DistributedNet
             module = with_joint_batch_norms(module)
-            # Wrapped once and for all: the estimator keeps the module itself.
+            # The wrapper stays for all runs: the estimator keeps the bare module.
             joint = {"accelerator": accelerator, "unwrap_after_train": False}
         self.net = kind(
             module,
@@ -148,9 +148,9 @@ class Trainer:
         callbacks: Sequence[Any] | None,
         verbose: int,
     ) -> None:
-        """Apply settings that may change between two runs; the objective keeps learned parts.
+        """Apply settings that may change between two runs; learned parts of the objective stay.
 
-        Callbacks that are still the same objects keep their state, such as the best loss so far.
+        Callbacks that are the same objects as before keep their state, such as the best loss.
         """
         net = self.net
         objective.continue_from(net.criterion_)
@@ -177,17 +177,18 @@ class Trainer:
         held_out: Dataset[Any] | None = None,
         settings: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Train for some epochs and return their records; the network stays usable.
+        """Train for some epochs and return the records of these epochs.
 
-        Ctrl-C ends the run with a warning, and a loss that is not finite ends it at the last good
-        weights. torch's global generators supply dropout, noise and draws: seed them outside.
+        Ctrl-C ends the run with a warning. A non-finite loss ends it at the last good weights. The
+        network stays usable in either case. Seed torch's global generators before the call:
+        dropout, noise and draws come from these generators.
 
         Parameters
         ----------
         data : Dataset
-            Rows and targets, a whole batch at each access.
+            Data set of rows and targets, which returns a whole batch at each access.
         epochs : int
-            Passes over the data, including those that a checkpoint restores.
+            Number of passes over the data, including passes that a checkpoint restores.
         callbacks : sequence of skorch callbacks, default=()
             Callbacks of this run only.
         held_out : Dataset, default=None
@@ -203,8 +204,8 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the first loss is not finite, or a callback needs a validation loss without
-            ``held_out``.
+            If the first loss is not finite. If a callback monitors "valid_loss" and ``held_out``
+            is None.
         """
         net = self.net
         known = len(net.history)
@@ -221,8 +222,8 @@ class Trainer:
             if "valid_loss" not in str(error) or held_out is not None:
                 raise
             raise ValueError(
-                "callbacks: one of them monitors 'valid_loss', which only fit with "
-                "validation_fraction records: set validation_fraction, or monitor 'train_loss'"
+                "callbacks: a callback monitors 'valid_loss', which is recorded only by fit with "
+                "validation_fraction: set validation_fraction, or monitor 'train_loss'"
             ) from error
         finally:
             net.train_split = None
@@ -230,7 +231,7 @@ class Trainer:
         return self.records(known)
 
     def records(self, start: int = 0) -> list[dict[str, Any]]:
-        """Return the records of finished epochs, from an index of the net's history on."""
+        """Return the records of finished epochs, from index ``start`` of the net's history."""
         return [_plain(row) for row in self.net.history[start:] if "dur" in row]
 
     def _fit_loop(self, data: Dataset[Any], epochs: int) -> None:
@@ -248,7 +249,7 @@ class Trainer:
 
     def _all_callbacks(self) -> list[Any]:
         copies = [_copied(callback, index) for index, callback in enumerate(self._callbacks)]
-        # A sink of its own: skorch's flushes sys.stdout, which a program may lack.
+        # skorch's default sink flushes sys.stdout, which is None in a program without a console.
         return copies + [PrintLog(sink=partial(print, flush=True))] * (self.verbose > 1)
 
     def _warn_of_interruption(self) -> None:
@@ -256,8 +257,8 @@ class Trainer:
         if history and "dur" in history[-1]:
             return  # a callback, such as early stopping, ended training after an epoch
         warn_user(
-            f"training was interrupted in epoch {len(history)}; the estimator keeps what it has "
-            "learned so far"
+            f"training was interrupted in epoch {len(history)}; the estimator keeps the weights "
+            "that it has reached"
         )
 
     def _recover(self, error: NonFiniteLossError) -> None:
@@ -272,19 +273,19 @@ class Trainer:
 
 
 def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> OptimizerFactory:
-    """Return an optimizer factory by its name; a class or factory is returned as it is.
+    """Return the optimizer factory of a name; a class or factory is returned unchanged.
 
     Parameters
     ----------
     optimizer : {"adam", "adamw", "sgd"} or callable
-        Name or factory; "sgd" has a momentum of 0.9.
+        Name or factory of the optimizer; "sgd" has a momentum of 0.9.
     device : torch.device
         Device of the parameters.
 
     Returns
     -------
     callable
-        To be called with parameters or groups of them, and ``lr``.
+        Factory that takes parameters, or groups of parameters, and ``lr``.
 
     Examples
     --------
@@ -311,15 +312,14 @@ def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
 
 
 def _copied(callback: Any, index: int) -> Any:
-    """Return a copy of a user's callback, which keeps no trace of the training."""
+    """Return a copy of a user's callback, so that training does not change the original."""
     if isinstance(callback, tuple) and len(callback) == 2 and isinstance(callback[0], str):
         name, inner = callback
         return name, _copied(inner, index)
     if not hasattr(callback, "on_train_begin"):
         raise TypeError(
-            f"callbacks[{index}] is {callback!r}, which is no skorch callback: give a class, an "
-            "instance, or a pair (name, callback); scikit-learn's callbacks are set by "
-            "set_callbacks"
+            f"callbacks[{index}] is {callback!r}, which is no skorch callback: pass a class, an "
+            "instance, or a pair (name, callback); set_callbacks sets scikit-learn's callbacks"
         )
     if isinstance(callback, type):
         return callback
@@ -328,7 +328,7 @@ def _copied(callback: Any, index: int) -> Any:
     try:
         return clone(callback)
     except TypeError:
-        # A parameter cannot be copied, such as a writer's open file: that one is shared.
+        # A parameter that cannot be copied, such as the open file of a writer, is shared.
         return type(callback)(**callback.get_params(deep=False))
 
 
@@ -337,8 +337,8 @@ def _expect_parameters(module: nn.Module, objective: Objective) -> None:
     parts = (module, objective)
     if not any(weight.requires_grad for part in parts for weight in part.parameters()):
         raise ValueError(
-            "encoder has no parameter to train: give a module that has some, with "
-            "requires_grad=True (encoder.requires_grad_() thaws a frozen one)"
+            "encoder has no parameter to train: pass a module with parameters that require "
+            "gradients; encoder.requires_grad_() unfreezes a frozen module"
         )
 
 

@@ -287,6 +287,14 @@ class MIGEEncoder(
     frames, give float64. Predicted values of a regression are float32 if the targets of ``fit``
     were float32, and float64 otherwise.
 
+    On a CPU, a small network is trained and evaluated in one thread. A network is small if all its
+    layers are linear layers and batch norms, and a training step has at most 2·10⁹ floating-point
+    operations. A step of W weights has 6 · W · ``batch_size`` operations, so the default encoder is
+    small for up to 1,900 features. Equal seeds give equal results of small networks for every
+    number of threads or cores, and for every ``n_jobs`` of a search. Larger networks and
+    convolutions use all threads of torch. Their results depend on the number of threads, because
+    training amplifies rounding errors.
+
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
     Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
@@ -724,7 +732,9 @@ class MIGEEncoder(
     def _align(self, X: Any) -> None:
         """Map z to the units of the input, and warn if z is constant."""
         data = ArrayDataset(to_rows(X))
-        if not align_to_input(self.module_, data, self.net_.generator):
+        with self._trainer.threads():
+            varies = align_to_input(self.module_, data, self.net_.generator)
+        if not varies:
             warn_user(
                 "the representation has collapsed to one value for all rows. A likely cause are "
                 "features with a standard deviation far below their mean: put a StandardScaler "
@@ -787,7 +797,7 @@ class MIGEEncoder(
             dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
             return by_blocks(self.transform, X, self._n_features_out, dtype)
         X = check_queries(self, X, "transform")
-        return like_input(evaluate(self.module_, self._output_function(), to_rows(X)), X)
+        return like_input(self._evaluate(self._output_function(), to_rows(X)), X)
 
     @available_if(_predicts)
     def predict(self, X: Any) -> Any:
@@ -889,7 +899,7 @@ class MIGEEncoder(
             raw = self.module_.predictions(x, noise).double()
             return (raw.softmax(-1) if self.task_ == "classification" else raw).mean(0)
 
-        return evaluate(self.module_, averaged, to_rows(X))
+        return self._evaluate(averaged, to_rows(X))
 
     def _prediction_noise(self) -> Tensor | None:
         """Return draws of ε (S, K), which are equal for all rows and batches."""
@@ -903,6 +913,11 @@ class MIGEEncoder(
     def _expected(self, X: Any) -> NDArray[Any]:
         """Return expected values in the units of the targets, in float64."""
         return self._target_scaler.inverse(self._mean_prediction(X))
+
+    def _evaluate(self, function: Callable[[Tensor], Tensor], rows: Any) -> NDArray[Any]:
+        """Return the values of a function of rows, in as many threads as training uses."""
+        with self._trainer.threads():
+            return evaluate(self.module_, function, rows)
 
     def _output_function(self) -> Callable[[Tensor], Tensor]:
         """Return the function of rows that ``transform`` evaluates."""
@@ -927,7 +942,7 @@ class MIGEEncoder(
         if self.output is None or self.output == "sample":
             return int(self._architecture.n_components)
         rows = np.zeros((1, self._architecture.n_features), dtype=np.float32)
-        return int(evaluate(self.module_, self._output_function(), rows).shape[1])
+        return int(self._evaluate(self._output_function(), rows).shape[1])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -26,6 +26,7 @@ from sk_mige.training import (
     seeded,
 )
 from sk_mige.training.device import building, built_apart
+from sk_mige.training.threads import threads_for
 
 from ._base import DocLinkMixin, from_numpy, to_numpy
 from ._rows import check_float32_resolution, check_rows, to_rows
@@ -86,6 +87,11 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     MIGEEncoder : Learns representations, and returns outputs of inner layers as well.
+
+    Notes
+    -----
+    On a CPU, a small probe is trained and evaluated in one thread, by the rule of
+    :class:`MIGEEncoder`. Equal seeds then give equal results for every number of threads.
 
     References
     ----------
@@ -215,7 +221,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         X = check_rows(self, X, reset=False, min_rows=1)
         device = next(self.module_.parameters()).device
         data = ArrayDataset(X)
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        threads = threads_for(self.module_, nn.Identity(), self.batch_size)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False), threads:
             chunks = [
                 # Indexing copies: the rows of a data frame are read-only.
                 self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))

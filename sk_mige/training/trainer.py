@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -26,6 +26,7 @@ from .device import isolated
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress
+from .threads import threads_for
 
 __all__ = ["OptimizerFactory", "Trainer", "make_optimizer"]
 
@@ -216,7 +217,7 @@ class Trainer:
         net.run_start = net.finished_epochs
         net.train_split = None if held_out is None else predefined_split(held_out)
         try:
-            with isolated(self.device), _added(net, extra):
+            with isolated(self.device), self.threads(), _added(net, extra):
                 self._fit_loop(data, int(epochs))
         except (KeyError, SkorchException) as error:
             if "valid_loss" not in str(error) or held_out is not None:
@@ -229,6 +230,12 @@ class Trainer:
             net.train_split = None
             net.module_.eval()
         return self.records(known)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """Return the context of computations on the CPU: one thread if a step is small."""
+        if self.device.type != "cpu":
+            return nullcontext()
+        return threads_for(self.net.module_, self.net.criterion_, self.net.batch_size)
 
     def records(self, start: int = 0) -> list[dict[str, Any]]:
         """Return the records of finished epochs, from index ``start`` of the net's history."""

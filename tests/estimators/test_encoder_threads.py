@@ -1,4 +1,4 @@
-"""Encoders in several threads: transforms by one encoder, and loading during a training."""
+"""Encoders in several threads of Python, and in several threads of torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sk_mige import (
@@ -98,3 +101,40 @@ def test_loading_does_not_wait_for_the_training_of_another_thread(kind: str) -> 
         before = torch.get_rng_state()
         pool.submit(pickle.loads, pickled).result(timeout=60)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+def results(estimator: Any, n_threads: int) -> np.ndarray:
+    """Return what an estimator computes after a fit in this number of torch's threads."""
+    X, y = load_digits(return_X_y=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        estimator.fit(X, y)
+        return getattr(estimator, "predict_proba", getattr(estimator, "transform", None))(X)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        MIGEEncoder(16, **SMALL),
+        MIGEEncoder(16, mode=InfoMax("jsd"), **SMALL),
+        MIGEEncoder(16, mode="ib", **SMALL),
+        MIGEEncoder(16, mode=InformationBottleneck(head="implicit"), **SMALL),
+        NonLinearProbe(1024, **SMALL),
+    ],
+    ids=["infomax", "critic", "bottleneck", "implicit", "probe"],
+)
+def test_results_do_not_depend_on_the_number_of_torch_threads(estimator: Any) -> None:
+    np.testing.assert_array_equal(results(estimator, 1), results(estimator, 2))
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_parallel_search_equals_a_serial_search(backend: str) -> None:
+    X, y = load_digits(return_X_y=True)
+    search = GridSearchCV(MIGEEncoder(8, mode="ib", **SMALL), {"lr": [1e-3, 1e-2]}, cv=2)
+    serial = clone(search).fit(X, y).cv_results_["mean_test_score"]
+    with parallel_config(backend, n_jobs=2):
+        parallel = clone(search).fit(X, y).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(parallel, serial)

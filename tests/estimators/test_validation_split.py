@@ -142,7 +142,5 @@ def test_classes_are_split_in_equal_proportions(X: np.ndarray, y: np.ndarray) ->
 
 def test_a_class_of_one_row_is_named_by_its_label(X: np.ndarray) -> None:
     y = np.r_[np.repeat([5, 9], 99), 77, 99]
-    with pytest.raises(
-        ValueError, match=r"validation_fraction=0\.2 .* single row of \[77, 99\]"
-    ):
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.2 .* single row of \[77, 99\]"):
         small("ib", validation_fraction=0.2).fit(X, y)

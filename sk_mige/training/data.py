@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 __all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "resident"]
 
 Batch = tuple[Tensor, Tensor]
+# Largest number of values that a CPU converts at once: 64 MiB as float32.
+FEW_VALUES = 2**24
 
 
 class ArrayDataset(Dataset[Batch]):
@@ -111,10 +113,12 @@ class EqualBatchSampler(Sampler[list[int]]):
 
 
 def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:
-    """Move rows to the GPU if they take at most a quarter of its free memory.
+    """Convert rows once for all batches: to float32 if they are few, and to the GPU.
 
-    Batches of these rows are indexed on the GPU. Otherwise, each batch is indexed on the CPU and
-    copied, which takes longer than a step of a small network. Memory maps stay on disk.
+    On a GPU, rows that take at most a quarter of its free memory are moved there, and batches are
+    indexed on the GPU. Otherwise, each batch is indexed on the CPU and copied, which takes longer
+    than a step of a small network. On a CPU, at most 2²⁴ values of a dtype of 8 bytes become
+    float32. Memory maps stay on disk.
 
     Parameters
     ----------
@@ -133,11 +137,16 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     >>> import numpy as np
     >>> import torch
     >>> from sk_mige.training import resident
-    >>> type(resident(np.eye(3), torch.device("cpu"))).__name__
-    'ndarray'
+    >>> resident(np.eye(3), torch.device("cpu")).dtype
+    dtype('float32')
     """
-    if device.type == "cpu" or _is_mapped(rows):
+    if _is_mapped(rows):
         return rows
+    n_values = rows.shape[0] * rows.shape[1]
+    if device.type == "cpu":
+        if n_values > FEW_VALUES or rows.dtype.itemsize <= 4:
+            return rows
+        return rows.float() if isinstance(rows, Tensor) else rows.astype(np.float32)
     module = torch.get_device_module(device)
     if not hasattr(module, "mem_get_info"):  # Apple's GPUs share the CPU's memory
         return rows
@@ -145,7 +154,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     # Narrow types, such as bytes of images, become float32 one batch at a time.
     kept = str(rows.dtype).removeprefix("torch.") in ("uint8", "int8", "int16", "float16")
     itemsize = rows.dtype.itemsize if kept else 4
-    if itemsize * rows.shape[0] * rows.shape[1] > free / 4:
+    if itemsize * n_values > free / 4:
         return rows
     if isinstance(rows, np.ndarray):
         # Torch refuses negative strides and warns of read-only arrays.

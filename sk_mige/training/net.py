@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -76,6 +76,7 @@ class EncoderNet(NeuralNet):
     run_settings: Mapping[str, str] = MappingProxyType({})
     epochs_before: int = 0
     run_start: int = 0
+    _listed: Sequence[nn.Module] = ()
     criterion_: Objective
 
     @property
@@ -99,17 +100,20 @@ class EncoderNet(NeuralNet):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Keep the weights at the start of training."""
+        # Listed once, because the lists take as long as small layers.
+        self._listed = [module for part in self._parts() for module in part.modules()]
+        self._places = [place for part in self._parts() for place in _places(part)]
         self._good_weights = [tensor.clone() for tensor in self._tensors()]
         super().on_train_begin(net, X=X, y=y, **kwargs)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Drop the copy of the weights."""
-        self._good_weights = []
+        self._good_weights, self._listed, self._places = [], [], []
         super().on_train_end(net, X=X, y=y, **kwargs)
 
     def _set_training(self, training: bool = True) -> None:
         # Most calls change nothing, and a look is faster than setting each flag.
-        if any(part.training != training for module in self._parts() for part in module.modules()):
+        if not self._listed or any(part.training != training for part in self._listed):
             super()._set_training(training)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
@@ -187,14 +191,26 @@ class EncoderNet(NeuralNet):
 
     @torch.no_grad()
     def _keep_weights(self) -> None:
-        pairs = list(zip(self._good_weights, self._tensors(), strict=True))
+        tensors = self._tensors()
         # One kernel for each dtype instead of one for each tensor. Batch norms count in integers.
-        for dtype in {good.dtype for good, _ in pairs}:
-            same = [pair for pair in pairs if pair[0].dtype == dtype]
-            torch._foreach_copy_([good for good, _ in same], [tensor for _, tensor in same])
+        for dtype in {good.dtype for good in self._good_weights}:
+            same = [i for i, good in enumerate(self._good_weights) if good.dtype == dtype]
+            torch._foreach_copy_([self._good_weights[i] for i in same], [tensors[i] for i in same])
 
     def _tensors(self) -> list[Tensor]:
-        return [t.detach() for m in self._parts() for t in (*m.parameters(), *m.buffers())]
+        # Read anew at each call: a module may assign another tensor to a buffer.
+        return [table[name].detach() for table, name in self._places]
 
     def _parts(self) -> list[nn.Module]:
         return [self.module_, self.criterion_]
+
+
+def _places(part: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the tables and names of all parameters of a module, then those of all buffers."""
+    for tables in ([m._parameters for m in part.modules()], [m._buffers for m in part.modules()]):
+        known: set[int] = set()
+        for table in tables:
+            for name, tensor in table.items():
+                if tensor is not None and id(tensor) not in known:
+                    known.add(id(tensor))
+                    yield table, name

@@ -1,4 +1,4 @@
-"""Rows pass the network in chunks, smaller ones for images."""
+"""Rows pass the network in chunks, which are smaller for wide layers and images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
     ("parameters", "expected"),
     [
         ({"hidden_layer_sizes": (8,)}, [640, 160]),
+        ({"hidden_layer_sizes": (8, 128)}, [320, 320, 160]),
         ({"encoder": "conv", "input_shape": (1, 8, 8)}, [256, 256, 256, 32]),
     ],
-    ids=["perceptron", "images"],
+    ids=["narrow", "wide", "images"],
 )
 def test_chunks_hold_so_many_values(
     parameters: dict[str, Any], expected: list[int], monkeypatch: pytest.MonkeyPatch
@@ -29,6 +30,7 @@ def test_chunks_hold_so_many_values(
     whole = encoder.transform(X)
     sizes: list[int] = []
     encoder.module_.register_forward_pre_hook(lambda _module, rows: sizes.append(len(rows[0])))
-    monkeypatch.setattr(evaluation, "CHUNK_VALUES", 640 * 64)
+    for limit in ("CHUNK_VALUES", "CPU_CHUNK_VALUES"):
+        monkeypatch.setattr(evaluation, limit, 640 * 64)
     np.testing.assert_allclose(encoder.transform(X), whole, rtol=1e-4, atol=1e-5)
     assert sizes == expected

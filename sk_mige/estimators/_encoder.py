@@ -298,7 +298,8 @@ class MIGEEncoder(
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
     Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
-    ``partial_fit`` continues with a new optimizer.
+    ``partial_fit`` continues with a new optimizer. skops stores all encoders except those with a
+    module as ``encoder``. A function or ``functools.partial`` that makes the module can be stored.
 
     References
     ----------

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["StoredTensor", "to_stored", "to_tensors"]
+__all__ = ["StoredItems", "StoredTensor", "to_stored", "to_tensors"]
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Tensor as a NumPy array, which every file format and every machine can read."""
+    """Tensor as a NumPy array, which every file format and every machine can read.
+
+    ``trained`` is None for plain tensors, and ``requires_grad`` for parameters of modules.
+    """
 
     values: NDArray[Any]
+    trained: bool | None = None
+
+
+@dataclass(frozen=True)
+class StoredItems:
+    """Items of a dictionary whose keys are no strings: JSON, and so skops, has string keys only."""
+
+    items: list[tuple[Any, Any]]
 
 
 def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
@@ -24,28 +37,37 @@ def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
     known = {} if known is None else known
     if isinstance(value, Tensor):
         if id(value) not in known:
-            known[id(value)] = StoredTensor(value.detach().cpu().numpy())
+            trained = value.requires_grad if isinstance(value, nn.Parameter) else None
+            known[id(value)] = StoredTensor(value.detach().cpu().numpy(), trained)
         return known[id(value)]
-    if isinstance(value, list):
-        return [to_stored(part, known) for part in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _with_fields(value, {k: to_stored(v, known) for k, v in vars(value).items()})
-    return value
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        return StoredItems([(key, to_stored(part, known)) for key, part in value.items()])
+    return _rebuilt(value, lambda part: to_stored(part, known))
 
 
 def to_tensors(value: Any, device: torch.device) -> Any:
     """Return the model of a copy made by :func:`to_stored`, with tensors on the device."""
     if isinstance(value, StoredTensor):
         # torch.tensor copies, because arrays of a memory-mapped file are read-only.
-        return torch.tensor(value.values, device=device)
-    if isinstance(value, list):
-        return [to_tensors(part, device) for part in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _with_fields(value, {k: to_tensors(v, device) for k, v in vars(value).items()})
-    return value
+        tensor = torch.tensor(value.values, device=device)
+        return tensor if value.trained is None else nn.Parameter(tensor, value.trained)
+    if isinstance(value, StoredItems):
+        return {key: to_tensors(part, device) for key, part in value.items}
+    return _rebuilt(value, lambda part: to_tensors(part, device))
 
 
-def _with_fields(like: Any, fields: dict[str, Any]) -> Any:
-    made = object.__new__(type(like))
-    made.__dict__.update(fields)  # frozen dataclasses refuse setattr
-    return made
+def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a container or an object of a model with changed parts; others unchanged."""
+    if isinstance(value, list | tuple | dict):
+        kind: Any = type(value)
+        if isinstance(value, dict):
+            return kind({key: change(part) for key, part in value.items()})
+        made = map(change, value)
+        return kind(*made) if hasattr(value, "_fields") else kind(made)
+    ours = type(value).__module__.startswith("sk_mige.") or isinstance(value, nn.Module)
+    if not ours or not hasattr(value, "__dict__") or isinstance(value, type | FunctionType):
+        return value
+    copied = object.__new__(type(value))
+    # Not by setattr, which frozen dataclasses refuse.
+    copied.__dict__.update({name: change(part) for name, part in vars(value).items()})
+    return copied

@@ -23,7 +23,7 @@ from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fi
 from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.training.device import available_device, resolve_device
 
-from ._base import list_changes
+from ._base import expect_unchanged
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
@@ -443,13 +443,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         before = dict(now if self._fixed is None else self._fixed)
         if resolve_device(now["device"]) == available_device(before["device"]):
             before["device"] = now["device"]  # another name of the same device
-        changes = list_changes(before, now)
-        if changes:
-            raise ValueError(
-                f"{', '.join(changes)}: the first batch of the stream fixed the landmarks, the "
-                "whitening, the base and the bandwidth; set it back, or start a new stream with "
-                "fit_batches or a clone of this estimator"
-            )
+        expect_unchanged(
+            before,
+            now,
+            "the first batch of the stream fixed the landmarks, the whitening, the base and the "
+            "bandwidth; set it back, or start a new stream with fit_batches or a clone of this "
+            "estimator",
+        )
 
     def _absorb(self, X: Any) -> None:
         """Add a batch to the accumulator, which the first batch creates."""

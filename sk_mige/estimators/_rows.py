@@ -229,7 +229,7 @@ def is_dask(X: Any) -> bool:
     """Return whether X is a Dask array; raise for a Dask data frame, and name a remedy."""
     if hasattr(X, "dask") and hasattr(X, "map_partitions"):
         raise TypeError(
-            f"X is a Dask {type(X).__name__}: pass the array X.to_dask_array(lengths=True), whose "
+            f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
             "chunks have known sizes"
         )
     return hasattr(X, "dask") and hasattr(X, "map_blocks") and hasattr(X, "rechunk")

@@ -149,6 +149,8 @@ def to_rows(X: Any) -> NDArray[Any] | Tensor:
     """Return X as a tensor or a NumPy array, for indexing of batches."""
     if isinstance(X, Tensor):
         return X.detach()
+    if isinstance(X, np.ndarray):  # move_to would hide that X is a view of a memory map
+        return X
     return np.asarray(move_to(X, xp=np, device="cpu"))
 
 

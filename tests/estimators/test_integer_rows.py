@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from sk_mige import NonLinearProbe
+from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige.estimators._rows import check_rows, to_rows
+from sk_mige.training import resident
 
 from .conftest import small
 
@@ -55,6 +58,12 @@ def test_memory_maps_of_bytes_give_what_their_float32_rows_give(
     found = answers(estimator.fit(mapped(X), y), mapped(X))
     same = X.astype(np.float32)
     np.testing.assert_array_equal(answers(estimator.fit(same, y), same), found)
+
+
+def test_validated_memory_maps_stay_on_disk(mapped: Callable[[Any], np.ndarray]) -> None:
+    rows = to_rows(check_rows(MIGEEncoder(), mapped(np.eye(40)), reset=True))
+    assert resident(rows, torch.device("meta")) is rows
+    assert resident(rows, torch.device("cpu")) is rows
 
 
 @estimators

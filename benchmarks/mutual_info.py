@@ -1,10 +1,9 @@
 """Mutual information on the 40 tasks of `benchmark-mi`, whose truth is known.
 
-MutualInfoEstimator with its 90 % interval is compared with KSG (k = 10), the Gaussian copula (CCA
-on normal scores), InfoNCE and MINE. InfoNCE and MINE use a critic of this package. Each measurement
-is stored at once, and a second run continues after the last stored measurement. The environment
-variable ``SK_MIGE_DATA`` is the folder of ``bmi_seed0.npz``, which has the keys ``TASK|x``,
-``TASK|y`` and ``TASK|mi``.
+The benchmark compares `MutualInfoEstimator` with KSG (k = 10), the Gaussian copula (CCA of normal
+scores), and critics trained on InfoNCE and MINE. Each finished measurement is appended to a file,
+and a second run skips the finished ones. The folder ``SK_MIGE_DATA`` holds ``bmi_seed0.npz`` with
+the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats).
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--sizes 10000]
 
@@ -45,7 +44,7 @@ Array = np.ndarray
 
 
 def chosen(x: Array, y: Array) -> dict[str, Any]:
-    """Return value, interval and candidates of MutualInfoEstimator."""
+    """Estimate by `MutualInfoEstimator` on the CPU."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator = MutualInfoEstimator(random_state=0, device="cpu").fit(x, y)
@@ -61,19 +60,19 @@ def chosen(x: Array, y: Array) -> dict[str, Any]:
 
 
 def ksg(x: Array, y: Array) -> dict[str, Any]:
-    """Return the estimate of Kraskov et al. on normal scores."""
+    """Estimate by KSG on normal scores."""
     return {"value": float(ksg_terms(scores(x), scores(y), 10).mean())}
 
 
 def copula(x: Array, y: Array) -> dict[str, Any]:
-    """Return the information of a Gaussian copula, from canonical correlations."""
+    """Estimate by the canonical correlations of normal scores."""
     left, right = (torch.linalg.qr(scores(z))[0] for z in (x, y))
     correlations = torch.linalg.svdvals(left.mT @ right)
     return {"value": float(-0.5 * torch.log1p(-correlations.square()).sum())}
 
 
 def critic(name: str, x: Array, y: Array) -> dict[str, Any]:
-    """Return the bound of a critic that is trained on one half of the rows, on the other half."""
+    """Train a critic on half of the rows; evaluate its bound on the other half."""
     u, v = (scores(z).float() for z in (x, y))
     half = len(u) // 2
     bound = make_bound(name)
@@ -102,7 +101,7 @@ METHODS: dict[str, Callable[[Array, Array], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Make the missing measurements, and print and write the tables."""
+    """Run the missing measurements, print a summary and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1000, 5000])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
@@ -141,7 +140,7 @@ def main() -> None:
 
 
 def show(rows: list[dict]) -> None:
-    """Print errors by method and size, and the tasks with errors above 5 % and .05 nats."""
+    """Print a summary by method and size, and the tasks with large errors."""
     lines = []
     for key in sorted({(made["feature"], made["method"]) for made in rows}):
         own = [made for made in rows if (made["feature"], made["method"]) == key]

@@ -1,4 +1,4 @@
-"""Information between rows and labels, H(Y) - H(Y | X), by classifiers on held-out rows."""
+"""Mutual information of columns and labels, estimated by cross-validated classifiers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sk_mige.information.choice import Evidence
 __all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information", "table_information"]
 
 LABEL_CANDIDATES = ("linear", "quadratic", "logistic", "neighbors", "boosting")
-# In-sample predictions of these say nothing about their bias.
+# These memorise training rows: their in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting")
-# Differences of evidence below this many nats do not matter.
+# Differences of evidence below .005 nats are ignored.
 TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ Labels = NDArray[np.int64]
 
 @dataclass
 class LabelInformation:
-    """Information about labels, with the candidates that it comes from."""
+    """Mutual information with a label, and the candidates that were compared."""
 
     value: float
     interval: tuple[float, float]
@@ -39,7 +39,7 @@ class LabelInformation:
     log_posteriors: list[Floats]
 
     def statistic(self, order: NDArray[Any]) -> float:
-        """Return the mean held-out information of permuted labels, candidates equally weighted."""
+        """Return the held-out information with permuted labels, averaged over candidates."""
         rows, labels = np.arange(len(order)), self.labels[order]
         gains = [p[rows, labels] - self.log_prior[labels] for p in self.log_posteriors]
         return float(np.mean(gains))
@@ -105,7 +105,7 @@ def choose_label_information(
         )
         for e in used
     )
-    # Labels cannot carry more than their entropy.
+    # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * float(np.sqrt(variance))
     interval = (max(0.0, value - error), min(value + error, max(entropy, value)))
@@ -113,7 +113,7 @@ def choose_label_information(
 
 
 def table_information(x: Labels, y: Labels, folds: Labels) -> LabelInformation:
-    """Estimate the information of two labels by their counts, less the bias of the entropies.
+    """Estimate the mutual information of two labels from counts, with a bias correction.
 
     Parameters
     ----------
@@ -151,20 +151,20 @@ def table_information(x: Labels, y: Labels, folds: Labels) -> LabelInformation:
 
 
 class _Table:
-    """Posterior of one label given another, as a classifier of its number."""
+    """Classifier that looks up the posterior of one label given another."""
 
     def __init__(self, log_posterior: Floats) -> None:
         self.log_posterior = log_posterior
         self.classes_ = np.arange(log_posterior.shape[1])
 
     def predict_proba(self, x: NDArray[Any]) -> Floats:
-        """Return the posterior of labels x (n, 1)."""
+        """Return the class probabilities for labels x (n, 1)."""
         return np.asarray(np.exp(self.log_posterior[x[:, 0].astype(int)]))
 
 
 def _classifier(name: str, n: int, seed: int) -> Any:
     """Return an unfitted classifier for n rows."""
-    # Slow to import, and of use for labels only.
+    # Imported here because the import is slow and only labels need these classes.
     from sklearn.discriminant_analysis import (
         LinearDiscriminantAnalysis,
         QuadraticDiscriminantAnalysis,
@@ -211,7 +211,7 @@ def _cross_fit(
 
 
 def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
-    """Fit a classifier; a single class is predicted with certainty."""
+    """Return a fitted classifier, or a constant one if there is a single class."""
     if len(classes) < 2:
         constant = np.zeros((1, int(classes.max()) + 1))
         constant[0, classes[0]] = 1
@@ -220,19 +220,19 @@ def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
 
 
 class _Constant:
-    """Classifier that predicts the same posterior everywhere."""
+    """Classifier whose class probabilities are constant."""
 
     def __init__(self, posterior: Floats) -> None:
         self.posterior = posterior
         self.classes_ = np.arange(posterior.shape[1])
 
     def predict_proba(self, x: NDArray[Any]) -> Floats:
-        """Return the posterior, a row for each of x."""
+        """Return the class probabilities, one row per row of x."""
         return np.repeat(self.posterior, len(x), axis=0)
 
 
 def _log_posterior(model: Any, scores: Floats, log_prior: Floats) -> Floats:
-    """Log-probability of every class; a share of the prior keeps them finite."""
+    """Return the log-probability of every class, mixed with 1 % of the prior."""
     probability = np.zeros((len(scores), len(log_prior)))
     probability[:, model.classes_] = model.predict_proba(scores)
     share = 0.01
@@ -240,7 +240,7 @@ def _log_posterior(model: Any, scores: Floats, log_prior: Floats) -> Floats:
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set weights: equal where differences of evidence are within their standard error."""
+    """Set weights; differences of evidence below their standard error count little."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)

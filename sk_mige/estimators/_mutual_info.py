@@ -1,4 +1,4 @@
-"""MutualInfoEstimator: mutual information of two variables, with its interval and evidence."""
+"""Mutual information of two variables, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from ._targets import as_numpy
 __all__ = ["MutualInfoEstimator"]
 
 MIN_ROWS = 10
-# A column is discrete if it has fewer than this share of distinct values, and at most so many.
+# A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
-# An interval is wide above this many nats and this share of the value.
+# An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# The joint lies on a surface if its dimension is so much lower than that of shuffled pairs.
+# Pairs lie on a surface if their local dimension is .5 below that of shuffled pairs.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST_FOR_DIMENSION = 0.5, 10, 100
-# A canonical correlation of this much is a linear relation without noise.
+# A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 
 Array = NDArray[Any]
@@ -49,58 +49,59 @@ Array = NDArray[Any]
 class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
-    Several estimates compete on held-out rows: Gaussian and t-copulas, Gaussian mixtures, nearest
-    neighbours and a network that corrects a copula. The evidence of each is in ``results_``.
-    Estimates that the evidence cannot tell apart are averaged, and their spread widens the
-    interval.
+    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours
+    and a network that corrects a copula. Candidates with equally good held-out scores are
+    averaged, and their spread widens the interval. ``results_`` holds the scores of all candidates.
 
-    Where X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. Classifiers compete by
-    their held-out log-loss there.
+    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`, and cross-validation compares
+    the log-loss of classifiers.
 
     Parameters
     ----------
     candidates : "auto" or list of str, default="auto"
-        Candidates to compare. For continuous columns: "gaussian", "student", "mixture",
-        "neighbors" (up to four columns of X and Y together) and "network"; for labels:
-        "linear", "quadratic", "logistic", "neighbors" and "boosting". "auto" compares all.
+        Candidates to compare. "auto" compares all that fit the data. Candidates for continuous
+        columns are "gaussian", "student", "mixture", "neighbors" and "network"; "neighbors" is
+        skipped if X and Y have more than four columns together. Candidates for labels are
+        "linear", "quadratic", "logistic", "neighbors" and "boosting".
     cv : int, default=3
-        Number of folds. Every row is evaluated by fits that have not seen it.
+        Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds, of ties, of shuffles and of the networks.
+        Seed of the folds, the order of ties, the shuffled pairs and the networks.
     device : str or torch.device, default="auto"
-        Device of the networks; the other candidates run on the CPU.
+        Device of the networks. The other candidates run on the CPU.
 
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. It is infinite if Y or a part of it is a linear function of X.
+        Estimate in nats. The estimate is infinite if a linear combination of the columns of Y is
+        a linear function of X.
     interval_ : tuple of float
-        Ends of the 90 % interval.
+        Ends of the 90 % interval, in nats.
     results_ : dict of ndarrays
-        For each candidate its name, "candidate", its estimate, "value", the mean pointwise
-        information on the rows of the fits, "in_sample", and on others, "held_out",
-        its "evidence" and its "weight".
+        One entry per candidate. "candidate" is the name, "value" the estimate in nats and
+        "weight" the candidate's weight in the average. "in_sample" and "held_out" are the mean
+        pointwise information of training rows and of held-out rows. "evidence" is the score that
+        determines the weight.
     pointwise_ : ndarray of shape (n_samples,)
-        Held-out pointwise information of the rows.
+        Held-out pointwise information of each row, in nats.
     n_features_in_ : int
         Number of columns of X.
 
     See Also
     --------
-    sk_mige.information.choose_information : The same for tensors of normal scores.
-    sklearn.feature_selection.mutual_info_regression : Information of single columns.
+    sk_mige.information.choose_information : Estimate for tensors of normal scores.
+    sklearn.feature_selection.mutual_info_regression : Mutual information of single columns.
 
     Notes
     -----
-    Ranks replace continuous columns, so that the estimate depends on their order alone: units and
-    increasing transforms of columns do not matter. Ties are broken at random, which leaves the
-    information unchanged. X and Y may be exchanged. The folds depend on the order of the rows
-    and on ``random_state``; permuted rows give the same estimate up to that chance.
+    Continuous columns are replaced by their ranks. Units and increasing transforms of a column
+    therefore do not change the estimate. Ties are broken at random, which leaves the information
+    unchanged. Exchanging X and Y does not change the estimate. The folds depend on the order of
+    the rows and on ``random_state``, so permuted rows give a slightly different estimate.
 
-    Fitted estimators are stored by pickle or joblib. skops cannot store their trees and networks.
-
-    Labels are strings, booleans, categories, and columns with few distinct numbers. In a
-    variable of several columns all must be so; otherwise their ranks are used.
+    Strings, booleans, categories and numeric columns with few distinct values are labels. A
+    variable of several columns is a label only if all its columns are. Otherwise the ranks of
+    its columns are used.
 
     Examples
     --------
@@ -201,8 +202,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return np.zeros(len(x))
         if np.isinf(self.mutual_info_):
             raise ValueError(
-                "the pointwise information does not exist: X and Y share a linear combination of "
-                "columns without noise; remove it from one of them"
+                "X and Y share a linear combination of columns without noise, so their pointwise "
+                "information is infinite; remove the combination from X or Y"
             )
         if any(self._discrete):
             return self._label_pmi(x, y)
@@ -212,20 +213,20 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._chosen.pointwise(*ordered).numpy()
 
     def permutation_test(self, n_permutations: int = 999) -> float:
-        """Return the p-value of independence.
+        """Return the p-value of a permutation test of independence.
 
-        The statistic is the mean held-out pointwise information of the candidates, with equal
-        weights. Rows of Y are permuted within each fold; the fits are kept.
+        The statistic is the held-out pointwise information, averaged over rows and candidates.
+        Rows of Y are permuted within each fold. The models are not refitted.
 
         Parameters
         ----------
         n_permutations : int, default=999
-            Number of permutations; the p-value is at least 1 / (1 + n_permutations).
+            Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations).
 
         Returns
         -------
         float
-            Probability of such a large statistic if X and Y are independent.
+            Probability of a statistic at least as large if X and Y are independent.
         """
         check_is_fitted(self)
         if n_permutations < 1:
@@ -251,7 +252,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         generator = np.random.default_rng(self._seed)
         numbers = [_numbers(name, z) for name, z in (("X", x), ("Y", y))]
         self._margins = [_Margins(z) for z in numbers]
-        # One order of the two, whichever is called X: exchanged variables give the same estimate.
+        # Sort the two variables, so that exchanging X and Y gives the same estimate.
         keys = [_key(z) for z in numbers]
         self._swapped = keys[1] < keys[0]
         order = (1, 0) if self._swapped else (0, 1)
@@ -272,9 +273,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             )
         if _largest_correlation(left, right) > COLLINEAR:
             warn_user(
-                "a linear combination of normal scores of Y is one of X: Y or a part of it is a "
-                "function of X without noise, and their information is infinite; add the noise "
-                "of the measurement, or remove the shared columns"
+                "a linear combination of Y's normal scores is a linear function of X's, without "
+                "noise; the mutual information is infinite. Add the measurement noise, or remove "
+                "the shared columns"
             )
             return self._set_value(np.inf, (np.inf, np.inf), [], np.full(len(x), np.inf))
         device = resolve_device(self.device)
@@ -285,10 +286,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if _on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(
-                "near their rows X and Y together have fewer dimensions than X and Y apart: Y is "
-                "nearly a function of X, their information is infinite or larger than the rows "
-                "resolve, and the estimate grows with their number; add the noise of the "
-                "measurement"
+                "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
+                "Y is nearly a function of X. The mutual information is infinite or too large "
+                "for this number of rows. Add the measurement noise"
             )
         pointwise = _average(self._chosen.candidates)
         return self._set_value(value, interval, self._chosen.candidates, pointwise)
@@ -325,7 +325,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._labels.pointwise(scores.numpy(), labels)
 
     def _statistic(self, order: Array) -> float:
-        """Mean held-out information of pairs (x, y[order]), candidates with equal weights."""
+        """Return the held-out information of pairs (x, y[order]), averaged over candidates."""
         if any(self._discrete):
             return self._labels.statistic(order)
         left, right = self._pair
@@ -371,15 +371,15 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         width = self.interval_[1] - self.interval_[0]
         if np.isfinite(width) and width > max(WIDE_NATS, WIDE_SHARE * value):
             warn_user(
-                f"{len(pointwise)} rows do not resolve the information: the 90 % interval goes "
-                f"from {interval[0]:.2f} to {interval[1]:.2f} nats; pass more rows, or project X "
+                f"{len(pointwise)} rows do not resolve the mutual information: the 90 % interval "
+                f"is {interval[0]:.2f} to {interval[1]:.2f} nats. Pass more rows, or project X "
                 "and Y to fewer columns"
             )
         return self
 
 
 class _Margins:
-    """Normal scores of columns, by their ranks among the fitted rows."""
+    """Map columns to normal scores by the ranks of the training rows."""
 
     def __init__(self, z: NDArray[np.float64]) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
@@ -387,7 +387,7 @@ class _Margins:
         self.keep: list[int] | None = None
 
     def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
-        """Return scores; ties get ranks between those of their neighbours, at random."""
+        """Return normal scores; ties are ordered at random."""
         z = np.asarray(z, dtype=np.float64)[:, self.varying]
         n = len(self.sorted)
         scores = np.empty(z.shape)
@@ -426,7 +426,7 @@ def _table(name: str, values: Any) -> Array:
 
 
 def _numbers(name: str, table: Array) -> NDArray[np.float64]:
-    """Return columns as numbers; those that are not become the codes of their labels."""
+    """Return columns as numbers; labels become integer codes."""
     if table.dtype.kind in "biuf":
         return np.asarray(table, dtype=np.float64)
     columns = []
@@ -459,17 +459,19 @@ def _is_discrete_column(column: Array) -> bool:
 
 
 class _Labels:
-    """Numbers of labels; several columns make one label."""
+    """Integer codes of labels; several columns form one label."""
 
     def __init__(self, table: Array) -> None:
         self.classes = {row: k for k, row in enumerate(sorted(set(_as_rows(table))))}
 
     def transform(self, table: Array) -> NDArray[np.int64]:
-        """Return the number of each label."""
+        """Return the integer code of each label."""
         rows = _as_rows(table)
         unseen = sorted(set(rows) - set(self.classes))
         if unseen:
-            raise ValueError(f"labels that fit did not see: {unseen[:5]}; pass rows without them")
+            raise ValueError(
+                f"labels {unseen[:5]} were not in the data passed to fit; remove their rows"
+            )
         return np.array([self.classes[row] for row in rows], dtype=np.int64)
 
 
@@ -480,29 +482,29 @@ def _as_rows(table: Array) -> list[tuple[str, ...]]:
 def _stratified(
     labels: NDArray[np.int64], codes: NDArray[np.int64], n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Deal rows into folds class by class; equal rows share a fold."""
+    """Assign rows to stratified folds; equal rows share a fold."""
     _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(labels[first][order], kind="stable")]
     folds = np.empty(len(first), np.int64)
     folds[order] = np.arange(len(first)) % n_folds
-    if len(first) < n_folds * 2:  # few distinct rows: copies cannot be kept together
+    if len(first) < n_folds * 2:  # too few distinct rows to keep copies together
         return np.random.default_rng(seed).permutation(len(labels)) % n_folds
     return folds[owner.ravel()]
 
 
 def _codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer for each distinct pair of rows, whichever of them is called X."""
+    """Return one integer per distinct pair of rows, unchanged if X and Y are exchanged."""
     rows = [np.ascontiguousarray(_numbers("X", z)) + 0.0 for z in (x, y)]
     owners = [np.unique(z, axis=0, return_inverse=True)[1].ravel() for z in rows]
     pairs = np.stack(owners, axis=1)
     _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-    # The number of the row in which a pair comes first does not depend on values.
+    # The index of a pair's first row does not depend on the values.
     return first[owner.ravel()]
 
 
 def _key(z: NDArray[np.float64]) -> tuple[Any, ...]:
-    """Return what orders two variables, unchanged by increasing maps of their columns."""
+    """Return a sort key of a variable, unchanged by increasing maps of its columns."""
     ranks = [np.unique(column, return_inverse=True)[1].ravel() for column in z.T]
     return z.shape[1], *np.stack(ranks, axis=1)[:8].ravel().tolist()
 
@@ -511,8 +513,8 @@ def _check_enough(x: Tensor, y: Tensor) -> None:
     n, d = len(x), x.shape[1] + y.shape[1]
     if n < 3 * d:
         raise ValueError(
-            f"X and Y have {d} columns together and {n} rows, of which 3 for each column are "
-            "needed; project X or Y to fewer columns, or collect more rows"
+            f"X and Y have {n} rows and {d} columns together, but at least 3 rows per column "
+            "are needed; project X or Y to fewer columns, or collect more rows"
         )
 
 
@@ -523,7 +525,7 @@ def _largest_correlation(x: Tensor, y: Tensor) -> float:
 
 
 def _on_a_surface(x: Tensor, y: Tensor, seed: int) -> bool:
-    """Whether pairs have fewer dimensions than shuffled pairs, near each row."""
+    """Return True if pairs have a lower local dimension than shuffled pairs."""
     n, d = len(x), x.shape[1] + y.shape[1]
     if n < FEWEST_FOR_DIMENSION or d > MAX_DIMENSION:
         return False
@@ -538,7 +540,7 @@ def _on_a_surface(x: Tensor, y: Tensor, seed: int) -> bool:
 
 
 def _average(candidates: list[Evidence]) -> NDArray[np.float64]:
-    """Return the candidates' held-out pointwise information, by their weights."""
+    """Return the weighted mean of the candidates' held-out pointwise information."""
     used = [e for e in candidates if e.weight]
     total: NDArray[np.float64] = sum(e.weight * e.pointwise for e in used).numpy()  # type: ignore[union-attr]
     return total

@@ -1,4 +1,4 @@
-"""Choice among estimates of mutual information by evidence on held-out rows."""
+"""Cross-validated choice among estimates of mutual information."""
 
 from __future__ import annotations
 
@@ -24,49 +24,51 @@ __all__ = ["CANDIDATES", "ChosenInformation", "Evidence", "choose_information", 
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
 ELLIPTICAL = ("gaussian", "student")
-# Neighbours are of use in few dimensions, x and y together.
+# Neighbours need few dimensions, those of x and y together.
 MAX_NEIGHBOR_DIMENSIONS = 4
-# The mixture's covariances have too many parameters in more.
+# In more dimensions, the mixture's covariances have too many parameters.
 MAX_MIXTURE_DIMENSIONS = 40
-# In two, neighbours and mixtures resolve what a network does.
+# In two dimensions neighbours and mixtures need no network.
 MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
-# Shuffles of the held-out rows for the normaliser of an evidence.
+# Number of shuffles of the held-out rows that estimate a normaliser.
 N_SHUFFLES = 8
-# Evidence differences below this many nats do not matter, nor do those below their standard error.
+# Differences of evidence below .01 nats or below their standard error are ignored.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
-# A network must gain this much on the first fold before the other folds are tried.
+# The network is dropped if it gains less than this on the first fold, in nats.
 MIN_GAIN = 0.005
-# Share of log(n) from which on shuffled rows cannot check a normaliser any more.
+# Above this multiple of log(n), shuffled rows cannot check a normaliser.
 LARGE = 0.5
 Z_90 = 1.645
 
 
 @dataclass
 class Evidence:
-    """Evidence of the folds for one candidate.
+    """Cross-validation results of one candidate.
 
     Attributes
     ----------
     name : str
         Name of the candidate.
     value : float
-        Its estimate: the mean of the in-sample and the held-out one, or the KSG estimate.
+        Estimate in nats: the mean of ``in_sample`` and ``held_out``, or the KSG estimate for
+        neighbours.
     in_sample : float
-        Mean pointwise information on the rows of the fits.
+        Mean pointwise information of the training rows, in nats.
     held_out : float
-        The same on rows that the fit has not seen: a lower bound of the information on average.
+        Mean pointwise information of the held-out rows, in nats. Its expectation is a lower bound
+        of the mutual information.
     evidence : float
-        Number by which candidates are compared; nats.
+        Score by which candidates are compared, in nats.
     pointwise : tensor of shape (n,)
-        Pointwise information of each row, of the fit that has not seen it.
+        Held-out pointwise information of each row, in nats.
     log_density : tensor of shape (n,) or None
-        Log-density of each row, of that fit; None if the candidate is no density.
+        Held-out log-density of each row; None if the candidate has no density.
     models : list
-        The fits, one a fold.
+        Fitted models, one per fold.
     weight : float
-        Weight in the average.
+        Weight in the average of the candidates.
 
     Examples
     --------
@@ -91,7 +93,7 @@ class Evidence:
 
 @dataclass
 class ChosenInformation:
-    """The average of the candidates that the evidence cannot tell apart.
+    """Weighted average of the candidates with the best evidence.
 
     Attributes
     ----------
@@ -100,7 +102,7 @@ class ChosenInformation:
     interval : tuple of float
         Ends of the 90 % interval.
     candidates : list of Evidence
-        All candidates with their weights.
+        All candidates; ``weight`` is 0 for candidates that are not used.
 
     Examples
     --------
@@ -118,7 +120,7 @@ class ChosenInformation:
     candidates: list[Evidence]
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of normal scores, averaged over folds and candidates.
+        """Return the pointwise information of rows, averaged over folds and candidates.
 
         Parameters
         ----------
@@ -139,16 +141,16 @@ class ChosenInformation:
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
-    """Return the fold of each row; rows of equal keys share one.
+    """Assign each row to a fold; rows with equal keys share a fold.
 
     Parameters
     ----------
     keys : tensor of shape (n,)
-        Integers; equal rows have equal keys, so that no fit has seen a held-out row's copy.
+        Integer keys. Copies of a row must have the same key, so that no copy is held out alone.
     n_folds : int
         Number of folds.
     seed : int
-        Seed of the order in which keys are dealt out.
+        Seed of the random assignment.
 
     Returns
     -------
@@ -177,16 +179,16 @@ def choose_information(
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> ChosenInformation:
-    r"""Estimate I(x; y) by the candidates that do best on held-out rows.
+    r"""Estimate I(x; y) by the candidates with the best held-out evidence.
 
-    Every candidate gives a pointwise information f(x, y). On rows that its fit has not seen its
-    evidence is the bound of Donsker and Varadhan,
+    Each candidate is a model of the pointwise information f(x, y). Its evidence is the
+    Donsker-Varadhan bound on held-out rows,
 
-    .. math:: \mathbb{E}_{p(x, y)} f - \log \mathbb{E}_{p(x) p(y)} e^f \le I(x; y),
+    .. math:: \mathbb{E}_{p(x, y)} f - \log \mathbb{E}_{p(x) p(y)} e^f \le I(x; y).
 
-    which a candidate that overstates the information cannot pass. Where the information exceeds
-    half of log n, no shuffling of n rows checks the normaliser; the held-out log-density of the
-    pairs is the evidence there, and candidates without a density do not count.
+    A candidate that overstates the information therefore has a low evidence. If the information
+    exceeds half of log n, shuffled rows no longer estimate the second term. The evidence is then
+    the held-out log-density of the pairs, and candidates without a density are not used.
 
     Parameters
     ----------
@@ -197,9 +199,9 @@ def choose_information(
     candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
         Candidates to compare.
     folds : tensor of shape (n,), default=None
-        Fold of each row; three folds by default.
+        Fold of each row. None assigns three folds at random.
     seed : int, default=0
-        Seed of folds, shuffles, initial centres and weights.
+        Seed of the folds, the mixture's initial centres and the network's initial weights.
     device : str or torch.device, default="cpu"
         Device of the networks.
 
@@ -209,9 +211,10 @@ def choose_information(
 
     Notes
     -----
-    In-sample means are too large and held-out ones too small, by the same amount to first order
-    (half the number of parameters over n in a density that holds the truth). The estimate is
-    their mean. Its interval contains sampling, half of that amount, and the candidates' spread.
+    The in-sample mean is too large and the held-out mean too small, by the same amount to first
+    order in 1 / n. For a correct density with m parameters the amount is m / 2n. The estimate is
+    the average of the two means. The interval accounts for sampling, for the difference of the
+    two means and for the spread of the candidates.
 
     Examples
     --------
@@ -248,7 +251,7 @@ def choose_information(
 def _judge_references(
     x: Tensor, y: Tensor, candidates: Sequence[str], folds: Tensor, seed: int
 ) -> list[Evidence]:
-    """Cross-fit all candidates but the network."""
+    """Cross-validate all candidates except the network."""
     d = x.shape[1] + y.shape[1]
     judged = [_independence(x)]
     if "gaussian" in candidates:
@@ -273,13 +276,13 @@ def _judge_references(
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
-    """Cross-fit neighbours with the number that has the largest evidence."""
+    """Cross-validate nearest neighbours, with the best number of neighbours."""
     tried = []
     for k in SMOOTH_NEIGHBORS:
         if k > len(x) // 4:
             continue
         found = _judge("neighbors", partial(_make_neighbours, k), x, y, folds)
-        # A count of k has a relative variance of 1 / k, which lowers the bound by half as much.
+        # A count of k has a relative variance of 1 / k, which lowers the bound by 1 / (2 k).
         found.evidence += 0.5 / k
         tried.append(found)
     best = max(tried, key=lambda e: e.evidence)
@@ -299,7 +302,7 @@ def _judge_network(
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-fit a network on top of the best elliptical reference, if the first fold shows gain."""
+    """Cross-validate a network that corrects the best copula; stop if fold 0 shows no gain."""
     elliptical = [e for e in judged if e.name in ELLIPTICAL]
     best = max(judged, key=lambda e: e.evidence)
     start = max(elliptical, key=lambda e: e.evidence, default=None)
@@ -327,7 +330,7 @@ def _judge(
     folds: Tensor,
     promising: Callable[[Tensor], bool] | None = None,
 ) -> Evidence:
-    """Fit a candidate without each fold in turn, and evaluate it on both parts."""
+    """Fit a candidate without each fold in turn; evaluate training and held-out rows."""
     models: list[Any] = []
     pointwise = torch.full((len(x),), math.nan, dtype=x.dtype)
     density: Tensor | None = torch.empty(len(x), dtype=x.dtype)
@@ -341,7 +344,7 @@ def _judge(
         pointwise[out] = _normalised(model, x[out], y[out])
         outside.append(float(pointwise[out].mean()))
         if isinstance(model, NeighbourReference):
-            inside.append(outside[-1])  # each row would be its own neighbour
+            inside.append(outside[-1])  # a training row is its own neighbour
         else:
             inside.append(float(_normalised(model, x[~out], y[~out]).mean()))
         if hasattr(model, "log_density") and density is not None:
@@ -363,25 +366,25 @@ def _mean_normalised(model: Any) -> Callable[[Tensor, Tensor], float]:
 
 
 def _normalised(model: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Pointwise information of rows, less the logarithm of its normaliser over shuffled rows."""
+    """Return the pointwise information of rows minus the log-normaliser of shuffled rows."""
     own = model.pointwise(x, y)
     shifts = torch.linspace(1, len(x) - 1, min(N_SHUFFLES, len(x) - 1)).long()
     others = torch.stack([model.pointwise(x, y.roll(int(s), 0)) for s in shifts])
     means = torch.logsumexp(others, 1) - math.log(len(x))
     log_mean = torch.logsumexp(means, 0) - math.log(len(means))
     if hasattr(model, "log_density") and len(means) > 1:
-        # A density's normaliser is 1 unless its margins are wrong: chance alone is no evidence.
+        # A density's normaliser is 1 up to wrong margins: differences within noise are ignored.
         noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
         log_mean = log_mean - log_mean.clamp(-noise, noise)
     if float(own.mean()) > LARGE * math.log(len(x)):
-        # The pairs that matter are not among the shuffled ones: only an excess is evidence.
+        # Shuffled rows miss the pairs with large values, so a normaliser below 1 is ignored.
         log_mean = log_mean.clamp_min(0)
     shifted: Tensor = own - log_mean
     return shifted
 
 
 def _independence(x: Tensor) -> Evidence:
-    """The candidate without any information."""
+    """Return the candidate with zero information."""
     zeros = torch.zeros(len(x), dtype=x.dtype)
     return Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, None, [])
 
@@ -392,7 +395,7 @@ def _ksg(x: Tensor, y: Tensor) -> float:
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set weights by evidence: equal where its differences are within their standard error."""
+    """Set weights; differences of evidence below their standard error count little."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         if math.isinf(e.evidence):
@@ -411,10 +414,10 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Upper end of the copulas, where independence may win because they overfit.
+    """Return the upper end of the copulas' intervals if independence has a weight, else 0.
 
-    With few rows for their coordinates, copulas predict held-out rows worse than independence
-    does, whatever the information is.
+    With few rows per coordinate, copulas overfit: independence can then have the best evidence
+    although the information is positive.
     """
     independent, *others = judged
     copulas = [e for e in others if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
@@ -423,15 +426,15 @@ def _unresolved(judged: list[Evidence]) -> float:
 
 
 def _unconfirmed_by_copula(e: Evidence) -> float:
-    """Error of the mean of both ends, which is right to first order in their difference."""
+    """Return the error of averaging the in-sample and the held-out mean."""
     half = (e.in_sample - e.held_out) / 2
     return math.hypot(half / 2, half**2)
 
 
 def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
-    """Difference between the estimate and its extrapolation from half the rows.
+    """Return the difference between the estimate and its extrapolation from half the rows.
 
-    Ranks blur what is finer than the distance of neighbouring rows.
+    Ranks blur structure that is finer than the distance of neighbouring rows.
     """
     names = [e.name for e in judged if e.weight]
     weights = [e.weight for e in judged if e.weight]
@@ -447,13 +450,13 @@ def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: in
 
 
 def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) -> float:
-    """Sampling, resolution and disagreement, as one standard deviation."""
+    """Return the standard error due to sampling, bias and differing candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:
             continue
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
-        # What the held-out rows do not confirm.
+        # Half the optimism of the training rows bounds the bias.
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:
             unconfirmed = _unconfirmed_by_copula(e)
@@ -461,7 +464,7 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
             unconfirmed = e.value - e.evidence
             m = len(x) // 2
             halves = (_ksg(x[:m], y[:m]) + _ksg(x[m:], y[m:])) / 2
-            # A bias of order 1 / sqrt(n), as at the edges of a support, goes on from there.
+            # Extrapolate a bias of order 1 / sqrt(n), as at the edges of a support.
             unconfirmed = math.hypot(unconfirmed, (e.value - halves) / (math.sqrt(2) - 1))
         variance += e.weight * (sampling**2 + unconfirmed**2 + (e.value - value) ** 2)
     return math.sqrt(variance)

@@ -1,4 +1,4 @@
-"""Networks that correct a reference's pointwise information."""
+"""Network that corrects the pointwise information of a reference density."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from sk_mige.information.references import GaussianReference
 __all__ = ["CorrectedReference"]
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 0.3
-# At most so many bumps over the squared radius, and so many features made with them.
+# Largest number of bumps over the squared radius, and of features gated by bumps.
 MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
-# Shares of an overfitted correction that may be kept.
+# Factors of the correction to compare on held-out rows.
 SCALES = (0.25, 0.5, 0.75, 1.0)
-# Quantile of the fitted rows' information that no pair may exceed.
+# The pointwise information is clipped at this quantile of the training rows.
 CEILING = 0.999
 
 
 class CorrectedReference:
-    r"""A reference's pointwise information plus a correction that is learned from rows.
+    r"""Pointwise information of a reference density plus a trained correction.
 
-    The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`, of two networks (g, a) and (h, b).
-    They see the coordinates, and the coordinates times bumps over the squared radius where
-    there are few of them. InfoNCE in both directions trains them; all other rows of a batch are
-    negatives.
+    The correction is :math:`g(x)^\top h(y) + a(x) + b(y)` with two networks (g, a) and (h, b).
+    The inputs of a network are its coordinates and, in few dimensions, the coordinates times
+    bumps over the squared radius. The networks minimise the symmetric InfoNCE loss. The
+    negatives of a row are all other rows of the batch.
 
     Parameters
     ----------
     reference : GaussianReference
-        The reference to correct; fitted to the same rows.
+        Reference density to correct, fitted to the same rows.
     n_epochs : int, default=25
-        Passes over the rows.
+        Number of passes over the rows.
     lr : float, default=3e-3
-        Largest learning rate.
+        Largest learning rate of the one-cycle schedule.
     seed : int, default=0
-        Seed of the weights and of the batches.
+        Seed of the initial weights and of the batches.
     device : str or torch.device, default="cpu"
         Device of the networks.
 
@@ -86,7 +86,7 @@ class CorrectedReference:
         self : CorrectedReference
             The fitted correction.
         """
-        with torch.random.fork_rng():  # layers draw their weights from the global generator
+        with torch.random.fork_rng():  # layers draw weights from the global generator
             torch.manual_seed(self.seed)
             sides = [_Side(z.shape[1]).to(self.device) for z in (x, y)]
         self.sides_ = nn.ModuleList(sides)
@@ -108,7 +108,7 @@ class CorrectedReference:
                 optimizer.step()
                 schedule.step()
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
-        # Far from the rows of the fit a network extrapolates without limit.
+        # Far from the training rows the network extrapolates without limit.
         self.ceiling_ = float(self.pointwise(x, y).quantile(CEILING))
         others = torch.cat([self.pointwise(x, y.roll(s + 1, 0)) for s in range(N_SHUFFLES)])
         self.constant_ = float(torch.logsumexp(others, 0)) - math.log(len(others))
@@ -139,16 +139,16 @@ class CorrectedReference:
         return shifted
 
     def calibrate(self, x: Tensor, y: Tensor, evidence: Callable[[Tensor, Tensor], float]) -> None:
-        """Set the scale of the correction that has the largest evidence on rows.
+        """Set the factor of the correction that maximises the evidence on held-out rows.
 
         Parameters
         ----------
         x : tensor of shape (n, p)
-            Normal scores of x that the fit has not seen.
+            Normal scores of x, not used in fit.
         y : tensor of shape (n, q)
             Normal scores of y.
         evidence : callable
-            Function of x and y to be maximised.
+            Function of x and y to maximise.
         """
         tried = []
         for scale in SCALES:
@@ -157,7 +157,7 @@ class CorrectedReference:
         self.scale_ = SCALES[tried.index(max(tried))]
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """InfoNCE of one batch, in both directions."""
+        """Return the symmetric InfoNCE loss of a batch."""
         left, right = (
             side(z.to(self.device, torch.float32))
             for side, z in zip(self.sides_, (x, y), strict=True)
@@ -170,7 +170,7 @@ class CorrectedReference:
 
 
 class _Side(nn.Module):
-    """Features of one variable: a linear map plus two hidden layers."""
+    """Features of one variable: a linear map plus a network of two hidden layers."""
 
     centres: Tensor
     widths: Tensor
@@ -193,7 +193,7 @@ class _Side(nn.Module):
             nn.SiLU(),
             nn.Linear(N_HIDDEN, N_FEATURES + 1),
         )
-        # The correction starts at next to nothing.
+        # A small initial correction.
         with torch.no_grad():
             self.linear.weight.mul_(0.5)
 

@@ -1,4 +1,4 @@
-"""Nearest-neighbour estimates of information and of dimension, for few dimensions."""
+"""Nearest-neighbour estimates of mutual information and of dimension."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ Rows = NDArray[np.float64]
 
 
 def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
-    r"""Terms of the first estimator of Kraskov, Stögbauer and Grassberger; their mean is I(x; y).
+    r"""Terms of the KSG estimator of Kraskov, Stögbauer and Grassberger, one per row.
 
-    .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1)
+    The estimate of I(x; y) is the mean of
 
-    Here :math:`n_x, n_y` count the rows nearer in x and in y than the k-th neighbour of the pair.
+    .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1).
+
+    For a row with distance r to its k-th neighbour in (x, y), the counts :math:`n_x` and
+    :math:`n_y` are the numbers of other rows nearer than r in x and in y.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     left, right = x.numpy(), y.numpy()
     joint = cKDTree(np.hstack([left, right]))
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
-    # Strictly nearer: a radius just below the distance.
+    # A radius just below the distance counts strictly nearer rows only.
     radius = np.nextafter(distances[:, -1], 0)
     counts = [_within(_Margin(z), z, radius) for z in (left, right)]
     terms = digamma(n_neighbors) + digamma(len(left)) - sum(digamma(count) for count in counts)
@@ -61,10 +64,11 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 
 
 class NeighbourReference:
-    """Pointwise information at new rows, by counts of neighbours among the fitted rows.
+    """Pointwise information of new rows from counts of neighbours among the training rows.
 
-    The density ratio is that of counts within the distance of the k-th nearest pair. A large k
-    keeps its noise small; :func:`ksg_terms` with a small k has the smaller bias on average.
+    The density ratio is k n / (n_x n_y). Here n_x and n_y count the training rows within the
+    distance of the k-th nearest training pair. A large k reduces the noise of each row. The mean
+    of :func:`ksg_terms` with a small k has a smaller bias.
 
     Parameters
     ----------
@@ -132,14 +136,14 @@ class NeighbourReference:
 
 
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
-    """Maximum-likelihood dimension of the data near their points, by Levina and Bickel.
+    """Maximum-likelihood estimate of the local dimension of the data [1]_.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Rows.
     n_neighbors : int, default=10
-        Neighbours of a row.
+        Number of neighbours of a row.
 
     Returns
     -------
@@ -147,7 +151,7 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
 
     References
     ----------
-    E. Levina, P. Bickel, "Maximum Likelihood Estimation of Intrinsic Dimension", NIPS 2004.
+    .. [1] E. Levina, P. Bickel, "Maximum Likelihood Estimation of Intrinsic Dimension", NIPS 2004.
 
     Examples
     --------
@@ -165,7 +169,7 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
 
 
 class _Margin:
-    """Counts of rows within a distance: by sorting in one dimension, else by a tree."""
+    """Rows of one variable, sorted in one dimension and in a search tree in more."""
 
     def __init__(self, z: Rows) -> None:
         self.sorted = np.sort(z[:, 0])
@@ -173,7 +177,7 @@ class _Margin:
 
 
 def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:
-    """Count the stored rows within the radius of each row, in the maximum norm."""
+    """Count the stored rows within each row's radius, in the maximum norm."""
     if margin.tree is not None:
         counts = margin.tree.query_ball_point(z, radius, p=np.inf, return_length=True)
         return np.asarray(counts)

@@ -12,15 +12,15 @@ from torch import Tensor
 
 __all__ = ["GaussianReference", "MixtureReference", "Reference", "StudentReference"]
 
-# Degrees of freedom and numbers of components among which held-out rows choose.
+# Degrees of freedom and numbers of components to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 COMPONENTS = (2, 4, 8, 16, 32)
-# Share of the rows that choose them, and the largest number of those rows.
+# Share of held-out rows, and largest number of rows of the comparison.
 HELD_OUT, MAX_ROWS = 0.2, 5000
 
 
 class Reference(Protocol):
-    """A density r of pairs of normal scores, with its marginal densities."""
+    """Protocol of a density r of normal scores with tractable marginal densities."""
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit the density to rows x (n, p) and y (n, q)."""
@@ -36,11 +36,11 @@ class Reference(Protocol):
 
 
 class GaussianReference:
-    r"""Gaussian density with the sample covariance: a Gaussian copula on normal scores.
+    r"""Gaussian copula: a Gaussian density of normal scores.
 
-    Its pointwise information is quadratic,
-    :math:`f(x, y) = I + \tfrac12 (x^\top S_x^{-1} x + y^\top S_y^{-1} y - z^\top S^{-1} z)`
-    with :math:`z = (x, y)`.
+    The covariance S of :math:`z = (x, y)` is the sample covariance. The pointwise information is
+
+    .. math:: f(x, y) = I + \tfrac12 (x^\top S_x^{-1} x + y^\top S_y^{-1} y - z^\top S^{-1} z).
 
     Examples
     --------
@@ -128,10 +128,10 @@ class GaussianReference:
         return _log_normal(z @ self.whiten_, self.half_log_det_)
 
     def _set_scatter(self, scatter: Tensor, p: int) -> None:
-        """Set the scatter matrix of (x, y) and what is derived from it."""
+        """Set the scatter matrix of (x, y) and the whitening matrices."""
         d = len(scatter)
         self.p_ = p
-        # Rounding noise only: scores have unit variance.
+        # Scores have unit variance, so 1e-10 only covers rounding errors.
         scatter = scatter + 1e-10 * torch.eye(d, dtype=scatter.dtype)
         self.whiten_, self.half_log_det_ = _whitener(scatter)
         self.precision_ = self.whiten_ @ self.whiten_.mT
@@ -140,7 +140,7 @@ class GaussianReference:
         self.information_ = x_part + y_part - self.half_log_det_
 
     def _squared_norms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mahalanobis norms of all pairs (n, m), of x (n,) and of y (m,)."""
+        """Return squared Mahalanobis norms of all pairs (n, m), of x (n,) and of y (m,)."""
         p, precision = self.p_, self.precision_
         own_x = ((x @ precision[:p, :p]) * x).sum(1)
         own_y = ((y @ precision[p:, p:]) * y).sum(1)
@@ -149,15 +149,15 @@ class GaussianReference:
 
 
 class StudentReference(GaussianReference):
-    """Multivariate t density after a map of the margins: a t-copula on normal scores.
+    """t-copula of normal scores.
 
-    Held-out likelihood chooses the degrees of freedom; at each of them fixed-point iterations fit
-    the scatter matrix.
+    The margins are mapped to those of a t distribution, and fixed-point iterations fit the
+    scatter matrix of a multivariate t density.
 
     Parameters
     ----------
     degrees : float, default=None
-        Degrees of freedom; chosen by default.
+        Degrees of freedom. None selects the degrees by held-out likelihood.
 
     Examples
     --------
@@ -194,7 +194,7 @@ class StudentReference(GaussianReference):
         n = min(len(x), MAX_ROWS)
         m = int(n * (1 - HELD_OUT))
         best, chosen = -math.inf, DEGREES[-1]
-        for degrees in reversed(DEGREES):  # the likelihood has one maximum, often at large ones
+        for degrees in reversed(DEGREES):  # the likelihood has one maximum, often at large degrees
             held_out = float(self._fit(x[:m], y[:m], degrees).log_density(x[m:n], y[m:n]).mean())
             if held_out < best:
                 break
@@ -259,7 +259,7 @@ class StudentReference(GaussianReference):
         scores = torch.cat([x, y], dim=1)
         t = self._quantiles(scores)
         joint = self._log_t((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
-        # The copula's density is that of t over its margins; each margin is N(0, 1) here.
+        # Divide by the margins of t, multiply by the margins N(0, 1) of the scores.
         log_scale = torch.log(self.scale_)
         margins = (self._log_t((t / self.scale_).square(), 1) - log_scale).sum(1)
         return joint - margins + _log_normal(scores, 0.0)
@@ -284,27 +284,28 @@ class StudentReference(GaussianReference):
     def _quantiles(self, scores: Tensor) -> Tensor:
         """Map standard normal margins to those of t."""
         grid = np.linspace(-7, 7, 2001)
-        # Their inverse hyperbolic sine has few bends, and a table of it is exact enough.
+        # A table suffices because the arcsinh of the quantiles is nearly linear.
         table = np.arcsinh(stdtrit(self.degrees_, ndtr(grid)))
         values: Tensor = torch.from_numpy(np.sinh(np.interp(scores.numpy(), grid, table)))
         return values
 
     def _log_t(self, squared_norm: Tensor, d: int) -> Tensor:
-        """Log-density of t in d dimensions with scatter I, by squared norms."""
+        """Return the log-density of t in d dimensions with scatter I, from squared norms."""
         nu = self.degrees_
         constant = math.lgamma((nu + d) / 2) - math.lgamma(nu / 2) - d / 2 * math.log(nu * math.pi)
         return constant - (nu + d) / 2 * torch.log1p(squared_norm / nu)
 
 
 class MixtureReference:
-    """Gaussian mixture with full covariances; its marginal densities are mixtures too.
+    """Gaussian mixture with full covariances.
 
-    Held-out likelihood chooses the number of components, which expectation maximisation fits.
+    Expectation maximisation fits the mixture. The marginal densities are mixtures of the same
+    weights.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of components; chosen by default.
+        Number of components. None selects the number by held-out likelihood.
     seed : int, default=0
         Seed of the initial centres.
 
@@ -348,7 +349,7 @@ class MixtureReference:
         m = int(n * (1 - HELD_OUT))
         best, chosen = -math.inf, 1
         for k in COMPONENTS:
-            if n < 5 * k * d:  # five rows a component and dimension
+            if n < 5 * k * d:  # at least five rows per component and dimension
                 break
             held_out = float(self._fit(z[:m], k)._log_mixture(z[m:n]).mean())
             if held_out < best and k > COMPONENTS[1]:
@@ -393,7 +394,7 @@ class MixtureReference:
         return self._log_mixture(torch.cat([x, y], dim=1))
 
     def _fit(self, z: Tensor, k: int) -> Self:
-        """Expectation maximisation from centres that are far apart."""
+        """Run expectation maximisation from centres that are far apart."""
         nearest = (z[:, None] - self._centres(z, k)).square().sum(2).argmin(1)
         shares = torch.nn.functional.one_hot(nearest, k).to(z.dtype)
         before = -math.inf
@@ -409,7 +410,7 @@ class MixtureReference:
         return self
 
     def _centres(self, z: Tensor, k: int) -> Tensor:
-        """Draw k rows, each with a probability that grows with its distance from the others."""
+        """Draw k distant rows as initial centres, as in k-means++."""
         generator = torch.Generator().manual_seed(self.seed)
         centres = z[torch.randint(len(z), (1,), generator=generator)]
         distance = (z - centres).square().sum(1)
@@ -420,7 +421,7 @@ class MixtureReference:
         return centres
 
     def _maximise(self, z: Tensor, shares: Tensor) -> None:
-        """Set weights, means and covariances from the rows' shares (n, k)."""
+        """Set weights, means and covariances from responsibilities (n, k)."""
         d = z.shape[1]
         sizes = shares.sum(0) + 1e-9
         self.log_weights_ = torch.log(sizes / sizes.sum())
@@ -430,13 +431,13 @@ class MixtureReference:
         for share, size, mean in zip(shares.mT, sizes, self.means_, strict=True):
             centred = z - mean
             own = (share[:, None] * centred).mT @ centred
-            # As much as one row of variance .01: an emptying component stays proper.
+            # One row of prior variance .01 keeps the covariance positive definite.
             scatters.append((own + 0.01 * identity) / (size + 1))
         self.covariances_ = torch.stack(scatters)
         self.whiten_, self.half_log_det_ = _whitener(self.covariances_)
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
-        """Log of weight times density of a part of the coordinates, by component, (k, n)."""
+        """Return log-weight plus log-density of some coordinates by component, (k, n)."""
         covariances = self.covariances_[:, part, part]
         whiten, half = _whitener(covariances)
         centred = z - self.means_[:, None, part]
@@ -447,7 +448,7 @@ class MixtureReference:
 
 
 def _whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """W with W Wᵀ the inverse covariance, and half the covariance's log-determinant."""
+    """Return W with W Wᵀ = inverse covariance, and half the log-determinant of the covariance."""
     factor = torch.linalg.cholesky(covariance)
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).mT
@@ -455,6 +456,6 @@ def _whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _log_normal(white: Tensor, half_log_det: Tensor | float) -> Tensor:
-    """Log-density of a Gaussian, from whitened rows (..., d)."""
+    """Return the log-density of a Gaussian from whitened rows (..., d)."""
     d = white.shape[-1]
     return -0.5 * white.square().sum(-1) - half_log_det - d / 2 * math.log(2 * math.pi)

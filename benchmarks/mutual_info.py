@@ -2,10 +2,11 @@
 
 The benchmark compares `MutualInfoEstimator` with KSG (k = 10), the Gaussian copula (CCA of normal
 scores), and critics trained on InfoNCE and MINE. Each finished measurement is appended to a file,
-and a second run skips the finished ones. The folder ``SK_MIGE_DATA`` holds ``bmi_seed0.npz`` with
-the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats).
+and a second run skips the finished ones. The folder ``SK_MIGE_DATA`` holds one file
+``bmi_seedN.npz`` per seed N with the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats). The arrays
+are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)``.
 
-    SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--sizes 10000]
+    SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--seeds 0 1 2]
 
 Published figures on these tasks: Czyż, Grabowski, Vogt, Beerenwinkel, Marx, "Beyond Normal: On the
 Evaluation of Mutual Information Estimators", NeurIPS 2023.
@@ -22,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from sk_mige.information import (
 )
 
 METRIC = "mutual information"
+# A measurement is repeated if one of these differs.
+KEYS = ("dataset", "method", "feature", "seed")
 CRITIC_STEPS, CRITIC_BATCH = 300, 128
 Array = np.ndarray
 
@@ -54,6 +58,7 @@ def chosen(x: Array, y: Array) -> dict[str, Any]:
         "value": estimator.mutual_info_,
         "low": low,
         "high": high,
+        "sampling": float(estimator.pointwise_.std() / len(x) ** 0.5),
         "warned": bool(caught),
         "candidates": results,
     }
@@ -104,39 +109,43 @@ def main() -> None:
     """Run the missing measurements, print a summary and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1000, 5000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
     parser.add_argument("--only", default="", help="tasks whose name contains this")
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
     options = parser.parse_args()
-    data = np.load(Path(os.environ["SK_MIGE_DATA"]) / "bmi_seed0.npz")
-    tasks = [key.removesuffix("|mi") for key in data.files if key.endswith("|mi")]
     PROGRESS.mkdir(exist_ok=True)
     path = PROGRESS / "mutual_info.jsonl"
     if options.fresh:
         path.unlink(missing_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
-    done = {(made["method"], made["feature"], made["dataset"]) for made in rows}
-    for n in options.sizes:
-        for method in options.methods:
-            for task in tasks:
-                if (method, f"n={n}", task) in done or options.only not in task:
-                    continue
-                x, y = data[f"{task}|x"][:n], data[f"{task}|y"][:n]
-                start = time.process_time()
-                found = METHODS[method](x, y)
-                seconds = round(time.process_time() - start, 2)
-                value = found.pop("value")
-                made = row(
-                    task, method, METRIC, value, feature=f"n={n}", seed=0, seconds=seconds,
-                    truth=float(data[f"{task}|mi"]), **found,
-                )  # fmt: skip
+    chosen(*np.random.default_rng(0).standard_normal((2, 200, 2)))  # imports on first use
+    done = {tuple(made[key] for key in KEYS) for made in rows}
+    for seed in options.seeds:
+        data = np.load(Path(os.environ["SK_MIGE_DATA"]) / f"bmi_seed{seed}.npz")
+        tasks = [key.removesuffix("|mi") for key in data.files if key.endswith("|mi")]
+        cells = product(options.sizes, options.methods, (t for t in tasks if options.only in t))
+        for n, method, task in cells:
+            if (task, method, f"n={n}", seed) not in done:
+                made = measure(data, task, method, n, seed)
                 rows.append(made)
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(made) + "\n")
     show(rows)
     command = "python benchmarks/mutual_info.py"
     print("written to", write("mutual_info", "Values of mutual information", command, rows))
+
+
+def measure(data: Any, task: str, method: str, n: int, seed: int) -> dict[str, Any]:
+    """Return the row of one measurement."""
+    x, y, truth = data[f"{task}|x"][:n], data[f"{task}|y"][:n], float(data[f"{task}|mi"])
+    start = time.process_time()
+    found = METHODS[method](x, y)
+    seconds = round(time.process_time() - start, 2)
+    value = found.pop("value")
+    shared = {"feature": f"n={n}", "seed": seed, "seconds": seconds, "truth": truth}
+    return row(task, method, METRIC, value, **shared, **found)
 
 
 def show(rows: list[dict]) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sk_mige.information.choice import Evidence
+from sk_mige.information.evidence import Evidence
 
 __all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information", "table_information"]
 

@@ -18,12 +18,9 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.information.axes import independent_columns
-from sk_mige.information.choice import (
-    CANDIDATES,
-    Evidence,
-    choose_information,
-    deal_folds,
-)
+from sk_mige.information.choice import CANDIDATES, choose_information
+from sk_mige.information.components import independent_components
+from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.neighbours import local_dimension
 from sk_mige.training import resolve_device
 
@@ -208,9 +205,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if any(self._discrete):
             return self._label_pmi(x, y)
         generator = np.random.default_rng(self._seed)
-        scores = [m.transform(z, generator) for m, z in zip(self._margins, (x, y), strict=True)]
-        ordered = scores[::-1] if self._swapped else scores
-        return self._chosen.pointwise(*ordered).numpy()
+        numbers = [_numbers(name, z) for name, z in (("X", x), ("Y", y))]
+        ordered = numbers[::-1] if self._swapped else numbers
+        left, right = (
+            m.transform(z, generator) for m, z in zip(self._margins, ordered, strict=True)
+        )
+        return self._chosen.pointwise(left, right, self._components(*ordered)).numpy()
 
     def permutation_test(self, n_permutations: int = 999) -> float:
         """Return the p-value of a permutation test of independence.
@@ -251,18 +251,15 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         names = self._names(CANDIDATES)
         generator = np.random.default_rng(self._seed)
         numbers = [_numbers(name, z) for name, z in (("X", x), ("Y", y))]
-        self._margins = [_Margins(z) for z in numbers]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
         keys = [_key(z) for z in numbers]
         self._swapped = keys[1] < keys[0]
-        order = (1, 0) if self._swapped else (0, 1)
-        ordered = [self._margins[i].transform(numbers[i], generator) for i in order]
-        for i, scores in zip(order, ordered, strict=True):
-            self._margins[i].keep = kept = independent_columns(scores)
-            ordered[order.index(i)] = scores[:, kept]
-        left, right = ordered
+        numbers = numbers[::-1] if self._swapped else numbers
+        self._margins = [_Margins(z) for z in numbers]
+        left, right = (
+            m.fit_transform(z, generator) for m, z in zip(self._margins, numbers, strict=True)
+        )
         _check_enough(left, right)
-        self._pair = (left, right)
         _, first, owner = np.unique(_codes(x, y), return_index=True, return_inverse=True)
         folds = deal_folds(torch.from_numpy(owner.ravel()), self.cv, self._seed)
         self._folds = folds.numpy()
@@ -279,8 +276,16 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             )
             return self._set_value(np.inf, (np.inf, np.inf), [], np.full(len(x), np.inf))
         device = resolve_device(self.device)
+        components = self._fit_components(*numbers)
+        self._scores = {False: (left, right), True: components or (left, right)}
         self._chosen = choose_information(
-            left, right, names, folds=folds, seed=self._seed, device=device
+            left,
+            right,
+            names,
+            components=components,
+            folds=folds,
+            seed=self._seed,
+            device=device,
         )
         value, interval = self._chosen.value, self._chosen.interval
         if _on_a_surface(left[first], right[first], self._seed):
@@ -292,6 +297,21 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             )
         pointwise = _average(self._chosen.candidates)
         return self._set_value(value, interval, self._chosen.candidates, pointwise)
+
+    def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
+        """Return normal scores of independent components, if a variable has them."""
+        self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
+        return self._components(*numbers)
+
+    def _components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
+        if not any(self._rotated):
+            return None
+        generator = np.random.default_rng(self._seed)
+        left, right = (
+            (rotated or margins).transform(z, generator)
+            for rotated, margins, z in zip(self._rotated, self._margins, numbers, strict=True)
+        )
+        return left, right
 
     def _fit_labels(self, x: Array, y: Array) -> Self:
         names = self._names(LABEL_CANDIDATES)
@@ -306,10 +326,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         else:
             numbers = _numbers("Y" if self._swapped else "X", rows)
             self._rows = _Margins(numbers)
-            scores = self._rows.transform(numbers, np.random.default_rng(self._seed))
-            self._rows.keep = independent_columns(scores)
+            scores = self._rows.fit_transform(numbers, np.random.default_rng(self._seed))
             self._labels = choose_label_information(
-                scores[:, self._rows.keep].numpy(), labels, names, self._folds, self._seed
+                scores.numpy(), labels, names, self._folds, self._seed
             )
         found = self._labels
         return self._set_value(
@@ -328,13 +347,13 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         """Return the held-out information of pairs (x, y[order]), averaged over candidates."""
         if any(self._discrete):
             return self._labels.statistic(order)
-        left, right = self._pair
         total = 0.0
         fitted = [e for e in self._chosen.candidates if e.models and e.name != "network"]
         fitted = fitted or [e for e in self._chosen.candidates if e.models]
         for fold, k in enumerate(np.unique(self._folds)):
             rows = np.flatnonzero(self._folds == k)
             for e in fitted:
+                left, right = self._scores[e.of_components]
                 own = e.models[fold].pointwise(left[rows], right[order[rows]])
                 total += float(own.sum())
         return total / max(1, len(fitted)) / len(order)
@@ -379,16 +398,28 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
 
 class _Margins:
-    """Map columns to normal scores by the ranks of the training rows."""
+    """Map columns, or linear combinations of them, to normal scores by the training ranks."""
 
-    def __init__(self, z: NDArray[np.float64]) -> None:
+    def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
-        self.sorted = np.sort(z[:, self.varying], axis=0)
+        self.mixing = mixing
+        self.sorted = np.sort(self._mixed(z), axis=0)
         self.keep: list[int] | None = None
+
+    def fit_transform(self, z: Array, generator: np.random.Generator) -> Tensor:
+        """Return scores of the columns that are no linear combinations of the others."""
+        scores = self.transform(z, generator)
+        self.keep = independent_columns(scores)
+        return scores[:, self.keep]
+
+    def components(self, z: NDArray[np.float64]) -> _Margins | None:
+        """Return the margins of independent components, if they describe the data better."""
+        mixing = independent_components(torch.from_numpy(z[:, self.varying]))
+        return None if mixing is None else _Margins(z, mixing.numpy())
 
     def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
         """Return normal scores; ties are ordered at random."""
-        z = np.asarray(z, dtype=np.float64)[:, self.varying]
+        z = self._mixed(np.asarray(z, dtype=np.float64))
         n = len(self.sorted)
         scores = np.empty(z.shape)
         for k in range(z.shape[1]):
@@ -400,6 +431,10 @@ class _Margins:
             scores[:, k] = ndtri(np.clip(level, 0.5 / n, 1 - 0.5 / n))
         found = torch.from_numpy(scores)
         return found if self.keep is None else found[:, self.keep]
+
+    def _mixed(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        columns = z[:, self.varying]
+        return columns if self.mixing is None else columns @ self.mixing
 
 
 def _table(name: str, values: Any) -> Array:

@@ -13,7 +13,7 @@ from sk_mige.information.bounds import (
     smile,
 )
 from sk_mige.information.channel import channel_gradient
-from sk_mige.information.choice import ChosenInformation, Evidence, choose_information
+from sk_mige.information.choice import ChosenInformation, choose_information
 from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.critics import (
     ConcatenatedCritic,
@@ -21,6 +21,7 @@ from sk_mige.information.critics import (
     SeparableCritic,
     fit_critic,
 )
+from sk_mige.information.evidence import Evidence
 from sk_mige.information.family_gradient import (
     conditional_mutual_info_gradient,
     total_correlation_gradient,

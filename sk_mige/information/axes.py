@@ -64,7 +64,7 @@ def independent_axes(z: Tensor) -> Tensor | None:
     excess = float(y.square().sum(1).square().mean()) - d * (d + 2)
     if abs(excess) < 4 * math.sqrt(8 * d * (d + 2) / n):
         return None
-    axes = _fast_ica(y)
+    axes = fast_ica(y)
     assert white.units is not None
     columns = white.units(z)
     given = float(_contrast((columns - columns.mean(0)) / columns.std(0, correction=0)))
@@ -81,7 +81,7 @@ def _contrast(y: Tensor) -> Tensor:
     return (log_cosh.mean(0) - NORMAL_CONTRAST).square().sum()
 
 
-def _fast_ica(y: Tensor) -> Tensor:
+def fast_ica(y: Tensor) -> Tensor:
     """Orthogonal matrix (d, d) whose columns are the axes of whitened samples."""
     d = y.shape[1]
     # A random start, because axes at 45 degrees to the components are a fixed point as well.

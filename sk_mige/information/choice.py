@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.evidence import (
+    LARGE,
+    Evidence,
+    cross_fit,
+    deal_folds,
+    held_out_information,
+)
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms
 from sk_mige.information.references import (
@@ -20,7 +26,7 @@ from sk_mige.information.references import (
     StudentReference,
 )
 
-__all__ = ["CANDIDATES", "ChosenInformation", "Evidence", "choose_information", "deal_folds"]
+__all__ = ["CANDIDATES", "ChosenInformation", "choose_information"]
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
 ELLIPTICAL = ("gaussian", "student")
@@ -31,64 +37,10 @@ MAX_MIXTURE_DIMENSIONS = 40
 # In two dimensions neighbours and mixtures need no network.
 MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
-# Number of shuffles of the held-out rows that estimate a normaliser.
-N_SHUFFLES = 8
 # Differences of evidence below .01 nats or below their standard error are ignored.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
-# The network is dropped if it gains less than this on the first fold, in nats.
-MIN_GAIN = 0.005
-# Above this multiple of log(n), shuffled rows cannot check a normaliser.
-LARGE = 0.5
 Z_90 = 1.645
-
-
-@dataclass
-class Evidence:
-    """Cross-validation results of one candidate.
-
-    Attributes
-    ----------
-    name : str
-        Name of the candidate.
-    value : float
-        Estimate in nats: the mean of ``in_sample`` and ``held_out``, or the KSG estimate for
-        neighbours.
-    in_sample : float
-        Mean pointwise information of the training rows, in nats.
-    held_out : float
-        Mean pointwise information of the held-out rows, in nats. Its expectation is a lower bound
-        of the mutual information.
-    evidence : float
-        Score by which candidates are compared, in nats.
-    pointwise : tensor of shape (n,)
-        Held-out pointwise information of each row, in nats.
-    log_density : tensor of shape (n,) or None
-        Held-out log-density of each row; None if the candidate has no density.
-    models : list
-        Fitted models, one per fold.
-    weight : float
-        Weight in the average of the candidates.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information import choose_information
-    >>> x, noise = torch.randn(2, 300, 1, generator=torch.Generator().manual_seed(0)).double()
-    >>> chosen = choose_information(x, x + noise, ("gaussian",))
-    >>> [candidate.name for candidate in chosen.candidates]
-    ['independent', 'gaussian']
-    """
-
-    name: str
-    value: float
-    in_sample: float
-    held_out: float
-    evidence: float
-    pointwise: Tensor
-    log_density: Tensor | None = None
-    models: list[Any] = field(default_factory=list)
-    weight: float = 0.0
 
 
 @dataclass
@@ -119,7 +71,9 @@ class ChosenInformation:
     interval: tuple[float, float]
     candidates: list[Evidence]
 
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
+    def pointwise(
+        self, x: Tensor, y: Tensor, components: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Return the pointwise information of rows, averaged over folds and candidates.
 
         Parameters
@@ -128,6 +82,8 @@ class ChosenInformation:
             Normal scores of x.
         y : tensor of shape (n, q)
             Normal scores of y.
+        components : tuple of two tensors, default=None
+            Normal scores of components, if :func:`choose_information` had them.
 
         Returns
         -------
@@ -135,39 +91,10 @@ class ChosenInformation:
         """
         total = torch.zeros(len(x), dtype=x.dtype)
         for candidate in self.candidates:
+            pair = components if candidate.of_components and components else (x, y)
             for model in candidate.models if candidate.weight else ():
-                total += candidate.weight / len(candidate.models) * model.pointwise(x, y)
+                total += candidate.weight / len(candidate.models) * model.pointwise(*pair)
         return total
-
-
-def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
-    """Assign each row to a fold; rows with equal keys share a fold.
-
-    Parameters
-    ----------
-    keys : tensor of shape (n,)
-        Integer keys. Copies of a row must have the same key, so that no copy is held out alone.
-    n_folds : int
-        Number of folds.
-    seed : int
-        Seed of the random assignment.
-
-    Returns
-    -------
-    tensor of shape (n,)
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information.choice import deal_folds
-    >>> folds = deal_folds(torch.tensor([0, 1, 2, 0]), 3, seed=0)
-    >>> bool(folds[0] == folds[3])
-    True
-    """
-    _, owner = torch.unique(keys, return_inverse=True)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(int(owner.max()) + 1, generator=generator)
-    return (order % n_folds)[owner]
 
 
 def choose_information(
@@ -175,6 +102,7 @@ def choose_information(
     y: Tensor,
     candidates: Sequence[str] = CANDIDATES,
     *,
+    components: tuple[Tensor, Tensor] | None = None,
     folds: Tensor | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -198,6 +126,9 @@ def choose_information(
         Normal scores of y.
     candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
         Candidates to compare.
+    components : tuple of two tensors, default=None
+        Coordinates for the network instead of x and y: normal scores of independent components of
+        the two variables. By default the network uses x and y.
     folds : tensor of shape (n,), default=None
         Fold of each row. None assigns three folds at random.
     seed : int, default=0
@@ -237,7 +168,7 @@ def choose_information(
             dense = e.log_density is not None
             e.evidence = float(e.log_density.mean()) if dense else -math.inf  # type: ignore[union-attr]
     elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
-        judged.append(_judge_network(x, y, judged, folds, seed, device))
+        judged.append(_judge_network(x, y, components, judged, folds, seed, device))
     _weigh(judged, len(x))
     value = sum(e.weight * e.value for e in judged if e.weight)
     error = _standard_error(judged, value, x, y)
@@ -255,16 +186,18 @@ def _judge_references(
     d = x.shape[1] + y.shape[1]
     judged = [_independence(x)]
     if "gaussian" in candidates:
-        judged.append(_judge("gaussian", lambda _: GaussianReference(), x, y, folds))
+        judged.append(cross_fit("gaussian", lambda *_: GaussianReference(), x, y, folds))
     if "student" in candidates:
         judged.append(
-            _judge("student", lambda first: StudentReference(first and first.degrees_), x, y, folds)
+            cross_fit(
+                "student", lambda first, _: StudentReference(first and first.degrees_), x, y, folds
+            )
         )
     if "mixture" in candidates and d <= MAX_MIXTURE_DIMENSIONS:
         judged.append(
-            _judge(
+            cross_fit(
                 "mixture",
-                lambda first: MixtureReference(first and len(first.means_), seed),
+                lambda first, _: MixtureReference(first and len(first.means_), seed),
                 x,
                 y,
                 folds,
@@ -276,111 +209,49 @@ def _judge_references(
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
-    """Cross-validate nearest neighbours, with the best number of neighbours."""
-    tried = []
+    """Cross-validate nearest neighbours, with the number that is best on the first fold."""
+    out = folds == folds.min()
+    evidence = {}
     for k in SMOOTH_NEIGHBORS:
-        if k > len(x) // 4:
-            continue
-        found = _judge("neighbors", partial(_make_neighbours, k), x, y, folds)
-        # A count of k has a relative variance of 1 / k, which lowers the bound by 1 / (2 k).
-        found.evidence += 0.5 / k
-        tried.append(found)
-    best = max(tried, key=lambda e: e.evidence)
-    best.value = _ksg(x, y)
-    return best
-
-
-def _make_neighbours(k: int, _: Any) -> NeighbourReference:
-    return NeighbourReference(k)
+        if k <= len(x) // 4:
+            model = NeighbourReference(k).fit(x[~out], y[~out])
+            own = held_out_information(model, x[out], y[out])
+            # A count of k has a relative variance of 1 / k, which lowers the bound by 1 / (2 k).
+            evidence[k] = float(own.mean()) + 0.5 / k
+    best = max(evidence, key=lambda k: evidence[k])
+    found = cross_fit("neighbors", lambda *_: NeighbourReference(best), x, y, folds)
+    found.evidence += 0.5 / best
+    found.value = _ksg(x, y)
+    return found
 
 
 def _judge_network(
     x: Tensor,
     y: Tensor,
+    components: tuple[Tensor, Tensor] | None,
     judged: list[Evidence],
     folds: Tensor,
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-validate a network that corrects the best copula; stop if fold 0 shows no gain."""
-    elliptical = [e for e in judged if e.name in ELLIPTICAL]
+    """Cross-validate a network that corrects a copula; stop if fold 0 shows no gain."""
     best = max(judged, key=lambda e: e.evidence)
+    elliptical = [] if components else [e for e in judged if e.name in ELLIPTICAL]
     start = max(elliptical, key=lambda e: e.evidence, default=None)
-    fold_models = iter(start.models if start else [])
-
-    def make(first: Any) -> CorrectedReference:
-        reference = next(fold_models, None)
-        if reference is None:
-            reference = GaussianReference()
-        return CorrectedReference(reference, seed=seed, device=device)
-
+    fitted = iter(start.models if start else [])
+    x, y = components or (x, y)
     first = folds == folds.min()
 
+    def make(_: Any, rows: Tensor) -> CorrectedReference:
+        reference = next(fitted, None) or GaussianReference().fit(x[rows], y[rows])
+        return CorrectedReference(reference, seed=seed, device=device)
+
     def promising(pointwise: Tensor) -> bool:
-        return float(pointwise.mean() - best.pointwise[first].mean()) > MIN_GAIN
+        return float(pointwise.mean() - best.pointwise[first].mean()) > TOLERANCE
 
-    return _judge("network", make, x, y, folds, promising)
-
-
-def _judge(
-    name: str,
-    make: Callable[[Any], Any],
-    x: Tensor,
-    y: Tensor,
-    folds: Tensor,
-    promising: Callable[[Tensor], bool] | None = None,
-) -> Evidence:
-    """Fit a candidate without each fold in turn; evaluate training and held-out rows."""
-    models: list[Any] = []
-    pointwise = torch.full((len(x),), math.nan, dtype=x.dtype)
-    density: Tensor | None = torch.empty(len(x), dtype=x.dtype)
-    inside, outside = [], []
-    for fold in range(int(folds.max()) + 1):
-        out = folds == fold
-        model = make(models[0] if models else None).fit(x[~out], y[~out])
-        models.append(model)
-        if isinstance(model, CorrectedReference):
-            model.calibrate(x[out], y[out], _mean_normalised(model))
-        pointwise[out] = _normalised(model, x[out], y[out])
-        outside.append(float(pointwise[out].mean()))
-        if isinstance(model, NeighbourReference):
-            inside.append(outside[-1])  # a training row is its own neighbour
-        else:
-            inside.append(float(_normalised(model, x[~out], y[~out]).mean()))
-        if hasattr(model, "log_density") and density is not None:
-            density[out] = model.log_density(x[out], y[out])
-        else:
-            density = None
-        if promising is not None and not promising(pointwise[out]):
-            models.clear()
-            break
-        promising = None
-    in_sample, held_out = sum(inside) / len(inside), sum(outside) / len(outside)
-    evidence = float(pointwise.mean()) if models else -math.inf
-    value = (in_sample + held_out) / 2
-    return Evidence(name, value, in_sample, held_out, evidence, pointwise, density, models)
-
-
-def _mean_normalised(model: Any) -> Callable[[Tensor, Tensor], float]:
-    return lambda x, y: float(_normalised(model, x, y).mean())
-
-
-def _normalised(model: Any, x: Tensor, y: Tensor) -> Tensor:
-    """Return the pointwise information of rows minus the log-normaliser of shuffled rows."""
-    own = model.pointwise(x, y)
-    shifts = torch.linspace(1, len(x) - 1, min(N_SHUFFLES, len(x) - 1)).long()
-    others = torch.stack([model.pointwise(x, y.roll(int(s), 0)) for s in shifts])
-    means = torch.logsumexp(others, 1) - math.log(len(x))
-    log_mean = torch.logsumexp(means, 0) - math.log(len(means))
-    if hasattr(model, "log_density") and len(means) > 1:
-        # A density's normaliser is 1 up to wrong margins: differences within noise are ignored.
-        noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
-        log_mean = log_mean - log_mean.clamp(-noise, noise)
-    if float(own.mean()) > LARGE * math.log(len(x)):
-        # Shuffled rows miss the pairs with large values, so a normaliser below 1 is ignored.
-        log_mean = log_mean.clamp_min(0)
-    shifted: Tensor = own - log_mean
-    return shifted
+    found = cross_fit("network", make, x, y, folds, promising)
+    found.of_components = components is not None
+    return found
 
 
 def _independence(x: Tensor) -> Evidence:
@@ -460,6 +331,9 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:
             unconfirmed = _unconfirmed_by_copula(e)
+        if e.name == "network":
+            # Nothing bounds the resolution of a network, so both ends are one deviation away.
+            unconfirmed *= 2
         if e.name == "neighbors":
             unconfirmed = e.value - e.evidence
             m = len(x) // 2

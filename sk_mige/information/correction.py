@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -11,11 +11,14 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sk_mige.information.references import GaussianReference
+from sk_mige.information.directions import related_directions
+from sk_mige.information.references import GaussianReference, Reference
 
 __all__ = ["CorrectedReference"]
 
-N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 0.3
+N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
+# Variables with more columns are projected to the directions that matter.
+MAX_COLUMNS = 6
 # Largest number of bumps over the squared radius, and of features gated by bumps.
 MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
@@ -25,19 +28,21 @@ SCALES = (0.25, 0.5, 0.75, 1.0)
 CEILING = 0.999
 
 
-class CorrectedReference:
+class CorrectedReference(Reference):
     r"""Pointwise information of a reference density plus a trained correction.
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)` with two networks (g, a) and (h, b).
-    The inputs of a network are its coordinates and, in few dimensions, the coordinates times
-    bumps over the squared radius. The networks minimise the symmetric InfoNCE loss. The
-    negatives of a row are all other rows of the batch.
+    The inputs of a network are its coordinates and the coordinates times bumps over the squared
+    radius. A variable with more than six columns is projected to the directions that canonical
+    correlations relate to the other variable. If there are no such directions, all columns are
+    used. The networks minimise the symmetric InfoNCE loss. The negatives of a row are all other
+    rows of the batch.
 
     Parameters
     ----------
     reference : GaussianReference
         Reference density to correct, fitted to the same rows.
-    n_epochs : int, default=25
+    n_epochs : int, default=20
         Number of passes over the rows.
     lr : float, default=3e-3
         Largest learning rate of the one-cycle schedule.
@@ -60,7 +65,7 @@ class CorrectedReference:
     def __init__(
         self,
         reference: GaussianReference,
-        n_epochs: int = 25,
+        n_epochs: int = 20,
         lr: float = 3e-3,
         seed: int = 0,
         device: str | torch.device = "cpu",
@@ -88,7 +93,7 @@ class CorrectedReference:
         """
         with torch.random.fork_rng():  # layers draw weights from the global generator
             torch.manual_seed(self.seed)
-            sides = [_Side(z.shape[1]).to(self.device) for z in (x, y)]
+            sides = [_Side(*maps).to(self.device) for maps in _input_maps(x, y)]
         self.sides_ = nn.ModuleList(sides)
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
@@ -99,22 +104,24 @@ class CorrectedReference:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
         )
+        scores = [z.to(self.device, torch.float32) for z in (x, y)]
+        inputs = [*scores, *(self.reference.coordinates(z).to(scores[0]) for z in (x, y))]
         for _ in range(self.n_epochs):
             order = torch.randperm(len(x), generator=generator)
             for rows in order[: per_epoch * size].view(per_epoch, -1):
-                loss = self._loss(x[rows], y[rows])
+                loss = self._loss(*(z[rows] for z in inputs))
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
         # Far from the training rows the network extrapolates without limit.
-        self.ceiling_ = float(self.pointwise(x, y).quantile(CEILING))
-        others = torch.cat([self.pointwise(x, y.roll(s + 1, 0)) for s in range(N_SHUFFLES)])
-        self.constant_ = float(torch.logsumexp(others, 0)) - math.log(len(others))
+        own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
+        self.ceiling_ = float(own.quantile(CEILING))
+        clipped = torch.cat(others).clamp_max(self.ceiling_)
+        self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
         return self
 
-    @torch.no_grad()
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the corrected pointwise information of rows.
 
@@ -129,16 +136,29 @@ class CorrectedReference:
         -------
         tensor of shape (n,)
         """
-        left, right = (
-            side(z.to(self.device, torch.float32))
-            for side, z in zip(self.sides_, (x, y), strict=True)
-        )
-        correction = (left[:, :-1] * right[:, :-1]).sum(1) + left[:, -1] + right[:, -1]
-        total = self.reference.pointwise(x, y) + self.scale_ * correction.to("cpu", x.dtype)
-        shifted: Tensor = (total - self.constant_).clamp_max(self.ceiling_)
-        return shifted
+        return self.shuffled(x, y, [0])[0]
 
-    def calibrate(self, x: Tensor, y: Tensor, evidence: Callable[[Tensor, Tensor], float]) -> None:
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the corrected pointwise information with y rolled by each shift.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Normal scores of x.
+        y : tensor of shape (n, q)
+            Normal scores of y.
+        shifts : sequence of int
+            Shifts of the rows of y.
+
+        Returns
+        -------
+        tensor of shape (n_shifts, n)
+        """
+        return self._total(self.reference.shuffled(x, y, shifts), self._corrections(x, y, shifts))
+
+    def calibrate(
+        self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
+    ) -> None:
         """Set the factor of the correction that maximises the evidence on held-out rows.
 
         Parameters
@@ -147,44 +167,80 @@ class CorrectedReference:
             Normal scores of x, not used in fit.
         y : tensor of shape (n, q)
             Normal scores of y.
+        shifts : sequence of int
+            Shifts of the rows of y.
         evidence : callable
-            Function of x and y to maximise.
+            Function to maximise of the result of :meth:`shuffled`.
         """
+        reference = self.reference.shuffled(x, y, shifts)
+        corrections = self._corrections(x, y, shifts)
         tried = []
         for scale in SCALES:
             self.scale_ = scale
-            tried.append(evidence(x, y))
+            tried.append(evidence(self._total(reference, corrections)))
         self.scale_ = SCALES[tried.index(max(tried))]
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the symmetric InfoNCE loss of a batch."""
-        left, right = (
-            side(z.to(self.device, torch.float32))
-            for side, z in zip(self.sides_, (x, y), strict=True)
-        )
+    def _total(self, reference: Tensor, correction: Tensor) -> Tensor:
+        total = reference + self.scale_ * correction
+        return (total - self.constant_).clamp_max(self.ceiling_)
+
+    @torch.no_grad()
+    def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the network's correction with y rolled by each shift, (n_shifts, n)."""
+        left, right = self._features(*(z.to(self.device, torch.float32) for z in (x, y)))
+        own = left[:, -1]
+        rolled = (right.roll(shift, 0) for shift in shifts)
+        found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]
+        return torch.stack(found).to("cpu", x.dtype)
+
+    def _features(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = self.sides_
+        return left(x), right(y)
+
+    def _loss(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Return the symmetric InfoNCE loss of a batch of scores and reference coordinates."""
+        left, right = self._features(x, y)
         correction = left[:, :-1] @ right[:, :-1].mT + left[:, -1:] + right[:, -1]
-        scores = correction + self.reference.matrix(x, y).to(correction)
+        scores = correction + self.reference.matrix(u, v)
         own = torch.arange(len(scores), device=scores.device)
         loss: Tensor = 0.5 * (cross_entropy(scores, own) + cross_entropy(scores.mT, own))
         return loss
 
 
+def _input_maps(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return for each variable a whitening matrix (d, d) and directions (d, k) after it."""
+    plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
+    if max(x.shape[1], y.shape[1]) <= MAX_COLUMNS:
+        return [(identity, identity) for identity in plain]
+    whiten = [torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT))).mT for z in (x, y)]
+    directions = related_directions(x @ whiten[0], y @ whiten[1]) or plain
+    return [
+        (identity, identity) if len(identity) <= MAX_COLUMNS else (white, axes)
+        for identity, white, axes in zip(plain, whiten, directions, strict=True)
+    ]
+
+
 class _Side(nn.Module):
     """Features of one variable: a linear map plus a network of two hidden layers."""
 
+    whiten: Tensor
+    directions: Tensor
     centres: Tensor
     widths: Tensor
 
-    def __init__(self, d: int) -> None:
+    def __init__(self, whiten: Tensor, directions: Tensor) -> None:
         super().__init__()
+        self.register_buffer("whiten", whiten.float())
+        self.register_buffer("directions", directions.float())
+        d, k = directions.shape
         self.d = d
-        bumps = min(MAX_BUMPS, MAX_RADIAL // (d + 1))
+        bumps = min(MAX_BUMPS, MAX_RADIAL // (k + 1))
         bumps = bumps if bumps > 2 else 0
         levels = torch.linspace(0.02, 0.98, max(bumps, 2), dtype=torch.float64)
         centres = torch.from_numpy(chi2.ppf(levels.numpy(), d)).float()
         self.register_buffer("centres", centres[:bumps])
         self.register_buffer("widths", torch.cat([centres.diff(), centres.diff()[-1:]])[:bumps])
-        width = d + 1 + bumps * (d + 1)
+        width = k + 1 + bumps * (k + 1)
         self.linear = nn.Linear(width, N_FEATURES + 1)
         self.hidden = nn.Sequential(
             nn.Linear(width, N_HIDDEN),
@@ -198,7 +254,9 @@ class _Side(nn.Module):
             self.linear.weight.mul_(0.5)
 
     def forward(self, z: Tensor) -> Tensor:
-        radius = z.square().sum(1, keepdim=True)
+        white = z @ self.whiten
+        radius = white.square().sum(1, keepdim=True)
+        z = white @ self.directions
         bumps = torch.exp(-0.5 * ((radius - self.centres) / self.widths).square())
         gated = (bumps[:, :, None] * z[:, None, :]).flatten(1)
         inputs = torch.cat([z, (radius - self.d) / math.sqrt(2 * self.d), bumps, gated], dim=1)

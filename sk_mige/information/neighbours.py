@@ -12,6 +12,8 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
+from sk_mige.information.references import Reference
+
 __all__ = ["NeighbourReference", "ksg_terms", "local_dimension"]
 
 Rows = NDArray[np.float64]
@@ -63,7 +65,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     return torch.from_numpy(np.asarray(terms))
 
 
-class NeighbourReference:
+class NeighbourReference(Reference):
     """Pointwise information of new rows from counts of neighbours among the training rows.
 
     The density ratio is k n / (n_x n_y). Here n_x and n_y count the training rows within the
@@ -85,6 +87,8 @@ class NeighbourReference:
     >>> bool(abs(fitted.pointwise(x[1000:], y[1000:]).mean() - 0.51) < 0.1)
     True
     """
+
+    memorises = True
 
     def __init__(self, n_neighbors: int = 30) -> None:
         self.n_neighbors = n_neighbors

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,23 +21,34 @@ COMPONENTS = (2, 4, 8, 16, 32)
 HELD_OUT, MAX_ROWS = 0.2, 5000
 
 
-class Reference(Protocol):
-    """Protocol of a density r of normal scores with tractable marginal densities."""
+class Reference(ABC):
+    """Base class of models of the pointwise information of normal scores.
 
+    A density r with tractable marginal densities has the pointwise information
+    log r(x, y) - log r(x) - log r(y).
+    """
+
+    # True if the training rows have no useful in-sample information.
+    memorises = False
+
+    @abstractmethod
     def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit the density to rows x (n, p) and y (n, q)."""
-        ...
+        """Fit the model to rows x (n, p) and y (n, q)."""
 
+    @abstractmethod
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return log r(x, y) - log r(x) - log r(y) of the rows, (n,)."""
-        ...
+        """Return the pointwise information of the rows, (n,)."""
 
-    def log_density(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return log r(x, y) of the rows, (n,), as a density of the normal scores."""
-        ...
+    def log_density(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """Return log r(x, y) of the rows, (n,), or None if the model is no density."""
+        return None
+
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the pointwise information with y rolled by each shift, (n_shifts, n)."""
+        return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
 
-class GaussianReference:
+class GaussianReference(Reference):
     r"""Gaussian copula: a Gaussian density of normal scores.
 
     The covariance S of :math:`z = (x, y)` is the sample covariance. The pointwise information is
@@ -72,15 +85,29 @@ class GaussianReference:
         self._set_scatter(z.mT @ z / len(z), x.shape[1])
         return self
 
+    def coordinates(self, z: Tensor) -> Tensor:
+        """Return the coordinates of normal scores in which :meth:`matrix` works.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Normal scores.
+
+        Returns
+        -------
+        tensor of shape (n, d)
+        """
+        return z
+
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of all pairs.
 
         Parameters
         ----------
         x : tensor of shape (n, p)
-            Normal scores of x.
+            Coordinates of x, in the dtype of the result.
         y : tensor of shape (m, q)
-            Normal scores of y.
+            Coordinates of y.
 
         Returns
         -------
@@ -141,11 +168,14 @@ class GaussianReference:
 
     def _squared_norms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return squared Mahalanobis norms of all pairs (n, m), of x (n,) and of y (m,)."""
-        p, precision = self.p_, self.precision_
+        p, precision = self.p_, self.precision_.to(x)
         own_x = ((x @ precision[:p, :p]) * x).sum(1)
         own_y = ((y @ precision[p:, p:]) * y).sum(1)
         both = own_x[:, None] + own_y + 2 * x @ precision[:p, p:] @ y.mT
-        return both, (x @ self.whiten_x_).square().sum(1), (y @ self.whiten_y_).square().sum(1)
+        alone = [
+            (z @ w.to(z)).square().sum(1) for z, w in ((x, self.whiten_x_), (y, self.whiten_y_))
+        ]
+        return both.clamp_min(0), alone[0], alone[1]
 
 
 class StudentReference(GaussianReference):
@@ -201,21 +231,38 @@ class StudentReference(GaussianReference):
             best, chosen = held_out, degrees
         return self._fit(x, y, chosen)
 
+    def coordinates(self, z: Tensor) -> Tensor:
+        """Return the quantiles of the t distribution that belong to normal scores.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Normal scores.
+
+        Returns
+        -------
+        tensor of shape (n, d)
+        """
+        grid = np.linspace(-7, 7, 2001)
+        # A table suffices because the arcsinh of the quantiles is nearly linear.
+        table = np.arcsinh(stdtrit(self.degrees_, ndtr(grid)))
+        values: Tensor = torch.from_numpy(np.sinh(np.interp(z.numpy(), grid, table)))
+        return values
+
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of all pairs.
 
         Parameters
         ----------
         x : tensor of shape (n, p)
-            Normal scores of x.
+            Coordinates of x, in the dtype of the result.
         y : tensor of shape (m, q)
-            Normal scores of y.
+            Coordinates of y.
 
         Returns
         -------
         tensor of shape (n, m)
         """
-        x, y = self._quantiles(x), self._quantiles(y)
         both, left, right = self._squared_norms(x, y)
         p, q = x.shape[1], y.shape[1]
         alone = self._log_t(left, p)[:, None] + self._log_t(right, q)
@@ -235,7 +282,7 @@ class StudentReference(GaussianReference):
         -------
         tensor of shape (n,)
         """
-        x, y = self._quantiles(x), self._quantiles(y)
+        x, y = self.coordinates(x), self.coordinates(y)
         z, d = torch.cat([x, y], dim=1), (x.shape[1], y.shape[1])
         joint = self._log_t((z @ self.whiten_).square().sum(1), sum(d))
         alone_x = self._log_t((x @ self.whiten_x_).square().sum(1), d[0])
@@ -257,7 +304,7 @@ class StudentReference(GaussianReference):
         tensor of shape (n,)
         """
         scores = torch.cat([x, y], dim=1)
-        t = self._quantiles(scores)
+        t = self.coordinates(scores)
         joint = self._log_t((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
         # Divide by the margins of t, multiply by the margins N(0, 1) of the scores.
         log_scale = torch.log(self.scale_)
@@ -266,7 +313,7 @@ class StudentReference(GaussianReference):
 
     def _fit(self, x: Tensor, y: Tensor, degrees: float) -> Self:
         self.degrees_ = degrees
-        z = self._quantiles(torch.cat([x, y], dim=1))
+        z = self.coordinates(torch.cat([x, y], dim=1))
         n, d = z.shape
         scatter = torch.eye(d, dtype=z.dtype)
         for _ in range(30):
@@ -281,14 +328,6 @@ class StudentReference(GaussianReference):
         self.scale_ = scatter.diagonal().sqrt()
         return self
 
-    def _quantiles(self, scores: Tensor) -> Tensor:
-        """Map standard normal margins to those of t."""
-        grid = np.linspace(-7, 7, 2001)
-        # A table suffices because the arcsinh of the quantiles is nearly linear.
-        table = np.arcsinh(stdtrit(self.degrees_, ndtr(grid)))
-        values: Tensor = torch.from_numpy(np.sinh(np.interp(scores.numpy(), grid, table)))
-        return values
-
     def _log_t(self, squared_norm: Tensor, d: int) -> Tensor:
         """Return the log-density of t in d dimensions with scatter I, from squared norms."""
         nu = self.degrees_
@@ -296,7 +335,7 @@ class StudentReference(GaussianReference):
         return constant - (nu + d) / 2 * torch.log1p(squared_norm / nu)
 
 
-class MixtureReference:
+class MixtureReference(Reference):
     """Gaussian mixture with full covariances.
 
     Expectation maximisation fits the mixture. The marginal densities are mixtures of the same

@@ -1,0 +1,86 @@
+"""Directions of two variables that carry their relation."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["related_directions"]
+
+# Canonical correlations must exceed the largest one of independent data by this factor.
+MARGIN = 1.1
+# Directions of relatively smaller weight are noise.
+MIN_WEIGHT = 0.1
+
+
+def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+    r"""Return directions of x and y in which canonical correlations see a relation.
+
+    Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`, where
+    :math:`\rho = (\lVert z \rVert^2 - d) / \sqrt{2 d}` is the standardised squared radius. A
+    correlation counts if it exceeds the largest one of independent Gaussian data [1]_ by 10 %.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Whitened rows of x.
+    y : tensor of shape (n, q)
+        Whitened rows of y.
+
+    Returns
+    -------
+    tuple of tensors of shapes (p, k) and (q, m), or None
+        Orthonormal directions of x and of y. None if no correlation counts.
+
+    References
+    ----------
+    .. [1] K. W. Wachter, "The Limiting Empirical Measure of Multiple Discriminant Ratios",
+       Annals of Statistics 8, 1980.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.directions import related_directions
+    >>> x, y = torch.randn(2, 2000, 10, generator=torch.Generator().manual_seed(0)).double()
+    >>> related_directions(x, y) is None
+    True
+    >>> y[:, :1] += x[:, :1]
+    >>> [tuple(axes.shape) for axes in related_directions(x, y)]
+    [(10, 1), (10, 1)]
+    """
+    features = [_with_radius(z) for z in (x, y)]
+    n, (p, q) = len(x), (f.shape[1] for f in features)
+    if p + q >= n:
+        return None
+    factors = [torch.linalg.cholesky(torch.cov(f.mT)) for f in features]
+    white = [
+        torch.linalg.solve_triangular(factor, (f - f.mean(0)).mT, upper=False)
+        for factor, f in zip(factors, features, strict=True)
+    ]
+    left, correlations, right = torch.linalg.svd(white[0] @ white[1].mT / n)
+    edge = (math.sqrt(p * (n - q)) + math.sqrt(q * (n - p))) / n
+    k = int((correlations > MARGIN * edge).sum())
+    if k == 0:
+        return None
+    weights = [vectors[:, :k] * correlations[:k] for vectors in (left, right.mT)]
+    first, second = (
+        _span(torch.linalg.solve_triangular(factor.mT, w, upper=True))
+        for factor, w in zip(factors, weights, strict=True)
+    )
+    return first, second
+
+
+def _with_radius(z: Tensor) -> Tensor:
+    d = z.shape[1]
+    radius = (z.square().sum(1, keepdim=True) - d) / math.sqrt(2 * d)
+    return torch.cat([z, radius * z], dim=1)
+
+
+def _span(coefficients: Tensor) -> Tensor:
+    """Return the leading directions of coefficients (2 d, k) of z and of z times its radius."""
+    both = torch.cat(coefficients.chunk(2), dim=1)
+    directions, weights, _ = torch.linalg.svd(both, full_matrices=False)
+    kept: Tensor = directions[:, weights > MIN_WEIGHT * weights[0]]
+    return kept

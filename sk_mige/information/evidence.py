@@ -1,0 +1,213 @@
+"""Cross-validation of a model of the pointwise information."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.references import Reference
+
+__all__ = ["LARGE", "Evidence", "cross_fit", "deal_folds", "held_out_information"]
+
+# Number of shuffles of the held-out rows that estimate a normaliser.
+N_SHUFFLES = 8
+# Above this multiple of log(n), shuffled rows cannot check a normaliser.
+LARGE = 0.5
+
+
+@dataclass
+class Evidence:
+    """Cross-validation results of one candidate.
+
+    Attributes
+    ----------
+    name : str
+        Name of the candidate.
+    value : float
+        Estimate in nats: the mean of ``in_sample`` and ``held_out``, or the KSG estimate for
+        neighbours.
+    in_sample : float
+        Mean pointwise information of the training rows, in nats.
+    held_out : float
+        Mean pointwise information of the held-out rows, in nats. Its expectation is a lower bound
+        of the mutual information.
+    evidence : float
+        Score by which candidates are compared, in nats.
+    pointwise : tensor of shape (n,)
+        Held-out pointwise information of each row, in nats.
+    log_density : tensor of shape (n,) or None
+        Held-out log-density of each row; None if the candidate has no density.
+    models : list
+        Fitted models, one per fold.
+    weight : float
+        Weight in the average of the candidates.
+    of_components : bool
+        True if the models use independent components instead of the columns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import choose_information
+    >>> x, noise = torch.randn(2, 300, 1, generator=torch.Generator().manual_seed(0)).double()
+    >>> chosen = choose_information(x, x + noise, ("gaussian",))
+    >>> [candidate.name for candidate in chosen.candidates]
+    ['independent', 'gaussian']
+    """
+
+    name: str
+    value: float
+    in_sample: float
+    held_out: float
+    evidence: float
+    pointwise: Tensor
+    log_density: Tensor | None = None
+    models: list[Any] = field(default_factory=list)
+    weight: float = 0.0
+    of_components: bool = False
+
+
+def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
+    """Assign each row to a fold; rows with equal keys share a fold.
+
+    Parameters
+    ----------
+    keys : tensor of shape (n,)
+        Integer keys. Copies of a row must have the same key, so that no copy is held out alone.
+    n_folds : int
+        Number of folds.
+    seed : int
+        Seed of the random assignment.
+
+    Returns
+    -------
+    tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.evidence import deal_folds
+    >>> folds = deal_folds(torch.tensor([0, 1, 2, 0]), 3, seed=0)
+    >>> bool(folds[0] == folds[3])
+    True
+    """
+    _, owner = torch.unique(keys, return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(int(owner.max()) + 1, generator=generator)
+    return (order % n_folds)[owner]
+
+
+def cross_fit(
+    name: str,
+    make: Callable[[Any, Tensor], Reference],
+    x: Tensor,
+    y: Tensor,
+    folds: Tensor,
+    promising: Callable[[Tensor], bool] = lambda pointwise: True,
+) -> Evidence:
+    """Fit a candidate without each fold in turn; evaluate training and held-out rows.
+
+    Parameters
+    ----------
+    name : str
+        Name of the candidate.
+    make : callable
+        Function that returns an unfitted model. The arguments are the model of the first fold,
+        which is None for the first fold, and a mask of the training rows.
+    x : tensor of shape (n, p)
+        Normal scores of x.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+    folds : tensor of shape (n,)
+        Fold of each row.
+    promising : callable, default=lambda pointwise: True
+        Function of the held-out pointwise information of the first fold. If it returns False,
+        the candidate is dropped without further fits.
+
+    Returns
+    -------
+    Evidence
+    """
+    models: list[Reference] = []
+    pointwise = torch.full((len(x),), math.nan, dtype=x.dtype)
+    densities: list[tuple[Tensor, Tensor]] = []
+    inside, outside = [], []
+    for fold in range(int(folds.max()) + 1):
+        out = folds == fold
+        model = make(models[0] if models else None, ~out).fit(x[~out], y[~out])
+        models.append(model)
+        if isinstance(model, CorrectedReference):
+            _calibrate(model, x[out], y[out])
+        pointwise[out] = held_out_information(model, x[out], y[out])
+        outside.append(float(pointwise[out].mean()))
+        if not model.memorises:
+            inside.append(float(held_out_information(model, x[~out], y[~out]).mean()))
+        density = model.log_density(x[out], y[out])
+        if density is not None:
+            densities.append((out, density))
+        if fold == 0 and not promising(pointwise[out]):
+            models.clear()
+            break
+    held_out = sum(outside) / len(outside)
+    in_sample = sum(inside) / len(inside) if inside else held_out
+    evidence = float(pointwise.mean()) if models else -math.inf
+    value = (in_sample + held_out) / 2
+    log_density = _gather(densities, pointwise) if densities else None
+    return Evidence(name, value, in_sample, held_out, evidence, pointwise, log_density, models)
+
+
+def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
+    """Return the pointwise information of rows minus the log-normaliser of shuffled rows.
+
+    Parameters
+    ----------
+    model : Reference
+        Fitted model.
+    x : tensor of shape (n, p)
+        Normal scores of x.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+
+    Returns
+    -------
+    tensor of shape (n,)
+    """
+    shuffled = model.shuffled(x, y, _shifts(len(x)))
+    return _normalised(shuffled, model.log_density(x[:1], y[:1]) is not None)
+
+
+def _shifts(n: int) -> list[int]:
+    """Return 0, for the pairs themselves, and the shifts of the shuffled rows."""
+    return [0, *torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1)).long().tolist()]
+
+
+def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
+    own, others = shuffled[0], shuffled[1:]
+    n = len(own)
+    means = torch.logsumexp(others, 1) - math.log(n)
+    log_mean = torch.logsumexp(means, 0) - math.log(len(means))
+    if is_density and len(means) > 1:
+        # A density's normaliser is 1 up to wrong margins: differences within noise are ignored.
+        noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
+        log_mean = log_mean - log_mean.clamp(-noise, noise)
+    if float(own.mean()) > LARGE * math.log(n):
+        # Shuffled rows miss the pairs with large values, so a normaliser below 1 is ignored.
+        log_mean = log_mean.clamp_min(0)
+    return own - log_mean
+
+
+def _calibrate(model: CorrectedReference, x: Tensor, y: Tensor) -> None:
+    model.calibrate(x, y, _shifts(len(x)), lambda found: float(_normalised(found, False).mean()))
+
+
+def _gather(parts: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
+    """Return the values of all rows from pairs of a mask and its values."""
+    values = torch.empty_like(like)
+    for rows, own in parts:
+        values[rows] = own
+    return values

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
@@ -17,22 +16,29 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige._warnings import warn_user
-from sk_mige.information.axes import independent_columns
 from sk_mige.information.choice import CANDIDATES, choose_information
-from sk_mige.information.components import independent_components
 from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.neighbours import local_dimension
 from sk_mige.training import resolve_device
 
 from ._base import DocLinkMixin
 from ._label_information import LABEL_CANDIDATES, choose_label_information, table_information
-from ._targets import as_numpy
+from ._variables import (
+    Columns,
+    Labels,
+    Margins,
+    as_table,
+    distinct_rows,
+    is_constant,
+    is_discrete,
+    pair_codes,
+    sort_key,
+    stratified_folds,
+)
 
 __all__ = ["MutualInfoEstimator"]
 
 MIN_ROWS = 10
-# A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
-DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 # Pairs lie on a surface if their local dimension is .5 below that of shuffled pairs.
@@ -92,13 +98,18 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate. Ties are broken at random, which leaves the information
-    unchanged. Exchanging X and Y does not change the estimate. The folds depend on the order of
-    the rows and on ``random_state``, so permuted rows give a slightly different estimate.
+    therefore do not change the estimate, with one exception. If a linear map of the columns of X
+    or Y to independent components describes the columns better than a Gaussian copula, the
+    network uses ranks of the components.
 
-    Strings, booleans, categories and numeric columns with few distinct values are labels. A
-    variable of several columns is a label only if all its columns are. Otherwise the ranks of
-    its columns are used.
+    Ties are broken at random, which leaves the information unchanged. Copies of a row count once.
+    Exchanging X and Y does not change the estimate. The folds depend on the order of the rows and
+    on ``random_state``, so permuted rows give a slightly different estimate.
+
+    Strings, booleans and categories are labels. A numeric column is a label if its distinct values
+    number at most 50 and at most 10 % of the rows. Pass more classes as strings. A variable of
+    several columns is a label only if all its columns are. Otherwise the ranks of its columns
+    are used.
 
     Examples
     --------
@@ -112,6 +123,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     >>> bool(low < 1.02 < high)
     True
     """
+
+    pointwise_: Array
 
     _parameter_constraints: dict[str, list[Any]] = {
         "candidates": ["array-like", str],
@@ -149,7 +162,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self : MutualInfoEstimator
             The fitted estimator.
         """
-        x, y = _table("X", X), _table("Y", Y)
+        x, y = as_table("X", X), as_table("Y", Y)
         if len(x) != len(y):
             raise ValueError(
                 f"X and Y must have the same number of rows; got {len(x)} and {len(y)}"
@@ -162,14 +175,24 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self.n_features_in_ = x.shape[1]
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._widths = (x.shape[1], y.shape[1])
-        self._constant = _is_constant(x) or _is_constant(y)
-        self._discrete = (_is_discrete(x), _is_discrete(y))
+        self._constant = is_constant(x) or is_constant(y)
+        self._discrete = (is_discrete(x), is_discrete(y))
         self._set_value(0.0, (0.0, 0.0), [], np.zeros(len(x)))
         if self._constant:
             return self
+        first, owner = distinct_rows(x, y, self._discrete)
+        x, y = x[first], y[first]
+        if len(x) < 2 * self.cv:
+            raise ValueError(
+                f"X and Y have {len(x)} distinct rows; at least {2 * self.cv} are needed with "
+                f"cv={self.cv}"
+            )
         if any(self._discrete):
-            return self._fit_labels(x, y)
-        return self._fit_continuous(x, y)
+            self._fit_labels(x, y)
+        else:
+            self._fit_continuous(x, y)
+        self.pointwise_ = self.pointwise_[owner]
+        return self
 
     def pmi(self, X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> NDArray[np.float64]:
         """Return the pointwise information log p(x, y) / (p(x) p(y)) of new rows.
@@ -187,7 +210,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             Pointwise information in nats.
         """
         check_is_fitted(self)
-        x, y = _table("X", X), _table("Y", Y)
+        x, y = as_table("X", X), as_table("Y", Y)
         if len(x) != len(y):
             raise ValueError(
                 f"X and Y must have the same number of rows; got {len(x)} and {len(y)}"
@@ -205,7 +228,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if any(self._discrete):
             return self._label_pmi(x, y)
         generator = np.random.default_rng(self._seed)
-        numbers = [_numbers(name, z) for name, z in (("X", x), ("Y", y))]
+        numbers = [c.transform(z) for c, z in zip(self._columns, (x, y), strict=True)]
         ordered = numbers[::-1] if self._swapped else numbers
         left, right = (
             m.transform(z, generator) for m, z in zip(self._margins, ordered, strict=True)
@@ -250,17 +273,18 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def _fit_continuous(self, x: Array, y: Array) -> Self:
         names = self._names(CANDIDATES)
         generator = np.random.default_rng(self._seed)
-        numbers = [_numbers(name, z) for name, z in (("X", x), ("Y", y))]
+        self._columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
+        numbers = [c.transform(z) for c, z in zip(self._columns, (x, y), strict=True)]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
-        keys = [_key(z) for z in numbers]
+        keys = [sort_key(z) for z in numbers]
         self._swapped = keys[1] < keys[0]
         numbers = numbers[::-1] if self._swapped else numbers
-        self._margins = [_Margins(z) for z in numbers]
+        self._margins = [Margins(z) for z in numbers]
         left, right = (
             m.fit_transform(z, generator) for m, z in zip(self._margins, numbers, strict=True)
         )
         _check_enough(left, right)
-        _, first, owner = np.unique(_codes(x, y), return_index=True, return_inverse=True)
+        _, first, owner = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
         folds = deal_folds(torch.from_numpy(owner.ravel()), self.cv, self._seed)
         self._folds = folds.numpy()
         if len(np.unique(self._folds)) < self.cv:
@@ -277,7 +301,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return self._set_value(np.inf, (np.inf, np.inf), [], np.full(len(x), np.inf))
         device = resolve_device(self.device)
         components = self._fit_components(*numbers)
-        self._scores = {False: (left, right), True: components or (left, right)}
+        self._scores = [
+            [z.numpy() for z in pair] for pair in ((left, right), components or (left, right))
+        ]
         self._chosen = choose_information(
             left,
             right,
@@ -317,15 +343,22 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         names = self._names(LABEL_CANDIDATES)
         self._swapped = not self._discrete[1]
         rows, labelled = (y, x) if self._swapped else (x, y)
-        self._classes = _Labels(labelled)
+        self._classes = Labels(labelled)
         labels = self._classes.transform(labelled)
-        self._folds = _stratified(labels, _codes(x, y), self.cv, self._seed)
+        if len(self._classes.classes) > len(labels) / 2:
+            raise ValueError(
+                f"{'X' if self._swapped else 'Y'} has {len(self._classes.classes)} distinct labels "
+                f"in {len(labels)} rows; at least 2 rows per label are needed. Merge rare labels, "
+                "or pass numbers as numbers"
+            )
+        self._folds = stratified_folds(labels, pair_codes(x, y), self.cv, self._seed)
         if all(self._discrete):
-            self._rows: Any = _Labels(rows)
+            self._rows: Any = Labels(rows)
             self._labels = table_information(self._rows.transform(rows), labels, self._folds)
         else:
-            numbers = _numbers("Y" if self._swapped else "X", rows)
-            self._rows = _Margins(numbers)
+            self._columns = [Columns("Y" if self._swapped else "X", rows)]
+            numbers = self._columns[0].transform(rows)
+            self._rows = Margins(numbers)
             scores = self._rows.fit_transform(numbers, np.random.default_rng(self._seed))
             self._labels = choose_label_information(
                 scores.numpy(), labels, names, self._folds, self._seed
@@ -340,7 +373,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         labels = self._classes.transform(labelled)
         if all(self._discrete):
             return self._labels.pointwise(self._rows.transform(rows)[:, None], labels)
-        scores = self._rows.transform(_numbers("X", rows), np.random.default_rng(self._seed))
+        numbers = self._columns[0].transform(rows)
+        scores = self._rows.transform(numbers, np.random.default_rng(self._seed))
         return self._labels.pointwise(scores.numpy(), labels)
 
     def _statistic(self, order: Array) -> float:
@@ -353,7 +387,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         for fold, k in enumerate(np.unique(self._folds)):
             rows = np.flatnonzero(self._folds == k)
             for e in fitted:
-                left, right = self._scores[e.of_components]
+                left, right = (torch.from_numpy(z) for z in self._scores[e.of_components])
                 own = e.models[fold].pointwise(left[rows], right[order[rows]])
                 total += float(own.sum())
         return total / max(1, len(fitted)) / len(order)
@@ -382,10 +416,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self.pointwise_ = np.asarray(pointwise)
         self.results_ = {
             "candidate": np.array([e.name for e in candidates]),
-            **{
-                key: np.array([getattr(e, key) for e in candidates], dtype=float)
-                for key in ("value", "in_sample", "held_out", "evidence", "weight")
-            },
+            "value": np.array([e.value for e in candidates], dtype=float),
+            "in_sample": np.array([e.in_sample for e in candidates], dtype=float),
+            "held_out": np.array([e.held_out for e in candidates], dtype=float),
+            "evidence": np.array([e.evidence for e in candidates], dtype=float),
+            "weight": np.array([e.weight for e in candidates], dtype=float),
         }
         width = self.interval_[1] - self.interval_[0]
         if np.isfinite(width) and width > max(WIDE_NATS, WIDE_SHARE * value):
@@ -395,153 +430,6 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 "and Y to fewer columns"
             )
         return self
-
-
-class _Margins:
-    """Map columns, or linear combinations of them, to normal scores by the training ranks."""
-
-    def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
-        self.varying = np.flatnonzero((z != z[0]).any(0))
-        self.mixing = mixing
-        self.sorted = np.sort(self._mixed(z), axis=0)
-        self.keep: list[int] | None = None
-
-    def fit_transform(self, z: Array, generator: np.random.Generator) -> Tensor:
-        """Return scores of the columns that are no linear combinations of the others."""
-        scores = self.transform(z, generator)
-        self.keep = independent_columns(scores)
-        return scores[:, self.keep]
-
-    def components(self, z: NDArray[np.float64]) -> _Margins | None:
-        """Return the margins of independent components, if they describe the data better."""
-        mixing = independent_components(torch.from_numpy(z[:, self.varying]))
-        return None if mixing is None else _Margins(z, mixing.numpy())
-
-    def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
-        """Return normal scores; ties are ordered at random."""
-        z = self._mixed(np.asarray(z, dtype=np.float64))
-        n = len(self.sorted)
-        scores = np.empty(z.shape)
-        for k in range(z.shape[1]):
-            low = np.searchsorted(self.sorted[:, k], z[:, k], side="left")
-            high = np.searchsorted(self.sorted[:, k], z[:, k], side="right")
-            tied = high - low > 1
-            share = np.where(tied, generator.random(len(z)), 0.5)
-            level = (low + share * (high - low)) / n
-            scores[:, k] = ndtri(np.clip(level, 0.5 / n, 1 - 0.5 / n))
-        found = torch.from_numpy(scores)
-        return found if self.keep is None else found[:, self.keep]
-
-    def _mixed(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        columns = z[:, self.varying]
-        return columns if self.mixing is None else columns @ self.mixing
-
-
-def _table(name: str, values: Any) -> Array:
-    """Return a variable as an array (n, d) without missing values."""
-    table = np.asarray(as_numpy(values))
-    if table.ndim == 0:
-        raise ValueError(f"{name} must hold one row per sample; got a single value")
-    if table.ndim > 2:
-        raise ValueError(
-            f"{name} has the shape {table.shape}, but rows are flat: pass "
-            f"{name}.reshape({len(table)}, -1)"
-        )
-    table = table.reshape(len(table), -1)
-    if table.shape[1] == 0:
-        raise ValueError(f"{name} has no columns; got shape {table.shape}")
-    if table.dtype.kind == "c":
-        raise ValueError(f"{name} holds complex numbers; pass real and imaginary parts as columns")
-    missing = table.dtype.kind == "f" and not np.isfinite(table).all()
-    if table.dtype.kind == "O":
-        missing = any(v is None or bool(v != v) for v in table.flat)
-    if missing:
-        raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
-    return table
-
-
-def _numbers(name: str, table: Array) -> NDArray[np.float64]:
-    """Return columns as numbers; labels become integer codes."""
-    if table.dtype.kind in "biuf":
-        return np.asarray(table, dtype=np.float64)
-    columns = []
-    for column in table.T:
-        try:
-            columns.append(column.astype(np.float64))
-        except (TypeError, ValueError):
-            columns.append(np.unique(column.astype(str), return_inverse=True)[1].astype(float))
-    return np.stack(columns, axis=1)
-
-
-def _is_constant(table: Array) -> bool:
-    return bool((table == table[:1]).all())
-
-
-def _is_discrete(table: Array) -> bool:
-    return all(_is_discrete_column(column) for column in table.T)
-
-
-def _is_discrete_column(column: Array) -> bool:
-    if column.dtype.kind in "bUS":
-        return True
-    if column.dtype.kind == "O":
-        try:
-            column = column.astype(np.float64)
-        except (TypeError, ValueError):
-            return True
-    distinct = len(np.unique(column))
-    return distinct <= min(MAX_CLASSES, max(2, DISTINCT_SHARE * len(column)))
-
-
-class _Labels:
-    """Integer codes of labels; several columns form one label."""
-
-    def __init__(self, table: Array) -> None:
-        self.classes = {row: k for k, row in enumerate(sorted(set(_as_rows(table))))}
-
-    def transform(self, table: Array) -> NDArray[np.int64]:
-        """Return the integer code of each label."""
-        rows = _as_rows(table)
-        unseen = sorted(set(rows) - set(self.classes))
-        if unseen:
-            raise ValueError(
-                f"labels {unseen[:5]} were not in the data passed to fit; remove their rows"
-            )
-        return np.array([self.classes[row] for row in rows], dtype=np.int64)
-
-
-def _as_rows(table: Array) -> list[tuple[str, ...]]:
-    return [tuple(map(str, row)) for row in table.tolist()]
-
-
-def _stratified(
-    labels: NDArray[np.int64], codes: NDArray[np.int64], n_folds: int, seed: int
-) -> NDArray[np.int64]:
-    """Assign rows to stratified folds; equal rows share a fold."""
-    _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(first))
-    order = order[np.argsort(labels[first][order], kind="stable")]
-    folds = np.empty(len(first), np.int64)
-    folds[order] = np.arange(len(first)) % n_folds
-    if len(first) < n_folds * 2:  # too few distinct rows to keep copies together
-        return np.random.default_rng(seed).permutation(len(labels)) % n_folds
-    return folds[owner.ravel()]
-
-
-def _codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct pair of rows, unchanged if X and Y are exchanged."""
-    rows = [np.ascontiguousarray(_numbers("X", z)) + 0.0 for z in (x, y)]
-    owners = [np.unique(z, axis=0, return_inverse=True)[1].ravel() for z in rows]
-    pairs = np.stack(owners, axis=1)
-    _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-    # The index of a pair's first row does not depend on the values.
-    return first[owner.ravel()]
-
-
-def _key(z: NDArray[np.float64]) -> tuple[Any, ...]:
-    """Return a sort key of a variable, unchanged by increasing maps of its columns."""
-    ranks = [np.unique(column, return_inverse=True)[1].ravel() for column in z.T]
-    return z.shape[1], *np.stack(ranks, axis=1)[:8].ravel().tolist()
 
 
 def _check_enough(x: Tensor, y: Tensor) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from scipy.stats import chi2
 from torch import Tensor, nn
@@ -179,6 +180,31 @@ class CorrectedReference(Reference):
             self.scale_ = scale
             tried.append(evidence(self._total(reference, corrections)))
         self.scale_ = SCALES[tried.index(max(tried))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with arrays in place of tensors and networks."""
+        state = super().__getstate__()
+        if "sides_" in state:
+            state["sides_"] = [
+                {name: value.cpu().numpy() for name, value in side.state_dict().items()}
+                for side in self.sides_
+            ]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the attributes; networks move to the CPU."""
+        super().__setstate__({**state, "device": "cpu"})
+        if "sides_" in state:
+            stored = [
+                {name: torch.from_numpy(np.array(value)) for name, value in side.items()}
+                for side in state["sides_"]
+            ]
+            with torch.random.fork_rng():  # layers draw weights from the global generator
+                self.sides_ = nn.ModuleList(
+                    _Side(side["whiten"], side["directions"]) for side in stored
+                )
+            for side, values in zip(self.sides_, stored, strict=True):
+                side.load_state_dict(values)
 
     def _total(self, reference: Tensor, correction: Tensor) -> Tensor:
         total = reference + self.scale_ * correction

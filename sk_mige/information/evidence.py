@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sk_mige.information.correction import CorrectedReference
-from sk_mige.information.references import Reference
+from sk_mige.information.references import ArrayState, Reference
 
 __all__ = ["LARGE", "Evidence", "cross_fit", "deal_folds", "held_out_information"]
 
@@ -22,7 +22,7 @@ LARGE = 0.5
 
 
 @dataclass
-class Evidence:
+class Evidence(ArrayState):
     """Cross-validation results of one candidate.
 
     Attributes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -108,9 +108,8 @@ class NeighbourReference(Reference):
         self : NeighbourReference
             The fitted reference.
         """
-        left, right = x.numpy(), y.numpy()
-        self.joint_ = cKDTree(np.hstack([left, right]))
-        self.margins_ = (_Margin(left), _Margin(right))
+        self.x_, self.y_ = x, y
+        self._build()
         return self
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
@@ -128,15 +127,31 @@ class NeighbourReference(Reference):
         tensor of shape (n,)
         """
         left, right = x.numpy(), y.numpy()
-        k, n = min(self.n_neighbors, self.joint_.n), self.joint_.n
-        distances, _ = self.joint_.query(np.hstack([left, right]), k=[k], p=np.inf)
+        k, n = min(self.n_neighbors, self._joint.n), self._joint.n
+        distances, _ = self._joint.query(np.hstack([left, right]), k=[k], p=np.inf)
         radius = distances[:, 0]
         counts = [
             _within(margin, z, radius)
-            for margin, z in zip(self.margins_, (left, right), strict=True)
+            for margin, z in zip(self._margins, (left, right), strict=True)
         ]
         terms = math.log(k) + math.log(n) - sum(np.log(np.maximum(count, 1)) for count in counts)
         return torch.from_numpy(np.asarray(terms))
+
+    def _build(self) -> None:
+        left, right = self.x_.numpy(), self.y_.numpy()
+        self._joint = cKDTree(np.hstack([left, right]))
+        self._margins = (_Margin(left), _Margin(right))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the number of neighbours and the rows; trees are built again."""
+        state = super().__getstate__()
+        return {name: state[name] for name in ("n_neighbors", "x_", "y_") if name in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the rows and build the trees."""
+        super().__setstate__(state)
+        if "x_" in state:
+            self._build()
 
 
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
-__all__ = ["GaussianReference", "MixtureReference", "Reference", "StudentReference"]
+__all__ = ["ArrayState", "GaussianReference", "MixtureReference", "Reference", "StudentReference"]
 
 # Degrees of freedom and numbers of components to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
@@ -21,7 +21,22 @@ COMPONENTS = (2, 4, 8, 16, 32)
 HELD_OUT, MAX_ROWS = 0.2, 5000
 
 
-class Reference(ABC):
+class ArrayState:
+    """Mixin: pickled and skops files hold arrays in place of tensors."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with arrays in place of tensors."""
+        return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the attributes, with tensors in place of arrays."""
+        for name, value in state.items():
+            # A copy, because the arrays of memory-mapped files are read-only.
+            is_array = isinstance(value, np.ndarray)
+            self.__dict__[name] = torch.from_numpy(value.copy()) if is_array else value
+
+
+class Reference(ArrayState, ABC):
     """Base class of models of the pointwise information of normal scores.
 
     A density r with tractable marginal densities has the pointwise information

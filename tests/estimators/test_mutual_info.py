@@ -6,8 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 
 from sk_mige import MutualInfoEstimator
@@ -167,6 +169,27 @@ def test_repeated_fits_are_equal_and_survive_pickling() -> None:
     np.testing.assert_array_equal(stored.pmi(x, y), estimator.pmi(x, y))
 
 
+@pytest.mark.parametrize("name", ["network", "neighbors", "mixture"])
+def test_skops_stores_fitted_estimators(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 2))
+    y = x[:, :1] * x[:, 1:] + 0.3 * rng.standard_normal((300, 1))
+    estimator = quick(name).fit(x, y)
+    stored = skops.io.dumps(estimator)
+    loaded = skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
+    np.testing.assert_array_equal(loaded.pmi(x, y), estimator.pmi(x, y))
+
+
+def test_skops_stores_estimators_of_labels() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(2, size=100)
+    x = rng.standard_normal((100, 1)) + k[:, None]
+    estimator = MutualInfoEstimator(random_state=0).fit(x, k)
+    stored = skops.io.dumps(estimator)
+    loaded = skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
+    np.testing.assert_array_equal(loaded.pmi(x, k), estimator.pmi(x, k))
+
+
 def test_pmi_is_the_log_density_ratio() -> None:
     x, y, _ = gaussian_pair(4000, 1)
     new_x, new_y, _ = gaussian_pair(200, 1, seed=9)
@@ -181,11 +204,47 @@ def test_ties_do_not_add_information() -> None:
     assert quick().fit(x, y).mutual_info_ < 0.03
 
 
-def test_copied_rows_do_not_leak_between_folds() -> None:
-    x, y = np.random.default_rng(0).standard_normal((2, 300))
-    x, y = np.tile(x, 4), np.tile(y, 4)
+def test_copied_rows_count_once() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(300)
+    y = np.sin(4 * x) + 0.3 * rng.standard_normal(300)
+    once = quick("gaussian", "neighbors").fit(x, y)
+    often = quick("gaussian", "neighbors").fit(np.tile(x, 4), np.tile(y, 4))
+    assert often.mutual_info_ == once.mutual_info_
+    assert often.interval_ == once.interval_
+    np.testing.assert_array_equal(often.pointwise_, np.tile(once.pointwise_, 4))
+
+
+def test_equal_rows_of_rounded_values_stay_in_one_fold() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 600)).round(1)
     estimator = quick("gaussian").fit(x, y)
-    assert len({tuple(estimator._folds[[i, i + 300, i + 900]]) for i in range(300)}) == 3
+    pairs = np.unique(np.stack([x, y]), axis=1, return_inverse=True)[1].ravel()
+    folds = {(pair, fold) for pair, fold in zip(pairs, estimator._folds, strict=True)}
+    assert len(folds) == len(np.unique(pairs)) < 600
+
+
+def test_components_resolve_rotated_uniform_columns() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((2000, 2))
+    y = x + 0.1 * rng.random((2000, 2))
+    turn = np.array([[1, 1], [-1, 1]])
+    plain, turned = quick("network").fit(x, y), quick("network").fit(x @ turn, y @ turn)
+    assert turned._chosen.candidates[-1].of_components
+    assert turned.mutual_info_ == pytest.approx(plain.mutual_info_, rel=0.1)
+
+
+def test_string_columns_keep_their_codes_in_new_rows() -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.choice(["a", "b", "c"], 300).astype(object)
+    x = np.stack([rng.standard_normal(300).astype(object), kind], axis=1)
+    y = (kind == "c") + rng.standard_normal(300)
+    estimator = quick("gaussian").fit(x, y)
+    last = kind == "c"
+    np.testing.assert_allclose(estimator.pmi(x[last], y[last]).mean(), 0, atol=1)
+    assert estimator.pmi(x[last], y[last]).mean() > 0.02
+    with pytest.raises(ValueError, match=r"X has labels \['d'\] that were not"):
+        estimator.pmi(np.array([[0.0, "d"]], dtype=object), [0.0])
 
 
 def test_constant_columns_count_for_nothing() -> None:
@@ -237,6 +296,16 @@ def test_a_wide_interval_is_warned_of() -> None:
 def test_bad_input_is_named(x, y, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quick().fit(x, y)
+
+
+def test_labels_must_repeat() -> None:
+    with pytest.raises(ValueError, match="Y has 20 distinct labels in 20 rows"):
+        quick("linear").fit(np.arange(20.0), np.array(list("abcdefghijklmnopqrst")))
+
+
+def test_sparse_matrices_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"Y is a sparse matrix; pass Y.toarray\(\)"):
+        quick().fit(np.arange(20.0), csr_matrix(np.eye(20)))
 
 
 def test_unknown_candidates_and_columns_are_named() -> None:

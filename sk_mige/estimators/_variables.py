@@ -1,0 +1,232 @@
+"""Variables of mutual information: checked tables, labels, normal scores and folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from scipy.special import ndtri
+from torch import Tensor
+
+from sk_mige.information.axes import independent_columns
+from sk_mige.information.components import independent_components
+
+from ._targets import as_numpy
+
+__all__ = [
+    "Columns",
+    "Labels",
+    "Margins",
+    "as_table",
+    "distinct_rows",
+    "is_constant",
+    "is_discrete",
+    "pair_codes",
+    "sort_key",
+    "stratified_folds",
+]
+
+# A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
+DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
+
+Array = NDArray[Any]
+
+
+def as_table(name: str, values: Any) -> Array:
+    """Return a variable as an array (n, d) without missing values."""
+    if issparse(values):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    table = np.asarray(as_numpy(values))
+    if table.ndim == 0:
+        raise ValueError(f"{name} must hold one row per sample; got a single value")
+    if table.ndim > 2:
+        raise ValueError(
+            f"{name} has the shape {table.shape}, but rows are flat: pass "
+            f"{name}.reshape({len(table)}, -1)"
+        )
+    table = table.reshape(len(table), -1)
+    if table.shape[1] == 0:
+        raise ValueError(f"{name} has no columns; got shape {table.shape}")
+    if table.dtype.kind == "c":
+        raise ValueError(f"{name} holds complex numbers; pass real and imaginary parts as columns")
+    missing = table.dtype.kind == "f" and not np.isfinite(table).all()
+    if table.dtype.kind == "O":
+        missing = any(v is None or bool(v != v) for v in table.flat)
+    if missing:
+        raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
+    return table
+
+
+class Columns:
+    """Convert the columns of a table to numbers; labels become integer codes."""
+
+    def __init__(self, name: str, table: Array) -> None:
+        self.name = name
+        self.categories = [_categories(column) for column in table.T]
+
+    def transform(self, table: Array) -> NDArray[np.float64]:
+        """Return the table as numbers."""
+        columns = [
+            column.astype(np.float64) if known is None else self._codes(column.astype(str), known)
+            for column, known in zip(table.T, self.categories, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def _codes(self, labels: Array, known: Array) -> NDArray[np.float64]:
+        unseen = sorted(set(labels.tolist()) - set(known.tolist()))
+        if unseen:
+            raise ValueError(
+                f"{self.name} has labels {unseen[:5]} that were not in the data passed to fit; "
+                "remove their rows"
+            )
+        return np.searchsorted(known, labels).astype(np.float64)
+
+
+def _categories(column: Array) -> Array | None:
+    """Return the sorted labels of a column, or None for numbers."""
+    try:
+        column.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.unique(column.astype(str))
+    return None
+
+
+def is_constant(table: Array) -> bool:
+    return bool((table == table[:1]).all())
+
+
+def is_discrete(table: Array) -> bool:
+    return all(_is_discrete_column(column) for column in table.T)
+
+
+def _is_discrete_column(column: Array) -> bool:
+    if column.dtype.kind in "bUS":
+        return True
+    if column.dtype.kind == "O":
+        try:
+            column = column.astype(np.float64)
+        except (TypeError, ValueError):
+            return True
+    distinct = len(np.unique(column))
+    return distinct <= min(MAX_CLASSES, max(2, DISTINCT_SHARE * len(column)))
+
+
+class Margins:
+    """Map columns, or linear combinations of them, to normal scores by the training ranks."""
+
+    def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
+        self.varying = np.flatnonzero((z != z[0]).any(0))
+        self.mixing = mixing
+        self.sorted = np.sort(self._mixed(z), axis=0)
+        self.keep: list[int] | None = None
+
+    def fit_transform(self, z: Array, generator: np.random.Generator) -> Tensor:
+        """Return scores of the columns that are no linear combinations of the others."""
+        scores = self.transform(z, generator)
+        self.keep = independent_columns(scores)
+        return scores[:, self.keep]
+
+    def components(self, z: NDArray[np.float64]) -> Margins | None:
+        """Return the margins of independent components, if they describe the data better."""
+        mixing = independent_components(torch.from_numpy(z[:, self.varying]))
+        return None if mixing is None else Margins(z, mixing.numpy())
+
+    def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
+        """Return normal scores; ties are ordered at random."""
+        z = self._mixed(np.asarray(z, dtype=np.float64))
+        n = len(self.sorted)
+        scores = np.empty(z.shape)
+        for k in range(z.shape[1]):
+            low = np.searchsorted(self.sorted[:, k], z[:, k], side="left")
+            high = np.searchsorted(self.sorted[:, k], z[:, k], side="right")
+            tied = high - low > 1
+            share = np.where(tied, generator.random(len(z)), 0.5)
+            level = (low + share * (high - low)) / n
+            scores[:, k] = ndtri(np.clip(level, 0.5 / n, 1 - 0.5 / n))
+        found = torch.from_numpy(scores)
+        return found if self.keep is None else found[:, self.keep]
+
+    def _mixed(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        columns = z[:, self.varying]
+        return columns if self.mixing is None else columns @ self.mixing
+
+
+class Labels:
+    """Integer codes of labels; several columns form one label."""
+
+    def __init__(self, table: Array) -> None:
+        self.classes = sorted(set(_as_rows(table)))
+
+    def transform(self, table: Array) -> NDArray[np.int64]:
+        """Return the integer code of each label."""
+        rows = _as_rows(table)
+        codes = {tuple(row): k for k, row in enumerate(self.classes)}
+        unseen = sorted(set(rows) - set(codes))
+        if unseen:
+            raise ValueError(
+                f"labels {unseen[:5]} were not in the data passed to fit; remove their rows"
+            )
+        return np.array([codes[row] for row in rows], dtype=np.int64)
+
+
+def _as_rows(table: Array) -> list[tuple[str, ...]]:
+    return [tuple(map(str, row)) for row in table.tolist()]
+
+
+def stratified_folds(
+    labels: NDArray[np.int64], codes: NDArray[np.int64], n_folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Assign rows to stratified folds; equal rows share a fold."""
+    _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    order = order[np.argsort(labels[first][order], kind="stable")]
+    folds = np.empty(len(first), np.int64)
+    folds[order] = np.arange(len(first)) % n_folds
+    if len(first) < n_folds * 2:  # too few distinct rows to keep copies together
+        return np.random.default_rng(seed).permutation(len(labels)) % n_folds
+    return folds[owner.ravel()]
+
+
+def distinct_rows(
+    x: Array, y: Array, discrete: tuple[bool, bool]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row of each group of copies, and the group of each row.
+
+    Rows are copies if they are equal and every continuous variable has equal rows only there.
+    Equal rows of rounded values differ from copies: they also share X with different Y.
+    """
+    identity = np.arange(len(x))
+    if all(discrete):
+        return identity, identity
+    pairs = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
+    first, owner = pairs[1], pairs[2].ravel()
+    for z, is_label in zip((x, y), discrete, strict=True):
+        if not is_label and len(np.unique(_row_codes(z))) < len(first):
+            return identity, identity
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[owner]
+
+
+def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
+    """Return one integer per distinct pair of rows, unchanged if X and Y are exchanged."""
+    pairs = np.stack([_row_codes(z) for z in (x, y)], axis=1)
+    _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    # The index of a pair's first row does not depend on the values.
+    return first[owner.ravel()]
+
+
+def _row_codes(z: Array) -> NDArray[np.int64]:
+    """Return one integer per distinct row."""
+    numbers = np.ascontiguousarray(Columns("X", z).transform(z)) + 0.0  # no negative zeros
+    return np.unique(numbers, axis=0, return_inverse=True)[1].ravel()
+
+
+def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:
+    """Return a sort key of a variable, unchanged by increasing maps of its columns."""
+    ranks = [np.unique(column, return_inverse=True)[1].ravel() for column in z.T]
+    return z.shape[1], *np.stack(ranks, axis=1)[:8].ravel().tolist()

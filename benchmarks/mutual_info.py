@@ -8,15 +8,14 @@ are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)``.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--seeds 0 1 2]
 
-Published figures on these tasks: Czyż, Grabowski, Vogt, Beerenwinkel, Marx, "Beyond Normal: On the
-Evaluation of Mutual Information Estimators", NeurIPS 2023.
+The tasks are those of P. Czyż, F. Grabowski, J. Vogt, N. Beerenwinkel, A. Marx, "Beyond Normal: On
+the Evaluation of Mutual Information Estimators", NeurIPS 2023.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import statistics
 import time
@@ -29,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from report import PROGRESS, print_table, row, write
+from report import PROGRESS, row, write
 
 from sk_mige import MutualInfoEstimator
 from sk_mige.information import (
@@ -40,7 +39,20 @@ from sk_mige.information import (
     make_bound,
 )
 
-METRIC = "mutual information"
+METRIC = "mutual information (nats)"
+N_TASKS = 40
+# Keys of a measurement that are not written to docs/results.
+DETAILS = ("candidates", "warned", "sampling")
+# Number of tasks right to one decimal at n = 10,000. MMG: L. Yu et al., "MMG: Mutual Information
+# Estimation via the MMSE Gap in Diffusion", arXiv:2509.20609. The others: G. Franzese, M. Bounoua,
+# P. Michiardi, "MINDE: Mutual Information Neural Diffusion Estimation", ICLR 2024.
+PUBLISHED = {
+    "MMG, published": 39,
+    "MINDE, published": 35,
+    "InfoNCE, published": 33,
+    "MINE, published": 30,
+    "NWJ, published": 30,
+}
 # A measurement is repeated if one of these differs.
 KEYS = ("dataset", "method", "feature", "seed")
 CRITIC_STEPS, CRITIC_BATCH = 300, 128
@@ -96,8 +108,9 @@ def scores(z: Array) -> torch.Tensor:
     return gaussianize_ranks(torch.from_numpy(z.astype(np.float64)))
 
 
+OWN = "MutualInfoEstimator"
 METHODS: dict[str, Callable[[Array, Array], dict[str, Any]]] = {
-    "MutualInfoEstimator": chosen,
+    OWN: chosen,
     "KSG, k = 10": ksg,
     "Gaussian copula": copula,
     "InfoNCE": partial(critic, "infonce"),
@@ -112,6 +125,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
     parser.add_argument("--only", default="", help="tasks whose name contains this")
+    parser.add_argument("--report", action="store_true", help="only write what was measured")
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
     options = parser.parse_args()
     PROGRESS.mkdir(exist_ok=True)
@@ -120,6 +134,8 @@ def main() -> None:
         path.unlink(missing_ok=True)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
+    if options.report:
+        return report(rows)
     chosen(*np.random.default_rng(0).standard_normal((2, 200, 2)))  # imports on first use
     done = {tuple(made[key] for key in KEYS) for made in rows}
     for seed in options.seeds:
@@ -132,9 +148,25 @@ def main() -> None:
                 rows.append(made)
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(made) + "\n")
-    show(rows)
+    return report(rows)
+
+
+def report(measured: list[dict]) -> None:
+    """Print the summary, write the results and draw the picture."""
+    unique = {tuple(made[key] for key in KEYS): made for made in measured}
+    tasks = [{key: made[key] for key in made if key not in DETAILS} for made in unique.values()]
+    groups: dict[tuple, list[dict]] = {}
+    for made in tasks:
+        groups.setdefault((made["feature"], made["method"], made["seed"]), []).append(made)
+    # A group with missing tasks has no comparable mean.
+    summaries = [line for own in groups.values() if len(own) == N_TASKS for line in summary(own)]
+    rows = [*summaries, *published(), *tasks]
+    for line in summaries:
+        cells = (line["dataset"], line["method"], str(line["seed"]), line["feature"])
+        print("; ".join([*cells, f"{line['value']:.3f}"]))
     command = "python benchmarks/mutual_info.py"
-    print("written to", write("mutual_info", "Values of mutual information", command, rows))
+    path = write("mutual_info", "Values of mutual information", command, rows)
+    draw(tasks, path.parents[1] / "images" / "mutual_info.png")
 
 
 def measure(data: Any, task: str, method: str, n: int, seed: int) -> dict[str, Any]:
@@ -148,43 +180,63 @@ def measure(data: Any, task: str, method: str, n: int, seed: int) -> dict[str, A
     return row(task, method, METRIC, value, **shared, **found)
 
 
-def show(rows: list[dict]) -> None:
-    """Print a summary by method and size, and the tasks with large errors."""
-    lines = []
-    for key in sorted({(made["feature"], made["method"]) for made in rows}):
-        own = [made for made in rows if (made["feature"], made["method"]) == key]
-        errors = [made["value"] - made["truth"] for made in own]
-        right = [
-            abs(error) <= 0.05 * max(1.0, made["truth"])
-            for error, made in zip(errors, own, strict=True)
-        ]
-        lines.append(
-            [
-                *key,
-                str(len(own)),
-                f"{statistics.fmean(map(abs, errors)):.3f}",
-                str(sum(right)),
-                f"{max(errors):+.3f}",
-                *intervals(own),
-                f"{max(made['seconds'] for made in own):.1f}",
-            ]
-        )
-        if key[1] == "MutualInfoEstimator":
-            for made, correct in zip(own, right, strict=True):
-                if not correct:
-                    print(f"{key[0]} {made['dataset']}: {made['value']:.3f}, {made['truth']:.3f}")
-    header = ["n", "method", "tasks", "mean |error|", "right", "largest error", "covered"]
-    print_table([*header, "median width", "most seconds"], lines)
+def summary(own: list[dict]) -> list[dict[str, Any]]:
+    """Return the rows of the summary of one method, number of rows and seed."""
+    errors = np.array([made["value"] - made["truth"] for made in own])
+    truth = np.array([made["truth"] for made in own])
+    rounded = [round(made["value"], 1) == round(made["truth"], 1) for made in own]
+    columns = {
+        "mean absolute error (nats)": float(np.abs(errors).mean()),
+        "right": int((np.abs(errors) <= 0.05 * np.maximum(1, truth)).sum()),
+        "right to one decimal": sum(rounded),
+        "largest overestimate (nats)": float(errors.max()),
+        "most seconds": max(made["seconds"] for made in own),
+    }
+    if own[0].get("low") is not None:
+        low, high = (np.array([made[end] for made in own]) for end in ("low", "high"))
+        columns["intervals with the truth"] = int(((low <= truth) & (truth <= high)).sum())
+        columns["median width (nats)"] = float(np.median(high - low))
+    rows = f"{N_TASKS} tasks, {own[0]['feature']}"
+    return [
+        row(rows, own[0]["method"], "summary", value, feature=name, seed=own[0]["seed"])
+        for name, value in columns.items()
+    ]
 
 
-def intervals(rows: list[dict]) -> tuple[str, str]:
-    """Return the number of intervals that contain the truth, and their median width."""
-    own = [made for made in rows if made.get("low") is not None]
-    if not own:
-        return "", ""
-    covered = sum(made["low"] <= made["truth"] <= made["high"] for made in own)
-    width = statistics.median(made["high"] - made["low"] for made in own)
-    return str(covered), f"{width:.3f}" if math.isfinite(width) else "inf"
+def published() -> list[dict[str, Any]]:
+    """Return the rows of published counts."""
+    return [
+        row(f"{N_TASKS} tasks, n=10000", name, "published", count, feature="right to one decimal")
+        for name, count in PUBLISHED.items()
+    ]
+
+
+def draw(tasks: list[dict], picture: Path) -> None:
+    """Draw estimates with intervals against the truth, and their errors task by task."""
+    import matplotlib.pyplot as plt
+
+    chosen_rows = [made for made in tasks if made["method"] == OWN and made["seed"] == 0]
+    own = sorted(
+        (made for made in chosen_rows if made["feature"] == "n=10000"),
+        key=lambda made: (made["truth"], made["dataset"]),
+    )
+    figure, axes = plt.subplots(1, 2, figsize=(9, 6.5), layout="constrained", width_ratios=(1, 1.2))
+    low, high, value, truth = (
+        np.array([made[key] for made in own], dtype=float)
+        for key in ("low", "high", "value", "truth")
+    )
+    ends = np.maximum([value - low, high - value], 0)
+    style: dict[str, Any] = {"fmt": "o", "markersize": 3, "elinewidth": 1}
+    axes[0].errorbar(truth, value, yerr=ends, **style)
+    axes[0].plot([0, 1.8], [0, 1.8], color="gray", linewidth=0.8)
+    axes[0].set(xlabel="mutual information (nats)", ylabel="estimate (nats)")
+    places = np.arange(len(own))
+    axes[1].errorbar(value - truth, places, xerr=ends, **style)
+    axes[1].axvline(0, color="gray", linewidth=0.8)
+    axes[1].set_yticks(places, [made["dataset"] for made in own], fontsize=6)
+    axes[1].set(xlabel="estimate minus truth (nats)")
+    figure.savefig(picture, dpi=110)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

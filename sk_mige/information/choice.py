@@ -246,8 +246,12 @@ def _judge_network(
         reference = next(fitted, None) or GaussianReference().fit(x[rows], y[rows])
         return CorrectedReference(reference, seed=seed, device=device)
 
+    # Evidence may contain more than the mean pointwise information.
+    bonus = best.evidence - float(best.pointwise.mean())
+
     def promising(pointwise: Tensor) -> bool:
-        return float(pointwise.mean() - best.pointwise[first].mean()) > TOLERANCE
+        gain = pointwise - best.pointwise[first] - bonus
+        return float(gain.mean()) > TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
 
     found = cross_fit("network", make, x, y, folds, promising)
     found.of_components = components is not None

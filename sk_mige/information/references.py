@@ -238,13 +238,14 @@ class StudentReference(GaussianReference):
             return self._fit(x, y, self.degrees)
         n = min(len(x), MAX_ROWS)
         m = int(n * (1 - HELD_OUT))
-        best, chosen = -math.inf, DEGREES[-1]
+        best, chosen, scatter = -math.inf, DEGREES[-1], None
         for degrees in reversed(DEGREES):  # the likelihood has one maximum, often at large degrees
-            held_out = float(self._fit(x[:m], y[:m], degrees).log_density(x[m:n], y[m:n]).mean())
+            self._fit(x[:m], y[:m], degrees, scatter)
+            held_out = float(self.log_density(x[m:n], y[m:n]).mean())
             if held_out < best:
                 break
-            best, chosen = held_out, degrees
-        return self._fit(x, y, chosen)
+            best, chosen, scatter = held_out, degrees, self.scatter_
+        return self._fit(x, y, chosen, scatter)
 
     def coordinates(self, z: Tensor) -> Tensor:
         """Return the quantiles of the t distribution that belong to normal scores.
@@ -326,11 +327,14 @@ class StudentReference(GaussianReference):
         margins = (self._log_t((t / self.scale_).square(), 1) - log_scale).sum(1)
         return joint - margins + _log_normal(scores, 0.0)
 
-    def _fit(self, x: Tensor, y: Tensor, degrees: float) -> Self:
+    def _fit(self, x: Tensor, y: Tensor, degrees: float, start: Tensor | None = None) -> Self:
+        """Fit the scatter matrix by fixed-point iterations from a start."""
         self.degrees_ = degrees
-        z = self.coordinates(torch.cat([x, y], dim=1))
+        scores = torch.cat([x, y], dim=1)
+        z = self.coordinates(scores)
         n, d = z.shape
-        scatter = torch.eye(d, dtype=z.dtype)
+        scatter = scores.mT @ scores / n if start is None else start
+        scatter = scatter + 1e-10 * torch.eye(d, dtype=z.dtype)
         for _ in range(30):
             whiten, _ = _whitener(scatter)
             weight = (degrees + d) / (degrees + (z @ whiten).square().sum(1))
@@ -340,7 +344,7 @@ class StudentReference(GaussianReference):
             if change < 1e-4:
                 break
         self._set_scatter(scatter, x.shape[1])
-        self.scale_ = scatter.diagonal().sqrt()
+        self.scatter_, self.scale_ = scatter, scatter.diagonal().sqrt()
         return self
 
     def _log_t(self, squared_norm: Tensor, d: int) -> Tensor:
@@ -458,7 +462,7 @@ class MixtureReference(Reference):
             total = torch.logsumexp(terms, dim=0)
             shares = torch.exp(terms - total).mT
             now = float(total.mean())
-            if now - before < 2e-4:
+            if now - before < 5e-4:
                 break
             before = now
         return self

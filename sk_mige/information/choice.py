@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from sk_mige.information.evidence import (
     Evidence,
     cross_fit,
     deal_folds,
+    fit_without,
     held_out_information,
 )
 from sk_mige.information.margins import gaussianize_ranks
@@ -186,18 +186,18 @@ def _judge_references(
     d = x.shape[1] + y.shape[1]
     judged = [_independence(x)]
     if "gaussian" in candidates:
-        judged.append(cross_fit("gaussian", lambda *_: GaussianReference(), x, y, folds))
+        judged.append(cross_fit("gaussian", lambda _: GaussianReference(), x, y, folds))
     if "student" in candidates:
         judged.append(
             cross_fit(
-                "student", lambda first, _: StudentReference(first and first.degrees_), x, y, folds
+                "student", lambda first: StudentReference(first and first.degrees_), x, y, folds
             )
         )
     if "mixture" in candidates and d <= MAX_MIXTURE_DIMENSIONS:
         judged.append(
             cross_fit(
                 "mixture",
-                lambda first, _: MixtureReference(first and len(first.means_), seed),
+                lambda first: MixtureReference(first and len(first.means_), seed),
                 x,
                 y,
                 folds,
@@ -219,7 +219,7 @@ def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
             # A count of k has a relative variance of 1 / k, which lowers the bound by 1 / (2 k).
             evidence[k] = float(own.mean()) + 0.5 / k
     best = max(evidence, key=lambda k: evidence[k])
-    found = cross_fit("neighbors", lambda *_: NeighbourReference(best), x, y, folds)
+    found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds)
     found.evidence += 0.5 / best
     found.value = _ksg(x, y)
     return found
@@ -234,27 +234,37 @@ def _judge_network(
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-validate a network that corrects a copula; stop if fold 0 shows no gain."""
+    """Cross-validate a network, of columns or components, if it gains on the first fold."""
     best = max(judged, key=lambda e: e.evidence)
-    elliptical = [] if components else [e for e in judged if e.name in ELLIPTICAL]
+    elliptical = [e for e in judged if e.name in ELLIPTICAL]
     start = max(elliptical, key=lambda e: e.evidence, default=None)
-    fitted = iter(start.models if start else [])
-    x, y = components or (x, y)
-    first = folds == folds.min()
+    out = folds == 0
 
-    def make(_: Any, rows: Tensor) -> CorrectedReference:
-        reference = next(fitted, None) or GaussianReference().fit(x[rows], y[rows])
+    def fitted(of_components: bool, fold: int) -> CorrectedReference:
+        pair = components if of_components and components else (x, y)
+        rows = folds != fold
+        reference = start.models[fold] if start and not of_components else GaussianReference()
+        if not start or of_components:
+            reference.fit(pair[0][rows], pair[1][rows])
         return CorrectedReference(reference, seed=seed, device=device)
 
+    trials = []
+    for of_components in (False, True) if components else (False,):
+        pair = components if of_components and components else (x, y)
+        model = fit_without(fitted(of_components, 0), *pair, out)
+        own = held_out_information(model, pair[0][out], pair[1][out])
+        trials.append((float(own.mean()), of_components, model, own))
+    value, of_components, model, own = max(trials, key=lambda trial: trial[0])
     # Evidence may contain more than the mean pointwise information.
-    bonus = best.evidence - float(best.pointwise.mean())
-
-    def promising(pointwise: Tensor) -> bool:
-        gain = pointwise - best.pointwise[first] - bonus
-        return float(gain.mean()) > TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
-
-    found = cross_fit("network", make, x, y, folds, promising)
-    found.of_components = components is not None
+    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
+    if float(gain.mean()) < TOLERANCE + float(gain.std()) / math.sqrt(len(gain)):
+        return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
+    remaining = iter(range(1, int(folds.max()) + 1))
+    pair = components if of_components and components else (x, y)
+    found = cross_fit(
+        "network", lambda _: fitted(of_components, next(remaining)), *pair, folds, model
+    )
+    found.of_components = of_components
     return found
 
 

@@ -25,8 +25,9 @@ MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
 # Factors of the correction to compare on held-out rows.
 SCALES = (0.25, 0.5, 0.75, 1.0)
-# The pointwise information is clipped at this quantile of the training rows.
-CEILING = 0.999
+# The pointwise information is clipped at one of these quantiles, because networks extrapolate
+# without limit, and because pairs that share a class only have a largest value.
+CEILINGS = (0.999, 0.9, 0.5, 0.1)
 
 
 class CorrectedReference(Reference):
@@ -116,11 +117,8 @@ class CorrectedReference(Reference):
                 optimizer.step()
                 schedule.step()
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
-        # Far from the training rows the network extrapolates without limit.
         own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
-        self.ceiling_ = float(own.quantile(CEILING))
-        clipped = torch.cat(others).clamp_max(self.ceiling_)
-        self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
+        self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
         return self
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
@@ -160,7 +158,7 @@ class CorrectedReference(Reference):
     def calibrate(
         self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
     ) -> None:
-        """Set the factor of the correction that maximises the evidence on held-out rows.
+        """Set the factor and the ceiling that maximise the evidence on held-out rows.
 
         Parameters
         ----------
@@ -175,11 +173,20 @@ class CorrectedReference(Reference):
         """
         reference = self.reference.shuffled(x, y, shifts)
         corrections = self._corrections(x, y, shifts)
-        tried = []
+        best = -math.inf
         for scale in SCALES:
-            self.scale_ = scale
-            tried.append(evidence(self._total(reference, corrections)))
-        self.scale_ = SCALES[tried.index(max(tried))]
+            total = reference + scale * corrections
+            for ceiling in total[0].quantile(total.new_tensor(CEILINGS)):
+                found = evidence(total.clamp_max(ceiling))
+                if found > best:
+                    best, self.scale_ = found, scale
+                    self._set_ceiling(ceiling, total[1:].flatten())
+
+    def _set_ceiling(self, ceiling: Tensor, others: Tensor) -> None:
+        """Set the ceiling and the log-normaliser of shuffled rows below it."""
+        self.ceiling_ = float(ceiling)
+        clipped = others.clamp_max(self.ceiling_)
+        self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with arrays in place of tensors and networks."""
@@ -208,7 +215,7 @@ class CorrectedReference(Reference):
 
     def _total(self, reference: Tensor, correction: Tensor) -> Tensor:
         total = reference + self.scale_ * correction
-        return (total - self.constant_).clamp_max(self.ceiling_)
+        return total.clamp_max(self.ceiling_) - self.constant_
 
     @torch.no_grad()
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:

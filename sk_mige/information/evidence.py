@@ -13,7 +13,14 @@ from torch import Tensor
 from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.references import ArrayState, Reference
 
-__all__ = ["LARGE", "Evidence", "cross_fit", "deal_folds", "held_out_information"]
+__all__ = [
+    "LARGE",
+    "Evidence",
+    "cross_fit",
+    "deal_folds",
+    "fit_without",
+    "held_out_information",
+]
 
 # Number of shuffles of the held-out rows that estimate a normaliser.
 N_SHUFFLES = 8
@@ -104,11 +111,11 @@ def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
 
 def cross_fit(
     name: str,
-    make: Callable[[Any, Tensor], Reference],
+    make: Callable[[Any], Reference],
     x: Tensor,
     y: Tensor,
     folds: Tensor,
-    promising: Callable[[Tensor], bool] = lambda pointwise: True,
+    first: Reference | None = None,
 ) -> Evidence:
     """Fit a candidate without each fold in turn; evaluate training and held-out rows.
 
@@ -117,32 +124,31 @@ def cross_fit(
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. The arguments are the model of the first fold,
-        which is None for the first fold, and a mask of the training rows.
+        Function that returns an unfitted model. The argument is the model of the first fold, or
+        None for the first fold.
     x : tensor of shape (n, p)
         Normal scores of x.
     y : tensor of shape (n, q)
         Normal scores of y.
     folds : tensor of shape (n,)
         Fold of each row.
-    promising : callable, default=lambda pointwise: True
-        Function of the held-out pointwise information of the first fold. If it returns False,
-        the candidate is dropped without further fits.
+    first : Reference, default=None
+        Fitted model of the first fold, if there is one already.
 
     Returns
     -------
     Evidence
     """
     models: list[Reference] = []
-    pointwise = torch.full((len(x),), math.nan, dtype=x.dtype)
+    pointwise = torch.empty(len(x), dtype=x.dtype)
     densities: list[tuple[Tensor, Tensor]] = []
     inside, outside = [], []
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
-        model = make(models[0] if models else None, ~out).fit(x[~out], y[~out])
+        fit_here = first is None or models
+        model = fit_without(make(models[0] if models else None), x, y, out) if fit_here else first
+        assert model is not None
         models.append(model)
-        if isinstance(model, CorrectedReference):
-            _calibrate(model, x[out], y[out])
         pointwise[out] = held_out_information(model, x[out], y[out])
         outside.append(float(pointwise[out].mean()))
         if not model.memorises:
@@ -150,15 +156,35 @@ def cross_fit(
         density = model.log_density(x[out], y[out])
         if density is not None:
             densities.append((out, density))
-        if fold == 0 and not promising(pointwise[out]):
-            models.clear()
-            break
     held_out = sum(outside) / len(outside)
     in_sample = sum(inside) / len(inside) if inside else held_out
-    evidence = float(pointwise.mean()) if models else -math.inf
-    value = (in_sample + held_out) / 2
+    evidence, value = float(pointwise.mean()), (in_sample + held_out) / 2
     log_density = _gather(densities, pointwise) if densities else None
     return Evidence(name, value, in_sample, held_out, evidence, pointwise, log_density, models)
+
+
+def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Reference:
+    """Fit a model to the rows outside of a mask; calibrate a network on the rows inside.
+
+    Parameters
+    ----------
+    model : Reference
+        Unfitted model.
+    x : tensor of shape (n, p)
+        Normal scores of x.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+    out : tensor of shape (n,)
+        Mask of the held-out rows.
+
+    Returns
+    -------
+    Reference
+    """
+    model.fit(x[~out], y[~out])
+    if isinstance(model, CorrectedReference):
+        _calibrate(model, x[out], y[out])
+    return model
 
 
 def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:

@@ -1,0 +1,116 @@
+"""Coordinates, directions and models that estimates of mutual information choose among."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige.information import (
+    CorrectedReference,
+    GaussianReference,
+    MixtureReference,
+    NeighbourReference,
+    StudentReference,
+    choose_information,
+    gaussianize_ranks,
+)
+from sk_mige.information.components import independent_components
+from sk_mige.information.directions import related_directions
+
+
+def draws(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def test_components_undo_a_rotation_of_uniform_columns() -> None:
+    z = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0)).double()
+    turn = torch.tensor([[0.8, 0.6], [-0.6, 0.8]]).double()
+    mixing = independent_components(z @ turn)
+    assert mixing is not None
+    unmixed = torch.corrcoef(torch.cat([z @ turn @ mixing, z], dim=1).mT)[:2, 2:].abs()
+    np.testing.assert_allclose(unmixed.max(1).values, 1, atol=0.01)
+
+
+@pytest.mark.parametrize("d", [1, 2, 8])
+def test_gaussian_and_independent_columns_have_no_better_components(d: int) -> None:
+    z = draws(500, d)
+    assert independent_components(z) is None
+    assert independent_components(z @ draws(d, d, seed=1)) is None
+    assert independent_components(z**3) is None
+
+
+def test_components_need_no_common_unit() -> None:
+    z = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0)).double()
+    mixed = z @ torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double()
+    units = torch.tensor([1e-9, 1e9]).double()
+    plain, scaled = independent_components(mixed), independent_components(mixed * units)
+    assert plain is not None
+    assert scaled is not None
+    torch.testing.assert_close(scaled * units[:, None], plain)
+
+
+def test_directions_are_those_of_the_relation() -> None:
+    x, y = draws(3000, 10), draws(3000, 12, seed=1)
+    y[:, 3] = 0.8 * x[:, 5] + 0.6 * y[:, 3]
+    left, right = related_directions(x, y) or (None, None)
+    assert left is not None
+    assert left.shape == (10, 1)
+    assert float(left[5].abs()) > 0.95
+    assert float(right[3].abs()) > 0.95
+
+
+def test_directions_include_those_that_the_radius_turns() -> None:
+    x, y = draws(6000, 10), draws(6000, 10, seed=1)
+    radius = (x.square().sum(1) - 10) / 20**0.5
+    y[:, 0] += radius * x[:, 1]  # uncorrelated with x
+    left, _ = related_directions(x, y / y.std(0)) or (None, None)
+    assert left is not None
+    assert float(left[1].abs().max()) > 0.95
+
+
+def test_few_rows_have_no_directions() -> None:
+    assert related_directions(draws(30, 10), draws(30, 10, seed=1)) is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        GaussianReference(),
+        StudentReference(4.0),
+        MixtureReference(2),
+        NeighbourReference(5),
+        CorrectedReference(GaussianReference(), n_epochs=1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_stored_models_give_the_same_values_and_shuffles(model) -> None:
+    x, y = draws(200, 2), draws(200, 1, seed=1)
+    if isinstance(model, CorrectedReference):
+        model.reference.fit(x, y)
+    expected = model.fit(x, y).shuffled(x, y, [0, 7])
+    stored = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(stored.shuffled(x, y, [0, 7]), expected, rtol=0, atol=0)
+    torch.testing.assert_close(expected[0], model.pointwise(x, y))
+    torch.testing.assert_close(expected[1], model.pointwise(x, y.roll(7, 0)))
+
+
+def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
+    x, y = draws(100, 2), draws(100, 1, seed=1)
+    for model in (GaussianReference(), StudentReference(3.0)):
+        model.fit(x, y)
+        pairs = model.matrix(model.coordinates(x), model.coordinates(y))
+        torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
+
+
+def test_network_may_use_components_instead_of_columns() -> None:
+    x = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0)).double()
+    y = x + 0.5 * torch.rand(2000, 2, generator=torch.Generator().manual_seed(1)).double()
+    turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double()
+    turned = [gaussianize_ranks(z @ turn) for z in (x, y)]
+    components = gaussianize_ranks(x), gaussianize_ranks(y)
+    chosen = choose_information(*turned, ("gaussian", "network"), components=components)
+    assert chosen.candidates[-1].of_components
+    assert chosen.pointwise(*turned, components).mean() == pytest.approx(chosen.value, abs=0.2)

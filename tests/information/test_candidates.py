@@ -15,7 +15,6 @@ from sk_mige.information import (
     NeighbourReference,
     StudentReference,
     choose_information,
-    gaussianize_ranks,
 )
 from sk_mige.information.components import independent_components
 from sk_mige.information.directions import related_directions
@@ -105,12 +104,12 @@ def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
         torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
 
 
-def test_network_may_use_components_instead_of_columns() -> None:
-    x = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0)).double()
-    y = x + 0.5 * torch.rand(2000, 2, generator=torch.Generator().manual_seed(1)).double()
-    turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).double()
-    turned = [gaussianize_ranks(z @ turn) for z in (x, y)]
-    components = gaussianize_ranks(x), gaussianize_ranks(y)
-    chosen = choose_information(*turned, ("gaussian", "network"), components=components)
-    assert chosen.candidates[-1].of_components
-    assert chosen.pointwise(*turned, components).mean() == pytest.approx(chosen.value, abs=0.2)
+def test_network_uses_the_coordinates_that_predict_held_out_rows() -> None:
+    x, y = draws(1000, 2), draws(1000, 2, seed=1)
+    related = x, 0.8 * x + 0.6 * y
+    by_components = choose_information(x, y, ("network",), components=related)
+    by_columns = choose_information(*related, ("network",), components=(x, y))
+    assert by_components.candidates[-1].of_components
+    assert not by_columns.candidates[-1].of_components
+    values = by_components.pointwise(x, y, related), by_columns.pointwise(*related, (x, y))
+    torch.testing.assert_close(*values)

@@ -19,7 +19,8 @@ from sk_mige._warnings import warn_user
 from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
-from ._mutual_info import MutualInfoEstimator, _is_discrete_column, _numbers, _table
+from ._mutual_info import MutualInfoEstimator
+from ._variables import Columns, as_table, is_discrete_column
 
 __all__ = [
     "InformationEstimate",
@@ -103,15 +104,17 @@ class _Fit(NamedTuple):
 
 def parts_of(name: str, values: Any) -> tuple[Part, ...]:
     """Validate a variable and separate its columns of labels from its columns of numbers."""
-    table = _table(name, values)
-    discrete = np.array([_is_discrete_column(column) for column in table.T])
+    table = as_table(name, values)
+    discrete = np.array([is_discrete_column(column) for column in table.T])
     suffixes = (" labels", " numbers") if discrete.any() and not discrete.all() else ("", "")
     parts = []
     if discrete.any():
         labels = np.array([[", ".join(map(str, row))] for row in table[:, discrete]])
         parts.append(Part(name + suffixes[0], labels, True))
     if not discrete.all():
-        parts.append(Part(name + suffixes[1], _numbers(name, table[:, ~discrete]), False))
+        numbers = table[:, ~discrete]
+        numbers = Columns(name, numbers).transform(numbers)
+        parts.append(Part(name + suffixes[1], numbers, False))
     return tuple(parts)
 
 

@@ -21,7 +21,8 @@ from ._chain_rule import (
     sum_of,
     warn_if_unresolved,
 )
-from ._mutual_info import MutualInfoEstimator, _table
+from ._mutual_info import MutualInfoEstimator
+from ._variables import as_table
 
 __all__ = ["conditional_mutual_info", "total_correlation", "transfer_entropy"]
 
@@ -237,7 +238,7 @@ def transfer_entropy(
     >>> [round(value, 1) for value in found]
     [0.3, 0.0]
     """
-    tables = {"source": _table("source", source), "target": _table("target", target)}
+    tables = {"source": as_table("source", source), "target": as_table("target", target)}
     check_same_length(tables)
     check_lag(lag, len(tables["source"]))
     source_past, _ = past_and_present(tables["source"], lag)

@@ -10,7 +10,8 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 
 from ._chain_rule import check_same_length, is_wide, joint_information, parts_of, sum_of
-from ._mutual_info import MutualInfoEstimator, _table
+from ._mutual_info import MutualInfoEstimator
+from ._variables import as_table
 
 __all__ = ["feature_information"]
 
@@ -83,7 +84,7 @@ def feature_information(
     """
     if sp.issparse(X):
         raise TypeError("X is sparse; pass X.toarray()")
-    features, target = _table("X", X), _table("y", y)
+    features, target = as_table("X", X), as_table("y", y)
     check_same_length({"X": features, "y": target})
     owner = _group_numbers(groups, features.shape[1])
     parts = parts_of("y", target)

@@ -24,6 +24,7 @@ __all__ = [
     "distinct_rows",
     "is_constant",
     "is_discrete",
+    "is_discrete_column",
     "pair_codes",
     "sort_key",
     "stratified_folds",
@@ -99,10 +100,10 @@ def is_constant(table: Array) -> bool:
 
 
 def is_discrete(table: Array) -> bool:
-    return all(_is_discrete_column(column) for column in table.T)
+    return all(is_discrete_column(column) for column in table.T)
 
 
-def _is_discrete_column(column: Array) -> bool:
+def is_discrete_column(column: Array) -> bool:
     if column.dtype.kind in "bUS":
         return True
     if column.dtype.kind == "O":

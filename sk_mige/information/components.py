@@ -18,9 +18,9 @@ FEWEST_ROWS = 50
 def independent_components(z: Tensor) -> Tensor | None:
     r"""Return a linear map to independent components, if they describe z better than a copula.
 
-    Two densities of z are compared by their mean log-density. The first one has independent
-    components :math:`z A`, the second one is a Gaussian copula of the columns. Entropies of
-    margins are estimated from spacings of sorted values [1]_.
+    Two densities of z are compared by their mean log-density. The first density has independent
+    components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
+    of margins are estimated from spacings of sorted values [1]_.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ def independent_components(z: Tensor) -> Tensor | None:
     Returns
     -------
     tensor of shape (d, d) or None
-        Matrix A of the components :math:`z A`. None if d is 1, if n is less than 50 or 5 d, or if
-        the first mean does not exceed the second one by .01 d + d\ :sup:`2` / n nats.
+        Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
+        50 or 5 d. The result is also None if the first mean exceeds the second mean by less than
+        .01 d + d\ :sup:`2` / n nats.
 
     References
     ----------

@@ -16,11 +16,11 @@ MIN_WEIGHT = 0.1
 
 
 def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-    r"""Return directions of x and y in which canonical correlations see a relation.
+    r"""Return the directions of x and y with significant canonical correlations.
 
     Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`, where
     :math:`\rho = (\lVert z \rVert^2 - d) / \sqrt{2 d}` is the standardised squared radius. A
-    correlation counts if it exceeds the largest one of independent Gaussian data [1]_ by 10 %.
+    correlation is significant if it exceeds that of independent Gaussian data [1]_ by 10 %.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
     Returns
     -------
     tuple of tensors of shapes (p, k) and (q, m), or None
-        Orthonormal directions of x and of y. None if no correlation counts.
+        Orthonormal directions of x and of y. None if no correlation is significant.
 
     References
     ----------

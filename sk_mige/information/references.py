@@ -194,7 +194,7 @@ class GaussianReference(Reference):
 
 
 class StudentReference(GaussianReference):
-    """t-copula of normal scores.
+    """Student t-copula of normal scores.
 
     The margins are mapped to those of a t distribution, and fixed-point iterations fit the
     scatter matrix of a multivariate t density.

@@ -251,13 +251,15 @@ def _judge_network(
     trials = []
     for of_components in (False, True) if components else (False,):
         pair = components if of_components and components else (x, y)
-        model = fit_without(fitted(of_components, 0), *pair, out)
+        model = fitted(of_components, 0)
+        fit_without(model, *pair, out)
         own = held_out_information(model, pair[0][out], pair[1][out])
         trials.append((float(own.mean()), of_components, model, own))
     value, of_components, model, own = max(trials, key=lambda trial: trial[0])
     # Evidence may contain more than the mean pointwise information.
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
-    if float(gain.mean()) < TOLERANCE + float(gain.std()) / math.sqrt(len(gain)):
+    enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+    if min(float(gain.mean()), model.gain_) < enough:
         return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
     remaining = iter(range(1, int(folds.max()) + 1))
     pair = components if of_components and components else (x, y)

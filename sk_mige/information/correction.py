@@ -173,14 +173,18 @@ class CorrectedReference(Reference):
         """
         reference = self.reference.shuffled(x, y, shifts)
         corrections = self._corrections(x, y, shifts)
-        best = -math.inf
-        for scale in SCALES:
+        best = uncorrected = -math.inf
+        for scale in (0.0, *SCALES):
             total = reference + scale * corrections
             for ceiling in total[0].quantile(total.new_tensor(CEILINGS)):
                 found = evidence(total.clamp_max(ceiling))
-                if found > best:
+                if scale == 0:
+                    uncorrected = max(uncorrected, found)
+                elif found > best:
                     best, self.scale_ = found, scale
                     self._set_ceiling(ceiling, total[1:].flatten())
+        # A ceiling alone improves a reference that overfits. The correction must add to that.
+        self.gain_ = best - uncorrected
 
     def _set_ceiling(self, ceiling: Tensor, others: Tensor) -> None:
         """Set the ceiling and the log-normaliser of shuffled rows below it."""

@@ -259,7 +259,9 @@ def _judge_network(
     # Evidence may contain more than the mean pointwise information.
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
     enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
-    if min(float(gain.mean()), model.gain_) < enough:
+    # Without copulas among the candidates, the network also takes their place.
+    correction = model.gain_ if start else math.inf
+    if min(float(gain.mean()), correction) < enough:
         return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
     remaining = iter(range(1, int(folds.max()) + 1))
     pair = components if of_components and components else (x, y)

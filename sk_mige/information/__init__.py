@@ -1,4 +1,4 @@
-"""Gradients and bounds of mutual information, as differentiable surrogates."""
+"""Gradients, values and bounds of mutual information, from samples and for training."""
 
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (

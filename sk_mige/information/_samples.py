@@ -1,4 +1,4 @@
-"""Validation of the samples that users pass, and the noise that is added to them."""
+"""Validation of samples, and the generator of the noise that is added to samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) 
 
 
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
-    """Return samples as a float64 tensor (n, d) on the CPU; raise ValueError if unusable."""
+    """Return samples as a float64 tensor (n, d) on the CPU, or raise ValueError."""
     rows = _tensor(values)
     if rows.ndim == 0:
         raise ValueError(f"{name} must have one sample in each row; got a single number")
@@ -82,7 +82,7 @@ def noise_generator(seed: int) -> torch.Generator:
     """Return a generator for the package's own noise, seeded by a child of ``seed``.
 
     Users often draw their data with seed 0. With ``manual_seed(0)`` here, the added noise could
-    repeat their samples.
+    equal the samples.
     """
     child = np.random.SeedSequence(seed).spawn(1)[0]
     return torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0]) >> 1)

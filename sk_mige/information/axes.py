@@ -32,11 +32,14 @@ def independent_axes(z: Tensor) -> Tensor | None:
     Returns
     -------
     tensor of shape (d, d) or None
-        Matrix A, to be applied as ``z @ A``. It is None in each of these cases: one dimension,
-        fewer than 5 d samples, a constant coordinate, or a multivariate kurtosis that does not
-        differ from a Gaussian's (the result of ICA would then be random). It is also None if the
-        summed contrast :math:`(\mathbb{E}\log\cosh z_k - \mathbb{E}\log\cosh \mathcal N)^2`
-        does not increase by a tenth plus 0.001 for each coordinate.
+        Matrix A, to be applied as ``z @ A``, or None in each of these cases:
+
+        - z has one dimension, fewer than 5 d samples or a constant coordinate.
+        - The multivariate kurtosis does not differ from a Gaussian's. The result of ICA would
+          then be random.
+        - A does not increase the contrast by a tenth plus 0.001 for each coordinate. The contrast
+          is the sum of
+          :math:`(\mathbb{E}\log\cosh z_k - \mathbb{E}\log\cosh \mathcal N)^2` over k.
 
     References
     ----------
@@ -84,7 +87,7 @@ def _contrast(y: Tensor) -> Tensor:
 def _fast_ica(y: Tensor) -> Tensor:
     """Orthogonal matrix (d, d) whose columns are the axes of whitened samples."""
     d = y.shape[1]
-    # A random start, because axes at 45 degrees to the components are a fixed point as well.
+    # The start is random, because axes at 45 degrees to the components are a fixed point as well.
     start = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     axes: Tensor = torch.linalg.qr(start).Q.to(y)
     for _ in range(MAX_ITER):
@@ -98,10 +101,10 @@ def _fast_ica(y: Tensor) -> Tensor:
 
 
 def independent_columns(z: Tensor) -> list[int]:
-    """Columns such that all other columns are linear combinations of them.
+    """Indices of columns of which all other columns are linear combinations.
 
-    They are columns of z, not coordinates of the plane that the columns span. Such coordinates
-    would be mixtures, whose margins are less informative.
+    Principal components would also remove the redundancy. They are mixtures of columns, and maps
+    of the margins of mixtures are less useful.
 
     Parameters
     ----------
@@ -124,7 +127,9 @@ def independent_columns(z: Tensor) -> list[int]:
     _, rest, varying = varying_units(z)
     if varying is None:
         return list(range(z.shape[1]))
-    rest = rest * (varying.axes.square().sum(1) > 0)  # constants, up to rounding, are left out
+    rest = rest * (
+        varying.axes.square().sum(1) > 0
+    )  # without columns that are constant up to rounding
     kept: list[int] = []
     for _ in range(varying.axes.shape[1]):  # Gram-Schmidt: the first long remainder
         lengths = rest.norm(dim=0)

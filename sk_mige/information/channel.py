@@ -1,4 +1,4 @@
-"""Gradient of mutual information for a channel given as a function of its parameters."""
+"""Gradient of mutual information with respect to the parameters of a channel."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ def channel_gradient(
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    The noise is drawn here, and torch differentiates the family. The family must consist of
+    This function draws the noise, and torch differentiates the family. The family must consist of
     operations that torch can differentiate twice.
 
     Parameters
     ----------
     family : callable
-        Function ``family(x, theta, noise) -> y`` of float64 tensors. x has shape (n, d), theta
-        the shape of ``theta``, noise (standard normal) the shape (n, n_noise), and y n rows.
+        Function ``family(x, theta, noise) -> y`` of float64 tensors. Its arguments have shapes
+        (n, d), the shape of ``theta`` and (n, n_noise). The noise is standard normal. y must have
+        n rows.
     theta : float or array-like of shape (p,)
         Parameters at which the gradient is estimated.
     x : array-like of shape (n, ...)
@@ -81,9 +82,7 @@ def channel_gradient(
         rows = check_rows("x", x).clone()
         at = torch.tensor(np.array(theta, dtype=np.float64))
         if at.ndim > 1:
-            raise ValueError(
-                f"theta must be a number or a vector; got an array of shape {tuple(at.shape)}"
-            )
+            raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
         noise = torch.randn(
             len(rows),
             n_noise or rows.shape[1],

@@ -1,4 +1,4 @@
-"""Cross-fitted relative Fisher information of a distribution and the Gaussian."""
+"""Cross-fitted Fisher information of a distribution relative to a Gaussian."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
     r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples z.
 
-    Samples are whitened here by their own covariance, so that affine maps do not matter.
+    This function whitens the samples by their sample covariance. The result is therefore invariant
+    under affine maps of z.
 
-    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound,
+    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound:
 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
-              \qquad g_0(z) = -z ,
+              \qquad g_0(z) = -z .
 
-    whose error is of second order in the error of ĝ. Each fold evaluates the fit to the other
-    folds. All folds use the Tikhonov strength with the largest sum of these values. If none is
+    The error of the bound is of second order in the error of ĝ. Each fold evaluates the fit to the
+    other folds. All folds use the Tikhonov strength with the largest sum of bounds. If no sum is
     positive, the result is 0.
 
     Parameters
@@ -43,7 +44,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Returns
     -------
     tensor of shape (n_folds,)
-        One value for each fold; their mean is the estimate.
+        Estimate of each fold. The mean over folds is the estimate of the expectation.
 
     Examples
     --------

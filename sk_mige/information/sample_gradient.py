@@ -78,9 +78,9 @@ def mutual_info_gradient(
         Derivatives ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
-        increasing function (:func:`gaussianize_margins`), after a rotation to independent axes if
-        :func:`independent_axes` finds any. It preserves the information and reverses cubes,
-        exponentials and heavy tails. None uses the samples as they are.
+        increasing function (:func:`gaussianize_margins`). Before the map, samples are rotated to
+        independent axes if :func:`independent_axes` finds any. The map preserves the information
+        and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. "coordinates" uses its coordinates; x and y together should
         have at most a third as many as there are samples. "distances" uses its distances only, as
@@ -92,9 +92,9 @@ def mutual_info_gradient(
         joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. "jackknife" repeats the estimate without each batch of
-        samples in turn, so that it includes the error of the scores. "batch" uses the means of
-        the batches with fixed scores. It takes no additional time and is right for large I; near
-        independence it is several times too small.
+        samples in turn. Its error therefore includes the variance of the scores. "batch" uses the
+        means of the batches with fixed scores and takes no additional time. Its error is right for
+        large I and several times too small near independence.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -121,15 +121,17 @@ def mutual_info_gradient(
     The standard error does not contain the bias of the score estimate.
 
     Columns that are linear combinations of others, :math:`y_R = y_K B(\theta) + c(\theta)`, have no
-    joint density with them. They add no information, :math:`I(x; y_K, y_R) = I(x; y_K)`, whatever B
-    and c. With coordinates, the gradient is therefore that of the other columns,
+    joint density with them. For every B and c they add no information,
+    :math:`I(x; y_K, y_R) = I(x; y_K)`. With ``joint="coordinates"``, the result is the gradient
+    of the other columns,
 
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_{y_K} \log q(y_K)
               - \nabla_{y_K} \log q(x, y_K)\big)^\top \frac{\partial y_K}{\partial\theta}\Big] .
 
     Examples
     --------
-    y = ρ x + √(1 − ρ²) ε in 3 dimensions at ρ = 0.5, where dI/dρ = 3 ρ/(1 − ρ²) = 2:
+    For y = ρ x + √(1 − ρ²) ε in 3 dimensions, dI/dρ = 3 ρ/(1 − ρ²). The derivative at ρ = 0.5
+    is 2.
 
     >>> import numpy as np
     >>> from sk_mige.information import mutual_info_gradient
@@ -152,7 +154,7 @@ def mutual_info_gradient(
     if dx is not None:
         dx_rows, several_x = check_derivative("dx", dx, x, x_rows)
         _check_both_derivatives(dx_rows, dy_rows, several_x == several, joint)
-    # Redundant columns have no further information, and whitening makes them noise.
+    # Redundant columns add no information, and whitening would amplify their rounding errors.
     kept_x, kept_y = independent_columns(x_rows), independent_columns(y_rows)
     if joint == "auto":
         few = 3 * (len(kept_x) + len(kept_y)) <= n
@@ -222,7 +224,7 @@ def _contributions(
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise unless both are derivatives with respect to the same parameters."""
+    """Raise ValueError if dx and dy are derivatives with respect to different parameters."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
             "dx and dy must be derivatives with respect to the same parameters; got those for "
@@ -233,17 +235,17 @@ def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str)
 
 
 def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
-    """Derivatives of the kept columns; warn if the others do not follow them."""
+    """Return derivatives of the kept columns; warn if other columns are inconsistent."""
     if len(kept) < z.shape[1]:
         _check_copies(name, z, dz, kept)
     return dz[:, kept]
 
 
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
-    r"""Warn where columns that are linear combinations of the kept ones do not stay so.
+    r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
 
-    With :math:`z_R = z_K B + c` at all parameters near θ, the derivative of :math:`z_R` is
-    :math:`\partial z_K\, B + z_K\, \partial B + \partial c`.
+    If :math:`z_R = z_K B + c` for all parameters near θ, then
+    :math:`\partial z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
     """
     units = feature_units(z)
     z, dz = units(z), dz / units.scale[:, None]
@@ -256,8 +258,8 @@ def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     if left.norm() > COPIES * dz.norm():
         warn_user(
             f"columns {rest} of {name} are linear combinations of its other columns, but their "
-            f"derivatives d{name} are not: the information may jump as the parameters change, and "
-            "the gradient of the other columns alone is returned. Check the derivatives"
+            f"derivatives d{name} are not. The information may be discontinuous in the parameters. "
+            "The result is the gradient of the other columns alone. Check the derivatives"
         )
 
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from sk_mige.information._samples import check_finite, check_tensor
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
@@ -57,8 +58,9 @@ def independent_axes(z: Tensor) -> Tensor | None:
     >>> independent_axes(mixed).shape
     torch.Size([2, 2])
     """
+    z = check_finite("z", check_tensor("z", z)).detach()
+    z = z if z.is_floating_point() else z.double()
     n, d = z.shape
-    z = z.detach()
     if d < 2 or n < 5 * d or bool((z == z[:1]).all(0).any()):
         return None
     white, _ = whitening(z, 0.0)

@@ -155,6 +155,8 @@ class DonskerVaradhan(Bound):
 
     def __init__(self, rate: float = 0.01) -> None:
         super().__init__()
+        if not 0 < rate <= 1:
+            raise ValueError(f"rate must be in (0, 1]; got {rate!r}")
         self.rate = rate
         self.register_buffer("log_average", torch.tensor(math.nan))
 
@@ -176,7 +178,7 @@ class DonskerVaradhan(Bound):
 
     def _estimate(self, scores: Tensor) -> tuple[BoundEstimate, Tensor]:
         """Return the estimate of a batch, and the moving average including the batch."""
-        joint, log_mean = scores.diagonal().mean(), _log_mean_exp(_off_diagonal(scores))
+        log_mean, joint = _log_mean_exp(_off_diagonal(scores)), scores.diagonal().mean()
         average = new = log_mean.detach()
         if self.rate < 1:
             kept = self.log_average.to(new) + math.log1p(-self.rate)
@@ -245,7 +247,7 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     >>> jensen_shannon(torch.zeros(3, 3)).value  # T = 0 is the critic of independence
     tensor(0.)
     """
-    joint, product = scores.diagonal(), _off_diagonal(scores)
+    product, joint = _off_diagonal(scores), scores.diagonal()
     objective = -softplus(-joint).mean() - softplus(product).mean()
     return BoundEstimate(nwj(scores + 1).value, objective, objective)
 
@@ -281,6 +283,8 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     >>> smile(torch.eye(3) * 9).value
     tensor(9.)
     """
+    if not clip > 0:
+        raise ValueError(f"clip must be positive; got {clip!r}")
     objective = jensen_shannon(scores).objective
     return BoundEstimate(_donsker_varadhan(scores, clip).detach(), objective, objective)
 
@@ -308,6 +312,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
     >>> infonce(torch.eye(4) * 100).value  # log 4
     tensor(1.3863)
     """
+    _check_pairs(scores)
     m = scores.shape[-1]
     objective = (scores.diagonal() - scores.logsumexp(-1)).mean() + math.log(m)
     return BoundEstimate(objective.detach(), objective, objective)
@@ -343,8 +348,9 @@ def club(scores: Tensor) -> BoundEstimate:
     >>> club(torch.eye(3)).value
     tensor(1.)
     """
+    others = _off_diagonal(scores).mean()
     joint = scores.diagonal().mean()
-    objective = joint - _off_diagonal(scores).mean()
+    objective = joint - others
     return BoundEstimate(objective.detach(), objective, joint)
 
 
@@ -395,7 +401,18 @@ class _FunctionBound(Bound):
         return estimate.value if self._nats is None else estimate.objective.detach()
 
 
+def _check_pairs(scores: Tensor) -> None:
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"scores must be a tensor; got {type(scores).__name__}")
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < 2:
+        raise ValueError(
+            "scores must be a matrix (M, M) of all pairs of at least M = 2 samples; got shape "
+            f"{tuple(scores.shape)}"
+        )
+
+
 def _off_diagonal(scores: Tensor) -> Tensor:
+    _check_pairs(scores)
     m = scores.shape[-1]
     return scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].flatten()
 
@@ -415,6 +432,7 @@ def _local_infonce(scores: Tensor) -> Tensor:
     ``scores`` has shape (M, P, M): input i, its part p, y_j.
     """
     m, parts, _ = scores.shape
+    _check_pairs(scores[:, 0])
     by_y = scores.permute(2, 0, 1)
     own = torch.eye(m, dtype=torch.bool, device=scores.device)
     positive = by_y[own]

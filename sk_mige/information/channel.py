@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._samples import check_rows, noise_generator
+from sk_mige.information._samples import (
+    as_tensor,
+    check_count,
+    check_finite,
+    check_rows,
+    noise_generator,
+)
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
 __all__ = ["channel_gradient"]
@@ -27,7 +32,7 @@ def channel_gradient(
     x: ArrayLike | Tensor,
     *,
     n_noise: int | None = None,
-    random_state: int = 0,
+    random_state: Any = 0,
     **options: Any,
 ) -> MutualInfoGradient:
     r"""Gradient of I(x; y) at θ for a parametric family of channels y = f(x, θ, ε).
@@ -50,8 +55,9 @@ def channel_gradient(
         Samples of x; every row is flattened.
     n_noise : int, default=None
         Dimension of the noise. None uses the dimension of x.
-    random_state : int, default=0
-        Seed of the noise. The same noise is drawn for every θ, so that curves are smooth.
+    random_state : int, RandomState instance, Generator instance or None, default=0
+        Seed or generator of the noise. With an int, gradients at different θ use the same noise,
+        so that curves are smooth.
     **options
         Keyword arguments of :func:`mutual_info_gradient`.
 
@@ -63,16 +69,16 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta has more than one dimension, or if y does not have one row for each sample, is
-        constant or is not finite. Errors of :func:`mutual_info_gradient` are raised as well.
+        If theta has more than one dimension. If y does not have one row for each sample, is
+        constant, is not finite or does not depend on the noise. Without noise, the information is
+        infinite. Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------
     For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). Its derivative at θ = 1
     is 1.
 
-    >>> import numpy as np
-    >>> from sk_mige.information import channel_gradient
+    >>>     >>> from sk_mige.information import channel_gradient
     >>> x = np.random.default_rng(0).standard_normal((500, 2))
     >>> gradient, error = channel_gradient(lambda x, theta, noise: theta * x + noise, 1.0, x)
     >>> bool(abs(gradient - 1) < 3 * error)
@@ -80,17 +86,34 @@ def channel_gradient(
     """
     with torch.inference_mode(False), torch.enable_grad():
         rows = check_rows("x", x).clone()
-        at = torch.tensor(np.array(theta, dtype=np.float64))
+        at = check_finite("theta", as_tensor("theta", theta))
         if at.ndim > 1:
             raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
         noise = torch.randn(
             len(rows),
-            n_noise or rows.shape[1],
+            rows.shape[1] if n_noise is None else check_count("n_noise", n_noise, 1),
             generator=noise_generator(random_state),
             dtype=torch.float64,
         )
         y, derivative = _with_derivative(lambda t: family(rows, t, noise), at, len(rows))
+        _check_noise(family, rows, at, noise)
     return mutual_info_gradient(rows, y, derivative, **options)
+
+
+def _check_noise(
+    family: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, theta: Tensor, noise: Tensor
+) -> None:
+    """Raise ValueError if other noise gives the same y."""
+    with torch.no_grad():
+        first, second = (
+            family(x.clone(), theta.clone(), z) for z in (noise.clone(), noise.flip(0))
+        )
+    constant = bool((first == first[:1]).all())  # its own error
+    if torch.equal(first, second) and bool(first.isfinite().all()) and not constant:
+        raise ValueError(
+            "family must use its noise: y is a function of x alone, so that their information is "
+            "infinite and has no gradient. Add noise to y, as in theta * x + noise"
+        )
 
 
 def _with_derivative(

@@ -70,13 +70,20 @@ class SeparableCritic(nn.Module):
         shared: bool = False,
     ) -> None:
         super().__init__()
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature must be positive or None; got {temperature!r}")
+        if shared and n_features_x != n_features_y:
+            raise ValueError(
+                "shared=True needs x and y of equal dimension; got "
+                f"n_features_x={n_features_x} and n_features_y={n_features_y}"
+            )
         self.temperature = temperature
         self.embed_x = relu_network(n_features_x, hidden, n_embedding)
         self.embed_y = self.embed_x if shared else relu_network(n_features_y, hidden, n_embedding)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        f, g = self.embed_x(x.flatten(1)), self.embed_y(y.flatten(1))
+        f, g = self.embed_x(_flat("x", x)), self.embed_y(_flat("y", y))
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
         scores: Tensor = f @ g.mT
@@ -107,6 +114,8 @@ class ConcatenatedCritic(nn.Module):
         self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
     ) -> None:
         super().__init__()
+        if not hidden:
+            raise ValueError("hidden must contain at least one width; got none")
         # The first layer of the pair is a sum of a function of x and a function of y.
         self.first_x = nn.Linear(n_features_x, hidden[0])
         self.first_y = nn.Linear(n_features_y, hidden[0], bias=False)
@@ -114,7 +123,7 @@ class ConcatenatedCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        pairs = self.first_x(x.flatten(1))[:, None] + self.first_y(y.flatten(1))[None]
+        pairs = self.first_x(_flat("x", x))[:, None] + self.first_y(_flat("y", y))[None]
         scores: Tensor = self.rest(pairs.relu()).squeeze(-1)
         return scores
 
@@ -147,10 +156,10 @@ class GaussianCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of log q(y_j | x_i), in nats."""
-        mean, raw = self.network(x.flatten(1)).chunk(2, dim=1)
+        mean, raw = self.network(_flat("x", x)).chunk(2, dim=1)
         # With a bounded log-variance, a single outlier cannot dominate the likelihood.
         log_variance = 10 * torch.tanh(raw / 10)
-        y = y.flatten(1)
+        y = _flat("y", y)
         # For small variances and large means, the terms of the expanded square below can be 10⁶
         # times larger than their difference. Centring and float64 preserve the precision.
         center = y.detach().mean(0)
@@ -203,6 +212,15 @@ def fit_critic(
         (-bound(critic(x, y)).critic_objective).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return critic
+
+
+def _flat(name: str, samples: Tensor) -> Tensor:
+    """Return samples as rows (M, d)."""
+    if not isinstance(samples, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor; got {type(samples).__name__}. Convert it by torch.as_tensor"
+        )
+    return samples.flatten(1)
 
 
 def relu_network(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sk_mige.information._samples import check_columns_vary, check_count, check_finite, check_tensor
 from sk_mige.information.whitened import radial_landmarks
 from sk_mige.score import ScoreSettings, kernel_sums, whitening
 from sk_mige.score.folds import radial_folds
@@ -46,6 +47,11 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     tensor of shape (n_folds,)
         Estimate of each fold. The mean over folds is the estimate of the expectation.
 
+    Raises
+    ------
+    ValueError
+        If z has a constant column, a value that is not finite or fewer samples than folds.
+
     Examples
     --------
     >>> import torch
@@ -54,9 +60,16 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     >>> bool(relative_fisher_information(normal.double()).mean().abs() < 0.05)
     True
     """
-    z = z.detach()
+    z = check_finite("z", check_tensor("z", z)).detach()
+    z = z if z.is_floating_point() else z.double()
+    check_columns_vary("z", z)
+    n_landmarks = check_count("n_landmarks", n_landmarks, 1)
+    if not 2 <= check_count("n_folds", n_folds, 2) <= len(z):
+        raise ValueError(
+            f"n_folds must be at most the number of samples of z, {len(z)}; got {n_folds}"
+        )
     z = whitening(z, 0.0)[0](z)
-    centers = radial_landmarks(z, max(1, min(n_landmarks, len(z) // 2)))
+    centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
     expansion, gram = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sk_mige.information._samples import check_count, check_finite, check_tensor
+
 __all__ = ["gaussianize_margins", "gaussianize_ranks"]
 
 
@@ -44,10 +46,13 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     >>> bool((values - z.log()).abs().median() < 0.1)
     True
     """
-    n, dtype = z.shape[0], _floating(z)
+    n, dtype = len(check_finite("z", check_tensor("z", z))), _floating(z)
+    if n < 2:
+        raise ValueError(f"z must have at least 2 samples; got {n}")
     points = z.detach().to(dtype if z.device.type == "mps" else torch.float64)
     if n_knots is None:
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
+    check_count("n_knots", n_knots, 2)
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
     heights = torch.linspace(-edge, edge, n_knots, dtype=points.dtype, device=points.device)
     levels = ((torch.special.ndtr(heights) * n - 0.5) / (n - 1)).clamp(0, 1)
@@ -106,7 +111,7 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     >>> gaussianize_ranks(torch.tensor([[10.0], [-3.0], [0.0]])).flatten()
     tensor([ 0.9674, -0.9674,  0.0000])
     """
-    n = z.shape[0]
+    n = len(check_finite("z", check_tensor("z", z)))
     ranks = torch.empty_like(z, dtype=torch.float64)
     for k, column in enumerate(z.detach().mT.contiguous()):
         _, owner, counts = torch.unique(column, return_inverse=True, return_counts=True)

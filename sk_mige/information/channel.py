@@ -78,7 +78,8 @@ def channel_gradient(
     For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). Its derivative at θ = 1
     is 1.
 
-    >>>     >>> from sk_mige.information import channel_gradient
+    >>> import numpy as np
+    >>> from sk_mige.information import channel_gradient
     >>> x = np.random.default_rng(0).standard_normal((500, 2))
     >>> gradient, error = channel_gradient(lambda x, theta, noise: theta * x + noise, 1.0, x)
     >>> bool(abs(gradient - 1) < 3 * error)
@@ -108,7 +109,8 @@ def _check_noise(
         first, second = (
             family(x.clone(), theta.clone(), z) for z in (noise.clone(), noise.flip(0))
         )
-    constant = bool((first == first[:1]).all())  # its own error
+    # A constant y has a separate error.
+    constant = bool((first == first[:1]).all())
     if torch.equal(first, second) and bool(first.isfinite().all()) and not constant:
         raise ValueError(
             "family must use its noise: y is a function of x alone, so that their information is "

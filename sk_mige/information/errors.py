@@ -12,9 +12,9 @@ from sk_mige._warnings import warn_user
 
 __all__ = ["batch_error", "full_error"]
 
-# An estimate whose bias decreases like 1 / sqrt(n) changes by this share of it from n / 2 to n.
+# From n / 2 to n samples, a bias like 1 / sqrt(n) changes by this multiple of the bias at n.
 HALVING = math.sqrt(2) - 1
-# With fewer samples, scores of half the samples say nothing about those of all.
+# The resolution is not estimated from halves with fewer samples.
 FEWEST = 16
 # The bias is large above this share of the estimate and this multiple of the sampling error.
 LARGE_SHARE, LARGE_ERRORS = 0.5, 3.0

@@ -13,7 +13,7 @@ from sk_mige.score.subspace import varying_units
 
 __all__ = ["check_noise", "on_a_surface"]
 
-# The joint lies on a surface if its dimension is so much lower than that of shuffled pairs.
+# Pairs lie on a surface if their dimension is lower than that of shuffled pairs by this much.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
 
 
@@ -43,7 +43,7 @@ def check_noise(x: Tensor, y: Tensor) -> None:
 
 
 def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
-    """Whether pairs have fewer dimensions than shuffled pairs, near each row.
+    """Return whether the local dimension of pairs is lower than that of shuffled pairs.
 
     Parameters
     ----------

@@ -259,7 +259,10 @@ def test_values_of_y_that_repeat_are_warned_of(rng):
     ("make", "message"),
     [
         (lambda z: z.astype(str), "must contain real numbers; got dtype"),
-        (lambda z: np.where(z > 0, "a", z.astype(object)), "must contain real numbers; got the string 'a'"),
+        (
+            lambda z: np.where(z > 0, "a", z.astype(object)),
+            "must contain real numbers; got the string 'a'",
+        ),
         (lambda z: sp.csr_array(z), r"must be dense.*toarray\(\)"),
         (lambda z: torch.tensor(z).to_sparse(), r"must be dense.*to_dense\(\)"),
         (lambda z: z + 1j, "must be real; got complex numbers"),

@@ -18,7 +18,6 @@ from sk_mige.score import (
     kernel_sums,
     whitening,
 )
-from sk_mige.score.fit import MIN_SAMPLES_TO_CHOOSE
 from sk_mige.score.folds import sample_folds
 from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
@@ -31,8 +30,11 @@ __all__ = ["confirmed_bandwidth", "radial_landmarks", "whitened_scores"]
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
 # Bandwidths, as multiples of the median distance. A narrower kernel must improve the held-out loss
-# of the Gaussian this many times as much, because narrow kernels have a larger variance.
-BANDWIDTH_FACTORS, MIN_RATIO = (1.0, 0.5, 0.25, 0.125), 1.5
+# of the Gaussian this many times as much, because narrow kernels have a larger variance. The
+# surplus must be this share of the Gaussian's loss, which is d / 2, because chance also has gains.
+BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
+# With fewer samples, folds are too small for this choice.
+MIN_SAMPLES_TO_NARROW = 200
 
 
 def whitened_scores(
@@ -100,28 +102,44 @@ def radial_landmarks(y: Tensor, m: int) -> Tensor:
 
     Like the folds, they do not depend on the order of the rows.
     """
+    return y[_radial_picks(y, m)]
+
+
+def _radial_picks(y: Tensor, m: int) -> Tensor:
     order = torch.argsort(y.square().sum(1))
-    picks = torch.linspace(0, len(y) - 1, m, device=y.device).round().long()
-    return y[order[picks]]
+    return order[torch.linspace(0, len(y) - 1, m, device=y.device).round().long()]
+
+
+def _n_landmarks(n: int) -> int:
+    return min(n, max(100, min(n // 10, 400)))
 
 
 def confirmed_bandwidth(z: Tensor) -> float:
     """Return the multiple of the median distance that the held-out loss of samples z confirms."""
     y = _whitening(z)(z)
-    if len(y) < MIN_SAMPLES_TO_CHOOSE:
+    if len(y) < MIN_SAMPLES_TO_NARROW:
         return BANDWIDTH_FACTORS[0]
     chosen, gains = BANDWIDTH_FACTORS[0], _gains(y, BANDWIDTH_FACTORS[0])
     for factor in BANDWIDTH_FACTORS[1:]:
         narrower = _gains(y, factor)
         surplus = narrower - MIN_RATIO * gains
-        if bool((surplus > 0).all()) and surplus.mean() > 2 * surplus.std() / len(surplus) ** 0.5:
+        chance = 2 * float(surplus.std()) / len(surplus) ** 0.5
+        least = max(chance, MIN_SHARE * y.shape[1] / 2)
+        if bool((surplus > 0).all()) and float(surplus.mean()) > least:
             chosen, gains = factor, narrower
     return chosen
 
 
 def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
-    """Return each fold's gain over the Gaussian at the strength with the largest mean gain."""
-    expansion, sums, _ = _sums(y, bandwidth_factor)
+    """Return each fold's gain over the Gaussian at the strength with the largest mean gain.
+
+    Centres of the kernel are left out of the folds. A narrow kernel fits its centres, so that the
+    loss of held-out rows that are centres is biased.
+    """
+    picks = _radial_picks(y, min(_n_landmarks(len(y)), len(y) // 2))
+    others = torch.ones(len(y), dtype=torch.bool)
+    others[picks] = False
+    expansion, sums, _ = _sums(y[others], y[picks], bandwidth_factor)
     losses = fold_losses(expansion, kernel_basis(expansion.gram()), sums, ALPHAS)
     return losses[:, -1] - losses[:, losses.mean(0).argmin()]
 
@@ -134,15 +152,15 @@ def _whitening(z: Tensor) -> Whitening:
 
 def _fit(y: Tensor, bandwidth_factor: float) -> ScoreModel:
     """Fit the kernel correction over landmarks of the whitened samples."""
-    return fit_landmarks(*_sums(y, bandwidth_factor)).model
+    centers = radial_landmarks(y, _n_landmarks(len(y)))
+    return fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
 
 
 def _sums(
-    y: Tensor, bandwidth_factor: float
+    y: Tensor, centers: Tensor, bandwidth_factor: float
 ) -> tuple[KernelExpansion, list[KernelSums], ScoreSettings]:
-    """Return the expansion over landmarks, the sums of each fold, and the settings."""
-    n, settings = len(y), replace(SETTINGS, bandwidth_factor=bandwidth_factor)
-    centers = radial_landmarks(y, min(n, max(100, min(n // 10, 400))))
+    """Return the expansion over the centres, the sums of each fold, and the settings."""
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
     expansion, _ = build_expansion(y, settings, centers=centers)
     fold = sample_folds(y)
     sums: list[KernelSums] = []

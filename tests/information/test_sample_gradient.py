@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_mige.information import mutual_info_gradient, whitened_scores
+from sk_mige.information.whitened import confirmed_bandwidth
 from sk_mige.score import ssge
 
 
@@ -290,3 +291,9 @@ def test_values_that_are_no_real_numbers_are_named(name, make, message):
 def test_integer_parameters_are_integers():
     with pytest.raises(TypeError, match="n_batches must be an int; got 10.0"):
         mutual_info_gradient(*GOOD, n_batches=10.0)
+
+
+def test_gaussians_have_the_median_bandwidth():
+    for seed in range(20):
+        z = torch.randn(300, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert confirmed_bandwidth(z) == 1.0

@@ -24,7 +24,7 @@ from sk_mige.information.choice import (
     choose_information,
     deal_folds,
 )
-from sk_mige.information.neighbours import local_dimension
+from sk_mige.information.noise import on_a_surface
 from sk_mige.training import resolve_device
 
 from ._base import DocLinkMixin
@@ -38,8 +38,6 @@ MIN_ROWS = 10
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # An interval is wide above this many nats and this share of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# The joint lies on a surface if its dimension is so much lower than that of shuffled pairs.
-MISSING_DIMENSION, MAX_DIMENSION, FEWEST_FOR_DIMENSION = 0.5, 10, 100
 # A canonical correlation of this much is a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 
@@ -282,7 +280,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             left, right, names, folds=folds, seed=self._seed, device=device
         )
         value, interval = self._chosen.value, self._chosen.interval
-        if _on_a_surface(left[first], right[first], self._seed):
+        if on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(
                 "near their rows X and Y together have fewer dimensions than X and Y apart: Y is "
@@ -520,21 +518,6 @@ def _largest_correlation(x: Tensor, y: Tensor) -> float:
     """Return the largest canonical correlation."""
     left, right = (torch.linalg.qr(z - z.mean(0))[0] for z in (x, y))
     return float(torch.linalg.svdvals(left.mT @ right).max())
-
-
-def _on_a_surface(x: Tensor, y: Tensor, seed: int) -> bool:
-    """Whether pairs have fewer dimensions than shuffled pairs, near each row."""
-    n, d = len(x), x.shape[1] + y.shape[1]
-    if n < FEWEST_FOR_DIMENSION or d > MAX_DIMENSION:
-        return False
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    dimensions = []
-    for other in (y, y[order]):
-        z = torch.cat([x, other], dim=1)
-        factor = torch.linalg.cholesky(torch.cov(z.mT) + 1e-12 * torch.eye(d, dtype=z.dtype))
-        white = torch.linalg.solve_triangular(factor, (z - z.mean(0)).mT, upper=False).mT
-        dimensions.append(local_dimension(white))
-    return dimensions[0] < dimensions[1] - MISSING_DIMENSION
 
 
 def _average(candidates: list[Evidence]) -> NDArray[np.float64]:

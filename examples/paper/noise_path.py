@@ -61,13 +61,6 @@ def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
     -------
     PathIntegral
         Integral and its part from the smallest steps.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information.path import integrate_rates
-    >>> integrate_rates(lambda s: torch.tensor(6.0 * 2.718281828 ** (-3 * s))).value
-    tensor(1.0005)
     """
     parts: list[Tensor] = []
     fine = 0

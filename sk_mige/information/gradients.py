@@ -1,7 +1,7 @@
-"""Surrogates whose gradients estimate those of entropy and of mutual information.
+"""Surrogates whose gradients estimate the gradients of entropy and of mutual information.
 
 Each surrogate is a scalar tensor. Its *gradient* estimates the gradient of H(z) or of I(x; z), so
-maximising it maximises the information. Its value has no meaning.
+maximising the surrogate maximises the information. The value of a surrogate has no meaning.
 """
 
 from __future__ import annotations
@@ -39,26 +39,27 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    where ``sg`` stops the gradient: the estimated score ĝ is treated as a constant.
+    where ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
 
     Parameters
     ----------
     z : tensor of shape (M, ...)
         Samples, differentiable with respect to the parameters of interest; flattened to (M, d).
     score : callable, default=None
-        Score function, ``score(z) -> (M, d)``. None is :func:`sk_mige.score.ssge`.
+        Score function ``score(z)``, which returns scores of shape (M, d). None is
+        :func:`sk_mige.score.ssge`.
 
     Returns
     -------
     tensor of shape ()
-        Surrogate of H(z). Its gradient is in nats per unit of the parameter; its value has no
+        Surrogate of H(z). Its gradient is in nats per unit of the parameter. Its value has no
         meaning.
 
     Notes
     -----
-    A score has mean 0: this is Stein's identity for f = 1. Estimated scores satisfy it only
-    approximately. Every surrogate of this package therefore centres the estimated scores of a
-    batch, whichever function computed them:
+    The score of a density has mean 0, which is Stein's identity for f = 1. Estimated scores
+    satisfy Stein's identity only approximately. Every surrogate of this package therefore centres
+    the estimated scores of a batch:
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
@@ -91,26 +92,26 @@ def mutual_info_surrogate(
     projection: Tensor | None = None,
     sq_distances_x: Tensor | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for z = E(x): circumstance I.
+    r"""Scalar whose gradient estimates that of I(x; z) for a deterministic encoder z = E(x).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    Only the z-block of the joint score is needed, because x does not depend on φ. The kernel
-    uses x through its squared distances only, so the dimension of x affects a single matrix
-    product.
+    This is circumstance I of the paper. Only the z-block of the joint score is needed, because x
+    does not depend on φ. The kernel depends on x through squared distances only. The dimension of
+    x therefore affects the cost of a single matrix product.
 
     Parameters
     ----------
     x : tensor of shape (M, ...) or None
-        Inputs; flattened. None requires ``sq_distances_x``.
+        Inputs, flattened to (M, d_x). None requires ``sq_distances_x``.
     z : tensor of shape (M, ...)
         Representations, differentiable; flattened to (M, d).
     score, joint_score : callable, default=None
         Score functions of z and of the pair, ``score(z)`` and
-        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`;
-        ``joint_score=None`` uses ``score``. Their scores are centred over the batch
+        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`, and
+        ``joint_score=None`` is ``score``. The estimated scores are centred over the batch
         (:func:`entropy_surrogate`).
     x_scale : float, default=1.0
         Weight of x relative to z in the joint kernel. The squared distances of x are scaled so
@@ -120,7 +121,7 @@ def mutual_info_surrogate(
     projection : tensor of shape (k, d_x), default=None
         Matrix, usually random, that projects x before its distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
-        Precomputed squared distances of x. They replace ``x`` and ``projection``, which are then
+        Precomputed squared distances of x. With ``sq_distances_x``, ``x`` and ``projection`` are
         ignored.
 
     Returns
@@ -130,9 +131,9 @@ def mutual_info_surrogate(
 
     Notes
     -----
-    For a deterministic encoder, I(x; z) is infinite; for discrete x it is the entropy of z. The
-    estimated gradient is that of a smoothed information. The kernel's bandwidth sets the
-    resolution at which z distinguishes inputs.
+    For a deterministic encoder, I(x; z) is infinite if x is continuous, and the entropy of z if x
+    is discrete. The estimated gradient is that of a smoothed information. The kernel's bandwidth
+    sets the resolution at which z distinguishes inputs.
 
     References
     ----------
@@ -178,17 +179,17 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    Equal medians make the joint kernel, and therefore the MI gradient, independent of the units
-    of x, of its dimension and of the norm of a projection. A random projection to k dimensions
-    gives the same result for every k, up to its noise.
+    Equal medians make the joint kernel independent of the units and the dimension of x and of the
+    norm of a projection. The MI gradient is then independent of them, too. A random projection to
+    k dimensions gives the same result for every k, up to random error.
 
     Parameters
     ----------
     sq_x, sq_z : tensors of shape (..., M, M)
         Squared distances.
     x_scale : float, default=1.0
-        Weight of the distances of x relative to those of z. With larger values, z must
-        distinguish inputs that are closer together. 0 ignores x.
+        Weight of the distances of x relative to those of z. With a larger ``x_scale``, z must
+        distinguish inputs that are closer together. With 0, x is ignored.
 
     Returns
     -------
@@ -209,7 +210,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
 
 
 def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
-    """Detached scores (..., M, d) at the samples z, less their mean over the M samples.
+    """Return detached scores (..., M, d) at the samples z, minus their mean over the M samples.
 
     The score of every density has mean 0, so the mean of estimated scores is an error.
     """
@@ -219,32 +220,31 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> T
 
 
 def is_ssge(score: ScoreFunction | None) -> bool:
-    """Whether ``score`` is :func:`ssge`, possibly with keywords, which takes leading dimensions.
+    """Return whether ``score`` is :func:`ssge` or a ``partial`` of it.
 
-    Several sets of samples can then be scored by one call. The scores are the same as by one call
-    for each set.
+    :func:`ssge` scores several sets of samples, stacked along leading dimensions, in one call.
     """
     function = score.func if isinstance(score, partial) else score
     return function is None or function is ssge
 
 
 def mean_inner_product(scores: Tensor, z: Tensor) -> Tensor:
-    """Mean over samples of ⟨scores, z⟩."""
+    """Return the mean over samples of the inner product ⟨scores, z⟩."""
     return (scores * z).sum(-1).mean()
 
 
 def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
-    """Squared ratio of the median distance of z to that of x; finite for collapsed batches."""
+    """Return the squared ratio of the median distances of z and of x, or 1 for 0/0."""
     return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
 
 
 def flatten_samples(values: Tensor) -> Tensor:
-    """Samples as rows (M, d); scalars have d = 1."""
+    """Return samples as rows (M, d), with d = 1 for scalars."""
     return values.reshape(values.shape[0], -1)
 
 
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
-    """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
+    """Return squared distances (M, M) of the flattened inputs, with the dtype and device of z."""
     flat = flatten_samples(x.detach()).to(like)
     if projection is not None:
         flat = flat @ projection.to(like).mT

@@ -1,4 +1,4 @@
-"""Surrogate of I(h; z) for a layer h inside the encoder: circumstance II."""
+"""Surrogate of I(h; z) for a layer h inside the encoder, circumstance II of the paper."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def hidden_mutual_info_surrogate(
     hidden_score: ScoreFunction | None = None,
     joint_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(h; z) for h = C(x), z = f(h): circumstance II.
+    r"""Scalar whose gradient estimates that of I(h; z) for a layer h = C(x) and z = f(h).
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
-    Both h and z depend on the parameters, so both blocks of the joint score are needed.
+    This is circumstance II of the paper. Both h and z depend on the parameters, so both blocks of
+    the joint score are needed.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def hidden_mutual_info_surrogate(
         Representations, differentiable; flattened to (M, d_z).
     score, hidden_score, joint_score : callable, default=None
         Score functions of z, of h and of the pair. ``score=None`` is
-        :func:`sk_mige.score.ssge`; None for the others uses ``score``. Their scores are centred
-        over the batch (:func:`entropy_surrogate`).
+        :func:`sk_mige.score.ssge```hidden_score=None`` and ``joint_score=None`` are ``score``. The
+        estimated scores are centred over the batch (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -57,9 +58,9 @@ def hidden_mutual_info_surrogate(
 
     Notes
     -----
-    Multiplying h or z by a number does not change their information. Before the joint score is
-    estimated, h is therefore rescaled so that the squared distances of h and of z have equal
-    medians. The h-block of the score is scaled back.
+    Multiplying h or z by a number does not change I(h; z). Therefore h is rescaled before the
+    joint score is estimated, so that the squared distances of h and of z have equal medians. The
+    h-block of the joint score is then scaled back.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def mean_hidden_mutual_info_surrogate(
 
 
 def _batched_surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
-    """Surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z), with shared distances."""
+    """Return the surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z)."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
     ratio = scale_ratio(median_bandwidth(sq_h), median_bandwidth(sq_z))[..., None, None]
     root, d = ratio.sqrt(), h.shape[-1]

@@ -1,4 +1,4 @@
-"""Surrogate of I(x; z) for stochastic encoders z = E(x, ε): circumstance III."""
+"""Surrogate of I(x; z) for stochastic encoders z = E(x, ε), circumstance III of the paper."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stochastic_mutual_info_surrogate(
     score: ScoreFunction | None = None,
     conditional_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for z = E(x, ε): circumstance III.
+    r"""Scalar whose gradient estimates that of I(x; z) for a stochastic encoder z = E(x, ε).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(z \mid x)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(z \mid x))^\top
@@ -48,19 +48,21 @@ def stochastic_mutual_info_surrogate(
     z : tensor of shape (M, d) or (S, M, d)
         One or S reparameterised draws of z for each of M inputs, differentiable.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
-        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation), each
-        broadcastable to (M, d), or a ``torch.distributions.Normal`` is a Gaussian with
-        independent coordinates. Any other ``torch.distributions.Distribution``, or a callable
-        ``log_prob(z)``, is differentiated at z. None is an implicit encoder, whose conditional
-        score is estimated from the S draws of each x; S should be at least 16 and at least d.
+        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) is a
+        Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
+        ``torch.distributions.Normal`` is treated alike. Any other
+        ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at
+        z. None is an implicit encoder, whose conditional score is estimated from the S draws of
+        each x. S should be at least 16 and at least d.
     marginal : str, default="auto"
-        Method for H(z), described in the Notes: "gaussian", "whitened", "score", "stein",
-        "mixture" or "leave-one-out". "auto" is "gaussian" for a Gaussian conditional. For other
-        conditionals it is "whitened" with 3 d samples or more, and "stein" with fewer.
+        Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
+        "stein", "mixture" and "leave-one-out". The value "auto" is "gaussian" for a Gaussian
+        conditional. For other conditionals, "auto" is "whitened" with 3 d samples or more, and
+        "stein" with fewer.
     score, conditional_score : callable, default=None
         Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
-        ``score=None`` is :func:`sk_mige.score.ssge`; ``conditional_score=None`` uses ``score``.
-        Their scores are centred over the samples (:func:`entropy_surrogate`).
+        ``score=None`` is :func:`sk_mige.score.ssge`, and ``conditional_score=None`` is ``score``.
+        The estimated scores are centred over the samples (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -70,44 +72,47 @@ def stochastic_mutual_info_surrogate(
     Raises
     ------
     ValueError
-        If an implicit conditional comes with a single draw, if ``marginal`` is unknown or needs
-        a Gaussian conditional, or if it is "gaussian" and the conditional was detached.
+        If an implicit conditional has a single draw. If ``marginal`` is unknown. If ``marginal``
+        needs a Gaussian conditional and there is none. If ``marginal`` is "gaussian" and the
+        conditional is detached from the graph.
 
     Warns
     -----
     UserWarning
-        If the draws of an implicit encoder are all the same: it ignores its noise.
+        If the draws of an implicit encoder are all the same, so that z does not depend on the
+        noise.
 
     Notes
     -----
     With an exact H(z | x), an estimate of ∇H(z) that is too small rewards an unlimited growth of
     the noise. Scores estimated from M samples in d ≥ M dimensions are too small by a factor of
-    about M/d. The methods for H(z) differ in how they avoid this:
+    about M/d. The methods for H(z) avoid such a growth in different ways:
 
     "gaussian"
         :func:`gaussian_mutual_info`. Its gradient flows through mean and scale and contains no
-        sampling noise of z. It is right for linear-Gaussian encoders, also with more dimensions
-        than samples. For other encoders it is the gradient of an upper bound of I.
+        sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to sampling
+        error. There may be more dimensions than samples. For other encoders, the gradient is that
+        of an upper bound of I.
     "whitened"
-        :func:`whitened_scores`: the scores of a Gaussian, corrected as far as held-out samples
-        confirm.
+        :func:`whitened_scores`, the scores of a Gaussian plus a kernel correction that is
+        regularised on held-out samples.
     "score"
-        The estimated scores without rescaling, as published; also for the conditional. Suitable
-        for d well below M and S.
+        The estimated scores without rescaling, as published. The conditional scores are not
+        rescaled either. This method suits d well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d
-        holds in the batch. The overall size is then right for every d/M.
+        holds in the batch. The overall size is then unbiased for every d/M.
     "mixture"
-        The batch's mixture q(z) = Σ_m q(z | x_m)/M. It is exact for data that consist of the
-        batch. It saturates at log M nats, where its gradient vanishes.
+        The batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact for data that consist of
+        the batch. Its information saturates at log M nats, where the gradient vanishes.
     "leave-one-out"
-        The same mixture without the sample's own component. From about d = 10 on, the other
-        components are too far away.
+        The same mixture without the component that generated the sample. From about d = 10 on, the
+        other components are too far away for accurate scores.
 
-    The estimated score of an implicit conditional is too small as well, because it uses few
-    draws. Except for "score", it is rescaled to satisfy Stein's identity in each coordinate and
-    for each x. The derivative of H(z | x) with respect to the log-scale of a coordinate is then
-    exact.
+    The estimated score of an implicit conditional is too small as well, because there are few
+    draws of each x. Unless ``marginal="score"``, the conditional score is rescaled to satisfy
+    Stein's identity in each coordinate and for each x. The derivative of H(z | x) with respect to
+    the log-scale of a coordinate is then exact.
 
     References
     ----------
@@ -162,7 +167,7 @@ def conditional_scores(
     score: ScoreFunction | None = None,
     rescale: bool = True,
 ) -> Tensor:
-    """Detached scores of the conditional q(z | x) at z.
+    """Estimate detached scores of the conditional q(z | x) at z.
 
     Parameters
     ----------
@@ -172,7 +177,7 @@ def conditional_scores(
         Conditional distribution, as in :func:`stochastic_mutual_info_surrogate`.
     score : callable, default=None
         Score function of an implicit conditional, batched over x. None is
-        :func:`sk_mige.score.ssge`. Its scores are centred over the draws of each x.
+        :func:`sk_mige.score.ssge`. The estimated scores are centred over the draws of each x.
     rescale : bool, default=True
         Whether an estimated score is rescaled to satisfy Stein's identity in each coordinate.
 
@@ -183,7 +188,7 @@ def conditional_scores(
     Raises
     ------
     ValueError
-        If an implicit conditional comes with fewer than two draws of each z.
+        If an implicit conditional has fewer than two draws of each z.
 
     Warns
     -----
@@ -227,7 +232,7 @@ def conditional_scores(
 
 
 def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Means and scales (M, d) of a conditional that is Gaussian with independent coordinates."""
+    """Return means and scales (M, d) of a Gaussian with independent coordinates, else None."""
     if isinstance(conditional, Independent):
         conditional = conditional.base_dist
     if isinstance(conditional, Normal):

@@ -1,4 +1,4 @@
-"""Affine-equivariant score estimate, the default of the MI gradients of samples."""
+"""Affine-equivariant score estimate, the default in MI gradients from samples."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
 __all__ = ["confirmed_bandwidth", "radial_landmarks", "whitened_scores"]
 
-# In whitened coordinates the base density is the standard Gaussian. The kernel expansion corrects
-# it as far as held-out folds confirm.
+# In whitened coordinates the base density is the standard Gaussian. Held-out folds regularise
+# the kernel expansion that corrects this base.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
 # Bandwidths, as multiples of the median distance. A narrower kernel must improve the held-out loss
@@ -50,17 +50,18 @@ def whitened_scores(
     information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
     whitened coordinates. At infinite strength, the estimate is the Gaussian.
 
-    Scores at new points need shrinkage and a separate whitening for each fold. In sample, these
-    make the error of Figure 1's gradients several times larger: without them, the excess of the
-    inverse covariance cancels between marginal and joint.
+    Scores at new points need shrinkage and a separate whitening for each fold. At the samples
+    themselves, shrinkage and separate whitening make the error of Figure 1's gradients several
+    times larger. Without them, the bias of the inverse covariance cancels between marginal and
+    joint.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. With n < 3 d, whitening falls back to shrinkage. A tenth of the samples, at least
-        100 and at most 400, are centres of the kernel.
+        Samples. With n < 3 d, whitening uses a shrunk covariance. A tenth of the samples are
+        centres of the kernel, at least 100 and at most 400.
     sq_distances : None
-        Unused. Any other value is an error, because the estimate needs coordinates.
+        Must be None, because the estimate needs coordinates.
     bandwidth_factor : float, default=1.0
         Kernel width as a multiple of the median distance. Narrow kernels resolve clusters and
         oscillations, and have a larger variance.
@@ -83,7 +84,7 @@ def whitened_scores(
             "sq_distances must be None: whitened scores need coordinates; got a "
             f"{type(sq_distances).__name__}. Use sk_mige.score.ssge for distances"
         )
-    # On the CPU: on a GPU the seven small eigendecompositions would each cause a wait.
+    # Compute on the CPU, because a GPU would wait for each of the small eigendecompositions.
     points = check_tensor("z", z).detach().cpu().double()
     white = _whitening(points)
     y = white(points)
@@ -100,7 +101,7 @@ def whitened_scores(
 def radial_landmarks(y: Tensor, m: int) -> Tensor:
     """Return m of the samples, evenly spaced in the order of their norms.
 
-    Like the folds, they do not depend on the order of the rows.
+    The choice does not depend on the order of the rows.
     """
     return y[_radial_picks(y, m)]
 

@@ -7,7 +7,7 @@ maximising the surrogate maximises the information. The value of a surrogate has
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +28,7 @@ __all__ = [
     "mean_inner_product",
     "mutual_info_surrogate",
     "scale_ratio",
+    "ssge_scores",
 ]
 
 
@@ -159,18 +160,18 @@ def mutual_info_surrogate(
             raise ValueError("x is None and sq_distances_x is None; pass one of them")
         sq_distances_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    sigma_x, sigma_z = median_bandwidth(torch.stack([sq_distances_x.to(sq_z), sq_z]))
-    joint = x_scale**2 * scale_ratio(sigma_x, sigma_z) * sq_distances_x + sq_z
+    sigma_z = median_bandwidth(sq_z)
+    ratio = scale_ratio(median_bandwidth(sq_distances_x).to(sigma_z), sigma_z)
+    joint = torch.addcmul(sq_z, sq_distances_x.to(sq_z), x_scale**2 * ratio)
     if joint_score is None and is_ssge(score):
         # One batched call instead of two: on a GPU the launches dominate the time.
-        known = {"sq_distances": torch.stack([sq_z, joint])}
-        if isinstance(getattr(score, "keywords", {}).get("bandwidth", "median"), str):
-            known["bandwidth"] = torch.stack([sigma_z, median_bandwidth(joint)])
-        of_z, of_pair = centred_scores(score, flat.expand(2, *flat.shape), **known)
+        sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
+        both = torch.stack([sq_z, joint])
+        of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
     else:
         of_z = centred_scores(score, flat)
         of_pair = centred_scores(joint_score or score, flat, sq_distances=joint)
-    return -mean_inner_product(of_z - of_pair, flat)
+    return mean_inner_product(of_pair - of_z, flat)
 
 
 def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:
@@ -209,7 +210,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     return x_scale**2 * ratio * sq_x + sq_z
 
 
-def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
+def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tensor:
     """Return detached scores (..., M, d) at the samples z, minus their mean over the M samples.
 
     The score of every density has mean 0, so the mean of estimated scores is an error.
@@ -228,9 +229,19 @@ def is_ssge(score: ScoreFunction | None) -> bool:
     return function is None or function is ssge
 
 
+def ssge_scores(
+    score: ScoreFunction | None, z: Tensor, sq_distances: Tensor, medians: Tensor
+) -> Tensor:
+    """Return centred scores by :func:`ssge`, for squared distances whose medians are known."""
+    given = score.keywords.get("bandwidth", "median") if isinstance(score, partial) else "median"
+    bandwidth = medians if isinstance(given, str) else given
+    return centred_scores(score, z, sq_distances=sq_distances, bandwidth=bandwidth)
+
+
 def mean_inner_product(scores: Tensor, z: Tensor) -> Tensor:
     """Return the mean over samples of the inner product ⟨scores, z⟩."""
-    return (scores * z).sum(-1).mean()
+    m = scores.shape[:-1].numel()
+    return ((scores / m) * z).sum()
 
 
 def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:

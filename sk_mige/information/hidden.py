@@ -12,6 +12,7 @@ from sk_mige.information.gradients import (
     is_ssge,
     mean_inner_product,
     scale_ratio,
+    ssge_scores,
 )
 from sk_mige.score import median_bandwidth, squared_distances
 from sk_mige.score.precision import full_precision
@@ -123,11 +124,13 @@ def mean_hidden_mutual_info_surrogate(
 def _batched_surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
     """Return the surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z)."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
-    ratio = scale_ratio(median_bandwidth(sq_h), median_bandwidth(sq_z))[..., None, None]
+    sigma_h, sigma_z = median_bandwidth(sq_h), median_bandwidth(sq_z)
+    ratio = scale_ratio(sigma_h, sigma_z)[..., None, None]
     root, d = ratio.sqrt(), h.shape[-1]
     pair = torch.cat([root * h, z.expand(*h.shape[:-1], -1)], dim=-1)
-    joint = centred_scores(score, pair, sq_distances=ratio * sq_h + sq_z)
-    of_h = centred_scores(score, h, sq_distances=sq_h)
-    of_z = centred_scores(score, z, sq_distances=sq_z)
+    sq_pair = ratio * sq_h + sq_z
+    joint = ssge_scores(score, pair, sq_pair, median_bandwidth(sq_pair))
+    of_h = ssge_scores(score, h, sq_h, sigma_h)
+    of_z = ssge_scores(score, z, sq_z, sigma_z)
     h_part = mean_inner_product(of_h - root * joint[..., :d], h)
     return -(h_part + mean_inner_product(of_z - joint[..., d:], z))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sk_mige.information._tensors import check_tensor, expanded
 from sk_mige.score.precision import full_precision
 
 __all__ = ["gaussian_mutual_info"]
@@ -98,11 +99,14 @@ def gaussian_mutual_info(
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    members = mean.new_ones(len(mean), 1)
-    if labels is not None:
-        members = torch.nn.functional.one_hot(labels).to(mean)
-        members = members[:, members.any(0)]  # classes in the batch
-    scale = scale.expand(mean.shape)
+    if check_tensor("mean", mean).ndim != 2 or 0 in mean.shape:
+        raise ValueError(
+            f"mean must have one row for each input, shape (M, d); got {tuple(mean.shape)}"
+        )
+    scale = expanded("scale", scale, tuple(mean.shape))
+    if not 0 < floor < 1:
+        raise ValueError(f"floor must be between 0 and 1, got {floor}")
+    members = mean.new_ones(len(mean), 1) if labels is None else _members(labels, mean)
     # In units of the noise, squares cannot overflow or underflow. Powers of two cause no rounding.
     unit = scale.detach().amax(0)
     unit = torch.where(unit > 0, unit.log2().floor().exp2(), 1.0)
@@ -114,6 +118,18 @@ def gaussian_mutual_info(
         return information
     share = members.mean(0)
     return information - (share * share.log()).sum()
+
+
+def _members(labels: Tensor, like: Tensor) -> Tensor:
+    """Return the indicators (M, C) of the classes in the batch."""
+    check_tensor("labels", labels, floating=False)
+    if labels.is_floating_point() or labels.shape != like.shape[:1] or bool((labels < 0).any()):
+        raise ValueError(
+            f"labels must be {len(like)} class indices from 0, one for each row of mean; got "
+            f"shape {tuple(labels.shape)}, {labels.dtype}"
+        )
+    members = torch.nn.functional.one_hot(labels.long()).to(like)
+    return members[:, members.any(0)]
 
 
 class _GaussianInformation(torch.autograd.Function):

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sk_mige.information._tensors import (
+    check_codes,
+    check_equal_rows,
+    check_matrix,
+    check_samples,
+    check_scores,
+    check_tensor,
+    warn_of_constant,
+    warn_of_few_rows,
+)
 from sk_mige.score import median_bandwidth, squared_distances, ssge
 from sk_mige.score.precision import full_precision
 
@@ -22,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "centred_scores",
     "entropy_surrogate",
-    "flatten_samples",
     "is_ssge",
     "joint_squared_distances",
     "mean_inner_product",
@@ -78,7 +87,10 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     >>> bool(abs(log_a.grad - 1) < 0.1)
     True
     """
-    flat = flatten_samples(z)
+    check_scores(score=score)
+    (flat,) = check_codes(z=z)
+    if is_ssge(score):
+        warn_of_few_rows("z", flat)
     return -mean_inner_product(centred_scores(score, flat), flat)
 
 
@@ -153,11 +165,16 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    flat = flatten_samples(z)
+    check_scores(score=score, joint_score=joint_score)
+    (flat,) = check_codes(z=z)
+    if is_ssge(score):
+        warn_of_few_rows("z", flat)
     points = flat.detach()
-    if sq_distances_x is None:
-        if x is None:
-            raise ValueError("x is None and sq_distances_x is None; pass one of them")
+    if sq_distances_x is not None:
+        check_matrix("sq_distances_x", sq_distances_x, len(flat), len(flat))
+    elif x is None:
+        raise ValueError("x is None and sq_distances_x is None; pass one of them")
+    else:
         sq_distances_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
     sigma_z = median_bandwidth(sq_z)
@@ -206,6 +223,13 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
+    check_tensor("sq_x", sq_x, floating=False)
+    check_tensor("sq_z", sq_z, floating=False)
+    if sq_x.shape[-2:] != sq_z.shape[-2:] or sq_z.ndim < 2 or sq_z.shape[-1] != sq_z.shape[-2]:
+        raise ValueError(
+            "sq_x and sq_z must both have shape (..., M, M); got "
+            f"{tuple(sq_x.shape)} and {tuple(sq_z.shape)}"
+        )
     ratio = scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
     return x_scale**2 * ratio * sq_x + sq_z
 
@@ -216,7 +240,13 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tens
     The score of every density has mean 0, so the mean of estimated scores is an error.
     """
     with torch.no_grad():
-        scores = (score or ssge)(z.detach(), **known).detach()
+        scores = (score or ssge)(z.detach(), **known)
+        if not isinstance(scores, torch.Tensor) or scores.shape != z.shape:
+            got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+            raise ValueError(
+                f"score must return a tensor of the shape of z, {tuple(z.shape)}; it returned {got}"
+            )
+        scores = scores.detach()
         return scores - scores.mean(-2, keepdim=True)
 
 
@@ -249,14 +279,12 @@ def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
     return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
 
 
-def flatten_samples(values: Tensor) -> Tensor:
-    """Return samples as rows (M, d), with d = 1 for scalars."""
-    return values.reshape(values.shape[0], -1)
-
-
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
     """Return squared distances (M, M) of the flattened inputs, with the dtype and device of z."""
-    flat = flatten_samples(x.detach()).to(like)
+    rows = check_samples("x", x, floating=False)
+    check_equal_rows("x", len(rows), "z", len(like))
+    warn_of_constant("x", rows)
+    rows = rows.detach().to(like)
     if projection is not None:
-        flat = flat @ projection.to(like).mT
-    return squared_distances(flat)
+        rows = rows @ check_matrix("projection", projection, None, rows.shape[1]).to(like).mT
+    return squared_distances(rows)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sk_mige.information._tensors import check_codes, check_scores, check_tensor
 from sk_mige.information.gradients import (
     centred_scores,
-    flatten_samples,
     is_ssge,
     mean_inner_product,
     scale_ratio,
@@ -72,7 +72,8 @@ def hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([50, 3])
     """
-    h, z = flatten_samples(h), flatten_samples(z)
+    check_scores(score=score, hidden_score=hidden_score, joint_score=joint_score)
+    h, z = check_codes(h=h, z=z)
     if hidden_score is None and joint_score is None and is_ssge(score):
         return _batched_surrogate(h, z, score)
     medians = [median_bandwidth(squared_distances(part.detach())) for part in (h, z)]
@@ -115,6 +116,10 @@ def mean_hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([4, 50, 3])
     """
+    check_scores(score=score)
+    if check_tensor("h", h).ndim != 3:
+        raise ValueError(f"h must have shape (P, M, d_h), P parts of M rows; got {tuple(h.shape)}")
+    check_codes(h=h.transpose(0, 1), z=z)
     if is_ssge(score):
         return _batched_surrogate(h, z, score)
     parts = [hidden_mutual_info_surrogate(part, z, score=score) for part in h]

@@ -10,6 +10,13 @@ from torch.distributions import Distribution, Independent, Normal
 
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
+from sk_mige.information._tensors import (
+    check_codes,
+    check_scores,
+    check_tensor,
+    expanded,
+    warn_of_swapped_axes,
+)
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import centred_scores, mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
@@ -26,6 +33,9 @@ Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tenso
 Marginal: TypeAlias = Literal[
     "auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out"
 ]
+
+# More draws of each input than this, and than inputs, are taken for exchanged axes.
+USUAL_DRAWS = 64
 
 
 @full_precision
@@ -132,6 +142,8 @@ def stochastic_mutual_info_surrogate(
     -3.2
     """
     check_choice("marginal", marginal, get_args(Marginal))
+    check_scores(score=score, conditional_score=conditional_score)
+    _check_draws(z)
     gaussian = _gaussian(conditional, z)
     if marginal == "auto":
         many = (len(z) if z.ndim == 2 else len(marginal_rows(z))) >= 3 * z.shape[-1]
@@ -149,6 +161,9 @@ def stochastic_mutual_info_surrogate(
                 "are detached; pass them as the encoder computed them"
             )
         return gaussian_mutual_info(*gaussian)
+    check_codes(z=z.flatten(0, -2))
+    if z.ndim == 3:
+        warn_of_swapped_axes(z, "draws", USUAL_DRAWS)
     given_x = conditional_scores(
         z, conditional, score=conditional_score or score, rescale=marginal != "score"
     )
@@ -202,6 +217,8 @@ def conditional_scores(
     >>> conditional_scores(torch.ones(1, 2), (torch.zeros(1, 2), torch.tensor(2.0)))
     tensor([[-0.2500, -0.2500]])
     """
+    check_scores(score=score)
+    _check_draws(z)
     points = z.detach()
     if conditional is None:
         if z.ndim != 3 or z.shape[0] < 2:
@@ -225,10 +242,30 @@ def conditional_scores(
         mean, scale = (part.detach() for part in gaussian)
         return (mean - points) / scale.square()
     log_prob = conditional.log_prob if isinstance(conditional, Distribution) else conditional
+    if not callable(log_prob):
+        raise TypeError(
+            "conditional must be a pair (mean, scale), a distribution, a function log_prob(z) or "
+            f"None; got {type(conditional).__name__}"
+        )
     with torch.enable_grad():
         points = points.requires_grad_(True)
-        (scores,) = torch.autograd.grad(log_prob(points).sum(), points)  # type: ignore[operator]
+        densities = log_prob(points)
+        if not isinstance(densities, torch.Tensor) or not densities.requires_grad:
+            raise ValueError(
+                "conditional must return a tensor of log-densities that depends on z through "
+                "torch: use torch operations on z, without detach(), .item() or NumPy"
+            )
+        (scores,) = torch.autograd.grad(densities.sum(), points)
     return scores.detach()
+
+
+def _check_draws(z: Tensor) -> None:
+    """Raise ValueError unless z has the shape (M, d) or (S, M, d)."""
+    if check_tensor("z", z).ndim not in (2, 3):
+        raise ValueError(
+            "z must have shape (M, d), or (S, M, d) for S draws of each input; got "
+            f"{tuple(z.shape)}"
+        )
 
 
 def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -239,5 +276,11 @@ def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tenso
         conditional = conditional.loc, conditional.scale
     if not isinstance(conditional, tuple):
         return None
-    mean, scale = conditional
-    return mean.expand(z.shape[-2:]), scale.expand(z.shape[-2:])
+    if len(conditional) != 2:
+        raise ValueError(
+            f"conditional must be a pair (mean, scale); got a tuple of length {len(conditional)}"
+        )
+    shape = tuple(z.shape[-2:])
+    parts = dict(zip(("conditional's mean", "conditional's scale"), conditional, strict=True))
+    mean, scale = (expanded(name, part, shape) for name, part in parts.items())
+    return mean, scale

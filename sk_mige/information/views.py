@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sk_mige.information._tensors import (
+    check_codes,
+    check_scores,
+    check_tensor,
+    warn_of_swapped_axes,
+)
 from sk_mige.information.gradients import mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores
 from sk_mige.score.precision import full_precision
@@ -83,11 +89,14 @@ def multiview_mutual_info_surrogate(
     >>> bool(abs(sigma.grad + 1.6) < 0.3)
     True
     """
-    if z.ndim != 3 or z.shape[0] < 2:
+    check_scores(score=score)
+    if check_tensor("z", z).ndim != 3 or z.shape[0] < 2:
         raise ValueError(
             "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "
             f"{tuple(z.shape)}. For one view, use mutual_info_surrogate(x, z)"
         )
+    check_codes(z=z.flatten(0, 1))
+    warn_of_swapped_axes(z, "views", 2)
     rows = marginal_rows(z)
     marginal = -mean_inner_product(marginal_scores(rows, "stein", score=score), rows)
     return marginal - within_entropy(z, floor=floor)

@@ -168,11 +168,16 @@ class InfoMax(InformationDescription):
         return objective.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of batches with too few differences between views."""
-        if not self.uses_score() or self.n_views == 1:
+        """Warn of batches with too few rows to estimate scores."""
+        if not self.uses_score():
             return
-        needed = -(-2 * n_components // (self.n_views - 1))
-        if batch_size < needed:
+        needed = -(-2 * n_components // max(1, self.n_views - 1))
+        if self.n_views == 1 and batch_size < n_components:
+            warn_user(
+                f"batches of {batch_size} rows are fewer than n_components={n_components}, so the "
+                "estimated scores are too small: use a larger batch_size, or fewer components"
+            )
+        elif self.n_views > 1 and batch_size < needed:
             warn_user(
                 f"n_views={self.n_views} in batches of {batch_size} rows gives too few differences "
                 f"between views to estimate the noise in n_components={n_components} dimensions: "

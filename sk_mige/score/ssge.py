@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ __all__ = ["ScoreFunction", "ssge", "stein_moments"]
 # Ridges from this strength on are solved in the precision of the samples. The condition number of
 # K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the scores.
 SINGLE_PRECISION_RIDGE = 1e-4
+SOLVERS = ("eigh", "subspace", "cholesky")
 
 
 class ScoreFunction(Protocol):
@@ -102,6 +103,14 @@ def ssge(
     where Z is centred. All solvers apply :math:`K - \operatorname{diag}(K 1)` to centred samples,
     because the result does not depend on the mean.
 
+    Raises
+    ------
+    TypeError
+        If ``z`` or ``sq_distances`` is not a tensor.
+    ValueError
+        If a shape, ``bandwidth`` or ``solver`` is unusable, or if the solver lacks ``n_eigen`` or
+        ``alpha``.
+
     References
     ----------
     .. [1] J. Shi, S. Sun, J. Zhu, "A Spectral Approach to Gradient Estimation for Implicit
@@ -116,6 +125,7 @@ def ssge(
     >>> bool(torch.nn.functional.cosine_similarity(score, -z).mean() > 0.9)
     True
     """
+    _check_arguments(z, sq_distances, bandwidth, solver)
     z = z.detach()
     m = z.shape[-2]
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
@@ -185,6 +195,25 @@ def stein_moments(
     """
     scale = values[..., :, None] * (1 / s2 + weight)
     return vectors.mT * (scale - gram.sum(-1)[..., None, :] / s2)
+
+
+def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:
+    """Raise TypeError or ValueError for arguments that would fail later or be ignored."""
+    for name, value in {"z": z, "sq_distances": z if sq is None else sq}.items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"{name} must be a floating-point tensor, got {got}: convert it")
+    if z.ndim < 2:
+        raise ValueError(f"z must have shape (..., M, d); got {tuple(z.shape)}")
+    if sq is not None and tuple(sq.shape[-2:]) != (z.shape[-2],) * 2:
+        raise ValueError(
+            f"sq_distances must have shape (..., {z.shape[-2]}, {z.shape[-2]}), a row for each row "
+            f"of z; got {tuple(sq.shape)}"
+        )
+    if isinstance(bandwidth, str) and bandwidth != "median":
+        raise ValueError(f"bandwidth must be 'median' or a number; got {bandwidth!r}")
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}; got {solver!r}")
 
 
 def _ridge_scores(gram: Tensor, centred: Tensor, alpha: float, s2: Tensor) -> Tensor:

@@ -151,3 +151,21 @@ def test_a_ridge_lost_in_rounding_gives_nan_and_leaves_other_sets_alone(x):
 def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
     assert ssge(torch.randn(*shape, generator=generator)).isfinite().all()
     assert torch.equal(ssge(torch.ones(*shape)), torch.zeros(*shape))
+
+
+UNUSABLE = {
+    "array": ({}, TypeError, "z must be a floating-point tensor, got ndarray"),
+    "whole numbers": ({}, TypeError, "z must be a floating-point tensor, got torch.int64"),
+    "vector": ({}, ValueError, r"z must have shape \(..., M, d\); got \(60,\)"),
+    "oblong": ({"sq_distances": torch.ones(60, 3)}, ValueError, r"sq_distances .* \(60, 3\)"),
+    "name": ({"bandwidth": "mean"}, ValueError, "bandwidth must be 'median' or a number"),
+    "solver": ({"solver": "lu"}, ValueError, "solver must be one of 'eigh'.*got 'lu'"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_arguments_are_named(case, x):
+    options, error, message = UNUSABLE[case]
+    z = {"array": x.numpy(), "whole numbers": x.long(), "vector": x[:, 0]}.get(case, x)
+    with pytest.raises(error, match=message):
+        ssge(z, **options)

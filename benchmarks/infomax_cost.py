@@ -146,7 +146,7 @@ def losses_and_floors(turns: int) -> Iterator[dict]:
         times = in_turns(functions, 10 * turns)
         data = f"{m} rows of 784, 64 components"
         for name, seconds in times.items():
-            yield row(data, name, "milliseconds", 1e3 * statistics.median(seconds))
+            yield row(data, name, "milliseconds a loss", 1e3 * statistics.median(seconds))
         ratio = median_ratio(times["MIGE"], times["floor"])
         yield row(data, "MIGE", "times the floor", ratio,
                   target="≤ 1.5", reached="yes" if ratio <= 1.5 else "no")  # fmt: skip

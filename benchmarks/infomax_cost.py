@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from report import print_table, row, write
-from score_speed import in_turns, median_ratio, own_peak, tensor_formulation
+from score_speed import in_turns, own_peak, ratio_of, tensor_formulation
 
 from sk_mige import InfoMax, MIGEEncoder
 from sk_mige.datasets import load_tiny_imagenet10
@@ -147,10 +147,10 @@ def losses_and_floors(turns: int) -> Iterator[dict]:
         data = f"{m} rows of 784, 64 components"
         for name, seconds in times.items():
             yield row(data, name, "milliseconds a loss", 1e3 * statistics.median(seconds))
-        ratio = median_ratio(times["MIGE"], times["floor"])
+        ratio = ratio_of(times["MIGE"], times["floor"])
         yield row(data, "MIGE", "times the floor", ratio,
                   target="≤ 1.5", reached="yes" if ratio <= 1.5 else "no")  # fmt: skip
-        ratio = median_ratio(times["MIGE"], times["floor with solves"])
+        ratio = ratio_of(times["MIGE"], times["floor with solves"])
         yield row(data, "MIGE", "times the floor with solves", ratio)
 
 
@@ -166,7 +166,7 @@ def wide_steps(turns: int) -> Iterator[dict]:
             share = peak_bytes(name) - bare
             yield row(WIDE, name, "peak memory beyond the step's own (MiB)", share / 2**20)
     projected = times["MIGE, projection to 512"]
-    ratio = median_ratio(times["MIGE, exact distances"], projected)
+    ratio = ratio_of(times["MIGE, exact distances"], projected)
     yield row(WIDE, "MIGE, exact distances", "times the step with a projection", ratio,
               target="≤ 1.3", reached="yes" if ratio <= 1.3 else "no")  # fmt: skip
 
@@ -197,7 +197,7 @@ def narrow_steps(turns: int) -> Iterator[dict]:
     z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}
     times = in_turns(functions, turns)
-    share = 100 * median_ratio(times["loss"], times["step"])
+    share = 100 * ratio_of(times["loss"], times["step"])
     yield row("32 × 32 × 3, batch 64", "MIGE's loss", "share of a step (%)", share,
               target="≤ 10", reached="yes" if share <= 10 else "no")  # fmt: skip
     X = pictures(1280, 32).numpy()
@@ -209,7 +209,7 @@ def narrow_steps(turns: int) -> Iterator[dict]:
     model = MIGEEncoder(64, random_state=0, max_epochs=1, **common).fit(X[:128])
     loops = {"MIGEEncoder": lambda: model.partial_fit(X), "bare loop": lambda: bare_epoch(X)}
     times = in_turns(loops, max(3, turns // 2))
-    ratio = median_ratio(times["MIGEEncoder"], times["bare loop"])
+    ratio = ratio_of(times["MIGEEncoder"], times["bare loop"])
     yield row("32 × 32 × 3, batch 64", "MIGEEncoder", "times a bare loop", ratio,
               target="≤ 1.15", reached="yes" if ratio <= 1.15 else "no")  # fmt: skip
 

@@ -19,7 +19,7 @@ __all__ = [
     "check_matrix",
     "check_samples",
     "check_scores",
-    "check_tensor",
+    "check_real_tensor",
     "expanded",
     "warn_of_constant",
     "warn_of_few_rows",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def check_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
+def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
     """Return the tensor; raise TypeError for other types and unusable dtypes."""
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -42,7 +42,7 @@ def check_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
 
 def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
     """Return samples as rows (M, d); raise ValueError for fewer than two rows or no columns."""
-    samples = check_tensor(name, value, floating=floating)
+    samples = check_real_tensor(name, value, floating=floating)
     if samples.ndim == 0 or samples.shape[0] < 2 or samples.numel() == 0:
         raise ValueError(
             f"{name} must have a sample in each of two or more rows, shape (M, ...); got shape "
@@ -62,7 +62,7 @@ def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
 
 def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
     """Return a matrix; raise ValueError unless it has these numbers of rows and columns."""
-    matrix = check_tensor(name, value)
+    matrix = check_real_tensor(name, value)
     shape = tuple(matrix.shape)
     if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
         expected = f"({'k' if rows is None else rows}, {columns})"
@@ -72,7 +72,7 @@ def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tenso
 
 def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
     """Return the tensor expanded to a shape; raise ValueError if it has too many values."""
-    part = check_tensor(name, value)
+    part = check_real_tensor(name, value)
     if part.ndim > len(shape) or any(
         size not in (1, wanted)
         for size, wanted in zip(reversed(part.shape), reversed(shape), strict=False)

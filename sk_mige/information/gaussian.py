@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sk_mige.information._tensors import check_tensor, expanded
+from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 
 __all__ = ["gaussian_mutual_info"]
@@ -99,7 +99,7 @@ def gaussian_mutual_info(
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    if check_tensor("mean", mean).ndim != 2 or 0 in mean.shape:
+    if check_real_tensor("mean", mean).ndim != 2 or 0 in mean.shape:
         raise ValueError(
             f"mean must have one row for each input, shape (M, d); got {tuple(mean.shape)}"
         )
@@ -122,7 +122,7 @@ def gaussian_mutual_info(
 
 def _members(labels: Tensor, like: Tensor) -> Tensor:
     """Return the indicators (M, C) of the classes in the batch."""
-    check_tensor("labels", labels, floating=False)
+    check_real_tensor("labels", labels, floating=False)
     if labels.is_floating_point() or labels.shape != like.shape[:1] or bool((labels < 0).any()):
         raise ValueError(
             f"labels must be {len(like)} class indices from 0, one for each row of mean; got "

@@ -15,9 +15,9 @@ from sk_mige.information._tensors import (
     check_codes,
     check_equal_rows,
     check_matrix,
+    check_real_tensor,
     check_samples,
     check_scores,
-    check_tensor,
     warn_of_constant,
     warn_of_few_rows,
 )
@@ -241,8 +241,8 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
-    check_tensor("sq_x", sq_x, floating=False)
-    check_tensor("sq_z", sq_z, floating=False)
+    check_real_tensor("sq_x", sq_x, floating=False)
+    check_real_tensor("sq_z", sq_z, floating=False)
     if sq_x.shape[-2:] != sq_z.shape[-2:] or sq_z.ndim < 2 or sq_z.shape[-1] != sq_z.shape[-2]:
         raise ValueError(
             "sq_x and sq_z must both have shape (..., M, M); got "

@@ -12,8 +12,8 @@ from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
 from sk_mige.information._tensors import (
     check_codes,
+    check_real_tensor,
     check_scores,
-    check_tensor,
     expanded,
     warn_of_swapped_axes,
 )
@@ -261,7 +261,7 @@ def conditional_scores(
 
 def _check_draws(z: Tensor) -> None:
     """Raise ValueError unless z has the shape (M, d) or (S, M, d)."""
-    if check_tensor("z", z).ndim not in (2, 3):
+    if check_real_tensor("z", z).ndim not in (2, 3):
         raise ValueError(
             "z must have shape (M, d), or (S, M, d) for S draws of each input; got "
             f"{tuple(z.shape)}"

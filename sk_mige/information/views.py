@@ -8,8 +8,8 @@ import torch
 
 from sk_mige.information._tensors import (
     check_codes,
+    check_real_tensor,
     check_scores,
-    check_tensor,
     warn_of_swapped_axes,
 )
 from sk_mige.information.gradients import mean_inner_product
@@ -90,7 +90,7 @@ def multiview_mutual_info_surrogate(
     True
     """
     check_scores(score=score)
-    if check_tensor("z", z).ndim != 3 or z.shape[0] < 2:
+    if check_real_tensor("z", z).ndim != 3 or z.shape[0] < 2:
         raise ValueError(
             "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "
             f"{tuple(z.shape)}. For one view, use mutual_info_surrogate(x, z)"

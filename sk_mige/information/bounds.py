@@ -435,7 +435,7 @@ def _local_infonce(scores: Tensor) -> Tensor:
     _check_pairs(scores[:, 0])
     by_y = scores.permute(2, 0, 1)
     own = torch.eye(m, dtype=torch.bool, device=scores.device)
-    positive = by_y[own]
+    positive = by_y.diagonal().mT  # indexing by a mask would wait for a GPU
     others = by_y.masked_fill(own[:, :, None], -torch.inf).flatten(1).logsumexp(1, keepdim=True)
     n_candidates = 1 + (m - 1) * parts
     return (positive - torch.logaddexp(positive, others)).mean() + math.log(n_candidates)

@@ -122,14 +122,15 @@ def gaussian_mutual_info(
 
 def _members(labels: Tensor, like: Tensor) -> Tensor:
     """Return the indicators (M, C) of the classes in the batch."""
-    check_real_tensor("labels", labels, floating=False)
-    if labels.is_floating_point() or labels.shape != like.shape[:1] or bool((labels < 0).any()):
+    # One copy, because the check, the number of classes and the empty ones would be read in turn.
+    read = check_real_tensor("labels", labels, floating=False).cpu()
+    if read.is_floating_point() or read.shape != like.shape[:1] or bool((read < 0).any()):
         raise ValueError(
             f"labels must be {len(like)} class indices from 0, one for each row of mean; got "
             f"shape {tuple(labels.shape)}, {labels.dtype}"
         )
-    members = torch.nn.functional.one_hot(labels.long()).to(like)
-    return members[:, members.any(0)]
+    classes, index = read.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    return torch.nn.functional.one_hot(index, len(classes)).to(like)
 
 
 class _GaussianInformation(torch.autograd.Function):

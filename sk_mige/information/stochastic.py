@@ -20,6 +20,7 @@ from sk_mige.information._tensors import (
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import centred_scores, mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
+from sk_mige.score.kernels import is_readable
 from sk_mige.score.precision import full_precision
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def stochastic_mutual_info_surrogate(
     -----
     UserWarning
         If the draws of an implicit encoder are all the same, so that z does not depend on the
-        noise.
+        noise. Draws on a GPU are not compared, because the comparison would wait for the GPU.
 
     Notes
     -----
@@ -208,7 +209,7 @@ def conditional_scores(
     Warns
     -----
     UserWarning
-        If the draws of an implicit encoder are all the same.
+        If the draws of an implicit encoder are all the same. Draws on a GPU are not compared.
 
     Examples
     --------
@@ -226,7 +227,7 @@ def conditional_scores(
                 "an implicit conditional needs several draws of z for each x, shape (S, M, d) "
                 f"with S >= 2; got shape {tuple(z.shape)}. Draw more, or pass conditional=..."
             )
-        if bool((points == points[0]).all()):
+        if is_readable(points) and bool((points == points[0]).all()):
             warn_user(
                 "The draws of z for each x are all the same: the encoder ignores its noise, and "
                 "I(x; z) is unbounded. Make z depend on the noise, or use "

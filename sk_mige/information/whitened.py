@@ -89,13 +89,13 @@ def whitened_scores(
     white = _whitening(points)
     y = white(points)
     scores = white.scores(_fit(y, bandwidth_factor).score(y))
-    scores = scores.to(z) if z.is_floating_point() else scores.to(z.device)
-    if bool(z.isfinite().all()) and not bool(scores.isfinite().all()):
+    scores = scores.to(z.dtype) if z.is_floating_point() else scores
+    if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
         raise ValueError(
             f"the scores of z exceed the range of its dtype, {z.dtype}: multiply its columns by "
             "one number each, or pass z in float64"
         )
-    return scores
+    return scores.to(z.device)
 
 
 def radial_landmarks(y: Tensor, m: int) -> Tensor:

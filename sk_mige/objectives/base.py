@@ -329,7 +329,14 @@ class InformationTerm(nn.Module):
 
     ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of the learned
     parts or None.
+
+    Attributes
+    ----------
+    is_upper_bound : bool
+        Whether the scalar is an upper bound of I(x; z) in nats if q(z | x) is Gaussian.
     """
+
+    is_upper_bound: bool = False
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:

@@ -104,12 +104,15 @@ class BottleneckLoss(Objective):
         """Return the loss of a batch, in which the information is a surrogate."""
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
-        beta = self.ramp * self.current_beta
+        # The dual variable is not read, because reading it would wait for a GPU.
+        beta = self.ramp * (self.beta if self.log_beta is None else self.log_beta.exp())
+        information, own_loss = None, None
+        if self.ramp > 0 and (self.beta > 0 or self.log_beta is not None):
+            information, own_loss = self.information(code, x, y)
         if self.log_beta is not None:
-            self._adjust(self.information.upper_bound(code, y))
-        if beta == 0:
+            self._adjust(self._upper_bound(code, y, information))
+        if information is None:
             return loss
-        information, own_loss = self.information(code, x, y)
         loss = loss + beta * information
         return loss if own_loss is None else loss + own_loss
 
@@ -125,6 +128,13 @@ class BottleneckLoss(Objective):
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
+
+    def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
+        """Return an upper bound in nats: the value of the information, if it is one."""
+        known = self.information.is_upper_bound and code.conditional is not None
+        if value is None or not known:
+            return self.information.upper_bound(code, y)
+        return value.detach()
 
     def _adjust(self, information: Tensor) -> None:
         """Take one step of the dual variable, or no step if the information is not finite."""

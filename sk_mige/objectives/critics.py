@@ -140,7 +140,8 @@ class CriticBound(nn.Module):
         """
         x = self.normalize(x.flatten(1))
         nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
-        return nats if nats > 0 else nats.detach(), self._critic_loss(x, z)
+        # A choice on the device, because reading the number would wait for it.
+        return torch.where(nats > 0, nats, nats.detach()), self._critic_loss(x, z)
 
     def held_out(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the bound's criterion on held-out rows, without training anything."""

@@ -169,6 +169,8 @@ class MIGETerm(InformationTerm):
         self.score = score
         self.marginal: Any = marginal
         self.closed_form = closed_form
+        by_value = closed_form and marginal in ("auto", "gaussian")
+        self.is_upper_bound = by_value or marginal == "classes"
         self.x_scale = x_scale
         self.register_buffer("projection", projection, persistent=False)
 

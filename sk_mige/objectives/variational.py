@@ -45,6 +45,8 @@ class VariationalTerm(InformationTerm):
     tensor(1.)
     """
 
+    is_upper_bound = True
+
     def __init__(self, n_components: int, *, learned: bool = False) -> None:
         super().__init__()
         self.center = nn.Parameter(torch.zeros(n_components)) if learned else None

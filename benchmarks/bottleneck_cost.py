@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 from report import print_table, row, write
-from score_speed import in_turns, median_ratio
+from score_speed import in_turns, ratio_of
 
 from sk_mige import MIGE, InformationBottleneck, MIGEEncoder
 from sk_mige.networks import MLPEncoder
@@ -62,7 +62,7 @@ def main() -> None:
             rows.append(row(f"K = 256, batch 100, {products}", name, "milliseconds a step", step))
             if name == "plain":
                 continue
-            ratio = median_ratio(seconds, times["plain"])
+            ratio = ratio_of(seconds, times["plain"])
             target = {}
             if name.startswith("MIGE-IB"):
                 target = {"target": "≤ 1.25", "reached": "yes" if ratio <= 1.25 else "no"}

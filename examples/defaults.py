@@ -1,12 +1,13 @@
-"""Study of the encoder's defaults on digits and MNIST.
+"""Study of the encoder's defaults on images and tables.
 
     python examples/defaults.py                          # everything: some hours on two cores
     python examples/defaults.py --data digits --seeds 0  # some minutes
     python examples/defaults.py --only "batch_size"      # lines whose name contains this
 
-A classifier (scikit-learn's MLPClassifier with its defaults) is trained on raw pixels, principal
-components, an untrained encoder, MIGEEncoder with its defaults, and MIGEEncoder with one default
-changed. Each finished line is appended to a file, so the next call continues a stopped run. The
+Three classifiers (a perceptron, logistic regression and nearest neighbours) are trained on raw
+values, principal components, an untrained encoder, MIGEEncoder with its defaults, and MIGEEncoder
+with one default changed. The seed of a line also draws its split, so all lines of one seed share
+their rows. Each finished line is appended to a file, so the next call continues a stopped run. The
 results are gathered in docs/results/defaults.json.
 """
 
@@ -27,20 +28,26 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 import sk_mige
 from sk_mige import MIGE, InfoMax, MIGEEncoder, SSGEScoreEstimator
-from sk_mige.datasets import fetch_mnist
-from sk_mige.score import squared_distances, ssge
+from sk_mige.datasets import fetch_cifar10, fetch_mnist
+from sk_mige.objectives import default_training_score
 
 ROOT = Path(__file__).resolve().parents[1]
 SHRINKAGE = 0.1
+BUNDLED = {"digits": load_digits, "breast cancer": load_breast_cancer, "wine": load_wine}
+FETCHED = {"mnist": fetch_mnist, "cifar10": fetch_cifar10}
+N_ROWS = 10_000  # training rows of the fetched images
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
@@ -49,10 +56,10 @@ class WhitenedMarginal(SSGEScoreEstimator):
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
-                return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
+                return default_training_score("infomax")(z, sq_distances=sq_distances)
             root = torch.linalg.cholesky(shrunk_covariance(z, SHRINKAGE))
             y = torch.linalg.solve_triangular(root, (z - z.mean(0)).T, upper=False).T
-            s = ssge(y, sq_distances=squared_distances(y), eigen_threshold=0.999)
+            s = default_training_score("infomax")(y)
             return torch.linalg.solve_triangular(root.T, s.T, upper=True).T
 
         return score
@@ -64,7 +71,7 @@ class GaussianMarginal(WhitenedMarginal):
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
             if sq_distances is not None:
-                return ssge(z, sq_distances=sq_distances, eigen_threshold=0.999)
+                return default_training_score("infomax")(z, sq_distances=sq_distances)
             covariance = shrunk_covariance(z, SHRINKAGE)
             return -torch.linalg.solve(covariance, (z - z.mean(0)).T).T
 
@@ -78,7 +85,7 @@ def shrunk_covariance(z: torch.Tensor, shrinkage: float) -> torch.Tensor:
 
 
 def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
-    return SSGEScoreEstimator(**{"eigen_threshold": 0.999, **parameters})
+    return SSGEScoreEstimator(**{"eigen_threshold": None, **parameters})
 
 
 # Changed parameters by the name of the line. The names are those of the recorded results, where
@@ -87,16 +94,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
     "eigen_threshold=0.99": {"score_estimator": ssge_with(eigen_threshold=0.99)},
+    "eigen_threshold=0.999": {"score_estimator": ssge_with(eigen_threshold=0.999)},
     "eigen_threshold=1": {"score_estimator": ssge_with(eigen_threshold=1.0)},
-    "eigen_threshold=None, alpha=1e-4": {
-        "score_estimator": ssge_with(eigen_threshold=None, alpha=1e-4)
-    },
-    "eigen_threshold=None, alpha=1e-3": {
-        "score_estimator": ssge_with(eigen_threshold=None, alpha=1e-3)
-    },
+    "alpha=1e-5": {"score_estimator": ssge_with(alpha=1e-5)},
+    "alpha=1e-3": {"score_estimator": ssge_with(alpha=1e-3)},
     # z has unit variance, so its median distance in 64 dimensions is 11.3.
-    "bandwidth=5.7 (half)": {"score_estimator": ssge_with(bandwidth=5.7)},
-    "bandwidth=22.6 (double)": {"score_estimator": ssge_with(bandwidth=22.6)},
+    "bandwidth=5.7 (half)": {"score_estimator": ssge_with(alpha=1e-4, bandwidth=5.7)},
+    "bandwidth=22.6 (double)": {"score_estimator": ssge_with(alpha=1e-4, bandwidth=22.6)},
     "score of z whitened": {"score_estimator": WhitenedMarginal()},
     "score of z Gaussian": {"score_estimator": GaussianMarginal()},
     "x_scale=0.5": {"mode": InfoMax(MIGE(x_scale=0.5))},
@@ -136,14 +140,14 @@ def representations(seed: int) -> dict[str, Any]:
 
 @functools.cache
 def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training images, test images, and their labels; pixels from 0 to 1."""
-    if name == "digits":
-        X, y = load_digits(return_X_y=True)
+    """Return training rows, test rows, and their labels; values from 0 to 1."""
+    if name in BUNDLED:
+        X, y = BUNDLED[name](return_X_y=True)
         split = train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
     else:
-        X, y = fetch_mnist(return_X_y=True)
-        rows = np.random.default_rng(seed).permutation(len(X))[:10_000]
-        X_test, y_test = fetch_mnist(subset="test", return_X_y=True)
+        X, y = FETCHED[name](return_X_y=True)
+        rows = np.random.default_rng(seed).permutation(len(X))[:N_ROWS]
+        X_test, y_test = FETCHED[name](subset="test", return_X_y=True)
         split = [X[rows], X_test, y[rows], y_test]
     scaler = MinMaxScaler().fit(split[0])
     return scaler.transform(split[0]), scaler.transform(split[1]), split[2], split[3]
@@ -156,17 +160,25 @@ def effective_rank(Z: np.ndarray) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
+def classifiers(seed: int) -> dict[str, Any]:
+    """Return classifiers by the metric that they give."""
+    return {
+        "accuracy": MLPClassifier(random_state=seed),
+        "accuracy of logistic regression": make_pipeline(
+            StandardScaler(), LogisticRegression(max_iter=300)
+        ),
+        "accuracy of nearest neighbours": KNeighborsClassifier(),
+    }
+
+
 def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """Return the accuracy of the classifier and the effective rank, as rows."""
+    """Return the accuracies of the classifiers and the effective ranks, as rows."""
     X_train, X_test, y_train, y_test = load(dataset, seed)
     before = representations(seed)[method]
     start = time.perf_counter()
     Z_train = before.fit_transform(X_train)
     seconds = time.perf_counter() - start
-    classifier = MLPClassifier(random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        accuracy = 100 * classifier.fit(Z_train, y_train).score(before.transform(X_test), y_test)
+    Z_test = before.transform(X_test)
     shared = {
         "dataset": dataset,
         "method": method,
@@ -175,7 +187,12 @@ def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
         "seconds": round(seconds, 1),
         "paper": None,
     }
-    rows = [shared | {"feature": "z", "metric": "accuracy", "value": round(accuracy, 3)}]
+    rows = []
+    for metric, classifier in classifiers(seed).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            accuracy = 100 * classifier.fit(Z_train, y_train).score(Z_test, y_test)
+        rows.append(shared | {"feature": "z", "metric": metric, "value": round(accuracy, 3)})
     for feature, Z in directions(before, Z_train).items():
         rank = round(effective_rank(Z), 2)
         rows.append(shared | {"feature": feature, "metric": "effective rank", "value": rank})
@@ -213,7 +230,7 @@ def gather(log: Path, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", choices=["digits", "mnist"], default=None)
+    parser.add_argument("--data", nargs="+", choices=[*BUNDLED, *FETCHED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--only", default="", help="lines whose name contains this")
     parser.add_argument("--log", type=Path, default=ROOT / "examples/output/defaults.jsonl")
@@ -225,7 +242,7 @@ def main() -> None:
     keys = [
         (dataset, method, seed)
         for seed in arguments.seeds
-        for dataset in arguments.data or ["digits", "mnist"]
+        for dataset in arguments.data or [*BUNDLED, *FETCHED]
         for method in representations(seed)
         if arguments.only in method and (dataset, method, seed) not in done
     ]

@@ -123,16 +123,6 @@ def gradient(margins: str | None) -> Callable[[Units], Any]:
     return results
 
 
-def value(margins: str | None) -> Callable[[Units], Any]:
-    def results(u: Units) -> Any:
-        found = information.mutual_info_score_based(
-            Z * u, Y * u[::-1], margins=margins, n_landmarks=10
-        )
-        return np.array(found)
-
-    return results
-
-
 TABLE: dict[str, Callable[[Units], Any]] = {
     **{name: scores(estimator) for name, estimator in SCORES.items()},
     "SSGEScoreEstimator, fewer rows than columns": wide,
@@ -145,11 +135,9 @@ TABLE: dict[str, Callable[[Units], Any]] = {
         standard_error="batch")),
     "mutual_info_gradient": gradient("gaussian"),
     "mutual_info_gradient, margins=None": gradient(None),
-    "mutual_info_score_based": value("gaussian"),
     "MutualInfoEstimator": lambda u: MutualInfoEstimator(
         ["gaussian", "student"], random_state=0
     ).fit(Z * u, Y * u[::-1]).interval_,
-    "mutual_info_score_based, margins=None": value(None),
     "conditional_mutual_info": lambda u: sk_mige.conditional_mutual_info(
         Z * u, Y * u[::-1], NOISE[::-1, 0] * u[0], estimator=COPULA).interval,
     "total_correlation": lambda u: sk_mige.total_correlation(
@@ -180,7 +168,6 @@ EXEMPT = {
     "MIGEEncoder": "a network in float32, whose inputs the user scales",
     "NonLinearProbe": "a network in float32, whose inputs the user scales",
     "MutualInfoGradient": "a result",
-    "MutualInfo": "a result",
     "InformationEstimate": "a result",
     "entropy_surrogate": "the published kernel in the units of z, which a network learns",
     "mutual_info_surrogate": "the published kernel in the units of z, which a network learns",
@@ -318,8 +305,6 @@ def test_one_absurd_value_is_warned_of_where_information_uses_covariances() -> N
     X = Z.copy()
     X[0, 1] = -9999.0
     warned = "of the values of x's column 1, such as -9999"
-    with pytest.warns(UserWarning, match=warned):
-        information.mutual_info_score_based(X, Y, margins=None, n_landmarks=10)
     with pytest.warns(UserWarning, match=warned):
         information.mutual_info_gradient(X, Y, DY, margins=None, standard_error="batch")
 

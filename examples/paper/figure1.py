@@ -38,13 +38,13 @@ import numpy as np
 import torch
 from figure1_problems import PROBLEMS, Problem
 from figure1_report import draw, write_results
+from score_value import score_based_value
 
 from sk_mige.information import (
     SeparableCritic,
     fit_critic,
     make_bound,
     mutual_info_gradient,
-    mutual_info_score_based,
 )
 from sk_mige.score import ssge
 
@@ -151,14 +151,13 @@ def point(
     if method in BOUNDS:
         return critic_point(cell, problem, rho, seed, (x, y, dy))
     if panel == "e":
-        margins = None if "no margins" in method else "gaussian"
-        return None, mutual_info_score_based(x, y, margins=margins).value
+        return None, score_based_value(x, y, margins="no margins" not in method)
     if method == "exact scores":
         return problem.exact_gradient(rho, x, y, dy), None
     if method == "MIGE as published":
         options: dict[str, Any] = {"score": ssge, "margins": None, "joint": "coordinates"}
         return mutual_info_gradient(x, y, dy, standard_error="batch", **options).gradient, None
-    value = mutual_info_score_based(x, y, n_landmarks=100).value if panel == "a" else None
+    value = score_based_value(x, y, n_landmarks=100) if panel == "a" else None
     return mutual_info_gradient(x, y, dy, standard_error="batch").gradient, value
 
 

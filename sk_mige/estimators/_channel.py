@@ -1,4 +1,4 @@
-"""MutualInfoGradientEstimator: how information through a parametric channel depends on θ."""
+"""MutualInfoGradientEstimator: the gradient of the information through a parametric channel."""
 
 from __future__ import annotations
 
@@ -29,47 +29,48 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    The samples of x are the data; noise is drawn, and the family is differentiated by torch.
+    The data are samples of x. ``fit`` draws the noise, and torch differentiates the family.
 
     Parameters
     ----------
     family : callable, default=None
-        ``family(x, theta, noise) -> y`` on float64 tensors, of operations that torch
-        can differentiate twice: x of shape (n, n_features), theta a
-        tensor of the shape of ``theta``, noise standard normal of shape (n, n_noise); y of shape
-        (n, any). By default the additive channel ``theta * x + noise``.
+        Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
+        can differentiate twice. Its arguments have shapes (n, n_features), the shape of ``theta``
+        and (n, n_noise). The noise is standard normal. y must have n rows. None is the additive
+        channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
-        Parameters at which the gradient is taken.
+        Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise; that of x by default, and of the default family.
+        Dimension of the noise. None uses the dimension of x, which the default family requires.
     margins : {"gaussian", None}, default="gaussian"
-        As in :func:`sk_mige.information.mutual_info_gradient`.
+        Map of the margins (:func:`sk_mige.information.mutual_info_gradient`).
     score_estimator : SSGEScoreEstimator, default=None
-        Its ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth`` are those of the plain
-        SSGE that takes the place of :func:`sk_mige.information.whitened_scores`.
+        Description of a score estimate that replaces
+        :func:`sk_mige.information.whitened_scores`. Only its ``n_eigen``, ``eigen_threshold``,
+        ``alpha`` and ``bandwidth`` are used, for plain SSGE.
     standard_error : {"jackknife", "batch"}, default="jackknife"
-        As in :func:`sk_mige.information.mutual_info_gradient`.
+        Method for the standard error (:func:`sk_mige.information.mutual_info_gradient`).
     n_batches : int, default=10
-        Batches of the standard error.
+        Number of batches for the standard error.
     random_state : int, RandomState instance or None, default=None
-        Draws the noise. With an int, gradients at different θ share it, and their curve is
-        smooth.
+        Seed or generator of the noise. With an int, gradients at different θ use the same noise,
+        so that curves are smooth.
 
     Attributes
     ----------
     gradient_ : float or ndarray of shape (n_parameters,)
-        dI/dθ, in nats per unit of θ.
+        Gradient dI/dθ in nats per unit of θ.
     standard_error_ : float or ndarray of shape (n_parameters,)
-        Its standard error.
+        Standard error of the gradient.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X has any.
+        Names of the features, if X has feature names.
 
     See Also
     --------
-    sk_mige.information.channel_gradient : The same as a function of tensors.
-    sk_mige.information.mutual_info_gradient : From samples and derivatives.
+    sk_mige.information.channel_gradient : The same gradient, as a function.
+    sk_mige.information.mutual_info_gradient : Gradient from samples and their derivatives.
 
     References
     ----------
@@ -78,8 +79,8 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
 
     Examples
     --------
-    How much more information two standard normals send through a louder channel:
-    I = log(1 + θ²), whose derivative at 1 is 1.
+    For the default channel and two standard normals, I = log(1 + θ²). Its derivative at θ = 1
+    is 1.
 
     >>> import numpy as np
     >>> from sk_mige import MutualInfoGradientEstimator
@@ -130,40 +131,40 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Samples of x, at least 4.
         y : Ignored
-            There for the interface.
+            Not used, present for API consistency.
 
         Returns
         -------
         self : MutualInfoGradientEstimator
-            The estimator with its ``gradient_``.
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If X or what the family makes of it is constant or not finite, or of wrong shape; if
-            ``n_noise`` is not the number of features, which the default family needs; if
-            ``score_estimator`` projects.
+            If X or the result of the family is constant, not finite or of the wrong shape. If
+            ``n_noise`` differs from the number of features and ``family`` is None. If
+            ``score_estimator`` uses a projection.
         """
         X = check_samples(self, X, reset=True, min_rows=4)
         if self.family is None and self.n_noise not in (None, self.n_features_in_):
             raise ValueError(
-                f"n_noise={self.n_noise}, but the default family theta * x + noise adds a noise of "
-                f"its own to each of the {self.n_features_in_} features of X: pass n_noise="
-                f"{self.n_features_in_} or None, or another family"
+                f"n_noise must be {self.n_features_in_} or None for the default family, which adds "
+                f"noise to each of the {self.n_features_in_} features of X; got {self.n_noise}. "
+                "Pass a family for noise of another dimension"
             )
         rows = to_tensor(X, torch.device("cpu")).to(torch.float64)
         options: dict[str, Any] = {}
         if self.score_estimator is not None:
             if hasattr(self.score_estimator, "_training_projection"):
                 raise ValueError(
-                    f"score_estimator={self.score_estimator!r} projects, but x and y enter with "
-                    "all of their coordinates here: pass an SSGEScoreEstimator"
+                    f"score_estimator must be an SSGEScoreEstimator without projection; got "
+                    f"{self.score_estimator!r}"
                 )
             options = {"score": self.score_estimator._training_score(), "joint": "coordinates"}
         self.gradient_, self.standard_error_ = channel_gradient(
             _additive if self.family is None else self.family,
             self.theta,
-            rows.clone(),  # a copy: the family may write
+            rows.clone(),  # the family may write to its arguments
             n_noise=self.n_noise,
             random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
             margins=self.margins,

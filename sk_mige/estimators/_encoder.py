@@ -175,8 +175,9 @@ class MIGEEncoder(
         parameters are used. A projection applies to x, never to z. If ``random_state`` of the score
         estimator is None, ``random_state`` of the encoder is used.
 
-        None is SSGE with the median bandwidth and an ``eigen_threshold`` of 0.999. On a GPU, for
-        InfoMax, None is a ridge: ``eigen_threshold=None, alpha=1e-4``.
+        None is SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published spectral
+        cut is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that estimates scores
+        uses this cut by default.
 
         A score estimator raises an error if the information is estimated by other means than MIGE.
         The default bottleneck estimates no scores, so that a score estimator has no effect there
@@ -653,8 +654,8 @@ class MIGEEncoder(
         kind = "infomax" if self._description.task is None else "ib"
         estimator = self.score_estimator
         if estimator is None:
-            return default_training_score(self._device, kind), None
-        score = estimator._training_score(self._device, kind)
+            return default_training_score(kind), None
+        score = estimator._training_score(kind)
         if not hasattr(estimator, "_training_projection"):
             return score, None
         # A copy of the generator: a continued training draws the same projection again.

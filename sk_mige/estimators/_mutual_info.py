@@ -18,7 +18,7 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 from sk_mige.information.choice import CANDIDATES, choose_information
 from sk_mige.information.evidence import Evidence, deal_folds
-from sk_mige.information.neighbours import local_dimension
+from sk_mige.information.noise import on_a_surface
 from sk_mige.training import resolve_device
 
 from ._base import DocLinkMixin
@@ -41,8 +41,6 @@ __all__ = ["MutualInfoEstimator"]
 MIN_ROWS = 10
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# Pairs lie on a surface if their local dimension is .5 below that of shuffled pairs.
-MISSING_DIMENSION, MAX_DIMENSION, FEWEST_FOR_DIMENSION = 0.5, 10, 100
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 
@@ -314,7 +312,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             device=device,
         )
         value, interval = self._chosen.value, self._chosen.interval
-        if _on_a_surface(left[first], right[first], self._seed):
+        if on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(
                 "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
@@ -445,21 +443,6 @@ def _largest_correlation(x: Tensor, y: Tensor) -> float:
     """Return the largest canonical correlation."""
     left, right = (torch.linalg.qr(z - z.mean(0))[0] for z in (x, y))
     return float(torch.linalg.svdvals(left.mT @ right).max())
-
-
-def _on_a_surface(x: Tensor, y: Tensor, seed: int) -> bool:
-    """Return True if pairs have a lower local dimension than shuffled pairs."""
-    n, d = len(x), x.shape[1] + y.shape[1]
-    if n < FEWEST_FOR_DIMENSION or d > MAX_DIMENSION:
-        return False
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    dimensions = []
-    for other in (y, y[order]):
-        z = torch.cat([x, other], dim=1)
-        factor = torch.linalg.cholesky(torch.cov(z.mT) + 1e-12 * torch.eye(d, dtype=z.dtype))
-        white = torch.linalg.solve_triangular(factor, (z - z.mean(0)).mT, upper=False).mT
-        dimensions.append(local_dimension(white))
-    return dimensions[0] < dimensions[1] - MISSING_DIMENSION
 
 
 def _average(candidates: list[Evidence]) -> NDArray[np.float64]:

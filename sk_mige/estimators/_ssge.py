@@ -506,9 +506,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         accumulator.join(fold_sums)
         return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
 
-    def _training_score(
-        self, device: torch.device | None = None, mode: str = "infomax"
-    ) -> ScoreFunction:
+    def _training_score(self, mode: str = "infomax") -> ScoreFunction:
         """Return the score function that an encoder applies to each batch.
 
         The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If
@@ -520,8 +518,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
-            where = device or torch.device("cpu")
-            return partial(default_training_score(where, mode), bandwidth=self.bandwidth)
+            return partial(default_training_score(mode), bandwidth=self.bandwidth)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.

@@ -1,4 +1,4 @@
-"""Gradients and bounds of mutual information, as differentiable surrogates."""
+"""Gradients, values and bounds of mutual information, from samples and for training."""
 
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (
@@ -45,7 +45,6 @@ from sk_mige.information.references import (
 )
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
-from sk_mige.information.value import MutualInfo, mutual_info_score_based
 from sk_mige.information.views import multiview_mutual_info_surrogate
 from sk_mige.information.whitened import whitened_scores
 
@@ -57,8 +56,6 @@ __all__ = [
     "total_correlation_gradient",
     "transfer_entropy_gradient",
     "channel_gradient",
-    "mutual_info_score_based",
-    "MutualInfo",
     "relative_fisher_information",
     "whitened_scores",
     "independent_axes",

@@ -1,15 +1,34 @@
-"""Validation of the samples that users pass, and the noise that is added to them."""
+"""Validation of samples, and the generator of the noise that is added to samples."""
 
 from __future__ import annotations
 
+from numbers import Integral
+from typing import Any
+
 import numpy as np
+import scipy.sparse as sp
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-__all__ = ["check_choice", "check_derivative", "check_pair", "check_rows", "noise_generator"]
+from sk_mige._warnings import warn_user
+
+__all__ = [
+    "as_tensor",
+    "check_choice",
+    "check_columns_vary",
+    "check_count",
+    "check_derivative",
+    "check_finite",
+    "check_pair",
+    "check_rows",
+    "check_tensor",
+    "noise_generator",
+    "warn_of_ties",
+]
 
 MIN_SAMPLES = 4
+_COMPLEX = "{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
 
 
 def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
@@ -18,18 +37,48 @@ def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) 
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
 
 
+def check_count(name: str, value: Any, least: int) -> int:
+    """Return a parameter as an int; raise TypeError or ValueError if it is no count."""
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an int; got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; got {value}")
+    return int(value)
+
+
+def check_tensor(name: str, z: Any) -> Tensor:
+    """Return z; raise TypeError or ValueError unless z is a real tensor of shape (n, d)."""
+    if not isinstance(z, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
+        )
+    if z.ndim != 2 or 0 in z.shape:
+        raise ValueError(
+            f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
+        )
+    if z.is_complex():
+        raise ValueError(_COMPLEX.format(name=name))
+    return z
+
+
+def check_finite(name: str, z: Tensor) -> Tensor:
+    """Return z; raise ValueError if a value is not finite."""
+    if not bool(torch.isfinite(z).all()):
+        raise ValueError(f"{name} contains NaN or infinity; remove or impute those samples")
+    return z
+
+
 def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
-    """Return samples as a float64 tensor (n, d) on the CPU; raise ValueError if unusable."""
-    rows = _tensor(values)
+    """Return samples as a float64 tensor (n, d) on the CPU, or raise ValueError."""
+    rows = as_tensor(name, values)
     if rows.ndim == 0:
         raise ValueError(f"{name} must have one sample in each row; got a single number")
     rows = rows.reshape(len(rows), -1)
     if len(rows) < MIN_SAMPLES:
         raise ValueError(f"{name} has {len(rows)} samples; at least {MIN_SAMPLES} are needed")
     if rows.shape[1] == 0:
-        raise ValueError(f"{name} has no features; got shape {np.shape(values)}")
-    if not bool(torch.isfinite(rows).all()):
-        raise ValueError(f"{name} contains NaN or infinity; remove or impute those samples")
+        raise ValueError(f"{name} has no features; got shape {_shape(values)}")
+    check_finite(name, rows)
     if bool((rows == rows[0]).all()):
         raise ValueError(
             f"{name} is constant: all its samples are the same. Its mutual information with any "
@@ -38,32 +87,44 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     return rows
 
 
-def check_pair(
-    x: ArrayLike | Tensor, y: ArrayLike | Tensor, *, constant_columns: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Return both samples as tensors of equal length.
-
-    Constant columns of y raise ValueError unless ``constant_columns`` is true.
-    """
-    if _length(x) != _length(y):
-        raise ValueError(
-            f"x and y must have the same number of samples; got {_length(x)} and {_length(y)}"
-        )
+def check_pair(x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
+    """Return both samples as tensors of equal length."""
     x_rows, y_rows = check_rows("x", x), check_rows("y", y)
-    constant = (y_rows == y_rows[0]).all(0)
-    if bool(constant.any()) and not constant_columns:
+    if len(x_rows) != len(y_rows):
         raise ValueError(
-            f"y has constant columns (the first is {int(constant.nonzero()[0])}), which have no "
-            "density and no score; remove them"
+            f"x and y must have the same number of samples; got {len(x_rows)} and {len(y_rows)}"
         )
     return x_rows, y_rows
+
+
+def check_columns_vary(name: str, z: Tensor) -> None:
+    """Raise ValueError if a column is constant."""
+    constant = (z == z[0]).all(0)
+    if bool(constant.any()):
+        raise ValueError(
+            f"{name} has constant columns (the first is {int(constant.nonzero()[0])}), which have "
+            "no density and no score; remove them"
+        )
+
+
+def warn_of_ties(name: str, rows: Tensor) -> None:
+    """Warn about the first column that has few distinct values."""
+    for column, values in enumerate(rows.mT):
+        distinct = len(values.unique())
+        if 10 * distinct < len(values):
+            warn_user(
+                f"column {column} of {name} has {distinct} values in {len(values)} samples: it has "
+                "no density, so estimates from scores are not valid. "
+                "sk_mige.MutualInfoEstimator estimates the information of labels"
+            )
+            return
 
 
 def check_derivative(
     name: str, values: ArrayLike | Tensor, of: ArrayLike | Tensor, rows: Tensor
 ) -> tuple[Tensor, bool]:
     """Return derivatives as a tensor (n, d, p), and whether they have an axis of parameters."""
-    derivative, shape = _tensor(values), tuple(np.shape(_tensor(of)))
+    derivative, shape = as_tensor(name, values), _shape(of)
     several = tuple(derivative.shape[:-1]) == shape and derivative.ndim == len(shape) + 1
     if tuple(derivative.shape) != shape and not several:
         raise ValueError(
@@ -78,22 +139,81 @@ def check_derivative(
     return derivative.reshape(*rows.shape, -1), several
 
 
-def noise_generator(seed: int) -> torch.Generator:
-    """Return a generator for the package's own noise, seeded by a child of ``seed``.
+def noise_generator(random_state: Any) -> torch.Generator:
+    """Return a generator for the package's own noise.
 
     Users often draw their data with seed 0. With ``manual_seed(0)`` here, the added noise could
-    repeat their samples.
+    equal the samples. The seed is therefore a child of the user's.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance, Generator instance or None
+        Seed, or generator that draws the seed. None draws a new seed.
     """
+    seed = random_state
+    if isinstance(seed, np.random.RandomState):
+        seed = int(seed.randint(2**31 - 1))
+    elif isinstance(seed, np.random.Generator):
+        seed = int(seed.integers(2**31 - 1))
+    elif seed is not None:
+        if not isinstance(seed, Integral) or seed < 0:
+            raise ValueError(
+                "random_state must be a nonnegative int, a numpy.random.RandomState, a "
+                f"numpy.random.Generator or None; got {random_state!r}"
+            )
+        seed = int(seed)
     child = np.random.SeedSequence(seed).spawn(1)[0]
     return torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0]) >> 1)
 
 
-def _tensor(values: ArrayLike | Tensor) -> Tensor:
+def _shape(values: Any) -> tuple[int, ...]:
+    return tuple(np.shape(values))
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Return numbers as a detached float64 tensor on the CPU, without shared memory.
+
+    Raises
+    ------
+    ValueError
+        If the values are sparse, complex or no numbers.
+    """
     if isinstance(values, Tensor):
-        return values.detach().to("cpu", torch.float64)
-    return torch.from_numpy(np.array(values, dtype=np.float64))
+        if values.layout != torch.strided:
+            raise ValueError(f"{name} must be dense; got a sparse tensor. Pass {name}.to_dense()")
+        if values.is_complex():
+            raise ValueError(_COMPLEX.format(name=name))
+        return values.detach().to("cpu", torch.float64, copy=True)
+    if sp.issparse(values):
+        raise ValueError(
+            f"{name} must be dense; got a sparse {values.format} container. Pass {name}.toarray()"
+        )
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked values; remove or impute those samples")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must have rows of equal length: {error}") from error
+    if array.dtype.kind == "c":
+        raise ValueError(_COMPLEX.format(name=name))
+    try:
+        return torch.from_numpy(_numbers(array))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must contain real numbers; got {error}. Encode strings and categories as "
+            "numbers"
+        ) from error
 
 
-def _length(values: ArrayLike | Tensor) -> int:
-    shape = values.shape if isinstance(values, Tensor) else np.shape(values)
-    return int(shape[0]) if shape else 1
+def _numbers(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a float64 copy of an array of real numbers."""
+    if array.dtype.kind not in "biufO":
+        raise TypeError(f"dtype {array.dtype}")
+    if array.ndim == 0 and array.item() is None:
+        raise TypeError("None")
+    if array.dtype.kind == "O":
+        strings = [value for value in array.flat if isinstance(value, str | bytes)]
+        if strings:
+            raise TypeError(f"the string {strings[0]!r}")
+    # A number of Python with an imaginary part raises TypeError, as does None.
+    return np.array(array, dtype=np.float64)

@@ -35,10 +35,11 @@ class BoundEstimate(NamedTuple):
     value : tensor of shape ()
         Estimate of I(x; y) in nats, detached.
     objective : tensor of shape ()
-        Objective of x and y: its gradient is the bound's estimate of the MI gradient.
+        Objective of the encoder, to be maximised. Its gradient with respect to x and y estimates
+        the gradient of mutual information.
     critic_objective : tensor of shape ()
-        Objective of the critic, to be maximised. It is the same tensor as ``objective`` unless
-        the critic is trained by another function than the encoder, as for CLUB.
+        Objective of the critic, to be maximised. For most bounds it is the tensor ``objective``.
+        For CLUB, it is the critic's log-likelihood.
 
     Examples
     --------
@@ -55,10 +56,10 @@ class BoundEstimate(NamedTuple):
 
 
 class Bound(nn.Module):
-    """Base class of bounds of I(x; y), with what a training objective needs of them.
+    """Base class of bounds of I(x; y).
 
     Calling a bound on the scores (M, M) of all pairs of a batch returns a :class:`BoundEstimate`.
-    A subclass defines ``forward``. It overrides the other methods if their defaults do not fit.
+    A subclass defines ``forward``. It may override the other methods.
 
     Attributes
     ----------
@@ -66,8 +67,8 @@ class Bound(nn.Module):
         Kind of critic that the bound takes. "pairs" is any network that scores pairs. "density"
         is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
     shares_embedding : bool
-        Whether one embedding may serve both sides of the critic. Its scores are then a positive
-        kernel, which suits bounds in which only differences of scores count.
+        Whether the critic may use one embedding for both x and y. The scores are then a positive
+        kernel. They are suitable for bounds that depend on differences of scores only.
 
     See Also
     --------
@@ -91,7 +92,7 @@ class Bound(nn.Module):
         super().__init__()
 
     def __call__(self, scores: Tensor) -> BoundEstimate:
-        """Return value and objectives for the critic's scores (M, M), through torch's hooks."""
+        """Return value and objectives for the critic's scores (M, M)."""
         estimate: BoundEstimate = super().__call__(scores)
         return estimate
 
@@ -100,21 +101,21 @@ class Bound(nn.Module):
         raise NotImplementedError
 
     def nats(self, scores: Tensor) -> Tensor:
-        """Return a differentiable estimate of I(x; y) in nats; leave any state as it is.
+        """Return a differentiable estimate of I(x; y) in nats, without an update of any state.
 
-        The default is the objective, for bounds whose objective is in nats.
+        The default is the objective. Bounds with an objective in other units override this method.
         """
         return self(scores).objective
 
     def local(self, scores: Tensor) -> Tensor:
-        """Return the objective for scores (M, P, M) of P parts of each x, such as locations.
+        """Return the objective for scores (M, P, M) of P parts of each x, such as pixels.
 
         The default is the mean of the objective over the parts.
         """
         return torch.stack([self(part).objective for part in scores.unbind(1)]).mean()
 
     def held_out(self, scores: Tensor) -> Tensor:
-        """Return the criterion, detached, by which models are compared on held-out batches.
+        """Return the detached criterion for the comparison of models on held-out batches.
 
         The default is the value in nats.
         """
@@ -126,7 +127,7 @@ class DonskerVaradhan(Bound):
 
     The gradient of the logarithm of a batch mean is biased. As in [1]_, its denominator is
     replaced by an exponential moving average over batches. The average is a buffer, so
-    ``state_dict`` contains it. It is updated in training mode only.
+    ``state_dict`` contains the average. Only calls in training mode update the average.
 
     Parameters
     ----------
@@ -154,6 +155,8 @@ class DonskerVaradhan(Bound):
 
     def __init__(self, rate: float = 0.01) -> None:
         super().__init__()
+        if not 0 < rate <= 1:
+            raise ValueError(f"rate must be in (0, 1]; got {rate!r}")
         self.rate = rate
         self.register_buffer("log_average", torch.tensor(math.nan))
 
@@ -174,8 +177,8 @@ class DonskerVaradhan(Bound):
         return self._estimate(scores)[0].value
 
     def _estimate(self, scores: Tensor) -> tuple[BoundEstimate, Tensor]:
-        """Estimate of a batch and the moving average that includes it."""
-        joint, log_mean = scores.diagonal().mean(), _log_mean_exp(_off_diagonal(scores))
+        """Return the estimate of a batch, and the moving average including the batch."""
+        log_mean, joint = _log_mean_exp(_off_diagonal(scores)), scores.diagonal().mean()
         average = new = log_mean.detach()
         if self.rate < 1:
             kept = self.log_average.to(new) + math.log1p(-self.rate)
@@ -222,9 +225,9 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. It is the gradient of a divergence that grows
-    with I, not of I. The optimal critic is the log density ratio. ``value`` is therefore the NWJ
-    bound at T + 1.
+    The gradient is bounded and has a low variance. It is the gradient of a divergence that
+    increases with I, and not the gradient of I. The optimal critic is the log density ratio.
+    ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------
@@ -244,13 +247,13 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     >>> jensen_shannon(torch.zeros(3, 3)).value  # T = 0 is the critic of independence
     tensor(0.)
     """
-    joint, product = scores.diagonal(), _off_diagonal(scores)
+    product, joint = _off_diagonal(scores), scores.diagonal()
     objective = -softplus(-joint).mean() - softplus(product).mean()
     return BoundEstimate(nwj(scores + 1).value, objective, objective)
 
 
 def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
-    r"""SMILE: Donsker-Varadhan with the density ratio clipped to :math:`e^{\pm\tau}`.
+    r"""SMILE, the Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
 
     The critic and the gradient are those of :func:`jensen_shannon`. Clipping reduces the variance
     of the log-partition function and adds bias.
@@ -280,6 +283,8 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     >>> smile(torch.eye(3) * 9).value
     tensor(9.)
     """
+    if not clip > 0:
+        raise ValueError(f"clip must be positive; got {clip!r}")
     objective = jensen_shannon(scores).objective
     return BoundEstimate(_donsker_varadhan(scores, clip).detach(), objective, objective)
 
@@ -287,7 +292,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    The variance is low, and the value never exceeds log M.
+    The variance is low, and the value is at most log M.
 
     Parameters
     ----------
@@ -307,6 +312,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
     >>> infonce(torch.eye(4) * 100).value  # log 4
     tensor(1.3863)
     """
+    _check_pairs(scores)
     m = scores.shape[-1]
     objective = (scores.diagonal() - scores.logsumexp(-1)).mean() + math.log(m)
     return BoundEstimate(objective.detach(), objective, objective)
@@ -342,13 +348,14 @@ def club(scores: Tensor) -> BoundEstimate:
     >>> club(torch.eye(3)).value
     tensor(1.)
     """
+    others = _off_diagonal(scores).mean()
     joint = scores.diagonal().mean()
-    objective = joint - _off_diagonal(scores).mean()
+    objective = joint - others
     return BoundEstimate(objective.detach(), objective, joint)
 
 
 class _FunctionBound(Bound):
-    """Bound without state that is given by functions of the scores.
+    """Bound without state, defined by functions of the scores.
 
     Parameters
     ----------
@@ -357,13 +364,12 @@ class _FunctionBound(Bound):
     critic : {"pairs", "density"}, default="pairs"
         Kind of critic.
     nats : callable, default=None
-        ``nats(scores)``, an estimate of I in nats for an objective that is another divergence.
-        None: the objective is in nats.
+        Function ``nats(scores)`` that estimates I in nats. None uses the objective.
     local : callable, default=None
-        ``local(scores)``, the objective for scores (M, P, M) of parts of x. None: the mean of the
-        objective over the parts.
+        Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. None
+        uses the mean of the objective over the parts.
     shares_embedding : bool, default=False
-        Whether one embedding may serve both sides of the critic.
+        Whether the critic may use one embedding for both x and y.
     """
 
     def __init__(
@@ -390,12 +396,23 @@ class _FunctionBound(Bound):
         return super().local(scores) if self._local is None else self._local(scores)
 
     def held_out(self, scores: Tensor) -> Tensor:
-        # The objective of another divergence has a lower variance than the value in nats.
+        # If the objective is another divergence, its variance is lower than that of the value.
         estimate = self.function(scores)
         return estimate.value if self._nats is None else estimate.objective.detach()
 
 
+def _check_pairs(scores: Tensor) -> None:
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"scores must be a tensor; got {type(scores).__name__}")
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < 2:
+        raise ValueError(
+            "scores must be a matrix (M, M) of all pairs of at least M = 2 samples; got shape "
+            f"{tuple(scores.shape)}"
+        )
+
+
 def _off_diagonal(scores: Tensor) -> Tensor:
+    _check_pairs(scores)
     m = scores.shape[-1]
     return scores.flatten()[1:].view(m - 1, m + 1)[:, :-1].flatten()
 
@@ -405,19 +422,20 @@ def _log_mean_exp(values: Tensor) -> Tensor:
 
 
 def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
-    """Donsker-Varadhan value of I, whose second term has scores clipped to ±clip."""
+    """Donsker-Varadhan bound of I; scores in the second term are clipped to ±clip."""
     return scores.diagonal().mean() - _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
 
 
 def _local_infonce(scores: Tensor) -> Tensor:
-    """InfoNCE for each y and each part of its x, against all parts of all other x.
+    """InfoNCE of each y and each part of the paired x, against all parts of all other x.
 
     ``scores`` has shape (M, P, M): input i, its part p, y_j.
     """
     m, parts, _ = scores.shape
+    _check_pairs(scores[:, 0])
     by_y = scores.permute(2, 0, 1)
     own = torch.eye(m, dtype=torch.bool, device=scores.device)
-    positive = by_y[own]
+    positive = by_y.diagonal().mT  # indexing by a mask would wait for a GPU
     others = by_y.masked_fill(own[:, :, None], -torch.inf).flatten(1).logsumexp(1, keepdim=True)
     n_candidates = 1 + (m - 1) * parts
     return (positive - torch.logaddexp(positive, others)).mean() + math.log(n_candidates)

@@ -1,16 +1,21 @@
-"""Gradient of mutual information for a channel given as a function of its parameters."""
+"""Gradient of mutual information with respect to the parameters of a channel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._samples import check_rows, noise_generator
+from sk_mige.information._samples import (
+    as_tensor,
+    check_count,
+    check_finite,
+    check_rows,
+    noise_generator,
+)
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
 __all__ = ["channel_gradient"]
@@ -27,7 +32,7 @@ def channel_gradient(
     x: ArrayLike | Tensor,
     *,
     n_noise: int | None = None,
-    random_state: int = 0,
+    random_state: Any = 0,
     **options: Any,
 ) -> MutualInfoGradient:
     r"""Gradient of I(x; y) at θ for a parametric family of channels y = f(x, θ, ε).
@@ -35,22 +40,24 @@ def channel_gradient(
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    The noise is drawn here, and torch differentiates the family. The family must consist of
+    This function draws the noise, and torch differentiates the family. The family must consist of
     operations that torch can differentiate twice.
 
     Parameters
     ----------
     family : callable
-        Function ``family(x, theta, noise) -> y`` of float64 tensors. x has shape (n, d), theta
-        the shape of ``theta``, noise (standard normal) the shape (n, n_noise), and y n rows.
+        Function ``family(x, theta, noise) -> y`` of float64 tensors. Its arguments have shapes
+        (n, d), the shape of ``theta`` and (n, n_noise). The noise is standard normal. y must have
+        n rows.
     theta : float or array-like of shape (p,)
         Parameters at which the gradient is estimated.
     x : array-like of shape (n, ...)
         Samples of x; every row is flattened.
     n_noise : int, default=None
         Dimension of the noise. None uses the dimension of x.
-    random_state : int, default=0
-        Seed of the noise. The same noise is drawn for every θ, so that curves are smooth.
+    random_state : int, RandomState instance, Generator instance or None, default=0
+        Seed or generator of the noise. With an int, gradients at different θ use the same noise,
+        so that curves are smooth.
     **options
         Keyword arguments of :func:`mutual_info_gradient`.
 
@@ -62,8 +69,9 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta has more than one dimension, or if y does not have one row for each sample, is
-        constant or is not finite. Errors of :func:`mutual_info_gradient` are raised as well.
+        If theta has more than one dimension. If y does not have one row for each sample, is
+        constant, is not finite or does not depend on the noise. Without noise, the information is
+        infinite. Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------
@@ -79,19 +87,35 @@ def channel_gradient(
     """
     with torch.inference_mode(False), torch.enable_grad():
         rows = check_rows("x", x).clone()
-        at = torch.tensor(np.array(theta, dtype=np.float64))
+        at = check_finite("theta", as_tensor("theta", theta))
         if at.ndim > 1:
-            raise ValueError(
-                f"theta must be a number or a vector; got an array of shape {tuple(at.shape)}"
-            )
+            raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
         noise = torch.randn(
             len(rows),
-            n_noise or rows.shape[1],
+            rows.shape[1] if n_noise is None else check_count("n_noise", n_noise, 1),
             generator=noise_generator(random_state),
             dtype=torch.float64,
         )
         y, derivative = _with_derivative(lambda t: family(rows, t, noise), at, len(rows))
+        _check_noise(family, rows, at, noise)
     return mutual_info_gradient(rows, y, derivative, **options)
+
+
+def _check_noise(
+    family: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, theta: Tensor, noise: Tensor
+) -> None:
+    """Raise ValueError if other noise gives the same y."""
+    with torch.no_grad():
+        first, second = (
+            family(x.clone(), theta.clone(), z) for z in (noise.clone(), noise.flip(0))
+        )
+    # A constant y has a separate error.
+    constant = bool((first == first[:1]).all())
+    if torch.equal(first, second) and bool(first.isfinite().all()) and not constant:
+        raise ValueError(
+            "family must use its noise: y is a function of x alone, so that their information is "
+            "infinite and has no gradient. Add noise to y, as in theta * x + noise"
+        )
 
 
 def _with_derivative(

@@ -25,12 +25,12 @@ __all__ = [
 class SeparableCritic(nn.Module):
     r"""Critic :math:`T(x, y) = f(x)^\top g(y)`, the inner product of two embeddings.
 
-    With a temperature τ, it is the scaled cosine of their angle,
+    With a temperature τ, the critic is the scaled cosine of the angle of the embeddings:
 
-    .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert},
+    .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert} .
 
-    whose absolute value is at most 1/τ. With f = g and InfoNCE between two views of an image, it
-    is a contrastive loss of the kind used by SimCLR [1]_.
+    Its absolute value is at most 1/τ. With f = g, the InfoNCE bound between two views of an image
+    is a contrastive loss similar to the loss of SimCLR [1]_.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class SeparableCritic(nn.Module):
     temperature : float, default=None
         Temperature τ of the cosine. None uses the inner product.
     shared : bool, default=False
-        Whether f and g are the same network, as for two views of one input. x and y must then
-        have equal dimensions.
+        Whether f and g are the same network. Equal networks suit two views of one input. x and y
+        must then have equal dimensions.
 
     References
     ----------
@@ -70,13 +70,20 @@ class SeparableCritic(nn.Module):
         shared: bool = False,
     ) -> None:
         super().__init__()
+        if temperature is not None and not temperature > 0:
+            raise ValueError(f"temperature must be positive or None; got {temperature!r}")
+        if shared and n_features_x != n_features_y:
+            raise ValueError(
+                "shared=True needs x and y of equal dimension; got "
+                f"n_features_x={n_features_x} and n_features_y={n_features_y}"
+            )
         self.temperature = temperature
         self.embed_x = relu_network(n_features_x, hidden, n_embedding)
         self.embed_y = self.embed_x if shared else relu_network(n_features_y, hidden, n_embedding)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        f, g = self.embed_x(x.flatten(1)), self.embed_y(y.flatten(1))
+        f, g = self.embed_x(_flat("x", x)), self.embed_y(_flat("y", y))
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
         scores: Tensor = f @ g.mT
@@ -84,9 +91,9 @@ class SeparableCritic(nn.Module):
 
 
 class ConcatenatedCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = f([x, y])`, one network of the concatenated pair.
+    r"""Critic :math:`T(x, y) = f([x, y])`, a network of the concatenated pair.
 
-    A batch of M samples takes M² evaluations.
+    A batch of M samples needs M² evaluations of f.
 
     Parameters
     ----------
@@ -107,22 +114,24 @@ class ConcatenatedCritic(nn.Module):
         self, n_features_x: int, n_features_y: int, hidden: Sequence[int] = (512,)
     ) -> None:
         super().__init__()
-        # The first layer of a concatenation is a sum, whose halves depend on one sample each.
+        if not hidden:
+            raise ValueError("hidden must contain at least one width; got none")
+        # The first layer of the pair is a sum of a function of x and a function of y.
         self.first_x = nn.Linear(n_features_x, hidden[0])
         self.first_y = nn.Linear(n_features_y, hidden[0], bias=False)
         self.rest = relu_network(hidden[0], hidden[1:], 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        pairs = self.first_x(x.flatten(1))[:, None] + self.first_y(y.flatten(1))[None]
+        pairs = self.first_x(_flat("x", x))[:, None] + self.first_y(_flat("y", y))[None]
         scores: Tensor = self.rest(pairs.relu()).squeeze(-1)
         return scores
 
 
 class GaussianCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, a Gaussian whose moments are functions of x.
+    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, with a Gaussian q whose moments depend on x.
 
-    It is the conditional density that the CLUB bound needs, trained by maximum likelihood.
+    The CLUB bound needs such a conditional density. It is trained by maximum likelihood.
 
     Parameters
     ----------
@@ -147,12 +156,12 @@ class GaussianCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of log q(y_j | x_i), in nats."""
-        mean, raw = self.network(x.flatten(1)).chunk(2, dim=1)
+        mean, raw = self.network(_flat("x", x)).chunk(2, dim=1)
         # With a bounded log-variance, a single outlier cannot dominate the likelihood.
         log_variance = 10 * torch.tanh(raw / 10)
-        y = y.flatten(1)
-        # The expanded square below is a difference of terms that can be 10⁶ times larger, for
-        # small variances and large means. Centring and float64 keep its precision.
+        y = _flat("y", y)
+        # For small variances and large means, the terms of the expanded square below can be 10⁶
+        # times larger than their difference. Centring and float64 preserve the precision.
         center = y.detach().mean(0)
         mean, log_variance, y = (
             part if part.device.type == "mps" else part.double()
@@ -172,7 +181,7 @@ def fit_critic(
     *,
     learning_rate: float = 1e-4,
 ) -> nn.Module:
-    """Train a critic on batches of pairs with Adam, to maximise the critic objective of a bound.
+    """Train a critic with Adam to maximise the critic objective of a bound.
 
     Parameters
     ----------
@@ -183,7 +192,7 @@ def fit_critic(
     batches : iterable of (x, y)
         Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Learning rate of Adam. The default was used for Figure 1 of the paper.
+        Learning rate of Adam. Figure 1 of the paper uses the default.
 
     Returns
     -------
@@ -203,6 +212,15 @@ def fit_critic(
         (-bound(critic(x, y)).critic_objective).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return critic
+
+
+def _flat(name: str, samples: Tensor) -> Tensor:
+    """Return samples as rows (M, d)."""
+    if not isinstance(samples, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor; got {type(samples).__name__}. Convert it by torch.as_tensor"
+        )
+    return samples.flatten(1)
 
 
 def relu_network(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:

@@ -9,18 +9,17 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._samples import check_choice, check_derivative, check_rows
+from sk_mige.information._samples import check_choice, check_count, check_derivative, check_rows
 from sk_mige.information.axes import independent_columns
+from sk_mige.information.errors import batch_error, full_error
 from sk_mige.information.lags import check_lag, past_and_present
 from sk_mige.information.sample_gradient import (
     MutualInfoGradient,
-    _batch_error,
     _gaussianized,
-    _jackknife_error,
     _kept_derivatives,
     _result,
 )
-from sk_mige.information.whitened import whitened_scores
+from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 
 __all__ = [
     "conditional_mutual_info_gradient",
@@ -324,22 +323,25 @@ def _estimate(
 ) -> MutualInfoGradient:
     check_choice("margins", margins, ("gaussian", None))
     check_choice("standard_error", standard_error, ("batch", "jackknife"))
-    if n_batches < 2:
-        raise ValueError(f"n_batches must be at least 2; got {n_batches}")
+    n_batches = check_count("n_batches", n_batches, 2)
     n = len(variables[0].rows)
     _check_joint(torch.cat([variable.rows for variable in variables], dim=1))
 
-    def contributions(rows: Tensor) -> Tensor:
-        return _contributions([v.at(rows) for v in variables], entropies, margins)
+    def terms(rows: Tensor, bandwidth_factor: float | None) -> tuple[Tensor, float]:
+        return _terms([v.at(rows) for v in variables], entropies, margins, bandwidth_factor)
 
-    terms = contributions(torch.arange(n))
+    found, factor = terms(torch.arange(n), None)
     batches = torch.arange(n).tensor_split(min(n_batches, n))
     if standard_error == "batch":
-        error = _batch_error(terms, batches)
+        error = batch_error(found, batches)
     else:
-        without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
-        error = _jackknife_error(torch.stack([contributions(rows).mean(0) for rows in without]))
-    return MutualInfoGradient(_result(terms.mean(0), several), _result(error, several))
+        error = full_error(
+            found,
+            batches,
+            again=lambda rows: terms(rows, factor)[0].mean(0),
+            anew=lambda rows: terms(rows, None)[0].mean(0),
+        )
+    return MutualInfoGradient(_result(found.mean(0), several), _result(error, several))
 
 
 def _check_joint(joint: Tensor) -> None:
@@ -357,18 +359,26 @@ def _check_joint(joint: Tensor) -> None:
         )
 
 
-def _contributions(variables: list[_Variable], entropies: Entropies, margins: str | None) -> Tensor:
-    """Terms of the gradient, one for each sample, shape (n, p)."""
+def _terms(
+    variables: list[_Variable],
+    entropies: Entropies,
+    margins: str | None,
+    bandwidth_factor: float | None,
+) -> tuple[Tensor, float]:
+    """Return the terms (n, p) of the gradient, and the bandwidth factor of all scores."""
     if margins == "gaussian":
         variables = [variable.gaussianized() for variable in variables]
+    if bandwidth_factor is None:
+        bandwidth_factor = confirmed_bandwidth(torch.cat([v.rows for v in variables], dim=1))
     terms: list[Tensor] = []
     for sign, members in entropies:
         if all(variables[k].moved is None for k in members):
             continue
-        scores = whitened_scores(torch.cat([variables[k].rows for k in members], dim=1))
+        joint = torch.cat([variables[k].rows for k in members], dim=1)
+        scores = whitened_scores(joint, bandwidth_factor=bandwidth_factor)
         widths = [variables[k].rows.shape[1] for k in members]
         for k, score in zip(members, torch.split(scores, widths, dim=1), strict=True):
             moved = variables[k].moved
             if moved is not None:
                 terms.append(-sign * torch.einsum("nd,ndp->np", score, moved))
-    return torch.stack(terms).sum(0)
+    return torch.stack(terms).sum(0), bandwidth_factor

@@ -1,9 +1,10 @@
-"""Cross-fitted relative Fisher information of a distribution and the Gaussian."""
+"""Cross-fitted Fisher information of a distribution relative to a Gaussian."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from sk_mige.information._samples import check_columns_vary, check_count, check_finite, check_tensor
 from sk_mige.information.whitened import radial_landmarks
 from sk_mige.score import ScoreSettings, kernel_sums, whitening
 from sk_mige.score.folds import radial_folds
@@ -20,15 +21,16 @@ SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
     r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples z.
 
-    Samples are whitened here by their own covariance, so that affine maps do not matter.
+    This function whitens the samples by their sample covariance. The result is therefore invariant
+    under affine maps of z.
 
-    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound,
+    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound:
 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
-              \qquad g_0(z) = -z ,
+              \qquad g_0(z) = -z .
 
-    whose error is of second order in the error of ĝ. Each fold evaluates the fit to the other
-    folds. All folds use the Tikhonov strength with the largest sum of these values. If none is
+    The error of the bound is of second order in the error of ĝ. Each fold evaluates the fit to the
+    other folds. All folds use the Tikhonov strength with the largest sum of bounds. If no sum is
     positive, the result is 0.
 
     Parameters
@@ -43,7 +45,12 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Returns
     -------
     tensor of shape (n_folds,)
-        One value for each fold; their mean is the estimate.
+        Estimate of each fold. The mean over folds is the estimate of the expectation.
+
+    Raises
+    ------
+    ValueError
+        If z has a constant column, a value that is not finite or fewer samples than folds.
 
     Examples
     --------
@@ -53,9 +60,16 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     >>> bool(relative_fisher_information(normal.double()).mean().abs() < 0.05)
     True
     """
-    z = z.detach()
+    z = check_finite("z", check_tensor("z", z)).detach()
+    z = z if z.is_floating_point() else z.double()
+    check_columns_vary("z", z)
+    n_landmarks = check_count("n_landmarks", n_landmarks, 1)
+    if not 2 <= check_count("n_folds", n_folds, 2) <= len(z):
+        raise ValueError(
+            f"n_folds must be at most the number of samples of z, {len(z)}; got {n_folds}"
+        )
     z = whitening(z, 0.0)[0](z)
-    centers = radial_landmarks(z, max(1, min(n_landmarks, len(z) // 2)))
+    centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
     expansion, gram = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 
 __all__ = ["gaussian_mutual_info"]
@@ -26,18 +27,19 @@ def gaussian_mutual_info(
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
     Among all marginals with this covariance, the Gaussian has the largest entropy. The value is
-    therefore an upper bound of I(x; z), and it is exact for linear-Gaussian encoders. It is
-    differentiable in both arguments; no noise is drawn.
+    therefore an upper bound of I(x; z), which linear-Gaussian encoders attain. The bound is
+    differentiable in ``mean`` and ``scale``, and no noise is drawn.
 
-    The sample covariance is not sufficient unless the batch is much larger than the dimension.
-    With 100 samples in 256 dimensions, its log-determinant is a third too small, and its gradient
-    is half of the true one. The log-determinant here is a G-estimator (Girko; Notes). Its error
-    is a nat or a percent if the dimension is that of the batch or several times larger. Its error
-    is largest for spectra with a long slow tail in far more dimensions than samples.
+    The log-determinant of the sample covariance is accurate only if the batch is much larger than
+    the dimension. With 100 samples in 256 dimensions, this log-determinant is a third too small,
+    and its gradient is half of the true gradient. This function uses a G-estimator of the
+    log-determinant instead (Girko, see Notes). If the dimension is one to several times the batch
+    size, the error of the G-estimator is a nat or a percent. The error is largest for spectra with
+    a long slow tail in far more dimensions than samples.
 
-    A representation of classes is far from Gaussian: their centres are far apart, and their
-    distance has no effect on the information. With ``labels`` y, the bound is that of z within
-    the classes,
+    A representation of well-separated classes is far from Gaussian, and the distance between
+    classes has no effect on the information. With ``labels`` y, the bound is that of z within the
+    classes,
 
     .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
@@ -54,31 +56,33 @@ def gaussian_mutual_info(
     labels : int tensor of shape (M,), default=None
         Class of each input, from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
-        Smallest w that replaces the unit noise (Notes). It has an effect only if the number of
-        directions with much more signal than noise is about the number of samples or larger.
-        Larger values have more bias, smaller values more variance.
+        Smallest w that replaces the unit noise (Notes). The floor has an effect only if about as
+        many directions as samples, or more, have much more signal than noise. Larger values have
+        more bias, smaller values more variance.
 
     Returns
     -------
     tensor of shape ()
-        Bound in nats, differentiable. It can be slightly negative for an encoder that ignores x.
+        Bound in nats, differentiable. The bound can be slightly negative for an encoder that
+        ignores x.
 
     Notes
     -----
-    Let g_i be the eigenvalues of the Gram matrix of the n + 1 = M centred means, divided by
-    :math:`\bar\Sigma^{1/2}`, over n. For w > 0 put :math:`u = \frac1n\sum_i 1/(g_i + w)`, the
-    companion Stieltjes transform. The Marchenko-Pastur equation gives the population's
-    eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`, and its integral over
-    u from 0 to 1 is the log-determinant:
+    Let n = M − 1, and divide the centred means by :math:`\bar\Sigma^{1/2}`. Let g_i be the
+    eigenvalues of their Gram matrix over n. For w > 0, let :math:`u = \frac1n\sum_i 1/(g_i + w)`
+    be the companion Stieltjes transform. The Marchenko-Pastur equation gives the population's
+    eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`. The integral of this
+    sum over u from 0 to 1 is the log-determinant:
 
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
     Equivalently, the unit noise is replaced by w < 1, which compensates for the spread of the
     sample eigenvalues. If d > M and nearly all of them are large, w is close to 0 or does not
-    exist. The integral is then continued from the u at which :math:`w u` is the floor. Its
-    continuation is τ/(1 + τu) with the same value and slope, as if the remaining population
-    eigenvalues, at most d, were equal. A few strong directions have no effect on w and this u.
+    exist. The integral is then continued from the u at which :math:`w u` is the floor. The
+    integrand is continued as if the remaining population eigenvalues, at most d, were equal to one
+    τ. Its value and slope at the start are kept. A few strong directions have no effect on w and
+    on the u where the continuation starts.
 
     References
     ----------
@@ -95,12 +99,15 @@ def gaussian_mutual_info(
     >>> bool(abs(gaussian_mutual_info(mean, torch.ones(256)) - 88.7) < 2)
     True
     """
-    members = mean.new_ones(len(mean), 1)
-    if labels is not None:
-        members = torch.nn.functional.one_hot(labels).to(mean)
-        members = members[:, members.any(0)]  # classes in the batch
-    scale = scale.expand(mean.shape)
-    # In units of the noise, squares neither overflow nor vanish. Powers of two keep all digits.
+    if check_real_tensor("mean", mean).ndim != 2 or 0 in mean.shape:
+        raise ValueError(
+            f"mean must have one row for each input, shape (M, d); got {tuple(mean.shape)}"
+        )
+    scale = expanded("scale", scale, tuple(mean.shape))
+    if not 0 < floor < 1:
+        raise ValueError(f"floor must be between 0 and 1, got {floor}")
+    members = mean.new_ones(len(mean), 1) if labels is None else _members(labels, mean)
+    # In units of the noise, squares cannot overflow or underflow. Powers of two cause no rounding.
     unit = scale.detach().amax(0)
     unit = torch.where(unit > 0, unit.log2().floor().exp2(), 1.0)
     parts = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
@@ -113,13 +120,26 @@ def gaussian_mutual_info(
     return information - (share * share.log()).sum()
 
 
+def _members(labels: Tensor, like: Tensor) -> Tensor:
+    """Return the indicators (M, C) of the classes in the batch."""
+    # One copy, because the check, the number of classes and the empty ones would be read in turn.
+    read = check_real_tensor("labels", labels, floating=False).cpu()
+    if read.is_floating_point() or read.shape != like.shape[:1] or bool((read < 0).any()):
+        raise ValueError(
+            f"labels must be {len(like)} class indices from 0, one for each row of mean; got "
+            f"shape {tuple(labels.shape)}, {labels.dtype}"
+        )
+    classes, index = read.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    return torch.nn.functional.one_hot(index, len(classes)).to(like)
+
+
 class _GaussianInformation(torch.autograd.Function):
-    r"""Value, and its gradients with respect to mean and scale, in one pass.
+    r"""Bound and its gradients with respect to mean and scale, in one pass.
 
     The derivatives of shape (M, d) are explicit, because autograd's many small operations would
     take longer than the linear algebra. Let c be the means, centred and divided by
-    :math:`n_k = \bar\Sigma_{kk}^{1/2}`, and P the derivative of ½ log det with respect to c,
-    which is centred like c. Then
+    :math:`n_k = \bar\Sigma_{kk}^{1/2}`. Let P be the derivative of ½ log det with respect to c. P
+    is centred like c, and
 
     .. math:: \partial I/\partial\mu = P/n, \qquad
               \partial I/\partial\sigma_{mk} = \frac{\sigma_{mk}}{M n_k^2}
@@ -141,7 +161,7 @@ class _GaussianInformation(torch.autograd.Function):
         # In float32, rounding of strong directions would exceed weak ones.
         wide = centred if centred.device.type == "mps" else centred.double()
         by_rows = d >= n
-        # On the CPU: for a few hundred rows, LAPACK is faster than the solvers of a GPU.
+        # Compute on the CPU, because LAPACK is faster than a GPU for a few hundred rows.
         gram = ((wide @ wide.mT if by_rows else wide.mT @ wide) / n).cpu()
         if not math.isfinite(float(gram.sum())):  # LAPACK would raise
             undefined = torch.full_like(mean, torch.nan)
@@ -177,16 +197,16 @@ class _GaussianInformation(torch.autograd.Function):
 
 
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]:
-    r"""G-estimate of log det(I + Σ) from a Gram matrix G, and its gradient with respect to G.
+    r"""Return the G-estimate of log det(I + Σ) and its gradient with respect to a Gram matrix G.
 
-    Only the n largest eigenvalues of G are used; centring removes the other directions. If G has
-    fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
-    :math:`A = (G + w)^{-1}`, so it needs no eigenvectors, which would take most of the time. If
-    u = 1 is reached, the estimate is stationary in w, and its gradient is A. Otherwise it depends
-    on G through :math:`s_j = \frac1n \operatorname{tr} A^j`, u = s₁, and through w, whose
-    gradient by :math:`w u = f` is :math:`\frac{w}{n (u - w s_2)} A^2`. Let b, c and e be the
-    derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)` with respect to u, s₂
-    and w. The gradient is then
+    Only the n largest eigenvalues of G are used, because centring removes the other directions. If
+    G has fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
+    :math:`A = (G + w)^{-1}`, so no eigenvectors are computed, which would take most of the time.
+    If u = 1 is reached, the estimate is stationary in w, and its gradient is A. Otherwise the
+    estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr} A^j`, with u
+    = s₁. Since :math:`w u = f`, the gradient of w is :math:`\frac{w}{n (u - w s_2)} A^2`. Let b, c
+    and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)` with respect
+    to u, s₂ and w. The gradient is then
 
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .
@@ -217,8 +237,8 @@ def _continuation(
 ) -> tuple[float, float, float, float]:
     """Integral from u to 1, to be added to log det(G + w) + n(1 - w), and its derivatives.
 
-    The integrand is that of equal τ. Their number, at most d, and their size match its value and
-    slope at u. The derivatives are with respect to u, s2 = mean (g + w)⁻² and w.
+    The integrand assumes equal τ. The number of these τ, at most d, and their size match the value
+    and slope at u. The derivatives are with respect to u, s2 = mean (g + w)⁻² and w.
     """
     value, slope = n * (1 / u - w), n * (1 / u**2 - 1 / s2)
     bounded = slope * d <= value**2
@@ -239,7 +259,7 @@ def _continuation(
 
 
 def _unit_root(g: np.ndarray, floor: float) -> float:
-    """Solve mean(1/(g + w)) = 1 for w, which is not below ``floor``."""
+    """Solve mean(1/(g + w)) = 1 for w, with ``floor`` as a lower bound."""
     # By Jensen's inequality mean(1/(g + w)) >= 1/(mean + w): the root is no smaller than 1 - mean.
     # The function is convex and decreasing, so Newton's steps approach the root from the left.
     w = max(1 - float(g.mean()), floor)

@@ -1,16 +1,26 @@
-"""Surrogates whose gradients estimate those of entropy and of mutual information.
+"""Surrogates whose gradients estimate the gradients of entropy and of mutual information.
 
 Each surrogate is a scalar tensor. Its *gradient* estimates the gradient of H(z) or of I(x; z), so
-maximising it maximises the information. Its value has no meaning.
+maximising the surrogate maximises the information. The value of a surrogate has no meaning.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sk_mige.information._tensors import (
+    check_codes,
+    check_equal_rows,
+    check_matrix,
+    check_real_tensor,
+    check_samples,
+    check_scores,
+    warn_of_constant,
+    warn_of_few_rows,
+)
 from sk_mige.score import median_bandwidth, squared_distances, ssge
 from sk_mige.score.precision import full_precision
 
@@ -22,12 +32,13 @@ if TYPE_CHECKING:
 __all__ = [
     "centred_scores",
     "entropy_surrogate",
-    "flatten_samples",
     "is_ssge",
     "joint_squared_distances",
     "mean_inner_product",
+    "mutual_info_of_batch",
     "mutual_info_surrogate",
     "scale_ratio",
+    "ssge_scores",
 ]
 
 
@@ -39,26 +50,27 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    where ``sg`` stops the gradient: the estimated score ĝ is treated as a constant.
+    where ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
 
     Parameters
     ----------
     z : tensor of shape (M, ...)
         Samples, differentiable with respect to the parameters of interest; flattened to (M, d).
     score : callable, default=None
-        Score function, ``score(z) -> (M, d)``. None is :func:`sk_mige.score.ssge`.
+        Score function ``score(z)``, which returns scores of shape (M, d). None is
+        :func:`sk_mige.score.ssge`.
 
     Returns
     -------
     tensor of shape ()
-        Surrogate of H(z). Its gradient is in nats per unit of the parameter; its value has no
+        Surrogate of H(z). Its gradient is in nats per unit of the parameter. Its value has no
         meaning.
 
     Notes
     -----
-    A score has mean 0: this is Stein's identity for f = 1. Estimated scores satisfy it only
-    approximately. Every surrogate of this package therefore centres the estimated scores of a
-    batch, whichever function computed them:
+    The score of a density has mean 0, which is Stein's identity for f = 1. Estimated scores
+    satisfy Stein's identity only approximately. Every surrogate of this package therefore centres
+    the estimated scores of a batch:
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
@@ -76,7 +88,10 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     >>> bool(abs(log_a.grad - 1) < 0.1)
     True
     """
-    flat = flatten_samples(z)
+    check_scores(score=score)
+    (flat,) = check_codes(z=z)
+    if is_ssge(score):
+        warn_of_few_rows("z", flat)
     return -mean_inner_product(centred_scores(score, flat), flat)
 
 
@@ -91,26 +106,26 @@ def mutual_info_surrogate(
     projection: Tensor | None = None,
     sq_distances_x: Tensor | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for z = E(x): circumstance I.
+    r"""Scalar whose gradient estimates that of I(x; z) for a deterministic encoder z = E(x).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    Only the z-block of the joint score is needed, because x does not depend on φ. The kernel
-    uses x through its squared distances only, so the dimension of x affects a single matrix
-    product.
+    This is circumstance I of the paper. Only the z-block of the joint score is needed, because x
+    does not depend on φ. The kernel depends on x through squared distances only. The dimension of
+    x therefore affects the cost of a single matrix product.
 
     Parameters
     ----------
     x : tensor of shape (M, ...) or None
-        Inputs; flattened. None requires ``sq_distances_x``.
+        Inputs, flattened to (M, d_x). None requires ``sq_distances_x``.
     z : tensor of shape (M, ...)
         Representations, differentiable; flattened to (M, d).
     score, joint_score : callable, default=None
         Score functions of z and of the pair, ``score(z)`` and
-        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`;
-        ``joint_score=None`` uses ``score``. Their scores are centred over the batch
+        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`, and
+        ``joint_score=None`` is ``score``. The estimated scores are centred over the batch
         (:func:`entropy_surrogate`).
     x_scale : float, default=1.0
         Weight of x relative to z in the joint kernel. The squared distances of x are scaled so
@@ -120,7 +135,7 @@ def mutual_info_surrogate(
     projection : tensor of shape (k, d_x), default=None
         Matrix, usually random, that projects x before its distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
-        Precomputed squared distances of x. They replace ``x`` and ``projection``, which are then
+        Precomputed squared distances of x. With ``sq_distances_x``, ``x`` and ``projection`` are
         ignored.
 
     Returns
@@ -130,9 +145,9 @@ def mutual_info_surrogate(
 
     Notes
     -----
-    For a deterministic encoder, I(x; z) is infinite; for discrete x it is the entropy of z. The
-    estimated gradient is that of a smoothed information. The kernel's bandwidth sets the
-    resolution at which z distinguishes inputs.
+    For a deterministic encoder, I(x; z) is infinite if x is continuous, and the entropy of z if x
+    is discrete. The estimated gradient is that of a smoothed information. The kernel's bandwidth
+    sets the resolution at which z distinguishes inputs.
 
     References
     ----------
@@ -151,25 +166,47 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    flat = flatten_samples(z)
+    surrogate = mutual_info_of_batch(
+        x, z, score, joint_score, x_scale=x_scale, projection=projection, sq_x=sq_distances_x
+    )
+    if is_ssge(score):
+        warn_of_few_rows("z", z.reshape(len(z), -1))
+    return surrogate
+
+
+def mutual_info_of_batch(
+    x: Tensor | None,
+    z: Tensor,
+    score: ScoreFunction | None = None,
+    joint_score: ScoreFunction | None = None,
+    *,
+    x_scale: float = 1.0,
+    projection: Tensor | None = None,
+    sq_x: Tensor | None = None,
+) -> Tensor:
+    """Return the surrogate of I(x; z), with no warning of fewer rows than columns."""
+    check_scores(score=score, joint_score=joint_score)
+    (flat,) = check_codes(z=z)
     points = flat.detach()
-    if sq_distances_x is None:
-        if x is None:
-            raise ValueError("x is None and sq_distances_x is None; pass one of them")
-        sq_distances_x = _input_distances(x, points, projection)
+    if sq_x is not None:
+        check_matrix("sq_distances_x", sq_x, len(flat), len(flat))
+    elif x is None:
+        raise ValueError("x is None and sq_distances_x is None; pass one of them")
+    else:
+        sq_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    sigma_x, sigma_z = median_bandwidth(torch.stack([sq_distances_x.to(sq_z), sq_z]))
-    joint = x_scale**2 * scale_ratio(sigma_x, sigma_z) * sq_distances_x + sq_z
+    sigma_z = median_bandwidth(sq_z)
+    ratio = scale_ratio(median_bandwidth(sq_x).to(sigma_z), sigma_z)
+    joint = torch.addcmul(sq_z, sq_x.to(sq_z), x_scale**2 * ratio)
     if joint_score is None and is_ssge(score):
         # One batched call instead of two: on a GPU the launches dominate the time.
-        known = {"sq_distances": torch.stack([sq_z, joint])}
-        if isinstance(getattr(score, "keywords", {}).get("bandwidth", "median"), str):
-            known["bandwidth"] = torch.stack([sigma_z, median_bandwidth(joint)])
-        of_z, of_pair = centred_scores(score, flat.expand(2, *flat.shape), **known)
+        sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
+        both = torch.stack([sq_z, joint])
+        of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
     else:
         of_z = centred_scores(score, flat)
         of_pair = centred_scores(joint_score or score, flat, sq_distances=joint)
-    return -mean_inner_product(of_z - of_pair, flat)
+    return mean_inner_product(of_pair - of_z, flat)
 
 
 def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:
@@ -178,17 +215,17 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    Equal medians make the joint kernel, and therefore the MI gradient, independent of the units
-    of x, of its dimension and of the norm of a projection. A random projection to k dimensions
-    gives the same result for every k, up to its noise.
+    Equal medians make the joint kernel independent of the units and the dimension of x and of the
+    norm of a projection. The MI gradient is then independent of them, too. A random projection to
+    k dimensions gives the same result for every k, up to random error.
 
     Parameters
     ----------
     sq_x, sq_z : tensors of shape (..., M, M)
         Squared distances.
     x_scale : float, default=1.0
-        Weight of the distances of x relative to those of z. With larger values, z must
-        distinguish inputs that are closer together. 0 ignores x.
+        Weight of the distances of x relative to those of z. With a larger ``x_scale``, z must
+        distinguish inputs that are closer together. With 0, x is ignored.
 
     Returns
     -------
@@ -204,48 +241,68 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     >>> bool(torch.allclose(sq, 2 * squared_distances(x)))
     True
     """
+    check_real_tensor("sq_x", sq_x, floating=False)
+    check_real_tensor("sq_z", sq_z, floating=False)
+    if sq_x.shape[-2:] != sq_z.shape[-2:] or sq_z.ndim < 2 or sq_z.shape[-1] != sq_z.shape[-2]:
+        raise ValueError(
+            "sq_x and sq_z must both have shape (..., M, M); got "
+            f"{tuple(sq_x.shape)} and {tuple(sq_z.shape)}"
+        )
     ratio = scale_ratio(median_bandwidth(sq_x), median_bandwidth(sq_z))[..., None, None]
     return x_scale**2 * ratio * sq_x + sq_z
 
 
-def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Tensor) -> Tensor:
-    """Detached scores (..., M, d) at the samples z, less their mean over the M samples.
+def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tensor:
+    """Return detached scores (..., M, d) at the samples z, minus their mean over the M samples.
 
     The score of every density has mean 0, so the mean of estimated scores is an error.
     """
     with torch.no_grad():
-        scores = (score or ssge)(z.detach(), **known).detach()
+        scores = (score or ssge)(z.detach(), **known)
+        if not isinstance(scores, torch.Tensor) or scores.shape != z.shape:
+            got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+            raise ValueError(
+                f"score must return a tensor of the shape of z, {tuple(z.shape)}; it returned {got}"
+            )
+        scores = scores.detach()
         return scores - scores.mean(-2, keepdim=True)
 
 
 def is_ssge(score: ScoreFunction | None) -> bool:
-    """Whether ``score`` is :func:`ssge`, possibly with keywords, which takes leading dimensions.
+    """Return whether ``score`` is :func:`ssge` or a ``partial`` of it.
 
-    Several sets of samples can then be scored by one call. The scores are the same as by one call
-    for each set.
+    :func:`ssge` scores several sets of samples, stacked along leading dimensions, in one call.
     """
     function = score.func if isinstance(score, partial) else score
     return function is None or function is ssge
 
 
+def ssge_scores(
+    score: ScoreFunction | None, z: Tensor, sq_distances: Tensor, medians: Tensor
+) -> Tensor:
+    """Return centred scores by :func:`ssge`, for squared distances whose medians are known."""
+    given = score.keywords.get("bandwidth", "median") if isinstance(score, partial) else "median"
+    bandwidth = medians if isinstance(given, str) else given
+    return centred_scores(score, z, sq_distances=sq_distances, bandwidth=bandwidth)
+
+
 def mean_inner_product(scores: Tensor, z: Tensor) -> Tensor:
-    """Mean over samples of ⟨scores, z⟩."""
-    return (scores * z).sum(-1).mean()
+    """Return the mean over samples of the inner product ⟨scores, z⟩."""
+    m = scores.shape[:-1].numel()
+    return ((scores / m) * z).sum()
 
 
 def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
-    """Squared ratio of the median distance of z to that of x; finite for collapsed batches."""
+    """Return the squared ratio of the median distances of z and of x, or 1 for 0/0."""
     return torch.nan_to_num((median_z / median_x).square(), nan=1.0, posinf=1.0)
 
 
-def flatten_samples(values: Tensor) -> Tensor:
-    """Samples as rows (M, d); scalars have d = 1."""
-    return values.reshape(values.shape[0], -1)
-
-
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
-    """Squared distances (M, M) of the flattened inputs, in the dtype and on the device of z."""
-    flat = flatten_samples(x.detach()).to(like)
+    """Return squared distances (M, M) of the flattened inputs, with the dtype and device of z."""
+    rows = check_samples("x", x, floating=False)
+    check_equal_rows("x", len(rows), "z", len(like))
+    warn_of_constant("x", rows)
+    rows = rows.detach().to(like)
     if projection is not None:
-        flat = flat @ projection.to(like).mT
-    return squared_distances(flat)
+        rows = rows @ check_matrix("projection", projection, None, rows.shape[1]).to(like).mT
+    return squared_distances(rows)

@@ -1,4 +1,4 @@
-"""Surrogate of I(h; z) for a layer h inside the encoder: circumstance II."""
+"""Surrogate of I(h; z) for a layer h inside the encoder, circumstance II of the paper."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sk_mige.information._tensors import check_codes, check_real_tensor, check_scores
 from sk_mige.information.gradients import (
     centred_scores,
-    flatten_samples,
     is_ssge,
     mean_inner_product,
     scale_ratio,
+    ssge_scores,
 )
 from sk_mige.score import median_bandwidth, squared_distances
 from sk_mige.score.precision import full_precision
@@ -33,11 +34,12 @@ def hidden_mutual_info_surrogate(
     hidden_score: ScoreFunction | None = None,
     joint_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(h; z) for h = C(x), z = f(h): circumstance II.
+    r"""Scalar whose gradient estimates that of I(h; z) for a layer h = C(x) and z = f(h).
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
-    Both h and z depend on the parameters, so both blocks of the joint score are needed.
+    This is circumstance II of the paper. Both h and z depend on the parameters, so both blocks of
+    the joint score are needed.
 
     Parameters
     ----------
@@ -47,8 +49,8 @@ def hidden_mutual_info_surrogate(
         Representations, differentiable; flattened to (M, d_z).
     score, hidden_score, joint_score : callable, default=None
         Score functions of z, of h and of the pair. ``score=None`` is
-        :func:`sk_mige.score.ssge`; None for the others uses ``score``. Their scores are centred
-        over the batch (:func:`entropy_surrogate`).
+        :func:`sk_mige.score.ssge```hidden_score=None`` and ``joint_score=None`` are ``score``. The
+        estimated scores are centred over the batch (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -57,9 +59,9 @@ def hidden_mutual_info_surrogate(
 
     Notes
     -----
-    Multiplying h or z by a number does not change their information. Before the joint score is
-    estimated, h is therefore rescaled so that the squared distances of h and of z have equal
-    medians. The h-block of the score is scaled back.
+    Multiplying h or z by a number does not change I(h; z). Therefore h is rescaled before the
+    joint score is estimated, so that the squared distances of h and of z have equal medians. The
+    h-block of the joint score is then scaled back.
 
     Examples
     --------
@@ -70,7 +72,8 @@ def hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([50, 3])
     """
-    h, z = flatten_samples(h), flatten_samples(z)
+    check_scores(score=score, hidden_score=hidden_score, joint_score=joint_score)
+    h, z = check_codes(h=h, z=z)
     if hidden_score is None and joint_score is None and is_ssge(score):
         return _batched_surrogate(h, z, score)
     medians = [median_bandwidth(squared_distances(part.detach())) for part in (h, z)]
@@ -113,6 +116,10 @@ def mean_hidden_mutual_info_surrogate(
     >>> h.grad.shape
     torch.Size([4, 50, 3])
     """
+    check_scores(score=score)
+    if check_real_tensor("h", h).ndim != 3:
+        raise ValueError(f"h must have shape (P, M, d_h), P parts of M rows; got {tuple(h.shape)}")
+    check_codes(h=h.transpose(0, 1), z=z)
     if is_ssge(score):
         return _batched_surrogate(h, z, score)
     parts = [hidden_mutual_info_surrogate(part, z, score=score) for part in h]
@@ -120,13 +127,15 @@ def mean_hidden_mutual_info_surrogate(
 
 
 def _batched_surrogate(h: Tensor, z: Tensor, score: ScoreFunction | None) -> Tensor:
-    """Surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z), with shared distances."""
+    """Return the surrogate by :func:`ssge` for h (..., M, d_h) and z (M, d_z)."""
     sq_h, sq_z = squared_distances(h.detach()), squared_distances(z.detach())
-    ratio = scale_ratio(median_bandwidth(sq_h), median_bandwidth(sq_z))[..., None, None]
+    sigma_h, sigma_z = median_bandwidth(sq_h), median_bandwidth(sq_z)
+    ratio = scale_ratio(sigma_h, sigma_z)[..., None, None]
     root, d = ratio.sqrt(), h.shape[-1]
     pair = torch.cat([root * h, z.expand(*h.shape[:-1], -1)], dim=-1)
-    joint = centred_scores(score, pair, sq_distances=ratio * sq_h + sq_z)
-    of_h = centred_scores(score, h, sq_distances=sq_h)
-    of_z = centred_scores(score, z, sq_distances=sq_z)
+    sq_pair = ratio * sq_h + sq_z
+    joint = ssge_scores(score, pair, sq_pair, median_bandwidth(sq_pair))
+    of_h = ssge_scores(score, h, sq_h, sigma_h)
+    of_z = ssge_scores(score, z, sq_z, sigma_z)
     h_part = mean_inner_product(of_h - root * joint[..., :d], h)
     return -(h_part + mean_inner_product(of_z - joint[..., d:], z))

@@ -22,7 +22,7 @@ MAX_ROWS = 512
 
 
 def marginal_rows(z: Tensor) -> Tensor:
-    """Return the first draws of z (S, M, d), at least ``MAX_ROWS`` rows if there are, as (N, d)."""
+    """Return the first draws of z (S, M, d) as rows (N, d), about ``MAX_ROWS`` of them."""
     return z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].flatten(0, 1)
 
 
@@ -33,7 +33,7 @@ def marginal_scores(
     score: ScoreFunction | None = None,
     gaussian: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Scores of q(z) at its samples z (N, d), detached, by the method named ``marginal``."""
+    """Return detached scores of q(z) at its samples z (N, d), by the method ``marginal``."""
     if marginal == "score":
         return centred_scores(score, z)
     if marginal == "stein":
@@ -46,29 +46,29 @@ def marginal_scores(
 
 
 def stein_rescaled(scores: Tensor, z: Tensor, *, per_coordinate: bool = False) -> Tensor:
-    """Scores (..., N, d) rescaled so that Stein's identity mean(ĝ·(z - z̄)) = -d holds.
+    """Rescale scores (..., N, d) so that Stein's identity mean(ĝ·(z - z̄)) = -d holds.
 
-    One factor rescales all scores. With ``per_coordinate`` there is a factor for each coordinate,
-    so that mean(ĝ_k (z_k - z̄_k)) = -1 holds for every k.
+    One factor rescales all scores. With ``per_coordinate``, each coordinate k has a factor for
+    which mean(ĝ_k (z_k - z̄_k)) = -1 holds.
     """
     products = -(scores * (z - z.mean(-2, keepdim=True))).mean(-2, keepdim=True)
     if not per_coordinate:
         products = products.mean(-1, keepdim=True)
-    # The scores of a collapsed set are 0, and no factor satisfies the identity: leave them as is.
+    # The scores of a collapsed set are 0 and remain 0, because no factor satisfies the identity.
     small = torch.finfo(z.dtype).eps
     return scores * torch.where(products > small, 1 / products.clamp_min(small), 1.0)
 
 
 def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: bool) -> Tensor:
-    """Scores at z (N, d) of the equal mixture of the batch's M Gaussians (mean_m, scale_m).
+    """Return scores at z (N, d) of the equal mixture of the batch's M Gaussians.
 
-    Row n of z belongs to component n modulo M; ``leave_one_out`` excludes that component.
+    Row n of z belongs to component n modulo M, which ``leave_one_out`` excludes.
     """
     n, d = z.shape
     m = mean.shape[0]
     scale = scale.expand(m, d)
     precision = scale.square().reciprocal()
-    center = mean.mean(0)  # a mean far from 0 would cost the expanded square below its digits
+    center = mean.mean(0)  # a mean far from 0 would cause cancellation in the expanded square
     z, mean = z - center, mean - center
     distance = z.square() @ precision.mT - 2 * z @ (precision * mean).mT
     log_weight = -0.5 * (distance + (precision * mean.square()).sum(-1)) - scale.log().sum(-1)

@@ -1,9 +1,11 @@
-"""Monotone maps of single coordinates to Gaussian margins, which preserve mutual information."""
+"""Monotone maps of single coordinates to Gaussian margins; they preserve mutual information."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from sk_mige.information._samples import check_count, check_finite, check_tensor
 
 __all__ = ["gaussianize_margins", "gaussianize_ranks"]
 
@@ -11,16 +13,17 @@ __all__ = ["gaussianize_margins", "gaussianize_ranks"]
 def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
-    I(x; T(y)) = I(x; y) for every invertible T. So T must be smooth but need not be exact. It is
-    the monotone cubic interpolation of [1]_ that maps a few sample quantiles to those of N(0, 1).
+    For every invertible T, I(x; T(y)) = I(x; y). T must therefore be smooth, but its results need
+    not be exactly Gaussian. T is the monotone cubic interpolation of [1]_. It maps a few sample
+    quantiles to the quantiles of N(0, 1).
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Samples; integers give results in torch's default dtype.
     n_knots : int, default=None
-        Number of quantiles. None is 1.25 n^(1/3), but at least 5; it is 8 for n = 256. More
-        quantiles fit the margin better, with a noisier derivative.
+        Number of quantiles. None is 1.25 n^(1/3), which is 8 for n = 256, but at least 5. With
+        more quantiles, the fit of the margin is better and the derivative is noisier.
 
     Returns
     -------
@@ -43,10 +46,13 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     >>> bool((values - z.log()).abs().median() < 0.1)
     True
     """
-    n, dtype = z.shape[0], _floating(z)
+    n, dtype = len(check_finite("z", check_tensor("z", z))), _floating(z)
+    if n < 2:
+        raise ValueError(f"z must have at least 2 samples; got {n}")
     points = z.detach().to(dtype if z.device.type == "mps" else torch.float64)
     if n_knots is None:
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
+    check_count("n_knots", n_knots, 2)
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
     heights = torch.linspace(-edge, edge, n_knots, dtype=points.dtype, device=points.device)
     levels = ((torch.special.ndtr(heights) * n - 0.5) / (n - 1)).clamp(0, 1)
@@ -59,10 +65,10 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
 
 
 def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """Values and derivatives at x (n, d) of increasing cubics through (knots, heights), (k, d)."""
+    """Return values and derivatives at x of the monotone cubics through (knots, heights)."""
     width = knots.diff(dim=0)
     secant = heights.diff(dim=0) / width
-    # Slope: the secant at both ends, Fritsch and Butland's weighted harmonic mean in between.
+    # The slope is the secant at both ends, and Fritsch and Butland's harmonic mean in between.
     lean = (width[:-1] + 2 * width[1:]) / (3 * (width[:-1] + width[1:]))
     inner = secant[:-1] * secant[1:] / (lean * secant[1:] + (1 - lean) * secant[:-1])
     slope = torch.cat([secant[:1], inner, secant[-1:]])
@@ -77,7 +83,7 @@ def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, 
 
 
 def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """Map one coordinate with equal quantiles; these become one knot at their mean height."""
+    """Map one coordinate; equal quantiles become one knot at their mean height."""
     places, owner, counts = torch.unique(knots, return_inverse=True, return_counts=True)
     if len(places) < 2:
         return x - x.mean(), torch.ones_like(x)
@@ -87,7 +93,7 @@ def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tenso
 
 
 def gaussianize_ranks(z: Tensor) -> Tensor:
-    """Normal scores: the ranks of each coordinate, mapped to the quantiles of N(0, 1).
+    """Normal scores of each coordinate, which are its ranks mapped to quantiles of N(0, 1).
 
     Parameters
     ----------
@@ -105,7 +111,7 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     >>> gaussianize_ranks(torch.tensor([[10.0], [-3.0], [0.0]])).flatten()
     tensor([ 0.9674, -0.9674,  0.0000])
     """
-    n = z.shape[0]
+    n = len(check_finite("z", check_tensor("z", z)))
     ranks = torch.empty_like(z, dtype=torch.float64)
     for k, column in enumerate(z.detach().mT.contiguous()):
         _, owner, counts = torch.unique(column, return_inverse=True, return_counts=True)
@@ -116,5 +122,5 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
 
 
 def _floating(z: Tensor) -> torch.dtype:
-    """Dtype of the results: the dtype of z, or torch's default dtype for integers."""
+    """Return the dtype of z, or torch's default dtype for integers."""
     return z.dtype if z.is_floating_point() else torch.get_default_dtype()

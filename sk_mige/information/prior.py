@@ -16,14 +16,13 @@ __all__ = ["PriorMatching"]
 class PriorMatching(nn.Module):
     r"""Adversary that distinguishes representations from samples of a prior.
 
-    With D the discriminator's logit,
+    Let D be the discriminator's logit, u a sample of the prior p, and sp(t) = log(1 + e^t). The
+    discriminator minimises :math:`\mathcal{L}_D`. The encoder adds a multiple of
+    :math:`\mathcal{L}_E` to its loss.
 
     .. math:: \mathcal{L}_D = \mathbb{E}_{u \sim p}\,\mathrm{sp}(-D(u))
                   + \mathbb{E}_z\,\mathrm{sp}(D(z)), \qquad
-              \mathcal{L}_E = \mathbb{E}_z\,\mathrm{sp}(-D(z)) ,
-
-    the discriminator minimises :math:`\mathcal{L}_D` and the encoder adds a multiple of
-    :math:`\mathcal{L}_E` to its loss.
+              \mathcal{L}_E = \mathbb{E}_z\,\mathrm{sp}(-D(z)) .
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ class PriorMatching(nn.Module):
         Prior of each coordinate: U(0, 1) or N(0, 1). U(0, 1) requires an encoder that ends in a
         sigmoid.
     hidden : sequence of int, default=(1000, 200)
-        Widths of the discriminator's ReLU layers. The default is that of Deep InfoMax.
+        Widths of the discriminator's ReLU layers. Deep InfoMax uses the default widths.
 
     References
     ----------

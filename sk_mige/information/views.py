@@ -1,4 +1,4 @@
-"""Surrogate of I(x; z) for encoders of randomly transformed inputs: several views of each x."""
+"""Surrogate of I(x; z) from several randomly transformed views of each input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sk_mige.information._tensors import (
+    check_codes,
+    check_real_tensor,
+    check_scores,
+    warn_of_swapped_axes,
+)
 from sk_mige.information.gradients import mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores
 from sk_mige.score.precision import full_precision
@@ -25,18 +31,18 @@ def multiview_mutual_info_surrogate(
     r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
 
     A random transformation t, such as cropping an image, makes the encoder stochastic. This is
-    circumstance III with a conditional q(z | x) of unknown density and with few draws. Among
-    all conditionals with mean covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]`,
+    circumstance III of the paper, with few draws from a conditional q(z | x) of unknown density.
+    Among all conditionals with mean covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]`,
     the Gaussian with that covariance for every x has the largest entropy, so that
 
     .. math:: I(x; z) = H(z) - H(z | x) \;\ge\; H(z) - \tfrac12 \log\det(2\pi e\, \Sigma_w) .
 
-    :math:`\nabla H(z)` is computed from estimated scores. They are centred
+    :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are centred
     (:func:`entropy_surrogate`) and rescaled so that Stein's identity
-    :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds. The second term is differentiated
-    exactly. Both terms have the derivative d with respect to the logarithm of the scale of z, so
-    a change of scale has no effect. The bound is largest for encoders that use only what t
-    leaves unchanged.
+    :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds. The log-determinant is differentiated
+    exactly. Both terms have the derivative d with respect to the logarithm of the scale of z, so a
+    change of scale has no effect. The bound is largest for encoders that use only what t leaves
+    unchanged.
 
     Parameters
     ----------
@@ -47,14 +53,13 @@ def multiview_mutual_info_surrogate(
     score : callable, default=None
         Score function of the marginal. None is :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
-        Ridge added to :math:`\Sigma_w`, as a fraction of the mean variance of z. Without it, a
-        direction that t does not change has infinite information.
+        Ridge added to :math:`\Sigma_w`, as a fraction of the mean variance of z. Without the
+        ridge, a direction that t does not change has infinite information.
 
     Returns
     -------
     tensor of shape ()
-        Surrogate of the bound, to be maximised. Its gradient is in nats; its value has no
-        meaning.
+        Surrogate of the bound, to be maximised. Its gradient is in nats. Its value has no meaning.
 
     Raises
     ------
@@ -72,8 +77,8 @@ def multiview_mutual_info_surrogate(
 
     Examples
     --------
-    Views z = x + σε of a Gaussian have I(x; z) = ½ log(1 + 1/σ²), whose derivative with respect
-    to σ is −1/(σ + σ³) = −1.6 at 0.5:
+    Views z = x + σε of a Gaussian x have I(x; z) = ½ log(1 + 1/σ²). The derivative of I with
+    respect to σ is −1/(σ + σ³), which is −1.6 at σ = 0.5:
 
     >>> import torch
     >>> from sk_mige.information import multiview_mutual_info_surrogate
@@ -84,26 +89,29 @@ def multiview_mutual_info_surrogate(
     >>> bool(abs(sigma.grad + 1.6) < 0.3)
     True
     """
-    if z.ndim != 3 or z.shape[0] < 2:
+    check_scores(score=score)
+    if check_real_tensor("z", z).ndim != 3 or z.shape[0] < 2:
         raise ValueError(
             "z must have several views of each input, shape (S, M, d) with S >= 2; got shape "
             f"{tuple(z.shape)}. For one view, use mutual_info_surrogate(x, z)"
         )
+    check_codes(z=z.flatten(0, 1))
+    warn_of_swapped_axes(z, "views", 2)
     rows = marginal_rows(z)
     marginal = -mean_inner_product(marginal_scores(rows, "stein", score=score), rows)
     return marginal - within_entropy(z, floor=floor)
 
 
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
-    r"""Upper bound ½ log det Σ_w of H(z | x), up to a constant, from views z (S, M, d)."""
+    r"""Return ½ log det Σ_w of views z (S, M, d), which bounds H(z | x) up to a constant."""
     s, m, d = z.shape
-    # The ridge is proportional to the variance of z: a fixed ridge would reward a larger scale.
+    # The ridge is proportional to the variance of z, as a fixed ridge would reward a larger scale.
     scale = (z - z.mean((0, 1))).square().mean()
     residuals = (z - z.mean(0)).flatten(0, 1)
     if residuals.device.type != "mps":
         residuals = residuals.double()
     within = residuals.mT @ residuals / (m * (s - 1))
-    # If all of z is one point, the scale is 0, and the gradient is 0, too.
+    # If all rows of z are equal, both the scale and the gradient are 0.
     ridge = (floor * scale).clamp_min(torch.finfo(z.dtype).tiny).to(within)
     within = within + ridge * torch.eye(d, dtype=within.dtype, device=within.device)
     entropy: Tensor = 0.5 * torch.linalg.slogdet(within).logabsdet

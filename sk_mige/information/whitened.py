@@ -1,30 +1,45 @@
-"""Affine-equivariant score estimate, the default of the MI gradients of samples."""
+"""Affine-equivariant score estimate, the default in MI gradients from samples."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from sk_mige.information._samples import check_tensor
 from sk_mige.score import (
+    KernelExpansion,
     KernelSums,
     ScoreModel,
     ScoreSettings,
+    Whitening,
     fit_landmarks,
     kernel_sums,
     whitening,
 )
-from sk_mige.score.folds import radial_folds
+from sk_mige.score.folds import sample_folds
+from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
+from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
-__all__ = ["radial_landmarks", "whitened_scores"]
+__all__ = ["confirmed_bandwidth", "radial_landmarks", "whitened_scores"]
 
-# In whitened coordinates the base density is the standard Gaussian. The kernel expansion corrects
-# it as far as held-out folds confirm.
+# In whitened coordinates the base density is the standard Gaussian. Held-out folds regularise
+# the kernel expansion that corrects this base.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
+# Bandwidths, as multiples of the median distance. A narrower kernel must improve the held-out loss
+# of the Gaussian this many times as much, because narrow kernels have a larger variance. The
+# surplus must be this share of the Gaussian's loss, which is d / 2, because chance also has gains.
+BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
+# With fewer samples, folds are too small for this choice.
+MIN_SAMPLES_TO_NARROW = 200
 
 
-def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
+def whitened_scores(
+    z: Tensor, *, sq_distances: Tensor | None = None, bandwidth_factor: float = 1.0
+) -> Tensor:
     r"""Scores at the samples, from a Gaussian with their covariance plus a kernel correction.
 
     .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
@@ -35,22 +50,26 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
     information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
     whitened coordinates. At infinite strength, the estimate is the Gaussian.
 
-    Scores at new points need shrinkage and a separate whitening for each fold. In sample, these
-    make the error of Figure 1's gradients several times larger: without them, the excess of the
-    inverse covariance cancels between marginal and joint.
+    Scores at new points need shrinkage and a separate whitening for each fold. At the samples
+    themselves, shrinkage and separate whitening make the error of Figure 1's gradients several
+    times larger. Without them, the bias of the inverse covariance cancels between marginal and
+    joint.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. With n < 3 d, whitening falls back to shrinkage. A tenth of the samples, at least
-        100 and at most 400, are centres of the kernel.
+        Samples. With n < 3 d, whitening uses a shrunk covariance. A tenth of the samples are
+        centres of the kernel, at least 100 and at most 400.
     sq_distances : None
-        Unused. Any other value is an error, because the estimate needs coordinates.
+        Must be None, because the estimate needs coordinates.
+    bandwidth_factor : float, default=1.0
+        Kernel width as a multiple of the median distance. Narrow kernels resolve clusters and
+        oscillations, and have a larger variance.
 
     Returns
     -------
     tensor of shape (n, d)
-        Scores, detached, in the dtype of z.
+        Scores, detached, in the dtype of z; float64 for integers.
 
     Examples
     --------
@@ -65,38 +84,88 @@ def whitened_scores(z: Tensor, *, sq_distances: Tensor | None = None) -> Tensor:
             "sq_distances must be None: whitened scores need coordinates; got a "
             f"{type(sq_distances).__name__}. Use sk_mige.score.ssge for distances"
         )
-    # On the CPU: on a GPU the seven small eigendecompositions would each cause a wait.
-    points = z.detach().cpu().double()
-    n, d = points.shape
-    white, _ = whitening(points, 0.0 if n >= 3 * d else "auto")
+    # Compute on the CPU, because a GPU would wait for each of the small eigendecompositions.
+    points = check_tensor("z", z).detach().cpu().double()
+    white = _whitening(points)
     y = white(points)
-    scores = white.scores(_fit(y).score(y)).to(z)
-    if bool(z.isfinite().all()) and not bool(scores.isfinite().all()):
+    scores = white.scores(_fit(y, bandwidth_factor).score(y))
+    scores = scores.to(z.dtype) if z.is_floating_point() else scores
+    if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
         raise ValueError(
             f"the scores of z exceed the range of its dtype, {z.dtype}: multiply its columns by "
             "one number each, or pass z in float64"
         )
-    return scores
+    return scores.to(z.device)
 
 
 def radial_landmarks(y: Tensor, m: int) -> Tensor:
     """Return m of the samples, evenly spaced in the order of their norms.
 
-    Like the folds, they do not depend on the order of the rows.
+    The choice does not depend on the order of the rows.
     """
+    return y[_radial_picks(y, m)]
+
+
+def _radial_picks(y: Tensor, m: int) -> Tensor:
     order = torch.argsort(y.square().sum(1))
-    picks = torch.linspace(0, len(y) - 1, m, device=y.device).round().long()
-    return y[order[picks]]
+    return order[torch.linspace(0, len(y) - 1, m, device=y.device).round().long()]
 
 
-def _fit(y: Tensor) -> ScoreModel:
+def _n_landmarks(n: int) -> int:
+    return min(n, max(100, min(n // 10, 400)))
+
+
+def confirmed_bandwidth(z: Tensor) -> float:
+    """Return the multiple of the median distance that the held-out loss of samples z confirms."""
+    y = _whitening(z)(z)
+    if len(y) < MIN_SAMPLES_TO_NARROW:
+        return BANDWIDTH_FACTORS[0]
+    chosen, gains = BANDWIDTH_FACTORS[0], _gains(y, BANDWIDTH_FACTORS[0])
+    for factor in BANDWIDTH_FACTORS[1:]:
+        narrower = _gains(y, factor)
+        surplus = narrower - MIN_RATIO * gains
+        chance = 2 * float(surplus.std()) / len(surplus) ** 0.5
+        least = max(chance, MIN_SHARE * y.shape[1] / 2)
+        if bool((surplus > 0).all()) and float(surplus.mean()) > least:
+            chosen, gains = factor, narrower
+    return chosen
+
+
+def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
+    """Return each fold's gain over the Gaussian at the strength with the largest mean gain.
+
+    Centres of the kernel are left out of the folds. A narrow kernel fits its centres, so that the
+    loss of held-out rows that are centres is biased.
+    """
+    picks = _radial_picks(y, min(_n_landmarks(len(y)), len(y) // 2))
+    others = torch.ones(len(y), dtype=torch.bool)
+    others[picks] = False
+    expansion, sums, _ = _sums(y[others], y[picks], bandwidth_factor)
+    losses = fold_losses(expansion, kernel_basis(expansion.gram()), sums, ALPHAS)
+    return losses[:, -1] - losses[:, losses.mean(0).argmin()]
+
+
+def _whitening(z: Tensor) -> Whitening:
+    """Return the whitening by the sample covariance, or with shrinkage for few samples."""
+    n, d = z.shape
+    return whitening(z, 0.0 if n >= 3 * d else "auto")[0]
+
+
+def _fit(y: Tensor, bandwidth_factor: float) -> ScoreModel:
     """Fit the kernel correction over landmarks of the whitened samples."""
-    n = len(y)
-    centers = radial_landmarks(y, min(n, max(100, min(n // 10, 400))))
-    expansion, _ = build_expansion(y, SETTINGS, centers=centers)
-    fold = radial_folds(y)
+    centers = radial_landmarks(y, _n_landmarks(len(y)))
+    return fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
+
+
+def _sums(
+    y: Tensor, centers: Tensor, bandwidth_factor: float
+) -> tuple[KernelExpansion, list[KernelSums], ScoreSettings]:
+    """Return the expansion over the centres, the sums of each fold, and the settings."""
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
+    expansion, _ = build_expansion(y, settings, centers=centers)
+    fold = sample_folds(y)
     sums: list[KernelSums] = []
     for k in range(int(fold.max()) + 1):
         parts = [kernel_sums(expansion, rows) for rows in torch.split(y[fold == k], CHUNK)]
         sums.append(sum(parts[1:], start=parts[0]))
-    return fit_landmarks(expansion, sums, SETTINGS).model
+    return expansion, sums, settings

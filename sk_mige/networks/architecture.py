@@ -1,4 +1,4 @@
-"""The architecture of an encoder network: its sizes and parts, without weights."""
+"""Architecture of an encoder network, without weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .heads import DeterministicHead, GaussianHead, Head, ImplicitHead, Standard
 
 __all__ = ["HEADS", "Architecture"]
 
-# Adding a head: a subclass of Head, and a line here.
+# To add a head, write a subclass of Head and add a line here.
 HEADS: dict[str, type[Head]] = {
     "deterministic": DeterministicHead,
     "standardizing": StandardizingHead,
@@ -27,15 +27,15 @@ HEADS: dict[str, type[Head]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes and parts of an encoder network, from which it can be built again.
+    """Sizes and parts of an encoder network, from which the network can be rebuilt.
 
     Attributes
     ----------
     n_features, n_components : int
         Widths of a row and of its representation.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable
-        Network from rows to the head's inputs; a callable makes one from
-        (n_features or input_shape, n_outputs).
+        Network from rows to the head's inputs. A callable returns a network for (n_features or
+        input_shape, n_outputs).
     hidden_layer_sizes : tuple of int
         Hidden layers of "mlp".
     input_shape : tuple of int or None
@@ -45,13 +45,13 @@ class Architecture:
     n_draws : int
         Draws of z for each row in training.
     n_targets : int
-        Width of the decoder's output; 0 for no decoder.
+        Width of the decoder's output, or 0 for no decoder.
     corruption, augmentation, n_views
         Changes of the inputs in training; see :class:`EncoderNetwork`.
     layer : str or None
         Submodule of the encoder whose output is part of the code in training.
     local : bool
-        Whether that output must be a feature map.
+        Whether the output of ``layer`` must be a feature map.
     mixed_precision : bool
         Whether the encoder multiplies matrices in bfloat16 in training.
 
@@ -79,7 +79,7 @@ class Architecture:
     mixed_precision: bool = False
 
     def build(self) -> EncoderNetwork:
-        """Return a new network with fresh weights; a given module keeps its weights."""
+        """Return a new network. Its weights are fresh, except for those of a given module."""
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         encoder = self._encoder(head.n_inputs)
         decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
@@ -93,7 +93,7 @@ class Architecture:
             n_views=self.n_views,
             feature_layer=self.layer,
             mixed_precision=self.mixed_precision,
-        ).float()  # whatever torch's default dtype and that of a given module
+        ).float()  # independent of torch's default dtype and of a given module's dtype
         self._check_output(network, head)
         return network
 
@@ -125,7 +125,8 @@ class Architecture:
         return copy.deepcopy(made)  # the function may return a module that it keeps
 
     def _check_output(self, network: EncoderNetwork, head: Head) -> None:
-        # Also gives lazy modules their shapes. Evaluation mode leaves batch norms untouched.
+        # The forward pass also gives lazy modules their shapes. In evaluation mode, batch norms
+        # do not change.
         network.eval()
         device = next((p.device for p in network.encoder.parameters()), torch.device("cpu"))
         rows = torch.zeros(2, self.n_features, dtype=torch.float32, device=device)
@@ -156,7 +157,7 @@ class Architecture:
 
 
 def _image_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """Return (channels, height, width), or raise with the shape that would work."""
+    """Return (channels, height, width), or raise an error that suggests a shape."""
     if shape is None or len(shape) != 3:
         raise ValueError(
             "encoder='conv' needs input_shape=(channels, height, width), for example "

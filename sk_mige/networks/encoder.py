@@ -1,4 +1,4 @@
-"""The network that is trained: encoder, head and, in the bottleneck, decoder."""
+"""Trained network of encoder, head and, in the bottleneck, decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["EncoderNetwork"]
 
 
 class EncoderNetwork(nn.Module):
-    """Encoder → head → decoder, from rows of features to a :class:`Code`.
+    """Network encoder → head → decoder, from rows of features to a :class:`Code`.
 
     Parameters
     ----------
@@ -28,24 +28,24 @@ class EncoderNetwork(nn.Module):
     decoder : nn.Module, default=None
         From z to predictions.
     input_shape : sequence of int, default=None
-        Shape of a row inside the encoder, such as (channels, height, width); None leaves rows as
-        they are.
+        Shape of a row inside the encoder, such as (channels, height, width). With None, rows are
+        not reshaped.
     corruption : float, default=0.0
-        Fraction of each row's values that is set to 0 in training; the others are divided by
-        ``1 - corruption``.
+        Fraction of each row's values that is set to 0 in training. The remaining values are
+        divided by ``1 - corruption``.
     augmentation : callable, default=None
-        Function applied to the shaped inputs (M, ...) of a training batch before the encoder. It
-        returns as many rows, of a shape that the encoder takes, and is called once for each view.
-        A module, such as torchvision's transforms, is copied to the network's device and is not
-        trained.
+        Function applied to the shaped inputs (M, ...) of a training batch before the encoder. The
+        function returns M rows of a shape that the encoder accepts, and is called once for each
+        view. A module, such as a transform of torchvision, is copied to the network's device and
+        is not trained.
     n_views : int, default=1
-        Number S of independently corrupted and augmented copies of each row in training; with 2
-        or more, z has the shape (S, M, K).
+        Number S of independently corrupted and augmented copies of each row in training. With 2 or
+        more, z has the shape (S, M, K).
     feature_layer : str, default=None
         Submodule of the encoder whose output is part of the code in training.
     mixed_precision : bool, default=False
-        Whether the encoder multiplies matrices in bfloat16 in training. Its output, head and
-        decoder, and everything in evaluation mode, have the weights' own precision.
+        Whether the encoder multiplies matrices in bfloat16 in training. The encoder's output, head
+        and decoder have the precision of the weights. In evaluation mode, all parts do.
 
     Examples
     --------
@@ -77,13 +77,13 @@ class EncoderNetwork(nn.Module):
         self.head = head
         self.decoder = decoder
         self.input_shape = None if input_shape is None else tuple(int(n) for n in input_shape)
-        if isinstance(augmentation, nn.Module):  # its owner's, who may use it elsewhere
+        if isinstance(augmentation, nn.Module):  # copied, because the module may be used elsewhere
             augmentation = copy.deepcopy(augmentation).requires_grad_(False)
         self.augmentation = augmentation
         self.n_views = n_views
         self.feature_layer = feature_layer
         self.mixed_precision = mixed_precision
-        self.feature_shape: tuple[int, ...] | None = None  # of one row, where it is known
+        self.feature_shape: tuple[int, ...] | None = None  # shape of one row's features, if known
 
     def forward(self, x: Tensor) -> Code:
         """Return the code of the rows x (M, n_features)."""
@@ -97,7 +97,7 @@ class EncoderNetwork(nn.Module):
 
     def _training_code(self, inputs: Tensor) -> Code:
         """Return the code of all views, with the features of the inner layer."""
-        # Each view by a call of its own: most transforms treat all rows of a batch alike.
+        # Each view has a separate call, because most transforms treat all rows of a batch alike.
         changed = [self._augmented(inputs) for _ in range(self.n_views)]
         with _naming_shapes(inputs, changed):
             views = self.corrupt(torch.cat(changed) if self.n_views > 1 else changed[0])
@@ -115,16 +115,17 @@ class EncoderNetwork(nn.Module):
         """Return the augmented inputs."""
         if self.augmentation is None:
             return inputs
-        # A copy: a function that works in place would change x itself, and the next view.
+        # The inputs are copied, because a function that works in place would change x and the next
+        # view.
         made: Any = self.augmentation(inputs.clone())
         if isinstance(made, Tensor) and made.shape[:1] == inputs.shape[:1]:
-            return made.to(inputs.dtype)  # noise from NumPy is float64
+            return made.to(inputs.dtype)  # noise from NumPy would make it float64
         is_tensor = isinstance(made, Tensor)
         got = f"the shape {tuple(made.shape)}" if is_tensor else f"a {type(made).__name__}"
         raise ValueError(
-            "augmentation must return a tensor of as many rows as it is given: for the shape "
+            "augmentation must return a tensor with as many rows as its input: for the shape "
             f"{tuple(inputs.shape)} it returned {got}. Several copies of each row are made by "
-            "n_views, which calls it once for each"
+            "n_views, which calls augmentation once for each copy"
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
@@ -132,10 +133,10 @@ class EncoderNetwork(nn.Module):
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
-        # Without a cache, which outlives a step inside another autocast context.
+        # The cache is off, because it outlives a step inside another autocast context.
         with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             output = self.encoder(inputs)
-        # Scores, likelihoods and noise need more than bfloat16's three digits.
+        # Scores, likelihoods and noise need more than the three digits of bfloat16.
         return output.to(inputs.dtype)
 
     def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -150,19 +151,19 @@ class EncoderNetwork(nn.Module):
         return outputs
 
     def draws(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Return draws (S, M, K) of z for the rows x (M, n_features) from noise (S, M or 1, K)."""
+        """Return draws (S, M, K) of z for rows x, from noise (S, M, K) or (S, 1, K)."""
         return self.head.draws(self.encoder(self.shaped(x)), noise)
 
     def shaped(self, x: Tensor) -> Tensor:
-        """Return the rows (M, n_features) in the shape that the encoder takes."""
+        """Return the rows (M, n_features) in the shape that the encoder accepts."""
         return x if self.input_shape is None else x.reshape(-1, *self.input_shape)
 
     @torch.no_grad()
     def shift_log_odds(self, weights: Tensor) -> None:
-        """Start the decoder's log-odds at the shift that class weights cause.
+        """Initialise the decoder's log-odds at the shift that class weights cause.
 
         Weights w multiply each class's share of the likelihood, so they add log w_c to the logits
-        that maximise it. For extreme weights, gradient steps would take long to find that.
+        that maximise it. For extreme weights, gradient steps would reach these logits slowly.
         """
         assert isinstance(self.decoder, nn.Linear)
         shift = (weights / weights.max()).log().clamp_min(-20)
@@ -192,7 +193,7 @@ class EncoderNetwork(nn.Module):
         reader = threading.get_ident()
 
         def keep(_module: nn.Module, _args: Any, out: Tensor) -> None:
-            # Other threads may be sending rows of their own through the same network.
+            # Other threads may be evaluating other rows with the same network.
             if threading.get_ident() == reader:
                 kept.append(out)
 
@@ -207,7 +208,7 @@ class EncoderNetwork(nn.Module):
 def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
     """Name a changed shape in errors that an augmentation may have caused.
 
-    A changed shape alone is no error: some encoders take images of any size.
+    A changed shape alone is not an error, because some encoders accept images of any size.
     """
     try:
         yield
@@ -217,6 +218,6 @@ def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
             raise
         raise ValueError(
             f"augmentation made {', '.join(map(str, shapes))} of inputs of shape "
-            f"{tuple(inputs.shape)}, which the encoder does not take ({error}): return the shape "
-            "that is given, or use an encoder for any size"
+            f"{tuple(inputs.shape)}, which the encoder does not accept ({error}): return the "
+            "input's shape, or use an encoder for images of any size"
         ) from error

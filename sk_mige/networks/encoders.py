@@ -1,4 +1,4 @@
-"""Encoders: the multi-layer perceptron, and the convolutional encoder of Deep InfoMax."""
+"""Multi-layer perceptron, and the convolutional encoder of Deep InfoMax."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ConvEncoder", "MLPEncoder"]
 
 
 class MLPEncoder(nn.Sequential):
-    r"""Multi-layer perceptron: hidden blocks linear → batch norm → ReLU, then a linear layer.
+    r"""Multi-layer perceptron of hidden blocks linear → batch norm → ReLU and a linear layer.
 
     .. math:: h_l = \mathrm{ReLU}(\mathrm{BN}(W_l h_{l-1})), \qquad Y = V h_L + b
 
@@ -28,7 +28,7 @@ class MLPEncoder(nn.Sequential):
         Whether to normalise each hidden layer over the batch. The encoder is then invariant to
         the units of its input.
     dropout : float, default=0.0
-        Fraction of the units of each hidden layer that is dropped in training.
+        Fraction of the units of each hidden layer that are dropped in training.
 
     Notes
     -----
@@ -76,9 +76,9 @@ class MLPEncoder(nn.Sequential):
 
 
 class ConvEncoder(nn.Sequential):
-    """Convolutional encoder: strided convolutions, one fully connected layer, one linear layer.
+    """Convolutional encoder of strided convolutions, one fully connected and one linear layer.
 
-    Each convolution has kernel 4, stride 2 and padding 1, so it halves the image. Batch norm and
+    Each convolution has kernel 4, stride 2 and padding 1, and halves the image. Batch norm and
     ReLU follow each convolution and the fully connected layer.
 
     Parameters
@@ -89,8 +89,9 @@ class ConvEncoder(nn.Sequential):
         Width of the output.
     channels : sequence of int, default=None
         Channels of the convolutions. None is (64, 128, 256), followed by 512 until the shorter
-        side is below 8 pixels. As in Deep InfoMax, this is (64, 128, 256) for images of 32 x 32
-        pixels and (64, 128, 256, 512) for 64 x 64 pixels; also for 96 x 96.
+        side is below 8 pixels. As in Deep InfoMax, None is (64, 128, 256) for images of 32 x 32
+        pixels and (64, 128, 256, 512) for 64 x 64 pixels. The same four layers apply to 96 x 96
+        pixels.
     fc_size : int, default=1024
         Width of the fully connected layer.
 
@@ -159,7 +160,7 @@ class ConvEncoder(nn.Sequential):
 
 
 def _channels(side: int) -> list[int]:
-    """Channels 64, 128, 256, then 512 until the shorter side of the feature map is below 8."""
+    """Return 64, 128, 256, then 512 until the shorter side of the feature map is below 8."""
     channels = [64, 128, 256]
     while side // 2 ** len(channels) >= 8:
         channels.append(512)

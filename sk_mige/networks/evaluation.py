@@ -1,4 +1,4 @@
-"""Evaluation of a trained network on many rows, and the module for its export."""
+"""Evaluation of a trained network on many rows, and a module for its export."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from .encoder import EncoderNetwork
 
 __all__ = ["Representation", "evaluate"]
 
-# Values of a chunk in the widest layer: 4 MiB as float32 stay in the caches of a CPU. Convolutions
-# and GPUs need larger chunks for full speed.
+# Number of values of a chunk in the widest layer. On a CPU, 4 MiB as float32 stay in the caches.
+# Convolutions and GPUs need larger chunks for full speed.
 CPU_CHUNK_VALUES = 2**20
 CHUNK_VALUES = 2**24
-# Values that convolutions make of each input value: 64 channels of a quarter of the pixels.
+# Number of values that convolutions make of each input value, in 64 channels of a quarter of the
+# pixels.
 VALUES_OF_A_PIXEL = 16
 # Matrix products of fewer rows use other code paths, which round differently.
 FEWEST_ROWS = 32
@@ -33,9 +34,9 @@ def evaluate(
     Parameters
     ----------
     network : EncoderNetwork
-        Network that the function calls; chunks are moved to its device.
+        Network that the function calls. Chunks are moved to the network's device.
     function : callable
-        From rows (m, n_features), float32, to a tensor of m rows.
+        Function from float32 rows (m, n_features) to a tensor of m rows.
     rows : ndarray or tensor of shape (n, n_features)
         Rows.
 
@@ -59,7 +60,7 @@ def evaluate(
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         for start in range(0, len(rows), size):
             chunk = rows[start : start + size]
-            if isinstance(chunk, np.ndarray):  # a copy: it may be read-only
+            if isinstance(chunk, np.ndarray):  # copied, because it may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
             results.append(function(_padded(x)).cpu().numpy()[: len(x)])
@@ -82,10 +83,10 @@ def _padded(x: Tensor) -> Tensor:
 
 
 class Representation(nn.Module):
-    """Trained network as a function of one tensor, for exporters.
+    """Trained network as a module with one input tensor, for exporters.
 
-    It is a copy of the network on the CPU in evaluation mode, without corruption and without
-    draws; batch norms use their running averages. It is a valid input of
+    The module is a copy of the network on the CPU in evaluation mode, without corruption and
+    without draws. Batch norms use their running averages. The module is a valid input of
     ``torch.export.export``, ``torch.onnx.export`` and ``torch.compile``.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Heads: from an encoder's last layer to the representation z, with or without noise."""
+"""Heads from an encoder's last layer to the representation z, with or without noise."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ __all__ = [
 
 
 class Code(NamedTuple):
-    """A representation, with its distribution given x, its prediction and inner features.
+    """Representation z, with its distribution given x, its prediction and inner features.
 
     Attributes
     ----------
     z : tensor of shape (M, K) or (S, M, K)
-        Representation: in training one or S reparameterised draws for each input, else its mean.
+        Representation. In training, z is one or S reparameterised draws for each input, else its
+        mean.
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
         Gaussian q(z | x) from which z was drawn. None for a deterministic encoder, and for an
-        implicit one, whose density is unknown.
+        implicit encoder, whose density is unknown.
     prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
-        Output of the decoder at z; None where there is no decoder.
+        Output of the decoder at z, or None without a decoder.
     features : tensor of shape (M, ...), or None
-        Output of an inner layer of the encoder, where an objective asks for one.
+        Output of an inner layer of the encoder, or None if the objective does not need it.
 
     Examples
     --------
@@ -48,7 +49,7 @@ class Code(NamedTuple):
 
 
 class Head(nn.Module):
-    """Base class of heads, with what architectures and objectives need of them.
+    """Base class of heads, with the attributes that architectures and objectives read.
 
     Attributes
     ----------
@@ -57,7 +58,7 @@ class Head(nn.Module):
     n_inputs : int
         Width of the encoder's output.
     stochastic : bool
-        Whether z is drawn at random given x.
+        Whether z is random given x.
     closed_form : bool
         Whether q(z | x) is a Gaussian whose mean and scale are in the code.
     inputs : str
@@ -87,14 +88,14 @@ class Head(nn.Module):
 
     @classmethod
     def build(cls, n_components: int, n_draws: int) -> Head:
-        """Return a head with so many draws of z for each input in training."""
+        """Return a head with ``n_draws`` draws of z for each input in training."""
         make: Any = cls  # subclasses take these arguments
         return make(n_components, n_draws) if cls.stochastic else make(n_components)  # type: ignore[no-any-return]
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K).
 
-        The default is the one value (1, M, K) of a head without noise.
+        A head without noise returns its single value (1, M, K).
         """
         if self.stochastic:
             raise NotImplementedError(f"{type(self).__name__} is stochastic and must define draws")
@@ -103,7 +104,7 @@ class Head(nn.Module):
 
 
 class DeterministicHead(Head):
-    """Deterministic representation: z is the encoder's output.
+    """Deterministic representation, in which z is the encoder's output.
 
     Parameters
     ----------
@@ -136,11 +137,11 @@ class StandardizingHead(DeterministicHead):
     r"""Standardised components: :math:`z_k = (h_k - \mu_k) / \sigma_k`.
 
     The statistics are those of the batch in training and running averages afterwards, as in a
-    batch norm without weights. Mutual information does not depend on the units of z. Its
-    *estimate* does: an estimated entropy rewards growth, and a kernel of one bandwidth sees only
-    the components of largest variance. Fixed units prevent both.
+    batch norm without weights. Mutual information does not depend on the units of z, but its
+    *estimate* does. An estimated entropy rewards growth, and a kernel of one bandwidth is
+    sensitive only to the components of largest variance. Fixed units prevent both.
 
-    In evaluation mode, z is multiplied by ``alignment``, the identity until another one is set.
+    In evaluation mode, z is multiplied by ``alignment``, which is the identity at first.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ class StandardizingHead(DeterministicHead):
     n_inputs : int
         Width that the encoder's output must have: K.
     alignment : tensor of shape (K, K)
-        Invertible map of z in evaluation mode; a buffer.
+        Invertible linear map of z in evaluation mode, a buffer.
 
     Examples
     --------
@@ -186,17 +187,18 @@ class GaussianHead(Head):
     n_components : int
         Width K of the representation.
     n_draws : int, default=1
-        Draws S of z for each input in training; z is (M, K) for one, (S, M, K) for more.
+        Number S of draws of z for each input in training. The shape of z is (M, K) for one draw
+        and (S, M, K) for more.
 
     Attributes
     ----------
     n_inputs : int
-        Width that the encoder's output must have: 2 K, means first.
+        Width 2 K that the encoder's output must have, with the means first.
 
     Notes
     -----
-    In evaluation mode z is the mean. σ starts near softplus(−5) = 0.0067, almost without noise. It
-    stays above 1e-6, where float32 still separates z from its mean.
+    In evaluation mode z is the mean. σ starts near softplus(−5) = 0.0067, almost without noise. σ
+    stays above 1e-6, so that float32 distinguishes z from its mean.
 
     Examples
     --------
@@ -252,18 +254,19 @@ class ImplicitHead(Head):
     n_components : int
         Width K of the representation and of the noise.
     n_draws : int, default=16
-        Number S of draws of z for each input in training. The encoder is evaluated once.
+        Number S of draws of z for each input in training. The encoder is evaluated once for all
+        draws.
     n_hidden : int, default=64
         Number of hidden units.
 
     Attributes
     ----------
     n_inputs : int
-        Width of the encoder's output, K + n_hidden: first the means, then the thresholds.
+        Width K + n_hidden of the encoder's output, first the means, then the thresholds.
 
     Notes
     -----
-    In evaluation mode, z is the average over 64 draws of ε. They are the same for every input
+    In evaluation mode, z is the average over 64 draws of ε. The draws are the same for every input
     and are stored with the weights.
 
     Examples

@@ -34,11 +34,11 @@ class SlicedScore(NamedTuple):
 
 
 class ScoreNetwork(nn.Module):
-    r"""Score of a standard Gaussian plus a perceptron: :math:`s(x) = -x + f(x)`.
+    r"""Score of a standard Gaussian plus a perceptron, :math:`s(x) = -x + f(x)`.
 
     In training mode, the forward pass returns scores and :math:`v^\top J_s(x) v` for random
-    directions v with :math:`E[v v^\top] = I`. Each direction takes one more backward pass, in
-    every dimension.
+    directions v with :math:`E[v v^\top] = I`. Each direction requires one more backward pass,
+    whatever the dimension.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class ScoreNetwork(nn.Module):
         return correction - x
 
     def forward(self, x: Tensor) -> Tensor | SlicedScore:
-        """Return scores; in training, also the curvature along random directions."""
+        """Return scores and, in training, the curvature along random directions."""
         if not self.training:
             return self.score(x)
         x = x.detach().requires_grad_()

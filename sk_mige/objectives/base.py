@@ -26,19 +26,19 @@ __all__ = [
     "ShorthandMixin",
 ]
 
-Loss = Callable[[Any, Tensor, Tensor], Tensor]  # of a code, or of another network's output
+Loss = Callable[[Any, Tensor, Tensor], Tensor]  # takes a code, or another network's output
 
 
 class Objective(nn.Module):
     """Base class of objectives: the loss of a batch.
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
-    held-out rows. It reads no other attribute than those listed here.
+    held-out rows. It reads only the attributes listed here.
 
     Attributes
     ----------
     has_value : bool
-        Whether ``held_out`` is a meaningful number. A surrogate has a gradient only.
+        Whether ``held_out`` is a meaningful number. The value of a surrogate is not.
     classifies : bool
         Whether the code's predictions are logits of classes.
 
@@ -107,8 +107,8 @@ class FunctionObjective(Objective):
     Parameters
     ----------
     loss : callable
-        Loss of a batch. A module is copied, and its parameters are trained with the network. An
-        :class:`Objective` keeps its ``held_out``, ``has_value`` and ``classifies``.
+        Loss of a batch. A module is copied, and the parameters of the copy are trained with the
+        network. An :class:`Objective` keeps its ``held_out``, ``has_value`` and ``classifies``.
     has_value : bool, default=True
         Whether the loss is a meaningful number on held-out rows.
     classifies : bool, default=False
@@ -161,7 +161,7 @@ class FunctionObjective(Objective):
 
 @dataclass(frozen=True)
 class Problem:
-    """Facts about data and network from which a description builds its objective.
+    """Properties of data and network from which a description builds its objective.
 
     Attributes
     ----------
@@ -170,11 +170,11 @@ class Problem:
     device : torch.device
         Device of the training.
     score : callable
-        Score function of a batch, for the gradient of information.
+        Score function of a batch, which the gradient of information uses.
     projection : tensor of shape (k, n_features) or None
-        Random projection of x before distances are taken.
+        Random projection that is applied to x before distances are computed.
     feature_shape : tuple of int or None
-        Shape of one row's output at the inner layer, if the objective reads one.
+        Shape of one row's output at the inner layer, or None if the objective uses no inner layer.
     mixed_precision : bool
         Whether critics multiply matrices in bfloat16.
     class_weights : tensor of shape (n_targets,) or None
@@ -201,16 +201,17 @@ class Problem:
 
 
 class ShorthandMixin(BaseEstimator):
-    """Parameters whose short values stand for objects.
+    """Parameters with short values that represent objects.
 
-    A short value, such as ``mode="ib"``, becomes its object when one of the object's parameters is
-    set: ``set_params(mode__beta=0.1)``. So a search over nested parameters works from either form.
+    A short value, such as ``mode="ib"``, is replaced by its object when a parameter of the object
+    is set, as in ``set_params(mode__beta=0.1)``. A search over nested parameters therefore works
+    with short values and with objects.
 
     Attributes
     ----------
     _shorthands : mapping of str to callable
-        For each such parameter, a function that returns the object for a value, and objects as
-        they are.
+        For each parameter with short values, a function that returns the object for a value and
+        returns an object unchanged.
     """
 
     _shorthands: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
@@ -221,7 +222,7 @@ class ShorthandMixin(BaseEstimator):
         Parameters
         ----------
         **params : dict
-            Parameters. A short value whose nested parameters are set becomes its object.
+            Parameters. A short value is replaced by its object if nested parameters are set.
 
         Returns
         -------
@@ -235,7 +236,7 @@ class ShorthandMixin(BaseEstimator):
         return self
 
     def explicit_params(self) -> dict[str, Any]:
-        """Return all parameters, nested ones too, with every short value as its object.
+        """Return all parameters, including nested ones, with short values replaced by objects.
 
         Returns
         -------
@@ -266,7 +267,7 @@ class Description(ShorthandMixin):
     Attributes
     ----------
     task : {"classification", "regression"} or None
-        Kind of the targets; None without targets.
+        Kind of the targets, or None without targets.
 
     Examples
     --------
@@ -292,22 +293,22 @@ class Description(ShorthandMixin):
     def network_settings(self) -> dict[str, Any]:
         """Return the settings that the network depends on, by the parameter that sets them.
 
-        They cannot change while a network is trained on.
+        These settings cannot change while training continues.
         """
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
-        """Return the fields of :class:`sk_mige.networks.Architecture` that this decides."""
+        """Return the fields of :class:`sk_mige.networks.Architecture` that the description sets."""
 
     @abstractmethod
     def build(self, problem: Problem) -> Objective:
-        """Return a new objective, with fresh parameters where it learns any."""
+        """Return a new objective, with newly initialised parameters if it learns any."""
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of settings that cannot work well with batches of this size."""
+        """Warn of settings that are unsuitable for batches of this size."""
 
     def takes_targets(self) -> bool:
-        """Return whether the loss is a user's function, which may read targets of any kind."""
+        """Return whether the loss is a user's function, which accepts targets of any kind."""
         return False
 
     def uses_score(self) -> bool:
@@ -315,24 +316,31 @@ class Description(ShorthandMixin):
         return False
 
     def unused_score(self) -> str | None:
-        """Return why ``score_estimator`` has no effect, or None where it has one."""
+        """Return why ``score_estimator`` has no effect, or None if it has an effect."""
         return None
 
     def input_replaced_by(self) -> str | None:
-        """Return the setting by which x is in no kernel, or None where x is in one."""
+        """Return the setting that removes x from the kernel, or None if the kernel uses x."""
         return None
 
 
 class InformationTerm(nn.Module):
-    """Base class of the estimates of I(x; z) that a bottleneck lowers.
+    """Base class of the estimates of I(x; z) that a bottleneck minimises.
 
-    ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of its own
+    ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of the learned
     parts or None.
+
+    Attributes
+    ----------
+    is_upper_bound : bool
+        Whether the scalar is an upper bound of I(x; z) in nats if q(z | x) is Gaussian.
     """
+
+    is_upper_bound: bool = False
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats: the log-determinant of a Gaussian code."""
+        """Return an upper bound of I(x; z) in nats, the log-determinant of a Gaussian code."""
         assert code.conditional is not None
         return gaussian_mutual_info(*code.conditional)
 
@@ -359,12 +367,13 @@ class BottleneckSettings(Protocol):
 class Information(ShorthandMixin):
     """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
 
-    A subclass builds the objective that raises the information, the term that lowers it, or both.
+    A subclass builds the objective that maximises the information, the term that minimises it, or
+    both.
 
     Attributes
     ----------
     uses_score : bool
-        Whether it estimates scores by ``MIGEEncoder``'s ``score_estimator``.
+        Whether the information is estimated from scores, by ``MIGEEncoder``'s ``score_estimator``.
 
     Examples
     --------
@@ -381,11 +390,11 @@ class Information(ShorthandMixin):
     _parameter_constraints: dict[str, list[Any]] = {}
 
     def learns(self) -> bool:
-        """Return whether it has parameters of its own, which are trained beside the network."""
+        """Return whether the estimator has parameters that are trained with the network."""
         return False
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError where this cannot maximise information as ``mode`` asks."""
+        """Raise ValueError if ``mode`` cannot maximise information by this estimator."""
         if type(self).build_infomax is Information.build_infomax:
             raise ValueError(
                 f"information={self!r} defines no objective to maximise: use it in "
@@ -394,7 +403,7 @@ class Information(ShorthandMixin):
         self._validate_params()
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError where this cannot limit information as ``mode`` asks."""
+        """Raise ValueError if ``mode`` cannot limit information by this estimator."""
         if type(self).build_term is Information.build_term:
             raise ValueError(
                 f"information={self!r} defines no information to lower: use it in InfoMax, or "
@@ -412,7 +421,7 @@ class Information(ShorthandMixin):
 
 
 class FunctionDescription(Description):
-    """Description of a user's own loss: the code is the network's output, as it is.
+    """Description of a user's loss function, for a deterministic code.
 
     Parameters
     ----------
@@ -424,7 +433,7 @@ class FunctionDescription(Description):
         self.loss = loss
 
     def check(self) -> None:
-        """Raise TypeError for a class where an instance is meant."""
+        """Raise TypeError for a class instead of an instance."""
         if isinstance(self.loss, type):
             raise TypeError(
                 f"mode must be a loss function or an instance, got the class "
@@ -432,7 +441,7 @@ class FunctionDescription(Description):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return the loss, on whose parameters the optimizer works."""
+        """Return the loss, whose parameters the optimizer updates."""
         return {"loss": self.loss}
 
     def architecture(self) -> dict[str, Any]:
@@ -448,7 +457,7 @@ class FunctionDescription(Description):
         return True
 
     def unused_score(self) -> str | None:
-        """Return the reason: the loss computes whatever it needs."""
+        """Return the reason, a loss that estimates no scores by ``score_estimator``."""
         return "mode is a loss function"
 
 

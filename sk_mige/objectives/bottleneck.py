@@ -1,4 +1,4 @@
-"""The information bottleneck: its loss, and its description."""
+"""Loss and description of the information bottleneck."""
 
 from __future__ import annotations
 
@@ -21,42 +21,43 @@ __all__ = ["BottleneckLoss", "InformationBottleneck"]
 
 # Draws of z for each x from which the score of q(z | x) is estimated.
 SCORE_DRAWS = 16
-# Relative step of the dual variable far from the limit: a factor e in 20 batches.
+# Relative step of the dual variable far from the limit, a factor e in 20 batches.
 DUAL_RATE = 0.05
 LOG_BETAS = (math.log(1e-7), math.log(1e3))
 
 
 class BottleneckLoss(Objective):
-    r"""Information bottleneck: minimise :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
+    r"""Loss of the information bottleneck, :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
 
-    With ``max_information`` c, the problem is constrained:
-    :math:`\min -\mathbb{E}\log p(y | z)` subject to :math:`I(z; x) \le c`. β is then the dual
-    variable, which grows while the information exceeds c and shrinks while it does not,
+    With ``max_information`` c, the problem is :math:`\min -\mathbb{E}\log p(y | z)` subject to
+    :math:`I(z; x) \le c`. Then β is the dual variable, which increases while the information
+    exceeds c and decreases otherwise,
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
     Parameters
     ----------
     likelihood : torch.nn.Module
-        ``likelihood(prediction, y)``, the mean negative log-likelihood in nats.
+        Module ``likelihood(prediction, y)`` that returns the mean negative log-likelihood in nats.
     information : InformationTerm
-        ``information(code, x, y)``, a scalar with the gradient of I(x; z), and the loss of what it
-        learns itself or None; :class:`MIGETerm`, :class:`VariationalTerm` or
+        ``information(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of
+        its learned parts or None. Subclasses are :class:`MIGETerm`, :class:`VariationalTerm` and
         :class:`CriticTerm`.
     beta : float
-        Weight of the information, per nat; the initial value where β is a dual variable.
+        Weight of the information, per nat. With ``max_information``, the initial value of the dual
+        variable.
     max_information : float, default=None
-        Limit c in nats. It needs a Gaussian code, whose information has an upper bound.
+        Limit c in nats. The code must be Gaussian, because its information has an upper bound.
 
     Attributes
     ----------
     ramp : float
-        Factor of β in the coming batch; :class:`sk_mige.training.BetaWarmup` changes it.
+        Factor of β in the next batch, which :class:`sk_mige.training.BetaWarmup` changes.
     current_beta : float
-        β, or the dual variable.
+        Current weight β, constant or a dual variable.
     reached : Tensor or None
-        Moving average over some 20 batches of the upper bound of I(z; x), in nats, where
-        ``max_information`` is set.
+        Moving average over some 20 batches of the upper bound of I(z; x), in nats. None without
+        ``max_information``.
 
     Examples
     --------
@@ -89,7 +90,7 @@ class BottleneckLoss(Objective):
         self.max_information = max_information
         self.ramp = 1.0
         start = None
-        if max_information is not None:  # a β of 0 could not grow by factors
+        if max_information is not None:  # a β of 0 could not increase by factors
             start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
         self.register_buffer("log_beta", start)
         self.register_buffer("reached", None if start is None else torch.tensor(math.nan))
@@ -100,33 +101,43 @@ class BottleneckLoss(Objective):
         return self.beta if self.log_beta is None else float(self.log_beta.exp())
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of a batch; the information's share of its value is a surrogate."""
+        """Return the loss of a batch, in which the information is a surrogate."""
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
-        beta = self.ramp * self.current_beta
+        # The dual variable is not read, because reading it would wait for a GPU.
+        beta = self.ramp * (self.beta if self.log_beta is None else self.log_beta.exp())
+        information, own_loss = None, None
+        if self.ramp > 0 and (self.beta > 0 or self.log_beta is not None):
+            information, own_loss = self.information(code, x, y)
         if self.log_beta is not None:
-            self._adjust(self.information.upper_bound(code, y))
-        if beta == 0:
+            self._adjust(self._upper_bound(code, y, information))
+        if information is None:
             return loss
-        information, own_loss = self.information(code, x, y)
         loss = loss + beta * information
         return loss if own_loss is None else loss + own_loss
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the likelihood alone: the information's surrogate has no value."""
+        """Return the likelihood alone, because the value of the surrogate has no meaning."""
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Take over the learned parts, and the dual variable where both have one."""
+        """Take over the learned parts, and the dual variable if both objectives have one."""
         super().continue_from(previous)
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
 
+    def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
+        """Return an upper bound in nats: the value of the information, if it is one."""
+        known = self.information.is_upper_bound and code.conditional is not None
+        if value is None or not known:
+            return self.information.upper_bound(code, y)
+        return value.detach()
+
     def _adjust(self, information: Tensor) -> None:
-        """Take one step of the dual variable; information that is not finite leaves it."""
+        """Take one step of the dual variable, or no step if the information is not finite."""
         assert self.log_beta is not None
         assert self.reached is not None
         information = information.float()
@@ -139,7 +150,7 @@ class BottleneckLoss(Objective):
 
 
 class InformationBottleneck(InformationDescription):
-    r"""Information bottleneck: predict y from z, and limit what z tells of x.
+    r"""Information bottleneck: predict y from z, and limit the information about x in z.
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
 
@@ -149,25 +160,25 @@ class InformationBottleneck(InformationDescription):
     Parameters
     ----------
     information : str, MIGE, Critic, Variational, Information or callable, default="mige"
-        Estimator of I(z; x). A name is short for its object: "mige" is :class:`MIGE`,
-        "variational" is :class:`Variational`, and the name of a bound is :class:`Critic`. A
-        callable ``information(code, x, y)`` returns a scalar tensor to be lowered, in nats.
+        Estimator of I(z; x). The name "mige" is short for :class:`MIGE`, "variational" for
+        :class:`Variational`, and the name of a bound for :class:`Critic`. A callable
+        ``information(code, x, y)`` returns the scalar tensor to be minimised, in nats.
     head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
-        Distribution of z given x. "gaussian" draws z with a learned mean and scale,
-        "deterministic" takes the encoder's output, and "implicit" draws z by a network that
-        transforms noise (:class:`sk_mige.networks.ImplicitHead`), whose density is unknown. The
-        last one suits 16 components or fewer, because scores of q(z | x) must be estimated from a
-        few draws.
+        Distribution of z given x. With "gaussian", z is drawn with a learned mean and scale. With
+        "deterministic", z is the encoder's output. With "implicit", a network transforms noise to
+        z (:class:`sk_mige.networks.ImplicitHead`), so that the density is unknown. The implicit
+        head suits 16 components or fewer, because scores of q(z | x) are estimated from a few
+        draws.
     n_draws : int, default=None
-        Draws of z for each row and training step. None is 16 where scores of q(z | x) are
+        Number of draws of z for each row and training step. None is 16 if scores of q(z | x) are
         estimated, else 1.
     beta : float, default=1e-3
         Weight of a nat of information about x, in nats of log-likelihood. With a large value from
-        the start, training can stay at a constant z;
-        :class:`sk_mige.training.BetaWarmup` prevents that.
+        the start, training can stay at a constant z. :class:`sk_mige.training.BetaWarmup` prevents
+        such a collapse.
     max_information : float, default=None
-        Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable,
-        which is adjusted in each batch until an upper bound of I(z; x) meets the limit. Needs
+        Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable. Each
+        batch adjusts the dual variable until an upper bound of I(z; x) meets the limit. Requires
         ``head="gaussian"``.
     task : {"classification", "regression"}, default="classification"
         Kind of the targets y.
@@ -175,12 +186,12 @@ class InformationBottleneck(InformationDescription):
         Weights of the classes in the cross-entropy. "balanced" is inversely proportional to the
         frequency of a class. The information is not weighted.
     label_smoothing : float, default=0.0
-        Share of each target that is spread over all classes, for classification.
+        Fraction of each target that is spread over all classes, for classification.
     confidence_penalty : float, default=0.0
         Weight of the predictive-entropy bonus, for classification.
     n_prediction_samples : int, default=12
-        Draws of z over which predictions are averaged; 0 predicts from the mean of z. It can be
-        set after ``fit``.
+        Number of draws of z over which predictions are averaged. With 0, predictions use the mean
+        of z. The number can be changed after ``fit``.
 
     See Also
     --------
@@ -265,7 +276,7 @@ class InformationBottleneck(InformationDescription):
         self.estimator.check_bottleneck(self)
         if self.uses_score() and self.estimates_conditional() and self.resolved_draws() < 2:
             raise ValueError(
-                f"n_draws={self.n_draws} is too few to estimate the score of q(z | x) from: use "
+                f"n_draws={self.n_draws} is too few to estimate the score of q(z | x): use "
                 f"None, which is {SCORE_DRAWS}, or conditional='closed-form'"
             )
 
@@ -285,7 +296,7 @@ class InformationBottleneck(InformationDescription):
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return head, draws and task, and the learned parts of the information."""
+        """Return head, number of draws, task, and the learned parts of the information."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),
@@ -298,7 +309,7 @@ class InformationBottleneck(InformationDescription):
         return {"head": self.head, "n_draws": self.resolved_draws()}
 
     def build(self, problem: Problem) -> BottleneckLoss:
-        """Return the loss, with fresh parameters where it learns any."""
+        """Return a new loss, with newly initialised parameters if it learns any."""
         term = self.estimator.build_term(self, problem)
         likelihood: nn.Module = GaussianLikelihood(problem.n_targets)
         if self.task == "classification":
@@ -311,17 +322,17 @@ class InformationBottleneck(InformationDescription):
         return loss.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of more components than draws, where scores of q(z | x) are estimated."""
+        """Warn of more components than draws if scores of q(z | x) are estimated."""
         draws = self.resolved_draws()
         if self.uses_score() and self.estimates_conditional() and n_components > draws:
             warn_user(
                 f"n_components={n_components} exceeds the {draws} draws of z for each row, so the "
-                "estimated scores of q(z | x) are too short: use fewer components or a larger "
+                "estimated scores of q(z | x) are too small: use fewer components or a larger "
                 "n_draws"
             )
 
     def unused_score(self) -> str | None:
-        """Return the reason where neither entropy of z is estimated from scores."""
+        """Return the reason if no entropy of z is estimated from scores, else None."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
             "score",
             "stein",

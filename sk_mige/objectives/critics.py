@@ -1,4 +1,4 @@
-"""Objectives by a critic that is trained with the encoder."""
+"""Objectives with a critic that is trained with the encoder."""
 
 from __future__ import annotations
 
@@ -49,27 +49,28 @@ class CriticBound(nn.Module):
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic, each with a hidden layer of 512 units. A callable makes a critic from
-        (n_features, n_components). CLUB learns a conditional Gaussian instead.
+        Form of the critic. Each form has a hidden layer of 512 units. A callable returns a critic
+        for (n_features, n_components). CLUB learns a conditional Gaussian instead.
     normalize : bool, default=True
         Whether x is normalised over the batch, so that the units of x do not matter. Features of
         an inner layer need no normalisation.
     mixed_precision : bool, default=False
-        Whether the critic multiplies matrices in bfloat16. Its scores have the precision of z.
-        CLUB's critic is a density and stays in full precision.
+        Whether the critic multiplies matrices in bfloat16. The critic's scores have the precision
+        of z. CLUB's critic is a density and uses full precision.
     **sizes : sequence of int
         Further arguments of the named critic, such as ``hidden=(512, 512)``.
 
     Notes
     -----
     InfoMax follows the bounds as published. A bottleneck needs nats, because β is a weight per
-    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which grows ever slower
-    than I. It trains the critic, and z has the gradient of the value in nats,
+    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which grows more and
+    more slowly than I. In a bottleneck, this divergence trains the critic, and z has the gradient
+    of the value in nats,
 
     .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] ,
 
-    for "smile" with a clipped T in the second term. By the envelope theorem, the gradient at the
-    best critic is that of I. "infonce" saturates at log M, and "club" is an upper bound.
+    with a clipped T in the second term for "smile". By the envelope theorem, the gradient at the
+    best critic is that of I. The bound "infonce" saturates at log M, and "club" is an upper bound.
 
     Examples
     --------
@@ -106,8 +107,8 @@ class CriticBound(nn.Module):
         self.mixed_precision = mixed_precision and self.bound.critic != "density"
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the critic's scores of all pairs, with its own parameters or others."""
-        # Without a cache, which outlives a step inside another autocast context.
+        """Return the critic's scores of all pairs, with its own or the given parameters."""
+        # The cache is off, because it outlives a step inside another autocast context.
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
         ):
@@ -123,23 +124,24 @@ class CriticBound(nn.Module):
         return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return a loss whose descent raises I(x; z) through z and tightens the bound."""
+        """Return a loss whose gradient increases I(x; z) through z and tightens the bound."""
         x = self.normalize(x.flatten(1))
         estimate = self.bound(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
-        # The objectives of z and of the critic differ: each is trained with the other fixed.
+        # The objectives of z and of the critic differ, so each is trained with the other fixed.
         return -self.bound(self._scores_of_fixed_critic(x, z)).objective + self._critic_loss(x, z)
 
     def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return the bound in nats, to be lowered through z, and the critic's own loss.
 
-        Information is never below 0. A bound below 0 shows that the critic lags behind, and
-        lowering it further would diverge; z has no gradient then.
+        Information is never negative. A negative bound shows that the critic is not trained
+        enough, and minimising the bound further would diverge. Then z has no gradient.
         """
         x = self.normalize(x.flatten(1))
         nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
-        return nats if nats > 0 else nats.detach(), self._critic_loss(x, z)
+        # A choice on the device, because reading the number would wait for it.
+        return torch.where(nats > 0, nats, nats.detach()), self._critic_loss(x, z)
 
     def held_out(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the bound's criterion on held-out rows, without training anything."""
@@ -155,7 +157,7 @@ class CriticBound(nn.Module):
 
 
 class CriticInfoMax(Objective):
-    """InfoMax by a learned critic, as Deep InfoMax and its successors.
+    """InfoMax by a learned critic, as in Deep InfoMax and its successors.
 
     Parameters
     ----------
@@ -212,16 +214,16 @@ class CriticTerm(InformationTerm):
 
 
 class FeatureCriticInfoMax(Objective):
-    r"""Deep InfoMax: a bound of I(h; z) by a critic, for features h of an inner layer.
+    r"""Deep InfoMax, a critic's bound of I(h; z) for features h of an inner layer.
 
-    DIM(G) takes the whole feature map as h. DIM(L) takes each of its locations, with one critic for
-    all, and averages their bounds. All other rows of a batch are negative examples; for DIM(L) with
-    InfoNCE, these are the locations of all other images.
+    In DIM(G), h is the whole feature map. In DIM(L), h is each location of the map in turn, and
+    the bounds of one shared critic are averaged. All other rows of a batch are negative examples.
+    For DIM(L) with InfoNCE, the negative examples are the locations of all other images.
 
     Parameters
     ----------
     information : CriticBound
-        Bound and critic, which takes h (with ``local=True`` one location of it) and z.
+        Bound and critic of h and z. With ``local=True``, the critic takes one location of h.
     local : bool, default=False
         Whether h is one location at a time, DIM(L), or the whole map, DIM(G).
 
@@ -241,7 +243,7 @@ class FeatureCriticInfoMax(Objective):
     torch.Size([])
     """
 
-    has_value = False  # an inner layer is read in training only
+    has_value = False  # features of an inner layer exist in training only
 
     def __init__(self, information: CriticBound, *, local: bool = False) -> None:
         super().__init__()
@@ -264,11 +266,11 @@ class ViewCriticInfoMax(Objective):
 
     .. math:: \frac{1}{S (S - 1)} \sum_{s \ne t} \hat I(z_s; z_t)
 
-    for the S views of a batch's rows, each independently augmented. Views are independent given
-    x, so :math:`I(z_s; z_t) \le I(x; z_s)`: the bound is about information that survives the
-    augmentation. With InfoNCE and the cosine of a shared embedding, this is SimCLR's objective
-    [1]_ except for the negative examples: here the other rows of the other view, in SimCLR those of
-    both views.
+    for the S views of a batch's rows, each independently augmented. Views are independent given x,
+    so :math:`I(z_s; z_t) \le I(x; z_s)`. The bound therefore measures information that survives
+    the augmentation. With InfoNCE and the cosine of a shared embedding, this objective is that of
+    SimCLR [1]_ except for the negative examples. The negative examples here are the other rows of
+    the other view. Those of SimCLR are the other rows of both views.
 
     Parameters
     ----------
@@ -303,7 +305,7 @@ class ViewCriticInfoMax(Objective):
 
 
 def _made(critic: Any, n_features: int, n_components: int) -> nn.Module:
-    """Return the module that a user's function makes."""
+    """Return the module that a user's function creates."""
     made = None if isinstance(critic, nn.Module) else critic(n_features, n_components)
     if not isinstance(made, nn.Module):
         got = f"it returned {type(made).__name__}"

@@ -1,4 +1,4 @@
-"""InfoMax: its description."""
+"""Description of InfoMax."""
 
 from __future__ import annotations
 
@@ -29,42 +29,44 @@ class InfoMax(InformationDescription):
     Parameters
     ----------
     information : str, MIGE, Critic, Information or callable, default="mige"
-        Estimator of I(x; z). A name is short for its object: "mige" is :class:`MIGE`, and the
-        name of a bound is :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a
-        batch, a scalar tensor. Its y are the targets of ``fit``, or zeros without them. With
-        several views, ``code.z`` has the shape (S, M, K).
+        Estimator of I(x; z). The name "mige" is short for :class:`MIGE`, and the name of a bound
+        for :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a batch, a scalar
+        tensor. The argument y holds the targets of ``fit``, or zeros without targets. With several
+        views, ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
-        Probability with which each value of a row is set to 0 in a training step; the others are
-        divided by ``1 - corruption``. The information between x and the representation of a
-        corrupted x is finite, and robust features count for more.
+        Probability with which each value of a row is set to 0 in a training step. The remaining
+        values are divided by ``1 - corruption``. The information between x and the representation
+        of a corrupted x is finite, and robust features contribute more to this information.
     augmentation : callable, default=None
-        Function applied to each training batch before the encoder. It takes a tensor of shape
-        ``(M, *input_shape)`` and returns one like it, such as torchvision's transforms, which
-        treat all images of a batch alike; ``lambda batch: torch.stack([t(x) for x in batch])``
-        draws anew for each image. It is called once for each view. The information is that of the
-        original rows. It must be picklable if the encoder is to be.
+        Function applied to each training batch before the encoder. The function maps a tensor of
+        shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
+        each view. The information is that of the original rows. Transforms of torchvision apply
+        the same random change to all images of a batch. Use
+        ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
+        Pickling the encoder requires a picklable function.
     n_views : int, default=1
-        Number of copies of each row, independently augmented and corrupted, in a training step.
-        One copy is compared with x itself. With two or more, differences between the copies count
-        as noise; see :func:`sk_mige.information.multiview_mutual_info_surrogate`. The cost grows
-        with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows or more.
-        With a critic, the bound is that of the copies' information about each other.
+        Number of copies of each row, independently augmented and corrupted, in a training step. A
+        single copy is compared with x itself. With two or more copies, the differences between
+        copies are noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of
+        a step grows with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)``
+        rows or more. With a critic, the bound is that of the copies' information about each other.
     layer : str, default=None
-        Name of a submodule of the encoder whose output h takes the place of x: I(h; z) is
-        maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this is the paper's
-        circumstance II; with "jsd" or "infonce", Deep InfoMax's global objective DIM(G).
+        Name of a submodule of the encoder, whose output h replaces x, so that I(h; z) is
+        maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this objective is the
+        paper's circumstance II. With "jsd" or "infonce", this objective is Deep InfoMax's global
+        DIM(G).
     local : bool, default=False
-        Whether h is one location of that layer's feature map at a time, averaged over locations:
-        Deep InfoMax's local objective DIM(L), whose layer is "conv.5".
+        Whether h is one location of the feature map of ``layer``, with an average over locations.
+        This is Deep InfoMax's local objective DIM(L), whose layer is "conv.5".
     prior_weight : float, default=0.0
         Weight of the prior-matching loss, which moves the sigmoid of each component to a uniform
-        distribution; 0 disables it.
+        distribution. With 0, there is no prior matching.
     output_scale : {"input", "unit"} or None, default="input"
-        Units of z. Information does not depend on them, but its estimate does. "unit" ends the
-        network with a batch norm without weights. "input" uses the same batch norm in training.
-        After ``fit``, z is mapped linearly to the units of x, like the components of PCA; see
-        :func:`sk_mige.training.input_alignment`. ``partial_fit`` does not change this map. None
-        leaves the scale to training.
+        Units of z. The information does not depend on units, but its estimate does. With "unit",
+        the network ends with a batch norm without weights. With "input", the network has the same
+        batch norm in training, and ``fit`` then maps z linearly to the units of x, like the
+        components of PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not
+        change this map. With None, the scale is free in training.
 
     See Also
     --------
@@ -132,8 +134,8 @@ class InfoMax(InformationDescription):
             return
         if self.augmentation is None and self.corruption == 0:
             raise ValueError(
-                f"n_views={self.n_views} makes equal copies: give an augmentation, or "
-                "corruption > 0, in which they differ"
+                f"n_views={self.n_views} makes equal copies: pass an augmentation, or "
+                "corruption > 0, so that they differ"
             )
         if self.layer is not None:
             raise ValueError(
@@ -142,7 +144,7 @@ class InfoMax(InformationDescription):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return all settings of training inputs and codes, and the information's learned parts."""
+        """Return the settings of training inputs and codes, and the information's learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
         return {**settings, "information": self.learned_parts()}
@@ -159,21 +161,21 @@ class InfoMax(InformationDescription):
         }
 
     def build(self, problem: Problem) -> Objective:
-        """Return the objective, with fresh parameters where it learns any."""
+        """Return a new objective, with newly initialised parameters if it learns any."""
         objective = self.estimator.build_infomax(self, problem)
         if self.prior_weight > 0:
             objective = PriorMatched(objective, problem.n_components, self.prior_weight)
         return objective.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of batches with too few rows to estimate scores from."""
+        """Warn of batches with too few rows to estimate scores."""
         if not self.uses_score():
             return
         needed = -(-2 * n_components // max(1, self.n_views - 1))
         if self.n_views == 1 and batch_size < n_components:
             warn_user(
                 f"batches of {batch_size} rows are fewer than n_components={n_components}, so the "
-                "estimated scores are too short: use a larger batch_size, or fewer components"
+                "estimated scores are too small: use a larger batch_size, or fewer components"
             )
         elif self.n_views > 1 and batch_size < needed:
             warn_user(
@@ -183,7 +185,7 @@ class InfoMax(InformationDescription):
             )
 
     def input_replaced_by(self) -> str | None:
-        """Return the setting of several views, or of an inner layer."""
+        """Return the setting of several views or of an inner layer, else None."""
         if self.n_views > 1:
             return f"n_views={self.n_views}"
         return None if self.layer is None else f"layer={self.layer!r}"

@@ -1,4 +1,4 @@
-"""Descriptions of the estimators of information: MIGE, critics, variational bounds."""
+"""Descriptions of the estimators of information: MIGE, critics and variational bounds."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescript
 
 
 class LearnedParts:
-    """The parts that an estimator of information learns, compared by its parameters.
+    """Learned parts of an estimator of information, compared by the estimator's parameters.
 
-    All estimators that learn nothing are equal: training can continue with another one.
+    All estimators without learned parts are equal, so that training can continue with another
+    estimator.
     """
 
     def __init__(self, information: Information) -> None:
-        self.information = copy.copy(information)  # its parameters may be set later
+        self.information = copy.copy(information)  # because its parameters may be set later
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LearnedParts):
@@ -69,27 +70,27 @@ class MIGE(Information):
 
     No critic is trained. In InfoMax, ``MIGEEncoder``'s ``score_estimator`` estimates the scores in
     each batch. A bottleneck with a Gaussian head needs no scores by default, because both of its
-    entropies have a formula. It is the default; use a critic where distances between rows mean
-    little.
+    entropies have a formula. MIGE is the default. Use a critic if distances between rows are not
+    meaningful.
 
     Parameters
     ----------
     x_scale : float, default=1.0
-        Weight of x against z in the kernel of their joint score, after both have been brought to
-        the same median distance. It is used only if x itself is in the kernel: in InfoMax with
-        one view and no ``layer``, and in a bottleneck with ``head="deterministic"``.
+        Weight of x relative to z in the kernel of their joint score, after both are scaled to the
+        same median distance. The weight applies only if the kernel uses x. These cases are InfoMax
+        with one view and no ``layer``, and a bottleneck with ``head="deterministic"``.
     marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
 "classes"}, default="auto"
-        Estimate of the entropy of z in a bottleneck; see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "auto" is the
-        log-determinant of :func:`sk_mige.information.gaussian_mutual_info` for a Gaussian head,
-        and estimated scores for other heads. With "classes", information about the class is not
-        penalised: it is the log-determinant within the classes, for classification with a
-        Gaussian head.
+        Estimate of the entropy of z in a bottleneck
+        (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). For a Gaussian head, "auto"
+        is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other
+        heads, "auto" estimates scores. With "classes", the log-determinant is taken within
+        classes, so that information about the class is not penalised. Classification with a
+        Gaussian head is required.
     conditional : {"auto", "closed-form", "score"}, default="auto"
-        Estimate of the entropy of z given x in a bottleneck: its closed form, which a Gaussian
-        head has, or scores estimated from several draws of z for each x. "auto" is the closed
-        form where it exists.
+        Estimate of the entropy of z given x in a bottleneck. With "closed-form", the entropy of
+        the Gaussian head is exact. With "score", scores are estimated from several draws of z for
+        each x. With "auto", the closed form is used if there is one, else "score".
 
     See Also
     --------
@@ -123,7 +124,7 @@ class MIGE(Information):
         self.conditional = conditional
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError for parameters of a bottleneck, and for x_scale where x is not read."""
+        """Raise ValueError for parameters of a bottleneck or an ``x_scale`` without effect."""
         self._validate_params()
         for name in ("marginal", "conditional"):
             if getattr(self, name) != "auto":
@@ -139,7 +140,7 @@ class MIGE(Information):
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError for estimates of entropy that the head does not have."""
+        """Raise ValueError for estimates of entropy that the head does not allow."""
         self._validate_params()
         head = HEADS[mode.head]
         if self.conditional != "auto" and not head.stochastic:
@@ -196,14 +197,15 @@ class Critic(Information):
     Parameters
     ----------
     bound : str, default="infonce"
-        Name of the bound: "jsd" and "infonce" (Deep InfoMax's), "mine", "mine-f", "smile" or
-        "club"; see :func:`sk_mige.information.make_bound`.
+        Name of the bound. Deep InfoMax uses "jsd" and "infonce". Others are "mine", "mine-f",
+        "smile" and "club" (:func:`sk_mige.information.make_bound`).
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic. "separable" embeds x and z and takes the inner product. "concatenated"
-        reads both side by side; it can tell all pairs of a batch apart and then has no gradient.
-        "cosine" is the cosine of the embeddings over 0.5, as in SimCLR. A callable takes
-        (n_features, n_components) and returns a module from x and z to the scores of all pairs
-        (M, M). "club" has a critic of its own, a conditional Gaussian.
+        Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
+        "concatenated" critic is a perceptron of the pair (x, z). If a concatenated critic
+        separates all pairs of a batch, its gradient vanishes. A "cosine" critic is the cosine of
+        the embeddings over 0.5, as in SimCLR. A callable takes (n_features, n_components) and
+        returns a module that maps x and z to the scores of all pairs (M, M). The bound "club"
+        always uses a conditional Gaussian.
 
     See Also
     --------
@@ -228,7 +230,7 @@ class Critic(Information):
         self.critic = critic
 
     def learns(self) -> bool:
-        """Return True: it trains a critic."""
+        """Return True, because a critic is trained."""
         return True
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
@@ -292,13 +294,13 @@ class Critic(Information):
 class Variational(Information):
     """Upper bound of a bottleneck's information by a model of the marginal of z.
 
-    It is the divergence of q(z | x) from the model, as in the deep variational bottleneck, the
-    usual baseline. It needs ``head="gaussian"``.
+    The bound is the divergence of q(z | x) from the model. This divergence is the information term
+    of the deep variational bottleneck, the usual baseline. ``head="gaussian"`` is required.
 
     Parameters
     ----------
     prior : {"standard", "learned"}, default="standard"
-        Model of the marginal: the standard normal distribution, or a Gaussian with learned means
+        Model of the marginal, the standard normal distribution or a Gaussian with learned means
         and scales.
 
     References
@@ -337,12 +339,13 @@ class Variational(Information):
 
 
 class FunctionInformation(Information):
-    """A user's own function ``information(code, x, y)`` of a batch.
+    """User's function ``information(code, x, y)`` of a batch.
 
     Parameters
     ----------
     function : callable
-        In InfoMax the loss of a batch, in InformationBottleneck the information in nats.
+        Function that returns the loss of a batch in InfoMax, and the information in nats in
+        InformationBottleneck.
     """
 
     def __init__(self, function: Loss) -> None:
@@ -353,7 +356,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as the loss; of several views it has a value in training only."""
+        """Return the function as the loss, which has no held-out value with several views."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
@@ -372,7 +375,7 @@ class _FunctionTerm(InformationTerm):
         return self.function(code, x, y), None
 
 
-# Adding an estimator: a subclass of base.Information in a module of its own, and a line here.
+# To add an estimator, write a subclass of base.Information in a new module and add a line here.
 INFORMATIONS: dict[str, Callable[[], Information]] = {
     "mige": MIGE,
     "variational": Variational,
@@ -381,7 +384,7 @@ INFORMATIONS: dict[str, Callable[[], Information]] = {
 
 
 def as_information(information: Any) -> Information:
-    """Return the estimator that a name or a function stands for; estimators as they are."""
+    """Return the estimator for a name or a function, and return an estimator unchanged."""
     if isinstance(information, Information):
         return information
     if isinstance(information, type):
@@ -400,18 +403,18 @@ def as_information(information: Any) -> Information:
 
 
 class InformationDescription(Description):
-    """Description of an objective with a parameter ``information``, its estimator."""
+    """Description of an objective with an estimator of information as its parameter."""
 
     information: Any
     _shorthands = {"information": as_information}
 
     @property
     def estimator(self) -> Information:
-        """Estimator of information that the parameter stands for."""
+        """Estimator of information, an object even if the parameter is a name."""
         return as_information(self.information)
 
     def learned_parts(self) -> LearnedParts:
-        """Return the learned parts of the estimator, which cannot change while it is trained."""
+        """Return the learned parts of the estimator, which cannot change during training."""
         return LearnedParts(self.estimator)
 
     def takes_targets(self) -> bool:
@@ -423,7 +426,7 @@ class InformationDescription(Description):
         return self.estimator.uses_score
 
     def unused_score(self) -> str | None:
-        """Return the reason where no score is estimated."""
+        """Return the reason if no score is estimated, else None."""
         return (
             None if self.uses_score() else f"information={self.information!r} estimates no scores"
         )

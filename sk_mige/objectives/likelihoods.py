@@ -1,4 +1,4 @@
-"""Negative log-likelihoods of the decoder's predictions: of classes and of values."""
+"""Negative log-likelihoods of the decoder's predictions, for classes and for real values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ClassLikelihood(nn.Module):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weight of a row of each class; None is 1.
+        Weights of the rows of each class. None is a weight of 1.
     label_smoothing : float, default=0.0
-        Share s of each target that is spread over all classes. With ``weight``, a class's part of
-        that share is weighted, as in torch's ``cross_entropy``.
+        Fraction s of each target that is spread over all classes. With ``weight``, the part of
+        each class is weighted, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
         Weight λ of the predictive-entropy bonus [1]_. ``weight`` does not apply to it.
 

@@ -1,4 +1,4 @@
-"""Objectives whose gradient of information is MIGE's."""
+"""Objectives with MIGE's gradient of information."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sk_mige.information import (
     gaussian_mutual_info,
     hidden_mutual_info_surrogate,
     multiview_mutual_info_surrogate,
-    mutual_info_surrogate,
     stochastic_mutual_info_surrogate,
 )
+from sk_mige.information.gradients import mutual_info_of_batch
 from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
@@ -24,7 +24,7 @@ __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE: maximise I(x; z), in circumstance I, or III for several views of x.
+    r"""InfoMax by MIGE, in circumstance I for one view of x and III for several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
@@ -33,9 +33,10 @@ class MIGEInfoMax(Objective):
     score : callable
         Score function of z and of the pair (x, z).
     x_scale : float, default=1.0
-        Weight of x in the joint kernel; not used with several views.
+        Weight of x in the joint kernel. It has no effect with several views.
     projection : tensor of shape (k, d), default=None
-        Random projection of x, drawn once for the whole fit. z is not projected.
+        Random projection of x, drawn once for the whole fit. The representation z is not
+        projected.
 
     Examples
     --------
@@ -61,11 +62,11 @@ class MIGEInfoMax(Objective):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(x; z): its gradient is MIGE's, its value has no meaning."""
+        """Return a surrogate of −I(x; z). Only its gradient has a meaning."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
-        return -mutual_info_surrogate(
-            x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
+        return -mutual_info_of_batch(
+            x, code.z, self.score, x_scale=self.x_scale, projection=self.projection
         )
 
 
@@ -74,7 +75,8 @@ class FeatureInfoMax(Objective):
 
     .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
 
-    With ``local=True``, the average of :math:`I(h_p; z)` over the locations p of a feature map.
+    With ``local=True``, the objective is the average of :math:`I(h_p; z)` over the locations p of
+    a feature map.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ class FeatureInfoMax(Objective):
     local : bool, default=False
         Whether h is one location of the feature map at a time.
     n_locations : int, default=4
-        Number of locations drawn at random for each batch. The gradient of their average is an
-        unbiased estimate of that over all locations.
+        Number of locations drawn at random for each batch. Their average gradient is an unbiased
+        estimate of the average over all locations.
 
     Examples
     --------
@@ -107,7 +109,7 @@ class FeatureInfoMax(Objective):
         self.n_locations = n_locations
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(h; z): its gradient is MIGE's, its value has no meaning."""
+        """Return a surrogate of −I(h; z). Only its gradient has a meaning."""
         assert code.features is not None
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
@@ -120,21 +122,21 @@ class FeatureInfoMax(Objective):
 class MIGETerm(InformationTerm):
     r"""Gradient of I(x; z) by MIGE for a bottleneck, in the circumstance that suits the code.
 
-    Circumstance I applies to a deterministic code. Circumstance III applies to a drawn one:
-    H(z | x) has a closed form where q(z | x) is known, and is estimated from several draws of
-    each z where it is not.
+    Circumstance I applies to a deterministic code, and circumstance III to a drawn code. If q(z |
+    x) is known, H(z | x) has a closed form. Otherwise, H(z | x) is estimated from several draws of
+    z for each x.
 
     Parameters
     ----------
     score : callable
         Score function of z and of the pair (x, z).
     marginal : str, default="auto"
-        Estimate of the entropy of z, see
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. "classes", for a Gaussian
-        code and class indices as targets, is :func:`sk_mige.information.gaussian_mutual_info`
-        with labels.
+        Estimate of the entropy of z
+        (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). The value "classes" is
+        :func:`sk_mige.information.gaussian_mutual_info` with labels. The value "classes" requires
+        a Gaussian code and class indices as targets.
     closed_form : bool, default=True
-        Whether H(z | x) has its closed form where it is known.
+        Whether H(z | x) uses its closed form if q(z | x) is known.
     x_scale : float, default=1.0
         Weight of x in the joint kernel of circumstance I.
     projection : tensor of shape (k, d), default=None
@@ -167,16 +169,18 @@ class MIGETerm(InformationTerm):
         self.score = score
         self.marginal: Any = marginal
         self.closed_form = closed_form
+        by_value = closed_form and marginal in ("auto", "gaussian")
+        self.is_upper_bound = by_value or marginal == "classes"
         self.x_scale = x_scale
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
-        """Return a surrogate of I(x; z), and no loss of its own: it learns nothing."""
+        """Return a surrogate of I(x; z), and None because the term learns nothing."""
         return self._surrogate(code, x, y), None
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, within classes if the marginal is."""
+        """Return an upper bound of I(x; z) in nats, within classes if ``marginal="classes"``."""
         assert code.conditional is not None
         labels = y if self.marginal == "classes" else None
         return gaussian_mutual_info(*code.conditional, labels=labels)
@@ -186,8 +190,8 @@ class MIGETerm(InformationTerm):
             assert code.conditional is not None
             return gaussian_mutual_info(*code.conditional, labels=y)
         if code.conditional is None and code.z.ndim == 2:
-            return mutual_info_surrogate(
-                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
+            return mutual_info_of_batch(
+                x, code.z, self.score, x_scale=self.x_scale, projection=self.projection
             )
         return stochastic_mutual_info_surrogate(
             code.z,
@@ -203,7 +207,7 @@ def patches(features: Tensor) -> Tensor:
     Parameters
     ----------
     features : tensor of shape (M, C, ...)
-        Feature maps; the last dimensions are locations.
+        Feature maps, whose last dimensions are locations.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Prior matching: a loss that can be added to any objective."""
+"""Prior matching, a loss that can be added to any objective."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class PriorMatched(Objective):
         self.weight = weight
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return objective, adversary's loss and weighted prior-matching loss, in sum."""
+        """Return the sum of objective, adversary's loss and weighted prior-matching loss."""
         z = code.z.flatten(0, -2)  # rows of all views
         adversary, encoder = self.matching(z.sigmoid())
         loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
         return loss
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the objective's loss alone: an adversary's loss does not measure the codes."""
+        """Return the objective's loss alone, without that of the adversary."""
         return self.objective.held_out(code, x, y)

@@ -17,14 +17,15 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad \mathbb E[v v^\top] = I ,
 
-    the variance-reduced form: the norm is exact, only the divergence is sliced.
+    This is the variance-reduced form, in which the norm is exact and only the divergence is
+    sliced.
 
     Parameters
     ----------
     output : SlicedScore
         Output of a :class:`sk_mige.networks.ScoreNetwork` in training mode.
     x, y : object, default=None
-        Ignored: the loss needs no inputs or targets.
+        Ignored, because the loss needs no inputs or targets.
 
     Returns
     -------

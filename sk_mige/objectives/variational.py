@@ -16,19 +16,19 @@ __all__ = ["VariationalTerm"]
 class VariationalTerm(InformationTerm):
     r"""Upper bound of I(x; z) by a model r(z) of the marginal.
 
-    It is the information of the deep variational bottleneck.
+    The deep variational bottleneck uses this bound.
 
     .. math:: I(x; z) \le \mathbb{E}_x D\big(q(z \mid x) \,\|\, r(z)\big)
 
-    The bound is tight where r is the marginal q(z). Both q(z | x) and r are Gaussians with
-    independent components, so the divergence has a closed form.
+    The bound is tight where r is the marginal q(z). The distributions q(z | x) and r are Gaussians
+    with independent components, so the divergence has a closed form.
 
     Parameters
     ----------
     n_components : int
         Dimension of z.
     learned : bool, default=False
-        Whether mean and scale of r are learned; else they are 0 and 1.
+        Whether mean and scale of r are learned. Otherwise they are 0 and 1.
 
     References
     ----------
@@ -45,13 +45,15 @@ class VariationalTerm(InformationTerm):
     tensor(1.)
     """
 
+    is_upper_bound = True
+
     def __init__(self, n_components: int, *, learned: bool = False) -> None:
         super().__init__()
         self.center = nn.Parameter(torch.zeros(n_components)) if learned else None
         self.rho = nn.Parameter(torch.full((n_components,), 0.5413)) if learned else None
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
-        """Return the divergence in nats, mean over rows, and no loss of its own."""
+        """Return the mean divergence over rows in nats, and None because r has no separate loss."""
         return self._divergence(code), None
 
     @torch.no_grad()

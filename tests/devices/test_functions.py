@@ -33,7 +33,7 @@ OF_SAMPLES: dict[str, Callable[[Tensor, Tensor], Any]] = {
     ),
     "information of a hidden layer": lambda z, x: info.hidden_mutual_info_surrogate(x, z),
     "information of two views": lambda z, x: info.multiview_mutual_info_surrogate(
-        z[:39].reshape(13, 3, 3)
+        z.reshape(2, 100, 3)
     ),
     "information of an implicit head": lambda z, x: info.stochastic_mutual_info_surrogate(
         z[:40].reshape(8, 5, 3)

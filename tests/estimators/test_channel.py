@@ -67,7 +67,7 @@ def test_a_matrix_of_parameters_is_refused(rng):
 @pytest.mark.parametrize("n_noise", [1, 2, 4])
 def test_the_default_family_has_one_noise_a_feature(rng, n_noise):
     X = rng.standard_normal((20, 3))
-    with pytest.raises(ValueError, match=f"n_noise={n_noise}, but the default.*pass n_noise=3"):
+    with pytest.raises(ValueError, match=f"n_noise must be 3 or None.*got {n_noise}"):
         MutualInfoGradientEstimator(n_noise=n_noise).fit(X)
     options = {"random_state": 0, "n_batches": 2}
     given = MutualInfoGradientEstimator(n_noise=3, **options).fit(X)
@@ -76,7 +76,7 @@ def test_the_default_family_has_one_noise_a_feature(rng, n_noise):
 
 def test_another_family_may_have_other_noise(rng):
     def shared(x, theta, noise):
-        return theta * x + noise + 0.1 * x.flip(1)
+        return theta * x.sum(1, keepdim=True) + noise
 
     estimator = MutualInfoGradientEstimator(shared, n_noise=1, random_state=0, n_batches=2)
     assert np.isfinite(estimator.fit(rng.standard_normal((40, 3))).gradient_)

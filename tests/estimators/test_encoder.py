@@ -247,16 +247,13 @@ def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) 
 
 
 @pytest.mark.parametrize("mode", ["infomax", "ib"])
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("estimator", [SSGEScoreEstimator(), RandomProjectionSSGE(3)])
-def test_a_default_score_estimator_scores_as_none_does(
-    estimator: Any, device: str, mode: str
-) -> None:
-    default = default_training_score(torch.device(device), mode)
-    given = estimator._training_score(torch.device(device), mode)
+def test_a_default_score_estimator_scores_as_none_does(estimator: Any, mode: str) -> None:
+    default = default_training_score(mode)
+    given = estimator._training_score(mode)
     assert given.keywords == default.keywords | {"bandwidth": "median"}
     explicit = clone(estimator).set_params(eigen_threshold=0.999)
-    assert explicit._training_score(torch.device(device), mode).keywords["solver"] == "eigh"
+    assert explicit._training_score(mode).keywords["solver"] == "eigh"
 
 
 def test_score_estimator_is_left_unfitted_and_takes_part(X: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -314,3 +315,41 @@ def test_prior_matching_moves_samples_towards_the_prior(prior, generator):
 def test_an_unknown_prior_is_named():
     with pytest.raises(ValueError, match="'cauchy'"):
         PriorMatching(2, prior="cauchy")
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("shape", [(1, 1), (0, 0), (3, 2), (2, 2, 2)])
+def test_scores_that_are_no_matrix_of_pairs_are_named(name, shape):
+    for call in (make_bound(name), make_bound(name).nats, make_bound(name).held_out):
+        with pytest.raises(ValueError, match=r"scores must be a matrix \(M, M\).*at least M = 2"):
+            call(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_parts_of_a_single_pair_are_named(name):
+    with pytest.raises(ValueError, match="at least M = 2"):
+        make_bound(name).local(torch.zeros(1, 3, 1))
+
+
+def test_arrays_are_no_tensors():
+    x = np.zeros((3, 2))
+    with pytest.raises(TypeError, match="scores must be a tensor; got ndarray"):
+        make_bound("infonce")(x)
+    for critic in (SeparableCritic, ConcatenatedCritic, GaussianCritic):
+        with pytest.raises(TypeError, match="x must be a tensor; got ndarray"):
+            critic(2, 2)(x, x)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SeparableCritic(2, 3, shared=True), "n_features_x=2 and n_features_y=3"),
+        (lambda: SeparableCritic(2, 2, temperature=0.0), "temperature must be positive.*got 0.0"),
+        (lambda: ConcatenatedCritic(2, 2, ()), "hidden must contain at least one width"),
+        (lambda: DonskerVaradhan(0.0), r"rate must be in \(0, 1\]; got 0.0"),
+        (lambda: smile(torch.eye(3), -1.0), "clip must be positive; got -1.0"),
+    ],
+)
+def test_parameters_out_of_range_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 
@@ -45,7 +47,11 @@ def test_noise_may_have_a_dimension_of_its_own(rng, global_random_state_untouche
 @pytest.mark.parametrize(
     ("family", "theta", "message"),
     [
-        (lambda x, theta, noise: x[:2] * theta, 1.0, "one row for each of the 20 samples"),
+        (
+            lambda x, theta, noise: (x * theta + noise)[:2],
+            1.0,
+            "one row for each of the 20 samples",
+        ),
         (lambda x, theta, noise: 1.0, 1.0, "must return a tensor"),
         (lambda x, theta, noise: theta * torch.ones_like(x), 1.0, "y is constant"),
         (lambda x, theta, noise: x * theta.sqrt() + noise, 0.0, "dy contains NaN or infinity"),
@@ -105,3 +111,57 @@ def test_a_family_that_autograd_cannot_follow_is_refused(family):
     x = np.random.default_rng(0).standard_normal((50, 1))
     with pytest.raises(ValueError, match="family must be differentiable by torch"):
         channel_gradient(family, 1.0, x)
+
+
+@pytest.mark.parametrize(
+    "family", [lambda x, t, z: t * x, lambda x, t, z: torch.sin(t * x) + 0 * z]
+)
+def test_a_channel_without_noise_is_refused(family, rng):
+    with pytest.raises(ValueError, match="family must use its noise.*infinite.*Add noise"):
+        channel_gradient(family, 1.0, rng.standard_normal((50, 2)))
+
+
+def test_a_column_without_noise_is_refused(rng):
+    with pytest.raises(ValueError, match="y must contain noise"):
+        channel_gradient(
+            lambda x, t, z: torch.cat([t * x + z, t * x], 1), 1.0, rng.standard_normal((50, 1))
+        )
+
+
+def gain(x, theta, noise):
+    return theta * x + noise
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_generators_draw_the_noise(make, rng):
+    x, options = rng.standard_normal((50, 1)), {"standard_error": "batch"}
+    first, second = (channel_gradient(gain, 1.0, x, random_state=make(3), **options) for _ in "12")
+    generator = make(3)
+    drawn = [channel_gradient(gain, 1.0, x, random_state=generator, **options) for _ in "12"]
+    assert first == second == drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"random_state": 0.5}, ValueError, "random_state must be a nonnegative int.*got 0.5"),
+        ({"random_state": "a"}, ValueError, "random_state must be .*RandomState.*got 'a'"),
+        ({"n_noise": 2.0}, TypeError, "n_noise must be an int; got 2.0"),
+        ({"n_noise": 0}, ValueError, "n_noise must be at least 1; got 0"),
+        ({"theta": 1j}, ValueError, "theta must be real"),
+        ({"theta": None}, ValueError, "theta must contain real numbers; got None"),
+        ({"theta": np.nan}, ValueError, "theta contains NaN"),
+    ],
+)
+def test_parameters_of_the_wrong_kind_are_named(change, error, message, rng):
+    arguments = {"family": gain, "theta": 1.0, "x": rng.standard_normal((50, 1)), **change}
+    with pytest.raises(error, match=message):
+        channel_gradient(**arguments)
+
+
+@pytest.mark.parametrize("make", [list, pd.Series, pl.Series, torch.tensor])
+def test_parameters_may_be_any_vector(make, rng):
+    x, options = rng.standard_normal((50, 2)), {"standard_error": "batch"}
+    expected = channel_gradient(gain, np.array([1.0, 2.0]), x, **options)
+    found = channel_gradient(gain, make([1.0, 2.0]), x, **options)
+    np.testing.assert_array_equal(found, expected)

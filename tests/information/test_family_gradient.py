@@ -53,7 +53,7 @@ def test_conditional_information_of_gaussians() -> None:
     found = conditional_mutual_info_gradient(x, y, z, dx=dx, dy=dy, dz=dz)
     truth = derivative(lambda t: conditional(mixed(t), 0, 1, 2))
     assert abs(found.gradient - truth) < 3 * found.standard_error
-    assert found.standard_error < 0.1 * truth
+    assert found.standard_error < 0.2 * truth
 
 
 def test_derivatives_of_fixed_variables_may_be_left_out() -> None:

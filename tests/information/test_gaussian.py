@@ -105,6 +105,13 @@ def test_the_gradient_within_classes_is_that_of_the_value(shape, signal, generat
     )
 
 
+def test_classes_may_have_any_numbers(generator):
+    mean, few = torch.randn(12, 3, generator=generator), torch.arange(12) % 3
+    many = torch.tensor([0, 7, 10**12])[few]
+    expected = gaussian_mutual_info(mean, torch.ones(3), labels=few)
+    torch.testing.assert_close(gaussian_mutual_info(mean, torch.ones(3), labels=many), expected)
+
+
 @pytest.mark.parametrize("shape", [(20, 4), (20, 30)])
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf, 1e38])
 def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, broken, generator):

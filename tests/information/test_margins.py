@@ -59,3 +59,30 @@ def test_a_coordinate_with_ties_has_the_derivative_of_its_map():
     torch.testing.assert_close(derivative, (above - below) / 2e-6, rtol=1e-4, atol=1e-4)
     at_knot, _ = _with_ties(torch.ones(1).double(), knots, heights)
     torch.testing.assert_close(at_knot, torch.tensor([3.0]).double())
+
+
+def test_normal_scores_depend_on_ranks_alone(generator):
+    z = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(gaussianize_ranks(z), gaussianize_ranks(z.exp()))
+    assert gaussianize_ranks(torch.tensor([[1.0], [2.0], [2.0], [9.0]]))[1:3].unique().numel() == 1
+    torch.testing.assert_close(gaussianize_ranks(z).mean(0), torch.zeros(3).double())
+
+
+def test_margins_become_gaussian_and_the_derivative_is_the_maps(generator):
+    z = torch.randn(800, 2, generator=generator, dtype=torch.float64)
+    values, derivative = gaussianize_margins(z**3)
+    assert (values - z).abs().median() < 0.1
+    order = z[:, 0].argsort()
+    step = torch.diff((z[order, 0]) ** 3)
+    secant = torch.diff(values[order, 0]) / step
+    tangent = derivative[order, 0]
+    between = (torch.minimum(tangent[1:], tangent[:-1]), torch.maximum(tangent[1:], tangent[:-1]))
+    inside = (secant > 0.9 * between[0]) & (secant < 1.1 * between[1])
+    assert inside.double().mean() > 0.97
+    assert (derivative >= 0).all()
+
+
+def test_margins_with_few_values_stay_finite():
+    z = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 2.0], [0.0, 1.0]])
+    for part in gaussianize_margins(z):
+        assert torch.isfinite(part).all()

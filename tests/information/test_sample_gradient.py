@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_mige.information import mutual_info_gradient, whitened_scores
+from sk_mige.information.whitened import confirmed_bandwidth
 from sk_mige.score import ssge
 
 
@@ -189,3 +191,109 @@ def test_columns_of_x_that_repeat_others_change_nothing(margins):
     once = mutual_info_gradient(x, y, dy, margins=margins)
     several = np.column_stack([x, 3 * x[:, 0] - 2 * x[:, 1], 5 - x[:, 1], np.ones(300)])
     assert mutual_info_gradient(several, y, dy, margins=margins) == once
+
+
+def oscillating(n: int, sigma: float = 0.3):
+    """y = sin(8x) + σ e with uniform x, and dy/dσ."""
+    rng = np.random.default_rng(0)
+    x, noise = rng.uniform(-1, 1, (n, 1)), rng.standard_normal((n, 1))
+    return x, np.sin(8 * x) + sigma * noise, noise
+
+
+def slope_of_entropy(sigma: float) -> float:
+    """dI/dσ of the oscillating pair, by quadrature of h(y) over y."""
+    means = np.sin(8 * np.linspace(-1, 1, 2001))
+    grid = np.linspace(-4, 4, 2001)
+
+    def entropy(sigma):
+        density = np.exp(-0.5 * ((grid[:, None] - means) / sigma) ** 2).mean(1)
+        density /= sigma * np.sqrt(2 * np.pi)
+        return -np.sum(density * np.log(density + 1e-300)) * (grid[1] - grid[0])
+
+    return (entropy(1.01 * sigma) - entropy(0.99 * sigma)) / (0.02 * sigma) - 1 / sigma
+
+
+def test_oscillations_narrower_than_the_median_distance_are_resolved():
+    truth = slope_of_entropy(0.3)
+    gradient, error = mutual_info_gradient(*oscillating(4000))
+    assert abs(gradient - truth) < 1.645 * error
+    assert abs(gradient - truth) < 0.25 * abs(truth)
+
+
+def test_the_error_contains_what_few_samples_do_not_resolve():
+    truth = slope_of_entropy(0.3)
+    with pytest.warns(UserWarning, match="500 samples do not resolve the gradient"):
+        gradient, error = mutual_info_gradient(*oscillating(500))
+    assert abs(gradient - truth) > 0.4
+    assert error > 0.4
+
+
+def test_more_coordinates_than_samples_are_warned_of(rng):
+    x, noise = rng.standard_normal((300, 400)), rng.standard_normal((300, 1))
+    signal = x.mean(1, keepdims=True) * 20
+    with pytest.warns(UserWarning, match="300 samples do not resolve.*fewer coordinates"):
+        gradient, error = mutual_info_gradient(x, signal + noise, signal)
+    assert error > 0.5 * gradient
+
+
+@pytest.mark.parametrize("function", [lambda x: 2 * x, lambda x: x**3, lambda x: x @ np.ones(2)])
+def test_a_function_of_x_without_noise_has_no_gradient(rng, function):
+    x = rng.standard_normal((100, 2))
+    with pytest.raises(ValueError, match="y must contain noise.*infinite.*remove the shared"):
+        mutual_info_gradient(x, function(x), function(x))
+
+
+def test_a_curved_surface_is_warned_of(rng):
+    x = rng.standard_normal((300, 1))
+    with pytest.warns(UserWarning, match="nearly a function of x"):
+        mutual_info_gradient(x, x**2, 2 * x, standard_error="batch")
+
+
+def test_values_of_y_that_repeat_are_warned_of(rng):
+    x, noise = rng.standard_normal((2, 300, 1))
+    with pytest.warns(UserWarning, match=r"column 0 of y has \d values .*no density"):
+        mutual_info_gradient(x, np.round(0.5 * x + 0.5 * noise), noise, standard_error="batch")
+
+
+@pytest.mark.parametrize("name", ["x", "y", "dy"])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda z: z.astype(str), "must contain real numbers; got dtype"),
+        (
+            lambda z: np.where(z > 0, "a", z.astype(object)),
+            "must contain real numbers; got the string 'a'",
+        ),
+        (lambda z: sp.csr_array(z), r"must be dense.*toarray\(\)"),
+        (lambda z: torch.tensor(z).to_sparse(), r"must be dense.*to_dense\(\)"),
+        (lambda z: z + 1j, "must be real; got complex numbers"),
+        (lambda z: torch.tensor(z + 0j), "must be real; got complex numbers"),
+        (lambda z: np.ma.masked_less(z, 0), "has masked values"),
+        (lambda z: [[1.0], [2.0, 3.0]], "must have rows of equal length"),
+    ],
+    ids=[
+        "strings",
+        "mixed",
+        "sparse",
+        "sparse tensor",
+        "complex",
+        "complex tensor",
+        "masked",
+        "ragged",
+    ],
+)
+def test_values_that_are_no_real_numbers_are_named(name, make, message):
+    arguments = dict(zip(("x", "y", "dy"), GOOD, strict=True))
+    with pytest.raises(ValueError, match=f"^{name} {message}"):
+        mutual_info_gradient(**{**arguments, name: make(arguments[name])})
+
+
+def test_integer_parameters_are_integers():
+    with pytest.raises(TypeError, match="n_batches must be an int; got 10.0"):
+        mutual_info_gradient(*GOOD, n_batches=10.0)
+
+
+def test_gaussians_have_the_median_bandwidth():
+    for seed in range(20):
+        z = torch.randn(300, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert confirmed_bandwidth(z) == 1.0

@@ -65,10 +65,11 @@ def test_what_differs_between_views_costs_information(generator):
     torch.testing.assert_close(a.grad, torch.tensor(-0.5), rtol=0.1, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:z is constant")
 @settings(max_examples=20)
 @given(
     s=st.integers(2, 3),
-    m=st.integers(2, 12),
+    m=st.integers(3, 12),
     d=st.integers(1, 30),
     kind=st.sampled_from(["free", "equal views", "equal inputs", "one point"]),
 )

@@ -129,6 +129,32 @@ def test_beta_grows_while_information_exceeds_its_limit(
     assert (objective.current_beta > 1e-2) == grows
 
 
+@pytest.mark.parametrize(
+    "term", [MIGETerm(ssge), MIGETerm(ssge, marginal="classes"), VariationalTerm(3)]
+)
+def test_the_limit_uses_the_value_of_the_information(
+    term: MIGETerm | VariationalTerm, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
+    y = torch.arange(100) % 2
+    expected = term.upper_bound(code, y)
+    objective = BottleneckLoss(ClassLikelihood(), term, 1e-2, max_information=1.0)
+    monkeypatch.setattr(type(term), "upper_bound", None)
+    objective(code, code.z, y)
+    torch.testing.assert_close(objective.reached, expected)
+
+
+def test_an_estimate_that_is_no_bound_is_not_compared_with_the_limit(
+    generator: torch.Generator,
+) -> None:
+    code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
+    code.z.requires_grad_()
+    term = MIGETerm(ssge, marginal="mixture")
+    objective = BottleneckLoss(ClassLikelihood(), term, 1e-2, max_information=1.0)
+    objective(code, code.z, torch.zeros(100, dtype=torch.int64))
+    torch.testing.assert_close(objective.reached, term.upper_bound(code))
+
+
 @pytest.mark.parametrize("beta", [0.0, 1e-2])
 def test_beta_stays_finite_for_any_value_of_the_information(beta: float) -> None:
     objective = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), beta, max_information=1.0)

@@ -37,6 +37,7 @@ def test_the_loss_falls_where_information_grows() -> None:
 def test_infomax_is_minus_the_surrogate() -> None:
     generator = torch.Generator().manual_seed(0)
     x, z = (torch.randn(50, d, generator=generator) for d in (5, 2))
+    z.requires_grad_()
     projection = torch.randn(3, 5, generator=generator)
     loss = MIGEInfoMax(score, x_scale=2.0, projection=projection)(Code(z), x, torch.zeros(50))
     expected = -mutual_info_surrogate(x, z, score=score, x_scale=2.0, projection=projection)
@@ -46,6 +47,7 @@ def test_infomax_is_minus_the_surrogate() -> None:
 def test_projection_by_an_orthogonal_matrix_changes_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     x, z = (torch.randn(50, d, generator=generator) for d in (4, 2))
+    z.requires_grad_()
     rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
     plain = MIGEInfoMax(score)(Code(z), x, torch.zeros(50))
     turned = MIGEInfoMax(score, projection=rotation)(Code(z), x, torch.zeros(50))

@@ -59,6 +59,15 @@ def test_the_median_is_that_of_pairs_of_distinct_points(generator):
     torch.testing.assert_close(median_bandwidth(squared_distances(x)), distances.median())
 
 
+@pytest.mark.parametrize("n", [2, 3, 4, 7, 10])
+def test_every_pair_counts_once_in_the_median(n, generator):
+    x = torch.randn(3, n, 2, generator=generator, dtype=torch.float64)
+    medians = torch.stack([torch.pdist(rows).median() for rows in x])
+    torch.testing.assert_close(median_bandwidth(squared_distances(x)), medians)
+    view = squared_distances(x)[1].expand(2, n, n)  # strides other than those of a fresh tensor
+    torch.testing.assert_close(median_bandwidth(view), medians[1].expand(2))
+
+
 def test_duplicates_are_left_out_of_the_median():
     x = torch.tensor([[0.0]] * 8 + [[3.0]])
     assert float(median_bandwidth(squared_distances(x))) == pytest.approx(3.0)

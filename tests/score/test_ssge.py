@@ -95,6 +95,34 @@ def test_tikhonov_divides_by_the_shifted_eigenvalues(x):
     torch.testing.assert_close(ssge(x, alpha=0.1, eigen_threshold=None), expected)
 
 
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_the_ridge_by_cholesky_solves_the_literal_system(alpha, generator):
+    z = torch.randn(2, 3, 40, 2, generator=generator, dtype=torch.float64) + 5.0
+    sq = squared_distances(z)
+    sigma = median_bandwidth(sq)[..., None, None]
+    gram = torch.exp(-sq / (2 * sigma**2))
+    laplacian = gram @ z - gram.sum(-1, keepdim=True) * z
+    shifted = gram + 40 * alpha * torch.eye(40).double()
+    expected = torch.linalg.solve(shifted, laplacian) / sigma**2
+    torch.testing.assert_close(ssge(z, alpha=alpha, solver="cholesky"), expected)
+
+
+@pytest.mark.parametrize("features", [1, 2, 64])
+@pytest.mark.parametrize("rows", [64, 512])
+def test_a_ridge_of_1e_4_in_float32_is_within_a_thousandth_of_float64(rows, features, generator):
+    z = torch.randn(rows, features, generator=generator) + 10.0
+    exact = ssge(z.double(), alpha=1e-4, solver="cholesky")
+    estimated = ssge(z, alpha=1e-4, solver="cholesky").double()
+    assert (estimated - exact).norm() < 1e-3 * exact.norm()
+
+
+def test_distances_that_are_passed_are_not_overwritten(x):
+    sq = squared_distances(x)
+    before = sq.clone()
+    ssge(x, sq_distances=sq, alpha=1e-4, solver="cholesky")
+    assert torch.equal(sq, before)
+
+
 @pytest.mark.parametrize(("rows", "features"), [(64, 64), (128, 64), (256, 64), (128, 16)])
 def test_a_ridge_of_1e_4_makes_scores_as_long_as_the_cut_of_training(rows, features, generator):
     def length(**options):  # -E[g z] of each feature, by Stein's identity 1 for the exact score
@@ -123,3 +151,21 @@ def test_a_ridge_lost_in_rounding_gives_nan_and_leaves_other_sets_alone(x):
 def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
     assert ssge(torch.randn(*shape, generator=generator)).isfinite().all()
     assert torch.equal(ssge(torch.ones(*shape)), torch.zeros(*shape))
+
+
+UNUSABLE = {
+    "array": ({}, TypeError, "z must be a floating-point tensor, got ndarray"),
+    "whole numbers": ({}, TypeError, "z must be a floating-point tensor, got torch.int64"),
+    "vector": ({}, ValueError, r"z must have shape \(..., M, d\); got \(60,\)"),
+    "oblong": ({"sq_distances": torch.ones(60, 3)}, ValueError, r"sq_distances .* \(60, 3\)"),
+    "name": ({"bandwidth": "mean"}, ValueError, "bandwidth must be 'median' or a number"),
+    "solver": ({"solver": "lu"}, ValueError, "solver must be one of 'eigh'.*got 'lu'"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_arguments_are_named(case, x):
+    options, error, message = UNUSABLE[case]
+    z = {"array": x.numpy(), "whole numbers": x.long(), "vector": x[:, 0]}.get(case, x)
+    with pytest.raises(error, match=message):
+        ssge(z, **options)

@@ -1,4 +1,4 @@
-"""De Bruijn's integral by steps of noise that decrease geometrically."""
+"""De Bruijn's integral over noise levels that decrease geometrically."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class PathIntegral(NamedTuple):
 
 
 def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
-    r"""Half the integral of a rate over the times s of the Ornstein-Uhlenbeck path.
+    r"""Compute half the integral of a rate over the times s of the Ornstein-Uhlenbeck path.
 
-    With :math:`s_k = 2 \cdot 3^{-k}` it is the trapezoidal rule in :math:`\log s`. The remainder
-    is a geometric series, because the rate becomes constant as s decreases:
+    The rule is trapezoidal in :math:`\log s`, with nodes :math:`s_k = 2 \cdot 3^{-k}`. The
+    remainder is a geometric series, because the rate becomes constant as s decreases:
 
     .. math:: \tfrac12 \int_0^\infty r(s)\, ds = \tfrac12 \int s\, r(s)\; d \log s
               \approx \tfrac{\log 3}{2} \Big[\sum_{k \le K} s_k r(s_k)
               + \tfrac12 s_K r(s_K)\Big] ,
 
-    K increases until the value converges.
+    where K increases until the value converges.
 
     Parameters
     ----------
@@ -61,13 +61,6 @@ def integrate_rates(rates: Callable[[float], Tensor]) -> PathIntegral:
     -------
     PathIntegral
         Integral and its part from the smallest steps.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sk_mige.information.path import integrate_rates
-    >>> integrate_rates(lambda s: torch.tensor(6.0 * 2.718281828 ** (-3 * s))).value
-    tensor(1.0005)
     """
     parts: list[Tensor] = []
     fine = 0

@@ -1,15 +1,20 @@
-"""De Bruijn's integral with rates that are known exactly."""
+"""Information from scores along a path of noise, as in Figure 1's script."""
 
 from __future__ import annotations
 
 import math
+import runpy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_mige.information.path import FINE, integrate_rates
+SCRIPTS = Path(__file__).parents[1] / "examples" / "paper"
+PATH = runpy.run_path(str(SCRIPTS / "noise_path.py"))
+FINE, integrate_rates = PATH["FINE"], PATH["integrate_rates"]
 
 GRID = torch.linspace(-9, 9, 20001, dtype=torch.float64)
 STEP = float(GRID[1] - GRID[0])
@@ -69,3 +74,15 @@ def test_what_comes_from_small_steps_is_told():
 def test_each_entry_of_the_rates_is_integrated():
     values = integrate_rates(lambda s: math.exp(-4 * s) * torch.tensor([1.0, -2.0, 0.0])).value
     torch.testing.assert_close(values, torch.tensor([0.125, -0.25, 0.0]), rtol=5e-3, atol=0)
+
+
+@pytest.mark.parametrize("information", [0.1, 2.0, 20.0])
+@pytest.mark.parametrize("transform", [lambda y: y, lambda y: y**3])
+def test_values_of_correlated_gaussians_and_their_cubes(monkeypatch, information, transform):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    value = runpy.run_path(str(SCRIPTS / "score_value.py"))["score_based_value"]
+    rho = math.sqrt(-math.expm1(-information / 5))
+    x, noise = np.random.default_rng(0).standard_normal((2, 800, 10))
+    y = rho * x + math.sqrt(1 - rho**2) * noise
+    found = value(transform(x), transform(y), n_landmarks=50)
+    assert abs(found - information) < max(0.05 * information, 0.15)

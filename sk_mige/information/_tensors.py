@@ -1,0 +1,158 @@
+"""Validation of the tensors of surrogates, by types and shapes, without waiting for a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import forward_ad
+
+from sk_mige._warnings import warn_user
+from sk_mige.score.kernels import is_readable
+
+__all__ = [
+    "check_codes",
+    "check_equal_rows",
+    "check_matrix",
+    "check_samples",
+    "check_scores",
+    "check_real_tensor",
+    "expanded",
+    "warn_of_constant",
+    "warn_of_few_rows",
+    "warn_of_missing_graph",
+    "warn_of_swapped_axes",
+]
+
+
+def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
+    """Return the tensor; raise TypeError for other types and unusable dtypes."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
+        )
+    if value.is_complex() or (floating and not value.is_floating_point()):
+        raise TypeError(f"{name} must be real and floating-point, got {value.dtype}: convert it")
+    tensor: Tensor = value
+    return tensor
+
+
+def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
+    """Return samples as rows (M, d); raise ValueError for fewer than two rows or no columns."""
+    samples = check_real_tensor(name, value, floating=floating)
+    if samples.ndim == 0 or samples.shape[0] < 2 or samples.numel() == 0:
+        raise ValueError(
+            f"{name} must have a sample in each of two or more rows, shape (M, ...); got shape "
+            f"{tuple(samples.shape)}. A single sample has no score: use larger batches"
+        )
+    return samples.reshape(samples.shape[0], -1)
+
+
+def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
+    """Raise ValueError unless both tensors have the same number of rows."""
+    if rows != other_rows:
+        raise ValueError(
+            f"{name} and {other} must have a row for each sample, got {rows} rows of {name} and "
+            f"{other_rows} of {other}"
+        )
+
+
+def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
+    """Return a matrix; raise ValueError unless it has these numbers of rows and columns."""
+    matrix = check_real_tensor(name, value)
+    shape = tuple(matrix.shape)
+    if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
+        expected = f"({'k' if rows is None else rows}, {columns})"
+        raise ValueError(f"{name} must have shape {expected}; got {shape}")
+    return matrix
+
+
+def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
+    """Return the tensor expanded to a shape; raise ValueError if it has too many values."""
+    part = check_real_tensor(name, value)
+    if part.ndim > len(shape) or any(
+        size not in (1, wanted)
+        for size, wanted in zip(reversed(part.shape), reversed(shape), strict=False)
+    ):
+        raise ValueError(
+            f"{name} must be broadcastable to shape {shape}; got shape {tuple(part.shape)}"
+        )
+    return part.expand(shape)
+
+
+def check_codes(**codes: Any) -> list[Tensor]:
+    """Return differentiable samples as rows (M, d); raise or warn if they have no gradient."""
+    rows = [check_samples(name, value) for name, value in codes.items()]
+    names = list(codes)
+    for name, part in zip(names[1:], rows[1:], strict=True):
+        check_equal_rows(names[0], len(rows[0]), name, len(part))
+    warn_of_missing_graph(names, rows)
+    for name, part in zip(names, rows, strict=True):
+        warn_of_constant(name, part)
+    return rows
+
+
+def check_scores(**scores: Any) -> None:
+    """Raise TypeError unless each score is a function or None."""
+    for name, score in scores.items():
+        if isinstance(score, type) or not (score is None or callable(score)):
+            got = f"the class {score.__name__}" if isinstance(score, type) else repr(score)
+            raise TypeError(
+                f"{name} must be a function of a batch, such as sk_mige.score.ssge or "
+                f"functools.partial(ssge, eigen_threshold=0.99); got {got}. Score estimators are "
+                "for MIGEEncoder(score_estimator=...)"
+            )
+
+
+def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> None:
+    """Warn if gradients are recorded, but none of the tensors has one."""
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return
+    if not any(map(_is_differentiated, tensors)):
+        which = " and ".join(names)
+        warn_user(
+            f"{which} has no graph, so the surrogate has no gradient, and its value has no "
+            f"meaning: pass {which} as the encoder returned it, without detach()"
+        )
+
+
+def warn_of_constant(name: str, rows: Tensor) -> None:
+    """Warn if all rows (M, d) are equal; a tensor on a GPU is not read."""
+    values = rows.detach()
+    if not is_readable(values) or not torch.equal(values[0], values[-1]):
+        return
+    if bool((values == values[0]).all()):
+        warn_user(
+            f"{name} is constant: all its rows are equal, and the gradient of its information is "
+            "0. If an encoder collapsed to a point, use a smaller learning rate or a standardised "
+            "output, such as torch.nn.BatchNorm1d(d, affine=False)"
+        )
+
+
+def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
+    """Warn if z (S, M, d) has more draws or views S than inputs M, and more than are usual."""
+    s, m, _ = z.shape
+    if s > max(m, usual) and not torch.compiler.is_compiling():
+        warn_user(
+            f"z of shape {tuple(z.shape)} has {s} {kind} of each of {m} inputs: its shape "
+            "must be (S, M, d). If the inputs come first in z, pass z.transpose(0, 1)"
+        )
+
+
+def warn_of_few_rows(name: str, rows: Tensor) -> None:
+    """Warn if there are fewer rows (M, d) than columns."""
+    m, d = rows.shape
+    if m < d and not torch.compiler.is_compiling():
+        warn_user(
+            f"{name} has {m} rows of {d} columns, so the estimated scores are too small: use "
+            f"batches of {d} rows or more, or fewer columns"
+        )
+
+
+def _is_differentiated(tensor: Tensor) -> bool:
+    if tensor.requires_grad or is_functorch_wrapped_tensor(tensor):
+        return True
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]

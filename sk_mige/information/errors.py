@@ -1,0 +1,81 @@
+"""Standard errors of a gradient: sampling, variance of the scores, and resolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+
+__all__ = ["batch_error", "full_error"]
+
+# From n / 2 to n samples, a bias like 1 / sqrt(n) changes by this multiple of the bias at n.
+HALVING = math.sqrt(2) - 1
+# The resolution is not estimated from halves with fewer samples.
+FEWEST = 16
+# The bias is large above this share of the estimate and this multiple of the sampling error.
+LARGE_SHARE, LARGE_ERRORS = 0.5, 3.0
+
+
+def batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:
+    """Return the standard error of the mean of terms (n, p) from the means of batches."""
+    means = torch.stack([terms[rows].mean(0) for rows in batches])
+    return means.std(0) / math.sqrt(len(batches))
+
+
+def full_error(
+    terms: Tensor,
+    batches: Sequence[Tensor],
+    again: Callable[[Tensor], Tensor],
+    anew: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return the error from sampling, scores and resolution; warn if resolution dominates.
+
+    Parameters
+    ----------
+    terms : tensor of shape (n, p)
+        Terms of all rows, whose mean is the estimate.
+    batches : sequence of tensors
+        Indices of disjoint batches of rows.
+    again : callable
+        Function that estimates from the rows with the given indices, with the same settings.
+    anew : callable
+        Function that also chooses the settings from these rows.
+
+    Returns
+    -------
+    tensor of shape (p,)
+    """
+    value = terms.mean(0)
+    sampling = _jackknife_error(again, batches)
+    resolution = _resolution_error(anew, value, batches)
+    usual = torch.maximum(sampling, terms.std(0) / math.sqrt(len(terms)))
+    large = (resolution > LARGE_SHARE * value.abs()) & (resolution > LARGE_ERRORS * usual)
+    if bool(large.any()):
+        warn_user(
+            f"{len(terms)} samples do not resolve the gradient: half of the samples "
+            "give a different estimate. The standard error contains the difference. Pass more "
+            "samples, or project x and y to fewer coordinates"
+        )
+    return torch.hypot(sampling, resolution)
+
+
+def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
+    """Return the standard error from the estimates without each batch of rows."""
+    without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
+    values = torch.stack([estimate(rows) for rows in without])
+    return ((len(batches) - 1) * (values - values.mean(0)).square().mean(0)).sqrt()
+
+
+def _resolution_error(
+    estimate: Callable[[Tensor], Tensor], value: Tensor, batches: Sequence[Tensor]
+) -> Tensor:
+    """Return the bias that is extrapolated from the estimates of two halves of the batches."""
+    halves = [torch.cat(list(batches[k::2])) for k in (0, 1)]
+    if min(map(len, halves)) < FEWEST:
+        return torch.zeros_like(value)
+    mean = torch.stack([estimate(rows) for rows in halves]).mean(0)
+    return (value - mean).abs() / HALVING

@@ -1,0 +1,78 @@
+"""Detection of pairs without noise, whose mutual information is infinite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.information.neighbours import local_dimension
+from sk_mige.score import whitening
+from sk_mige.score.subspace import varying_units
+
+__all__ = ["check_noise", "on_a_surface"]
+
+# Pairs lie on a surface if their dimension is lower than that of shuffled pairs by this much.
+MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
+
+
+def check_noise(x: Tensor, y: Tensor) -> None:
+    """Raise ValueError for linear relations of x and y; warn about nonlinear ones.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Samples of x without redundant columns.
+    y : tensor of shape (n, q)
+        Samples of y without redundant columns.
+    """
+    scores = gaussianize_ranks(x), gaussianize_ranks(y)
+    if _collinear(x, y) or (not any(map(_redundant, scores)) and _collinear(*scores)):
+        raise ValueError(
+            "y must contain noise: a linear combination of columns of y, or of their normal "
+            "scores, is a linear combination of x. The mutual information is infinite and has no "
+            "gradient. Add the noise of the measurement, or remove the shared columns"
+        )
+    if on_a_surface(x, y):
+        warn_user(
+            "y is nearly a function of x: the pairs lie close to a surface, and their mutual "
+            "information is infinite or larger than the samples resolve. The gradient is that at "
+            "the resolution of the samples. Add the noise of the measurement to y"
+        )
+
+
+def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
+    """Return whether the local dimension of pairs is lower than that of shuffled pairs.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Samples of x.
+    y : tensor of shape (n, q)
+        Samples of y.
+    seed : int, default=0
+        Seed of the permutation.
+
+    Returns
+    -------
+    bool
+        False for fewer than 100 rows or more than 10 columns, which do not determine a dimension.
+    """
+    n, d = len(x), x.shape[1] + y.shape[1]
+    if n < FEWEST or d > MAX_DIMENSION:
+        return False
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    pairs = [torch.cat([x, other], dim=1) for other in (y, y[order])]
+    joint, product = (local_dimension(whitening(z, 0.0)[0](z)) for z in pairs)
+    return joint < product - MISSING_DIMENSION
+
+
+def _collinear(x: Tensor, y: Tensor) -> bool:
+    """Whether a linear combination of y equals one of x, up to rounding."""
+    return _redundant(torch.cat([x, y], dim=1))
+
+
+def _redundant(z: Tensor) -> bool:
+    """Whether a column is a linear combination of others, up to rounding."""
+    return varying_units(z)[2] is not None

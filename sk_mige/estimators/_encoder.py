@@ -903,7 +903,8 @@ class MIGEEncoder(
         def code(x: Tensor) -> Tensor:
             return torch.as_tensor(self.module_(x).z)
 
-        first, second = [], []
+        first: list[Tensor] = []
+        second: list[Tensor] = []
         for _, rows in row_chunks(to_rows(X), X.shape[1], torch.device("cpu")):
             for codes in (first, second):
                 copies = incomplete_copy(rows.float(), generator)

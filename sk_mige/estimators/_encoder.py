@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from sk_mige._warnings import warn_user
+from sk_mige.information.copies import incomplete_copy, shared_information
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
 from sk_mige.objectives import (
     BottleneckLoss,
@@ -67,6 +68,7 @@ from ._rows import (
     is_dask,
     like_input,
     namespace_of,
+    row_chunks,
     to_rows,
 )
 from ._ssge import SSGEScoreEstimator
@@ -86,6 +88,8 @@ __all__ = ["MIGEEncoder"]
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 DEFAULT_SIZES = (512, 512)
+# Fewest rows whose copies can be compared.
+FEWEST_PAIRS = 4
 # Information up to this multiple of max_information raises no warning.
 TOLERANCE = 1.1
 
@@ -844,25 +848,36 @@ class MIGEEncoder(
         X = check_queries(self, X, "predict_proba")
         return like_input(self._mean_prediction(X), X)
 
-    @available_if(_predicts)
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy of the predicted classes, or R² of the predicted values.
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the quality of a representation in nats, or that of predictions.
+
+        Without a predictor, this is the Gaussian information that the representations of two
+        incomplete copies of a row share
+        (:func:`sk_mige.information.copies.shared_information`). In each copy, a random half of
+        the values are the means of their columns. Higher is better. Values of different encoders
+        are comparable on the same X. Searches without y maximise this score.
+
+        A bottleneck has the accuracy of its classes, or R² of its values.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            True targets.
+            Rows, usually held out.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            True targets. They are ignored without a predictor.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
+            Weight of each row. Only predictions can be weighted.
 
         Returns
         -------
         float
-            Accuracy or R².
+            Information in nats, at least 0; accuracy; or R².
         """
+        if not _predicts(self):
+            return self._shared_information(X, sample_weight)
         self._expect_decoder()
+        if y is None:
+            raise ValueError(f"score with mode={self.mode!r} needs y, the true targets; got None")
         y, weight = as_numpy(y), as_numpy(sample_weight)
         if self.task_ == "classification":
             return float(accuracy_score(y, as_numpy(self.predict(X)), sample_weight=weight))
@@ -870,12 +885,38 @@ class MIGEEncoder(
         expected = self._expected(check_queries(self, X, "score"))
         return float(r2_score(y, expected, sample_weight=weight))
 
+    def _shared_information(self, X: Any, sample_weight: Any) -> float:
+        """Return the information that the codes of two copies of held-out rows share."""
+        check_is_fitted(self)
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight must be None without a predictor: weighted rows have no pairs"
+            )
+        X = check_queries(self, X, "score")
+        if X.shape[0] < FEWEST_PAIRS:
+            raise ValueError(
+                f"score needs at least {FEWEST_PAIRS} rows to compare their copies with each "
+                f"other; got {X.shape[0]}"
+            )
+        generator = torch.Generator().manual_seed(0)  # the same copies for every encoder
+
+        def code(x: Tensor) -> Tensor:
+            return torch.as_tensor(self.module_(x).z)
+
+        first: list[Tensor] = []
+        second: list[Tensor] = []
+        for _, rows in row_chunks(to_rows(X), X.shape[1], torch.device("cpu")):
+            for codes in (first, second):
+                copies = incomplete_copy(rows.float(), generator)
+                codes.append(torch.from_numpy(evaluate(self.module_, code, copies)))
+        return shared_information(torch.cat(first), torch.cat(second))
+
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 
         def __getattr__(self, name: str) -> Any:
             """Raise for methods that ``mode`` does not have, and name a remedy."""
             reason = ""
-            if name in ("predict", "predict_proba", "score"):
+            if name in ("predict", "predict_proba"):
                 reason = (
                     f" with mode={self.mode!r}, which learns a representation, not predictions: "
                     "use mode='ib', or put a predictor after the encoder, as in "

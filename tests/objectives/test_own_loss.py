@@ -228,7 +228,7 @@ def test_a_loss_makes_a_transformer_without_predictions(X: np.ndarray) -> None:
     encoder = MIGEEncoder(**SMALL, mode=square_error).fit(X, np.zeros(90))
     assert not is_classifier(encoder)
     assert not is_regressor(encoder)
-    for method in ("predict", "predict_proba", "score"):
+    for method in ("predict", "predict_proba"):
         with pytest.raises(AttributeError, match=f"'{method}'.* a representation, not predictions"):
             getattr(encoder, method)
     assert not hasattr(encoder, "beta_")

@@ -1,0 +1,213 @@
+"""Criteria that judge a representation without labels, beside the accuracy of a linear probe.
+
+Encoders of some twenty settings are trained on five data sets. A logistic regression on the codes
+measures how well each of them separates the classes. The criteria see held-out rows without
+labels. The results are rank correlations of each criterion with the accuracy, and the accuracy of
+the encoder that each criterion chooses. Every run is written down as soon as it is made, and a
+second call continues where the first one stopped. The folder that ``SK_MIGE_DATA`` names holds
+MNIST and CIFAR-10.
+
+    SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/representation_criteria.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from report import PROGRESS, print_table, row, write
+from scipy.stats import spearmanr
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mige import MIGE, InfoMax, MIGEEncoder, SSGEScoreEstimator
+from sk_mige.datasets import fetch_cifar10, fetch_mnist
+from sk_mige.information.copies import incomplete_copy
+
+Array = np.ndarray
+
+
+def ssge(**parameters: Any) -> SSGEScoreEstimator:
+    return SSGEScoreEstimator(**{"eigen_threshold": 0.999, **parameters})
+
+
+# Settings of encoders, from useless to good.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "untrained": {"lr": 1e-9, "max_epochs": 1},
+    "1 epoch": {"max_epochs": 1},
+    "5 epochs": {"max_epochs": 5},
+    "2 components": {"n_components": 2},
+    "8 components": {"n_components": 8},
+    "eigen_threshold=0.8": {"score_estimator": ssge(eigen_threshold=0.8)},
+    "eigen_threshold=0.94": {"score_estimator": ssge(eigen_threshold=0.94)},
+    "eigen_threshold=0.999": {"score_estimator": ssge()},
+    "alpha=1e-2": {"score_estimator": ssge(eigen_threshold=None, alpha=1e-2)},
+    "x_scale=0.2": {"mode": InfoMax(MIGE(x_scale=0.2))},
+    "x_scale=3": {"mode": InfoMax(MIGE(x_scale=3.0))},
+    "jsd": {"mode": InfoMax("jsd")},
+    "infonce": {"mode": InfoMax("infonce")},
+    "corruption=0": {"mode": InfoMax(corruption=0.0)},
+    "corruption=0.7": {"mode": InfoMax(corruption=0.7)},
+    "lr=1e-2": {"lr": 1e-2},
+    "16 hidden units": {"hidden_layer_sizes": (16,)},
+    "linear": {"hidden_layer_sizes": ()},
+    "two views": {"mode": InfoMax(n_views=2, corruption=0.5)},
+}
+
+
+@functools.cache
+def data(name: str) -> tuple[Array, Array, int, int]:
+    """Return rows and labels in random order, the number of training rows, and epochs."""
+    if name == "MNIST":
+        X, y = fetch_mnist(subset="train", return_X_y=True)
+        X, n, epochs = X[:12_000] / 255, 8_000, 15
+    elif name == "CIFAR-10":
+        X, y = fetch_cifar10(subset="test", return_X_y=True)
+        X, n, epochs = X / 255, 6_000, 8
+    else:
+        loader = {"digits": load_digits, "wine": load_wine, "breast cancer": load_breast_cancer}
+        X, y = loader[name](return_X_y=True)
+        if name != "digits":
+            X = StandardScaler().fit_transform(X)
+        n, epochs = (1_000, 15) if name == "digits" else (len(X) // 2, 60)
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order].reshape(len(X), -1).astype(np.float32), y[order], n, epochs
+
+
+def effective_rank(z: Array) -> float:
+    """Exponential of the entropy of the singular values (RankMe)."""
+    values = np.linalg.svd(z - z.mean(0), compute_uv=False)
+    shares = values / values.sum() + 1e-12
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def decay(z: Array) -> float:
+    """Minus the distance of the decay of the covariance's eigenvalues from 1 / rank (α-ReQ)."""
+    values = np.linalg.eigvalsh(np.cov(z.T))[::-1]
+    values = values[values > 1e-9 * values[0]]
+    if len(values) < 3:
+        return -9.0
+    slope = np.polyfit(np.log(np.arange(1, len(values) + 1)), np.log(values), 1)[0]
+    return -abs(slope + 1)
+
+
+def lidar(a: Array, b: Array) -> float:
+    """Effective rank of the discriminant analysis of copies of the same row (LiDAR)."""
+    difference, centre = (a - b) / np.sqrt(2), (a + b) / 2
+    within = np.cov(difference.T) + 1e-4 * np.trace(np.cov(difference.T)) * np.eye(a.shape[1])
+    values, vectors = np.linalg.eigh(within)
+    roots = vectors / np.sqrt(values)
+    values = np.linalg.eigvalsh(roots.T @ np.cov(centre.T) @ roots)
+    shares = values / values.sum() + 1e-12
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def reconstruction(z: Array, x: Array) -> float:
+    """Share of the variance of held-out rows that a ridge regression on codes predicts."""
+    half = len(z) // 2
+    model = make_pipeline(StandardScaler(), Ridge(1.0)).fit(z[:half], x[:half])
+    error = ((model.predict(z[half:]) - x[half:]) ** 2).sum()
+    return float(1 - error / ((x[half:] - x[:half].mean(0)) ** 2).sum())
+
+
+def measure(name: str, setting: str, seed: int) -> dict[str, float]:
+    """Train one encoder; return its accuracy and all criteria on held-out rows."""
+    X, y, n, epochs = data(name)
+    parameters = {
+        "n_components": min(32, max(2, X.shape[1] // 2)),
+        "max_epochs": epochs,
+        "batch_size": 256 if n > 400 else 128,
+        "random_state": seed,
+        "device": "cpu",
+    } | SETTINGS[setting]
+    encoder = MIGEEncoder(**parameters).fit(X[:n])
+    z, held_out = (np.asarray(encoder.transform(part), float) for part in (X[:n], X[n:]))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(z, y[:n])
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.from_numpy(X[n:])
+    a, b = (encoder.transform(incomplete_copy(rows, generator).numpy()) for _ in range(2))
+    return {
+        "accuracy": probe.score(held_out, y[n:]),
+        "score": encoder.score(X[n:]),
+        "linear reconstruction": reconstruction(held_out, X[n:]),
+        "effective rank (RankMe)": effective_rank(held_out),
+        "decay of eigenvalues (α-ReQ)": decay(held_out),
+        "LiDAR": lidar(np.asarray(a, float), np.asarray(b, float)),
+    }
+
+
+def main() -> None:
+    """Measure what is missing, print the table, write it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    names = ["digits", "wine", "breast cancer", "MNIST", "CIFAR-10"]
+    parser.add_argument("--data", nargs="+", default=names, choices=names)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    PROGRESS.mkdir(exist_ok=True)
+    log = PROGRESS / "representation_criteria.jsonl"
+    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    warnings.simplefilter("ignore")
+    for name in options.data:
+        for seed in options.seeds:
+            for setting in SETTINGS:
+                if any((d["data"], d["setting"], d["seed"]) == (name, setting, seed) for d in done):
+                    continue
+                found = measure(name, setting, seed)
+                done.append({"data": name, "setting": setting, "seed": seed, **found})
+                with log.open("a") as file:
+                    file.write(json.dumps(done[-1]) + "\n")
+    report(done)
+
+
+def report(done: list[dict[str, Any]]) -> None:
+    """Write rank correlations, and the accuracy of what each criterion chooses."""
+    names = list(dict.fromkeys(d["data"] for d in done))
+    criteria = [k for k in done[0] if k not in ("data", "setting", "seed", "accuracy")]
+    rows, table = [], []
+    for criterion in criteria:
+        cells = []
+        for name in names:
+            of_data = [d for d in done if d["data"] == name]
+            mean = averages(of_data)
+            accuracy, values = mean("accuracy"), mean(criterion)
+            found = {
+                "rank correlation": float(spearmanr(accuracy, values)[0]),
+                "accuracy of the choice": float(accuracy[values.argmax()]),
+                "best accuracy": float(accuracy.max()),
+            }
+            rows += [row(name, criterion, k, v, runs=len(of_data)) for k, v in found.items()]
+            cells.append("{:.2f} ({:.3f} of {:.3f})".format(*found.values()))
+        table.append([criterion, *cells])
+    print_table(["criterion", *names], table)
+    path = write(
+        "representation_criteria",
+        "Criteria without labels, beside a linear probe",
+        "python benchmarks/representation_criteria.py",
+        rows,
+    )
+    print(path)
+
+
+def averages(runs: list[dict[str, Any]]) -> Callable[[str], Array]:
+    """Return a function from a key to its mean over seeds, one value for each setting."""
+
+    def mean(key: str) -> Array:
+        return np.array([
+            np.mean([run[key] for run in runs if run["setting"] == setting])
+            for setting in SETTINGS
+        ])  # fmt: skip
+
+    return mean
+
+
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .estimators import (
+from .dependence import (
     InformationEstimate,
-    MIGEEncoder,
     MutualInfoEstimator,
+    conditional_mutual_info,
+    feature_information,
+    total_correlation,
+    transfer_entropy,
+)
+from .estimators import (
+    MIGEEncoder,
     MutualInfoGradientEstimator,
     NonLinearProbe,
     RandomProjectionSSGE,
@@ -14,10 +20,6 @@ from .estimators import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
-    conditional_mutual_info,
-    feature_information,
-    total_correlation,
-    transfer_entropy,
 )
 from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
 

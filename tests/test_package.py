@@ -80,8 +80,8 @@ def test_report_names_packages_that_are_not_installed(monkeypatch: pytest.Monkey
 
 
 PARTS = [
-    "datasets", "estimators", "information", "inspection", "networks", "objectives", "score",
-    "training",
+    "datasets", "dependence", "estimators", "information", "inspection", "networks", "objectives",
+    "score", "training",
 ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_the_encoder_has_few_parameters_and_base_classes() -> None:
 
 
 def test_no_class_is_both_an_estimator_and_a_module() -> None:
-    for part in ("estimators", "objectives", "networks", "training"):
+    for part in ("dependence", "estimators", "objectives", "networks", "training"):
         members = vars(getattr(sk_mige, part)).values()
         for member in filter(inspect.isclass, members):
             assert not (issubclass(member, BaseEstimator) and issubclass(member, nn.Module))

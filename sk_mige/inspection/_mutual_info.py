@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.estimators import MutualInfoEstimator
+from sk_mige.dependence import MutualInfoEstimator
 
 from ._checks import as_array, real_numbers
 from ._display import Axes, Display

@@ -16,12 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige._warnings import warn_user
+from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information.choice import CANDIDATES, choose_information
 from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.noise import on_a_surface
 from sk_mige.training import resolve_device
 
-from ._base import DocLinkMixin
 from ._label_information import LABEL_CANDIDATES, choose_label_information, table_information
 from ._variables import (
     Columns,

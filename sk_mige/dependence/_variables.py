@@ -11,10 +11,9 @@ from scipy.sparse import issparse
 from scipy.special import ndtri
 from torch import Tensor
 
+from sk_mige.estimators._targets import as_numpy
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
-
-from ._targets import as_numpy
 
 __all__ = [
     "Columns",

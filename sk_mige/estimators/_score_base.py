@@ -199,8 +199,9 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If ``normalize=True`` and the estimate has no base, if X of the fit does not vary in all
-            directions, or if the effective number of draws is below 100.
+            If ``normalize=True`` and the estimate has no base.
+            If ``normalize=True`` and the samples of the fit do not vary in all directions.
+            If ``normalize=True`` and the effective number of draws is below 100.
 
         Notes
         -----
@@ -363,9 +364,9 @@ class BaseScoreEstimator(
         -----
         UserWarning
             If more than one chain in twenty has left the data or never moved from its starting
-            point. A chain has left the data if its :meth:`log_density` is far below that of every
-            centre: four times as far below the highest value as the lowest value is. Without a base, a chain has also left the data if it is far from
-            every centre.
+            point. A chain has left the data if its :meth:`log_density` is four times as far below
+            the highest value of the centres as their lowest value. Without a base, a chain has
+            also left the data if it is far from every centre.
             If the chains are too short to forget their starting points.
             If steps without acceptance are so long that most would be rejected.
         """

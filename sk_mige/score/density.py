@@ -21,7 +21,7 @@ MAX_CENTERS = 2_000
 # Ridge of the projection, relative to the trace of its least-squares problem.
 RIDGE = 5e-7
 # Ridge of the kernel's Gram matrix, relative to its trace, above the rounding errors of equal rows.
-JITTER = 1e-8
+JITTER = 1e-7
 # Draws from the base, and the smallest effective number of draws. With 100 effective draws the
 # standard error of the logarithm of the constant is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
@@ -120,8 +120,9 @@ class LogDensity:
         Raises
         ------
         ValueError
-            If the model has no base, if it has a density only in a subspace, or if the effective
-            number of draws :math:`(\sum w)^2 / \sum w^2` with weights w is below 100.
+            If the model has no base, or if it has a density only in a subspace.
+            If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, with w
+            the weights of the draws.
         """
         base, white = self.model.expansion.base, self.model.expansion.whitening
         self._check_integrable()

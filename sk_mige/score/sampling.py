@@ -24,10 +24,10 @@ __all__ = ["confined_score", "langevin"]
 INNER = 0.95
 # A chain has left the data if its log-density is DEEP times as far below the highest log-density of
 # the centres as their lowest one. Without a base the log-density is constant far from the data. A
-# chain has then also left the data if its nearest centre is FAR times as distant as the neighbours
-# of all but 5 % of the centres. A fraction of such chains, or of chains that never moved, above
-# MANY causes a warning.
-DEEP, FAR, SPARSE, MANY = 4.0, 1.5, 0.95, 0.05
+# chain has then also left the data if its nearest centre is FAR times as distant as the nearest
+# neighbour of any centre. A fraction of such chains, or of chains that never moved, above MANY
+# causes a warning.
+DEEP, FAR, MANY = 4.0, 2.0, 0.05
 # Number of centres whose nearest neighbours are found.
 NEIGHBOURS = 1_000
 # Without acceptance, steps are too long if fewer than RARELY would be accepted, or if the variance
@@ -52,19 +52,22 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     distance. For few centres :math:`r_1` is at least three standard deviations of :math:`r^2`
     above the mean of a Gaussian. Without a base the score is not changed.
     """
-    base = model.expansion.base
-    if base.dof is None:
-        return model.score
-    alone, d = model.base_alone, model.expansion.whitening.n_features
+    base, alone = model.expansion.base, model.base_alone
+    d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype
     radii = model.expansion.centers.square().sum(1).sqrt()
     usual = (base.variance * (d + 3 * (2 * d) ** 0.5)) ** 0.5
     start, end = float(radii.quantile(INNER)), max(float(radii.max()), usual)
     width = max(end - start, 1e-9 * end)
 
     def score(x: Tensor) -> Tensor:
-        share = ((end - model.radii(x)) / width).clamp(0, 1)[:, None]
-        mixed: Tensor = share * model.score(x) + (1 - share) * alone.score(x)
-        return mixed
+        # A model in float32 takes points in float32, unless it maps them to a subspace first.
+        at = x if model.subspace is not None else x.to(dtype)
+        if base.dof is None:
+            return model.score(at).to(x)
+        share = ((end - model.radii(at)) / width).clamp(0, 1)[:, None]
+        mixed = share * model.score(at) + (1 - share) * alone.score(at)
+        result: Tensor = mixed.to(x)
+        return result
 
     return score
 
@@ -250,10 +253,10 @@ def _lowest(log_density: Tensor, axes: Tensor) -> float:
 def _are_far(x: Tensor, centers: Tensor) -> Tensor:
     """Return a mask (n,) of points farther from all centres than the centres from each other."""
     some = centers[:: math.ceil(len(centers) / NEIGHBOURS)]
-    spacing = squared_distances(some, centers).topk(min(2, len(centers)), largest=False).values
-    spacing = spacing[:, -1]
-    limit = max(float(spacing.max()), FAR**2 * float(spacing.quantile(SPARSE)))
-    return squared_distances(x, centers).amin(1) > limit
+    sq = squared_distances(some, centers)
+    # Equal rows have no distance from each other.
+    spacing = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
+    return squared_distances(x, centers).amin(1) > FAR**2 * spacing.max()
 
 
 def _check_moved(

@@ -33,7 +33,9 @@ def error(estimated, exact):
 
 
 def gaussian(n=512, d=2):
-    return make_gaussian(n, d, condition_number=5.0 if d > 1 else 1.0, mean="random", random_state=0)
+    return make_gaussian(
+        n, d, condition_number=5.0 if d > 1 else 1.0, mean="random", random_state=0
+    )
 
 
 ESTIMATORS = {

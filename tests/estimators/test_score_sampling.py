@@ -200,3 +200,16 @@ def test_chains_in_places_of_low_density_are_noticed_at_any_distance():
             log_density=lambda x: -50 * (x.norm(dim=1) - X.norm(dim=1).mean()).square(),
             has_base=True,
         )
+
+
+@pytest.mark.parametrize("options", [{}, {"base": None}, {"whiten": False, "alpha": 0.01}])
+def test_samples_of_few_float32_rows_are_finite(options):
+    X = gaussian(20, 50).astype(np.float32)
+    drawn = SSGEScoreEstimator(**options).fit(X).sample(20, n_steps=100, random_state=0)
+    assert np.isfinite(drawn).all()
+
+
+def test_copies_of_rows_do_not_make_chains_seem_far():
+    X = np.repeat(gaussian(100), 3, axis=0)
+    free = SSGEScoreEstimator(eigen_threshold=0.99, base=None).fit(X)
+    assert np.abs(free.sample(50, n_steps=100, random_state=0)).max() < 8.0

@@ -65,7 +65,7 @@ Units = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def scores(estimator: Any) -> Callable[[Units], Any]:
-    """Return scores, their derivatives and samples, in the units of Z."""
+    """Return scores, their derivatives, densities and samples, in the units of Z."""
 
     def results(u: Units) -> Any:
         fitted = clone(estimator).fit(Z * u)
@@ -74,6 +74,8 @@ def scores(estimator: Any) -> Callable[[Units], Any]:
             found.append(fitted.jacobian_vector_product(FRESH * u, Z[:8] * u) * u)
             found.append(fitted.sample(5, n_steps=30, random_state=0) / u)
             found.append((fitted.centers_ / u)[:8])
+            found.append(fitted.denoise(FRESH * u, 0.3 * np.abs(u)) / u)
+            found.append(np.repeat(fitted.log_density(FRESH * u)[:, None], 2, axis=1))
         return np.concatenate(found)
 
     return results

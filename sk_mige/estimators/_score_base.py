@@ -16,10 +16,11 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
+from sk_mige.score.density import LogDensity
 from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
-from sk_mige.score.sampling import langevin
+from sk_mige.score.sampling import confined_score, langevin
 from sk_mige.score.units import feature_units
 from sk_mige.training.device import available_device, resolve_device
 
@@ -61,6 +62,7 @@ class BaseScoreEstimator(
     n_features_in_: int
     _model: ScoreModel
     _spectrum: NDArray[Any] | None = None
+    _density: LogDensity | None = None
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the next fit."""
@@ -94,7 +96,7 @@ class BaseScoreEstimator(
             dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
             return by_blocks(self.transform, X, X.shape[1], dtype)
         X = self._check_query(X)
-        return scores_like(self._by_chunks(self._model.score, X, X.shape), X)
+        return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
 
     def score(self, X: Any, y: None = None) -> float:
         r"""Return minus the mean Hyvärinen loss on the rows of X.
@@ -118,7 +120,7 @@ class BaseScoreEstimator(
             Minus the loss; higher is better.
         """
         X = self._check_query(X)
-        return -float(self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1]).mean())
+        return -float(self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1]).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
         """Compute Hyvärinen's loss of each row, whose negative mean is :meth:`score`.
@@ -135,7 +137,7 @@ class BaseScoreEstimator(
             exceed the range of float32.
         """
         X = self._check_query(X)
-        losses = self._by_chunks(self._model.hyvarinen_loss, X, X.shape[:1])
+        losses = self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1])
         return like_input(losses, X, keep_dtype=True)
 
     def divergence(self, X: Any) -> Any:
@@ -153,8 +155,133 @@ class BaseScoreEstimator(
             because values may exceed the range of float32.
         """
         X = self._check_query(X)
-        divergence = self._by_chunks(self._model.divergence, X, X.shape[:1])
+        divergence = self._by_chunks(ScoreModel.divergence, X, X.shape[:1])
         return like_input(divergence, X, keep_dtype=True)
+
+    def log_density(self, X: Any, *, normalize: bool = False) -> Any:
+        r"""Compute the log-density whose gradient is the estimated score.
+
+        The name is that of :meth:`sk_mige.datasets.ExactScore.log_density`. The name
+        ``score_samples`` of scikit-learn would suggest scores, which are gradients here.
+
+        The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
+        the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
+        correction to the base:
+
+        - With ``curl_free=True`` the potential is a sum of kernels, and the gradient of the
+          log-density is exactly the score. With the base alone, :math:`\phi = 0`.
+        - In one dimension the potential is a sum of error functions. The gradient of the
+          log-density is again exactly the score.
+        - Otherwise the correction is not a gradient. The potential is then a sum of kernels whose
+          gradient is closest to the correction, by least squares over the centres. The integral of
+          the score along a line is not used, because it depends on the path, and most lines leave
+          the data.
+
+        Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
+        of the features. Differences are log-ratios of densities. A low value is evidence of an
+        anomaly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Points.
+        normalize : bool, default=False
+            Whether to subtract the logarithm of the integral over the whole space. Importance
+            sampling estimates the integral with 16,384 fixed draws from the base. The standard
+            error of the logarithm is about 0.1 or less, if the draws reach every mode. The density
+            then has units of 1 / (product of the units of the features).
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Log-densities in nats, in float64.
+
+        Raises
+        ------
+        ValueError
+            If ``normalize=True`` and the estimate has no base.
+            If ``normalize=True`` and the samples of the fit do not vary in all directions.
+            If ``normalize=True`` and the effective number of draws is below 100.
+
+        Notes
+        -----
+        The projection of a dense fit to n samples costs O(n² (d + m) + m³) with
+        m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
+        modes. The difference of log-densities between separate modes is therefore uncertain.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mige import SSGEScoreEstimator
+        >>> X = np.random.default_rng(0).normal(5.0, 2.0, size=(500, 1))
+        >>> estimator = SSGEScoreEstimator().fit(X)
+        >>> points = np.array([[5.0], [9.0]])
+        >>> estimator.log_density(points, normalize=True).round(1)  # the truth is -1.6 and -3.6
+        array([-1.6, -3.6])
+        """
+        X = self._check_query(X)
+        density = self._log_density()
+        values = self._by_chunks(lambda _, x: density(x), X, X.shape[:1])
+        if normalize:
+            values -= density.log_normalizer()
+        return like_input(values, X, keep_dtype=True)
+
+    def denoise(self, X: Any, noise: Any) -> Any:
+        r"""Remove Gaussian noise from noisy rows by Tweedie's formula.
+
+        .. math:: \mathbb E[x_0 \mid x] = x + \sigma^2\, \nabla \log q_\sigma(x),
+                  \qquad x = x_0 + \sigma \xi, \quad \xi \sim N(0, I)
+
+        Here :math:`q_\sigma` is the density of the *noisy* rows. The estimator must therefore be
+        fitted to noisy rows with the same noise. With the score of clean rows, the formula has a
+        larger error and can increase the noise. For Gaussian data the formula is the Wiener filter.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Noisy rows. They may be the rows of the fit.
+        noise : float or array-like of shape (n_features,)
+            Standard deviation :math:`\sigma` of the noise, in the units of the features. An array
+            has one value for each feature. The noise of different features is independent.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Estimated means of the clean rows, in the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            If ``noise`` is negative, is not finite, or has the wrong shape.
+
+        References
+        ----------
+        B. Efron, "Tweedie's Formula and Selection Bias", JASA 106, 2011.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mige import SSGEScoreEstimator
+        >>> rng = np.random.default_rng(0)
+        >>> clean = rng.normal(size=(500, 2)) @ [[3.0, 3.0], [0.0, 0.5]]
+        >>> noisy = clean + rng.normal(size=clean.shape)
+        >>> denoised = SSGEScoreEstimator().fit(noisy).denoise(noisy, 1.0)
+        >>> bool(np.mean((denoised - clean) ** 2) < 0.65 * np.mean((noisy - clean) ** 2))
+        True
+        """
+        X = self._check_query(X)
+        sigma = np.asarray(noise, dtype=np.float64)
+        if sigma.shape not in ((), X.shape[1:]) or not np.all((sigma >= 0) & (sigma < np.inf)):
+            raise ValueError(
+                f"noise must be a standard deviation >= 0, or one for each of the {X.shape[1]} "
+                f"features of X, got {noise!r}"
+            )
+        scores = self._by_chunks(ScoreModel.score, X, X.shape)
+        # One factor after the other, because the square of a large unit may overflow.
+        moved = scores * torch.from_numpy(sigma) * torch.from_numpy(sigma)
+        moved += to_tensor(X, moved.device)
+        check_finite(moved)
+        return like_input(moved, X)
 
     def jacobian_vector_product(self, X: Any, V: Any) -> Any:
         r"""Compute products :math:`J_{\hat g}(x)\, v` with the Jacobian of the estimated score.
@@ -200,8 +327,11 @@ class BaseScoreEstimator(
         correlations matter. The chains forget their starting points if the product of step size,
         number of steps and acceptance rate exceeds 1.
 
-        The samples are good enough for a picture. The estimate is unreliable far from the data,
-        and without a base it does not bring chains back from there.
+        The samples are good enough for a picture. The estimate is unreliable far from the data.
+        With a base, chains therefore follow the score of the base there, for any bandwidth. The
+        correction to the base is reduced linearly between two distances from the mean in whitened
+        coordinates. The first distance is that of the farthest 5 % of the centres, and the second
+        is that of the farthest centre. Without a base, nothing brings chains back.
 
         Parameters
         ----------
@@ -233,8 +363,10 @@ class BaseScoreEstimator(
         Warns
         -----
         UserWarning
-            If more than one chain in twenty ends twice as far from the mean as any centre, or never
-            moved from its starting point.
+            If more than one chain in twenty has left the data or never moved from its starting
+            point. A chain has left the data if its :meth:`log_density` is four times as far below
+            the highest value of the centres as their lowest value. Without a base, a chain has
+            also left the data if it is far from every centre.
             If the chains are too short to forget their starting points.
             If steps without acceptance are so long that most would be rejected.
         """
@@ -244,14 +376,16 @@ class BaseScoreEstimator(
                 "sample needs n_samples >= 1, n_steps >= 1 and a finite step_size > 0, got "
                 f"n_samples={n_samples}, n_steps={n_steps} and step_size={step_size}"
             )
+        log_density = self._log_density()
         x = langevin(
-            self._model.score,
+            confined_score(self._model),
             self._model.centers,
             n_samples,
             n_steps,
             step_size,
             adjusted,
             check_random_state(random_state),
+            log_density=log_density,
             has_base=self._model.expansion.base.dof is not None,
         )
         return x.cpu().numpy().astype(np.float64)
@@ -280,21 +414,30 @@ class BaseScoreEstimator(
         coefficients = self._model.coefficients
         if coefficients.device != device:
             self._model = self._model.to(device)
+            self._density = None
         return device, coefficients.dtype
 
-    def _by_chunks(self, function: Callable[[Tensor], Tensor], X: Any, shape: Any) -> Tensor:
-        """Return the results of a method of the model, applied to chunks of rows, in float64."""
+    def _by_chunks(
+        self, function: Callable[[ScoreModel, Tensor], Tensor], X: Any, shape: Any
+    ) -> Tensor:
+        """Return the results of a function of the model and of chunks of rows, in float64."""
         device, dtype = self._place()
-        name = function.__name__
         out = torch.empty(tuple(shape), dtype=torch.float64)
         # A chunk's matrices of 4 MiB stay in the processor's cache.
         for rows, x in row_chunks(X, 4 * self._width, device):
             # Points keep their dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
-            part = getattr(self._model, name)(x)
+            part = function(self._model, x)
             check_finite(part)
             out[rows] = part
         return out
+
+    def _log_density(self) -> LogDensity:
+        """Return the log-density of the model, computed at its first use."""
+        self._place()
+        if self._density is None:
+            self._density = LogDensity.of(self._model)
+        return self._density
 
     @property
     def _width(self) -> int:
@@ -381,6 +524,7 @@ class BaseScoreEstimator(
     def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
         """Set the attributes that every model has."""
         self._model = model
+        self._density = None
         self._spectrum = None
         self.bandwidth_ = model.expansion.bandwidth
         self.shrinkage_ = model.expansion.whitening.shrinkage
@@ -391,6 +535,7 @@ class BaseScoreEstimator(
     def __getstate__(self) -> dict[str, Any]:
         """Return a state of NumPy arrays, which loads on machines without a GPU."""
         state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_density", None)  # computed again from the model
         known: dict[int, Any] = {}  # tensors shared by model and sums are stored once
         for name in {"_model", "_accumulator"} & state.keys():
             state[name] = to_stored(state[name], known)

@@ -19,7 +19,15 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.objectives.score import TRAINING_EIGEN_THRESHOLD, default_training_score
-from sk_mige.score import KernelSums, ScoreFit, ScoreFunction, ScoreSettings, fit_dense, ssge
+from sk_mige.score import (
+    KernelSums,
+    ScoreFit,
+    ScoreFunction,
+    ScoreModel,
+    ScoreSettings,
+    fit_dense,
+    ssge,
+)
 from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.training.device import available_device, resolve_device
 
@@ -278,7 +286,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
         if fit.gram is None:
-            return scores_like(self._by_chunks(self._model.score, X, X.shape), X)
+            return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
         return scores_like(fit.scores(to_tensor(X, fit.gram.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:

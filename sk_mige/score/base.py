@@ -50,6 +50,26 @@ class RadialBase:
         weight = (self.dof + self.n_features) / denominator
         return weight, -weight / denominator
 
+    def log_density(self, radii: Tensor) -> Tensor:
+        """Return log-densities (n,) at squared radii (n,), relative to the centre."""
+        if self.dof is None:
+            return torch.zeros_like(radii)
+        if math.isinf(self.dof):
+            return radii / (-2 * self.variance)
+        spread = (self.dof - 2) * self.variance
+        return torch.log1p(radii / spread) * (-0.5 * (self.dof + self.n_features))
+
+    @property
+    def log_constant(self) -> float:
+        """Logarithm of the integral of the density relative to the centre, in d dimensions."""
+        assert self.dof is not None
+        d, spread = self.n_features, self.variance
+        if math.isinf(self.dof):
+            return 0.5 * d * math.log(2 * math.pi * spread)
+        spread *= self.dof - 2
+        gammas = math.lgamma(self.dof / 2) - math.lgamma((self.dof + d) / 2)
+        return gammas + 0.5 * d * math.log(math.pi * spread)
+
 
 def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float = 1.0) -> RadialBase:
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.

@@ -113,6 +113,10 @@ class KernelExpansion:
         """Return coordinates u (n, k) of whitened points (n, d)."""
         return y if self.projection is None else y @ self.projection.mT
 
+    def directions(self, y: Tensor) -> Tensor:
+        """Return the parts (n, d) of whitened points along which the kernel varies."""
+        return y if self.projection is None else y @ self.projection.mT @ self.projection
+
     def gram(self, y: Tensor | None = None) -> Tensor:
         """Return kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
         centers = self.kernel_coordinates(self.centers)
@@ -243,11 +247,21 @@ class ScoreModel:
 
         ``gram`` is the kernel (n, m) between points and centres; it is computed by default.
         """
-        z, inner = self._coordinates(x)
+        z, inner = self.coordinates(x)
         scores = self._score(inner, gram)
         if self.subspace is not None:
             scores = self.subspace.lift(z, inner, scores)
         return self._in_input(scores)
+
+    @property
+    def base_alone(self) -> ScoreModel:
+        """The model without a correction to its base."""
+        alone = replace(self.expansion, centers=self.expansion.centers[:1])
+        return replace(self, expansion=alone, coefficients=self.coefficients[:1] * 0)
+
+    def radii(self, x: Tensor) -> Tensor:
+        """Return distances (n,) of points (n, d) from the mean, in whitened coordinates."""
+        return self.expansion.whitening(self.coordinates(x)[1]).square().sum(1).sqrt()
 
     def score_samples(self, coordinates: Tensor, gram: Tensor) -> Tensor:
         """Return scores at the samples of a dense fit, from known coordinates and kernel."""
@@ -256,7 +270,7 @@ class ScoreModel:
             scores = self.subspace.lift_samples(coordinates, scores)
         return self._in_input(scores)
 
-    def _coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return points in the units of the fit, and in the coordinates of its expansion."""
         z = x if self.units is None else self.units(x)
         if self.subspace is None:
@@ -290,7 +304,7 @@ class ScoreModel:
 
         with both vectors divided by the units of the features.
         """
-        z, inner = self._coordinates(x)
+        z, inner = self.coordinates(x)
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
         y = white(inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,23 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
+from .kernels import squared_distances
+from .model import ScoreModel
 from .units import feature_units
 from .whitening import principal_axes
 
-__all__ = ["langevin"]
+__all__ = ["confined_score", "langevin"]
 
-# A chain has left the data if its distance from the mean is FAR times that of the outermost centre.
-# A fraction of such chains, or of chains that never moved, above MANY causes a warning.
-FAR, MANY = 2.0, 0.05
+# Fraction of the centres within the distance from which the correction to the base is reduced.
+INNER = 0.95
+# A chain has left the data if its log-density is DEEP times as far below the highest log-density of
+# the centres as their lowest one. Without a base the log-density is constant far from the data. A
+# chain has then also left the data if its nearest centre is FAR times as distant as the nearest
+# neighbour of any centre. A fraction of such chains, or of chains that never moved, above MANY
+# causes a warning.
+DEEP, FAR, MANY = 4.0, 2.0, 0.05
+# Number of centres whose nearest neighbours are found.
+NEIGHBOURS = 1_000
 # Without acceptance, steps are too long if fewer than RARELY would be accepted, or if the variance
 # of the chains exceeds that of the centres by the factor WIDER.
 RARELY, WIDER = 0.4, 1.5
@@ -27,6 +37,39 @@ RARELY, WIDER = 0.4, 1.5
 OFTEN, ALWAYS = 0.6, 0.9
 # Number of centres at which suggested steps are tried.
 TRIED = 256
+
+
+def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
+    r"""Return the score of a model, whose correction to the base is zero outside of the data.
+
+    A wide kernel extrapolates its correction far beyond the samples. In many dimensions most of
+    the space is there, and chains would not return. With the distance r from the mean in whitened
+    coordinates, the correction is multiplied by
+
+    .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
+
+    The distance :math:`r_0` is the 95 % quantile of the centres, and :math:`r_1` is their largest
+    distance. For few centres :math:`r_1` is at least three standard deviations of :math:`r^2`
+    above the mean of a Gaussian. Without a base the score is not changed.
+    """
+    base, alone = model.expansion.base, model.base_alone
+    d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype
+    radii = model.expansion.centers.square().sum(1).sqrt()
+    usual = (base.variance * (d + 3 * (2 * d) ** 0.5)) ** 0.5
+    start, end = float(radii.quantile(INNER)), max(float(radii.max()), usual)
+    width = max(end - start, 1e-9 * end)
+
+    def score(x: Tensor) -> Tensor:
+        # A model in float32 takes points in float32, unless it maps them to a subspace first.
+        at = x if model.subspace is not None else x.to(dtype)
+        if base.dof is None:
+            return model.score(at).to(x)
+        share = ((end - model.radii(at)) / width).clamp(0, 1)[:, None]
+        mixed = share * model.score(at) + (1 - share) * alone.score(at)
+        result: Tensor = mixed.to(x)
+        return result
+
+    return score
 
 
 def langevin(
@@ -38,6 +81,7 @@ def langevin(
     adjusted: bool,
     rng: Any,
     *,
+    log_density: Callable[[Tensor], Tensor],
     has_base: bool = False,
 ) -> Tensor:
     r"""Run Langevin chains that start at centres, with steps in the centres' covariance.
@@ -72,6 +116,9 @@ def langevin(
         Whether to accept or reject each step.
     rng : numpy.random.RandomState
         Source of starting points and noise.
+    log_density : callable
+        Function that returns log-densities (n,) at points (n, d), up to a constant. It is only
+        used to find chains that have left the data.
     has_base : bool, default=False
         Whether the score has a base, which brings chains back to the data.
 
@@ -98,7 +145,15 @@ def langevin(
             drift = torch.where(accept[:, None], there, drift)
         else:
             x, drift = proposal, there
-    confined = _check_confined(x, centers, inverse, adjusted, has_base)
+    if not bool(x.isfinite().all()):
+        raise ValueError(
+            "the chains of sample diverged, because its steps are too long; use "
+            f"{_shorter(adjusted)}"
+        )
+    lost = log_density(units.inverse(x)) < _lowest(log_density(units.inverse(centers)), axes)
+    if not has_base:
+        lost = lost | _are_far(x @ inverse, centers @ inverse)
+    confined = _check_confined(float(lost.double().mean()), adjusted, has_base)
     if adjusted:
         _check_moved(accepted, n_steps, step_size, steps, centers)
     else:
@@ -166,29 +221,42 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return vectors, vectors * roots, vectors / roots
 
 
-def _check_confined(
-    x: Tensor, centers: Tensor, inverse: Tensor, adjusted: bool, has_base: bool
-) -> bool:
-    """Raise if a chain is not finite; warn and return False if many chains have left the data."""
-    shorter = "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
-    if not bool(x.isfinite().all()):
-        raise ValueError(
-            f"the chains of sample diverged, because its steps are too long; use {shorter}"
-        )
-    mean = centers.mean(0)
-    radii, reach = (((p - mean) @ inverse).square().sum(1) for p in (x, centers))
-    # The outermost of few centres is closer to the mean than the farthest samples of a Gaussian.
-    d = inverse.shape[1]
-    farthest = max(float(reach.max()), d + 3 * (2 * d) ** 0.5)
-    share = float((radii > FAR**2 * farthest).double().mean())
+def _shorter(adjusted: bool) -> str:
+    """Return in words how steps become less far-reaching."""
+    return "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
+
+
+def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
+    """Warn and return False if a large share of the chains has left the data."""
     if share > MANY:
         # Without a base the score vanishes far from the data, for steps of any length.
-        remedy = shorter if has_base else "fewer n_steps, or an estimator with a base"
+        remedy = _shorter(adjusted) if has_base else "fewer n_steps, or an estimator with a base"
         warn_user(
-            f"{share:.0%} of the chains of sample have left the data, where the estimated score "
-            f"does not bring them back; use {remedy}"
+            f"{share:.0%} of the chains of sample have left the data for places of much lower "
+            f"density, from which the estimated score does not bring them back; use {remedy}"
         )
     return share <= MANY
+
+
+def _lowest(log_density: Tensor, axes: Tensor) -> float:
+    """Return the lowest usual log-density, from those at the centres.
+
+    The densities of few centres, or of centres in many dimensions, may all be high. The limit is
+    therefore at least three standard deviations below the mean log-density of a Gaussian.
+    """
+    d = axes.shape[1]
+    usual = float(log_density.max()) - d / 2 - 3 * math.sqrt(d / 2)
+    highest, lowest = float(log_density.max()), min(float(log_density.min()), usual)
+    return highest - DEEP * (highest - lowest)
+
+
+def _are_far(x: Tensor, centers: Tensor) -> Tensor:
+    """Return a mask (n,) of points farther from all centres than the centres from each other."""
+    some = centers[:: math.ceil(len(centers) / NEIGHBOURS)]
+    sq = squared_distances(some, centers)
+    # Equal rows have no distance from each other.
+    spacing = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
+    return squared_distances(x, centers).amin(1) > FAR**2 * spacing.max()
 
 
 def _check_moved(

@@ -92,10 +92,11 @@ class Whitening:
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return the points whose whitened coordinates are the rows of y."""
-        z = self._linear_inverse(y) + self.mean
+        z = self.inverse_linear(y) + self.mean
         return z if self.units is None else self.units.inverse(z)
 
-    def _linear_inverse(self, y: Tensor) -> Tensor:
+    def inverse_linear(self, y: Tensor) -> Tensor:
+        """Multiply by the inverse of W, or by its pseudo-inverse in a subspace."""
         if self.gains.numel() == 0:
             return y / self.rest
         if self.vectors is None:
@@ -128,6 +129,13 @@ class Whitening:
     def largest_gain(self) -> float:
         """Largest singular value of W."""
         return float(max([self.rest, *(self.gains + self.rest).tolist()]))
+
+    @property
+    def log_determinant(self) -> float:
+        """Log-determinant of W, in the subspace of the gains if ``rest`` is 0."""
+        inside = (self.gains + self.rest).log().sum()
+        outside = self.n_features - self.gains.numel()
+        return float(inside) + (outside * math.log(self.rest) if outside else 0.0)
 
     @property
     def precision_trace(self) -> float:

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
 
 from sk_mige import (
     RandomProjectionSSGE,
@@ -77,7 +78,14 @@ def test_adjusted_steps_keep_a_density_that_is_not_gaussian():
     ]
     variance = 2 * math.gamma(3 / 4) / math.gamma(1 / 4)
     drawn = langevin(
-        lambda x: -(x**3), starts[:, None], 20_000, 60, 0.2, True, np.random.RandomState(0)
+        lambda x: -(x**3),
+        starts[:, None],
+        20_000,
+        60,
+        0.2,
+        True,
+        np.random.RandomState(0),
+        log_density=lambda x: -(x[:, 0] ** 4) / 4,
     )
     assert float(drawn.square().mean()) == pytest.approx(variance, rel=0.02)
 
@@ -157,5 +165,51 @@ def test_chains_that_left_the_data_are_not_advised_to_use_an_active_base():
             1.0,
             True,
             np.random.RandomState(0),
+            log_density=lambda x: -x.square().sum(1) / 2,
             has_base=True,
         )
+
+
+def digits():
+    return PCA(20, random_state=0).fit_transform(load_digits().data)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_samples_stay_within_the_data_for_any_bandwidth(factor):
+    X = digits()[::3]
+    width = SSGEScoreEstimator(alpha=np.inf).fit(X).bandwidth_
+    estimator = SSGEScoreEstimator(bandwidth=factor * width).fit(X)
+    drawn = estimator.sample(200, n_steps=300, random_state=0)
+    whitened = [(points - X.mean(0)) / X.std(0) for points in (X, drawn)]
+    radii, beyond = (np.linalg.norm(points, axis=1) for points in whitened)
+    assert np.mean(beyond > radii.max()) < 0.05
+
+
+def test_chains_in_places_of_low_density_are_noticed_at_any_distance():
+    """The centre of the ring is closer to the mean than any sample."""
+    X = torch.from_numpy(make_ring(300, random_state=0)[0])
+    with pytest.warns(UserWarning, match="100% of the chains .* much lower density"):
+        langevin(
+            lambda x: -100 * x,
+            X,
+            40,
+            500,
+            0.01,
+            False,
+            np.random.RandomState(0),
+            log_density=lambda x: -50 * (x.norm(dim=1) - X.norm(dim=1).mean()).square(),
+            has_base=True,
+        )
+
+
+@pytest.mark.parametrize("options", [{}, {"base": None}, {"whiten": False, "alpha": 0.01}])
+def test_samples_of_few_float32_rows_are_finite(options):
+    X = gaussian(20, 50).astype(np.float32)
+    drawn = SSGEScoreEstimator(**options).fit(X).sample(20, n_steps=100, random_state=0)
+    assert np.isfinite(drawn).all()
+
+
+def test_copies_of_rows_do_not_make_chains_seem_far():
+    X = np.repeat(gaussian(100), 3, axis=0)
+    free = SSGEScoreEstimator(eigen_threshold=0.99, base=None).fit(X)
+    assert np.abs(free.sample(50, n_steps=100, random_state=0)).max() < 8.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -21,11 +23,14 @@ __all__ = [
     "check_scores",
     "check_real_tensor",
     "expanded",
+    "in_training",
     "warn_of_constant",
     "warn_of_few_rows",
     "warn_of_missing_graph",
     "warn_of_swapped_axes",
 ]
+
+_WARNS = ContextVar("warnings of constant or few samples", default=True)
 
 
 def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
@@ -119,10 +124,20 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
         )
 
 
+@contextmanager
+def in_training() -> Iterator[None]:
+    """Leave warnings of constant or few samples to the estimator that trains."""
+    token = _WARNS.set(False)
+    try:
+        yield
+    finally:
+        _WARNS.reset(token)
+
+
 def warn_of_constant(name: str, rows: Tensor) -> None:
     """Warn if all rows (M, d) are equal; a tensor on a GPU is not read."""
     values = rows.detach()
-    if not is_readable(values) or not torch.equal(values[0], values[-1]):
+    if not is_readable(values) or not _WARNS.get() or not torch.equal(values[0], values[-1]):
         return
     if bool((values == values[0]).all()):
         warn_user(
@@ -145,7 +160,7 @@ def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
 def warn_of_few_rows(name: str, rows: Tensor) -> None:
     """Warn if there are fewer rows (M, d) than columns."""
     m, d = rows.shape
-    if m < d and not torch.compiler.is_compiling():
+    if m < d and not torch.compiler.is_compiling() and _WARNS.get():
         warn_user(
             f"{name} has {m} rows of {d} columns, so the estimated scores are too small: use "
             f"batches of {d} rows or more, or fewer columns"

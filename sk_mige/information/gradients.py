@@ -35,7 +35,6 @@ __all__ = [
     "is_ssge",
     "joint_squared_distances",
     "mean_inner_product",
-    "mutual_info_of_batch",
     "mutual_info_surrogate",
     "scale_ratio",
     "ssge_scores",
@@ -166,30 +165,14 @@ def mutual_info_surrogate(
     >>> encoder.weight.grad.shape
     torch.Size([4, 192])
     """
-    surrogate = mutual_info_of_batch(
-        x, z, score, joint_score, x_scale=x_scale, projection=projection, sq_x=sq_distances_x
-    )
-    if is_ssge(score):
-        warn_of_few_rows("z", z.reshape(len(z), -1))
-    return surrogate
-
-
-def mutual_info_of_batch(
-    x: Tensor | None,
-    z: Tensor,
-    score: ScoreFunction | None = None,
-    joint_score: ScoreFunction | None = None,
-    *,
-    x_scale: float = 1.0,
-    projection: Tensor | None = None,
-    sq_x: Tensor | None = None,
-) -> Tensor:
-    """Return the surrogate of I(x; z), with no warning of fewer rows than columns."""
     check_scores(score=score, joint_score=joint_score)
     (flat,) = check_codes(z=z)
+    if is_ssge(score):
+        warn_of_few_rows("z", flat)
     points = flat.detach()
-    if sq_x is not None:
-        check_matrix("sq_distances_x", sq_x, len(flat), len(flat))
+    if sq_distances_x is not None:
+        check_matrix("sq_distances_x", sq_distances_x, len(flat), len(flat))
+        sq_x = sq_distances_x
     elif x is None:
         raise ValueError("x is None and sq_distances_x is None; pass one of them")
     else:

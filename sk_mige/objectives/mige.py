@@ -11,9 +11,9 @@ from sk_mige.information import (
     gaussian_mutual_info,
     hidden_mutual_info_surrogate,
     multiview_mutual_info_surrogate,
+    mutual_info_surrogate,
     stochastic_mutual_info_surrogate,
 )
-from sk_mige.information.gradients import mutual_info_of_batch
 from sk_mige.information.hidden import mean_hidden_mutual_info_surrogate
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
@@ -65,8 +65,8 @@ class MIGEInfoMax(Objective):
         """Return a surrogate of −I(x; z). Only its gradient has a meaning."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
-        return -mutual_info_of_batch(
-            x, code.z, self.score, x_scale=self.x_scale, projection=self.projection
+        return -mutual_info_surrogate(
+            x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
         )
 
 
@@ -190,8 +190,8 @@ class MIGETerm(InformationTerm):
             assert code.conditional is not None
             return gaussian_mutual_info(*code.conditional, labels=y)
         if code.conditional is None and code.z.ndim == 2:
-            return mutual_info_of_batch(
-                x, code.z, self.score, x_scale=self.x_scale, projection=self.projection
+            return mutual_info_surrogate(
+                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
             )
         return stochastic_mutual_info_surrogate(
             code.z,

@@ -15,6 +15,7 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sk_mige.information._tensors import in_training
 from sk_mige.networks import Code
 from sk_mige.objectives import Objective
 
@@ -128,7 +129,8 @@ class EncoderNet(NeuralNet):
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
     ) -> Tensor:
         """Return the objective's value."""
-        return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
+        with in_training():
+            return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Run the forward and backward pass of a batch; raise for a non-finite loss."""

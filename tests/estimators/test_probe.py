@@ -73,7 +73,7 @@ def test_a_pipeline_scores_representations(
     digits: tuple[np.ndarray, np.ndarray],
 ) -> None:
     X, y = digits
-    encoder = MIGEEncoder(8, hidden_layer_sizes=(64,), max_epochs=1, random_state=0)
+    encoder = MIGEEncoder(8, hidden_layer_sizes=(64,), max_epochs=5, random_state=0)
     for output in (None, "hidden1"):
         pipeline = make_pipeline(encoder.set_params(output=output), NonLinearProbe(**SMALL))
         assert pipeline.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.6

@@ -19,8 +19,8 @@ from sk_mige import MIGEEncoder
 from sk_mige.estimators._stored import to_stored, to_tensors
 from sk_mige.networks import MLPEncoder
 
-X = np.random.default_rng(0).normal(size=(40, 4))
-Y = np.arange(40) % 2
+X = np.random.default_rng(0).normal(size=(200, 4))
+Y = np.arange(200) % 2
 SHORT: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
 CPU = torch.device("cpu")
 

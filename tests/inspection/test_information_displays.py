@@ -168,7 +168,7 @@ def test_information_plane_evaluates_the_network_in_chunks_of_rows(
     handle = encoder.module_.encoder.register_forward_pre_hook(
         lambda _module, inputs: sizes.append(len(inputs[0]))
     )
-    monkeypatch.setattr(evaluation, "CHUNK_VALUES", 300 * 6)
+    monkeypatch.setattr(evaluation, "CPU_CHUNK_VALUES", 300 * 8)
     chunked = InformationPlaneDisplay.from_estimator(encoder, rows, target)
     handle.remove()
     assert max(sizes) == 300

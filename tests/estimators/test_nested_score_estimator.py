@@ -102,7 +102,7 @@ def test_more_components_than_rows_of_a_batch_cause_a_warning() -> None:
 def test_a_projection_is_refused_where_all_coordinates_are_needed() -> None:
     estimator = MutualInfoGradientEstimator(score_estimator=RandomProjectionSSGE(4))
     with pytest.raises(
-        ValueError, match="score_estimator must be .* without projection; got Random"
+        ValueError, match="must be .* without projection; got Random"
     ):
         estimator.fit(X)
 

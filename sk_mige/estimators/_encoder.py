@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
@@ -48,6 +49,7 @@ from sk_mige.training import (
     Trainer,
     available_device,
     join_processes,
+    read_parts,
     resident,
     resolve_device,
     seeded,
@@ -62,12 +64,15 @@ from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_nump
 from ._rows import (
     by_blocks,
     check_float32_resolution,
+    check_inputs,
+    check_out,
     check_queries,
-    check_rows,
     check_varies,
     is_dask,
     like_input,
     namespace_of,
+    own_targets,
+    reference,
     row_chunks,
     to_rows,
 )
@@ -359,6 +364,9 @@ class MIGEEncoder(
     }
     _shorthands = {"mode": as_description, "score_estimator": as_score_estimator}
 
+    # An output array is no metadata that a pipeline routes.
+    __metadata_request__transform: ClassVar[dict[str, str]] = {"out": UNUSED}
+
     module_: EncoderNetwork
     net_: EncoderNet
     history_: list[dict[str, Any]]
@@ -368,6 +376,7 @@ class MIGEEncoder(
     task_: str
     beta_: float
     information_: float
+    _architecture: Architecture
 
     def __init__(
         self,
@@ -503,7 +512,8 @@ class MIGEEncoder(
         description = self._check_parameters()
         if not reset:
             self._expect_same_network()
-        X = check_rows(self, X, reset=reset)
+        known = self.input_shape if reset else self._architecture.input_shape
+        X, shape = check_inputs(self, X, reset=reset, shape=known)
         if self.n_components <= X.shape[0]:
             description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
         check_varies(X, "they carry no information")
@@ -513,6 +523,7 @@ class MIGEEncoder(
                 self.__dict__.pop(name, None)
             self._class_weights: Tensor | None = None
             self._fit_namespace = namespace_of(X)
+            self._input_shape = None if shape is None else tuple(shape)
             if self.n_components > X.shape[0]:
                 warn_user(
                     f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X, which "
@@ -556,6 +567,8 @@ class MIGEEncoder(
     ) -> tuple[NDArray[Any] | None, int]:
         """Return class indices or scaled values, and the number of outputs of the decoder."""
         description = self._description
+        if y is None and (description.task is not None or description.takes_targets()):
+            y = own_targets(X)
         if description.task is None:
             read = description.takes_targets() and y is not None
             return (numeric_targets(y, X.shape[0]) if read else None), 0
@@ -592,7 +605,7 @@ class MIGEEncoder(
             n_components=int(self.n_components),
             encoder=self.encoder,
             hidden_layer_sizes=as_sizes(self.hidden_layer_sizes),
-            input_shape=None if self.input_shape is None else tuple(self.input_shape),
+            input_shape=self._input_shape,
             n_targets=n_targets,
             mixed_precision=self.mixed_precision,
             **self._description.architecture(),
@@ -737,9 +750,8 @@ class MIGEEncoder(
 
     def _align(self, X: Any) -> None:
         """Map z to the units of the input, and warn if z is constant."""
-        data = ArrayDataset(to_rows(X))
         with self._trainer.threads():
-            varies = align_to_input(self.module_, data, self.net_.generator)
+            varies = align_to_input(self.module_, to_rows(X), self.net_.generator)
         if not varies:
             warn_user(
                 "the representation has collapsed to one value for all rows. A likely cause are "
@@ -784,7 +796,7 @@ class MIGEEncoder(
 
     # ---------------------------------------------------------------- results
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: Any, out: NDArray[Any] | None = None) -> Any:
         """Return the representations of rows.
 
         Parameters
@@ -800,10 +812,21 @@ class MIGEEncoder(
         """
         check_is_fitted(self)
         if is_dask(X):
+            if out is not None:
+                raise ValueError(
+                    "out is for data in memory: store a Dask array by da.store(z, out)"
+                )
             dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
             return by_blocks(self.transform, X, self._n_features_out, dtype)
-        X = check_queries(self, X, "transform")
+        X = self._queries(X, "transform")
+        if out is not None:
+            check_out(out, (X.shape[0], self._n_features_out))
+            return self._evaluate(self._output_function(), to_rows(X), out)
         return like_input(self._evaluate(self._output_function(), to_rows(X)), X)
+
+    def _queries(self, X: Any, method: str) -> Any:
+        """Return valid inputs as rows."""
+        return check_queries(self, X, method, self._architecture.input_shape)
 
     @available_if(_predicts)
     def predict(self, X: Any) -> Any:
@@ -821,11 +844,10 @@ class MIGEEncoder(
             the targets of ``fit`` were float32, else float64. The dtype of X has no effect.
         """
         self._expect_decoder()
-        X = check_queries(self, X, "predict")
+        X = self._queries(X, "predict")
         if self.task_ == "classification":
-            labels = self.classes_[self._mean_prediction(X).argmax(axis=1)]
-            return like_input(labels, X, keep_dtype=True)
-        return self._target_scaler.like_targets(self._expected(X), X)
+            return like_input(self._labels(X), X, keep_dtype=True)
+        return self._target_scaler.like_targets(self._expected(X), reference(X))
 
     @available_if(_classifies)
     def predict_proba(self, X: Any) -> Any:
@@ -845,7 +867,7 @@ class MIGEEncoder(
             Probabilities, whose sum is 1 in each row.
         """
         self._expect_decoder()
-        X = check_queries(self, X, "predict_proba")
+        X = self._queries(X, "predict_proba")
         return like_input(self._mean_prediction(X), X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -876,14 +898,18 @@ class MIGEEncoder(
         if not _predicts(self):
             return self._shared_information(X, sample_weight)
         self._expect_decoder()
+        rows = self._queries(X, "score")
+        y = own_targets(rows) if y is None else as_numpy(y)
         if y is None:
-            raise ValueError(f"score with mode={self.mode!r} needs y, the true targets; got None")
-        y, weight = as_numpy(y), as_numpy(sample_weight)
+            raise ValueError(
+                f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "
+                "data set of pairs"
+            )
+        weight = as_numpy(sample_weight)
         if self.task_ == "classification":
-            return float(accuracy_score(y, as_numpy(self.predict(X)), sample_weight=weight))
+            return float(accuracy_score(y, self._labels(rows), sample_weight=weight))
         # The result of predict is rounded to the dtype of the targets.
-        expected = self._expected(check_queries(self, X, "score"))
-        return float(r2_score(y, expected, sample_weight=weight))
+        return float(r2_score(y, self._expected(rows), sample_weight=weight))
 
     def _shared_information(self, X: Any, sample_weight: Any) -> float:
         """Return the information that the codes of two copies of held-out rows share."""
@@ -892,7 +918,7 @@ class MIGEEncoder(
             raise ValueError(
                 "sample_weight must be None without a predictor: weighted rows have no pairs"
             )
-        X = check_queries(self, X, "score")
+        X = self._queries(X, "score")
         if X.shape[0] < FEWEST_PAIRS:
             raise ValueError(
                 f"score needs at least {FEWEST_PAIRS} rows to compare their copies with each "
@@ -953,14 +979,21 @@ class MIGEEncoder(
         draws = np.random.RandomState(self._seed).standard_normal(size).astype(np.float32)
         return torch.as_tensor(draws, device=self._device)
 
+    def _labels(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each row."""
+        labels: NDArray[Any] = self.classes_[self._mean_prediction(X).argmax(axis=1)]
+        return labels
+
     def _expected(self, X: Any) -> NDArray[Any]:
         """Return expected values in the units of the targets, in float64."""
         return self._target_scaler.inverse(self._mean_prediction(X))
 
-    def _evaluate(self, function: Callable[[Tensor], Tensor], rows: Any) -> NDArray[Any]:
+    def _evaluate(
+        self, function: Callable[[Tensor], Tensor], rows: Any, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """Return the values of a function of rows, in as many threads as training uses."""
         with self._trainer.threads():
-            return evaluate(self.module_, function, rows)
+            return evaluate(self.module_, function, rows, read=read_parts, out=out)
 
     def _output_function(self) -> Callable[[Tensor], Tensor]:
         """Return the function of rows that ``transform`` evaluates."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,25 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
 from sklearn.utils.validation import validate_data
+from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    default_convert,
+)
 
 from sk_mige._warnings import warn_user
+from sk_mige.training.items import NO_OPTIONS, ItemRows
 
 __all__ = [
     "by_blocks",
     "check_finite",
     "check_float32_resolution",
+    "check_inputs",
+    "check_out",
     "check_queries",
     "check_rows",
     "check_samples",
@@ -30,6 +41,8 @@ __all__ = [
     "is_dask",
     "like_input",
     "namespace_of",
+    "own_targets",
+    "reference",
     "row_chunks",
     "scores_like",
     "to_rows",
@@ -43,8 +56,42 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
+# Options of a DataLoader that decide who reads the items, not which items make a batch.
+LOADER_OPTIONS = (
+    "num_workers",
+    "prefetch_factor",
+    "persistent_workers",
+    "multiprocessing_context",
+    "worker_init_fn",
+    "pin_memory",
+    "timeout",
+)
+
+# Number of rows of a block, from which constant rows are found.
+BLOCK_ROWS = 256
+
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
 FEWEST_STEPS = 16
+
+
+def check_inputs(
+    estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None, min_rows: int = 2
+) -> tuple[Any, tuple[int, ...] | None]:
+    """Validate arrays of any dimension and data sets as rows (n, d).
+
+    The second result is the shape of an input inside the network: ``shape`` if it is given, else
+    the shape of the inputs of X, else None. Items of a data set are checked when they are read.
+    """
+    rows, found = _flattened(X)
+    shape = _common_shape(found, shape, getattr(estimator, "encoder", None))
+    if not isinstance(rows, ItemRows):
+        return check_rows(estimator, rows, reset=reset, min_rows=min_rows), shape
+    if len(rows) < min_rows:
+        raise ValueError(
+            f"X is a data set with {len(rows)} item(s), but {type(estimator).__name__} needs at "
+            f"least {min_rows}: add items"
+        )
+    return validate_data(estimator, rows, skip_check_array=True, reset=reset), shape
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
@@ -91,16 +138,28 @@ def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> 
     )
 
 
-def check_queries(estimator: Any, X: Any, method: str) -> Any:
-    """Validate rows for a fitted network; they need the array namespace of ``fit``."""
-    xp, _, _ = get_namespace_and_device(X)
-    fitted = estimator._fit_namespace
-    if xp.__name__ != fitted:
-        raise ValueError(
-            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace "
-            f"as those passed to fit(): {fitted}, got {xp.__name__}"
+def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | None = None) -> Any:
+    """Validate inputs for a fitted network; arrays need the array namespace of ``fit``."""
+    if not _is_data_set(X):
+        namespace, fitted = namespace_of(X), estimator._fit_namespace
+        if namespace != fitted:
+            raise ValueError(
+                f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
+                f"namespace as those passed to fit(): {fitted}, got {namespace}"
+            )
+    return check_inputs(estimator, X, reset=False, shape=shape, min_rows=1)[0]
+
+
+def check_out(out: Any, shape: tuple[int, int]) -> None:
+    """Raise unless results of this shape can be written to ``out``."""
+    if not isinstance(out, np.ndarray) or out.dtype.kind != "f" or not out.flags.writeable:
+        raise TypeError(
+            f"out must be a writable NumPy array or memory map of floats, got {type(out).__name__}"
+            f"{' of ' + str(out.dtype) if isinstance(out, np.ndarray) else ''}: pass "
+            f"np.lib.format.open_memmap('z.npy', mode='w+', dtype='float32', shape={shape})"
         )
-    return check_rows(estimator, X, reset=False, min_rows=1)
+    if out.shape != shape:
+        raise ValueError(f"out has the shape {out.shape}, but the result has the shape {shape}")
 
 
 def check_varies(X: Any, consequence: str) -> None:
@@ -113,7 +172,12 @@ def check_varies(X: Any, consequence: str) -> None:
 
 
 def check_float32_resolution(X: Any) -> None:
-    """Raise if all rows X (n, d) become equal in float32, and warn of columns that nearly do."""
+    """Raise if all rows X (n, d) become equal in float32, and warn of columns that nearly do.
+
+    Of a data set, only the first block of items is read.
+    """
+    if isinstance(X, ItemRows):
+        X = next(_blocks(X))
     xp, _ = get_namespace(X)
     if getattr(X.dtype, "itemsize", 8) < 4 or X.dtype == xp.float32:
         return
@@ -141,15 +205,25 @@ def check_float32_resolution(X: Any) -> None:
 
 def namespace_of(X: Any) -> str:
     """Return the name of the array namespace of X, under scikit-learn's array API dispatch."""
-    xp, _ = get_namespace(X)
+    xp, _ = get_namespace(reference(X))
     return str(xp.__name__)
 
 
-def to_rows(X: Any) -> NDArray[Any] | Tensor:
-    """Return X as a tensor or a NumPy array, for indexing of batches."""
+def reference(X: Any) -> Any:
+    """Return an array whose namespace, device and dtype results have: X, or one for a data set."""
+    return np.empty((0, X.shape[1]), dtype=X.dtype) if isinstance(X, ItemRows) else X
+
+
+def own_targets(X: Any) -> NDArray[Any] | None:
+    """Return the targets that X itself has, or None."""
+    return X.targets() if isinstance(X, ItemRows) else None
+
+
+def to_rows(X: Any) -> NDArray[Any] | Tensor | ItemRows:
+    """Return X as a tensor, a NumPy array or rows of a data set, for indexing of batches."""
     if isinstance(X, Tensor):
         return X.detach()
-    if isinstance(X, np.ndarray):  # move_to would hide that X is a view of a memory map
+    if isinstance(X, np.ndarray | ItemRows):  # move_to would hide that X is a view of a memory map
         return X
     return np.asarray(move_to(X, xp=np, device="cpu"))
 
@@ -179,6 +253,7 @@ def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = Fals
 
     If X holds integers, the dtype is float32, the dtype of the networks.
     """
+    X = reference(X)
     if isinstance(values, Tensor):
         if isinstance(X, Tensor):
             return values.to(device=X.device, dtype=values.dtype if keep_dtype else X.dtype)
@@ -250,21 +325,118 @@ def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -
 
 def _check_two_dimensional(estimator: Any, X: Any) -> None:
     """Raise unless X is a table of rows, and name the conversion to a table."""
-    if isinstance(X, Dataset | DataLoader):
+    if _is_data_set(X):
         raise TypeError(
             f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
-            f"n_features); got a {type(X).__name__} of torch. Stack its inputs: "
+            f"n_features), got the data set {type(X).__name__}. Stack its inputs: "
             "torch.stack([x.flatten() for x, *_ in dataset]); fit makes the batches"
         )
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
-        row = shape[1:]
-        if len(row) == 2 and getattr(estimator, "encoder", None) == "conv":
-            row = (1, *row)  # images of one channel
-        said = f" and input_shape={row}" if hasattr(estimator, "input_shape") else ""
         raise ValueError(
-            f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1){said}"
+            f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1)"
         )
+
+
+def _is_data_set(X: Any) -> bool:
+    """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
+
+    Data sets of torch and skorch have a class. Others, such as Hugging Face's, have a length and
+    items, but no conversion to an array or a data frame.
+    """
+    if isinstance(X, Dataset | DataLoader | SliceDataset):
+        return True
+    if isinstance(X, Sequence | Mapping | Set | Tensor | np.ndarray) or sp.issparse(X):
+        return False
+    exports = ("__array__", "__array_namespace__", "__array_interface__", "__dataframe__")
+    return (
+        isinstance(X, Sized)
+        and hasattr(X, "__getitem__")
+        and not any(hasattr(X, name) for name in exports)
+    )
+
+
+def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return X as rows (n, d), and the shape of an input of X."""
+    if _is_data_set(X):
+        rows = ItemRows(*_data_set(X))
+        return rows, rows.item_shape
+    _check_no_list_of_items(X)
+    X = _readable(X)
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) > 2 and not sp.issparse(X):
+        xp, _ = get_namespace(X)
+        X = xp.reshape(X, (shape[0], math.prod(shape[1:])))
+    return X, shape[1:]
+
+
+def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return a data set with a length, and the options of the loader around it."""
+    dataset, options = X, NO_OPTIONS
+    if isinstance(X, DataLoader):
+        dataset = X.dataset
+        options = {name: getattr(X, name) for name in LOADER_OPTIONS}
+    if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized):
+        raise TypeError(
+            f"X is a {type(dataset).__name__} without a length, but batches are drawn by index: "
+            "pass a data set with __len__ and __getitem__, or call partial_fit with an array for "
+            "each part of the stream"
+        )
+    if isinstance(X, DataLoader) and not _is_item_wise(X):
+        raise TypeError(
+            "X is a DataLoader with batches, an order or a collate_fn of its own, but the encoder "
+            "makes the batches by batch_size and random_state: pass X.dataset, or for worker "
+            f"processes DataLoader(X.dataset, batch_size=None, num_workers={X.num_workers})"
+        )
+    return dataset, options
+
+
+def _is_item_wise(loader: DataLoader[Any]) -> bool:
+    """Return whether a loader reads single items in their order."""
+    in_order = loader.batch_sampler is None and isinstance(loader.sampler, SequentialSampler)
+    return in_order and loader.collate_fn is default_convert
+
+
+def _check_no_list_of_items(X: Any) -> None:
+    """Raise for a list of items, which scikit-learn makes from a data set that it splits."""
+    if isinstance(X, list) and X and isinstance(X[0], Mapping | tuple):
+        parts = list(X[0].values()) if isinstance(X[0], Mapping) else X[0]
+        if any(isinstance(part, Tensor | np.ndarray) and part.ndim > 0 for part in parts):
+            raise TypeError(
+                "X is a list of items of a data set: pass the data set itself, and in "
+                "cross-validation skorch.helper.SliceDataset(dataset), of which indices are split"
+            )
+
+
+def _common_shape(
+    found: tuple[int, ...], shape: tuple[int, ...] | None, encoder: Any
+) -> tuple[int, ...] | None:
+    """Return the shape of an input inside the network; raise if X and ``shape`` disagree."""
+    if len(found) < 2:  # flat inputs, whose size is checked later
+        return shape
+    if shape is None:
+        is_image = len(found) == 2 and isinstance(encoder, str) and encoder == "conv"
+        return (1, *found) if is_image else found
+    # Dimensions of size 1 do not change the order of the values.
+    if [n for n in found if n != 1] != [n for n in shape if n != 1]:
+        raise ValueError(
+            f"the inputs of X have the shape {found}, but input_shape is {tuple(shape)}: pass "
+            "inputs of this shape, or call fit with input_shape=None, which takes the shape of X"
+        )
+    return shape
+
+
+def _blocks(X: Any) -> Iterator[Any]:
+    """Yield blocks of rows as arrays in the dtype of X."""
+    n, size = X.shape[0], BLOCK_ROWS
+    # The array standard does not define slices that end beyond the last row.
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        if isinstance(X, ItemRows):
+            block = X.read(range(start, stop))
+            yield (block.float() if block.dtype == torch.bfloat16 else block).cpu().numpy()
+        else:
+            yield X[start:stop, :]
 
 
 def _readable(X: Any) -> Any:
@@ -287,9 +459,9 @@ def _is_integral(X: Any) -> bool:
 
 
 def _is_constant(X: Any) -> bool:
-    xp, _ = get_namespace(X)
-    # One chunk at a time: usually rows of the first chunk differ, and no other chunk is read.
-    # The array standard does not define slices that end beyond the last row.
-    n = X.shape[0]
-    chunks = (X[start : min(start + 1024, n), :] for start in range(0, n, 1024))
-    return all(bool(xp.all(X[:1, :] == chunk)) for chunk in chunks)
+    # Usually rows of the first block differ, and no other block is read.
+    blocks = _blocks(X)
+    block = next(blocks)
+    xp, _ = get_namespace(block)
+    first = block[:1, :]
+    return all(bool(xp.all(first == part)) for part in itertools.chain([block], blocks))

@@ -14,6 +14,7 @@ from sklearn.utils._array_api import _max_precision_float_dtype, get_namespace_a
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from skorch.helper import SliceDataset
 
 from sk_mige._warnings import warn_user
 
@@ -31,7 +32,9 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Return targets of any array namespace as NumPy arrays; others are returned unchanged."""
+    """Return targets of any array namespace or data set as NumPy; others are unchanged."""
+    if isinstance(y, SliceDataset):
+        return np.asarray(y)
     if y is None or sp.issparse(y):
         return y
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,12 @@ FEWEST_ROWS = 32
 
 
 def evaluate(
-    network: EncoderNetwork, function: Callable[[Tensor], Tensor], rows: NDArray[Any] | Tensor
+    network: EncoderNetwork,
+    function: Callable[[Tensor], Tensor],
+    rows: Any,
+    *,
+    read: Callable[[Any, list[slice]], Iterable[Any]] | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Evaluate a function of rows chunk by chunk, with the network in evaluation mode.
 
@@ -39,6 +44,11 @@ def evaluate(
         Function from float32 rows (m, n_features) to a tensor of m rows.
     rows : ndarray or tensor of shape (n, n_features)
         Rows.
+    read : callable, default=None
+        Function of ``rows`` and of slices that yields the chunk of each slice. None indexes
+        ``rows``.
+    out : ndarray of n rows, default=None
+        Array that is filled chunk by chunk and returned; None makes a new array.
 
     Returns
     -------
@@ -56,15 +66,20 @@ def evaluate(
     network.eval()
     device = next(network.parameters()).device
     size = _chunk_rows(network, rows.shape[1], device)
+    parts = [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+    chunks = (rows[part] for part in parts) if read is None else read(rows, parts)
     results = []
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-        for start in range(0, len(rows), size):
-            chunk = rows[start : start + size]
+        for part, chunk in zip(parts, chunks, strict=True):
             if isinstance(chunk, np.ndarray):  # copied, because it may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
-            results.append(function(_padded(x)).cpu().numpy()[: len(x)])
-    return np.concatenate(results)
+            values = function(_padded(x)).cpu().numpy()[: len(x)]
+            if out is None:
+                results.append(values)
+            else:
+                out[part] = values
+    return np.concatenate(results) if out is None else out
 
 
 def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:

@@ -2,7 +2,7 @@
 
 from .alignment import input_alignment
 from .checkpoint import Checkpoint
-from .data import ArrayDataset, EqualBatchSampler, keep_batch, resident
+from .data import ArrayDataset, EqualBatchSampler, keep_batch, read_parts, resident
 from .device import available_device, resolve_device, seeded
 from .net import EncoderNet, NonFiniteLossError
 from .processes import (
@@ -36,6 +36,7 @@ __all__ = [
     "keep_batch",
     "make_accelerator",
     "make_optimizer",
+    "read_parts",
     "resident",
     "resolve_device",
     "seeded",

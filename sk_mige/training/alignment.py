@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 
-from .data import ArrayDataset
+from .data import read_parts
 from .device import isolated
 
 __all__ = ["align_to_input", "input_alignment"]
@@ -93,14 +94,14 @@ def input_alignment(
     return aligned
 
 
-def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch.Generator) -> bool:
+def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> bool:
     """Set the alignment of a network's standardising head, from at most 10,000 rows.
 
     Parameters
     ----------
     network : EncoderNetwork
         Trained network with a :class:`sk_mige.networks.StandardizingHead`.
-    data : ArrayDataset
+    rows : ndarray, tensor or ItemRows of shape (n, d)
         Rows.
     generator : torch.Generator
         Random generator that chooses the rows.
@@ -112,9 +113,9 @@ def align_to_input(network: EncoderNetwork, data: ArrayDataset, generator: torch
     """
     head = network.head
     assert isinstance(head, StandardizingHead)
-    order = torch.randperm(len(data), generator=generator, device="cpu")
-    parts = torch.split(order[:ALIGNMENT_ROWS], 512)
-    batches = (data[part.tolist()][0].to(head.alignment) for part in parts)
+    order = torch.randperm(len(rows), generator=generator, device="cpu")
+    parts = [part.tolist() for part in torch.split(order[:ALIGNMENT_ROWS], 512)]
+    batches = (x.to(head.alignment) for x in read_parts(rows, parts))
     identity = torch.eye(head.n_components).to(head.alignment)
     head.alignment.copy_(identity)
     network.eval()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "resident"]
+from .items import NO_OPTIONS, ItemRows
+
+__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "read_parts", "resident"]
 
 Batch = tuple[Tensor, Tensor]
 # Largest number of values that a CPU converts at once: 64 MiB as float32.
@@ -27,8 +29,9 @@ class ArrayDataset(Dataset[Batch]):
 
     Parameters
     ----------
-    X : ndarray or tensor of shape (n, d)
-        Inputs.
+    X : ndarray, tensor or ItemRows of shape (n, d)
+        Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
+        which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
         Targets; integers for classes. None gives zeros.
 
@@ -42,7 +45,7 @@ class ArrayDataset(Dataset[Batch]):
             [1., 0., 0.]])
     """
 
-    def __init__(self, X: NDArray[Any] | Tensor, y: NDArray[Any] | None = None) -> None:
+    def __init__(self, X: NDArray[Any] | Tensor | ItemRows, y: NDArray[Any] | None = None) -> None:
         self.X = X
         self.y = y
 
@@ -52,7 +55,8 @@ class ArrayDataset(Dataset[Batch]):
     def __getitem__(self, index: Any) -> Batch:
         rows = self.X[index]
         if not isinstance(rows, Tensor):  # NumPy has integer types that torch lacks
-            rows = rows.astype(np.float32, copy=False)
+            # A slice is a view, which may be read-only.
+            rows = rows.astype(np.float32, copy=isinstance(index, slice))
         x = torch.as_tensor(rows, dtype=torch.float32)
         if self.y is None:
             # skorch requires a target of the same length.
@@ -112,24 +116,26 @@ class EqualBatchSampler(Sampler[list[int]]):
             yield batch[self.share].tolist()
 
 
-def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] | Tensor:
+def resident(
+    rows: NDArray[Any] | Tensor | ItemRows, device: torch.device
+) -> NDArray[Any] | Tensor | ItemRows:
     """Convert rows once for all batches: to float32 if they are few, and to the GPU.
 
     On a GPU, rows that take at most a quarter of its free memory are moved there, and batches are
     indexed on the GPU. Otherwise, each batch is indexed on the CPU and copied, which takes longer
     than a step of a small network. On a CPU, at most 2²⁴ values of a dtype of 8 bytes become
-    float32. Memory maps stay on disk.
+    float32. Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------
-    rows : ndarray or tensor of shape (n, d)
+    rows : ndarray, tensor or ItemRows of shape (n, d)
         Inputs.
     device : torch.device
         Device of the network.
 
     Returns
     -------
-    ndarray or tensor of shape (n, d)
+    ndarray, tensor or ItemRows of shape (n, d)
         Rows on the device, in float32 or in a narrower type of X; otherwise the given rows.
 
     Examples
@@ -140,7 +146,7 @@ def resident(rows: NDArray[Any] | Tensor, device: torch.device) -> NDArray[Any] 
     >>> resident(np.eye(3), torch.device("cpu")).dtype
     dtype('float32')
     """
-    if _is_mapped(rows):
+    if isinstance(rows, ItemRows) or _is_mapped(rows):
         return rows
     n_values = rows.shape[0] * rows.shape[1]
     if device.type == "cpu":
@@ -175,12 +181,14 @@ def _is_mapped(rows: Any) -> bool:
 class BatchLoader(DataLoader[Any]):
     """Loader for a data set that returns whole batches.
 
+    Worker processes read the batches if the rows have options of a loader with ``num_workers``.
+
     Parameters
     ----------
     dataset : Dataset
         Data set that returns a batch for a list of indices.
-    batches : Sampler
-        Sampler of lists of indices.
+    batches : Sampler or list
+        Lists of indices, or slices.
     generator : torch.Generator, default=None
         Random generator of the seeds of worker processes; None is torch's global generator.
 
@@ -197,7 +205,13 @@ class BatchLoader(DataLoader[Any]):
     def __init__(
         self, dataset: Any, batches: Any, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__(dataset, batch_sampler=batches, collate_fn=keep_batch, generator=generator)
+        super().__init__(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=keep_batch,
+            generator=generator,
+            **_loader_options(dataset),
+        )
 
     def __iter__(self) -> Any:
         """Return an iterator, whose seed is drawn on the CPU for every default device."""
@@ -215,3 +229,39 @@ def keep_batch(batch: Any) -> Any:
     'a batch'
     """
     return batch
+
+
+def read_parts(
+    rows: NDArray[Any] | Tensor | ItemRows, parts: Iterable[slice | list[int]]
+) -> Iterator[Tensor]:
+    """Yield parts of rows in float32, read as the batches of the training are.
+
+    Parameters
+    ----------
+    rows : ndarray, tensor or ItemRows of shape (n, d)
+        Rows.
+    parts : iterable of slices or of lists of indices
+        Rows of each part.
+
+    Yields
+    ------
+    tensor of shape (m, d)
+        Rows of a part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.training import read_parts
+    >>> [len(part) for part in read_parts(np.eye(5), [slice(0, 3), slice(3, 5)])]
+    [3, 2]
+    """
+    for x, _ in BatchLoader(ArrayDataset(rows), list(parts), torch.Generator()):
+        yield x
+
+
+def _loader_options(data: Any) -> Mapping[str, Any]:
+    """Return the options of the loader that the user passed, or none."""
+    while isinstance(data, Subset):
+        data = data.dataset
+    rows = data.X if isinstance(data, ArrayDataset) else data
+    return rows.options if isinstance(rows, ItemRows) else NO_OPTIONS

@@ -1,0 +1,242 @@
+"""Items of a data set as rows, which are read when they are indexed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+__all__ = ["ItemRows"]
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+# Keys of the target in items that are mappings.
+TARGET_KEYS = ("label", "labels", "target")
+# Attributes in which data sets keep the targets of all items.
+TARGET_ATTRIBUTES = ("targets", "labels")
+# Number of items that are read at once for their targets.
+TARGETS_AT_ONCE = 256
+
+
+class ItemRows:
+    """Inputs of a data set as an array of rows, each of which is read when it is indexed.
+
+    An item is an input, a pair (input, target), or a mapping. In a mapping, the target is the
+    entry "label", "labels" or "target". The input is the only other entry with dimensions. Every
+    input is a tensor or array, and all inputs have the shape and dtype of the first input.
+
+    Parameters
+    ----------
+    dataset : object
+        Data set with a length, whose items are read by their index.
+    options : mapping, default={}
+        Arguments of the loaders that read the data set, such as ``num_workers``.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of items, and number of values of an input.
+    dtype : dtype
+        float64 if the inputs are float64, else float32. Results for the data set have this dtype.
+    item_shape : tuple of int
+        Shape of an input.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sk_mige.training.items import ItemRows
+    >>> images, labels = torch.arange(24).reshape(3, 2, 2, 2), torch.tensor([0, 1, 0])
+    >>> rows = ItemRows(TensorDataset(images, labels))
+    >>> rows.shape, rows.item_shape
+    ((3, 8), (2, 2, 2))
+    >>> rows[[1]]
+    tensor([[ 8.,  9., 10., 11., 12., 13., 14., 15.]])
+    >>> rows.targets()
+    array([0, 1, 0])
+    """
+
+    def __init__(self, dataset: Any, options: Mapping[str, Any] = NO_OPTIONS) -> None:
+        self.dataset = dataset
+        self.options = options
+        n_items = len(dataset)
+        if n_items == 0:
+            raise ValueError(
+                f"X is a {type(dataset).__name__} without items: pass a data set of at least two "
+                "items, and check its folder, split or indices"
+            )
+        first = self._input(0)
+        self.item_shape = tuple(first.shape)
+        self.item_dtype = first.dtype
+        self.shape = (n_items, math.prod(self.item_shape))
+        self.dtype = np.dtype(np.float64 if first.dtype == torch.float64 else np.float32)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice | Sequence[int]) -> Tensor:
+        """Return rows (m, d) in float32; raise for an input that is not finite."""
+        indices = range(len(self))[index] if isinstance(index, slice) else index
+        rows = self.read(indices).float()
+        finite = rows.isfinite().all(1)
+        if not bool(finite.all()):
+            position = int((~finite).nonzero()[0])
+            raise ValueError(
+                f"item {indices[position]} of X contains NaN, infinity, or a value too large for "
+                "dtype('float32') of the networks: drop the item, or mend its values in the data "
+                "set"
+            )
+        return rows
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Return rows (m, d) in the dtype of the inputs."""
+        inputs = [self._like_first(int(index)) for index in indices]
+        return torch.stack(inputs).reshape(len(inputs), self.shape[1])
+
+    def targets(self) -> NDArray[Any] | None:
+        """Return the targets of all items, or None if the items have no targets.
+
+        Targets are taken from an attribute of the data set, such as ``targets`` of torchvision's
+        data sets, if the attribute agrees with the first and the last item. Otherwise, all items
+        are read once.
+        """
+        first, last = self._targets([0, len(self) - 1])
+        if first is None:
+            return None
+        stored = _stored_targets(self.dataset)
+        if stored is None or len(stored) != len(self):
+            return self._read_targets()
+        agree = np.array_equal(stored[0], first) and np.array_equal(stored[-1], last)
+        return stored if agree else self._read_targets()
+
+    def _read_targets(self) -> NDArray[Any]:
+        """Return the targets of all items, read once in batches."""
+        loader: DataLoader[Any] = DataLoader(
+            _Targets(self),
+            batch_size=TARGETS_AT_ONCE,
+            collate_fn=list,
+            generator=torch.Generator(),
+            **self.options,
+        )
+        with torch.device("cpu"):
+            return _stacked([target for batch in loader for target in batch])
+
+    def _targets(self, indices: Sequence[int]) -> list[Any]:
+        """Return targets as NumPy arrays or Python objects; None for an item without a target."""
+        return [_as_target(self._parts(index)[1]) for index in indices]
+
+    def _parts(self, index: int) -> tuple[Any, Any]:
+        """Return input and target of an item."""
+        try:
+            item = self.dataset[index]
+        except Exception as error:
+            raise ValueError(
+                f"item {index} of X cannot be read, {type(error).__name__}: {error}; mend or drop "
+                "the item, for example by torch.utils.data.Subset"
+            ) from error
+        return _split(item, index)
+
+    def _input(self, index: int) -> Tensor:
+        return _as_input(self._parts(index)[0], index)
+
+    def _like_first(self, index: int) -> Tensor:
+        """Return an input; raise if it differs from the first in shape or dtype."""
+        value = self._input(index)
+        found, first = (tuple(value.shape), value.dtype), (self.item_shape, self.item_dtype)
+        if found != first:
+            raise ValueError(
+                f"item {index} of X has the shape {found[0]} and dtype {found[1]}, but item 0 has "
+                f"the shape {first[0]} and dtype {first[1]}: convert all items alike, for images "
+                "by a transform such as torchvision's Resize"
+            )
+        return value
+
+
+class _Targets(Dataset[Any]):
+    """Targets of the items, as a data set for a loader."""
+
+    def __init__(self, rows: ItemRows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return self.rows._targets(indices)
+
+
+def _split(item: Any, index: int) -> tuple[Any, Any]:
+    """Return input and target of an item, where a missing target is None."""
+    if isinstance(item, Mapping):
+        return _split_mapping(item, index)
+    if not isinstance(item, tuple | list):
+        return item, None
+    if len(item) == 1:
+        return item[0], None
+    if len(item) == 2:
+        return item[0], item[1]
+    raise ValueError(
+        f"item {index} of X has {len(item)} parts, but an item is an input or a pair (input, "
+        "target): return one tensor or a pair from the data set"
+    )
+
+
+def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
+    targets = [key for key in item if key in TARGET_KEYS]
+    inputs = [key for key in item if key not in TARGET_KEYS and np.ndim(item[key]) > 0]
+    if len(inputs) != 1 or len(targets) > 1:
+        raise ValueError(
+            f"item {index} of X has the entries {list(item)}, but needs exactly one input with "
+            f"dimensions and at most one target, named {', '.join(TARGET_KEYS)}: keep or rename "
+            "the columns; a data set of Hugging Face gives tensors after with_format('torch')"
+        )
+    return item[inputs[0]], item[targets[0]] if targets else None
+
+
+def _as_input(value: Any, index: int) -> Tensor:
+    """Return an input as a tensor; raise for other types and for single numbers."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = torch.from_numpy(value.copy())  # the data set may reuse its memory
+    if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
+        raise TypeError(
+            f"the input of item {index} of X is a {type(value).__name__}, but must be a dense "
+            "tensor or array of real numbers: add a transform to the data set, such as "
+            "torchvision's ToTensor for images"
+        )
+    if value.ndim == 0 or value.numel() == 0:
+        raise ValueError(
+            f"the input of item {index} of X has the shape {tuple(value.shape)}, but needs at "
+            "least one dimension and one value: return a tensor or array from the data set"
+        )
+    return value.detach()
+
+
+def _as_target(target: Any) -> Any:
+    return target.detach().cpu().numpy() if isinstance(target, Tensor) else target
+
+
+def _stored_targets(dataset: Any) -> NDArray[Any] | None:
+    """Return the targets that a data set keeps beside its items, or None."""
+    if isinstance(dataset, Subset):
+        inner = _stored_targets(dataset.dataset)
+        return None if inner is None else inner[np.asarray(dataset.indices)]
+    if isinstance(dataset, TensorDataset):
+        return np.asarray(_as_target(dataset.tensors[1]))
+    kept = [getattr(dataset, name, None) for name in TARGET_ATTRIBUTES]
+    known = [_as_target(targets) for targets in kept if targets is not None]
+    return _stacked(known[0]) if known and np.ndim(known[0]) > 0 else None
+
+
+def _stacked(targets: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(targets)
+    except ValueError as error:
+        raise ValueError(
+            f"the targets of X differ in shape: {error}; return targets of one shape, or pass y"
+        ) from error

@@ -195,7 +195,7 @@ class MIGEEncoder(
         Network from rows to the inputs of the head. A module is copied to float32, and training
         starts from the weights of the module. A callable, such as
         ``partial(MLPEncoder, dropout=0.1)``, returns a module. The arguments of the callable are
-        ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if ``input_shape`` is set.
+        ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if inputs have a shape.
 
         The number of outputs depends on the head. A deterministic head needs ``n_components``
         outputs. A Gaussian head needs ``2 * n_components``, means before scales. An implicit head
@@ -204,8 +204,10 @@ class MIGEEncoder(
         Widths of the hidden layers of ``encoder="mlp"``. A number is the width of a single hidden
         layer.
     input_shape : tuple of int, default=None
-        Shape of a row inside the network, such as (channels, height, width). X itself stays
-        two-dimensional. The shape is required by ``encoder="conv"``.
+        Shape of an input inside the network, such as (channels, height, width). None takes the
+        shape of the inputs of X. For ``encoder="conv"``, inputs of shape (height, width) get one
+        channel. If X has flat rows, ``encoder="conv"`` requires the shape. A shape that contradicts
+        the inputs of X raises an error.
     max_epochs : int, default=30
         Number of passes over the data.
     batch_size : int, default=256
@@ -279,7 +281,7 @@ class MIGEEncoder(
     information_ : float
         Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
     n_features_in_ : int
-        Number of features seen during ``fit``.
+        Number of features seen during ``fit``: the number of values of an input.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has string names.
 
@@ -294,8 +296,9 @@ class MIGEEncoder(
     -----
     The networks compute in float32. Results of ``transform`` have the dtype of X if X is float32 or
     float64. Arrays of integers give float32. Arrays of float16, and integers in lists and data
-    frames, give float64. Predicted values of a regression are float32 if the targets of ``fit``
-    were float32, and float64 otherwise.
+    frames, give float64. Data sets of float64 inputs give float64, and other data sets float32.
+    Predicted values of a regression are float32 if the targets of ``fit`` were float32, and float64
+    otherwise.
 
     On a CPU, a small network is trained and evaluated in one thread. A network is small if all its
     layers are linear layers and batch norms, and a training step has at most 2·10⁹ floating-point
@@ -432,10 +435,25 @@ class MIGEEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; dense and finite.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs; dense and finite. Arrays of more than two dimensions are images or other shaped
+            inputs, such as (n_samples, channels, height, width).
+
+            A data set has ``__len__`` and ``__getitem__``: a ``torch.utils.data.Dataset``,
+            skorch's ``SliceDataset``, or a Hugging Face data set after ``with_format("torch")``.
+            An item is an input, a pair (input, target), or a mapping. In a mapping, "label",
+            "labels" or "target" is the target, and the only other entry with dimensions is the
+            input. Inputs are tensors or arrays of equal shape and dtype. Items are read batch by
+            batch, and no batch is kept.
+
+            Worker processes read the items of ``DataLoader(dataset, batch_size=None,
+            num_workers=4)``. Other loaders raise an error, because ``batch_size`` and
+            ``random_state`` of the encoder decide on the batches.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores them.
+            None takes the targets of a data set, which needs one pass over its items. The pass is
+            omitted if an attribute ``targets`` or ``labels`` of the data set agrees with the first
+            and the last item.
 
         Returns
         -------
@@ -445,10 +463,13 @@ class MIGEEncoder(
         Raises
         ------
         ValueError
-            If rows are constant, too few or non-finite. If targets do not suit the task. If
-            parameters contradict each other. If the network does not suit the data.
+            If inputs are constant, too few or non-finite. If targets do not suit the task. If
+            parameters contradict each other. If the network does not suit the data. If an item of
+            a data set cannot be read, or differs from the first item in shape or dtype. The
+            network then keeps the weights of the last step.
         TypeError
-            If X is sparse.
+            If X is sparse, a data set without a length, or a loader that makes batches. If items
+            of a data set are neither tensors nor arrays.
         RuntimeError
             If ``device`` names a device that this machine lacks.
 
@@ -459,7 +480,8 @@ class MIGEEncoder(
             the representation is the same for all rows. If the information exceeds
             ``max_information``.
         UserWarning
-            If columns vary by less than the resolution of float32.
+            If columns vary by less than the resolution of float32. For a data set, the check reads
+            the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -479,9 +501,9 @@ class MIGEEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows. Every call needs at least two rows that differ. Append a short remainder of a
-            stream to the preceding part.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs, as in ``fit``. Every call needs at least two inputs that differ. Append a short
+            remainder of a stream to the preceding part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck. For regression, mean and variance of the targets of the first
             call standardise the targets of all calls. The first targets should be typical.
@@ -797,12 +819,15 @@ class MIGEEncoder(
     # ---------------------------------------------------------------- results
 
     def transform(self, X: Any, out: NDArray[Any] | None = None) -> Any:
-        """Return the representations of rows.
+        """Return the representations of inputs.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs, as in ``fit``.
+        out : ndarray of shape (n_samples, n_components), default=None
+            Writable array of floats, such as a memory map, that is filled batch by batch and
+            returned. None makes a new array.
 
         Returns
         -------
@@ -834,8 +859,8 @@ class MIGEEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs, as in ``fit``.
 
         Returns
         -------
@@ -858,8 +883,8 @@ class MIGEEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs, as in ``fit``.
 
         Returns
         -------
@@ -883,10 +908,11 @@ class MIGEEncoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, usually held out.
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs as in ``fit``, usually held out.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            True targets. They are ignored without a predictor.
+            True targets. None takes the targets of a data set. They are ignored without a
+            predictor.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row. Only predictions can be weighted.
 

@@ -314,6 +314,11 @@ def is_dask(X: Any) -> bool:
 
 def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -> Any:
     """Return a Dask array (n, width) of ``transform`` applied to each block of rows."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"X is a Dask array of the shape {X.shape}, but its blocks are read as rows: pass "
+            "X.reshape((X.shape[0], -1))"
+        )
     rows = X.rechunk({1: X.shape[1]})
     return rows.map_blocks(
         lambda block: np.asarray(transform(block)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set, Sized
@@ -378,6 +379,9 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
 def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a data set with a length, and the options of the loader around it."""
     dataset, options = X, NO_OPTIONS
+    if isinstance(X, SliceDataset):  # its NumPy indices become Python's, as those of a loader are
+        dataset = copy.copy(X)
+        dataset.indices_ = [int(index) for index in X.indices_]
     if isinstance(X, DataLoader):
         dataset = X.dataset
         options = {name: getattr(X, name) for name in LOADER_OPTIONS}

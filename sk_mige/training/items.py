@@ -206,8 +206,8 @@ def _as_input(value: Any, index: int) -> Tensor:
     if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
         raise TypeError(
             f"the input of item {index} of X is a {type(value).__name__}, but must be a dense "
-            "tensor or array of real numbers: add a transform to the data set, such as "
-            "torchvision's ToTensor for images"
+            "tensor or array of real numbers: add a transform such as torchvision's ToTensor to "
+            "the data set; a data set of Hugging Face gives tensors after with_format('torch')"
         )
     if value.ndim == 0 or value.numel() == 0:
         raise ValueError(

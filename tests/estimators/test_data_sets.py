@@ -224,6 +224,11 @@ def test_searches_split_indices_as_they_split_rows() -> None:
     assert scores[0] == scores[1]
 
 
+def test_items_of_a_slice_data_set_are_read_by_integers_of_python() -> None:
+    data = Items(lambda i: IMAGES[i] if type(i) is int else None)
+    assert_equal_weights(small().fit(SliceDataset(data, idx=slice(None))), small().fit(ROWS))
+
+
 def test_a_search_in_two_processes_takes_data_sets() -> None:
     pipeline = make_pipeline(small(max_epochs=1), LogisticRegression())
     data = SliceDataset(PAIRS)

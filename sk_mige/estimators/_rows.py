@@ -80,8 +80,8 @@ def check_inputs(
 ) -> tuple[Any, tuple[int, ...] | None]:
     """Validate arrays of any dimension and data sets as rows (n, d).
 
-    The second result is the shape of an input inside the network: ``shape`` if it is given, else
-    the shape of the inputs of X, else None. Items of a data set are checked when they are read.
+    The second result is the shape of an input inside the network. It is ``shape``, or the shape of
+    the inputs of X if ``shape`` is None, or None for flat inputs. Items of a data set are checked when they are read.
     """
     rows, found = _flattened(X)
     shape = _common_shape(found, shape, getattr(estimator, "encoder", None))

@@ -102,9 +102,8 @@ class ItemRows:
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.
 
-        Targets are taken from an attribute of the data set, such as ``targets`` of torchvision's
-        data sets, if the attribute agrees with the first and the last item. Otherwise, all items
-        are read once.
+        Data sets of torchvision keep all targets in an attribute ``targets``. Such an attribute is
+        used if it agrees with the first and the last item. Otherwise, all items are read once.
         """
         first, last = self._targets([0, len(self) - 1])
         if first is None:
@@ -202,7 +201,8 @@ def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
 def _as_input(value: Any, index: int) -> Tensor:
     """Return an input as a tensor; raise for other types and for single numbers."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        value = torch.from_numpy(value.copy())  # the data set may reuse its memory
+        # A copy, because the data set may reuse its memory. Torch has one byte order.
+        value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
     if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
         raise TypeError(
             f"the input of item {index} of X is a {type(value).__name__}, but must be a dense "

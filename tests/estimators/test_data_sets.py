@@ -19,6 +19,7 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
+from sk_mige.training import Checkpoint
 
 from .conftest import small
 
@@ -214,6 +215,30 @@ def test_bytes_and_double_precision_are_read_as_arrays_are() -> None:
         encoder, of_rows = small().fit(data), small().fit(rows)
         assert_equal_weights(encoder, of_rows)
         assert encoder.transform(data).dtype == of_rows.transform(rows).dtype
+
+
+@pytest.mark.parametrize("dtype", [">f4", "uint16", "float16", "bool"])
+def test_arrays_of_every_real_type_are_items(dtype: str) -> None:
+    rows = (ROWS > 0).astype(dtype)
+    encoder = small().fit(Items(lambda i: rows[i]))
+    assert_equal_weights(encoder, small().fit(rows.astype(np.float32)))
+
+
+def test_checkpoints_resume_a_training_on_a_data_set(tmp_path: Path) -> None:
+    def encoder(epochs: int) -> MIGEEncoder:
+        return small(
+            lr_schedule="constant", max_epochs=epochs, callbacks=[Checkpoint(tmp_path / "run.pt")]
+        )
+
+    encoder(2).fit(PAIRS)
+    resumed = encoder(3).fit(PAIRS)
+    assert_equal_weights(resumed, small(lr_schedule="constant").fit(ROWS))
+
+
+def test_images_on_disk_are_not_read_into_memory(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", IMAGES)
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert_equal_weights(small().fit(images), small().fit(ROWS))
 
 
 def test_searches_split_indices_as_they_split_rows() -> None:

@@ -61,12 +61,10 @@ from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
 from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_numpy
+from ._inputs import check_inputs, check_out, check_queries
 from ._rows import (
     by_blocks,
     check_float32_resolution,
-    check_inputs,
-    check_out,
-    check_queries,
     check_varies,
     is_dask,
     like_input,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,15 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils._array_api import get_namespace, get_namespace_and_device, move_to
 from sklearn.utils.validation import validate_data
-from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    SequentialSampler,
-    default_convert,
-)
 
 from sk_mige._warnings import warn_user
-from sk_mige.training.items import NO_OPTIONS, ItemRows
+from sk_mige.training.items import ItemRows, is_data_set
 
 __all__ = [
     "by_blocks",
     "check_finite",
     "check_float32_resolution",
-    "check_inputs",
-    "check_out",
-    "check_queries",
     "check_rows",
     "check_samples",
     "check_spread",
@@ -43,6 +31,7 @@ __all__ = [
     "like_input",
     "namespace_of",
     "own_targets",
+    "readable",
     "reference",
     "row_chunks",
     "scores_like",
@@ -57,42 +46,11 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# Options of a DataLoader that decide who reads the items, not which items make a batch.
-LOADER_OPTIONS = (
-    "num_workers",
-    "prefetch_factor",
-    "persistent_workers",
-    "multiprocessing_context",
-    "worker_init_fn",
-    "pin_memory",
-    "timeout",
-)
-
 # Number of rows of a block, from which constant rows are found.
 BLOCK_ROWS = 256
 
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
 FEWEST_STEPS = 16
-
-
-def check_inputs(
-    estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None, min_rows: int = 2
-) -> tuple[Any, tuple[int, ...] | None]:
-    """Validate arrays of any dimension and data sets as rows (n, d).
-
-    The second result is the shape of an input inside the network. It is ``shape``, or the shape of
-    the inputs of X if ``shape`` is None, or None for flat inputs. Items of a data set are checked when they are read.
-    """
-    rows, found = _flattened(X)
-    shape = _common_shape(found, shape, getattr(estimator, "encoder", None))
-    if not isinstance(rows, ItemRows):
-        return check_rows(estimator, rows, reset=reset, min_rows=min_rows), shape
-    if len(rows) < min_rows:
-        raise ValueError(
-            f"X is a data set with {len(rows)} item(s), but {type(estimator).__name__} needs at "
-            f"least {min_rows}: add items"
-        )
-    return validate_data(estimator, rows, skip_check_array=True, reset=reset), shape
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
@@ -108,7 +66,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             "pass X.toarray() if memory allows"
         )
     _check_two_dimensional(estimator, X)
-    X = _readable(X)
+    X = readable(X)
     xp, _ = get_namespace(X)
     integral = _is_integral(X)
     X = validate_data(
@@ -132,35 +90,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
     """Validate samples for a score: dense, finite, floating X (n, d) in its own namespace."""
     _check_two_dimensional(estimator, X)
-    X = _readable(X)
+    X = readable(X)
     xp, _ = get_namespace(X)
     return validate_data(
         estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows
     )
-
-
-def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | None = None) -> Any:
-    """Validate inputs for a fitted network; arrays need the array namespace of ``fit``."""
-    if not _is_data_set(X):
-        namespace, fitted = namespace_of(X), estimator._fit_namespace
-        if namespace != fitted:
-            raise ValueError(
-                f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
-                f"namespace as those passed to fit(): {fitted}, got {namespace}"
-            )
-    return check_inputs(estimator, X, reset=False, shape=shape, min_rows=1)[0]
-
-
-def check_out(out: Any, shape: tuple[int, int]) -> None:
-    """Raise unless results of this shape can be written to ``out``."""
-    if not isinstance(out, np.ndarray) or out.dtype.kind != "f" or not out.flags.writeable:
-        raise TypeError(
-            f"out must be a writable NumPy array or memory map of floats, got {type(out).__name__}"
-            f"{' of ' + str(out.dtype) if isinstance(out, np.ndarray) else ''}: pass "
-            f"np.lib.format.open_memmap('z.npy', mode='w+', dtype='float32', shape={shape})"
-        )
-    if out.shape != shape:
-        raise ValueError(f"out has the shape {out.shape}, but the result has the shape {shape}")
 
 
 def check_varies(X: Any, consequence: str) -> None:
@@ -331,7 +265,7 @@ def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -
 
 def _check_two_dimensional(estimator: Any, X: Any) -> None:
     """Raise unless X is a table of rows, and name the conversion to a table."""
-    if _is_data_set(X):
+    if is_data_set(X):
         raise TypeError(
             f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
             f"n_features), got the data set {type(X).__name__}. Stack its inputs: "
@@ -342,97 +276,6 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
         raise ValueError(
             f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1)"
         )
-
-
-def _is_data_set(X: Any) -> bool:
-    """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
-
-    Data sets of torch and skorch have a class. Others, such as Hugging Face's, have a length and
-    items, but no conversion to an array or a data frame.
-    """
-    if isinstance(X, Dataset | DataLoader | SliceDataset):
-        return True
-    if isinstance(X, Sequence | Mapping | Set | Tensor | np.ndarray) or sp.issparse(X):
-        return False
-    exports = ("__array__", "__array_namespace__", "__array_interface__", "__dataframe__")
-    return (
-        isinstance(X, Sized)
-        and hasattr(X, "__getitem__")
-        and not any(hasattr(X, name) for name in exports)
-    )
-
-
-def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
-    """Return X as rows (n, d), and the shape of an input of X."""
-    if _is_data_set(X):
-        rows = ItemRows(*_data_set(X))
-        return rows, rows.item_shape
-    _check_no_list_of_items(X)
-    X = _readable(X)
-    shape = tuple(getattr(X, "shape", ()))
-    if len(shape) > 2 and not sp.issparse(X):
-        xp, _ = get_namespace(X)
-        X = xp.reshape(X, (shape[0], math.prod(shape[1:])))
-    return X, shape[1:]
-
-
-def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return a data set with a length, and the options of the loader around it."""
-    dataset, options = X, NO_OPTIONS
-    if isinstance(X, SliceDataset):  # its NumPy indices become Python's, as those of a loader are
-        dataset = copy.copy(X)
-        dataset.indices_ = [int(index) for index in X.indices_]
-    if isinstance(X, DataLoader):
-        dataset = X.dataset
-        options = {name: getattr(X, name) for name in LOADER_OPTIONS}
-    if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized):
-        raise TypeError(
-            f"X is a {type(dataset).__name__} without a length, but batches are drawn by index: "
-            "pass a data set with __len__ and __getitem__, or call partial_fit with an array for "
-            "each part of the stream"
-        )
-    if isinstance(X, DataLoader) and not _is_item_wise(X):
-        raise TypeError(
-            "X is a DataLoader with batches, an order or a collate_fn of its own, but the encoder "
-            "makes the batches by batch_size and random_state: pass X.dataset, or for worker "
-            f"processes DataLoader(X.dataset, batch_size=None, num_workers={X.num_workers})"
-        )
-    return dataset, options
-
-
-def _is_item_wise(loader: DataLoader[Any]) -> bool:
-    """Return whether a loader reads single items in their order."""
-    in_order = loader.batch_sampler is None and isinstance(loader.sampler, SequentialSampler)
-    return in_order and loader.collate_fn is default_convert
-
-
-def _check_no_list_of_items(X: Any) -> None:
-    """Raise for a list of items, which scikit-learn makes from a data set that it splits."""
-    if isinstance(X, list) and X and isinstance(X[0], Mapping | tuple):
-        parts = list(X[0].values()) if isinstance(X[0], Mapping) else X[0]
-        if any(isinstance(part, Tensor | np.ndarray) and part.ndim > 0 for part in parts):
-            raise TypeError(
-                "X is a list of items of a data set: pass the data set itself, and in "
-                "cross-validation skorch.helper.SliceDataset(dataset), of which indices are split"
-            )
-
-
-def _common_shape(
-    found: tuple[int, ...], shape: tuple[int, ...] | None, encoder: Any
-) -> tuple[int, ...] | None:
-    """Return the shape of an input inside the network; raise if X and ``shape`` disagree."""
-    if len(found) < 2:  # flat inputs, whose size is checked later
-        return shape
-    if shape is None:
-        is_image = len(found) == 2 and isinstance(encoder, str) and encoder == "conv"
-        return (1, *found) if is_image else found
-    # Dimensions of size 1 do not change the order of the values.
-    if [n for n in found if n != 1] != [n for n in shape if n != 1]:
-        raise ValueError(
-            f"the inputs of X have the shape {found}, but input_shape is {tuple(shape)}: pass "
-            "inputs of this shape, or call fit with input_shape=None, which takes the shape of X"
-        )
-    return shape
 
 
 def _blocks(X: Any) -> Iterator[Any]:
@@ -448,7 +291,7 @@ def _blocks(X: Any) -> Iterator[Any]:
             yield X[start:stop, :]
 
 
-def _readable(X: Any) -> Any:
+def readable(X: Any) -> Any:
     """Return a tensor as an array, or unchanged under array API dispatch."""
     if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
         return X

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set, Sized
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
+from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-__all__ = ["ItemRows"]
+__all__ = ["ItemRows", "is_data_set"]
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 # Keys of the target in items that are mappings.
@@ -155,6 +157,33 @@ class ItemRows:
                 "by a transform such as torchvision's Resize"
             )
         return value
+
+
+def is_data_set(X: Any) -> bool:
+    """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
+
+    Data sets of torch and skorch have a class. Others, such as Hugging Face's, have a length and
+    items, but no conversion to an array or a data frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sk_mige.training.items import is_data_set
+    >>> is_data_set(TensorDataset(torch.eye(3))), is_data_set(np.eye(3))
+    (True, False)
+    """
+    if isinstance(X, Dataset | DataLoader | SliceDataset):
+        return True
+    if isinstance(X, Sequence | Mapping | Set | Tensor | np.ndarray) or issparse(X):
+        return False
+    exports = ("__array__", "__array_namespace__", "__array_interface__", "__dataframe__")
+    return (
+        isinstance(X, Sized)
+        and hasattr(X, "__getitem__")
+        and not any(hasattr(X, name) for name in exports)
+    )
 
 
 class _Targets(Dataset[Any]):

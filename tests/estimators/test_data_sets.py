@@ -186,7 +186,7 @@ def test_a_data_set_without_targets_needs_y_for_a_bottleneck() -> None:
     with pytest.raises(ValueError, match="requires y"):
         small("ib").fit(Items(lambda i: IMAGES[i]))
     encoder = small("ib").fit(PAIRS)
-    with pytest.raises(ValueError, match="score needs the true targets"):
+    with pytest.raises(ValueError, match="needs y, the true targets"):
         encoder.score(IMAGES)
 
 
@@ -239,6 +239,21 @@ def test_images_on_disk_are_not_read_into_memory(tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", IMAGES)
     images = np.load(tmp_path / "images.npy", mmap_mode="r")
     assert_equal_weights(small().fit(images), small().fit(ROWS))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_score_without_labels_does_not_depend_on_the_source(source: str) -> None:
+    encoder = small().fit(ROWS)
+    assert encoder.score(SOURCES[source]) == encoder.score(ROWS)
+
+
+def test_searches_without_labels_split_indices() -> None:
+    grid = {"n_components": [2, 3]}
+    found = [
+        GridSearchCV(small(max_epochs=1), grid, cv=2).fit(data).cv_results_["mean_test_score"]
+        for data in (SliceDataset(PAIRS), ROWS)
+    ]
+    assert found[0].tolist() == found[1].tolist()
 
 
 def test_searches_split_indices_as_they_split_rows() -> None:

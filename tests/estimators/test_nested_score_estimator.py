@@ -101,9 +101,7 @@ def test_more_components_than_rows_of_a_batch_cause_a_warning() -> None:
 
 def test_a_projection_is_refused_where_all_coordinates_are_needed() -> None:
     estimator = MutualInfoGradientEstimator(score_estimator=RandomProjectionSSGE(4))
-    with pytest.raises(
-        ValueError, match="must be .* without projection; got Random"
-    ):
+    with pytest.raises(ValueError, match="must be .* without projection; got Random"):
         estimator.fit(X)
 
 

@@ -1,4 +1,4 @@
-"""Values of information: the estimator, and measures of several variables that use it."""
+"""Estimators of mutual information and of other information measures of several variables."""
 
 from ._chain_rule import InformationEstimate
 from ._family import conditional_mutual_info, total_correlation, transfer_entropy

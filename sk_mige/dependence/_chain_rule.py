@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Z_90 = float(ndtri(0.95))
-# An interval is wide if it exceeds this many nats and this share of the value.
+# An interval is wide if its width exceeds these nats and this fraction of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 
 Array = NDArray[Any]
@@ -83,7 +83,7 @@ class Part:
 
 
 class Term(NamedTuple):
-    """I(left; right), averaged over the classes of ``given``."""
+    """Mutual information term I(left; right), averaged over the classes of ``given``."""
 
     left: tuple[Part, ...]
     right: tuple[Part, ...]
@@ -95,7 +95,7 @@ class Term(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """One fitted estimator, its rows, and its signed weight in the sum."""
+    """Fitted estimator of a term, with the rows used and the signed weight in the sum."""
 
     estimator: MutualInfoEstimator
     rows: Array
@@ -103,7 +103,7 @@ class _Fit(NamedTuple):
 
 
 def parts_of(name: str, values: Any) -> tuple[Part, ...]:
-    """Validate a variable and separate its columns of labels from its columns of numbers."""
+    """Validate a variable and split the columns into labels and numbers."""
     table = as_table(name, values)
     discrete = np.array([is_discrete_column(column) for column in table.T])
     suffixes = (" labels", " numbers") if discrete.any() and not discrete.all() else ("", "")
@@ -119,9 +119,9 @@ def parts_of(name: str, values: Any) -> tuple[Part, ...]:
 
 
 def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
-    """Return the order of variables: labels first, then few columns, then the first rows' ranks.
+    """Return a sort key of a variable: kind, number of columns, and ranks of the first rows.
 
-    Units, signs and monotone maps of columns do not change it.
+    Variables of labels come first. Monotone maps of columns do not change the key.
     """
     columns = [(part.is_label, column) for part in variable for column in part.values.T]
     first_rows = [_place(column, is_label) for is_label, column in columns]
@@ -129,7 +129,7 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
 
 
 def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Distances of the first ranks from the middle rank; for labels, matches with the first."""
+    """Return the rank distances of the first rows from the median, or label matches with row 0."""
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
     distinct, ranks = np.unique(column, return_inverse=True)
@@ -137,7 +137,7 @@ def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
 
 
 def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[Term]:
-    """Terms of I(left; right). Each side of a term holds either labels or numbers.
+    """Decompose I(left; right) into terms whose sides are either all labels or all numbers.
 
     With labels a, c and numbers b, d, the chain rule is
     I(a, b; c, d) = I(a; c) + I(a; d | c) + I(b; c | a) + I(b; d | a, c).
@@ -187,7 +187,7 @@ def sum_of(
         pointwise[fit.rows] += np.sign(fit.weight) * fit.estimator.pointwise_
     sampling = Z_90 * _standard_error(pointwise, is_series)
     down, up = (sum(errors) for errors in zip(*map(_resolution, fits), strict=True))
-    # Information is not negative, so a negative sum has an error of at least its size.
+    # Information is nonnegative, so the error of a negative sum is at least its absolute value.
     up = math.hypot(sampling, up + max(0.0, -value))
     down = math.hypot(sampling, down)
     value = max(0.0, value)
@@ -196,7 +196,7 @@ def sum_of(
 
 
 def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> Iterator[tuple[str, _Fit]]:
-    """Fit one term, within each class of its condition."""
+    """Fit the estimator of one term, separately in each class of the condition."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     n, prefix = len(left), "-" if sign < 0 else ""
     estimator = _with_candidates(estimator, [part.is_label for part in (*term.left, *term.right)])
@@ -235,7 +235,7 @@ def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> Mutua
 
 
 def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
-    """Fit a clone without warnings: the caller warns about the sum of all terms."""
+    """Fit a clone without warnings, because the caller warns about the sum of all terms."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         fitted: MutualInfoEstimator = clone(estimator).fit(x, y)
@@ -243,7 +243,7 @@ def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualIn
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
-    """Standard error of the mean. In a series it includes the correlation of close rows."""
+    """Standard error of the mean, which includes the autocorrelation of a series."""
     n = len(pointwise)
     centred = pointwise - pointwise.mean()
     variance = centred @ centred / n
@@ -258,7 +258,7 @@ def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
 
 
 def _resolution(fit: _Fit) -> tuple[float, float]:
-    """Errors below and above the value, without the sampling error."""
+    """Lower and upper errors of the value, excluding the sampling error."""
     fitted, weight = fit.estimator, abs(fit.weight)
     value, (low, high) = fitted.mutual_info_, fitted.interval_
     sampling = Z_90 * _standard_error(fitted.pointwise_, False)
@@ -289,7 +289,7 @@ def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
 
 
 def is_wide(found: InformationEstimate) -> bool:
-    """Return whether the interval is wide for the value."""
+    """Return whether the interval is wide relative to the value."""
     low, high = found.interval
     return high - low > max(WIDE_NATS, WIDE_SHARE * found.value)
 

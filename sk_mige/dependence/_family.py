@@ -57,13 +57,13 @@ def conditional_mutual_info(
     Raises
     ------
     ValueError
-        If the numbers of rows differ, a value is missing, or a class has too few rows. If both x
-        and y share a linear combination of columns with z, without noise.
+        If the numbers of rows differ, a value is missing, or a class has too few rows. If z has
+        exact linear relations with both x and y.
 
     Warns
     -----
     UserWarning
-        If the rows do not resolve the information, or if the information is infinite.
+        If the interval is wide relative to the estimate, or if the information is infinite.
 
     See Also
     --------
@@ -85,7 +85,7 @@ def conditional_mutual_info(
 
     Examples
     --------
-    x and y depend on each other through z only, so I(x; y | z) = 0:
+    The variables x and y are independent given z, so I(x; y | z) = 0:
 
     >>> import numpy as np
     >>> from sk_mige import MutualInfoEstimator, conditional_mutual_info
@@ -129,7 +129,7 @@ def total_correlation(
     Warns
     -----
     UserWarning
-        If the rows do not resolve the information, or if the information is infinite.
+        If the interval is wide relative to the estimate, or if the information is infinite.
 
     See Also
     --------
@@ -209,7 +209,7 @@ def transfer_entropy(
     Warns
     -----
     UserWarning
-        If the rows do not resolve the information, or if the information is infinite.
+        If the interval is wide relative to the estimate, or if the information is infinite.
 
     See Also
     --------
@@ -227,7 +227,8 @@ def transfer_entropy(
 
     Examples
     --------
-    y follows x, with y_t = x_{t-1} + noise. Information flows from x to y only, ½ log 2 = .35 nats:
+    For y_t = x_{t-1} + noise, the transfer entropy is ½ log 2 = .35 nats from x to y. The transfer
+    entropy from y to x is 0:
 
     >>> import numpy as np
     >>> from sk_mige import MutualInfoEstimator, transfer_entropy
@@ -270,7 +271,7 @@ def _conditional(
 
 
 def _variables(named: dict[str, Any]) -> list[tuple[Part, ...]]:
-    """Validate variables, which must have equally many rows."""
+    """Validate variables, which must have the same number of rows."""
     parts = [parts_of(name, values) for name, values in named.items()]
     check_same_length({p[0].name: p[0].values for p in parts})
     return parts

@@ -25,9 +25,9 @@ def feature_information(
 ) -> NDArray[np.float64]:
     """Mutual information of each feature with the target, in nats.
 
-    This is a ``score_func`` for :class:`~sklearn.feature_selection.SelectKBest` and other
+    The function is a ``score_func`` for :class:`~sklearn.feature_selection.SelectKBest` and other
     selectors. The columns of a group are scored together. The score of a group can exceed the
-    scores of its columns, as for a parity.
+    scores of the group's columns, for example if the target is a parity.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def feature_information(
     Warns
     -----
     UserWarning
-        If the information of a feature is infinite, or if the rows do not resolve it.
+        If the information of a feature is infinite, or if the interval of the information is wide.
 
     See Also
     --------
@@ -70,7 +70,7 @@ def feature_information(
 
     Examples
     --------
-    y is the parity of two columns. Each of these columns alone is independent of y:
+    y is the parity of two columns. Each of the two columns alone is independent of y:
 
     >>> import numpy as np
     >>> from functools import partial
@@ -101,7 +101,7 @@ def feature_information(
 
 
 def _group_numbers(groups: ArrayLike | None, n_features: int) -> NDArray[np.int64]:
-    """Return the number of each feature's group, from 0."""
+    """Return the group index of each feature, from 0."""
     if groups is None:
         return np.arange(n_features)
     given = np.asarray(groups)

@@ -16,7 +16,7 @@ from sk_mige.information.evidence import Evidence
 __all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information", "table_information"]
 
 LABEL_CANDIDATES = ("linear", "quadratic", "logistic", "neighbors", "boosting")
-# These memorise training rows: their in-sample log-loss is no bound.
+# These candidates memorise training rows, so the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting")
 # Differences of evidence below .005 nats are ignored.
 TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
@@ -27,7 +27,7 @@ Labels = NDArray[np.int64]
 
 @dataclass
 class LabelInformation:
-    """Mutual information with a label, and the candidates that were compared."""
+    """Mutual information with a label, and the compared candidates."""
 
     value: float
     interval: tuple[float, float]
@@ -151,7 +151,7 @@ def table_information(x: Labels, y: Labels, folds: Labels) -> LabelInformation:
 
 
 class _Table:
-    """Classifier that looks up the posterior of one label given another."""
+    """Classifier of one label given another, from a table of class probabilities."""
 
     def __init__(self, log_posterior: Floats) -> None:
         self.log_posterior = log_posterior
@@ -163,7 +163,7 @@ class _Table:
 
 
 def _classifier(name: str, n: int, seed: int) -> Any:
-    """Return an unfitted classifier for n rows."""
+    """Return an unfitted classifier with settings for n rows."""
     # Imported here because the import is slow and only labels need these classes.
     from sklearn.discriminant_analysis import (
         LinearDiscriminantAnalysis,
@@ -188,7 +188,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
 def _cross_fit(
     name: str, scores: Floats, labels: Labels, folds: Labels, log_prior: Floats, seed: int
 ) -> tuple[list[Any], Floats, float]:
-    """Return fits, held-out log-posteriors, and the mean in-sample gain."""
+    """Return fitted classifiers, held-out log-posteriors, and the mean in-sample gain."""
     posterior = np.empty((len(labels), len(log_prior)))
     fits, inside = [], []
     base = _classifier(name, len(labels), seed)
@@ -240,7 +240,7 @@ def _log_posterior(model: Any, scores: Floats, log_prior: Floats) -> Floats:
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set weights; differences of evidence below their standard error count little."""
+    """Weight the candidates by differences of evidence, in units of the standard errors."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)

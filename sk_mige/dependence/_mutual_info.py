@@ -60,10 +60,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Parameters
     ----------
     candidates : "auto" or list of str, default="auto"
-        Candidates to compare. "auto" compares all that fit the data. Candidates for continuous
-        columns are "gaussian", "student", "mixture", "neighbors" and "network"; "neighbors" is
-        skipped if X and Y have more than four columns together. Candidates for labels are
-        "linear", "quadratic", "logistic", "neighbors" and "boosting".
+        Candidates to compare. "auto" compares all candidates for the type of the columns.
+        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
+        "network"; "neighbors" is skipped if X and Y have more than four columns together.
+        Candidates for labels are "linear", "quadratic", "logistic", "neighbors" and "boosting".
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -105,9 +105,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     on ``random_state``, so permuted rows give a slightly different estimate.
 
     Strings, booleans and categories are labels. A numeric column is a label if its distinct values
-    number at most 50 and at most 10 % of the rows. Pass more classes as strings. A variable of
-    several columns is a label only if all its columns are. Otherwise the ranks of its columns
-    are used.
+    number at most 50 and at most 10 % of the rows. Convert a numeric label with more classes to
+    strings. A variable of several columns is a label only if all of the columns are labels.
+    Otherwise the ranks of the columns are used.
 
     Examples
     --------
@@ -323,7 +323,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._set_value(value, interval, self._chosen.candidates, pointwise)
 
     def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
-        """Return normal scores of independent components, if a variable has them."""
+        """Return normal scores of independent components, or None without components."""
         self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
         return self._components(*numbers)
 

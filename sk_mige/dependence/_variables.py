@@ -1,4 +1,4 @@
-"""Variables of mutual information: checked tables, labels, normal scores and folds."""
+"""Validation of variables, labels, normal scores and folds for mutual information."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def is_discrete_column(column: Array) -> bool:
 
 
 class Margins:
-    """Map columns, or linear combinations of them, to normal scores by the training ranks."""
+    """Map columns, or linear combinations of columns, to normal scores by the training ranks."""
 
     def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
@@ -124,13 +124,13 @@ class Margins:
         self.keep: list[int] | None = None
 
     def fit_transform(self, z: Array, generator: np.random.Generator) -> Tensor:
-        """Return scores of the columns that are no linear combinations of the others."""
+        """Return normal scores of the columns, without linearly dependent columns."""
         scores = self.transform(z, generator)
         self.keep = independent_columns(scores)
         return scores[:, self.keep]
 
     def components(self, z: NDArray[np.float64]) -> Margins | None:
-        """Return the margins of independent components, if they describe the data better."""
+        """Return the margins of independent components, if components describe the data better."""
         mixing = independent_components(torch.from_numpy(z[:, self.varying]))
         return None if mixing is None else Margins(z, mixing.numpy())
 
@@ -185,7 +185,7 @@ def stratified_folds(
     order = order[np.argsort(labels[first][order], kind="stable")]
     folds = np.empty(len(first), np.int64)
     folds[order] = np.arange(len(first)) % n_folds
-    if len(first) < n_folds * 2:  # too few distinct rows to keep copies together
+    if len(first) < n_folds * 2:  # too few distinct rows to keep copies in one fold
         return np.random.default_rng(seed).permutation(len(labels)) % n_folds
     return folds[owner.ravel()]
 
@@ -195,8 +195,8 @@ def distinct_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first row of each group of copies, and the group of each row.
 
-    Rows are copies if they are equal and every continuous variable has equal rows only there.
-    Equal rows of rounded values differ from copies: they also share X with different Y.
+    Equal rows are copies only if two rows that share a continuous variable are always equal.
+    Rounded values do not satisfy this condition: rows may share X and differ in Y.
     """
     identity = np.arange(len(x))
     if all(discrete):
@@ -213,7 +213,7 @@ def distinct_rows(
 
 
 def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct pair of rows, unchanged if X and Y are exchanged."""
+    """Return one integer per distinct pair of rows of x and y, symmetric in x and y."""
     pairs = np.stack([_row_codes(z) for z in (x, y)], axis=1)
     _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
     # The index of a pair's first row does not depend on the values.

@@ -1,4 +1,4 @@
-"""Estimators of the scikit-learn interface: validation, fitted attributes and tags."""
+"""Estimators with the scikit-learn interface."""
 
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder

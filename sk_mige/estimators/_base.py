@@ -1,4 +1,4 @@
-"""Shared parts of estimators: documentation links, sizes of layers, stored weights."""
+"""Functions shared by estimators: documentation links, layer sizes and stored weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIABLE = "SK_MIGE_DOCS"
 
 
 class DocLinkMixin:
-    """Adds a link to the estimator's page to scikit-learn's HTML representation.
+    """Mixin that adds a documentation link to scikit-learn's HTML representation.
 
     The environment variable ``SK_MIGE_DOCS`` is the address of the site. If the variable is not
     set, the package's project URL "Documentation" is used. Without an address there is no link.
@@ -73,10 +73,10 @@ def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: boo
 
 
 def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:
-    """Raise for parameters that were set between two calls and that a fitted model cannot follow.
+    """Raise ValueError for parameter changes between two calls that a fitted model cannot apply.
 
-    The error lists the changed parameters with both values; ``consequence`` ends its sentence. A
-    change of ``mode`` hides the changes that follow from it.
+    The error lists the changed parameters with old and new values, and ends with ``consequence``.
+    If ``mode`` has changed, the error does not list changes that result from ``mode``.
     """
     changes = [
         f"{name}={_short(value)} instead of {_short(before.get(name))}"

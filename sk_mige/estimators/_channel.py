@@ -1,4 +1,4 @@
-"""MutualInfoGradientEstimator: the gradient of the information through a parametric channel."""
+"""MutualInfoGradientEstimator: gradient of the mutual information of a parametric channel."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     ----------
     family : callable, default=None
         Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
-        can differentiate twice. Its arguments have shapes (n, n_features), the shape of ``theta``
+        can differentiate twice. The arguments have shapes (n, n_features), the shape of ``theta``
         and (n, n_noise). The noise is standard normal. y must have n rows. None is the additive
         channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
@@ -45,9 +45,9 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins (:func:`sk_mige.information.mutual_info_gradient`).
     score_estimator : SSGEScoreEstimator, default=None
-        Description of a score estimate that replaces
-        :func:`sk_mige.information.whitened_scores`. Only its ``n_eigen``, ``eigen_threshold``,
-        ``alpha`` and ``bandwidth`` are used, for plain SSGE.
+        Settings of a score estimator that replaces
+        :func:`sk_mige.information.whitened_scores`. Only the parameters ``n_eigen``,
+        ``eigen_threshold``, ``alpha`` and ``bandwidth`` are used, for plain SSGE.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error (:func:`sk_mige.information.mutual_info_gradient`).
     n_batches : int, default=10
@@ -79,7 +79,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
 
     Examples
     --------
-    For the default channel and two standard normals, I = log(1 + θ²). Its derivative at θ = 1
+    For the default channel and two standard normals, I = log(1 + θ²). The derivative dI/dθ at θ = 1
     is 1.
 
     >>> import numpy as np

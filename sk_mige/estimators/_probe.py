@@ -56,7 +56,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     dropout : float, default=0.1
         Fraction of hidden units that dropout sets to 0 in each training step.
     max_epochs : int, default=150
-        Number of passes over the data. The default is the value of Deep InfoMax.
+        Number of passes over the data. The default value is from Deep InfoMax.
     batch_size : int, default=64
         Largest number of rows in a batch. The sizes of all batches differ by one row at most.
     lr : float, default=1e-4
@@ -154,7 +154,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Features; dense and finite.
         y : array-like of shape (n_samples,)
-            Labels, of at least two classes.
+            Class labels, with at least two distinct values.
 
         Returns
         -------
@@ -164,15 +164,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If rows are non-finite or too few. If targets are no classes. If the first loss is not
-            finite.
+            If values are not finite or there are too few rows. If the targets are not class labels.
+            If the first loss is not finite.
 
         Warns
         -----
         ConvergenceWarning
             If the loss became infinite or NaN. Training then stops at the last good weights.
         UserWarning
-            If Ctrl-C ended the training. The probe keeps the weights that it has reached.
+            If Ctrl-C ended the training. The probe then keeps the current weights.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)
@@ -224,7 +224,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         threads = threads_for(self.module_, nn.Identity(), self.batch_size)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False), threads:
             chunks = [
-                # Indexing copies: the rows of a data frame are read-only.
+                # Indexing copies the rows, because the rows of a data frame are read-only.
                 self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))
                 for start in range(0, len(X), CHUNK)
             ]
@@ -252,14 +252,14 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return LRScheduler("MultiStepLR", milestones=falls, gamma=0.1)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state with the weights as NumPy arrays."""
+        """Return the state for pickling, with weights as NumPy arrays."""
         state: dict[str, Any] = dict(super().__getstate__())
         if "module_" in state:
             state["_stored_weights"] = to_numpy(state.pop("module_"))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the probe's device, or on "auto" if that device is missing."""
+        """Restore the network on ``device``, or on "auto" if the device is missing."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
@@ -272,7 +272,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
 def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:
     return nn.Sequential(
-        # Batch norm subtracts the mean, so a bias in the preceding layer has no effect.
+        # Batch normalisation subtracts the mean, so a bias in the preceding layer has no effect.
         nn.Linear(n_features, hidden_size, bias=False),
         nn.BatchNorm1d(hidden_size),
         nn.ReLU(),

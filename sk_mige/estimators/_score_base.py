@@ -78,8 +78,8 @@ class BaseScoreEstimator(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Any points. They are processed in chunks, so that millions of rows need little memory.
-            For a Dask array the result is a Dask array with the same blocks of rows.
+            Any points. The points are processed in chunks, so that millions of rows need little
+            memory. For a Dask array the result is a Dask array with the same blocks of rows.
 
         Returns
         -------
@@ -101,10 +101,10 @@ class BaseScoreEstimator(
     def score(self, X: Any, y: None = None) -> float:
         r"""Return minus the mean Hyvärinen loss on the rows of X.
 
-        This is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation is
-        :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
-        score. On *held-out* rows the estimate closest to the true score thus has the highest
-        value, although the true score is unknown. The value is in input coordinates. It therefore
+        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation
+        is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
+        score. On *held-out* rows the estimate closest to the true score thus has the highest value,
+        although the true score is unknown. The value is in input coordinates. The value therefore
         compares estimators on the same data, but not on differently scaled data.
 
         Parameters
@@ -161,7 +161,7 @@ class BaseScoreEstimator(
     def log_density(self, X: Any, *, normalize: bool = False) -> Any:
         r"""Compute the log-density whose gradient is the estimated score.
 
-        The name is that of :meth:`sk_mige.datasets.ExactScore.log_density`. The name
+        The method has the name of :meth:`sk_mige.datasets.ExactScore.log_density`. The name
         ``score_samples`` of scikit-learn would suggest scores, which are gradients here.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
@@ -186,8 +186,8 @@ class BaseScoreEstimator(
         X : array-like of shape (n_samples, n_features)
             Points.
         normalize : bool, default=False
-            Whether to subtract the logarithm of the integral over the whole space. Importance
-            sampling estimates the integral with 16,384 fixed draws from the base. The standard
+            Whether to subtract the logarithm of the integral over the whole space. The integral is
+            estimated by importance sampling with 16,384 fixed draws from the base. The standard
             error of the logarithm is about 0.1 or less, if the draws reach every mode. The density
             then has units of 1 / (product of the units of the features).
 
@@ -239,7 +239,7 @@ class BaseScoreEstimator(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Noisy rows. They may be the rows of the fit.
+            Noisy rows, which may be the rows of the fit.
         noise : float or array-like of shape (n_features,)
             Standard deviation :math:`\sigma` of the noise, in the units of the features. An array
             has one value for each feature. The noise of different features is independent.
@@ -323,15 +323,15 @@ class BaseScoreEstimator(
                   \qquad \xi \sim N(0, I)
 
         Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
-        chains start. Steps are thus in coordinates of unit covariance, and neither scales nor
-        correlations matter. The chains forget their starting points if the product of step size,
-        number of steps and acceptance rate exceeds 1.
+        chains start. Steps are thus in coordinates of unit covariance, independent of scales and
+        correlations. The chains forget their starting points if the product of step size, number of
+        steps and acceptance rate exceeds 1.
 
-        The samples are good enough for a picture. The estimate is unreliable far from the data.
-        With a base, chains therefore follow the score of the base there, for any bandwidth. The
-        correction to the base is reduced linearly between two distances from the mean in whitened
-        coordinates. The first distance is that of the farthest 5 % of the centres, and the second
-        is that of the farthest centre. Without a base, nothing brings chains back.
+        The samples are suitable for visual inspection only. The estimate is unreliable far from the
+        data. With a base, chains far from the data therefore follow the score of the base, for any
+        bandwidth. The correction to the base is reduced linearly between two distances from the
+        mean in whitened coordinates. The first distance is the 95 % quantile of the centres'
+        distances, and the second is the largest. Without a base, nothing brings chains back.
 
         Parameters
         ----------
@@ -340,13 +340,13 @@ class BaseScoreEstimator(
         n_steps : int, default=500
             Number of steps of each chain, at least 1.
         step_size : float, default=0.05
-            Step size :math:`\epsilon`, as a fraction of the data's covariance. Long steps are
-            rejected if ``adjusted=True``, and biased otherwise.
+            Step size :math:`\epsilon`, as a fraction of the data's covariance. With long steps,
+            most proposals are rejected if ``adjusted=True``, and the samples are biased otherwise.
         adjusted : bool, default=True
             Whether to accept or reject each step (Metropolis). The difference of log-densities is
             the integral of the score along the step, computed by Simpson's rule. Acceptance costs
             one more evaluation of the score per step. Without acceptance, chains diverge if steps
-            are too long for the roughest places of the estimate.
+            are too long for the regions where the score changes fastest.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 
@@ -364,11 +364,11 @@ class BaseScoreEstimator(
         -----
         UserWarning
             If more than one chain in twenty has left the data or never moved from its starting
-            point. A chain has left the data if its :meth:`log_density` is four times as far below
-            the highest value of the centres as their lowest value. Without a base, a chain has
-            also left the data if it is far from every centre.
-            If the chains are too short to forget their starting points.
-            If steps without acceptance are so long that most would be rejected.
+            point. A chain has left the data if its depth exceeds four times the largest depth of a
+            centre. Depth is the difference of :meth:`log_density` to the highest value of the
+            centres. Without a base, a chain has also left the data if it is far from every centre.
+            If the chains are too short to forget their starting points. If steps without acceptance
+            are so long that most would be rejected.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:
@@ -420,7 +420,7 @@ class BaseScoreEstimator(
     def _by_chunks(
         self, function: Callable[[ScoreModel, Tensor], Tensor], X: Any, shape: Any
     ) -> Tensor:
-        """Return the results of a function of the model and of chunks of rows, in float64."""
+        """Apply a function of the model to chunks of rows, and return the results in float64."""
         device, dtype = self._place()
         out = torch.empty(tuple(shape), dtype=torch.float64)
         # A chunk's matrices of 4 MiB stay in the processor's cache.
@@ -483,7 +483,7 @@ class BaseScoreEstimator(
         return AUTO_LANDMARKS
 
     def _check_scales(self, x: Tensor) -> None:
-        """Warn of outliers that dominate the whitening; raise for scales beyond float64."""
+        """Warn about outliers that dominate the whitening; raise for scales beyond float64."""
         settings = self._settings()
         if settings.whiten:
             warn_of_outliers(x)
@@ -506,7 +506,7 @@ class BaseScoreEstimator(
     def _fit_landmarks(
         self, X: Any, n_centers: int, rng: Any, device: torch.device
     ) -> LandmarkAccumulator:
-        """Sum the rows of X over landmarks chosen among them."""
+        """Choose landmarks among the rows of X, and sum the loss of the rows."""
         accumulator = self._new_accumulator(X, n_centers, rng)
         for _, part in row_chunks(X, n_centers, device):
             accumulator.add(part)
@@ -533,7 +533,7 @@ class BaseScoreEstimator(
         self._n_features_out = self.n_features_in_
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state of NumPy arrays, which loads on machines without a GPU."""
+        """Return the state with NumPy arrays, which load on machines without a GPU."""
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_density", None)  # computed again from the model
         known: dict[int, Any] = {}  # tensors shared by model and sums are stored once
@@ -542,7 +542,7 @@ class BaseScoreEstimator(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a fitted estimator on its ``device``, or on "auto" if that is missing."""
+        """Restore a fitted estimator on ``device``, or on "auto" if the device is missing."""
         state = dict(state)
         if "eigenvalues_" in state:  # files of earlier versions
             state["_spectrum"] = state.pop("eigenvalues_")
@@ -561,8 +561,9 @@ def representative_rows(
 ) -> NDArray[Any]:
     """Draw the rows from which whitening, base and landmarks are estimated.
 
-    Their number is at most 10,000, or four per feature, or the number of landmarks if larger. The
-    covariance of these rows is accurate enough, and memory does not grow with the data.
+    The number of rows is at most the maximum of 10,000, four per feature, and the number of
+    landmarks. The covariance of these rows is accurate enough, and memory does not grow with the
+    data.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
@@ -573,7 +574,7 @@ def representative_rows(
 def choose_landmarks(
     y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState
 ) -> NDArray[Any]:
-    """Return the indices of the rows of y that become landmarks, ascending.
+    """Return the ascending indices of the rows of y that become landmarks.
 
     - ``"random"`` draws rows uniformly.
     - ``"kmeans++"`` draws rows far from each other, by scikit-learn's seeding.

@@ -52,13 +52,14 @@ class SlicedScoreMatching(
               \qquad v \in \{-1, 1\}^d
 
     The loss is computed on whitened data. The network corrects the score of a standard Gaussian.
-    It can be more accurate than kernels for many samples with fine structure, but it takes
-    training.
+    The network can be more accurate than kernels for many samples with fine structure, but the
+    training takes longer.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int or int, default=(128, 128)
-        Widths of the hidden layers, which have SiLU activations; a number is one layer.
+        Widths of the hidden layers, which have SiLU activations; a number is the width of a single
+        layer.
     n_directions : int, default=1
         Number of random directions v for each sample and step.
     max_epochs : int, default=100
@@ -77,7 +78,7 @@ class SlicedScoreMatching(
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        Net that trained the network.
+        The skorch net that trained the network.
     history_ : list of dict
         One record for each epoch: its number, ``train_loss`` and ``dur`` in seconds.
     n_iter_ : int
@@ -164,8 +165,8 @@ class SlicedScoreMatching(
         ConvergenceWarning
             If the loss became infinite or NaN. Training stops at the last finite weights.
         UserWarning
-            If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training. The
-            estimator keeps the weights reached so far.
+            If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
+            After Ctrl-C, the estimator keeps the current weights.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
@@ -189,7 +190,7 @@ class SlicedScoreMatching(
     def _make_trainer(self, device: torch.device) -> Trainer:
         network = ScoreNetwork(self.n_features_in_, self._sizes, self.n_directions)
         trainer = Trainer(
-            network.float(),  # also if torch's default dtype is another
+            network.float(),  # for every default dtype of torch
             FunctionObjective(sliced_score_matching_loss),
             lr=self.lr,
             batch_size=self.batch_size,
@@ -235,7 +236,8 @@ class SlicedScoreMatching(
         Returns
         -------
         float
-            Higher is better; comparable with :meth:`SSGEScoreEstimator.score`.
+            Negative loss; higher is better. Values are comparable with
+            :meth:`SSGEScoreEstimator.score`.
         """
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
@@ -264,7 +266,7 @@ class SlicedScoreMatching(
         return network, device
 
     def _scores(self, network: ScoreNetwork, x: Tensor) -> Tensor:
-        """Return the scores of the features, with the network in float32."""
+        """Return scores in input coordinates, computed by the network in float32."""
         white = self._whitening.to(x.device)
         y = white(x).to(torch.float32)
         return white.scores(network.score(y).to(white.mean.dtype))
@@ -274,7 +276,7 @@ class SlicedScoreMatching(
         return max(self.n_features_in_, *self._sizes, 1)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state of NumPy arrays, which load on machines without a GPU."""
+        """Return the state with NumPy arrays, which load on machines without a GPU."""
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" in state:
             state["_stored_weights"] = to_numpy(state.pop("net_").module_)
@@ -282,7 +284,7 @@ class SlicedScoreMatching(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on its ``device``, or on "auto" if that is missing."""
+        """Restore the network on ``device``, or on "auto" if the device is missing."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)

@@ -1,4 +1,4 @@
-"""SSGEScoreEstimator, and RandomProjectionSSGE, whose kernel uses a random projection."""
+"""Spectral Stein Gradient Estimator (SSGE) of the score, with and without a random projection."""
 
 from __future__ import annotations
 
@@ -64,28 +64,28 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the spectrum's sum that the kept eigenvalues reach. The smallest sufficient
-        number of eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are None, all are
-        kept, and ``alpha`` regularises.
+        Fraction of the sum of all eigenvalues, reached by the sum of the kept eigenvalues. The
+        smallest sufficient number of eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are
+        None, all eigenpairs are kept, and ``alpha`` regularises.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
 
-        - "auto" is 0 with a spectral cutoff. Otherwise it minimises Hyvärinen's loss [2]_ on three
-          folds. Whitening and base are refitted in each fold, and the bandwidth is that of all
-          samples. With whitening the loss is computed in units of the features' standard
+        - "auto" is 0 with a spectral cutoff. Otherwise "auto" minimises Hyvärinen's loss [2]_ on
+          three folds. Whitening and base are refitted in each fold, and the bandwidth is that of
+          all samples. With whitening the loss is computed in units of the features' standard
           deviations, so that the choice does not depend on units.
-        - ``inf`` uses the base alone, and "auto" may choose it.
+        - The strength ``inf`` uses the base alone, and "auto" may choose ``inf``.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number
         is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
         Whether to estimate in coordinates of unit covariance and map the score back. For a fixed
-        ``alpha``, the estimate is then equivariant under changes of scale and correlation. It is
-        equivariant under changes of the features' units for every ``alpha``. False suits features
-        with a common unit, such as pixels.
+        ``alpha``, the estimate is then equivariant under changes of scale and correlation. The
+        estimate is equivariant under changes of the features' units for every ``alpha``. False
+        suits features with a common unit, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
-        Shrinkage intensity ρ of the covariance. Variances are kept, and covariances are
-        multiplied by 1 - ρ. Every intensity is equivariant under changes of the features' units.
+        Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
+        covariances by 1 - ρ. Every intensity is equivariant under changes of the features' units.
 
         - 0 is exactly equivariant under affine maps and needs about three samples per feature.
         - 1 only divides features by their standard deviations.
@@ -93,7 +93,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples
         the estimate is the score of the base. "student" chooses degrees of freedom between 3 and
-        infinity. With ``None``, as published, the estimate is zero far from all samples.
+        infinity. With ``None``, as in the published estimator, the estimate is zero far from all
+        samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score. The correction is then a gradient
         with one coefficient per sample instead of d. A gradient needs fewer samples in few
@@ -108,11 +109,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
-        Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS is refused,
-        because it has no float64.
+        Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS raises an
+        error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
-        Source of the choice of landmarks. For more than 10,000 rows it also draws the rows from
-        which whitening, base and bandwidth are estimated. Nothing else is random.
+        Seed or generator for the choice of landmarks. For more than 10,000 rows, the generator also
+        draws the rows from which whitening, base and bandwidth are estimated. Nothing else is
+        random.
 
     Attributes
     ----------
@@ -155,17 +157,19 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     and in float32 for folds with a well-conditioned Gram matrix.
 
     Dense fits to more than 2,000 rows choose ``alpha`` over about 800 landmarks and solve by
-    Cholesky's factorisation. A stream is summed in float32 with float64 totals if the Gram matrix
-    of the landmarks is well-conditioned and ``alpha`` is "auto" or at least 1e-3.
+    Cholesky's factorisation. A stream is summed in float32 with float64 totals under two
+    conditions. The Gram matrix of the landmarks is well-conditioned, and ``alpha`` is "auto" or at
+    least 1e-3.
 
-    For n > d, samples may not vary along some directions, because columns are constant or sums of
-    other columns. Along such directions there is no density. They are found in any units, to the
-    rounding of the values. The score is estimated in the subspace of the varying directions, also
-    for points outside. Its components orthogonal to the subspace are 0, with features in units of
-    their standard deviations. In a stream, the first batch determines which directions vary.
+    If columns are constant or linear combinations of other columns, the samples do not vary along
+    some directions. The samples have no density along these directions. The fit finds the
+    directions in any units, up to rounding errors of the values. The score is estimated in the
+    subspace of the varying directions, also for points outside. The score's components orthogonal
+    to the subspace are 0, with features in units of their standard deviations. In a stream, the
+    first batch determines which directions vary.
 
-    Leave out columns of classes or counts, which vary but have no density. Drop or impute missing
-    values, which are refused.
+    Leave out columns of classes or counts, which vary but have no density. Missing values raise an
+    error: drop or impute them first.
 
     References
     ----------
@@ -265,10 +269,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: None = None) -> Any:
-        """Fit to samples and estimate the scores at them.
+        """Fit to samples and estimate the scores at the same samples.
 
-        The result is that of ``fit(X).transform(X)``. It costs less, because the Gram matrix of
-        the fit is used again.
+        The result equals ``fit(X).transform(X)``, at a lower cost because the Gram matrix of the
+        fit is used again.
 
         Parameters
         ----------
@@ -290,7 +294,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return scores_like(fit.scores(to_tensor(X, fit.gram.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
-        """Set the fitted attributes; return the checked samples and the fit."""
+        """Set the fitted attributes; return the validated samples and the fit."""
         self._accumulator = None
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
@@ -317,17 +321,19 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: None = None) -> Self:
-        """Add rows to the stream that earlier calls began.
+        """Update the fit with further rows of a stream.
 
-        The first call chooses the landmarks among its rows: at most ``n_landmarks``, and at most
-        1,000 for "auto". It also fixes the whitening, the base and the bandwidth. Its rows should
-        therefore be a representative sample. Later calls add their rows to the sums. Every call
-        solves for the coefficients, while :meth:`fit_batches` solves only once.
+        The first call chooses at most ``n_landmarks`` landmarks among its rows, with a maximum of
+        1,000 for "auto". The first call also fixes the whitening, the base and the bandwidth. The
+        rows of the first call should therefore be a representative sample. Later calls add rows to
+        the sums. Every call solves for the coefficients, while :meth:`fit_batches` solves only
+        once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
         call on. Other parameters cannot change in a stream.
 
-        :meth:`fit` of an array keeps no sums. The next call of ``partial_fit`` starts a new stream.
+        :meth:`fit` of an array keeps no sums. After :meth:`fit`, ``partial_fit`` starts a new
+        stream.
 
         Parameters
         ----------
@@ -345,7 +351,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         ------
         ValueError
             If X is invalid, or if a parameter was changed that the first call fixed. The sums of
-            earlier calls are kept.
+            earlier calls remain unchanged.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -363,8 +369,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Returns
         -------
         self
-            The fitted estimator. If an exception or Ctrl-C ends the stream, the estimator is
-            fitted to the batches so far before the exception is raised.
+            The fitted estimator. If an exception or Ctrl-C ends the stream, the estimator is fitted
+            to the batches read so far before the exception is raised.
         """
         self._accumulator = None
         arrived = False
@@ -382,9 +388,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def merge(self, other: Self) -> Self:
         """Add the sums of another estimator over the same landmarks.
 
-        Start both from one estimator: call ``partial_fit`` with a first batch, copy the estimator
-        to every worker with :func:`copy.deepcopy`, call :meth:`forget` and ``partial_fit`` there,
-        and merge the results.
+        Both estimators must be copies of one estimator. First call ``partial_fit`` with a first
+        batch, and copy the estimator to every worker with :func:`copy.deepcopy`. Then call
+        :meth:`forget` and ``partial_fit`` on every worker, and merge the results.
 
         Parameters
         ----------
@@ -394,15 +400,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Returns
         -------
         self
-            The estimator, fitted to the rows of both.
+            The estimator, fitted to the rows of both estimators.
 
         Raises
         ------
         TypeError
             If ``other`` is not an estimator that keeps sums.
         ValueError
-            If the estimators were not started from the same first batch, or if parameters fixed
-            by it were changed. The sums of the estimators are kept.
+            If the estimators were not started from the same first batch, or if parameters fixed by
+            the first batch were changed. The sums of both estimators remain unchanged.
         """
         if not isinstance(other, SSGEScoreEstimator):
             raise TypeError(
@@ -446,11 +452,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return {name: value for name, value in given.items() if name not in solved_anew}
 
     def _expect_same_stream(self) -> None:
-        """Raise for changed parameters that the first batch has fixed."""
+        """Raise ValueError if a parameter that the first batch fixed has changed."""
         now = self._fixed_parameters()
         before = dict(now if self._fixed is None else self._fixed)
         if resolve_device(now["device"]) == available_device(before["device"]):
-            before["device"] = now["device"]  # another name of the same device
+            before["device"] = now["device"]  # another name for the same device
         expect_unchanged(
             before,
             now,
@@ -479,7 +485,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
 
     def _fit_dask(self, X: Any) -> Self:
-        """Sum each chunk in a separate task, and add the results."""
+        """Compute the sums of each chunk in a separate task, and add the sums."""
         dask: Any = import_module("dask")  # untyped; installed, since X is one of its arrays
 
         self._accumulator = None
@@ -493,7 +499,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self._check_landmarks(X.shape[0])
         rng = check_random_state(self.random_state)
         n_centers = min(self._given_landmarks() or AUTO_LANDMARKS, X.shape[0])
-        # Chunks may be sorted, so rows of all chunks are drawn, the same as in a fit of an array.
+        # Chunks may be sorted, so rows are drawn from all chunks, as in a fit to an array.
         wanted = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
         ends = np.searchsorted(wanted, [*offsets, X.shape[0]])
         parts = [
@@ -518,8 +524,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Return the score function that an encoder applies to each batch.
 
         The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If
-        none of these parameters regularises, it is the default of encoders. Whitening and base are
-        not used, because the joint kernel of a batch has neither.
+        none of these parameters regularises, the function is the encoders' default score function.
+        Whitening and base are not used, because the joint kernel of a batch has neither.
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
@@ -542,7 +548,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         )
 
     def _warn_of_unused_parameters(self) -> None:
-        """Warn if parameters were set that training does not use."""
+        """Warn about parameters that have no effect on the training of an encoder."""
         parameters = self.get_params(deep=False)
         defaults = type(self)().get_params(deep=False)
         unused = {
@@ -561,7 +567,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
 
 def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> list[KernelSums]:
-    """Sum one chunk on a worker."""
+    """Compute the sums of one chunk on a worker."""
     block = np.asarray(block)
     if not np.isfinite(block).all():
         raise ValueError(
@@ -585,9 +591,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     rows of R, because functions of u vary only along these rows.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components, or if points are projected once and used often. For n = 256 samples of 3,072 values
-    on one core, distances after a projection to k = 64, 128, 256 and 512 dimensions take about .3,
-    .5, 1 and 2 times as long as exact distances.
+    components. A projection also saves time if points are projected once and used often. For n =
+    256 samples of 3,072 values on one core, distances after a projection to k = 64, 128, 256 and
+    512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. A number
     ``n_components`` above or equal to ``batch_size`` causes a warning.
@@ -595,17 +601,18 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Dimension k of the projection, at most the number of features. "auto" is 512, or the
-        number of features if that is smaller. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact
-        distances instead if the batch size or the number of features is at most 512.
+        Dimension k of the projection, at most the number of features. "auto" is 512, or the number
+        of features if smaller. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact distances
+        instead if the batch size or the number of features is at most 512.
     projection : {"gaussian", "sparse"}, default="gaussian"
         Kind of projection, :class:`~sklearn.random_projection.GaussianRandomProjection` or
-        :class:`~sklearn.random_projection.SparseRandomProjection`. It is drawn once per fit.
+        :class:`~sklearn.random_projection.SparseRandomProjection`. The projection is drawn once per
+        fit.
     n_eigen : int, default=None
-        Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes this and all
-        following parameters.
+        Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes ``n_eigen`` and
+        all following parameters.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the spectrum's sum that the kept eigenvalues reach.
+        Fraction of the sum of all eigenvalues, reached by the sum of the kept eigenvalues.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"
@@ -623,7 +630,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     device : str or torch.device, default="auto"
         Device to compute on.
     random_state : int, RandomState instance or None, default=None
-        Source of the projection and of the choice of landmarks.
+        Seed or generator for the projection and the choice of landmarks.
 
     Attributes
     ----------
@@ -712,7 +719,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         return torch.from_numpy(self.components_).to(like)
 
     def _draw(self, n_features: int, rng: Any) -> NDArray[Any]:
-        """Draw R (k, d) with scikit-learn."""
+        """Draw the projection R (k, d) with scikit-learn."""
         if isinstance(self.n_components, str):
             k = min(n_features, AUTO_COMPONENTS)
         else:
@@ -722,7 +729,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
                 f"n_components={k} is more than the {n_features} features of X; pass at most "
                 f"{n_features}, or n_components='auto', which is min(n_features, {AUTO_COMPONENTS})"
             )
-        # The projections of scikit-learn use only the number of columns of X.
+        # scikit-learn's projections depend only on the number of columns of X.
         shape = np.broadcast_to(np.zeros(1), (1, n_features))
         if self.projection == "sparse":
             drawn = SparseRandomProjection(k, random_state=rng).fit(shape)
@@ -733,9 +740,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     def _training_projection(
         self, n_features: int, random_state: Any, n_rows: int
     ) -> NDArray[Any] | None:
-        """Return the projection (k, d) of the inputs of batches with ``n_rows`` rows.
+        """Return a projection (k, d) for batches of ``n_rows`` rows, or None for exact distances.
 
-        None means exact distances, which cost less unless k < min(n_rows, n_features).
+        Exact distances cost less if k ≥ min(n_rows, n_features).
         """
         if isinstance(self.n_components, str):
             if min(n_rows, n_features) <= AUTO_COMPONENTS:

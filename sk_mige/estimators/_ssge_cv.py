@@ -1,4 +1,4 @@
-"""SSGEScoreEstimatorCV: a score estimator with cross-validated settings."""
+"""SSGEScoreEstimatorCV: score estimator with cross-validated hyperparameters."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ Splits = list[tuple[Tensor, Tensor]]
 class SSGEScoreEstimatorCV(BaseScoreEstimator):
     r"""Score estimator with bandwidth, regularisation, base and whitening cross-validated.
 
-    Every combination is compared by Hyvärinen's loss on held-out folds,
-    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. This loss ranks estimates by their
-    distance from the true score without knowing it. One eigendecomposition for each fold and
-    bandwidth serves all thresholds, strengths and bases, as in
+    Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
+    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
+    the distance from the true score, although the true score is unknown. One eigendecomposition for
+    each fold and bandwidth serves all thresholds, strengths and bases, as in
     :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of
     comparison and fit, as described in the notes of :class:`SSGEScoreEstimator`.
 
@@ -65,7 +65,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
         Kernel widths, as multiples of the median distance. Much wider kernels act as polynomials,
-        which fit the samples as well but explode outside the data.
+        which fit the samples equally well but diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
@@ -82,10 +82,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
     cv : int, cross-validation splitter or iterable, default=5
-        Number of folds, splitter or splits. With a number, rows are dealt to folds at random
-        within strata of distance from the mean. The random numbers are always the same and act on
-        ranks. The folds are thus deterministic and independent of the order of the rows. Equal
-        rows are in the same fold.
+        Number of folds, splitter or splits. With a number, rows are assigned to folds at random
+        within strata of distance from the mean. The random numbers are fixed and act on ranks. The
+        folds are thus deterministic and independent of the order of the rows. Equal rows are in the
+        same fold.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, as in :class:`SSGEScoreEstimator`. Candidates are compared by dense
         fits to at most 2,048 rows. With landmarks, ``alpha`` is chosen again on all rows.
@@ -94,8 +94,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     device : str or torch.device, default="auto"
         Device of the computation.
     random_state : int, RandomState instance or None, default=None
-        Source of the choice of landmarks and of the rows for the comparison. Nothing else is
-        random.
+        Seed or generator for the choice of landmarks and of the rows for the comparison. Nothing
+        else is random.
 
     Attributes
     ----------
@@ -103,16 +103,18 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen combination as parameters of :class:`SSGEScoreEstimator`, with ``bandwidth`` as a
         number.
     best_score_ : float
-        Mean held-out score of the chosen combination. It is minus Hyvärinen's loss, with features
-        in units of their standard deviations.
+        Mean held-out score of the chosen combination. The score is minus Hyvärinen's loss, with
+        features in units of their standard deviations.
     best_index_ : int
-        Index of the chosen combination in ``cv_results_``. Its rank is not always 1.
+        Index of the chosen combination in ``cv_results_``. The chosen combination does not always
+        have rank 1.
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
-        - Some of the candidates within half a standard error of the first may explode outside the
-          data. The candidate whose correction to the base has the smallest bound is taken.
-        - The base alone is taken if its loss is within two standard errors of the chosen
-          candidate's, and ``alphas`` contains infinity.
+        - Some candidates within half a standard error of the first candidate may diverge outside
+          the data. The candidate with the smallest bound on the correction to the base is chosen
+          among them.
+        - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
+          if its loss is within two standard errors of the loss of the candidate chosen above.
     cv_results_ : dict of ndarrays
         Arrays ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -199,7 +201,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: None = None) -> Self:
-        """Compare the candidates, then fit the best one to all samples.
+        """Compare the candidates, then fit the best candidate to all samples.
 
         Parameters
         ----------
@@ -242,13 +244,13 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return self._keep(accumulator.solve(self._best), n)
 
     def _settings(self) -> ScoreSettings:
-        """Return the settings of the best candidate, or the default ones before a fit."""
+        """Return the settings of the best candidate, or default settings before a fit."""
         return getattr(self, "_best", None) or ScoreSettings()
 
     def _compare(
         self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
     ) -> ScoreSettings:
-        """Cross-validate on rows with these numbers, and set the attributes of the search."""
+        """Cross-validate on the given rows, and set the attributes of the search."""
         x, d = fitting_coordinates(rows)
         if isinstance(self.cv, Integral):
             splits = _dealt_splits(x, rows, int(self.cv))
@@ -289,7 +291,7 @@ def _results(losses: Tensor, settings: list[ScoreSettings]) -> dict[str, NDArray
     }
     mean = scores.mean(0)
     results["mean_test_score"] = mean
-    # A candidate that failed on a fold has a score of minus infinity, and no spread.
+    # A candidate that failed on a fold has a score of minus infinity and no standard deviation.
     results["std_test_score"] = np.where(np.isfinite(scores), scores, np.nan).std(0)
     results["rank_test_score"] = np.argsort(np.argsort(-mean, kind="stable")) + 1
     for number, row in enumerate(scores):
@@ -298,7 +300,7 @@ def _results(losses: Tensor, settings: list[ScoreSettings]) -> dict[str, NDArray
 
 
 def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
-    """Return the grid of an estimator; raise for an invalid part."""
+    """Return the parameter grid of an estimator; raise ValueError if the grid is invalid."""
     given = estimator.alphas
     grid = CandidateGrid(
         tuple(estimator.shrinkages),
@@ -359,23 +361,24 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
 
 
 def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
-    """Leave out held-out rows with outliers, which alone would determine the mean loss.
+    """Remove held-out rows with outliers, which would dominate the mean loss.
 
-    The lowest loss at outliers is that of a score of 0.
+    At outliers, a score of 0 has the lowest loss.
     """
     usual = ~outlying_rows(rows)
     return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]
 
 
 def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.device) -> Splits:
-    """Restrict the splits of all samples to the rows that are compared.
+    """Restrict splits of all samples to the rows used for comparison.
 
     Parameters
     ----------
     cv : cross-validation splitter or iterable
-        Splitter, or splits, of all rows of X.
+        Splitter or splits of all rows of X.
     numbers : ndarray of int of shape (n,)
-        Numbers of the rows that are compared, ascending. Splits are positions in this array.
+        Ascending indices of the rows used for comparison. The returned splits are positions in this
+        array.
     n_samples : int
         Number of rows of X.
     device : torch.device

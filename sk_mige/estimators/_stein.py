@@ -24,18 +24,20 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
-    Scores at other points are extended from them as in SSGE; see
-    :func:`sk_mige.score.fit_stein`. The paper of MIGE names this estimator as an alternative.
+    Scores at other points are extended from the scores at the samples, as in SSGE; see
+    :func:`sk_mige.score.fit_stein`. The paper of MIGE names Li and Turner's estimator as an
+    alternative.
 
     Parameters
     ----------
     eta : float, default=0.1
         Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance, or a number. A number is in standard deviations if
-        ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ: the median distance of the samples, or a number. A number is in standard
+        deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=False
-        Whether to estimate in coordinates of unit covariance. The published estimator does not.
+        Whether to estimate in coordinates of unit covariance. The published estimator does not
+        whiten.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
     device : str or torch.device, default="auto"

@@ -1,4 +1,4 @@
-"""Conversion of models for storage: tensors to arrays, and arrays to tensors."""
+"""Conversion of models between tensors and NumPy arrays, for storage."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ __all__ = ["StoredItems", "StoredTensor", "to_stored", "to_tensors"]
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Tensor as a NumPy array, which every file format and every machine can read.
+    """Tensor stored as a NumPy array, which is readable on machines without a GPU.
 
-    ``trained`` is None for plain tensors, and ``requires_grad`` for parameters of modules.
+    For parameters of modules, ``trained`` is ``requires_grad``. For other tensors, ``trained`` is
+    None.
     """
 
     values: NDArray[Any]
@@ -27,13 +28,13 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class StoredItems:
-    """Items of a dictionary whose keys are no strings: JSON, and so skops, has string keys only."""
+    """Items of a dictionary with keys other than strings, which skops files cannot store."""
 
     items: list[tuple[Any, Any]]
 
 
 def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
-    """Return a copy of a model with arrays for tensors; a repeated tensor is stored once."""
+    """Return a copy of a model with arrays in place of tensors, each tensor stored once."""
     known = {} if known is None else known
     if isinstance(value, Tensor):
         if id(value) not in known:
@@ -46,7 +47,7 @@ def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
 
 
 def to_tensors(value: Any, device: torch.device) -> Any:
-    """Return the model of a copy made by :func:`to_stored`, with tensors on the device."""
+    """Restore a model from the result of :func:`to_stored`, with tensors on the device."""
     if isinstance(value, StoredTensor):
         # torch.tensor copies, because arrays of a memory-mapped file are read-only.
         tensor = torch.tensor(value.values, device=device)
@@ -57,7 +58,7 @@ def to_tensors(value: Any, device: torch.device) -> Any:
 
 
 def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a container or an object of a model with changed parts; others unchanged."""
+    """Apply a function to the parts of containers and models, and keep other values."""
     if isinstance(value, list | tuple | dict):
         kind: Any = type(value)
         if isinstance(value, dict):
@@ -68,6 +69,6 @@ def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
     if not ours or not hasattr(value, "__dict__") or isinstance(value, type | FunctionType):
         return value
     copied = object.__new__(type(value))
-    # Not by setattr, which frozen dataclasses refuse.
+    # The dictionary is updated because frozen dataclasses do not support setattr.
     copied.__dict__.update({name: change(part) for name, part in vars(value).items()})
     return copied

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Return targets of any array namespace or data set as NumPy; others are unchanged."""
+    """Convert targets of any array namespace or data set to NumPy; return others unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
     if y is None or sp.issparse(y):
@@ -60,7 +60,7 @@ def _check_not_missing(y: Any) -> None:
 
 
 def _check_one_label_each(y: Any) -> None:
-    """Raise for several columns of labels."""
+    """Raise ValueError if the labels have several columns."""
     shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
@@ -70,7 +70,7 @@ def _check_one_label_each(y: Any) -> None:
 
 
 def _check_one_type(labels: NDArray[Any]) -> None:
-    """Raise for labels that cannot be sorted."""
+    """Raise ValueError if the labels cannot be sorted."""
     kinds = sorted({type(label).__name__ for label in labels.flat})
     if labels.dtype.kind != "O" or len(kinds) < 2:
         return
@@ -92,7 +92,7 @@ def _is_missing(label: Any) -> bool:
 
 
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
-    """Return valid targets of a task: labels (n,), or float64 values (n,) or (n, t)."""
+    """Return validated targets: labels (n,), or float64 values (n,) or (n, t)."""
     y = as_numpy(y)
     _check_not_missing(y)
     if task == "classification":
@@ -100,7 +100,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         _check_one_type(y)
-        if y.dtype.kind == "f":  # an infinite label is no class
+        if y.dtype.kind == "f":  # infinity is not a class label
             assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
             instead = "bin the values"
@@ -122,7 +122,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
 
 
 def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
-    """Return targets of a custom loss: integers or floats, one row for each row of X."""
+    """Return validated targets of a custom loss: integers or floats, one row per row of X."""
     values = np.asarray(as_numpy(y))
     if values.dtype.kind == "O":  # numbers in a column of objects
         values = np.asarray(values.tolist())
@@ -147,7 +147,7 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def check_splittable(classes: NDArray[Any], indices: NDArray[np.int64], fraction: float) -> None:
-    """Raise if a class has a single row, which cannot be split."""
+    """Raise ValueError if a class has a single row, which cannot be split."""
     lone = classes[np.bincount(indices, minlength=len(classes)) == 1]
     if lone.size:
         raise ValueError(
@@ -163,18 +163,18 @@ def find_classes(
     *,
     stream: bool = False,
 ) -> NDArray[Any]:
-    """Return the sorted labels: of an earlier call, of ``classes``, or of y.
+    """Return the sorted labels, from an earlier call, from ``classes`` or from y.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
         Labels.
     classes : array-like, default=None
-        All labels that can occur, from the user.
+        All possible labels, as given by the user.
     known : ndarray, default=None
-        Labels of an earlier call.
+        Sorted labels of an earlier call, if any.
     stream : bool, default=False
-        Whether y is a part of the data. The first call then requires ``classes``.
+        Whether y is one part of a stream. The first call then requires ``classes``.
     """
     if known is not None:
         if classes is not None and not np.array_equal(np.unique(classes), known):
@@ -198,7 +198,7 @@ def find_classes(
 
 
 def warn_of_many_classes(y: NDArray[Any]) -> None:
-    """Warn if class labels may be targets of a regression."""
+    """Warn if the class labels look like the targets of a regression."""
     n_classes = len(np.unique(y))
     if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
         warn_user(
@@ -230,14 +230,15 @@ def class_weights(
 
 
 class TargetScaler:
-    """Scaling of a regression's targets to mean 0 and variance 1, and back.
+    """Standardisation of regression targets, with its inverse.
 
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, t)
         Targets from which mean and variance are computed.
     dtype : dtype
-        dtype of the user's targets. Predictions are float32 if it is float32, else float64.
+        dtype of the user's targets. Predictions are float32 if the targets are float32, else
+        float64.
     """
 
     def __init__(self, y: NDArray[Any], dtype: Any) -> None:

@@ -1,4 +1,4 @@
-"""Validation of samples, and the generator of the noise that is added to samples."""
+"""Validation of samples, and the random generator of the package's noise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) 
 
 
 def check_count(name: str, value: Any, least: int) -> int:
-    """Return a parameter as an int; raise TypeError or ValueError if it is no count."""
+    """Return a parameter as an int; raise TypeError or ValueError for invalid counts."""
     if not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int; got {value!r}")
     if value < least:
@@ -88,7 +88,7 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
 
 
 def check_pair(x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
-    """Return both samples as tensors of equal length."""
+    """Return x and y as tensors of equal length."""
     x_rows, y_rows = check_rows("x", x), check_rows("y", y)
     if len(x_rows) != len(y_rows):
         raise ValueError(
@@ -123,7 +123,7 @@ def warn_of_ties(name: str, rows: Tensor) -> None:
 def check_derivative(
     name: str, values: ArrayLike | Tensor, of: ArrayLike | Tensor, rows: Tensor
 ) -> tuple[Tensor, bool]:
-    """Return derivatives as a tensor (n, d, p), and whether they have an axis of parameters."""
+    """Return derivatives as a tensor (n, d, p), and whether the input has a parameter axis."""
     derivative, shape = as_tensor(name, values), _shape(of)
     several = tuple(derivative.shape[:-1]) == shape and derivative.ndim == len(shape) + 1
     if tuple(derivative.shape) != shape and not several:
@@ -140,10 +140,10 @@ def check_derivative(
 
 
 def noise_generator(random_state: Any) -> torch.Generator:
-    """Return a generator for the package's own noise.
+    """Return a generator for noise that is drawn by the package.
 
-    Users often draw their data with seed 0. With ``manual_seed(0)`` here, the added noise could
-    equal the samples. The seed is therefore a child of the user's.
+    Users often draw their data with seed 0. With ``manual_seed(0)``, the added noise could equal
+    the samples. The seed is therefore derived from the user's seed.
 
     Parameters
     ----------
@@ -215,5 +215,5 @@ def _numbers(array: NDArray[Any]) -> NDArray[np.float64]:
         strings = [value for value in array.flat if isinstance(value, str | bytes)]
         if strings:
             raise TypeError(f"the string {strings[0]!r}")
-    # A number of Python with an imaginary part raises TypeError, as does None.
+    # Complex Python numbers and None raise TypeError.
     return np.array(array, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Validation of the tensors of surrogates, by types and shapes, without waiting for a device."""
+"""Validation of the tensors of surrogates by type and shape, without device synchronisation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
 
 
 def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
-    """Raise ValueError unless both tensors have the same number of rows."""
+    """Raise ValueError unless the two tensors have the same number of rows."""
     if rows != other_rows:
         raise ValueError(
             f"{name} and {other} must have a row for each sample, got {rows} rows of {name} and "
@@ -66,7 +66,7 @@ def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
 
 
 def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
-    """Return a matrix; raise ValueError unless it has these numbers of rows and columns."""
+    """Return a matrix; raise ValueError unless the matrix has the given shape."""
     matrix = check_real_tensor(name, value)
     shape = tuple(matrix.shape)
     if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
@@ -76,7 +76,7 @@ def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tenso
 
 
 def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
-    """Return the tensor expanded to a shape; raise ValueError if it has too many values."""
+    """Return the tensor expanded to a shape; raise ValueError if expansion is impossible."""
     part = check_real_tensor(name, value)
     if part.ndim > len(shape) or any(
         size not in (1, wanted)
@@ -89,7 +89,7 @@ def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 def check_codes(**codes: Any) -> list[Tensor]:
-    """Return differentiable samples as rows (M, d); raise or warn if they have no gradient."""
+    """Return samples as rows (M, d); raise or warn if the samples are not differentiable."""
     rows = [check_samples(name, value) for name, value in codes.items()]
     names = list(codes)
     for name, part in zip(names[1:], rows[1:], strict=True):
@@ -113,7 +113,7 @@ def check_scores(**scores: Any) -> None:
 
 
 def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> None:
-    """Warn if gradients are recorded, but none of the tensors has one."""
+    """Warn if autograd records gradients, but no tensor requires a gradient."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return
     if not any(map(_is_differentiated, tensors)):
@@ -126,7 +126,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Leave warnings of constant or few samples to the estimator that trains."""
+    """Disable warnings about constant or few samples, which the training estimator issues."""
     token = _WARNS.set(False)
     try:
         yield
@@ -135,7 +135,7 @@ def in_training() -> Iterator[None]:
 
 
 def warn_of_constant(name: str, rows: Tensor) -> None:
-    """Warn if all rows (M, d) are equal; a tensor on a GPU is not read."""
+    """Warn if all rows (M, d) of a tensor on the CPU are equal."""
     values = rows.detach()
     if not is_readable(values) or not _WARNS.get() or not torch.equal(values[0], values[-1]):
         return
@@ -148,7 +148,7 @@ def warn_of_constant(name: str, rows: Tensor) -> None:
 
 
 def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
-    """Warn if z (S, M, d) has more draws or views S than inputs M, and more than are usual."""
+    """Warn if z (S, M, d) has more draws or views S than inputs M and than the usual number."""
     s, m, _ = z.shape
     if s > max(m, usual) and not torch.compiler.is_compiling():
         warn_user(

@@ -1,4 +1,4 @@
-"""Redundant coordinates and independent axes."""
+"""Independent components of samples, and linearly independent columns."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TOLERANCE = 1e-4
 
 
 def independent_axes(z: Tensor) -> Tensor | None:
-    r"""Linear map to independent components, or None if it has no benefit.
+    r"""Linear map to independent components, or None if the map has no benefit.
 
     Mutual information does not change under invertible maps of either variable. Maps of single
     coordinates (:func:`gaussianize_margins`) bring a distribution closer to a Gaussian if its
-    coordinates are independent. Symmetric FastICA [1]_ finds such coordinates.
+    coordinates are independent. Symmetric FastICA [1]_ finds independent coordinates.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def independent_axes(z: Tensor) -> Tensor | None:
         Matrix A, to be applied as ``z @ A``, or None in each of these cases:
 
         - z has one dimension, fewer than 5 d samples or a constant coordinate.
-        - The multivariate kurtosis does not differ from a Gaussian's. The result of ICA would
-          then be random.
+        - The multivariate kurtosis does not differ from the kurtosis of a Gaussian. The result of
+          ICA would then be random.
         - A does not decrease the sum of marginal entropies by 0.03 nats for each coordinate. The
           entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det A|`
           corrects for the change of the joint entropy.
@@ -109,10 +109,10 @@ def fast_ica(y: Tensor) -> Tensor:
 
 
 def independent_columns(z: Tensor) -> list[int]:
-    """Indices of columns of which all other columns are linear combinations.
+    """Indices of linearly independent columns that span all columns.
 
-    Principal components would also remove the redundancy. They are mixtures of columns, and maps
-    of the margins of mixtures are less useful.
+    Principal components would also remove the redundancy, but principal components mix columns,
+    which makes maps of the margins less useful.
 
     Parameters
     ----------

@@ -35,11 +35,11 @@ class BoundEstimate(NamedTuple):
     value : tensor of shape ()
         Estimate of I(x; y) in nats, detached.
     objective : tensor of shape ()
-        Objective of the encoder, to be maximised. Its gradient with respect to x and y estimates
+        Objective of the encoder, to be maximised. The gradient with respect to x and y estimates
         the gradient of mutual information.
     critic_objective : tensor of shape ()
-        Objective of the critic, to be maximised. For most bounds it is the tensor ``objective``.
-        For CLUB, it is the critic's log-likelihood.
+        Objective of the critic, to be maximised. For most bounds, the critic's objective is the
+        tensor ``objective``. For CLUB, the critic's objective is the log-likelihood.
 
     Examples
     --------
@@ -58,17 +58,17 @@ class BoundEstimate(NamedTuple):
 class Bound(nn.Module):
     """Base class of bounds of I(x; y).
 
-    Calling a bound on the scores (M, M) of all pairs of a batch returns a :class:`BoundEstimate`.
-    A subclass defines ``forward``. It may override the other methods.
+    Calling a bound on the scores (M, M) of all pairs of a batch returns a :class:`BoundEstimate`. A
+    subclass must define ``forward`` and may override the other methods.
 
     Attributes
     ----------
     critic : {"pairs", "density"}
-        Kind of critic that the bound takes. "pairs" is any network that scores pairs. "density"
+        Kind of critic that the bound requires. "pairs" is any network that scores pairs. "density"
         is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
     shares_embedding : bool
         Whether the critic may use one embedding for both x and y. The scores are then a positive
-        kernel. They are suitable for bounds that depend on differences of scores only.
+        kernel. Shared embeddings are suitable for bounds that depend on differences of scores only.
 
     See Also
     --------
@@ -101,7 +101,7 @@ class Bound(nn.Module):
         raise NotImplementedError
 
     def nats(self, scores: Tensor) -> Tensor:
-        """Return a differentiable estimate of I(x; y) in nats, without an update of any state.
+        """Return a differentiable estimate of I(x; y) in nats, without updating any state.
 
         The default is the objective. Bounds with an objective in other units override this method.
         """
@@ -115,7 +115,7 @@ class Bound(nn.Module):
         return torch.stack([self(part).objective for part in scores.unbind(1)]).mean()
 
     def held_out(self, scores: Tensor) -> Tensor:
-        """Return the detached criterion for the comparison of models on held-out batches.
+        """Return the detached criterion that compares models on held-out batches.
 
         The default is the value in nats.
         """
@@ -125,14 +125,14 @@ class Bound(nn.Module):
 class DonskerVaradhan(Bound):
     r"""MINE: :math:`I \ge \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T]`.
 
-    The gradient of the logarithm of a batch mean is biased. As in [1]_, its denominator is
-    replaced by an exponential moving average over batches. The average is a buffer, so
-    ``state_dict`` contains the average. Only calls in training mode update the average.
+    The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
+    average over batches replaces the denominator of this gradient. ``state_dict`` contains the
+    average, because the average is a buffer. Only calls in training mode update the average.
 
     Parameters
     ----------
     rate : float, default=0.01
-        Weight of a new batch in the moving average; 1 is the plain, biased gradient.
+        Weight of a new batch in the moving average. The weight 1 gives the plain, biased gradient.
 
     Attributes
     ----------
@@ -192,9 +192,9 @@ class DonskerVaradhan(Bound):
 
 
 def nwj(scores: Tensor) -> BoundEstimate:
-    r"""MINE-f, also NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
+    r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    Value and gradient are unbiased. Their variance grows like :math:`e^I`.
+    Value and gradient are unbiased, with variances that grow like :math:`e^I`.
 
     Parameters
     ----------
@@ -220,14 +220,14 @@ def nwj(scores: Tensor) -> BoundEstimate:
 
 
 def jensen_shannon(scores: Tensor) -> BoundEstimate:
-    r"""JSD, the objective of Deep InfoMax: a bound of the Jensen-Shannon divergence.
+    r"""Jensen-Shannon bound (JSD), the objective of Deep InfoMax.
 
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. It is the gradient of a divergence that
-    increases with I, and not the gradient of I. The optimal critic is the log density ratio.
-    ``value`` is therefore the NWJ bound at T + 1.
+    The gradient is bounded and has a low variance. However, the objective estimates a divergence
+    that increases with I, not I. The optimal critic is the log density ratio. ``value`` is
+    therefore the NWJ bound at T + 1.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
 
 
 def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
-    r"""SMILE, the Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
+    r"""SMILE: Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
 
     The critic and the gradient are those of :func:`jensen_shannon`. Clipping reduces the variance
     of the log-partition function and adds bias.
@@ -264,7 +264,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
         Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
         distribution.
     clip : float, default=5.0
-        Threshold τ. Smaller values have more bias and less variance. The authors recommend 5.
+        Threshold τ. Smaller thresholds have more bias and less variance. The authors recommend 5.
 
     Returns
     -------
@@ -319,7 +319,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
 
 
 def club(scores: Tensor) -> BoundEstimate:
-    r"""CLUB, an upper bound of I.
+    r"""CLUB upper bound of I(x; y).
 
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
@@ -396,7 +396,7 @@ class _FunctionBound(Bound):
         return super().local(scores) if self._local is None else self._local(scores)
 
     def held_out(self, scores: Tensor) -> Tensor:
-        # If the objective is another divergence, its variance is lower than that of the value.
+        # An objective that is another divergence has a lower variance than the value.
         estimate = self.function(scores)
         return estimate.value if self._nats is None else estimate.objective.detach()
 
@@ -427,7 +427,7 @@ def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
 
 
 def _local_infonce(scores: Tensor) -> Tensor:
-    """InfoNCE of each y and each part of the paired x, against all parts of all other x.
+    """InfoNCE bound for parts of x, with all parts of all other x as negatives.
 
     ``scores`` has shape (M, P, M): input i, its part p, y_j.
     """
@@ -435,7 +435,7 @@ def _local_infonce(scores: Tensor) -> Tensor:
     _check_pairs(scores[:, 0])
     by_y = scores.permute(2, 0, 1)
     own = torch.eye(m, dtype=torch.bool, device=scores.device)
-    positive = by_y.diagonal().mT  # indexing by a mask would wait for a GPU
+    positive = by_y.diagonal().mT  # indexing by a mask would synchronise with a GPU
     others = by_y.masked_fill(own[:, :, None], -torch.inf).flatten(1).logsumexp(1, keepdim=True)
     n_candidates = 1 + (m - 1) * parts
     return (positive - torch.logaddexp(positive, others)).mean() + math.log(n_candidates)
@@ -462,8 +462,8 @@ def make_bound(name: str) -> Bound:
     Returns
     -------
     Bound
-        ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores (M, M) of all
-        pairs of a batch.
+        Bound whose call ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores
+        (M, M) of all pairs of a batch.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def channel_gradient(
     Parameters
     ----------
     family : callable
-        Function ``family(x, theta, noise) -> y`` of float64 tensors. Its arguments have shapes
+        Function ``family(x, theta, noise) -> y`` of float64 tensors. The arguments have shapes
         (n, d), the shape of ``theta`` and (n, n_noise). The noise is standard normal. y must have
         n rows.
     theta : float or array-like of shape (p,)
@@ -69,14 +69,14 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta has more than one dimension. If y does not have one row for each sample, is
-        constant, is not finite or does not depend on the noise. Without noise, the information is
-        infinite. Errors of :func:`mutual_info_gradient` are raised as well.
+        If theta has more than one dimension. If y has the wrong number of rows, is constant or is
+        not finite. If y does not depend on the noise, because the information is then infinite.
+        Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------
-    For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). Its derivative at θ = 1
-    is 1.
+    For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). The derivative dI/dθ at θ =
+    1 is 1.
 
     >>> import numpy as np
     >>> from sk_mige.information import channel_gradient
@@ -104,12 +104,12 @@ def channel_gradient(
 def _check_noise(
     family: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, theta: Tensor, noise: Tensor
 ) -> None:
-    """Raise ValueError if other noise gives the same y."""
+    """Raise ValueError if y does not depend on the noise."""
     with torch.no_grad():
         first, second = (
             family(x.clone(), theta.clone(), z) for z in (noise.clone(), noise.flip(0))
         )
-    # A constant y has a separate error.
+    # A constant y raises a different error.
     constant = bool((first == first[:1]).all())
     if torch.equal(first, second) and bool(first.isfinite().all()) and not constant:
         raise ValueError(
@@ -136,7 +136,7 @@ def _with_derivative(
     if not y.requires_grad:
         raise ValueError(_NOT_DIFFERENTIABLE.format("does not depend on theta through torch"))
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
-    # jvp takes two backward passes for each parameter, whatever the number of outputs.
+    # jvp takes two backward passes for each parameter, for any number of outputs.
     jvp = torch.autograd.functional.jvp
     columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
     return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)

@@ -1,4 +1,4 @@
-"""Cross-validated choice among estimates of mutual information."""
+"""Cross-validated selection among estimates of mutual information."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = ["CANDIDATES", "ChosenInformation", "choose_information"]
 
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
 ELLIPTICAL = ("gaussian", "student")
-# Neighbours need few dimensions, those of x and y together.
+# Largest total dimension of x and y for nearest neighbours.
 MAX_NEIGHBOR_DIMENSIONS = 4
-# In more dimensions, the mixture's covariances have too many parameters.
+# Largest total dimension for mixtures, whose covariances have many parameters.
 MAX_MIXTURE_DIMENSIONS = 40
-# In two dimensions neighbours and mixtures need no network.
+# In two dimensions, neighbours and mixtures suffice without a network.
 MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Differences of evidence below .01 nats or below their standard error are ignored.
@@ -83,7 +83,7 @@ class ChosenInformation:
         y : tensor of shape (n, q)
             Normal scores of y.
         components : tuple of two tensors, default=None
-            Normal scores of components, if :func:`choose_information` had them.
+            Normal scores of components, required if :func:`choose_information` received components.
 
         Returns
         -------
@@ -109,8 +109,8 @@ def choose_information(
 ) -> ChosenInformation:
     r"""Estimate I(x; y) by the candidates with the best held-out evidence.
 
-    Each candidate is a model of the pointwise information f(x, y). Its evidence is the
-    Donsker-Varadhan bound on held-out rows,
+    Each candidate is a model of the pointwise information f(x, y). The evidence of a candidate is
+    the Donsker-Varadhan bound on held-out rows,
 
     .. math:: \mathbb{E}_{p(x, y)} f - \log \mathbb{E}_{p(x) p(y)} e^f \le I(x; y).
 
@@ -121,14 +121,14 @@ def choose_information(
     Parameters
     ----------
     x : tensor of shape (n, p)
-        Normal scores of x, as of :func:`gaussianize_ranks`.
+        Normal scores of x, for example from :func:`gaussianize_ranks`.
     y : tensor of shape (n, q)
         Normal scores of y.
     candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
         Candidates to compare.
     components : tuple of two tensors, default=None
-        Coordinates for the network instead of x and y: normal scores of independent components of
-        the two variables. By default the network uses x and y.
+        Normal scores of independent components of x and y, which the network uses instead of x and
+        y. By default the network uses x and y.
     folds : tensor of shape (n,), default=None
         Fold of each row. None assigns three folds at random.
     seed : int, default=0
@@ -143,7 +143,7 @@ def choose_information(
     Notes
     -----
     The in-sample mean is too large and the held-out mean too small, by the same amount to first
-    order in 1 / n. For a correct density with m parameters the amount is m / 2n. The estimate is
+    order in 1 / n. For a correct density with m parameters, each error is m / 2n. The estimate is
     the average of the two means. The interval accounts for sampling, for the difference of the
     two means and for the spread of the candidates.
 
@@ -209,7 +209,7 @@ def _judge_references(
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
-    """Cross-validate nearest neighbours, with the number that is best on the first fold."""
+    """Cross-validate nearest neighbours, with the number of neighbours chosen on the first fold."""
     out = folds == folds.min()
     evidence = {}
     for k in SMOOTH_NEIGHBORS:
@@ -234,7 +234,7 @@ def _judge_network(
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-validate a network, of columns or components, if it gains on the first fold."""
+    """Cross-validate a network if the first fold shows a gain over the other candidates."""
     best = max(judged, key=lambda e: e.evidence)
     elliptical = [e for e in judged if e.name in ELLIPTICAL]
     start = max(elliptical, key=lambda e: e.evidence, default=None)
@@ -259,7 +259,7 @@ def _judge_network(
     # Evidence may contain more than the mean pointwise information.
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
     enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
-    # Without copulas among the candidates, the network also takes their place.
+    # If no copula is a candidate, the network replaces the copulas.
     correction = model.gain_ if start else math.inf
     if min(float(gain.mean()), correction) < enough:
         return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
@@ -273,7 +273,7 @@ def _judge_network(
 
 
 def _independence(x: Tensor) -> Evidence:
-    """Return the candidate with zero information."""
+    """Return the candidate for independence, with zero information."""
     zeros = torch.zeros(len(x), dtype=x.dtype)
     return Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, None, [])
 
@@ -284,7 +284,7 @@ def _ksg(x: Tensor, y: Tensor) -> float:
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set weights; differences of evidence below their standard error count little."""
+    """Weight the candidates by differences of evidence, in units of the standard errors."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         if math.isinf(e.evidence):
@@ -303,9 +303,9 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the upper end of the copulas' intervals if independence has a weight, else 0.
+    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
 
-    With few rows per coordinate, copulas overfit: independence can then have the best evidence
+    With few rows per coordinate, copulas overfit. Independence can then have the best evidence
     although the information is positive.
     """
     independent, *others = judged
@@ -321,9 +321,9 @@ def _unconfirmed_by_copula(e: Evidence) -> float:
 
 
 def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
-    """Return the difference between the estimate and its extrapolation from half the rows.
+    """Return the difference between the estimate and an extrapolation from half the rows.
 
-    Ranks blur structure that is finer than the distance of neighbouring rows.
+    Ranks do not resolve structure that is finer than the distance of neighbouring rows.
     """
     names = [e.name for e in judged if e.weight]
     weights = [e.weight for e in judged if e.weight]
@@ -345,18 +345,18 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         if not e.weight:
             continue
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
-        # Half the optimism of the training rows bounds the bias.
+        # The bias is at most half of the optimism of the training rows.
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:
             unconfirmed = _unconfirmed_by_copula(e)
         if e.name == "network":
-            # Nothing bounds the resolution of a network, so both ends are one deviation away.
+            # The resolution of a network has no known bound, so both ends are one deviation away.
             unconfirmed *= 2
         if e.name == "neighbors":
             unconfirmed = e.value - e.evidence
             m = len(x) // 2
             halves = (_ksg(x[:m], y[:m]) + _ksg(x[m:], y[m:])) / 2
-            # Extrapolate a bias of order 1 / sqrt(n), as at the edges of a support.
+            # Extrapolate a bias of order 1 / sqrt(n), which occurs at the edges of a support.
             unconfirmed = math.hypot(unconfirmed, (e.value - halves) / (math.sqrt(2) - 1))
         variance += e.weight * (sampling**2 + unconfirmed**2 + (e.value - value) ** 2)
     return math.sqrt(variance)

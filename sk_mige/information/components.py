@@ -1,4 +1,4 @@
-"""Independent components as coordinates in which margins are mapped to normal scores."""
+"""Independent components, as coordinates for the map of the margins to normal scores."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from sk_mige.information.margins import gaussianize_ranks
 
 __all__ = ["independent_components"]
 
-# Least gain of the mean log-density per column in nats, beyond that of d x d free parameters.
+# Smallest required gain of the mean log-density per column, in nats, in addition to the gain
+# expected from d x d free parameters.
 MIN_GAIN = 0.01
 FEWEST_ROWS = 50
 
 
 def independent_components(z: Tensor) -> Tensor | None:
-    r"""Return a linear map to independent components, if they describe z better than a copula.
+    r"""Return a linear map to independent components, or None if a copula describes z better.
 
     Two densities of z are compared by their mean log-density. The first density has independent
     components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
@@ -63,7 +64,7 @@ def independent_components(z: Tensor) -> Tensor | None:
     by_components = torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()
-    # A value that is not finite, as of tied columns, is no gain.
+    # A gain that is not finite, for example of columns with ties, counts as no gain.
     return (
         mixing / scale[:, None]
         if float(by_components - by_copula) > d * (MIN_GAIN + d / n)
@@ -77,6 +78,6 @@ def _entropies(z: Tensor) -> Tensor:
     m = round(0.5 * n**0.5)
     ordered = z.sort(dim=0).values
     spacings = ordered[2 * m :] - ordered[: -2 * m]
-    # Ties have no density: their entropy is not below that of a spacing of 1e-12.
+    # Spacings are at least 1e-12, because ties have no density.
     entropies: Tensor = (spacings.clamp_min(1e-12) * n / (2 * m)).log().mean(0)
     return entropies

@@ -1,4 +1,4 @@
-"""Information that the codes of two incomplete copies of each sample share."""
+"""Mutual information between the codes of two incomplete copies of each sample."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 __all__ = ["incomplete_copy", "shared_information"]
 
-# Ridge on the covariance of standardised codes, and factors of the correlations, of which the best
-# one on held-out samples is used: few samples in many dimensions need small ones.
+# Ridge on the covariance of standardised codes, and candidate factors of the correlations. The
+# factor with the best held-out value is used. Few samples in many dimensions need small factors.
 RIDGE = 1e-4
 FACTORS = (0.999, 0.98, 0.9, 0.7, 0.4, 0.0)
 
 
 def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Copy of rows (n, d) in which a random half of the values are the means of their columns.
+    """Return a copy of rows (n, d) with a random half of the values replaced by column means.
 
     Examples
     --------
@@ -29,20 +29,20 @@ def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shared_information(first: Tensor, second: Tensor) -> float:
-    r"""Gaussian information between the codes of two copies of each sample, on held-out samples.
+    r"""Held-out Gaussian mutual information between the codes of two copies of each sample.
 
-    With canonical correlations :math:`\rho_k` and canonical coordinates :math:`p, q` of the
-    copies' codes, each of variance 1, this is the mean log-likelihood ratio of a dependent and an
-    independent Gaussian:
+    Let :math:`\rho_k` be the canonical correlations and :math:`p, q` the canonical coordinates of
+    the copies' codes, each of variance 1. The value is the mean log-likelihood ratio of a dependent
+    and an independent Gaussian:
 
     .. math:: \frac1n \sum_{i=1}^n \sum_{k=1}^K \Big[ -\tfrac12 \log(1 - \rho_k^2)
               - \frac{\rho_k^2 (p_{ik}^2 + q_{ik}^2) - 2 \rho_k p_{ik} q_{ik}}{2 (1 - \rho_k^2)}
               \Big]
 
-    Correlations and coordinates come from every second sample. The other samples are evaluated.
-    The two sets then change roles, and the two values are averaged. For Gaussian codes of many
-    samples, the value is their mutual information. Invertible linear maps of the codes do not
-    change it, up to a small ridge.
+    Correlations and coordinates are estimated from every second sample and evaluated on the
+    remaining samples. The two sets of samples then exchange roles, and the two values are averaged.
+    For Gaussian codes of many samples, the value is the mutual information of the codes. Invertible
+    linear maps of the codes do not change the value, up to a small ridge.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
     Examples
     --------
-    Two copies with correlation .8 share -½ log(1 - .8²) = .51 nats:
+    Two copies with correlation .8 have the mutual information -½ log(1 - .8²) = .51 nats:
 
     >>> import torch
     >>> from sk_mige.information.copies import shared_information
@@ -83,7 +83,7 @@ def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:
 
 
 def _canonical(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Canonical correlations (K,) of exchangeable copies, and their axes (K, K)."""
+    """Canonical correlations (K,) and canonical axes (K, K) of exchangeable copies."""
     covariance = (a.mT @ a + b.mT @ b) / (2 * len(a)) + RIDGE * torch.eye(a.shape[1]).to(a)
     cross = (a.mT @ b + b.mT @ a) / (2 * len(a))
     values, vectors = torch.linalg.eigh(covariance)

@@ -1,4 +1,4 @@
-"""Network that corrects the pointwise information of a reference density."""
+"""Neural network correction of the pointwise information of a reference density."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sk_mige.information.references import GaussianReference, Reference
 __all__ = ["CorrectedReference"]
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
-# Variables with more columns are projected to the directions that matter.
+# Variables with more columns are projected to directions from canonical correlations.
 MAX_COLUMNS = 6
-# Largest number of bumps over the squared radius, and of features gated by bumps.
+# Largest number of bump functions of the squared radius, and of features multiplied by bumps.
 MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
 # Factors of the correction to compare on held-out rows.
 SCALES = (0.25, 0.5, 0.75, 1.0)
 # The pointwise information is clipped at one of these quantiles, because networks extrapolate
-# without limit, and because pairs that share a class only have a largest value.
+# without limit. Pairs that only share a class also have a largest pointwise information.
 CEILINGS = (0.999, 0.9, 0.5, 0.1)
 
 
@@ -34,11 +34,11 @@ class CorrectedReference(Reference):
     r"""Pointwise information of a reference density plus a trained correction.
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)` with two networks (g, a) and (h, b).
-    The inputs of a network are its coordinates and the coordinates times bumps over the squared
-    radius. A variable with more than six columns is projected to the directions that canonical
-    correlations relate to the other variable. If there are no such directions, all columns are
-    used. The networks minimise the symmetric InfoNCE loss. The negatives of a row are all other
-    rows of the batch.
+    The inputs of a network are the coordinates, and the coordinates multiplied by bump functions of
+    the squared radius. A variable with more than six columns is projected to the directions that
+    canonical correlations relate to the other variable. If no canonical correlation is significant,
+    all columns are used. The networks minimise the symmetric InfoNCE loss. The negatives of a row
+    are all other rows of the batch.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class CorrectedReference(Reference):
     def calibrate(
         self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
     ) -> None:
-        """Set the factor and the ceiling that maximise the evidence on held-out rows.
+        """Set the factor and the upper clipping bound that maximise the evidence on held-out rows.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class CorrectedReference(Reference):
         shifts : sequence of int
             Shifts of the rows of y.
         evidence : callable
-            Function to maximise of the result of :meth:`shuffled`.
+            Function of the result of :meth:`shuffled`, to be maximised.
         """
         reference = self.reference.shuffled(x, y, shifts)
         corrections = self._corrections(x, y, shifts)
@@ -183,11 +183,12 @@ class CorrectedReference(Reference):
                 elif found > best:
                     best, self.scale_ = found, scale
                     self._set_ceiling(ceiling, total[1:].flatten())
-        # A ceiling alone improves a reference that overfits. The correction must add to that.
+        # Clipping alone improves a reference that overfits. The correction must improve the clipped
+        # reference.
         self.gain_ = best - uncorrected
 
     def _set_ceiling(self, ceiling: Tensor, others: Tensor) -> None:
-        """Set the ceiling and the log-normaliser of shuffled rows below it."""
+        """Set the upper clipping bound and the log-normaliser of shuffled rows after clipping."""
         self.ceiling_ = float(ceiling)
         clipped = others.clamp_max(self.ceiling_)
         self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
@@ -203,7 +204,7 @@ class CorrectedReference(Reference):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the attributes; networks move to the CPU."""
+        """Restore the attributes, with networks on the CPU."""
         super().__setstate__({**state, "device": "cpu"})
         if "sides_" in state:
             stored = [
@@ -245,7 +246,7 @@ class CorrectedReference(Reference):
 
 
 def _input_maps(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return for each variable a whitening matrix (d, d) and directions (d, k) after it."""
+    """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
     plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
     if max(x.shape[1], y.shape[1]) <= MAX_COLUMNS:
         return [(identity, identity) for identity in plain]

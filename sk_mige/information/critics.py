@@ -29,8 +29,8 @@ class SeparableCritic(nn.Module):
 
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert} .
 
-    Its absolute value is at most 1/τ. With f = g, the InfoNCE bound between two views of an image
-    is a contrastive loss similar to the loss of SimCLR [1]_.
+    The critic's absolute value is at most 1/τ. With f = g, the InfoNCE bound between two views of
+    an image is a contrastive loss similar to the loss of SimCLR [1]_.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class SeparableCritic(nn.Module):
     temperature : float, default=None
         Temperature τ of the cosine. None uses the inner product.
     shared : bool, default=False
-        Whether f and g are the same network. Equal networks suit two views of one input. x and y
+        Whether f and g are the same network. A single network suits two views of one input. x and y
         must then have equal dimensions.
 
     References
@@ -116,7 +116,7 @@ class ConcatenatedCritic(nn.Module):
         super().__init__()
         if not hidden:
             raise ValueError("hidden must contain at least one width; got none")
-        # The first layer of the pair is a sum of a function of x and a function of y.
+        # The first layer is the sum of a function of x and a function of y.
         self.first_x = nn.Linear(n_features_x, hidden[0])
         self.first_y = nn.Linear(n_features_y, hidden[0], bias=False)
         self.rest = relu_network(hidden[0], hidden[1:], 1)
@@ -129,9 +129,9 @@ class ConcatenatedCritic(nn.Module):
 
 
 class GaussianCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, with a Gaussian q whose moments depend on x.
+    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, with a Gaussian q of mean and variance from x.
 
-    The CLUB bound needs such a conditional density. It is trained by maximum likelihood.
+    The CLUB bound needs such a conditional density. The density is trained by maximum likelihood.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Directions of two variables that carry their relation."""
+"""Directions of two variables with significant canonical correlations."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from torch import Tensor
 
 __all__ = ["related_directions"]
 
-# Canonical correlations must exceed the largest one of independent data by this factor.
+# Significant canonical correlations exceed the largest correlation of independent data by this
+# factor.
 MARGIN = 1.1
-# Directions of relatively smaller weight are noise.
+# Directions with a relative weight below this value are noise.
 MIN_WEIGHT = 0.1
 
 
 def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
     r"""Return the directions of x and y with significant canonical correlations.
 
-    Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`, where
-    :math:`\rho = (\lVert z \rVert^2 - d) / \sqrt{2 d}` is the standardised squared radius. A
-    correlation is significant if it exceeds that of independent Gaussian data [1]_ by 10 %.
+    Canonical correlations are computed between :math:`(x, \rho x)` and :math:`(y, \rho y)`. For
+    each variable z, :math:`\rho = (\lVert z \rVert^2 - d) / \sqrt{2 d}` is the standardised squared
+    radius. A correlation is significant if it exceeds the largest correlation of independent
+    Gaussian data [1]_ by 10 %.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def _with_radius(z: Tensor) -> Tensor:
 
 
 def _span(coefficients: Tensor) -> Tensor:
-    """Return the leading directions of coefficients (2 d, k) of z and of z times its radius."""
+    """Return the leading directions of the coefficients (2 d, k) of z and of ρz."""
     both = torch.cat(coefficients.chunk(2), dim=1)
     directions, weights, _ = torch.linalg.svd(both, full_matrices=False)
     kept: Tensor = directions[:, weights > MIN_WEIGHT * weights[0]]

@@ -1,4 +1,4 @@
-"""Standard errors of a gradient: sampling, variance of the scores, and resolution."""
+"""Standard errors of a gradient, from sampling, variance of the scores, and resolution."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ __all__ = ["batch_error", "full_error"]
 
 # From n / 2 to n samples, a bias like 1 / sqrt(n) changes by this multiple of the bias at n.
 HALVING = math.sqrt(2) - 1
-# The resolution is not estimated from halves with fewer samples.
+# Smallest number of samples in a half for an estimate of the resolution.
 FEWEST = 16
-# The bias is large above this share of the estimate and this multiple of the sampling error.
+# The bias is large if it exceeds this fraction of the estimate and this multiple of the sampling
+# error.
 LARGE_SHARE, LARGE_ERRORS = 0.5, 3.0
 
 
 def batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:
-    """Return the standard error of the mean of terms (n, p) from the means of batches."""
+    """Return the standard error of the mean of terms (n, p), by batch means."""
     means = torch.stack([terms[rows].mean(0) for rows in batches])
     return means.std(0) / math.sqrt(len(batches))
 
@@ -41,9 +42,10 @@ def full_error(
     batches : sequence of tensors
         Indices of disjoint batches of rows.
     again : callable
-        Function that estimates from the rows with the given indices, with the same settings.
+        Function that repeats the estimate for the rows with the given indices, with the same
+        settings.
     anew : callable
-        Function that also chooses the settings from these rows.
+        Function that repeats the estimate and chooses the settings from the given rows.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def full_error(
 
 
 def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
-    """Return the standard error from the estimates without each batch of rows."""
+    """Return the jackknife standard error, from estimates that leave out one batch each."""
     without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
     values = torch.stack([estimate(rows) for rows in without])
     return ((len(batches) - 1) * (values - values.mean(0)).square().mean(0)).sqrt()
@@ -73,7 +75,7 @@ def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Ten
 def _resolution_error(
     estimate: Callable[[Tensor], Tensor], value: Tensor, batches: Sequence[Tensor]
 ) -> Tensor:
-    """Return the bias that is extrapolated from the estimates of two halves of the batches."""
+    """Return the bias extrapolated from the estimates of two halves of the batches."""
     halves = [torch.cat(list(batches[k::2])) for k in (0, 1)]
     if min(map(len, halves)) < FEWEST:
         return torch.zeros_like(value)

@@ -1,4 +1,4 @@
-"""Cross-validation of a model of the pointwise information."""
+"""Cross-validation of models of the pointwise information."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 # Number of shuffles of the held-out rows that estimate a normaliser.
 N_SHUFFLES = 8
-# Above this multiple of log(n), shuffled rows cannot check a normaliser.
+# Above this multiple of log(n), shuffled rows cannot estimate a normaliser.
 LARGE = 0.5
 
 
@@ -42,10 +42,10 @@ class Evidence(ArrayState):
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float
-        Mean pointwise information of the held-out rows, in nats. Its expectation is a lower bound
-        of the mutual information.
+        Mean pointwise information of the held-out rows, in nats. The expectation of this mean is a
+        lower bound of the mutual information.
     evidence : float
-        Score by which candidates are compared, in nats.
+        Score for the comparison of candidates, in nats.
     pointwise : tensor of shape (n,)
         Held-out pointwise information of each row, in nats.
     log_density : tensor of shape (n,) or None
@@ -85,7 +85,8 @@ def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
     Parameters
     ----------
     keys : tensor of shape (n,)
-        Integer keys. Copies of a row must have the same key, so that no copy is held out alone.
+        Integer keys. Copies of a row must have the same key, so that all copies are in the same
+        fold.
     n_folds : int
         Number of folds.
     seed : int
@@ -117,15 +118,15 @@ def cross_fit(
     folds: Tensor,
     first: Reference | None = None,
 ) -> Evidence:
-    """Fit a candidate without each fold in turn; evaluate training and held-out rows.
+    """Cross-validate a candidate: fit without each fold, and evaluate training and held-out rows.
 
     Parameters
     ----------
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. The argument is the model of the first fold, or
-        None for the first fold.
+        Function that returns an unfitted model. Its argument is the model of the first fold, or
+        None when fitting the first fold.
     x : tensor of shape (n, p)
         Normal scores of x.
     y : tensor of shape (n, q)
@@ -133,7 +134,7 @@ def cross_fit(
     folds : tensor of shape (n,)
         Fold of each row.
     first : Reference, default=None
-        Fitted model of the first fold, if there is one already.
+        Fitted model of the first fold, or None if not fitted yet.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def cross_fit(
 
 
 def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Reference:
-    """Fit a model to the rows outside of a mask; calibrate a network on the rows inside.
+    """Fit a model to the rows outside of a mask, and calibrate a network on the masked rows.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _shifts(n: int) -> list[int]:
-    """Return 0, for the pairs themselves, and the shifts of the shuffled rows."""
+    """Return shift 0, which keeps the pairs, and the shifts of the shuffled rows."""
     return [0, *torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1)).long().tolist()]
 
 
@@ -218,7 +219,7 @@ def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
     means = torch.logsumexp(others, 1) - math.log(n)
     log_mean = torch.logsumexp(means, 0) - math.log(len(means))
     if is_density and len(means) > 1:
-        # A density's normaliser is 1 up to wrong margins: differences within noise are ignored.
+        # The normaliser of a density is close to 1, so differences within noise are ignored.
         noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
         log_mean = log_mean - log_mean.clamp(-noise, noise)
     if float(own.mean()) > LARGE * math.log(n):
@@ -232,7 +233,7 @@ def _calibrate(model: CorrectedReference, x: Tensor, y: Tensor) -> None:
 
 
 def _gather(parts: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-    """Return the values of all rows from pairs of a mask and its values."""
+    """Combine pairs of a mask and the values of the masked rows into values of all rows."""
     values = torch.empty_like(like)
     for rows, own in parts:
         values[rows] = own

@@ -27,14 +27,14 @@ __all__ = [
     "transfer_entropy_gradient",
 ]
 
-# Signed entropies of a sum; each has the indices of its variables.
+# Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]
 # I(x; y | z) = H(x, z) + H(y, z) - H(z) - H(x, y, z)
 CONDITIONAL: Entropies = [(1, [0, 2]), (1, [1, 2]), (-1, [2]), (-1, [0, 1, 2])]
 
 
 class _Variable(NamedTuple):
-    """Samples (n, d) and their derivatives (n, d, p); those of a fixed variable are None."""
+    """Samples (n, d) of a variable, and derivatives (n, d, p) or None if fixed."""
 
     rows: Tensor
     moved: Tensor | None
@@ -98,7 +98,7 @@ def conditional_mutual_info_gradient(
     ValueError
         If no derivative is given, or if numbers of samples or of parameters differ. If a value is
         not finite, a variable is constant, or there are fewer than 3 samples per column. If the
-        variables share a linear combination of columns without noise.
+        columns of all variables together are linearly dependent.
 
     See Also
     --------
@@ -107,7 +107,8 @@ def conditional_mutual_info_gradient(
 
     Notes
     -----
-    :func:`whitened_scores` estimates the scores. The standard error does not contain their bias.
+    :func:`whitened_scores` estimates the scores. The standard error does not contain the bias of
+    the scores.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def total_correlation_gradient(
         Samples of at least two variables, with paired rows.
     derivatives : sequence of array-likes
         Derivatives ∂xᵢ/∂θ of the variables at fixed noise, or None for a variable that does not
-        depend on θ. Each has the shape of its variable, or one more axis of length p.
+        depend on θ. Each derivative has the shape of the variable, or one more axis of length p.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
     standard_error : {"jackknife", "batch"}, default="jackknife"
@@ -160,8 +161,8 @@ def total_correlation_gradient(
     Raises
     ------
     ValueError
-        If there are fewer than two variables, or if the number of derivatives is not that of the
-        variables. Errors of :func:`conditional_mutual_info_gradient` are raised as well.
+        If there are fewer than two variables, or if the numbers of derivatives and variables
+        differ. Errors of :func:`conditional_mutual_info_gradient` are raised as well.
 
     See Also
     --------
@@ -169,7 +170,7 @@ def total_correlation_gradient(
 
     Examples
     --------
-    Two variables have T = I(x; y). For y = x + θ noise at θ = 1, I = ½ log(1 + 1/θ²) and its
+    Two variables have T = I(x; y). For y = x + θ noise at θ = 1, I = ½ log(1 + 1/θ²) and the
     derivative is −½:
 
     >>> import numpy as np
@@ -233,7 +234,7 @@ def transfer_entropy_gradient(
     Raises
     ------
     ValueError
-        If ``lag`` is not positive or the series are too short for it. Errors of
+        If ``lag`` is not positive, or if the series are too short for ``lag``. Errors of
         :func:`conditional_mutual_info_gradient` are raised as well.
 
     See Also
@@ -242,8 +243,8 @@ def transfer_entropy_gradient(
 
     Examples
     --------
-    For y_t = θ x_{t-1} + noise_t, the transfer entropy is ½ log(1 + θ²). Its derivative at θ = 1
-    is ½:
+    For y_t = θ x_{t-1} + noise_t, the transfer entropy is ½ log(1 + θ²). The derivative at θ = 1 is
+    ½:
 
     >>> import numpy as np
     >>> from sk_mige.information import transfer_entropy_gradient
@@ -261,7 +262,7 @@ def transfer_entropy_gradient(
 
 
 def _variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[_Variable], bool]:
-    """Validate samples and derivatives; return whether the derivatives have an axis p."""
+    """Validate samples and derivatives; return whether the derivatives have a parameter axis."""
     found, axes = [], {}
     for name, (values, derivative) in named.items():
         rows, moved = check_rows(name, values), None
@@ -301,7 +302,7 @@ def _check_axes(names: list[str], axes: dict[str, tuple[int, bool]]) -> None:
 
 
 def _windows(series: _Variable, lag: int) -> tuple[_Variable, _Variable]:
-    """Past and present of a series and of its derivatives."""
+    """Return past and present values of a series and of the derivatives of the series."""
     past, present = past_and_present(series.rows.numpy(), lag)
     moved_past, moved = None, None
     if series.moved is not None:
@@ -345,7 +346,7 @@ def _estimate(
 
 
 def _check_joint(joint: Tensor) -> None:
-    """Raise ValueError if there are too few samples, or if the joint has no density."""
+    """Raise ValueError for too few samples, or if the joint distribution has no density."""
     n, d = joint.shape
     if n < 3 * d:
         raise ValueError(
@@ -365,7 +366,7 @@ def _terms(
     margins: str | None,
     bandwidth_factor: float | None,
 ) -> tuple[Tensor, float]:
-    """Return the terms (n, p) of the gradient, and the bandwidth factor of all scores."""
+    """Return the per-sample gradient terms (n, p), and the bandwidth factor of the scores."""
     if margins == "gaussian":
         variables = [variable.gaussianized() for variable in variables]
     if bandwidth_factor is None:

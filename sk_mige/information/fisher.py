@@ -14,15 +14,15 @@ from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
 __all__ = ["relative_fisher_information"]
 
-# Departures from a Gaussian are narrower than the median distance.
+# The bandwidth is below the median distance, to resolve departures from a Gaussian.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 
 
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
-    r"""Cross-fitted :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2` of whitened samples z.
+    r"""Cross-fitted Fisher information of whitened samples relative to a standard Gaussian.
 
-    This function whitens the samples by their sample covariance. The result is therefore invariant
-    under affine maps of z.
+    The Fisher information is :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2`. The samples are first
+    whitened by the sample covariance, so the result is invariant under affine maps of z.
 
     For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound:
 

@@ -69,10 +69,10 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
 
 
 def _collinear(x: Tensor, y: Tensor) -> bool:
-    """Whether a linear combination of y equals one of x, up to rounding."""
+    """Return whether x and y have an exact linear relation, up to rounding."""
     return _redundant(torch.cat([x, y], dim=1))
 
 
 def _redundant(z: Tensor) -> bool:
-    """Whether a column is a linear combination of others, up to rounding."""
+    """Return whether a column is a linear combination of other columns, up to rounding."""
     return varying_units(z)[2] is not None

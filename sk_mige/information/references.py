@@ -22,7 +22,7 @@ HELD_OUT, MAX_ROWS = 0.2, 5000
 
 
 class ArrayState:
-    """Mixin: pickled and skops files hold arrays in place of tensors."""
+    """Mixin that stores tensors as arrays in pickle and skops files."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with arrays in place of tensors."""

@@ -150,7 +150,7 @@ def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can read the values. It cannot on a GPU or while torch traces."""
+    """Return whether NumPy can read the values, which excludes GPUs and tracing by torch."""
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
     return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

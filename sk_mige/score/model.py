@@ -114,7 +114,7 @@ class KernelExpansion:
         return y if self.projection is None else y @ self.projection.mT
 
     def directions(self, y: Tensor) -> Tensor:
-        """Return the parts (n, d) of whitened points along which the kernel varies."""
+        """Project whitened points (n, d) onto the directions along which the kernel varies."""
         return y if self.projection is None else y @ self.projection.mT @ self.projection
 
     def gram(self, y: Tensor | None = None) -> Tensor:
@@ -210,7 +210,7 @@ class ScoreModel:
         Coefficients C in the coordinates of the fit, or :math:`\alpha` when curl-free.
     subspace : SampleSubspace or None
         Span of the samples, if there are fewer samples than features. The expansion and the
-        coefficients are then in its coordinates.
+        coefficients are then in the coordinates of the span.
     units : FeatureUnits or None
         Units of the features in which the model was fitted; None means those of the input.
 
@@ -255,7 +255,7 @@ class ScoreModel:
 
     @property
     def base_alone(self) -> ScoreModel:
-        """The model without a correction to its base."""
+        """Return the model of the base alone, without a correction."""
         alone = replace(self.expansion, centers=self.expansion.centers[:1])
         return replace(self, expansion=alone, coefficients=self.coefficients[:1] * 0)
 

@@ -222,7 +222,7 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _shorter(adjusted: bool) -> str:
-    """Return in words how steps become less far-reaching."""
+    """Return advice for the error message on shorter steps."""
     return "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
 
 
@@ -239,7 +239,7 @@ def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
 
 
 def _lowest(log_density: Tensor, axes: Tensor) -> float:
-    """Return the lowest usual log-density, from those at the centres.
+    """Return the log-density below which a chain has left the data.
 
     The densities of few centres, or of centres in many dimensions, may all be high. The limit is
     therefore at least three standard deviations below the mean log-density of a Gaussian.

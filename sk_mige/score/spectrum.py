@@ -188,7 +188,7 @@ def exceeds(matrix: Tensor, bound: float) -> bool:
 
 
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
-    r"""Diagonalise the kernel's quadratic form and that of the fit at once.
+    r"""Simultaneously diagonalise the quadratic forms of the kernel and of the fit.
 
     The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, which landmarks and
     gradient fields need. The rounding errors of A are divided by the kernel's eigenvalues.

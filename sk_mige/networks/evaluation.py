@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:
-    """Return the number of rows of a chunk, by the width of the widest layer."""
+    """Return the number of rows in a chunk, from the width of the widest layer."""
     if network.input_shape is not None:
         return max(256, CHUNK_VALUES // (n_features * VALUES_OF_A_PIXEL))
     layers = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]

@@ -285,7 +285,7 @@ class InformationBottleneck(InformationDescription):
         return HEADS[self.head].stochastic and not self.uses_closed_form()
 
     def uses_closed_form(self) -> bool:
-        """Return whether H(z | x) has its closed form."""
+        """Return whether H(z | x) is computed in closed form."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.conditional == "score"
         return HEADS[self.head].closed_form and not by_score
 
@@ -332,7 +332,7 @@ class InformationBottleneck(InformationDescription):
             )
 
     def unused_score(self) -> str | None:
-        """Return the reason if no entropy of z is estimated from scores, else None."""
+        """Return why ``score_estimator`` has no effect, or None if entropies use scores."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
             "score",
             "stein",

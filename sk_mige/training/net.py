@@ -51,7 +51,7 @@ class EncoderNet(NeuralNet):
 
     The objective reads the code, the inputs and the targets of a batch. Weights are copied at each
     step with a finite loss, so that a diverging run can return to the last good weights. The class
-    :class:`Trainer` makes the nets.
+    :class:`Trainer` creates the nets.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class EncoderNet(NeuralNet):
 
     @property
     def rank(self) -> int:
-        """Number of this process among those that train together."""
+        """Rank of this process among the processes that train together."""
         return 0
 
     @property

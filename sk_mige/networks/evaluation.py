@@ -77,7 +77,7 @@ def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) 
 
 
 def _padded(x: Tensor) -> Tensor:
-    """Return at least FEWEST_ROWS rows, so that results do not depend on the number of rows."""
+    """Pad to FEWEST_ROWS rows with zeros, so that results do not depend on the number of rows."""
     missing = max(0, FEWEST_ROWS - len(x))
     return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
 

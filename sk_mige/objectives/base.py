@@ -70,7 +70,7 @@ class Objective(nn.Module):
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Take over the learned parts of the previous objective, which the optimizer holds.
+        """Reuse the learned parts of the previous objective, which the optimizer updates.
 
         Parameters
         ----------

@@ -208,7 +208,7 @@ class EncoderNet(NeuralNet):
 
 
 def _places(part: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the tables and names of all parameters of a module, then those of all buffers."""
+    """Yield the dict and the name of each parameter of a module, then of each buffer."""
     for tables in ([m._parameters for m in part.modules()], [m._buffers for m in part.modules()]):
         known: set[int] = set()
         for table in tables:

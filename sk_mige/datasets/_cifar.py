@@ -55,7 +55,7 @@ def fetch_cifar10(
     return_X_y: bool = False,
     download_if_missing: bool = True,
 ) -> Any:
-    r"""Load CIFAR-10, photographs of 32 × 32 pixels in colour, from its official binary version.
+    r"""Load CIFAR-10 (colour photographs of 32 × 32 pixels) from the official binary files.
 
     The files ``data_batch_1.bin`` to ``data_batch_5.bin``, ``test_batch.bin`` and
     ``batches.meta.txt`` are read from the folder ``cifar-10-batches-bin`` of the data home. If a
@@ -65,17 +65,17 @@ def fetch_cifar10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-10-batches-bin``, which is created if necessary. See
-        :func:`get_data_home` for the default.
+        Folder that contains the folder ``cifar-10-batches-bin``. The subfolder is created if
+        necessary. See :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. This needs pooch, from the extra
+        Whether to download a missing archive. A download needs pooch, from the extra
         ``sk-mige[data]``.
 
     Returns
@@ -153,7 +153,7 @@ def fetch_cifar100(
     return_X_y: bool = False,
     download_if_missing: bool = True,
 ) -> Any:
-    r"""Load CIFAR-100, photographs of 32 × 32 pixels in colour, from its official binary version.
+    r"""Load CIFAR-100 (colour photographs of 32 × 32 pixels) from the official binary files.
 
     The files ``train.bin``, ``test.bin``, ``fine_label_names.txt`` and ``coarse_label_names.txt``
     are read from the folder ``cifar-100-binary`` of the data home. If a file is missing,
@@ -163,20 +163,20 @@ def fetch_cifar100(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``cifar-100-binary``, which is created if necessary. See
-        :func:`get_data_home` for the default.
+        Folder that contains the folder ``cifar-100-binary``. The subfolder is created if necessary.
+        See :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     labels : {"fine", "coarse"}, default="fine"
         Labels in ``target``: "fine" gives 100 classes, and "coarse" gives 20 groups of these
         classes. The bunch contains both.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. This needs pooch, from the extra
+        Whether to download a missing archive. A download needs pooch, from the extra
         ``sk-mige[data]``.
 
     Returns

@@ -27,7 +27,7 @@ class CorrelatedGaussianScore(ExactScore):
     Parameters
     ----------
     n_features : int, default=1
-        Dimension :math:`d` of :math:`x`, and of :math:`y`.
+        Dimension :math:`d` of both :math:`x` and :math:`y`.
     rho : float, default=0.5
         Correlation :math:`\rho` of each pair :math:`(x_i, y_i)`, strictly between −1 and 1.
 
@@ -152,7 +152,7 @@ def make_correlated_gaussian(
     n_samples : int, default=100
         Number of pairs.
     n_features : int, default=1
-        Dimension :math:`d` of :math:`x`, and of :math:`y`.
+        Dimension :math:`d` of both :math:`x` and :math:`y`.
     rho : float, default=0.5
         Correlation :math:`\rho`, strictly between −1 and 1.
     random_state : int, RandomState instance or None, default=None
@@ -169,7 +169,7 @@ def make_correlated_gaussian(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     Examples
     --------

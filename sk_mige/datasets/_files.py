@@ -40,7 +40,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Archive(RemoteFile):
-    """A tar.gz file whose members are in one folder, with the names of folder and members."""
+    """Archive (tar.gz) of one folder, with the names of the folder and of its files."""
 
     folder: str
     members: tuple[str, ...]
@@ -182,7 +182,7 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a path to write to, and rename it to ``target`` when it is complete."""
+    """Yield a temporary path, and rename the written file to ``target`` at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)

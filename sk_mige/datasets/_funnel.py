@@ -78,8 +78,8 @@ def make_funnel(
     r"""Generate samples of Neal's funnel, with their exact score.
 
     The first variable :math:`v \sim \mathcal N(0, s^2)` sets the scale of all others,
-    :math:`x_i \mid v \sim \mathcal N(0, e^v)`. No single bandwidth suits both its wide and its
-    narrow part.
+    :math:`x_i \mid v \sim \mathcal N(0, e^v)`. No single bandwidth suits both the wide and the
+    narrow part of the funnel.
 
     .. math::
         \nabla \log q = \Bigl(-\frac{v}{s^2} + \tfrac12 \sum_i (x_i^2 e^{-v} - 1),\;
@@ -110,7 +110,7 @@ def make_funnel(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     References
     ----------

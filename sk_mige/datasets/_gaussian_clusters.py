@@ -44,7 +44,7 @@ def make_gaussian_clusters(
         Distance between the closest two means, in standard deviations of a cluster.
     condition_number : float, default=10.0
         Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors are
-        random. It is ignored if ``n_features`` is 1.
+        random. Ignored if ``n_features`` is 1.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of covariance, means and samples, in this order.
 
@@ -58,7 +58,7 @@ def make_gaussian_clusters(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     See Also
     --------
@@ -124,7 +124,7 @@ def make_gaussian_grid(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     References
     ----------

@@ -24,8 +24,7 @@ class GaussianMixtureScore(ExactScore):
     means : array-like of shape (K, d)
         Means :math:`\mu_k`.
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=1.0
-        Covariances: one variance for all components, one for each, one matrix for all, or one
-        for each.
+        Covariances: one variance or one matrix, either for all components or for each component.
     weights : array-like of shape (K,), default=None
         Positive weights :math:`w_k`, divided by their sum. None gives equal weights.
 
@@ -133,8 +132,8 @@ def make_gaussian_mixture(
     means : array-like of shape (K, d), default=None
         Means. None gives (−2, 0), (2, 0) and (0, 2.5).
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=None
-        Covariances: one variance for all components, one for each, one matrix for all, or one
-        for each. None gives variances of 0.36.
+        Covariances: one variance or one matrix, either for all components or for each component.
+        None gives variances of 0.36.
     weights : array-like of shape (K,), default=None
         Positive weights, divided by their sum. None gives equal weights.
     random_state : int, RandomState instance or None, default=None

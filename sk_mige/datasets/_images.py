@@ -20,14 +20,14 @@ def check_subset(subset: str, allowed: Sequence[str]) -> None:
 
 
 def read_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
-    """Read a file of rows of bytes, shape (n, row_bytes)."""
+    """Read a binary file as an array of bytes of shape (n, row_bytes)."""
     raw = np.fromfile(path, dtype=np.uint8)
     check_size(path, raw.size, row_bytes)
     return raw.reshape(-1, row_bytes)
 
 
 def check_size(path: Path, n_bytes: int, row_bytes: int) -> None:
-    """Raise ValueError unless the file is a whole number of rows."""
+    """Raise ValueError unless the file's size is a multiple of the row size."""
     if n_bytes == 0 or n_bytes % row_bytes:
         raise ValueError(
             f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: it is "
@@ -62,7 +62,7 @@ def check_labels(
 def as_bunch(
     images: NDArray[Any], target: NDArray[np.int64], as_float: bool, return_X_y: bool, **more: Any
 ) -> Any:
-    """Return images as rows of pixels, and their targets: a scikit-learn bunch, or a pair."""
+    """Return rows of pixels and targets, as a scikit-learn bunch or as a tuple."""
     if as_float:
         images = images.astype(np.float32, order="C")
         images /= 255

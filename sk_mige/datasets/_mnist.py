@@ -81,7 +81,7 @@ def fetch_mnist(
     return_X_y: bool = False,
     download_if_missing: bool = True,
 ) -> Any:
-    """Load MNIST, handwritten digits of 28 × 28 grey pixels, from its official files.
+    """Load MNIST (handwritten digits, 28 × 28 grey pixels) from the official files.
 
     The files ``train-images-idx3-ubyte.gz``, ``train-labels-idx1-ubyte.gz``,
     ``t10k-images-idx3-ubyte.gz`` and ``t10k-labels-idx1-ubyte.gz`` are read from the folder
@@ -90,17 +90,17 @@ def fetch_mnist(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``mnist``, which is created if necessary. See
+        Folder that contains the folder ``mnist``. The subfolder is created if necessary. See
         :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. This needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
 
     Returns
     -------
@@ -164,26 +164,26 @@ def fetch_fashion_mnist(
     return_X_y: bool = False,
     download_if_missing: bool = True,
 ) -> Any:
-    """Load Fashion-MNIST, clothing of 28 × 28 grey pixels, from its official files.
+    """Load Fashion-MNIST (images of clothing, 28 × 28 grey pixels) from the official files.
 
-    The files have the names and the format of those of MNIST. They are read from the folder
-    ``fashion-mnist`` of the data home. Missing files are downloaded (31 MB in all, checked by md5
-    sum).
+    The files have the same names and the same format as the files of MNIST. The files are read from
+    the folder ``fashion-mnist`` of the data home. Missing files are downloaded (31 MB in all,
+    checked by md5 sum).
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``fashion-mnist``, which is created if necessary. See
-        :func:`get_data_home` for the default.
+        Folder that contains the folder ``fashion-mnist``. The subfolder is created if necessary.
+        See :func:`get_data_home` for the default.
     subset : {"train", "test"}, default="train"
         Part of the data: 60,000 training images or 10,000 test images.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. This needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def _load_idx(
 
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
-    """Read bytes in idx format: two zeros, type 8, number of axes, their lengths, values."""
+    """Read bytes in idx format: two zeros, type 8, number of axes, axis lengths, values."""
     again = "Remove it, so that it is downloaded again."
     try:
         with gzip.open(path) as stream:

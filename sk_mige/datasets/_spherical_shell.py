@@ -31,8 +31,8 @@ class SphericalShellScore(ExactScore):
     radius : float, default=3.0
         Radius :math:`R`. 0 gives a Gaussian.
     noise : float, default=0.3
-        Thickness :math:`s`. It is the standard deviation of the distance to the sphere if it is
-        small compared with ``radius``.
+        Thickness :math:`s`. If ``noise`` is small compared with ``radius``, :math:`s` is the
+        standard deviation of the distance to the sphere.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class SphericalShellScore(ExactScore):
         """Return the log of the unit sphere's area times ∫ r^(d−1) exp(−(r−R)²/2s²) dr.
 
         Integration by parts gives I_n = R I_{n−1} + (n−1) s² I_{n−2} for the integrals of r^n.
-        Ratios of successive integrals do not overflow where the integrals do.
+        The integrals themselves can overflow, but ratios of successive integrals do not.
         """
         d, radius, variance = self.n_features, self.radius, self.noise**2
         log_integral = np.log(2 * np.pi * variance) / 2 + log_ndtr(radius / self.noise)
@@ -149,7 +149,7 @@ def make_spherical_shell(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     See Also
     --------
@@ -196,7 +196,7 @@ def make_ring(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     See Also
     --------

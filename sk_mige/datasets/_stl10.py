@@ -48,7 +48,7 @@ def fetch_stl10(
     return_X_y: bool = False,
     download_if_missing: bool = True,
 ) -> Any:
-    r"""Load STL-10, photographs of 96 × 96 pixels in colour, from its official binary version.
+    r"""Load STL-10 (colour photographs of 96 × 96 pixels) from the official binary files.
 
     The files ``train_X.bin``, ``train_y.bin``, ``test_X.bin``, ``test_y.bin``, ``unlabeled_X.bin``,
     ``class_names.txt`` and ``fold_indices.txt`` are read from the folder ``stl10_binary`` of the
@@ -61,21 +61,21 @@ def fetch_stl10(
     Parameters
     ----------
     data_home : str or path-like, default=None
-        Folder that contains the folder ``stl10_binary``, which is created if necessary. See
+        Folder that contains the folder ``stl10_binary``. The subfolder is created if necessary. See
         :func:`get_data_home` for the default.
     subset : {"train", "test", "unlabeled"}, default="train"
         Part of the data: 5,000 training images, 8,000 test images or 100,000 images without
         labels.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory: 2.8 GB for the unlabelled images.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory: 2.8 GB for the unlabelled images.
     mmap : bool, default=False
         Whether ``data`` is a read-only memory map. The first call with ``mmap=True`` writes the
         images in row-major order to a file in the same folder, as large as the official file.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. This needs pooch, from the extra
+        Whether to download a missing archive. A download needs pooch, from the extra
         ``sk-mige[data]``.
 
     Returns
@@ -152,14 +152,14 @@ def fetch_stl10(
 
 
 def _official(path: Path) -> NDArray[np.uint8]:
-    """Map the official file and transpose its images, shape (n, 3, 96, 96), without copies."""
+    """Return a memory map of the official file, transposed to shape (n, 3, 96, 96)."""
     check_size(path, path.stat().st_size, PIXELS)
     columns = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
     return columns.reshape(-1, *IMAGE_SHAPE).transpose(0, 1, 3, 2)
 
 
 def _row_major(path: Path) -> NDArray[np.uint8]:
-    """Map a row-major copy of the official file, written to the same folder if missing."""
+    """Return a memory map of a row-major copy in the same folder; write a missing copy."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)

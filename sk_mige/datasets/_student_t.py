@@ -124,7 +124,7 @@ def make_student_t(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     Examples
     --------

@@ -42,8 +42,8 @@ def load_tiny_imagenet10(
     subset : {"train", "test", "unlabeled"}, default="train"
         Part of the data, one of the three files.
     as_float : bool, default=False
-        Whether to return pixels as float32 in [0, 1]. By default pixels are uint8 in 0…255, which
-        takes a quarter of the memory.
+        Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
+        take a quarter of the memory.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
 
@@ -63,7 +63,7 @@ def load_tiny_imagenet10(
     FileNotFoundError
         If the file is missing.
     ValueError
-        If the file is damaged or has other arrays, or ``subset`` is unknown.
+        If the file is damaged or has unexpected arrays, or ``subset`` is unknown.
 
     See Also
     --------

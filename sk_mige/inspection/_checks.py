@@ -14,7 +14,7 @@ __all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """Return values, such as a tensor on any device, as an array."""
+    """Return array-like values, such as a tensor on any device, as a NumPy array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
     return np.asarray(values)
@@ -63,7 +63,7 @@ def column_indices(
 
 
 def _index(column: Any, names: Sequence[str]) -> int:
-    """Return the index of a column, -1 if it is neither an integer nor a name."""
+    """Return a column's index, or -1 for a column that is neither an integer nor a name."""
     if isinstance(column, str):
         return list(names).index(column) if column in names else -1
     return int(column) if isinstance(column, Integral) else -1

@@ -19,7 +19,7 @@ class Display:
     figure_: Any
 
     def _set_axes(self, ax: Axes | None) -> Axes:
-        """Return the given axes, or those of a new figure, and keep them as attributes."""
+        """Return the given axes or the axes of a new figure, and store axes and figure."""
         try:
             import matplotlib.pyplot as plt
             from matplotlib.axes import Axes as AnyAxes

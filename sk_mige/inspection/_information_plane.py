@@ -30,7 +30,7 @@ CHUNK_VALUES = 2**22
 class InformationPlaneDisplay(Display):
     r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
 
-    Both informations are estimated by lower bounds, in nats, from n held-out rows:
+    Both values are estimated by lower bounds, in nats, from n held-out rows:
 
     .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
               \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
@@ -135,7 +135,7 @@ class InformationPlaneDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Classes of the rows. ``fit`` must have seen all of them.
+            Classes of the rows. The training data must contain all of these classes.
         labels : sequence of str, default=None
             Label of each point. None takes ``beta_`` of the encoder, the weight β at the end of
             training.
@@ -187,7 +187,7 @@ class InformationPlaneDisplay(Display):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw given values of the two informations.
+        """Draw given values of I(x; z) and I(y; z).
 
         Parameters
         ----------
@@ -256,7 +256,7 @@ class InformationPlaneDisplay(Display):
 
 
 def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
-    """Raise for encoders and classes without a place in the information plane."""
+    """Raise an error for encoders or classes that the information plane cannot show."""
     require(encoder, "module_", "a MIGEEncoder, or a pipeline or search that ends in one")
     needs = "the information plane needs classifiers with mode='ib' and head='gaussian': "
     head = getattr(encoder.module_, "head", None)
@@ -309,7 +309,7 @@ def _log_likelihood(
 ) -> float:
     """Return the mean of log p(y | z) over rows and draws of z.
 
-    The logarithm is taken before the mean over draws. The logarithm of the mean would use the
+    The logarithm is taken before the mean over draws. The logarithm of the mean would combine the
     information of several draws of z.
     """
     module = encoder.module_
@@ -324,6 +324,6 @@ def _log_likelihood(
 
 
 def _noise(*shape: int, seed: int) -> Tensor:
-    """Return standard normal numbers, the same whatever the encoder's device is."""
+    """Return standard normal numbers that do not depend on the encoder's device."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32)

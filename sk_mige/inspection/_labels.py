@@ -1,4 +1,4 @@
-"""Numbers for the labels of points, by which they are coloured."""
+"""Conversion of labels to numbers for the colours of points."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True)
 class Coloring:
-    """Numbers that colours show, NaN for missing labels, and the names of the classes."""
+    """Labels as numbers for a colour scale, with NaN for missing labels, and class names."""
 
     numbers: NDArray[np.float64]
     classes: list[str] | None
 
     @property
     def distinct(self) -> bool:
-        """Whether each class can have its own colour."""
+        """Whether there are few enough classes for separate colours."""
         return self.classes is not None and len(self.classes) <= MOST_CLASSES
 
 
 def color_labels(labels: NDArray[Any]) -> Coloring:
     """Return the numbers of labels.
 
-    Fractions and numbers with many distinct values are values. All other labels are classes, in
-    sorted order.
+    Labels that are fractions, or numbers with many distinct values, are treated as values. All
+    other labels are classes, in sorted order.
     """
     missing = is_missing(labels)
     known = labels[~missing]

@@ -106,7 +106,7 @@ class MutualInfoDisplay(Display):
         Parameters
         ----------
         estimator : MutualInfoEstimator
-            Estimator, fitted or not. It must be fitted if ``X`` and ``Y`` are None.
+            Estimator, fitted or not. The estimator must be fitted if ``X`` and ``Y`` are None.
         X, Y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
             Rows. None draws the fitted estimator alone, at its number of rows.
         sizes : sequence of int, default=None

@@ -1,4 +1,4 @@
-"""Parts of fitted pipelines and searches, and the parameters of a search."""
+"""Access to the estimators inside fitted pipelines and searches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False
 
 
 def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -> None:
-    """Raise for an estimator that is not fitted or does not have the attribute."""
+    """Raise an error for an estimator that is not fitted or lacks the attribute."""
     check_is_fitted(part)
     if not hasattr(part, attribute):
         raise TypeError(
@@ -37,7 +37,7 @@ def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -
 
 
 def find_transformer(estimator: Any) -> Any:
-    """Return the best estimator of a search, and a pipeline without a predictor at its end."""
+    """Replace a search by its best estimator, and drop the predictor at a pipeline's end."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline) and len(part) > 1 and not hasattr(part[-1], "transform"):
         part = part[:-1]
@@ -46,7 +46,7 @@ def find_transformer(estimator: Any) -> Any:
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline, or of a search over one, and the rows it receives."""
+    """Return the last step of a pipeline or searched pipeline, and the step's input rows."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X

@@ -97,7 +97,8 @@ class ProjectionSearchDisplay(Display):
             Name of the parameter in the grid. None searches for a name that ends in
             ``score_estimator__n_components``, then for a name that ends in ``n_components``.
         reference : array-like of shape (n_folds,), default=None
-            Scores of the same folds with exact distances, such as those of ``cross_val_score``.
+            Scores of the same folds with exact distances, such as the output of
+            ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None creates a new figure.
         **errorbar_kw
@@ -216,7 +217,7 @@ class ProjectionSearchDisplay(Display):
 def _without_failed(
     dimensions: NDArray[Any], scores: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Leave out dimensions with a score that is not finite, such as that of a failed fit."""
+    """Omit dimensions with a non-finite score, such as the score of a failed fit."""
     works = np.isfinite(scores).all(1)
     failed = dimensions[~works].tolist()
     if not works.any():
@@ -233,7 +234,7 @@ def _without_failed(
 
 
 def _find_parameter(names: list[str]) -> str:
-    """Return the one searched parameter that is the dimension of a projection."""
+    """Return the name of the searched parameter that sets the projection's dimension."""
     for ending in ("score_estimator__n_components", "n_components"):
         found = [name for name in names if name.endswith(ending)]
         if len(found) == 1:

@@ -148,7 +148,7 @@ class ScoreCVDisplay(Display):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw given losses, such as those of your own search.
+        """Draw given losses, such as the losses of your own search.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class ScoreCVDisplay(Display):
 
 
 def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
-    """Return the curves of losses as arrays; raise ValueError if one cannot be drawn."""
+    """Return the loss curves as arrays, after a check that they can be drawn."""
     if not isinstance(losses, Mapping) or not losses:
         raise ValueError(
             "losses must be a dict from bandwidth factors to losses with at least one entry, got "
@@ -258,7 +258,7 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
 
 
 def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:
-    """Return the position of each candidate, NaN if the other parameter regularises it."""
+    """Return positions of candidates, NaN for those that the other parameter regularises."""
     if param == "eigen_threshold":
         return 1 - cutoffs
     return np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)

@@ -244,7 +244,7 @@ def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
-    """Return points as a frame like X, for estimators that were fitted with feature names."""
+    """Return points as a data frame if X is one, for estimators with feature names."""
     if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
         return points
     columns = "columns" if hasattr(X, "iloc") else "schema"  # pandas, or polars

@@ -40,8 +40,8 @@ class TrainingCurveDisplay(Display):
 
     Notes
     -----
-    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. Its gradient estimates that of
-    :math:`-I(x; z)`, but its value has no meaning.
+    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. The gradient of the surrogate
+    estimates that of :math:`-I(x; z)`, but the value has no meaning.
 
     Examples
     --------
@@ -165,7 +165,7 @@ class TrainingCurveDisplay(Display):
 
 
 def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the records to draw; raise ValueError if they are not recorded."""
+    """Return the names of the records to draw, after a check that they were recorded."""
     known = {key for row in rows for key in row if key != "batches"}
     if keys is None:
         keys = [key for key in ("train_loss", "valid_loss") if key in known]

@@ -27,7 +27,7 @@ HEADS: dict[str, type[Head]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes and parts of an encoder network, from which the network can be rebuilt.
+    """Specification of an encoder network, from which the network can be rebuilt.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Architecture:
     mixed_precision: bool = False
 
     def build(self) -> EncoderNetwork:
-        """Return a new network. Its weights are fresh, except for those of a given module."""
+        """Return a new network, with new weights except for the weights of a given module."""
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         encoder = self._encoder(head.n_inputs)
         decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None

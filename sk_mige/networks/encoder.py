@@ -45,7 +45,8 @@ class EncoderNetwork(nn.Module):
         Submodule of the encoder whose output is part of the code in training.
     mixed_precision : bool, default=False
         Whether the encoder multiplies matrices in bfloat16 in training. The encoder's output, head
-        and decoder have the precision of the weights. In evaluation mode, all parts do.
+        and decoder have the precision of the weights. In evaluation mode, the whole network has
+        this precision.
 
     Examples
     --------
@@ -160,10 +161,10 @@ class EncoderNetwork(nn.Module):
 
     @torch.no_grad()
     def shift_log_odds(self, weights: Tensor) -> None:
-        """Initialise the decoder's log-odds at the shift that class weights cause.
+        """Initialise the decoder's logits with the shift that class weights cause.
 
-        Weights w multiply each class's share of the likelihood, so they add log w_c to the logits
-        that maximise it. For extreme weights, gradient steps would reach these logits slowly.
+        A weight w_c multiplies the log-likelihood of class c. The optimal logit of class c
+        increases by log w_c. For extreme weights, gradient steps would reach these logits slowly.
         """
         assert isinstance(self.decoder, nn.Linear)
         shift = (weights / weights.max()).log().clamp_min(-20)
@@ -206,7 +207,7 @@ class EncoderNetwork(nn.Module):
 
 @contextmanager
 def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
-    """Name a changed shape in errors that an augmentation may have caused.
+    """Extend the encoder's errors by a shape that the augmentation has changed.
 
     A changed shape alone is not an error, because some encoders accept images of any size.
     """

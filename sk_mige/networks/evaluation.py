@@ -83,7 +83,7 @@ def evaluate(
 
 
 def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:
-    """Return the number of rows of a chunk, by the width of the widest layer."""
+    """Return the number of rows in a chunk, from the width of the widest layer."""
     if network.input_shape is not None:
         return max(256, CHUNK_VALUES // (n_features * VALUES_OF_A_PIXEL))
     layers = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
@@ -92,7 +92,7 @@ def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) 
 
 
 def _padded(x: Tensor) -> Tensor:
-    """Return at least FEWEST_ROWS rows, so that results do not depend on the number of rows."""
+    """Pad to FEWEST_ROWS rows with zeros, so that results do not depend on the number of rows."""
     missing = max(0, FEWEST_ROWS - len(x))
     return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing else x
 

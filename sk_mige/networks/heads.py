@@ -1,4 +1,4 @@
-"""Heads from an encoder's last layer to the representation z, with or without noise."""
+"""Heads: modules that map an encoder's output to the representation z."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = [
 
 
 class Code(NamedTuple):
-    """Representation z, with its distribution given x, its prediction and inner features.
+    """Output of a network: representation z, distribution of z, prediction and features.
 
     Attributes
     ----------
     z : tensor of shape (M, K) or (S, M, K)
-        Representation. In training, z is one or S reparameterised draws for each input, else its
-        mean.
+        Representation. In training, z has one or S reparameterised draws for each input. In
+        evaluation mode, z is the mean.
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
         Gaussian q(z | x) from which z was drawn. None for a deterministic encoder, and for an
         implicit encoder, whose density is unknown.
@@ -138,8 +138,8 @@ class StandardizingHead(DeterministicHead):
 
     The statistics are those of the batch in training and running averages afterwards, as in a
     batch norm without weights. Mutual information does not depend on the units of z, but its
-    *estimate* does. An estimated entropy rewards growth, and a kernel of one bandwidth is
-    sensitive only to the components of largest variance. Fixed units prevent both.
+    *estimate* does. An estimated entropy grows with the scale of z, and a kernel of one bandwidth
+    is sensitive only to the components of largest variance. Fixed units prevent both effects.
 
     In evaluation mode, z is multiplied by ``alignment``, which is the identity at first.
 

@@ -33,12 +33,12 @@ class Objective(nn.Module):
     """Base class of objectives: the loss of a batch.
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
-    held-out rows. It reads only the attributes listed here.
+    held-out rows. The loop reads only the attributes listed here.
 
     Attributes
     ----------
     has_value : bool
-        Whether ``held_out`` is a meaningful number. The value of a surrogate is not.
+        Whether ``held_out`` is a meaningful number. The value of a surrogate is not meaningful.
     classifies : bool
         Whether the code's predictions are logits of classes.
 
@@ -65,12 +65,12 @@ class Objective(nn.Module):
         """Return the loss of the code of inputs x (M, d) with targets y, a scalar tensor."""
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of held-out rows; by default that of training."""
+        """Return the loss of held-out rows, by default the training loss."""
         loss: Tensor = self(code, x, y)
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Take over the learned parts of the previous objective, which the optimizer holds.
+        """Reuse the learned parts of the previous objective, which the optimizer updates.
 
         Parameters
         ----------
@@ -201,16 +201,16 @@ class Problem:
 
 
 class ShorthandMixin(BaseEstimator):
-    """Parameters with short values that represent objects.
+    """Mixin for parameters that accept a shorthand, such as a string, for an object.
 
-    A short value, such as ``mode="ib"``, is replaced by its object when a parameter of the object
-    is set, as in ``set_params(mode__beta=0.1)``. A search over nested parameters therefore works
-    with short values and with objects.
+    A shorthand, such as ``mode="ib"``, is replaced by its object when a parameter of the object is
+    set, as in ``set_params(mode__beta=0.1)``. A search over nested parameters therefore works with
+    shorthands and with objects.
 
     Attributes
     ----------
     _shorthands : mapping of str to callable
-        For each parameter with short values, a function that returns the object for a value and
+        For each parameter with a shorthand, a function that returns the object for a shorthand, and
         returns an object unchanged.
     """
 
@@ -222,7 +222,7 @@ class ShorthandMixin(BaseEstimator):
         Parameters
         ----------
         **params : dict
-            Parameters. A short value is replaced by its object if nested parameters are set.
+            Parameters. A shorthand is replaced by its object if nested parameters are set.
 
         Returns
         -------
@@ -236,7 +236,7 @@ class ShorthandMixin(BaseEstimator):
         return self
 
     def explicit_params(self) -> dict[str, Any]:
-        """Return all parameters, including nested ones, with short values replaced by objects.
+        """Return all parameters, including nested ones, with shorthands replaced by objects.
 
         Returns
         -------
@@ -261,8 +261,8 @@ class ShorthandMixin(BaseEstimator):
 class Description(ShorthandMixin):
     """Base class of ``MIGEEncoder``'s ``mode``: parameters from which an objective is built.
 
-    A description has parameters and no state. It can be cloned, searched over and stored. Its
-    subclasses define ``network_settings``, ``architecture`` and ``build``.
+    A description has parameters and no state. A description can be cloned, searched over and
+    stored. Subclasses define ``network_settings``, ``architecture`` and ``build``.
 
     Attributes
     ----------
@@ -291,7 +291,7 @@ class Description(ShorthandMixin):
 
     @abstractmethod
     def network_settings(self) -> dict[str, Any]:
-        """Return the settings that the network depends on, by the parameter that sets them.
+        """Return the settings that determine the network, keyed by parameter.
 
         These settings cannot change while training continues.
         """
@@ -360,7 +360,7 @@ class BottleneckSettings(Protocol):
     task: str
 
     def uses_closed_form(self) -> bool:
-        """Return whether H(z | x) has its closed form."""
+        """Return whether H(z | x) is computed in closed form."""
         ...
 
 
@@ -412,7 +412,7 @@ class Information(ShorthandMixin):
         self._validate_params()
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective that maximises information."""
+        """Return the objective that maximises I(x; z)."""
         raise NotImplementedError
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
@@ -457,7 +457,7 @@ class FunctionDescription(Description):
         return True
 
     def unused_score(self) -> str | None:
-        """Return the reason, a loss that estimates no scores by ``score_estimator``."""
+        """Return why ``score_estimator`` has no effect: a custom loss does not use it."""
         return "mode is a loss function"
 
 

@@ -123,14 +123,14 @@ class BottleneckLoss(Objective):
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Take over the learned parts, and the dual variable if both objectives have one."""
+        """Reuse the learned parts, and the dual variable if both objectives have a limit."""
         super().continue_from(previous)
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
 
     def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
-        """Return an upper bound in nats: the value of the information, if it is one."""
+        """Return the information's value in nats if it is an upper bound, else a Gaussian bound."""
         known = self.information.is_upper_bound and code.conditional is not None
         if value is None or not known:
             return self.information.upper_bound(code, y)
@@ -285,7 +285,7 @@ class InformationBottleneck(InformationDescription):
         return HEADS[self.head].stochastic and not self.uses_closed_form()
 
     def uses_closed_form(self) -> bool:
-        """Return whether H(z | x) has its closed form."""
+        """Return whether H(z | x) is computed in closed form."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.conditional == "score"
         return HEADS[self.head].closed_form and not by_score
 
@@ -332,7 +332,7 @@ class InformationBottleneck(InformationDescription):
             )
 
     def unused_score(self) -> str | None:
-        """Return the reason if no entropy of z is estimated from scores, else None."""
+        """Return why ``score_estimator`` has no effect, or None if entropies use scores."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
             "score",
             "stein",

@@ -40,7 +40,7 @@ CRITICS: dict[str, Callable[..., nn.Module]] = {
 
 
 class CriticBound(nn.Module):
-    r"""Bound of I(x; z) whose critic learns from each batch that it is evaluated on.
+    r"""Bound of I(x; z) whose critic is trained on the same batches as the encoder.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class CriticBound(nn.Module):
         self.mixed_precision = mixed_precision and self.bound.critic != "density"
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the critic's scores of all pairs, with its own or the given parameters."""
+        """Return the critic's scores of all pairs, optionally with given parameters."""
         # The cache is off, because it outlives a step inside another autocast context.
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
@@ -133,10 +133,11 @@ class CriticBound(nn.Module):
         return -self.bound(self._scores_of_fixed_critic(x, z)).objective + self._critic_loss(x, z)
 
     def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bound in nats, to be lowered through z, and the critic's own loss.
+        """Return the bound in nats, to be minimised by the encoder, and the critic's loss.
 
         Information is never negative. A negative bound shows that the critic is not trained
-        enough, and minimising the bound further would diverge. Then z has no gradient.
+        enough, and minimising the bound further would diverge. For a negative bound, z therefore
+        has no gradient.
         """
         x = self.normalize(x.flatten(1))
         nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
@@ -144,7 +145,7 @@ class CriticBound(nn.Module):
         return torch.where(nats > 0, nats, nats.detach()), self._critic_loss(x, z)
 
     def held_out(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the bound's criterion on held-out rows, without training anything."""
+        """Return the bound's criterion on held-out rows, without training the critic."""
         return self.bound.held_out(self.scores(self.normalize(x.flatten(1)), z))
 
     def _scores_of_fixed_critic(self, x: Tensor, z: Tensor) -> Tensor:
@@ -179,7 +180,7 @@ class CriticInfoMax(Objective):
         self.information = information
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the bound, for encoder and critic alike."""
+        """Return minus the bound, the loss of both encoder and critic."""
         return self.information.maximise(x, code.z)
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
@@ -209,7 +210,7 @@ class CriticTerm(InformationTerm):
         self.information = information
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the bound in nats, to be lowered through z, and the critic's own loss."""
+        """Return the bound in nats, to be minimised by the encoder, and the critic's loss."""
         return self.information.minimise(x, code.z if code.z.ndim == 2 else code.z[0])
 
 
@@ -251,7 +252,7 @@ class FeatureCriticInfoMax(Objective):
         self.local = local
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the bound, for encoder and critic alike."""
+        """Return minus the bound, the loss of both encoder and critic."""
         assert code.features is not None
         if not self.local:
             return self.information.maximise(code.features, code.z)
@@ -270,7 +271,7 @@ class ViewCriticInfoMax(Objective):
     so :math:`I(z_s; z_t) \le I(x; z_s)`. The bound therefore measures information that survives
     the augmentation. With InfoNCE and the cosine of a shared embedding, this objective is that of
     SimCLR [1]_ except for the negative examples. The negative examples here are the other rows of
-    the other view. Those of SimCLR are the other rows of both views.
+    the other view. The negative examples of SimCLR are the other rows of both views.
 
     Parameters
     ----------
@@ -299,7 +300,7 @@ class ViewCriticInfoMax(Objective):
         self.information = information
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the mean bound over pairs of views, for encoder and critic alike."""
+        """Return minus the mean bound over pairs of views, the loss of encoder and critic."""
         pairs = permutations(code.z.unbind(), 2)
         return torch.stack([self.information.maximise(one, other) for one, other in pairs]).mean()
 

@@ -40,8 +40,8 @@ class InfoMax(InformationDescription):
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
-        each view. The information is that of the original rows. Transforms of torchvision apply
-        the same random change to all images of a batch. Use
+        each view. The objective is the information about the original rows. Transforms of
+        torchvision apply the same random change to all images of a batch. Use
         ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
         Pickling the encoder requires a picklable function.
     n_views : int, default=1
@@ -49,24 +49,24 @@ class InfoMax(InformationDescription):
         single copy is compared with x itself. With two or more copies, the differences between
         copies are noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of
         a step grows with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)``
-        rows or more. With a critic, the bound is that of the copies' information about each other.
+        rows or more. With a critic, the bound is a bound of the information between the copies.
     layer : str, default=None
-        Name of a submodule of the encoder, whose output h replaces x, so that I(h; z) is
+        Name of a submodule of the encoder. The submodule's output h replaces x, so I(h; z) is
         maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this objective is the
         paper's circumstance II. With "jsd" or "infonce", this objective is Deep InfoMax's global
         DIM(G).
     local : bool, default=False
-        Whether h is one location of the feature map of ``layer``, with an average over locations.
-        This is Deep InfoMax's local objective DIM(L), whose layer is "conv.5".
+        Whether to average the information over single locations h of the feature map of ``layer``.
+        For the layer "conv.5", the result is Deep InfoMax's local objective DIM(L).
     prior_weight : float, default=0.0
         Weight of the prior-matching loss, which moves the sigmoid of each component to a uniform
         distribution. With 0, there is no prior matching.
     output_scale : {"input", "unit"} or None, default="input"
-        Units of z. The information does not depend on units, but its estimate does. With "unit",
-        the network ends with a batch norm without weights. With "input", the network has the same
-        batch norm in training, and ``fit`` then maps z linearly to the units of x, like the
-        components of PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not
-        change this map. With None, the scale is free in training.
+        Units of z. Mutual information does not depend on the units of z, but its estimate does.
+        With "unit", the network ends with a batch norm without weights. With "input", the network
+        has the same batch norm in training, and ``fit`` then maps z linearly to the units of x,
+        like the components of PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does
+        not change this map. With None, the scale is free in training.
 
     See Also
     --------
@@ -185,7 +185,7 @@ class InfoMax(InformationDescription):
             )
 
     def input_replaced_by(self) -> str | None:
-        """Return the setting of several views or of an inner layer, else None."""
+        """Return the setting that removes x from the kernel, or None if the kernel uses x."""
         if self.n_views > 1:
             return f"n_views={self.n_views}"
         return None if self.layer is None else f"layer={self.layer!r}"

@@ -69,16 +69,16 @@ class MIGE(Information):
     """Gradient of mutual information by score estimation.
 
     No critic is trained. In InfoMax, ``MIGEEncoder``'s ``score_estimator`` estimates the scores in
-    each batch. A bottleneck with a Gaussian head needs no scores by default, because both of its
-    entropies have a formula. MIGE is the default. Use a critic if distances between rows are not
+    each batch. A bottleneck with a Gaussian head needs no scores by default, because both entropies
+    have closed forms. MIGE is the default. Use a critic if distances between rows are not
     meaningful.
 
     Parameters
     ----------
     x_scale : float, default=1.0
         Weight of x relative to z in the kernel of their joint score, after both are scaled to the
-        same median distance. The weight applies only if the kernel uses x. These cases are InfoMax
-        with one view and no ``layer``, and a bottleneck with ``head="deterministic"``.
+        same median distance. The weight applies only if the kernel uses x. The kernel uses x in
+        InfoMax with one view and no ``layer``, and in a bottleneck with ``head="deterministic"``.
     marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
 "classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck
@@ -181,7 +181,7 @@ class MIGE(Information):
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the gradient of I(x; z)."""
+        """Return the term with MIGE's gradient of I(x; z)."""
         return MIGETerm(
             problem.score,
             marginal=self.marginal,
@@ -197,7 +197,7 @@ class Critic(Information):
     Parameters
     ----------
     bound : str, default="infonce"
-        Name of the bound. Deep InfoMax uses "jsd" and "infonce". Others are "mine", "mine-f",
+        Name of the bound. Deep InfoMax uses "jsd" and "infonce". Other bounds are "mine", "mine-f",
         "smile" and "club" (:func:`sk_mige.information.make_bound`).
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
@@ -234,7 +234,7 @@ class Critic(Information):
         return True
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError for parameters out of range, and for a critic that is not used."""
+        """Raise ValueError for parameters out of range, and for a ``critic`` without effect."""
         super().check_infomax(mode)
         self._check_critic()
 
@@ -246,7 +246,7 @@ class Critic(Information):
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError for parameters out of range, and for a critic that is not used."""
+        """Raise ValueError for parameters out of range, and for a ``critic`` without effect."""
         super().check_bottleneck(mode)
         self._check_critic()
 
@@ -334,7 +334,7 @@ class Variational(Information):
             )
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the divergence from the model."""
+        """Return the divergence of q(z | x) from the model, as a term of the loss."""
         return VariationalTerm(problem.n_components, learned=self.prior == "learned")
 
 
@@ -410,7 +410,7 @@ class InformationDescription(Description):
 
     @property
     def estimator(self) -> Information:
-        """Estimator of information, an object even if the parameter is a name."""
+        """Estimator object of the parameter ``information``, which may be a name."""
         return as_information(self.information)
 
     def learned_parts(self) -> LearnedParts:
@@ -426,7 +426,7 @@ class InformationDescription(Description):
         return self.estimator.uses_score
 
     def unused_score(self) -> str | None:
-        """Return the reason if no score is estimated, else None."""
+        """Return why ``score_estimator`` has no effect, or None if scores are estimated."""
         return (
             None if self.uses_score() else f"information={self.information!r} estimates no scores"
         )

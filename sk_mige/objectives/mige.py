@@ -33,7 +33,7 @@ class MIGEInfoMax(Objective):
     score : callable
         Score function of z and of the pair (x, z).
     x_scale : float, default=1.0
-        Weight of x in the joint kernel. It has no effect with several views.
+        Weight of x in the joint kernel. The weight has no effect with several views.
     projection : tensor of shape (k, d), default=None
         Random projection of x, drawn once for the whole fit. The representation z is not
         projected.
@@ -62,7 +62,7 @@ class MIGEInfoMax(Objective):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(x; z). Only its gradient has a meaning."""
+        """Return a surrogate of −I(x; z). Only the gradient of the surrogate has a meaning."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
         return -mutual_info_surrogate(
@@ -85,8 +85,8 @@ class FeatureInfoMax(Objective):
     local : bool, default=False
         Whether h is one location of the feature map at a time.
     n_locations : int, default=4
-        Number of locations drawn at random for each batch. Their average gradient is an unbiased
-        estimate of the average over all locations.
+        Number of locations drawn at random for each batch. The average gradient over the drawn
+        locations is an unbiased estimate of the average over all locations.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class FeatureInfoMax(Objective):
         self.n_locations = n_locations
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(h; z). Only its gradient has a meaning."""
+        """Return a surrogate of −I(h; z). Only the gradient of the surrogate has a meaning."""
         assert code.features is not None
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
@@ -202,7 +202,7 @@ class MIGETerm(InformationTerm):
 
 
 def patches(features: Tensor) -> Tensor:
-    """Return the values at each location of feature maps (M, C, ...), as (M, P, C).
+    """Return feature maps (M, C, ...) as values at each of P locations, shape (M, P, C).
 
     Parameters
     ----------

@@ -56,5 +56,5 @@ class PriorMatched(Objective):
         return loss
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the objective's loss alone, without that of the adversary."""
+        """Return the loss of the objective, without the losses of prior matching."""
         return self.objective.held_out(code, x, y)

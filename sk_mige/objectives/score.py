@@ -1,4 +1,4 @@
-"""The score function of a batch that encoders are trained with by default."""
+"""Default score function of a batch for the training of encoders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TRAINING_RIDGE = 1e-4
 def default_training_score(mode: str) -> partial[torch.Tensor]:
     r"""Return SSGE with the regularisation that encoders are trained with by default.
 
-    InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device. A Cholesky factorisation
-    takes a fraction of the time of an eigendecomposition, and the representations are as accurate
-    on held-out rows as with the cut of the spectrum at 0.999. The bottleneck's implicit
-    conditionals, many small problems in one batch, use the cut.
+    InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device. A Cholesky factorisation takes
+    a fraction of the time of an eigendecomposition. On held-out rows, the representations are as
+    accurate as with the cut of the spectrum at 0.999. The bottleneck's implicit conditionals are
+    many small problems in one batch, and use the cut.
 
     Parameters
     ----------

@@ -32,12 +32,13 @@ N_ROWS = 64
 
 
 class Checkpoint(Callback):
-    """Writes the state of the training to a file after each epoch, and continues from that file.
+    """Callback that stores the state of training after each epoch, and continues from the file.
 
     With ``MIGEEncoder(callbacks=[Checkpoint(path)])``, call ``fit`` again with the same parameters
-    and data after its process was killed. Training continues after the last finished epoch. On the
+    and data after the process was killed. Training continues after the last finished epoch. On the
     same machine, the result equals that of an uninterrupted run exactly. If the file holds a
-    finished run, ``fit`` restores that run without training. A larger ``max_epochs`` continues it.
+    finished run, ``fit`` restores that run without training. A larger ``max_epochs`` continues the
+    restored run.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError
-        If the file is no checkpoint. If the checkpoint belongs to another network, objective or
+        If the file is not a checkpoint. If the checkpoint belongs to another network, objective or
         optimizer, to other parameters or to other rows.
 
     Notes
@@ -88,7 +89,7 @@ class Checkpoint(Callback):
             self._restore(net, self._read())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file; of several processes, only the first writes."""
+        """Write the file, in the first process only."""
         if net.rank > 0:
             return
         state = {
@@ -176,7 +177,7 @@ class Checkpoint(Callback):
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of an epoch's record; ``weights_only=True`` reads no other types."""
+    """Convert an epoch's record to types that ``weights_only=True`` can read."""
     return {
         key: value if isinstance(value, bool | int) else float(value)
         for key, value in row.items()
@@ -202,7 +203,7 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 
 
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return an estimator's parameters in words, without those that a continued run may change.
+    """Describe as text the parameters of an estimator that a continued run must not change.
 
     Functions and modules appear by their names. Nested estimators appear by their parameters.
 

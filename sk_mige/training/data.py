@@ -1,4 +1,4 @@
-"""Data sets and loaders that read a whole batch at once, in batches of nearly equal size."""
+"""Data sets and loaders for whole batches of nearly equal size."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class ArrayDataset(Dataset[Batch]):
 class EqualBatchSampler(Sampler[list[int]]):
     """Batches of nearly equal size, with all rows in each pass.
 
-    The sizes of the batches differ by one row at most. No pass ends with a batch of a few rows,
-    which are too few for a score or a batch norm.
+    The sizes of the batches differ by one row at most. No pass ends with a batch that has too few
+    rows for a score or a batch norm.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     batch_size : int
         Largest size of a batch. With n=3 and batch_size=2, the only batch has three rows.
     generator : torch.Generator or None
-        Random generator of the order of the rows; None keeps their order.
+        Random generator of the row order. None keeps the order of the rows.
 
     Attributes
     ----------
@@ -121,10 +121,10 @@ def resident(
 ) -> NDArray[Any] | Tensor | ItemRows:
     """Convert rows once for all batches: to float32 if they are few, and to the GPU.
 
-    On a GPU, rows that take at most a quarter of its free memory are moved there, and batches are
-    indexed on the GPU. Otherwise, each batch is indexed on the CPU and copied, which takes longer
-    than a step of a small network. On a CPU, at most 2²⁴ values of a dtype of 8 bytes become
-    float32. Memory maps and items of data sets stay on disk.
+    Rows that take at most a quarter of a GPU's free memory are moved to the GPU, and batches are
+    indexed there. Otherwise, each batch is indexed on the CPU and copied, which takes longer than a
+    step of a small network. On a CPU, at most 2²⁴ values of a dtype of 8 bytes become float32.
+    Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ class BatchLoader(DataLoader[Any]):
 
 
 def keep_batch(batch: Any) -> Any:
-    """Return the batch unchanged; it replaces the loader's collation of single rows.
+    """Return the batch unchanged, in place of the loader's collation of single rows.
 
     Examples
     --------

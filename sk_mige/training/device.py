@@ -118,7 +118,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Enable gradients and disable autocast inside the context, for every context of the caller.
+    """Enable gradients and disable autocast inside the context, whatever the caller's context.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def building(device: torch.device) -> Iterator[None]:
-    """Make float32 layers inside the context, for every default dtype and context of the caller.
+    """Create layers in float32 inside the context, whatever the caller's dtype and context.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def building(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def built_apart(seed: int) -> Iterator[None]:
-    """Seed the initial values of layers inside the context, by a generator of this thread.
+    """Seed the initialisation of layers inside the context, in the calling thread only.
 
     Unlike :func:`seeded`, the context does not wait for other threads that train. A stored network
     can be loaded meanwhile. The seed covers torch's layers and modules that consist of torch's
@@ -205,7 +205,7 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def moved(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """Return the tensor on a device; copies to a GPU are asynchronous, copies to the CPU are not.
+    """Copy a tensor to a device, asynchronously if the device is a GPU.
 
     Examples
     --------

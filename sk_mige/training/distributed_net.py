@@ -46,7 +46,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Return this process's shares of the joint batches; in validation, all held-out rows."""
+        """Return this process's part of each joint batch, or all held-out rows in validation."""
         if not training:
             return super(AccelerateMixin, self).get_iterator(dataset, training)
         processes = int(self.accelerator.num_processes)
@@ -65,12 +65,12 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Return codes; in training, the wrapper that averages gradients computes them."""
+        """Return codes, computed in training by the wrapper that averages gradients."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run both passes of this process's share; a non-finite loss raises in all processes."""
+        """Run both passes of this process's rows, and raise everywhere for a non-finite loss."""
         return EncoderNet.train_step_single(self, batch, **fit_params)
 
     def _joint(self, loss: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class EncoderNet(NeuralNet):
 
     The objective reads the code, the inputs and the targets of a batch. Weights are copied at each
     step with a finite loss, so that a diverging run can return to the last good weights. The class
-    :class:`Trainer` makes the nets.
+    :class:`Trainer` creates the nets.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class EncoderNet(NeuralNet):
 
     @property
     def rank(self) -> int:
-        """Number of this process among those that train together."""
+        """Rank of this process among the processes that train together."""
         return 0
 
     @property
@@ -208,7 +208,7 @@ class EncoderNet(NeuralNet):
 
 
 def _places(part: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the tables and names of all parameters of a module, then those of all buffers."""
+    """Yield the dict and the name of each parameter of a module, then of each buffer."""
     for tables in ([m._parameters for m in part.modules()], [m._buffers for m in part.modules()]):
         known: set[int] = set()
         for table in tables:

@@ -66,7 +66,7 @@ def make_accelerator(device: torch.device) -> Any:
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
-    """Return the device of this process, and the seed of the first process for all processes.
+    """Return this process's device, and a common seed: that of the first process.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Gather the rows of all processes; backward, sum the gradients of this process's rows."""
+    """Gathering of the rows of all processes, with summed gradients in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -166,8 +166,8 @@ def gather_code(code: Code) -> Code:
 class JointBatchNorm(_BatchNorm):
     r"""Batch norm with the statistics of the joint batch, on CPUs as well as GPUs.
 
-    Mean and variance are computed from the rows of all processes, and gradients flow through both
-    to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports GPUs only.
+    Mean and variance are computed from the rows of all processes, and gradients flow through mean
+    and variance to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports GPUs only.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class TrainingProgress(Callback):
         )
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kw: Any) -> None:
-        """Advance by the fraction of an epoch that a batch is."""
+        """Advance the bar by one batch, a fraction of an epoch."""
         if not training:
             return
         step = 1 / net.batches_an_epoch
@@ -69,7 +69,7 @@ class TrainingProgress(Callback):
 
 
 class EpochTasks(Callback):
-    """Reports epochs to scikit-learn's callbacks, such as the bars of a nested grid search.
+    """Callback that reports epochs to scikit-learn's callbacks, such as progress bars.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Callbacks that change a running training: learning rates, β, averaged weights.
+"""Callbacks that change learning rates, the weight β or the network's weights in training.
 
 The callbacks count finished epochs from the net's history. Later runs, and runs restored from a
 checkpoint, continue at the epoch where the earlier run ended.
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Shown(Callback):
-    """Callback whose representation shows its parameters."""
+    """Base class of callbacks whose ``repr`` shows the parameters."""
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
@@ -37,14 +37,14 @@ class Shown(Callback):
 
 
 class Rates(Shown):
-    """Callback that changes the learning rates during a run, and restores them at its end."""
+    """Base class of callbacks that change learning rates, and restore them after a run."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Remember the initial learning rates."""
+        """Store the initial learning rates."""
         self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Return to the initial learning rates."""
+        """Restore the initial learning rates."""
         self._scale(net, 1.0)
 
     def _scale(self, net: Any, factor: float) -> None:
@@ -119,7 +119,7 @@ class ExponentialDecay(Rates):
         return float(self.rate ** (epoch / self.epochs))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Remember the initial learning rates."""
+        """Store the initial learning rates."""
         _expect_positive(self, "rate", "epochs")
         super().on_train_begin(net)
 
@@ -164,7 +164,8 @@ class TorchSchedule(Rates, LRScheduler):
 class BetaWarmup(Shown):
     """Weight β of a bottleneck's information that grows from 0 over the first epochs.
 
-    Use it as ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
+    Pass the callback to the encoder:
+    ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ class BetaWarmup(Shown):
 
 
 class WeightAveraging(Shown):
-    r"""Exponential moving average of the weights, which replaces them at the end of a run.
+    r"""Exponential moving average, which replaces the weights at the end of a run.
 
     .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t)\, \theta_t,
               \qquad d_t = \min\big(d, \tfrac{1 + t}{10 + t}\big)
@@ -220,7 +221,7 @@ class WeightAveraging(Shown):
     Notes
     -----
     Running statistics of batch norms are averaged as well. Weights enter the average only after
-    their loss was found finite. A run that ends at a non-finite loss has a valid average.
+    their loss was found finite. A run that ends at a non-finite loss therefore has a valid average.
 
     Examples
     --------

@@ -27,9 +27,8 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
     r"""Return whether a training step has at most :math:`2 \cdot 10^9` floating-point operations.
 
     A step of W weights and a batch of M rows has :math:`6 W M` operations. The count is valid for
-    linear layers and batch norms. A network with other layers, such as convolutions, and an
-    objective with a critic of concatenated pairs apply each weight several times to a row: they
-    are never small.
+    linear layers and batch norms. Other layers, such as convolutions, and critics of concatenated
+    pairs apply each weight several times to a row. Their training steps never count as small.
 
     Parameters
     ----------
@@ -68,8 +67,8 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
 def threads_for(network: nn.Module, objective: nn.Module, batch_size: int) -> Iterator[None]:
     """Compute in one thread of torch inside the context if a step is small.
 
-    torch keeps the number of threads for each thread of Python. Other threads are not affected,
-    and the number of the calling thread is restored at the end of the context.
+    torch keeps the number of threads for each thread of Python. Other threads are not affected. The
+    calling thread's number of torch threads is restored at the end of the context.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ FUSED = ("cpu", "cuda")
 
 
 class Trainer:
-    """Trains a network on an objective, in one run or several.
+    """Training of a network on an objective, in one run or several.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Trainer:
         callbacks: Sequence[Any] | None,
         verbose: int,
     ) -> None:
-        """Apply settings that may change between two runs; learned parts of the objective stay.
+        """Apply settings that may change between runs, and keep the objective's learned parts.
 
         Callbacks that are the same objects as before keep their state, such as the best loss.
         """
@@ -180,8 +180,8 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train for some epochs and return the records of these epochs.
 
-        Ctrl-C ends the run with a warning. A non-finite loss ends it at the last good weights. The
-        network stays usable in either case. Seed torch's global generators before the call:
+        Ctrl-C ends the run with a warning. A non-finite loss ends the run at the last good weights.
+        The network stays usable in either case. Seed torch's global generators before the call:
         dropout, noise and draws come from these generators.
 
         Parameters
@@ -280,7 +280,7 @@ class Trainer:
 
 
 def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> OptimizerFactory:
-    """Return the optimizer factory of a name; a class or factory is returned unchanged.
+    """Return the optimizer factory for a name, and return a class or factory unchanged.
 
     Parameters
     ----------

@@ -902,7 +902,7 @@ class MIGEEncoder(
         the values are the means of their columns. Higher is better. Values of different encoders
         are comparable on the same X. Searches without y maximise this score.
 
-        A bottleneck has the accuracy of its classes, or R² of its values.
+        For a bottleneck, the score is the accuracy for classification and R² for regression.
 
         Parameters
         ----------

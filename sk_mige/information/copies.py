@@ -24,7 +24,7 @@ def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
     tensor([[1., 4.],
             [3., 6.]])
     """
-    kept = torch.rand(rows.shape, generator=generator, device="cpu") < 0.5
+    kept = torch.rand(rows.shape, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     return torch.where(kept.to(rows.device), rows, rows.mean(0))
 
 

@@ -469,7 +469,7 @@ class SectionSplit:
 
 
 def sum_of_products(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the sum of the products of all pairs."""
+    """Return the sum of the matrix products of all pairs."""
     total = pairs[0][0] @ pairs[0][1]
     for left, right in pairs[1:]:
         total = total + left @ right

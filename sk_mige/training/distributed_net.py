@@ -65,7 +65,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Return codes, computed in training by the wrapper that averages gradients."""
+        """Compute codes; in training, call the wrapper that averages gradients."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 

@@ -97,7 +97,7 @@ def test_regression_returns_to_the_units_of_its_targets(rng: np.random.Generator
 def test_predictions_are_absent_without_a_bottleneck_and_without_classes(
     rng: np.random.Generator,
 ) -> None:
-    for name in ("predict", "predict_proba", "score"):
+    for name in ("predict", "predict_proba"):
         assert not hasattr(MIGEEncoder(), name)
         assert not hasattr(MIGEEncoder(mode="unknown"), name)
         assert not hasattr(MIGEEncoder(mode=lambda code, x, y: code.z.mean()), name)

@@ -148,7 +148,7 @@ def test_information_plane_refuses_the_rows_that_the_encoder_refuses(
     frame = pd.DataFrame(X, columns=list("abcdef"))
     named = MIGEEncoder(**SMALL, mode="ib").fit(frame, y)
     refused_by = [(named, frame[list("fbcdea")]), (named, frame[list("abcde")])]
-    refused_by += [(bottlenecks[0], rows) for rows in (X[:, :5], X[:, :, None])]
+    refused_by += [(bottlenecks[0], rows) for rows in (X[:, :5], X[:, :5, None])]
     for encoder, rows in refused_by:
         with pytest.raises(ValueError) as refused:  # noqa: PT011 - whatever transform says
             encoder.transform(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,15 +19,13 @@ from sk_mige._warnings import warn_user
 from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
-from ._mutual_info import MutualInfoEstimator
+from ._mutual_info import MutualInfoEstimator, is_wide
 from ._variables import Columns, as_table, is_discrete_column
 
 __all__ = [
     "InformationEstimate",
     "Part",
     "Term",
-    "check_same_length",
-    "is_wide",
     "joint_information",
     "order_key",
     "parts_of",
@@ -36,8 +34,6 @@ __all__ = [
 ]
 
 Z_90 = float(ndtri(0.95))
-# An interval is wide if its width exceeds these nats and this fraction of the value.
-WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 
 Array = NDArray[Any]
 
@@ -276,7 +272,7 @@ def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
             f"{', '.join(names)} is infinite: the variables share a linear combination of columns "
             "without noise; remove the combination from one, or add the noise of the measurement"
         )
-    elif is_wide(found):
+    elif is_wide(found.value, found.interval):
         widths = {name: np.ptp(fitted.interval_) for name, fitted in found.terms.items()}
         widest = max(widths, key=lambda name: widths[name]).removeprefix("-")
         low, high = found.interval
@@ -286,19 +282,3 @@ def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
             "more rows or fewer columns"
         )
     return found
-
-
-def is_wide(found: InformationEstimate) -> bool:
-    """Return whether the interval is wide relative to the value."""
-    low, high = found.interval
-    return high - low > max(WIDE_NATS, WIDE_SHARE * found.value)
-
-
-def check_same_length(tables: Mapping[str, Array]) -> None:
-    """Raise ValueError unless all tables have equally many rows."""
-    lengths = {name: len(table) for name, table in tables.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"{', '.join(lengths)} must have the same number of rows; got "
-            f"{', '.join(map(str, lengths.values()))}"
-        )

@@ -14,7 +14,6 @@ from ._chain_rule import (
     InformationEstimate,
     Part,
     Term,
-    check_same_length,
     joint_information,
     order_key,
     parts_of,
@@ -22,7 +21,7 @@ from ._chain_rule import (
     warn_if_unresolved,
 )
 from ._mutual_info import MutualInfoEstimator
-from ._variables import as_table
+from ._variables import as_table, check_same_length
 
 __all__ = ["conditional_mutual_info", "total_correlation", "transfer_entropy"]
 

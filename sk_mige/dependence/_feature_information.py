@@ -9,9 +9,9 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from ._chain_rule import check_same_length, is_wide, joint_information, parts_of, sum_of
-from ._mutual_info import MutualInfoEstimator
-from ._variables import as_table
+from ._chain_rule import joint_information, parts_of, sum_of
+from ._mutual_info import MutualInfoEstimator, is_wide
+from ._variables import as_table, check_same_length
 
 __all__ = ["feature_information"]
 
@@ -94,7 +94,7 @@ def feature_information(
         found.append(sum_of(list(joint_information(parts, group)), [], estimator))
     values = np.array([information.value for information in found])
     infinite = np.isinf(values)
-    wide = np.array([is_wide(information) for information in found]) & ~infinite
+    wide = np.array([is_wide(each.value, each.interval) for each in found]) & ~infinite
     _warn_about("is infinite: y is a function of these columns without noise", infinite[owner])
     _warn_about(f"is not resolved by {len(features)} rows: pass more rows", wide[owner])
     return np.asarray(values[owner])

@@ -36,7 +36,7 @@ from ._variables import (
     stratified_folds,
 )
 
-__all__ = ["MutualInfoEstimator"]
+__all__ = ["MutualInfoEstimator", "is_wide"]
 
 MIN_ROWS = 10
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
@@ -160,11 +160,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self : MutualInfoEstimator
             The fitted estimator.
         """
-        x, y = as_table("X", X), as_table("Y", Y)
-        if len(x) != len(y):
-            raise ValueError(
-                f"X and Y must have the same number of rows; got {len(x)} and {len(y)}"
-            )
+        x, y = _paired_tables(X, Y)
         if len(x) < max(MIN_ROWS, 2 * self.cv):
             raise ValueError(
                 f"X and Y have {len(x)} rows; at least {max(MIN_ROWS, 2 * self.cv)} are needed "
@@ -208,11 +204,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             Pointwise information in nats.
         """
         check_is_fitted(self)
-        x, y = as_table("X", X), as_table("Y", Y)
-        if len(x) != len(y):
-            raise ValueError(
-                f"X and Y must have the same number of rows; got {len(x)} and {len(y)}"
-            )
+        x, y = _paired_tables(X, Y)
         for name, rows, width in (("X", x, self._widths[0]), ("Y", y, self._widths[1])):
             if rows.shape[1] != width:
                 raise ValueError(f"{name} has {rows.shape[1]} columns, but fit saw {width}")
@@ -420,14 +412,27 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             "evidence": np.array([e.evidence for e in candidates], dtype=float),
             "weight": np.array([e.weight for e in candidates], dtype=float),
         }
-        width = self.interval_[1] - self.interval_[0]
-        if np.isfinite(width) and width > max(WIDE_NATS, WIDE_SHARE * value):
+        if np.isfinite(self.interval_[1]) and is_wide(value, self.interval_):
             warn_user(
                 f"{len(pointwise)} rows do not resolve the mutual information: the 90 % interval "
                 f"is {interval[0]:.2f} to {interval[1]:.2f} nats. Pass more rows, or project X "
                 "and Y to fewer columns"
             )
         return self
+
+
+def is_wide(value: float, interval: tuple[float, float]) -> bool:
+    """Return whether a 90 % interval is wide relative to the value."""
+    low, high = interval
+    return high - low > max(WIDE_NATS, WIDE_SHARE * value)
+
+
+def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array, Array]:
+    """Return X and Y as tables of the same length; raise ValueError if their lengths differ."""
+    x, y = as_table("X", X), as_table("Y", Y)
+    if len(x) != len(y):
+        raise ValueError(f"X and Y must have the same number of rows; got {len(x)} and {len(y)}")
+    return x, y
 
 
 def _check_enough(x: Tensor, y: Tensor) -> None:
@@ -447,6 +452,5 @@ def _largest_correlation(x: Tensor, y: Tensor) -> float:
 
 def _average(candidates: list[Evidence]) -> NDArray[np.float64]:
     """Return the weighted mean of the candidates' held-out pointwise information."""
-    used = [e for e in candidates if e.weight]
-    total: NDArray[np.float64] = sum(e.weight * e.pointwise for e in used).numpy()  # type: ignore[union-attr]
-    return total
+    terms = (e.weight * e.pointwise for e in candidates if e.weight)
+    return sum(terms, start=torch.zeros(())).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "Labels",
     "Margins",
     "as_table",
+    "check_same_length",
     "distinct_rows",
     "is_constant",
     "is_discrete",
@@ -58,6 +60,16 @@ def as_table(name: str, values: Any) -> Array:
     if missing:
         raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
     return table
+
+
+def check_same_length(tables: Mapping[str, Array]) -> None:
+    """Raise ValueError unless all tables have equally many rows."""
+    lengths = {name: len(table) for name, table in tables.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"{', '.join(lengths)} must have the same number of rows; got "
+            f"{', '.join(map(str, lengths.values()))}"
+        )
 
 
 class Columns:

@@ -165,8 +165,7 @@ def choose_information(
     large = max(e.held_out for e in judged) > LARGE * math.log(len(x))
     if large:
         for e in judged:
-            dense = e.log_density is not None
-            e.evidence = float(e.log_density.mean()) if dense else -math.inf  # type: ignore[union-attr]
+            e.evidence = -math.inf if e.log_density is None else float(e.log_density.mean())
     elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
         judged.append(_judge_network(x, y, components, judged, folds, seed, device))
     _weigh(judged, len(x))

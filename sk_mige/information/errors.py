@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-__all__ = ["batch_error", "full_error"]
+__all__ = ["mean_and_error"]
 
 # From n / 2 to n samples, a bias like 1 / sqrt(n) changes by this multiple of the bias at n.
 HALVING = math.sqrt(2) - 1
@@ -21,13 +22,52 @@ FEWEST = 16
 LARGE_SHARE, LARGE_ERRORS = 0.5, 3.0
 
 
-def batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:
+def mean_and_error(
+    terms: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    start: Any,
+    n: int,
+    method: str,
+    n_batches: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the mean of n terms and the standard error of the mean.
+
+    Parameters
+    ----------
+    terms : callable
+        Function of row indices and settings, which returns terms (m, p) and the settings used.
+    start : object
+        Settings of the estimate. They may leave choices to ``terms``.
+    n : int
+        Number of rows.
+    method : {"batch", "jackknife"}
+        Method for the standard error: sampling error only, or the full error.
+    n_batches : int
+        Number of batches of consecutive rows.
+
+    Returns
+    -------
+    tuple of two tensors of shape (p,)
+    """
+    found, used = terms(torch.arange(n), start)
+    batches = torch.arange(n).tensor_split(min(n_batches, n))
+    if method == "batch":
+        return found.mean(0), _batch_error(found, batches)
+    error = _full_error(
+        found,
+        batches,
+        again=lambda rows: terms(rows, used)[0].mean(0),
+        anew=lambda rows: terms(rows, start)[0].mean(0),
+    )
+    return found.mean(0), error
+
+
+def _batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:
     """Return the standard error of the mean of terms (n, p), by batch means."""
     means = torch.stack([terms[rows].mean(0) for rows in batches])
     return means.std(0) / math.sqrt(len(batches))
 
 
-def full_error(
+def _full_error(
     terms: Tensor,
     batches: Sequence[Tensor],
     again: Callable[[Tensor], Tensor],

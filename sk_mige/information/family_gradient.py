@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sk_mige.information._samples import check_choice, check_count, check_derivative, check_rows
 from sk_mige.information.axes import independent_columns
-from sk_mige.information.errors import batch_error, full_error
+from sk_mige.information.errors import mean_and_error
 from sk_mige.information.lags import check_lag, past_and_present
 from sk_mige.information.sample_gradient import (
     MutualInfoGradient,
@@ -331,18 +331,8 @@ def _estimate(
     def terms(rows: Tensor, bandwidth_factor: float | None) -> tuple[Tensor, float]:
         return _terms([v.at(rows) for v in variables], entropies, margins, bandwidth_factor)
 
-    found, factor = terms(torch.arange(n), None)
-    batches = torch.arange(n).tensor_split(min(n_batches, n))
-    if standard_error == "batch":
-        error = batch_error(found, batches)
-    else:
-        error = full_error(
-            found,
-            batches,
-            again=lambda rows: terms(rows, factor)[0].mean(0),
-            anew=lambda rows: terms(rows, None)[0].mean(0),
-        )
-    return MutualInfoGradient(_result(found.mean(0), several), _result(error, several))
+    gradient, error = mean_and_error(terms, None, n, standard_error, n_batches)
+    return MutualInfoGradient(_result(gradient, several), _result(error, several))
 
 
 def _check_joint(joint: Tensor) -> None:

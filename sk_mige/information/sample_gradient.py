@@ -21,7 +21,7 @@ from sk_mige.information._samples import (
     warn_of_ties,
 )
 from sk_mige.information.axes import independent_axes, independent_columns
-from sk_mige.information.errors import batch_error, full_error
+from sk_mige.information.errors import mean_and_error
 from sk_mige.information.gradients import joint_squared_distances
 from sk_mige.information.margins import gaussianize_margins
 from sk_mige.information.noise import check_noise
@@ -195,18 +195,9 @@ def mutual_info_gradient(
     warn_of_ties("y", y_rows)
     pairs = _Pairs(x_rows, y_rows, dx_rows, dy_rows, margins, joint)
 
-    terms, used = pairs.terms(score)
-    gradient = terms.mean(0)
-    batches = torch.arange(n).tensor_split(min(n_batches, n))
-    if standard_error == "batch":
-        error = batch_error(terms, batches)
-    else:
-        error = full_error(
-            terms,
-            batches,
-            again=lambda rows: pairs[rows].terms(used)[0].mean(0),
-            anew=lambda rows: pairs[rows].terms(score)[0].mean(0),
-        )
+    gradient, error = mean_and_error(
+        lambda rows, settings: pairs[rows].terms(settings), score, n, standard_error, n_batches
+    )
     return MutualInfoGradient(_result(gradient, several), _result(error, several))
 
 

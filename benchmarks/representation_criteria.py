@@ -33,6 +33,11 @@ from sk_mige.datasets import fetch_cifar10, fetch_mnist
 from sk_mige.information.copies import incomplete_copy
 
 Array = np.ndarray
+# Calls that make the stored results.
+COMMANDS = (
+    'python benchmarks/representation_criteria.py --data digits wine "breast cancer" '
+    "--seeds 0 1 2; python benchmarks/representation_criteria.py"
+)
 
 
 def ssge(**parameters: Any) -> SSGEScoreEstimator:
@@ -191,7 +196,7 @@ def report(done: list[dict[str, Any]]) -> None:
     path = write(
         "representation_criteria",
         "Criteria without labels, beside a linear probe",
-        "python benchmarks/representation_criteria.py",
+        COMMANDS,
         rows,
     )
     print(path)

@@ -292,7 +292,9 @@ def _blocks(X: Any) -> Iterator[Any]:
 
 
 def readable(X: Any) -> Any:
-    """Return a tensor as an array, or unchanged under array API dispatch."""
+    """Return a tensor as an array, or unchanged under dispatch; raise if values are masked."""
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked values: drop or impute those rows")
     if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
         return X
     values = X.detach().cpu()

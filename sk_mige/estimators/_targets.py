@@ -35,6 +35,8 @@ def as_numpy(y: Any) -> Any:
     """Convert targets of any array namespace or data set to NumPy; return others unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
+    if np.ma.is_masked(y):
+        raise ValueError("y has masked values: drop the rows that lack a target")
     if y is None or sp.issparse(y):
         return y
     return (

@@ -24,6 +24,7 @@ from sk_mige import (
     InformationBottleneck,
     MIGEEncoder,
     NonLinearProbe,
+    SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
 )
@@ -59,6 +60,21 @@ def test_rows_without_information_are_refused(bad: np.ndarray, message: str, mod
         small(mode, max_epochs=1).fit(bad, y)
     with pytest.raises(ValueError, match=message):
         small(mode, max_epochs=1).partial_fit(bad, y)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [small(max_epochs=1), SSGEScoreEstimator(), SSGEScoreEstimatorCV(), SlicedScoreMatching()],
+)
+def test_masked_rows_are_refused(estimator: Any) -> None:
+    with pytest.raises(ValueError, match="X has masked values: drop or impute"):
+        estimator.fit(np.ma.masked_greater(X, 1))
+
+
+@pytest.mark.parametrize("estimator", [small("ib", max_epochs=1), NonLinearProbe()])
+def test_masked_targets_are_refused(estimator: Any) -> None:
+    with pytest.raises(ValueError, match="y has masked values: drop the rows"):
+        estimator.fit(X, np.ma.masked_greater(Y, 0))
 
 
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix, sp.coo_array])

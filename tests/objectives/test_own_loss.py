@@ -48,7 +48,9 @@ class Reconstruction(nn.Module):
 
     def __init__(self, n_components: int, n_features: int) -> None:
         super().__init__()
-        self.decoder = nn.Linear(n_components, n_features)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.decoder = nn.Linear(n_components, n_features)
 
     def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (self.decoder(code.z) - x).square().mean()

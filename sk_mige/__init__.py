@@ -22,6 +22,7 @@ from .estimators import (
     SteinScoreEstimator,
 )
 from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
+from .objectives.views import BarlowTwins, CodingRate, SIGReg, VICReg
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,11 @@ __all__ = [
     "MIGE",
     "Critic",
     "Variational",
+    # objectives of several views
+    "BarlowTwins",
+    "CodingRate",
+    "SIGReg",
+    "VICReg",
     "__version__",
 ]
 

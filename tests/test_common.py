@@ -26,6 +26,7 @@ from sk_mige import (
     SteinScoreEstimator,
 )
 from sk_mige.networks import Code
+from sk_mige.objectives.views import VIEWS
 from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (16,), "max_epochs": 5, "device": "cpu"}
@@ -56,6 +57,7 @@ class Spread:
         MIGEEncoder(**SMALL, mode=InfoMax(output_scale=None)),
         MIGEEncoder(**SMALL, mode=InfoMax("jsd", prior_weight=0.1)),
         MIGEEncoder(**SMALL, mode=InfoMax(Critic("infonce", "cosine"), n_views=2)),
+        *[MIGEEncoder(**SMALL, mode=InfoMax(name, n_views=2)) for name in sorted(VIEWS)],
         MIGEEncoder(**SMALL, mode=InfoMax(layer="hidden1")),
         MIGEEncoder(**SMALL, mode=Spread()),
         SteinScoreEstimator(),

@@ -35,6 +35,7 @@ PUBLIC_OF = {
         "BetaWarmup",
         "Checkpoint",
         "ExponentialDecay",
+        "ImageAugmentation",
         "Trainer",
         "WeightAveraging",
         "input_alignment",

@@ -5,6 +5,7 @@ from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
 from .evaluation import Representation, evaluate
 from .heads import Code, DeterministicHead, GaussianHead, Head, ImplicitHead, StandardizingHead
+from .resnet import ResNet18
 from .score import ScoreNetwork, SlicedScore
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ImplicitHead",
     "MLPEncoder",
     "Representation",
+    "ResNet18",
     "ScoreNetwork",
     "SlicedScore",
     "StandardizingHead",

@@ -17,6 +17,7 @@ from .prior import PriorMatched
 from .score import default_training_score
 from .sliced import sliced_score_matching_loss
 from .variational import VariationalTerm
+from .views import ViewInformation
 
 __all__ = [
     # descriptions
@@ -27,6 +28,7 @@ __all__ = [
     "Variational",
     "Description",
     "Information",
+    "ViewInformation",
     "Problem",
     # losses of a batch
     "Objective",

@@ -30,9 +30,11 @@ class InfoMax(InformationDescription):
     ----------
     information : str, MIGE, Critic, Information or callable, default="mige"
         Estimator of I(x; z). The name "mige" is short for :class:`MIGE`, and the name of a bound
-        for :class:`Critic`. A callable ``loss(code, x, y)`` returns the loss of a batch, a scalar
-        tensor. The argument y holds the targets of ``fit``, or zeros without targets. With several
-        views, ``code.z`` has the shape (S, M, K).
+        for :class:`Critic`. The names "barlow-twins", "coding-rate", "sigreg" and "vicreg" are
+        short for :class:`BarlowTwins`, :class:`CodingRate`, :class:`SIGReg` and :class:`VICReg`,
+        which need ``n_views=2`` or more. A callable ``loss(code, x, y)`` returns the loss of a
+        batch, a scalar tensor. The argument y holds the targets of ``fit``, or zeros without
+        targets. With several views, ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
         values are divided by ``1 - corruption``. The information between x and the representation
@@ -43,7 +45,8 @@ class InfoMax(InformationDescription):
         each view. The objective is the information about the original rows. Transforms of
         torchvision apply the same random change to all images of a batch. Use
         ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
-        Pickling the encoder requires a picklable function.
+        Pickling the encoder requires a picklable function. For images, use
+        :class:`sk_mige.training.ImageAugmentation`, which draws a change for each image.
     n_views : int, default=1
         Number of copies of each row, independently augmented and corrupted, in a training step. A
         single copy is compared with x itself. With two or more copies, the differences between
@@ -73,6 +76,7 @@ class InfoMax(InformationDescription):
     InformationBottleneck : Objective with targets.
     MIGE : Gradient of information by score estimation.
     Critic : Bounds of information by trained critics.
+    VICReg : Objective of several views without estimated information.
 
     References
     ----------

@@ -37,6 +37,7 @@ from .critics import (
 )
 from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm
 from .variational import VariationalTerm
+from .views import VIEWS
 
 __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
 
@@ -380,6 +381,7 @@ INFORMATIONS: dict[str, Callable[[], Information]] = {
     "mige": MIGE,
     "variational": Variational,
     **{name: partial(Critic, name) for name in BOUNDS},
+    **VIEWS,
 }
 
 

@@ -1,6 +1,7 @@
 """Training: batches, devices, callbacks and the trainer that runs them."""
 
 from .alignment import input_alignment
+from .augmentation import ImageAugmentation
 from .checkpoint import Checkpoint
 from .data import ArrayDataset, EqualBatchSampler, keep_batch, read_parts, resident
 from .device import available_device, resolve_device, seeded
@@ -24,6 +25,7 @@ __all__ = [
     "EncoderNet",
     "EqualBatchSampler",
     "ExponentialDecay",
+    "ImageAugmentation",
     "JointBatchNorm",
     "NonFiniteLossError",
     "Trainer",

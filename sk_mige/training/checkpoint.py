@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from functools import partial
 from numbers import Number
 from pathlib import Path
@@ -227,6 +228,8 @@ def _words(value: Any) -> str:
         return str({str(key): _words(item) for key, item in value.items()})
     if isinstance(value, partial):
         return f"partial of {_words(value.func)} {_words(value.args)} {_words(value.keywords)}"
+    if is_dataclass(value) and not isinstance(value, type):  # such as ImageAugmentation
+        return repr(value)
     if isinstance(value, Callback):
         return f"{type(value).__qualname__} {_words(value.get_params(deep=False))}"
     return str(getattr(value, "__qualname__", type(value).__qualname__))

@@ -30,7 +30,14 @@ from sk_mige import (
 )
 from sk_mige import InformationBottleneck as IB
 from sk_mige.networks import Code
-from sk_mige.training import BetaWarmup, Checkpoint, ExponentialDecay, WeightAveraging
+from sk_mige.objectives.views import VIEWS
+from sk_mige.training import (
+    BetaWarmup,
+    Checkpoint,
+    ExponentialDecay,
+    ImageAugmentation,
+    WeightAveraging,
+)
 
 SCORES = {
     "dense": SSGEScoreEstimator(),
@@ -73,6 +80,8 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "bfloat16": {"mixed_precision": True},
     "two views": {"mode": InfoMax(n_views=2, augmentation=lambda x: x + 0.1 * torch.randn_like(x))},
     "critic of two views": {"mode": InfoMax(Critic("infonce", "cosine"), n_views=2)},
+    **{name: {"mode": InfoMax(name, n_views=3)} for name in sorted(VIEWS)},
+    "augmented": CONV | {"mode": InfoMax(augmentation=ImageAugmentation(blur=0.5), n_views=2)},
     "averaged": {"callbacks": [WeightAveraging(0.9)], "lr_schedule": ExponentialDecay(0.97)},
     "schedule of torch": {"lr_schedule": partial(StepLR, step_size=1)},
     "convolutions": CONV,

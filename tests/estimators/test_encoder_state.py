@@ -21,6 +21,7 @@ from sk_mige import (
     MIGEEncoder,
     RandomProjectionSSGE,
     Variational,
+    VICReg,
 )
 
 from .conftest import small
@@ -29,6 +30,7 @@ ENCODERS = {
     "infomax": small(),
     "projected": small(score_estimator=RandomProjectionSSGE(n_components=2)),
     "critic": small(InfoMax(Critic("infonce", "cosine"), n_views=2, prior_weight=0.1)),
+    "views": small(InfoMax(VICReg(covariance=2.0), n_views=3)),
     "classes": small("ib"),
     "values": small(InformationBottleneck(task="regression")),
     "learned prior": small(InformationBottleneck(Variational("learned"), max_information=50.0)),

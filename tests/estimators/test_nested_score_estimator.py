@@ -118,11 +118,12 @@ def variance(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         (InfoMax("jsd"), "information='jsd' estimates no scores"),
         (InfoMax(Critic("infonce")), r"information=Critic\(\) estimates no scores"),
         (InfoMax(variance), "information=<function variance.*> estimates no scores"),
+        (InfoMax("sigreg", n_views=2), "information='sigreg' estimates no scores"),
         (InformationBottleneck("club"), "information='club' estimates no scores"),
         (InformationBottleneck(Variational()), r"information=Variational\(\) estimates no scores"),
         (variance, "mode is a loss function"),
     ],
-    ids=["jsd", "infonce", "own information", "club", "variational", "own loss"],
+    ids=["jsd", "infonce", "own information", "views", "club", "variational", "own loss"],
 )
 @pytest.mark.parametrize("kind", [SSGEScoreEstimator, RandomProjectionSSGE])
 def test_a_score_estimator_is_refused_where_no_score_is_estimated(

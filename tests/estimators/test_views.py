@@ -8,6 +8,7 @@ import torch
 
 from sk_mige import MIGE, Critic, InfoMax, RandomProjectionSSGE
 from sk_mige.information.bounds import BOUNDS
+from sk_mige.objectives.views import VIEWS
 
 from .conftest import small
 
@@ -53,7 +54,7 @@ def test_a_critic_of_two_views_removes_the_same(X, bound, critic):
     assert explained(encoder.fit_transform(X), X[:, :2]) > 0.9
 
 
-@pytest.mark.parametrize("information", ["mige", *sorted(BOUNDS)])
+@pytest.mark.parametrize("information", ["mige", *sorted(BOUNDS), *sorted(VIEWS)])
 @pytest.mark.parametrize("n_views", [2, 3])
 def test_every_objective_takes_several_views_and_continues_with_them(X, information, n_views):
     mode = InfoMax(information, n_views=n_views, prior_weight=0.1)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from sk_mige import MIGEEncoder
-from sk_mige.networks import ConvEncoder, DeterministicHead, EncoderNetwork, MLPEncoder
+from sk_mige.networks import (
+    ConvEncoder,
+    DeterministicHead,
+    EncoderNetwork,
+    MLPEncoder,
+    ResNet18,
+)
 
 
 def test_perceptron_without_hidden_layers_is_linear() -> None:
@@ -86,3 +96,33 @@ def test_layers_of_a_perceptron_on_images_have_their_own_names() -> None:
         2, hidden_layer_sizes=(8,), input_shape=(1, 3, 4), output="hidden1", max_epochs=1
     )
     assert encoder.fit_transform(X).shape == (30, 8)
+
+
+SMALL = (4, 4, 8, 8)
+
+
+@pytest.mark.parametrize(("side", "maps"), [(32, 4), (16, 2), (96, 12), (5, 1)])
+def test_resnet_halves_images_of_any_size_three_times(side: int, maps: int) -> None:
+    encoder = ResNet18((3, 32, 32), 5, channels=SMALL)
+    x = torch.zeros(2, 3, side, side)
+    assert encoder.conv(x).shape == (2, 8, maps, maps)
+    assert encoder.fc(encoder.conv(x)).shape == (2, 8)
+    assert encoder(x).shape == (2, 5)
+
+
+def test_resnet_has_the_published_number_of_convolutions_and_weights() -> None:
+    """He et al.: 17 convolutions and 3 of shortcuts; 11.2 million weights at 32 x 32 pixels."""
+    modules = list(ResNet18((3, 32, 32), 10).modules())
+    assert sum(isinstance(module, nn.Conv2d) for module in modules) == 20
+    assert sum(p.numel() for p in modules[0].parameters()) == 11_173_962
+
+
+def test_a_projector_of_resnet_follows_the_averaged_features() -> None:
+    encoder = MIGEEncoder(
+        3, encoder=partial(ResNet18, projector=(16,), channels=SMALL), input_shape=(3, 8, 8),
+        max_epochs=1, output="fc", random_state=0,
+    )  # fmt: skip
+    X = np.random.default_rng(0).random((40, 192))
+    assert encoder.fit(X).transform(X).shape == (40, 8)
+    again = pickle.loads(pickle.dumps(encoder)).set_params(output=None)
+    assert again.transform(X).shape == (40, 3)

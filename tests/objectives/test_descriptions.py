@@ -13,16 +13,20 @@ from sklearn.base import clone
 import sk_mige
 from sk_mige import (
     MIGE,
+    BarlowTwins,
+    CodingRate,
     Critic,
     InfoMax,
     InformationBottleneck,
     MIGEEncoder,
     RandomProjectionSSGE,
+    SIGReg,
     SSGEScoreEstimator,
     Variational,
+    VICReg,
 )
 from sk_mige.information.bounds import BOUNDS
-from sk_mige.objectives.base import FunctionDescription
+from sk_mige.objectives.base import FunctionDescription, Information
 from sk_mige.training.checkpoint import settings_in_words
 
 
@@ -45,6 +49,10 @@ DESCRIPTIONS: dict[str, Any] = {
     "mige": MIGE(0.5, marginal="score", conditional="score"),
     "critic": Critic("smile", "concatenated"),
     "prior": Variational("learned"),
+    "objective of views": InfoMax(VICReg(covariance=2.0), n_views=4),
+    "correlations": BarlowTwins(1e-2),
+    "log-determinant": CodingRate(0.5, invariance=1.0),
+    "characteristic function": SIGReg(0.1, n_directions=64),
     "loss": FunctionDescription(mean),
 }
 
@@ -168,7 +176,10 @@ def test_parameters_out_of_range_and_contradictions_are_named(mode: Any, named: 
     assert not hasattr(encoder, "module_")
 
 
-@pytest.mark.parametrize("name", [n for n in DESCRIPTIONS if n not in ("mige", "critic", "prior")])
+INSIDE = [name for name, value in DESCRIPTIONS.items() if isinstance(value, Information)]
+
+
+@pytest.mark.parametrize("name", [name for name in DESCRIPTIONS if name not in INSIDE])
 def test_valid_descriptions_pass_their_checks(name: str) -> None:
     DESCRIPTIONS[name].check()
 
@@ -256,6 +267,7 @@ def test_explicit_params_have_an_object_for_every_short_value() -> None:
         ("infomax", InfoMax(MIGE())),
         ("ib", IB("mige")),
         (InfoMax("jsd"), InfoMax(Critic("jsd"))),
+        (InfoMax("vicreg", n_views=2), InfoMax(VICReg(), n_views=2)),
         (IB("variational"), IB(Variational())),
     ],
     ids=repr,

@@ -20,6 +20,7 @@ from sk_mige import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     Variational,
+    VICReg,
     conditional_mutual_info,
     feature_information,
 )
@@ -30,10 +31,10 @@ from sk_mige.information import (
     mutual_info_surrogate,
 )
 from sk_mige.inspection import ScoreFieldDisplay, TrainingCurveDisplay
-from sk_mige.networks import Code, MLPEncoder, Representation
+from sk_mige.networks import Code, MLPEncoder, Representation, ResNet18
 from sk_mige.objectives import Objective
 from sk_mige.score import ssge
-from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
+from sk_mige.training import BetaWarmup, ExponentialDecay, ImageAugmentation, WeightAveraging
 
 
 def scores() -> NDArray[np.float64]:
@@ -83,6 +84,10 @@ def objectives(X: NDArray[np.float64], y: NDArray[np.int64]) -> list[float]:
         print(classifier.task_, classifier.beta_, classifier.classes_)
     views = InfoMax(Critic("infonce", "cosine"), n_views=2, augmentation=torch.neg)
     MIGEEncoder(2, mode=views, lr_schedule=ExponentialDecay(0.9)).fit(X)
+    crops = ImageAugmentation(size=8, scale=(0.25, 0.25), blur=0.5)
+    many = InfoMax(VICReg(covariance=2.0), n_views=8, augmentation=crops, output_scale=None)
+    network = partial(ResNet18, projector=(64,), channels=(8, 8, 16, 16))
+    MIGEEncoder(2, mode=many, encoder=network, input_shape=(3, 8, 8)).fit(np.ones((9, 3, 8, 8)))
     MIGEEncoder(2, mode=spread, encoder=partial(MLPEncoder, dropout=0.1)).fit(X)
     MIGEEncoder(2, mode=SmallCodes(), lr_schedule=torch.optim.lr_scheduler.LinearLR).fit(X, y)
     return scores

@@ -1,0 +1,158 @@
+"""Random changes of images for objectives of several views."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+__all__ = ["ImageAugmentation"]
+
+# Weights of red, green and blue in the luminance of an image (ITU-R BT.601).
+LUMINANCE = (0.299, 0.587, 0.114)
+# Fraction of the images whose colours change, as in SimCLR.
+JITTERED = 0.8
+
+
+@dataclass(frozen=True)
+class ImageAugmentation:
+    r"""Random crop, mirror image, colours, greyscale and blur, different for each image of a batch.
+
+    The object maps images of shape (M, channels, height, width) to changed images, as the parameter
+    ``augmentation`` of :class:`sk_mige.InfoMax` requires. The changes are those of SimCLR. All
+    images of a batch are changed at once, on the device of the batch, and gradients are not needed.
+    The random numbers come from torch's generator for the CPU, which ``fit`` seeds. Equal seeds
+    therefore give equal changes on each device.
+
+    Parameters
+    ----------
+    size : int, default=None
+        Height and width of the output in pixels. None is the size of the input. Encoders with a
+        fully connected layer, such as "conv", need the size of their ``input_shape``.
+    scale : tuple of two floats, default=(0.2, 1.0)
+        Smallest and largest area of a crop, as a fraction of the image's area. The area is uniform
+        between the two values. The aspect ratio is log-uniform between 3/4 and 4/3, or in the range
+        in which the crop fits into the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
+    flip : float, default=0.5
+        Probability of the mirror image.
+    jitter : float, default=0.4
+        Strength s of changes of colour, in 80 % of the images. Brightness, contrast and saturation
+        are multiplied by independent factors from 1 - s to 1 + s. The hue is rotated by up to
+        s/4 of a turn. Images with other than three channels have no hue.
+    grey : float, default=0.2
+        Probability of a greyscale image, whose channels are all equal to the luminance.
+    blur : float, default=0.0
+        Probability of a Gaussian blur. The standard deviation is uniform between 0.1 and 2 pixels.
+        The width of the kernel is a tenth of the height of the output.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or if the input is not a batch of images.
+
+    Notes
+    -----
+    All changes are linear in the pixels, so pixels can have any unit. Values are not clipped: for
+    pixels from 0 to 1, the output can be above 1.
+
+    References
+    ----------
+    T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A Simple Framework for Contrastive Learning of
+    Visual Representations", ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige import InfoMax
+    >>> from sk_mige.training import ImageAugmentation
+    >>> augmentation = ImageAugmentation(size=16, blur=0.5)
+    >>> augmentation(torch.rand(8, 3, 32, 32)).shape
+    torch.Size([8, 3, 16, 16])
+    >>> mode = InfoMax(augmentation=augmentation, n_views=4, corruption=0.0)
+    """
+
+    size: int | None = None
+    scale: tuple[float, float] = (0.2, 1.0)
+    flip: float = 0.5
+    jitter: float = 0.4
+    grey: float = 0.2
+    blur: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be a positive number of pixels or None, got {self.size}")
+        smallest, largest = self.scale
+        if not 0 < smallest <= largest <= 1:
+            raise ValueError(
+                "scale must be two areas as fractions of the image, the smaller one first and "
+                f"both in (0, 1], got {self.scale}"
+            )
+        for name in ("flip", "jitter", "grey", "blur"):
+            value = vars(self)[name]
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {value}")
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return changed copies of images (M, channels, height, width)."""
+        if images.ndim != 4:
+            raise ValueError(
+                "ImageAugmentation needs images of shape (M, channels, height, width), got "
+                f"{tuple(images.shape)}: set input_shape=(channels, height, width)"
+            )
+        draws = torch.rand(13, len(images), dtype=torch.float32, device="cpu").to(images)
+        images = self._cropped(images, draws[:5])
+        images = self._colored(images, draws[5:11])
+        return self._blurred(images, draws[11:])
+
+    def _cropped(self, images: Tensor, draws: Tensor) -> Tensor:
+        size, ratio, left, top, flip = draws
+        area = self.scale[0] + (self.scale[1] - self.scale[0]) * size
+        widest = (-area.log()).clamp(max=math.log(4 / 3))  # no side is longer than the image's
+        aspect = torch.exp(widest * (2 * ratio - 1))
+        width, height = (area * aspect).sqrt(), (area / aspect).sqrt()
+        maps = images.new_zeros(len(images), 2, 3)
+        maps[:, 0, 0], maps[:, 0, 2] = width, (2 * left - 1) * (1 - width)
+        maps[:, 1, 1], maps[:, 1, 2] = height, (2 * top - 1) * (1 - height)
+        maps[:, 0, 0] *= torch.where(flip < self.flip, -1.0, 1.0)
+        shape = list(images.shape) if self.size is None else [*images.shape[:2]] + 2 * [self.size]
+        grid = affine_grid(maps, shape, align_corners=False)
+        return grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+    def _colored(self, images: Tensor, draws: Tensor) -> Tensor:
+        brightness, contrast, saturation, hue, changed, grey = draws[:, :, None, None, None]
+        strength = self.jitter * (changed < JITTERED)
+        images = images * (1 + strength * (2 * brightness - 1))
+        mean = images.mean((1, 2, 3), keepdim=True)
+        images = mean + (images - mean) * (1 + strength * (2 * contrast - 1))
+        channels = images.shape[1]
+        weights = LUMINANCE if channels == 3 else [1 / channels] * channels
+        plain = (images * images.new_tensor(weights)[:, None, None]).sum(1, keepdim=True)
+        color = (images - plain) * (1 + strength * (2 * saturation - 1)) * (grey >= self.grey)
+        return plain + _rotated(color, math.pi / 2 * strength * (2 * hue - 1))
+
+    def _blurred(self, images: Tensor, draws: Tensor) -> Tensor:
+        if self.blur == 0:
+            return images
+        m, c, height, width = images.shape
+        radius = min(max(height // 20, 1), height - 1, width - 1)
+        deviation = torch.where(draws[0] < self.blur, 0.1 + 1.9 * draws[1], 1e-3)[:, None]
+        offsets = torch.arange(-radius, radius + 1, device=images.device)
+        kernel = torch.softmax(-0.5 * (offsets / deviation).square(), 1).repeat_interleave(c, 0)
+        rows = pad(images, 4 * (radius,), mode="reflect").view(1, m * c, -1, width + 2 * radius)
+        rows = conv2d(rows, kernel[:, None, None], groups=m * c)
+        return conv2d(rows, kernel[:, None, :, None], groups=m * c).view(images.shape)
+
+
+def _rotated(color: Tensor, angle: Tensor) -> Tensor:
+    """Rotate differences from the luminance about the grey axis, without changing the luminance."""
+    if color.shape[1] != 3:
+        return color
+    across = (color.roll(1, 1) - color.roll(-1, 1)) / math.sqrt(3)  # cross product with the axis
+    axis = color.mean(1, keepdim=True)
+    turned = (color - axis) * angle.cos() + across * angle.sin()
+    weights = turned.new_tensor(LUMINANCE)[:, None, None]
+    return turned - (turned * weights).sum(1, keepdim=True)

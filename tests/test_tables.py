@@ -142,3 +142,30 @@ def test_recorded_cells_are_of_known_methods(monkeypatch: pytest.MonkeyPatch) ->
         known = (table3_training if name == "table3" else infomax_methods).METHODS
         lines = (ROOT / "docs" / "results" / "cells" / f"{name}.jsonl").read_text().splitlines()
         assert {json.loads(line)["cell"]["method"] for line in lines} <= known.keys()
+
+
+def test_the_arena_measures_equal_time_once_and_uses_the_chosen_settings(
+    command: dict[str, object], tmp_path: Path
+) -> None:
+    arguments = script("arena", "--methods", "VICReg", "MIGE, two views", "--size", "32")
+    for extra in (["--tune"], [], []):
+        done = subprocess.run([*arguments, *extra], **command)  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr
+    assert "2 of 2 cells are finished" in done.stdout
+    tuned, cells = (
+        [json.loads(line) for line in (tmp_path / "cells" / name).read_text().splitlines()]
+        for name in ("arena-quick-tuning.jsonl", "arena-quick.jsonl")
+    )
+    assert [line["cell"]["setting"] for line in tuned] == [0, 1, 2, 0, 1, 2]
+    for line in cells:
+        settings = [t for t in tuned if t["cell"]["method"] == line["cell"]["method"]]
+        best = max(settings, key=lambda t: t["accuracy"]["fc"] + t["accuracy"]["Y"])
+        assert line["cell"]["setting"] == best["cell"]["setting"]
+        assert [point["seconds"] for point in line["curve"]] == sorted(
+            point["seconds"] for point in line["curve"]
+        )
+    rows = json.loads((tmp_path / "arena-quick.json").read_text())["rows"]
+    assert {row["metric"] for row in rows} == {
+        "linear accuracy (%)", "epochs", "paired difference (points)",
+    }  # fmt: skip
+    assert (tmp_path / "arena-quick.png").exists()

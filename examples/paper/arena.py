@@ -28,7 +28,7 @@ import sklearn
 import torch
 from infomax_cells import FEATURES, ROOT, Images, load
 from infomax_methods import mige
-from infomax_report import dataset_name, layer_name, paired_differences
+from infomax_report import dataset_name, layer_name
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,6 +42,7 @@ from sk_mige.training import Checkpoint, ImageAugmentation
 Parameters = dict[str, Any]
 MANY = 8
 AUGMENTATION = ImageAugmentation(scale=(0.3, 1.0))
+OURS = ("MIGE, two views", f"MIGE, {MANY} views")
 # Accuracies are measured at these fractions of the time.
 MEASURED = (0.5, 1.0)
 views = partial(InfoMax, corruption=0.0, output_scale=None, augmentation=AUGMENTATION)
@@ -170,7 +171,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints")
     args = parser.parse_args()
     if args.quick:
-        args.minutes, args.seeds, args.subset = 0.05, args.seeds[:1], args.subset or 500
+        args.minutes, args.seeds, args.subset = 0.02, args.seeds[:1], args.subset or 500
         args.folder, args.held_out = Path(), min(args.held_out, 100)
     return args
 
@@ -229,20 +230,10 @@ def write(lines: list[dict[str, Any]], path: Path, n_tuned: int) -> None:
     """Write the file of results and the picture of accuracy against time."""
     lines.sort(key=lambda line: list(METHODS).index(line["cell"]["method"]))
     rows = [
-        {
-            **named(line["cell"]), "method": line["cell"]["method"],
-            "feature": layer_name(feature), "metric": "linear accuracy (%)", "value": value,
-            "seed": line["cell"]["seed"], "epochs": None, "seconds": round(line["seconds"], 1),
-            "paper": None,
-        }
+        row(line, layer_name(feature), "linear accuracy (%)", value)
         for line in lines for feature, value in line["accuracy"].items()
     ]  # fmt: skip
-    rows += [
-        {**named(line["cell"]), "method": line["cell"]["method"], "feature": "", "value": epochs,
-         "metric": "epochs", "seed": line["cell"]["seed"], "epochs": None,
-         "seconds": round(line["seconds"], 1), "paper": None}
-        for line in lines for epochs in [line["curve"][-1]["epochs"]]
-    ]  # fmt: skip
+    rows += [row(line, "", "epochs", line["curve"][-1]["epochs"]) for line in lines]
     rows += differences(lines)
     document = {
         "command": "; ".join(commands(lines)),
@@ -255,32 +246,39 @@ def write(lines: list[dict[str, Any]], path: Path, n_tuned: int) -> None:
         "rows": rows,
     }  # fmt: skip
     path.write_text(json.dumps(document, indent=1) + "\n")
-    for row in rows:
-        print(f"{row['dataset']:40} {row['method']:50} {row['feature']:9} {row['metric']:26} "
-              f"{row['value']:8.2f}  seed {row['seed']}")  # fmt: skip
+    for one in rows:
+        print(f"{one['dataset']:40} {one['method']:50} {one['feature']:9} {one['metric']:26} "
+              f"{one['value']:8.2f}  seed {one['seed']}")  # fmt: skip
     print(f"{n_tuned} settings were compared; results are in {path}", file=sys.stderr)
     folder = path.parent if path.parent == Path() else ROOT / "docs" / "images"
     draw(lines, folder / f"{path.stem}.png")
 
 
-def named(cell: Parameters) -> dict[str, str]:
-    return {"dataset": f"{dataset_name(cell)}, {cell['minutes']:g} minutes"}
+def row(line: dict[str, Any], feature: str, metric: str, value: float) -> dict[str, Any]:
+    cell = line["cell"]
+    return {
+        "dataset": f"{dataset_name(cell)}, {cell['minutes']:g} minutes", "method": cell["method"],
+        "feature": feature, "metric": metric, "value": value, "seed": cell["seed"],
+        "seconds": round(line["seconds"], 1),
+    }  # fmt: skip
 
 
 def differences(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return accuracies of MIGE minus those of other methods, with equal seed and time."""
-    paired = [
-        {**line, "cell": {**{k: v for k, v in line["cell"].items() if k != "setting"},
-                          "epochs": line["cell"]["minutes"]}}
-        for line in lines
-    ]  # fmt: skip
-    return [
-        {**row, "dataset": f"{row['dataset']}, {row['epochs']:g} minutes", "epochs": None}
-        for row in paired_differences(paired, OURS)
-    ]
-
-
-OURS = ("MIGE, two views", f"MIGE, {MANY} views")
+    measured = {
+        json.dumps({**line["cell"], "setting": None}, sort_keys=True): line for line in lines
+    }
+    found = []
+    for ours in lines:
+        for method in list(METHODS)[len(OURS) :] if ours["cell"]["method"] in OURS else []:
+            other = {**ours["cell"], "method": method, "setting": None}
+            theirs = measured.get(json.dumps(other, sort_keys=True))
+            for feature, value in ours["accuracy"].items() if theirs else []:
+                change = round(value - theirs["accuracy"][feature], 3)
+                difference = row(ours, layer_name(feature), "paired difference (points)", change)
+                name = f"{ours['cell']['method']} minus {method}"
+                found.append({**difference, "method": name, "seconds": None})
+    return found
 
 
 def commands(lines: list[dict[str, Any]]) -> list[str]:
@@ -298,6 +296,8 @@ def commands(lines: list[dict[str, Any]]) -> list[str]:
             words += [f"--{key}", str(setting[key])] if setting[key] else []
         words += [] if setting["mixed"] else ["--float32"]
         words += ["--seeds", *map(str, sorted({cell["seed"] for cell in cells}))]
+        methods = dict.fromkeys(cell["method"] for cell in cells)
+        words += ["--methods", *methods] if len(methods) < len(METHODS) else []
         calls.append(shlex.join(words))
     return calls
 

@@ -117,10 +117,8 @@ def layer_name(feature: str) -> str:
     return {"conv": "conv", "fc": "fc(1024)", "Y": "Y(64)"}[feature]
 
 
-def paired_differences(
-    results: list[dict[str, Any]], ours_first: tuple[str, ...] = OURS
-) -> list[dict[str, Any]]:
-    """Return the accuracies of the methods ``ours_first`` minus those of other methods.
+def paired_differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the accuracies of ``OURS`` minus those of other methods.
 
     Both methods of a pair have the same seed, epochs and images.
     """
@@ -130,9 +128,9 @@ def paired_differences(
         groups.setdefault(json.dumps(shared), {})[result["cell"]["method"]] = result
     rows = []
     for group in groups.values():
-        pairs = [(ours, theirs) for ours in ours_first if ours in group for theirs in group]
+        pairs = [(ours, theirs) for ours in OURS if ours in group for theirs in group]
         for name, method in pairs:
-            if method in ours_first[: ours_first.index(name) + 1]:
+            if method in OURS[: OURS.index(name) + 1]:
                 continue
             ours, theirs = group[name], group[method]
             cell = ours["cell"]

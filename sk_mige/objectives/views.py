@@ -117,12 +117,13 @@ class VICReg(ViewInformation):
 
     With more than two views, the loss is the mean over pairs of views s ≠ t. The default
     ``output_scale`` of InfoMax standardises z, so the variance term is then close to 0. With
-    ``output_scale=None``, the variance term alone controls the scale, as in the paper.
+    ``output_scale=None``, the variance term alone controls the scale, as in the paper. The default
+    weights are the paper's.
 
     Parameters
     ----------
     invariance : float, default=25.0
-        Weight λ of the mean squared difference between views. The defaults are the paper's.
+        Weight λ of the mean squared difference between views.
     variance : float, default=25.0
         Weight μ of standard deviations below 1.
     covariance : float, default=1.0
@@ -175,12 +176,13 @@ class CodingRate(ViewInformation):
               \bar z = \frac1S \sum_s z_s
 
     Each representation is first divided by its norm. The log-determinant is the *total coding
-    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective of several views.
+    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective of several views. The
+    default parameters are those of EMP-SSL.
 
     Parameters
     ----------
     distortion : float, default=0.2
-        Squared distortion ε² of the coding rate. The defaults are those of EMP-SSL.
+        Squared distortion ε² of the coding rate.
     invariance : float, default=200.0
         Weight λ of the cosine between each view and the mean view.
 
@@ -227,12 +229,12 @@ class SIGReg(ViewInformation):
     function of projections of z on random unit vectors a with that of N(0, 1). The trapezoidal
     rule with 17 points computes the integral, the statistic of the test by Epps and Pulley.
     Torch's generator draws new vectors in each batch. A batch needs memory for some 40 numbers for
-    each view, row and direction.
+    each view, row and direction. The default parameters are the paper's.
 
     Parameters
     ----------
     weight : float, default=0.05
-        Weight λ of the regularisation, between 0 and 1. The defaults are the paper's.
+        Weight λ of the regularisation, between 0 and 1.
     n_directions : int, default=1024
         Number of random unit vectors in each batch.
 

@@ -98,10 +98,11 @@ class ImageAugmentation:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return changed copies of images (M, channels, height, width)."""
-        if images.ndim != 4:
+        if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(
-                "ImageAugmentation needs images of shape (M, channels, height, width), got "
-                f"{tuple(images.shape)}: set input_shape=(channels, height, width)"
+                "ImageAugmentation needs floating-point images of shape (M, channels, height, "
+                f"width), got {images.dtype} and {tuple(images.shape)}: convert the pixels, and "
+                "set input_shape=(channels, height, width)"
             )
         draws = torch.rand(13, len(images), dtype=torch.float32, device="cpu").to(images)
         images = self._cropped(images, draws[:5])

@@ -119,6 +119,11 @@ def test_parameters_out_of_range_are_named(parameters: dict[str, Any], message: 
         ImageAugmentation(**parameters)
 
 
+def test_integers_are_refused_with_the_remedy(images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"got torch.uint8 .*: convert the pixels"):
+        ImageAugmentation()((255 * images).byte())
+
+
 def test_flat_rows_are_refused_with_the_remedy() -> None:
     encoder = MIGEEncoder(2, mode=InfoMax(augmentation=ImageAugmentation(), n_views=2))
     with pytest.raises(ValueError, match=r"set input_shape=\(channels, height, width\)"):

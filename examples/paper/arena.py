@@ -40,6 +40,7 @@ from sk_mige.information import SeparableCritic
 from sk_mige.training import Checkpoint, ImageAugmentation
 
 Parameters = dict[str, Any]
+RESULTS = ROOT / "docs" / "results"
 MANY = 8
 AUGMENTATION = ImageAugmentation(scale=(0.3, 1.0))
 OURS = ("MIGE, two views", f"MIGE, {MANY} views")
@@ -116,9 +117,9 @@ def measure(cell: Parameters, images: Images, device: str, path: Path) -> dict[s
     curve = json.loads(notes.read_text()) if notes.exists() else []
     spent, epoch = 0.0, 0
     while not epoch or spent + 0.5 * spent / epoch < budget:
-        epoch += 1
-        model.set_params(max_epochs=epoch).fit(images.unlabeled)
-        spent = sum(row["clock"] for row in model.history_)
+        model.set_params(max_epochs=epoch + 1).fit(images.unlabeled)
+        epoch = len(model.history_)  # more than one, if the checkpoint has more epochs
+        spent = sum(record["clock"] for record in model.history_)
         due = len(curve) < len(MEASURED) - 1 and spent >= MEASURED[len(curve)] * budget
         if due and spent * (1 + 0.5 / epoch) < budget:
             curve.append(result(model, images, spent, epoch))
@@ -166,8 +167,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a small run; no results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
-    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "results",
-                        help="folder of results")  # fmt: skip
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="folder of results")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints")
     args = parser.parse_args()
     if args.quick:
@@ -250,7 +250,7 @@ def write(lines: list[dict[str, Any]], path: Path, n_tuned: int) -> None:
         print(f"{one['dataset']:40} {one['method']:50} {one['feature']:9} {one['metric']:26} "
               f"{one['value']:8.2f}  seed {one['seed']}")  # fmt: skip
     print(f"{n_tuned} settings were compared; results are in {path}", file=sys.stderr)
-    folder = path.parent if path.parent == Path() else ROOT / "docs" / "images"
+    folder = ROOT / "docs" / "images" if path.parent == RESULTS else path.parent
     draw(lines, folder / f"{path.stem}.png")
 
 

@@ -4,9 +4,9 @@
     python examples/paper/arena.py --tune --minutes 10    # choose settings on training images
     python examples/paper/arena.py --minutes 120 --seeds 0 1 2   # two hours a method and seed
 
-An interrupted run continues after the last finished epoch when it is called again. Minutes are
-processor time divided by the number of threads on a CPU, so that other programs do not change the
-results, and wall time on a GPU.
+An interrupted run continues after the last finished epoch when it is called again. On a CPU,
+minutes are processor time divided by the number of threads. Other programs then do not change the
+results. On a GPU, minutes are wall time.
 """
 
 from __future__ import annotations

@@ -101,11 +101,12 @@ class BaseScoreEstimator(
     def score(self, X: Any, y: None = None) -> float:
         r"""Return minus the mean Hyvärinen loss on the rows of X.
 
-        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation
-        is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
-        score. On *held-out* rows the estimate closest to the true score thus has the highest value,
-        although the true score is unknown. The value is in input coordinates. The value therefore
-        compares estimators on the same data, but not on differently scaled data.
+        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. The
+        expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g
+        the true score. On *held-out* rows the estimate closest to the true score thus has the
+        highest value, although the true score is unknown. The value is in input coordinates.
+        Values of different estimators are comparable on the same data, but not on differently
+        scaled data.
 
         Parameters
         ----------
@@ -161,8 +162,8 @@ class BaseScoreEstimator(
     def log_density(self, X: Any, *, normalize: bool = False) -> Any:
         r"""Compute the log-density whose gradient is the estimated score.
 
-        The method has the name of :meth:`sk_mige.datasets.ExactScore.log_density`. The name
-        ``score_samples`` of scikit-learn would suggest scores, which are gradients here.
+        The method is not named ``score_samples`` as in scikit-learn, because scores are gradients
+        in this package. :meth:`sk_mige.datasets.ExactScore.log_density` has the same name.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
         the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
@@ -561,9 +562,9 @@ def representative_rows(
 ) -> NDArray[Any]:
     """Draw the rows from which whitening, base and landmarks are estimated.
 
-    The number of rows is at most the maximum of 10,000, four per feature, and the number of
-    landmarks. The covariance of these rows is accurate enough, and memory does not grow with the
-    data.
+    The number of rows is at most the largest of 10,000, four times the number of features, and
+    the number of landmarks. The covariance of these rows is accurate enough, and memory does not
+    grow with the data.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:

@@ -44,8 +44,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
     The estimator is the Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score
-    matching on whitened data, plus a parametric base density. The regularisation strength is
-    chosen on held-out samples.
+    matching on whitened data. The kernel expansion corrects the score of a parametric base
+    density. The regularisation strength is chosen on held-out samples.
 
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
@@ -151,7 +151,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features costs O(n² d + n³), a fit with m landmarks
+    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
     the samples and costs two further products of size n² d. Eigendecompositions run in float64,
     and in float32 for folds with a well-conditioned Gram matrix.
@@ -169,7 +169,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     first batch determines which directions vary.
 
     Leave out columns of classes or counts, which vary but have no density. Missing values raise an
-    error: drop or impute them first.
+    error. Drop or impute rows with missing values first.
 
     References
     ----------
@@ -591,9 +591,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     rows of R, because functions of u vary only along these rows.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often. For n =
-    256 samples of 3,072 values on one core, distances after a projection to k = 64, 128, 256 and
-    512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
+    components. A projection also saves time if points are projected once and used often. An
+    example is n = 256 samples of 3,072 values on one core. Distances after a projection to k = 64,
+    128, 256 and 512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. A number
     ``n_components`` above or equal to ``batch_size`` causes a warning.

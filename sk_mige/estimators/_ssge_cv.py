@@ -56,7 +56,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
-    the distance from the true score, although the true score is unknown. One eigendecomposition for
+    the distance from the true score without knowing the true score. One eigendecomposition for
     each fold and bandwidth serves all thresholds, strengths and bases, as in
     :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of
     comparison and fit, as described in the notes of :class:`SSGEScoreEstimator`.
@@ -110,9 +110,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         have rank 1.
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
-        - Some candidates within half a standard error of the first candidate may diverge outside
-          the data. The candidate with the smallest bound on the correction to the base is chosen
-          among them.
+        - All candidates within half a standard error of the first candidate are considered. Of
+          these, the candidate with the smallest bound on the correction to the base is chosen,
+          because other candidates may diverge outside the data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen above.
     cv_results_ : dict of ndarrays

@@ -32,7 +32,7 @@ class LogDensity:
     r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, 0 at the mean of the samples.
 
     The log-density of the base is :math:`\log b`, and :math:`\phi` is a potential of the
-    correction to the base. In whitened coordinates it is
+    correction to the base. In whitened coordinates the potential is
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
@@ -45,9 +45,9 @@ class LogDensity:
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
-    over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` only
-    exceeds rounding errors. Line integrals of the score would depend on the path, and most paths
-    leave the data.
+    over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
+    just above the rounding errors. Line integrals of the score are not used. Their values depend
+    on the path, and most paths leave the data.
 
     Attributes
     ----------

@@ -253,14 +253,14 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
     Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples.
-    At other points the score is the function of smallest norm in the kernel's space that takes
-    the values :math:`\hat G` at the samples, as in SSGE:
+    At other points the score is that of SSGE: the function of smallest norm in the kernel's space
+    with the values :math:`\hat G` at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
-    Stein's identity for the samples and y together, with fixed scores at the samples, would be
-    cheaper to solve. A point close to a sample would then get only :math:`\eta / (1 + \eta)` of
-    the sample's score.
+    A cheaper extension solves Stein's identity for the samples and y together, with fixed scores
+    at the samples. The score at a point close to a sample is then only
+    :math:`\eta / (1 + \eta)` of the sample's score.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def _lift_model(
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
-    """Return the strength given by the settings, or None if it is to be chosen."""
+    """Return the strength given by the settings, or None if held-out samples choose it."""
     if settings.chooses_alpha:
         return None
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
@@ -425,7 +425,7 @@ def _fit_sections(
 ) -> ScoreFit:
     r"""Fit sections centred at the samples: :math:`C = S h T\, Y W`.
 
-    For n ≤ d an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    For n ≤ d an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening the result is that of :func:`sk_mige.score.ssge`.
     """
     y, n = expansion.centers, len(expansion.centers)
@@ -458,7 +458,7 @@ def _fit_sections(
 def _cholesky(gram: Tensor) -> Tensor | None:
     """Return the Cholesky factor of a Gram matrix, or None if rounding errors would dominate.
 
-    The matrices of many rows get a ridge of the size of the smallest eigenvalue that is resolved.
+    With many rows, a ridge of the size of the smallest resolved eigenvalue is added to the matrix.
     """
     n = len(gram)
     if n > MAX_EIGH_ROWS:

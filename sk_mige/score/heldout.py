@@ -1,8 +1,8 @@
 r"""Hyvärinen's loss as a quadratic form: additive sums, and losses on held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
-\langle R, C\rangle + c`. Fits over landmarks hold its terms in :class:`KernelSums`. Dense fits,
-whose centres are the training samples, evaluate the same loss with fewer products in
+\langle R, C\rangle + c`. Fits over landmarks hold the terms A, R and c in :class:`KernelSums`.
+Dense fits, whose centres are the training samples, evaluate the same loss with fewer products in
 :class:`SectionSplit` and :class:`GradientSplit`.
 """
 
@@ -56,7 +56,7 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All parts are sums over samples, so the parts of two disjoint sets are added.
+    All parts are sums over samples. The parts of two disjoint sets of samples are added.
 
     Attributes
     ----------
@@ -219,8 +219,8 @@ def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor, weight: Tensor) -> T
 class GradientProducts:
     r"""Products of samples and centres in one metric, shared by all bandwidths.
 
-    Gradient fields are fitted in whitened coordinates. Their loss is measured in input
-    coordinates, in which the centres are :math:`z_m = W y_m`.
+    Gradient fields are fitted in whitened coordinates. The loss of a gradient field is measured
+    in input coordinates, in which the centres are :math:`z_m = W y_m`.
 
     Parameters
     ----------

@@ -112,8 +112,9 @@ def median_bandwidth(sq: Tensor) -> Tensor:
 def _each_pair(sq: Tensor) -> Tensor:
     """Return a copy of the entries (..., M (M - 1) / 2) of pairs i < j of symmetric matrices.
 
-    The M / 2 numbers after a diagonal entry in memory are entries of its row, then the first
-    entries of the next row. By symmetry, these are the pairs whose i and j are far apart.
+    In memory, a diagonal entry is followed by the other entries of the same row, then by the first
+    entries of the next row. Each diagonal entry contributes the M / 2 entries that follow. By
+    symmetry, the first entries of a row are pairs whose i and j are far apart.
     """
     m, sq = sq.shape[-1], sq.contiguous()
     *leading, _, _ = sq.shape

@@ -53,8 +53,8 @@ class LandmarkAccumulator:
     units : FeatureUnits or None
         Units of the features in which the sums are taken; None means those of the input.
     single : bool
-        Whether chunks are summed in float32: for float32 rows, if the landmarks' Gram matrix is
-        well-conditioned and the regularisation exceeds the rounding errors.
+        Whether chunks are summed in float32. This requires float32 rows, a well-conditioned Gram
+        matrix of the landmarks, and a regularisation above the rounding errors.
     """
 
     expansion: KernelExpansion

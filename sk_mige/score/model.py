@@ -245,7 +245,7 @@ class ScoreModel:
     def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
         r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
 
-        ``gram`` is the kernel (n, m) between points and centres; it is computed by default.
+        ``gram`` is the kernel (n, m) between points and centres, computed by default.
         """
         z, inner = self.coordinates(x)
         scores = self._score(inner, gram)
@@ -331,7 +331,7 @@ class ScoreModel:
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
         """Map vectors at points to vectors with the same inner products in input coordinates.
 
-        Without units this is the identity, because coordinates of a span are isometric.
+        Without units the map is the identity, because coordinates of a span are isometric.
         """
         if self.units is None:
             return vectors

@@ -94,8 +94,8 @@ def cross_validate_scores(
     """Compute the held-out Hyvärinen losses of every candidate on every split.
 
     Whitening, bandwidth and base are refitted on each training part. Each split, whitening and
-    bandwidth costs one eigendecomposition. Gradient fields cost a second one, of the size of the
-    kernel's numerical rank.
+    bandwidth costs one eigendecomposition. Gradient fields cost a second eigendecomposition, of
+    the size of the kernel's numerical rank.
 
     Parameters
     ----------
@@ -128,8 +128,9 @@ def select_candidate(
 ) -> int:
     """Return the index of the candidate to use.
 
-    Taking the lowest mean loss of some thousand candidates overfits: very wide kernels validate
-    well but explode outside the data. Three rules prevent this.
+    The candidate with the lowest mean loss of a thousand candidates is often overfitted. Very
+    wide kernels have low held-out losses, but diverge outside the data. Three rules prevent
+    overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is that of the
       difference from the median of the leading candidates on each fold. Effects that a fold has on
@@ -137,9 +138,9 @@ def select_candidate(
     * Among the candidates within half a standard error of the first, the candidate whose
       correction to the base has the smallest bound is taken. Candidates with a bound above a
       thousand times the mean squared score are excluded.
-    * The best of the ``simplest`` candidates is taken instead if the gain over it is below two
-      standard errors. Structure in the data gains five standard errors or more, while a smaller
-      gain may be chance.
+    * The best of the ``simplest`` candidates is taken if the gain over that candidate is below two
+      standard errors. A smaller gain may be chance. Structure in the data gains five standard
+      errors or more.
 
     Parameters
     ----------
@@ -148,8 +149,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. If they are the losses of the base
-        alone, a correction must gain one standard error over the base.
+        Losses that replace the leading candidates' median. With the losses of the base alone, a
+        correction must gain one standard error over the base.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the candidates to fall back on.
 

@@ -54,9 +54,9 @@ def ssge(
 
     .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G ,
 
-    This equals the eigenfunction expansion of [1]_ without forming any array of shape
-    ``(M, M, d)``. No gradient flows through the result, because the score is a constant wherever
-    it is used.
+    The estimate equals the eigenfunction expansion of [1]_. No array of shape ``(M, M, d)`` is
+    formed. No gradient flows through the result, because information gradients treat the score as
+    a constant.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def ssge(
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
         float64, because a float32 result would have a relative error of about 6e-3. The solver
         "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
-        otherwise. Its scores in float32 have a relative error below 1e-3.
+        otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
 
     Notes
     -----

@@ -18,6 +18,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.score.density import LogDensity
 from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
+from sk_mige.score.kernels import Kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.sampling import confined_score, langevin
@@ -171,8 +172,8 @@ class BaseScoreEstimator(
 
         - With ``curl_free=True`` the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
-        - In one dimension the potential is a sum of error functions. The gradient of the
-          log-density is again exactly the score.
+        - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
+          the log-density is again exactly the score.
         - Otherwise the correction is not a gradient. The potential is then a sum of kernels whose
           gradient is closest to the correction, by least squares over the centres. The integral of
           the score along a line is not used, because it depends on the path, and most lines leave
@@ -499,7 +500,8 @@ class BaseScoreEstimator(
         self._check_scales(x)
         if self._settings().whiten:
             exact = feature_units(x)(x)
-        picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
+        kernel, method = self._settings().kernel, self.landmark_selection
+        picked = choose_landmarks(exact.cpu().numpy(), n_centers, method, rng, kernel)
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
@@ -547,7 +549,8 @@ class BaseScoreEstimator(
         state = dict(state)
         if "eigenvalues_" in state:  # files of earlier versions
             state["_spectrum"] = state.pop("eigenvalues_")
-        super().__setstate__(state)
+        defaults = type(self)().get_params(deep=False)  # of parameters added since
+        super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
 
@@ -573,7 +576,11 @@ def representative_rows(
 
 
 def choose_landmarks(
-    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState
+    y: NDArray[Any],
+    n_landmarks: int,
+    method: str,
+    rng: np.random.RandomState,
+    kernel: Kernel,
 ) -> NDArray[Any]:
     """Return the ascending indices of the rows of y that become landmarks.
 
@@ -591,7 +598,7 @@ def choose_landmarks(
         _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
     elif method == "leverage":
         pool = rng.choice(n, min(n, 4 * n_landmarks), replace=False)
-        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks).numpy()
+        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks, kernel).numpy()
         shares = leverage / leverage.sum()
         picked = rng.choice(len(pool), n_landmarks, replace=False, p=shares)
     else:

@@ -28,6 +28,7 @@ from sk_mige.score import (
     fit_dense,
     ssge,
 )
+from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.training.device import available_device, resolve_device
 
@@ -51,7 +52,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
 
     Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
-    :math:`G = K Y - \operatorname{diag}(K 1) Y`. Without base and whitening the coefficients are
+    :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
+    :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
+    Without base and whitening the coefficients are
 
     .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
@@ -108,6 +111,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Radial kernel k(u). All methods use the kernel and its derivatives.
+
+        - "rbf" is the Gaussian kernel of the published estimator.
+        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy.
+        - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
+        - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
+        - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
+          parameters.
     device : str or torch.device, default="auto"
         Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS raises an
         error, because MPS has no float64.
@@ -202,6 +214,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
+        "kernel": [StrOptions(set(KERNELS)), Kernel],
         "device": [str, torch.device],
         "random_state": ["random_state"],
     }
@@ -223,6 +236,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         curl_free: bool = False,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
+        kernel: Kernel | str = "rbf",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -236,6 +250,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self.curl_free = curl_free
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
+        self.kernel = kernel
         self.device = device
         self.random_state = random_state
 
@@ -289,9 +304,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if is_dask(X):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
-        if fit.gram is None:
+        if fit.matrices is None:
             return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
-        return scores_like(fit.scores(to_tensor(X, fit.gram.device)), X)
+        return scores_like(fit.scores(to_tensor(X, self._model.coefficients.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Set the fitted attributes; return the validated samples and the fit."""
@@ -316,7 +331,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         given = {name: getattr(self, name) for name in (*names, "curl_free")}
         # NumPy scalars, as searches over np.linspace pass them, do not mix with tensors.
         return ScoreSettings(
-            **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+            **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
+            kernel=resolve_kernel(self.kernel),
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -454,7 +470,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _expect_same_stream(self) -> None:
         """Raise ValueError if a parameter that the first batch fixed has changed."""
         now = self._fixed_parameters()
-        before = dict(now if self._fixed is None else self._fixed)
+        # Files of earlier versions lack parameters that were added since, at their defaults.
+        defaults = type(self)().get_params(deep=False)
+        before = {**defaults, **(now if self._fixed is None else self._fixed)}
         if resolve_device(now["device"]) == available_device(before["device"]):
             before["device"] = now["device"]  # another name for the same device
         expect_unchanged(
@@ -523,8 +541,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _training_score(self, mode: str = "infomax") -> ScoreFunction:
         """Return the score function that an encoder applies to each batch.
 
-        The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If
-        none of these parameters regularises, the function is the encoders' default score function.
+        The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
+        ``kernel``. If none of these parameters regularises, the regularisation is the encoders'
+        default.
         Whitening and base are not used, because the joint kernel of a batch has neither.
         """
         self._validate_params()  # fit, which validates, is not called
@@ -532,7 +551,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
-            return partial(default_training_score(mode), bandwidth=self.bandwidth)
+            return partial(
+                default_training_score(mode), bandwidth=self.bandwidth, kernel=self.kernel
+            )
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.
@@ -544,6 +565,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             eigen_threshold=threshold,
             bandwidth=self.bandwidth,
             alpha=alpha,
+            kernel=self.kernel,
             solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )
 
@@ -562,7 +584,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             warn_user(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
                 "training does not use: the score of a batch depends only on n_eigen, "
-                "eigen_threshold, alpha and bandwidth; leave the others at their defaults"
+                "eigen_threshold, alpha, bandwidth and kernel; leave the others at their defaults"
             )
 
 
@@ -627,6 +649,8 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of samples that serve as centres of the kernel.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
         Device to compute on.
     random_state : int, RandomState instance or None, default=None
@@ -696,6 +720,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         base: str | None = "student",
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
+        kernel: Kernel | str = "rbf",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -710,6 +735,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         self.base = base
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
+        self.kernel = kernel
         self.device = device
         self.random_state = random_state
 

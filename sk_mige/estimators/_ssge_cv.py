@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sk_mige.score import ScoreSettings, fit_dense
 from sk_mige.score.folds import sample_folds
+from sk_mige.score.kernels import Kernel, resolve_kernel
 from sk_mige.score.outliers import outlying_rows, warn_of_outliers
 from sk_mige.score.select import (
     CandidateGrid,
@@ -41,6 +42,7 @@ MAX_SELECTION_ROWS = 2_048
 # Settings of each candidate in cv_results_.
 PARAMETERS = (
     "shrinkage",
+    "kernel",
     "bandwidth_factor",
     "curl_free",
     "base",
@@ -81,6 +83,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Base densities.
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
+    kernels : sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default=("rbf",)
+        Kernels, as in :class:`SSGEScoreEstimator`. Each further kernel takes as long as the first.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
         within strata of distance from the mean. The random numbers are fixed and act on ranks. The
@@ -130,6 +134,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen base.
     curl_free_ : bool
         Chosen kind of expansion.
+    kernel_ : Kernel
+        Chosen kernel.
     eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_, n_samples_seen_
         Same as in :class:`SSGEScoreEstimator`.
     n_features_in_ : int
@@ -165,6 +171,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         "shrinkages": ["array-like"],
         "bases": ["array-like"],
         "curl_free": ["array-like"],
+        "kernels": ["array-like"],
         "cv": ["cv_object", Interval(Integral, 2, None, closed="left")],
         **{
             name: SSGEScoreEstimator._parameter_constraints[name]
@@ -181,6 +188,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         shrinkages: Sequence[float | str] = ("auto", 1.0),
         bases: Sequence[str | None] = ("student", None),
         curl_free: Sequence[bool] = (False, True),
+        kernels: Sequence[Kernel | str] = ("rbf",),
         cv: Any = 5,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
@@ -193,6 +201,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.shrinkages = shrinkages
         self.bases = bases
         self.curl_free = curl_free
+        self.kernels = kernels
         self.cv = cv
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
@@ -266,6 +275,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.eigen_threshold_ = best.eigen_threshold
         self.base_ = best.base
         self.curl_free_ = best.curl_free
+        self.kernel_ = best.kernel
         return best
 
     def _keep(self, fit: Any, n_samples: int) -> Self:
@@ -277,6 +287,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             "shrinkage": self._best.shrinkage,
             "base": self.base_,
             "curl_free": self.curl_free_,
+            "kernel": self.kernel_,
         }
         self.bandwidth_factor_ = self._best.bandwidth_factor
         return self
@@ -309,8 +320,9 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
         tuple(estimator.bases),
         _numbers("eigen_thresholds", estimator.eigen_thresholds),
         ALPHAS if isinstance(given, str) else _numbers("alphas", given),
+        tuple(map(resolve_kernel, estimator.kernels)),
     )
-    for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases"):
+    for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases", "kernels"):
         if not getattr(grid, "curl_frees" if name == "curl_free" else name):
             raise ValueError(f"{name} is empty: pass at least one value")
     if not grid.eigen_thresholds and not grid.alphas:

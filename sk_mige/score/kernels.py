@@ -15,6 +15,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from .precision import full_precision
 
 __all__ = [
+    "GAUSSIAN",
     "KERNELS",
     "RBF",
     "InverseMultiquadric",
@@ -439,10 +440,11 @@ def _check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
 
+GAUSSIAN = RBF()  # default of settings and expansions
 # Kernels that a name selects.
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
-        "rbf": RBF(),
+        "rbf": GAUSSIAN,
         "imq": InverseMultiquadric(),
         "matern": Matern(),
         "multiscale": Multiscale(),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from .base import fit_base
 from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filters
-from .kernels import median_bandwidth, squared_distances
+from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
@@ -32,7 +33,7 @@ LEADING = 20
 class CandidateGrid:
     """Grid of settings; its candidates are all combinations.
 
-    All filters and bases of one whitening and bandwidth share an eigendecomposition.
+    All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition.
     """
 
     shrinkages: Sequence[float | str]
@@ -41,6 +42,7 @@ class CandidateGrid:
     bases: Sequence[str | None]
     eigen_thresholds: Sequence[float]
     alphas: Sequence[float]
+    kernels: Sequence[Kernel]
 
     @property
     def filter_parameters(self) -> list[tuple[float | None, float]]:
@@ -76,8 +78,10 @@ def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
             base=base,
             curl_free=curl_free,
             bandwidth_factor=factor,
+            kernel=kernel,
         )
         for shrinkage in grid.shrinkages
+        for kernel in grid.kernels
         for factor in grid.bandwidth_factors
         for curl_free in grid.curl_frees
         for base in grid.bases
@@ -93,9 +97,9 @@ def cross_validate_scores(
 ) -> tuple[Tensor, Tensor]:
     """Compute the held-out Hyvärinen losses of every candidate on every split.
 
-    Whitening, bandwidth and base are refitted on each training part. Each split, whitening and
-    bandwidth costs one eigendecomposition. Gradient fields cost a second eigendecomposition, of
-    the size of the kernel's numerical rank.
+    Whitening, bandwidth and base are refitted on each training part. Each split, whitening,
+    kernel and bandwidth costs one eigendecomposition. Gradient fields cost a second
+    eigendecomposition, of the size of the kernel's numerical rank.
 
     Parameters
     ----------
@@ -230,26 +234,28 @@ def _whitened_losses(
     n_features: int,
     gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield losses and bounds of all filters for each bandwidth, kind of expansion and base."""
+    """Yield losses and bounds for each kernel, bandwidth, kind of expansion and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))
     products = None
     if any(grid.curl_frees):
         products = GradientSplit.products_of(train, held, n_features)
-    for factor in grid.bandwidth_factors:
+    for kernel, factor in product(grid.kernels, grid.bandwidth_factors):
         sigma = factor * median
-        gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
-        basis = kernel_basis(gram)
+        within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))
+        basis = kernel_basis(within.values)
         for curl_free in grid.curl_frees:
             split: SectionSplit | GradientSplit
             scale = 1.0
             if curl_free and products is not None:
-                split = GradientSplit(train, held, products, sigma, gram, gram_held, basis)
+                split = GradientSplit(
+                    train, held, products, sigma, within, across, basis, kernel.steepness
+                )
                 # Bound on the gradient in y, which W maps back to input coordinates.
                 scale = gain**2
             else:
-                split = SectionSplit(train, held, sigma, gram, gram_held, basis)
+                split = SectionSplit(train, held, sigma, within, across, basis)
             filters = grid.filters(split.basis.values, n * split.operator_trace)
             for base in bases:
                 losses, norms = split.losses(base, filters)

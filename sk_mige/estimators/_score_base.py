@@ -477,12 +477,16 @@ class BaseScoreEstimator(
         largest = MAX_EIGH_ROWS if eigenvectors else MAX_DENSE_ROWS
         if self.n_landmarks != "auto" or n_samples <= largest:
             return self._given_landmarks()
-        warn_user(
-            f"X has {n_samples} rows, more than the {largest} of a dense fit, so "
-            f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} to "
-            "silence this warning, or None to use all rows"
-        )
         return AUTO_LANDMARKS
+
+    def _warn_of_landmarks(self, n_samples: int, n_centers: int | None) -> None:
+        """Warn if the estimator, and not the user, has chosen landmarks."""
+        if self.n_landmarks == "auto" and n_centers is not None:
+            warn_user(
+                f"X has {n_samples} rows, too many for a dense fit, so {n_centers} of them serve "
+                f"as landmarks. Set n_landmarks={n_centers} to silence this warning, a larger "
+                "number for smaller errors, or None to use all rows"
+            )
 
     def _check_scales(self, x: Tensor) -> None:
         """Warn about outliers that dominate the whitening; raise for scales beyond float64."""

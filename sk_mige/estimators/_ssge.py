@@ -315,6 +315,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         check_varies(X, "they have no density and no score")
         n, d = X.shape
         n_centers = self._n_centers(n)
+        self._warn_of_landmarks(n, n_centers)
         rng = check_random_state(self.random_state)
         device = self._compute_device()
         if n_centers is None:

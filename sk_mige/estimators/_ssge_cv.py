@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
@@ -17,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 from sk_mige.score.folds import sample_folds
 from sk_mige.score.kernels import Kernel, resolve_kernel
 from sk_mige.score.outliers import outlying_rows, warn_of_outliers
@@ -25,7 +26,7 @@ from sk_mige.score.select import (
     CandidateGrid,
     candidates,
     cross_validate_scores,
-    select_candidate,
+    finalists,
 )
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
@@ -36,8 +37,10 @@ from ._ssge import SSGEScoreEstimator
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
-# Rows on which candidates are compared. The cost is cubic, and more rows hardly change the choice.
-MAX_SELECTION_ROWS = 2_048
+# Up to this number of rows, all candidates are compared on all rows. Of more rows, COMPARED_ROWS
+# choose the finalists, because the cost is cubic. The finalists are then fitted to at most
+# MAX_VALIDATION_ROWS rows.
+MAX_COMPARED_ROWS, COMPARED_ROWS, MAX_VALIDATION_ROWS = 2_048, 1_024, 50_000
 
 # Settings of each candidate in cv_results_.
 PARAMETERS = (
@@ -236,60 +239,104 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         n = X.shape[0]
         self._check_landmarks(n)
         rng = check_random_state(self.random_state)
-        device = self._compute_device()
         rows = np.arange(n)
-        if n > MAX_SELECTION_ROWS:
-            rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
-        x = to_tensor(X if len(rows) == n else X[rows], device)
-        self._best = self._compare(x, grid, rows, n)
-        n_centers = self._n_centers(n)
-        if n_centers is None:  # otherwise the rows of the landmarks are checked
+        if n > MAX_COMPARED_ROWS:
+            rows = np.sort(rng.choice(rows, COMPARED_ROWS, replace=False))
+        x = to_tensor(X[rows], self._compute_device())
+        finalists, splits = self._compare(x, grid, rows, n)
+        if len(rows) == n and self._given_landmarks() is None:
             warn_of_outliers(x)
-        if n_centers is None:
-            return self._keep(fit_dense(to_tensor(X, device), self._best), n)
-        if not self._best.truncates:
-            self._best = replace(self._best, alpha="auto")
-        accumulator = self._fit_landmarks(X, n_centers, rng, device)
-        return self._keep(accumulator.solve(self._best), n)
+            finalists = finalists[:1]  # all candidates were compared as they will be fitted
+        elif len(rows) < n:
+            rows = np.arange(n)
+            if n > MAX_VALIDATION_ROWS:
+                rows = np.sort(rng.choice(rows, MAX_VALIDATION_ROWS, replace=False))
+            x = to_tensor(X[rows], x.device)
+            splits = self._splits(x, x, rows, n)[:1]
+        n_centers = self._choose(x, finalists, splits, n, rng)
+        return self._keep(self._fit_best(to_tensor(X, x.device), n_centers, rng), n)
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the best candidate, or default settings before a fit."""
         return getattr(self, "_best", None) or ScoreSettings()
 
-    def _compare(
-        self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
-    ) -> ScoreSettings:
-        """Cross-validate on the given rows, and set the attributes of the search."""
-        x, d = fitting_coordinates(rows)
+    def _splits(self, x: Tensor, rows: Tensor, numbers: NDArray[Any], n_samples: int) -> Splits:
+        """Return splits of rows with coordinates x, without outliers among held-out rows."""
         if isinstance(self.cv, Integral):
             splits = _dealt_splits(x, rows, int(self.cv))
         else:
             splits = _given_splits(self.cv, numbers, n_samples, x.device)
-        losses, bounds = cross_validate_scores(x, grid, _without_outliers(splits, rows), d)
-        settings = candidates(grid)
-        base_alone = torch.tensor([math.isinf(float(s.alpha)) for s in settings]).nonzero()[:, 0]
-        self.best_index_ = select_candidate(losses, bounds, simplest=base_alone)
-        self.cv_results_ = _results(losses, settings)
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        best = settings[self.best_index_]
-        self.eigen_threshold_ = best.eigen_threshold
-        self.base_ = best.base
-        self.curl_free_ = best.curl_free
-        self.kernel_ = best.kernel
-        return best
+        return _without_outliers(splits, rows)
+
+    def _compare(
+        self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
+    ) -> tuple[list[int], Splits]:
+        """Cross-validate on the given rows; return the finalists, the best first, and splits."""
+        x, d = fitting_coordinates(rows)
+        splits = self._splits(x, rows, numbers, n_samples)
+        losses, bounds = cross_validate_scores(x, grid, splits, d)
+        self._candidates = candidates(grid)
+        self.cv_results_ = _results(losses, self._candidates)
+        return finalists(losses, bounds, self._candidates), splits
+
+    def _choose(
+        self, x: Tensor, finalists: list[int], splits: Splits, n_samples: int, rng: Any
+    ) -> int | None:
+        """Fit the finalists as they will be fitted; keep the best and return its landmarks."""
+        trials = []
+        for index in finalists:
+            self._best = self._candidates[index]
+            if len(finalists) > 1 and math.isfinite(float(self._best.alpha)):
+                self._best = replace(self._best, alpha="auto")  # 0 with a cutoff
+            n_centers = self._n_centers(n_samples)
+            scores = self._held_out(x, splits, n_centers, rng)
+            trials.append((scores, n_centers, index, self._best))
+        best = max(trials, key=lambda trial: trial[0][0])
+        if self.n_landmarks == "auto" and best[1] is not None:
+            self._best, more = best[3], 2 * best[1]
+            trial = (self._held_out(x, splits, more, rng), more, *best[2:])
+            best = max(best, trial, key=lambda trial: trial[0][0])
+        (_, self.best_score_), n_centers, self.best_index_, self._best = best
+        self._warn_of_landmarks(n_samples, n_centers)
+        return n_centers
+
+    def _held_out(
+        self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
+    ) -> tuple[float, float]:
+        """Return mean scores of held-out rows, in standard deviations and in input units."""
+        scores = []
+        for train, held in splits:
+            # Every trial draws the same landmarks, and leaves the generator as it was.
+            model = self._fit_best(x[train], n_centers, deepcopy(rng)).model
+            points = x[held].to(model.coefficients.dtype)
+            assert model.units is not None
+            standard = replace(model, units=None).hyvarinen_loss(model.units(points))
+            scores.append((-float(standard.mean()), -float(model.hyvarinen_loss(points).mean())))
+        first, second = np.mean(scores, axis=0)
+        return float(first), float(second)
+
+    def _fit_best(self, x: Tensor, n_centers: int | None, rng: Any) -> ScoreFit:
+        """Fit the best candidate to samples."""
+        if n_centers is None:
+            return fit_dense(x, self._best)
+        X = x.cpu().numpy()
+        return self._fit_landmarks(X, min(n_centers, len(X)), rng, x.device).solve(self._best)
 
     def _keep(self, fit: Any, n_samples: int) -> Self:
         super()._keep(fit, n_samples)
+        best = self._best
+        self.eigen_threshold_, self.base_ = best.eigen_threshold, best.base
+        self.curl_free_, self.kernel_ = best.curl_free, best.kernel
         self.best_params_ = {
             "eigen_threshold": self.eigen_threshold_,
             "alpha": self.alpha_,
             "bandwidth": self.bandwidth_,
-            "shrinkage": self._best.shrinkage,
+            "shrinkage": best.shrinkage,
             "base": self.base_,
             "curl_free": self.curl_free_,
             "kernel": self.kernel_,
         }
-        self.bandwidth_factor_ = self._best.bandwidth_factor
+        self.bandwidth_factor_ = best.bandwidth_factor
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -17,7 +17,13 @@ from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
 
-__all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
+__all__ = [
+    "CandidateGrid",
+    "candidates",
+    "cross_validate_scores",
+    "finalists",
+    "select_candidate",
+]
 
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
@@ -186,6 +192,44 @@ def select_candidate(
         if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
             return simple
     return chosen
+
+
+def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
+    """Return the candidate to use, then the default and the best of each kind of expansion.
+
+    The default settings are used if their mean loss is lower than that of the chosen candidate,
+    for any strength that the default may choose.
+
+    Parameters
+    ----------
+    losses, bounds : Tensors of shape (n_splits, n_candidates)
+        Losses and bounds of :func:`cross_validate_scores`.
+    settings : list of ScoreSettings
+        Settings of the candidates.
+
+    Returns
+    -------
+    list of int
+        Indices of different candidates.
+    """
+    mean = losses.mean(0).nan_to_num(math.inf)
+    strengths = [float(s.alpha) for s in settings]
+
+    def best_of(group: list[int]) -> int:
+        alone = [i for i, k in enumerate(group) if math.isinf(strengths[k])]
+        simplest = torch.tensor(alone, dtype=torch.long, device=losses.device)
+        return group[select_candidate(losses[:, group], bounds[:, group], simplest=simplest)]
+
+    numbers = list(range(len(settings)))
+    best = best_of(numbers)
+    usual = [k for k in numbers if replace(settings[k], alpha="auto") == ScoreSettings()]
+    if usual and mean[best_of(usual)] < mean[best]:
+        best = best_of(usual)
+    # The base alone is the same candidate for every kind.
+    corrected = [k for k in numbers if math.isfinite(strengths[k])]
+    kinds = [[k for k in corrected if settings[k].curl_free == kind] for kind in (False, True)]
+    groups = ([k for k in usual if k in corrected], *kinds)
+    return list(dict.fromkeys([best, *(best_of(group) for group in groups if group)]))
 
 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:

@@ -580,11 +580,7 @@ def representative_rows(
 
 
 def choose_landmarks(
-    y: NDArray[Any],
-    n_landmarks: int,
-    method: str,
-    rng: np.random.RandomState,
-    kernel: Kernel,
+    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState, kernel: Kernel
 ) -> NDArray[Any]:
     """Return the ascending indices of the rows of y that become landmarks.
 

@@ -94,8 +94,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         folds are thus deterministic and independent of the order of the rows. Equal rows are in the
         same fold.
     n_landmarks : int, "auto" or None, default="auto"
-        Number of landmarks, as in :class:`SSGEScoreEstimator`. Candidates are compared by dense
-        fits to at most 2,048 rows. With landmarks, ``alpha`` is chosen again on all rows.
+        Number of landmarks, as in :class:`SSGEScoreEstimator`. If landmarks are needed, "auto"
+        tries 1,000 and 2,000, and uses the number with the lower held-out loss.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
@@ -110,8 +110,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen combination as parameters of :class:`SSGEScoreEstimator`, with ``bandwidth`` as a
         number.
     best_score_ : float
-        Mean held-out score of the chosen combination. The score is minus Hyvärinen's loss, with
-        features in units of their standard deviations.
+        Mean held-out score of the chosen combination, in the units of :meth:`score`. The scores in
+        ``cv_results_`` are with features in units of their standard deviations, so that the choice
+        does not depend on units.
     best_index_ : int
         Index of the chosen combination in ``cv_results_``. The chosen combination does not always
         have rank 1.
@@ -120,6 +121,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - All candidates within half a standard error of the first candidate are considered. Of
           these, the candidate with the smallest bound on the correction to the base is chosen,
           because other candidates may diverge outside the data.
+        - The default settings are chosen if their mean loss is lower than that of the candidate
+          chosen above.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen above.
     cv_results_ : dict of ndarrays
@@ -149,6 +152,17 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     See Also
     --------
     SSGEScoreEstimator : Fits one combination and chooses only its regularisation strength.
+
+    Notes
+    -----
+    Up to 2,048 rows, all candidates are compared on all rows, as they will be fitted. Of more rows,
+    1,024 choose up to four finalists: the best candidate, the best of each kind of expansion, and
+    the default settings of :class:`SSGEScoreEstimator`, if they are in the grid. Each finalist is
+    then fitted to the training rows of the first split of at most 50,000 rows, with landmarks and
+    the strength chosen as in the final fit. The finalist with the lowest loss on the held-out rows
+    is fitted to all rows. On these held-out rows, the choice is therefore never worse than the
+    default. In addition to the comparison, the cost is one fit for each finalist, and one fit with
+    2,000 landmarks.
 
     References
     ----------

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -166,7 +164,7 @@ def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
     tensor([[1.]])
     """
     sigma = torch.as_tensor(bandwidth, dtype=sq.dtype, device=sq.device)
-    return (sq / (-2 * sigma.square())[..., None, None]).exp_()
+    return GAUSSIAN.matrices(sq, sigma.square()[..., None, None]).values
 
 
 class KernelMatrices(NamedTuple):
@@ -416,40 +414,35 @@ class Multiscale(Kernel):
     def __post_init__(self) -> None:
         if not self.factors:
             raise ValueError("factors is empty: pass at least one width")
-        for factor in self.factors:
-            _check_positive("factors", factor)
+        _check_positive("factors", *self.factors)
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""
-        return self._mean([self.kernel(u / f**2) for f in self.factors])
+        return torch.stack([self.kernel(u / f**2) for f in self.factors]).mean(0)
 
     def first(self, u: Tensor) -> Tensor:
         """Return the first derivative k'(u), elementwise."""
-        return self._mean([self.kernel.first(u / f**2) / f**2 for f in self.factors])
+        return torch.stack([self.kernel.first(u / f**2) / f**2 for f in self.factors]).mean(0)
 
     def second(self, u: Tensor) -> Tensor:
         """Return the second derivative k''(u), elementwise."""
-        return self._mean([self.kernel.second(u / f**2) / f**4 for f in self.factors])
-
-    def _mean(self, parts: list[Tensor]) -> Tensor:
-        return torch.stack(parts).mean(0)
+        return torch.stack([self.kernel.second(u / f**2) / f**4 for f in self.factors]).mean(0)
 
 
-def _check_positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value!r}")
+def _check_positive(name: str, *values: float) -> None:
+    for value in values:
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
 
 GAUSSIAN = RBF()  # default of settings and expansions
 # Kernels that a name selects.
-KERNELS: Mapping[str, Kernel] = MappingProxyType(
-    {
-        "rbf": GAUSSIAN,
-        "imq": InverseMultiquadric(),
-        "matern": Matern(),
-        "multiscale": Multiscale(),
-    }
-)
+KERNELS: dict[str, Kernel] = {
+    "rbf": GAUSSIAN,
+    "imq": InverseMultiquadric(),
+    "matern": Matern(),
+    "multiscale": Multiscale(),
+}
 
 
 def resolve_kernel(kernel: Kernel | str) -> Kernel:

@@ -75,16 +75,14 @@ class LandmarkAccumulator:
             varying = varying_directions(x)
         x = points
         if varying is None:
-            expansion, matrices = build_expansion(
-                x, settings, centers=x[picked], projection=projection
-            )
+            expansion, gram = build_expansion(x, settings, centers=x[picked], projection=projection)
         else:
             x = varying.coordinates(x)
             restricted = varying.restrict(projection)
-            inner, matrices = build_expansion(x, settings, centers=x[picked], projection=restricted)
+            inner, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
             expansion = lift_expansion(varying, inner, projection)
         single = precision == torch.float32 and _suits_float32(settings)
-        single = single and exceeds(matrices.values, FLOAT32_RESOLUTION * len(picked))
+        single = single and exceeds(gram.values, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)
 
     @property

@@ -75,7 +75,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
         Tikhonov regularisation strengths; may be empty. "auto" is a grid from 1e-6 to 10 in half
-        decades, and infinity. An infinite strength uses the base alone.
+        decades, and infinity. An infinite strength uses the base alone. With "auto", a finite
+        strength is chosen again on all rows if there are landmarks or more than 2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
@@ -256,19 +257,23 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         rows = np.arange(n)
         if n > MAX_COMPARED_ROWS:
             rows = np.sort(rng.choice(rows, COMPARED_ROWS, replace=False))
-        x = to_tensor(X[rows], self._compute_device())
-        finalists, splits = self._compare(x, grid, rows, n)
+        device = self._compute_device()
+        x = to_tensor(X[rows], device)
+        indices, splits = self._compare(x, grid, rows, n)
         if len(rows) == n and self._given_landmarks() is None:
             warn_of_outliers(x)
-            finalists = finalists[:1]  # all candidates were compared as they will be fitted
-        elif len(rows) < n:
+            # All candidates were compared as they will be fitted.
+            trials = {indices[0]: self._candidates[indices[0]]}
+        else:
+            trials = {k: self._chosen_again(self._candidates[k]) for k in indices}
+        if len(rows) < n:
             rows = np.arange(n)
             if n > MAX_VALIDATION_ROWS:
                 rows = np.sort(rng.choice(rows, MAX_VALIDATION_ROWS, replace=False))
-            x = to_tensor(X[rows], x.device)
+            x = to_tensor(X[rows], device)
             splits = self._splits(x, x, rows, n)[:1]
-        n_centers = self._choose(x, finalists, splits, n, rng)
-        return self._keep(self._fit_best(to_tensor(X, x.device), n_centers, rng), n)
+        n_centers = self._choose(x, trials, splits, n, rng)
+        return self._keep(self._fit_best(X, n_centers, rng, device), n)
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the best candidate, or default settings before a fit."""
@@ -293,19 +298,22 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.cv_results_ = _results(losses, self._candidates)
         return finalists(losses, bounds, self._candidates), splits
 
+    def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
+        """Return settings that choose the strength in the fit, unless it is infinite or given."""
+        if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
+            return replace(settings, alpha="auto")  # 0 with a cutoff
+        return settings
+
     def _choose(
-        self, x: Tensor, finalists: list[int], splits: Splits, n_samples: int, rng: Any
+        self, x: Tensor, trials: dict[int, ScoreSettings], splits: Splits, n_samples: int, rng: Any
     ) -> int | None:
         """Fit the finalists as they will be fitted; keep the best and return its landmarks."""
-        trials = []
-        for index in finalists:
-            self._best = self._candidates[index]
-            if len(finalists) > 1 and math.isfinite(float(self._best.alpha)):
-                self._best = replace(self._best, alpha="auto")  # 0 with a cutoff
+        tried = []
+        for index, self._best in trials.items():
             n_centers = self._n_centers(n_samples)
             scores = self._held_out(x, splits, n_centers, rng)
-            trials.append((scores, n_centers, index, self._best))
-        best = max(trials, key=lambda trial: trial[0][0])
+            tried.append((scores, n_centers, index, self._best))
+        best = max(tried, key=lambda trial: trial[0][0])
         if self.n_landmarks == "auto" and best[1] is not None:
             self._best, more = best[3], 2 * best[1]
             trial = (self._held_out(x, splits, more, rng), more, *best[2:])
@@ -321,7 +329,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         scores = []
         for train, held in splits:
             # Every trial draws the same landmarks, and leaves the generator as it was.
-            model = self._fit_best(x[train], n_centers, deepcopy(rng)).model
+            rows = x[train].cpu().numpy()
+            model = self._fit_best(rows, n_centers, deepcopy(rng), x.device).model
             points = x[held].to(model.coefficients.dtype)
             assert model.units is not None
             standard = replace(model, units=None).hyvarinen_loss(model.units(points))
@@ -329,12 +338,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         first, second = np.mean(scores, axis=0)
         return float(first), float(second)
 
-    def _fit_best(self, x: Tensor, n_centers: int | None, rng: Any) -> ScoreFit:
-        """Fit the best candidate to samples."""
+    def _fit_best(self, X: Any, n_centers: int | None, rng: Any, device: torch.device) -> ScoreFit:
+        """Fit the best candidate to rows."""
         if n_centers is None:
-            return fit_dense(x, self._best)
-        X = x.cpu().numpy()
-        return self._fit_landmarks(X, min(n_centers, len(X)), rng, x.device).solve(self._best)
+            return fit_dense(to_tensor(X, device), self._best)
+        return self._fit_landmarks(X, min(n_centers, len(X)), rng, device).solve(self._best)
 
     def _keep(self, fit: Any, n_samples: int) -> Self:
         super()._keep(fit, n_samples)

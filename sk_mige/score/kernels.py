@@ -395,8 +395,8 @@ class Multiscale(Kernel):
 
     Parameters
     ----------
-    kernel : Kernel, default=RBF()
-        Kernel :math:`k_0`.
+    kernel : Kernel
+        Kernel :math:`k_0`; the RBF by default.
     factors : tuple of float, default=(0.5, 1.0, 2.0)
         Widths f, as multiples of the bandwidth.
 

@@ -136,8 +136,6 @@ def test_the_best_score_has_the_units_of_the_score_method(options):
     X, splits = X * [10.0, 0.1], list(KFold(3, shuffle=True, random_state=0).split(X))
     search = SSGEScoreEstimatorCV(**SMALL, **options, cv=splits, random_state=0).fit(X)
     best = SSGEScoreEstimator(**search.best_params_, **options, random_state=0)
-    if options:
-        best.set_params(alpha="auto")  # chosen again in every fit
     factor, scores = search.bandwidth_factor_, []
     for train, test in splits:
         median = clone(best).set_params(bandwidth="median").fit(X[train]).bandwidth_
@@ -258,6 +256,16 @@ def test_only_one_of_thresholds_and_alphas_is_needed():
     strengths = SSGEScoreEstimatorCV(alphas=(0.1,), eigen_thresholds=(), cv=2).fit(X)
     assert strengths.eigen_threshold_ is None
     assert strengths.alpha_ == 0.1
+
+
+@pytest.mark.parametrize("alphas", ["auto", (1e-2,)])
+def test_with_landmarks_only_strengths_that_are_not_given_are_chosen_again(alphas):
+    X, _ = make_ring(300, random_state=0)
+    options = {"bandwidth_factors": (0.5,), "eigen_thresholds": (), "curl_free": (False,)}
+    search = SSGEScoreEstimatorCV(**options, alphas=alphas, n_landmarks=60, random_state=0).fit(X)
+    expected = SSGEScoreEstimator(**search.best_params_, n_landmarks=60, random_state=0)
+    expected.set_params(alpha="auto" if alphas == "auto" else 1e-2)
+    assert search.alpha_ == expected.fit(X).alpha_
 
 
 def test_with_landmarks_the_choice_is_made_on_rows_and_refined_on_all():

@@ -122,10 +122,12 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - All candidates within half a standard error of the first candidate are considered. Of
           these, the candidate with the smallest bound on the correction to the base is chosen,
           because other candidates may diverge outside the data.
-        - The default settings are chosen if their mean loss is lower than that of the candidate
-          chosen above.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen above.
+        - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
+          than that of the candidate chosen above.
+        - With landmarks or more than 2,048 rows, finalists are compared again, as described in the
+          notes.
     cv_results_ : dict of ndarrays
         Arrays ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -156,14 +158,16 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Notes
     -----
-    Up to 2,048 rows, all candidates are compared on all rows, as they will be fitted. Of more rows,
-    1,024 choose up to four finalists: the best candidate, the best of each kind of expansion, and
-    the default settings of :class:`SSGEScoreEstimator`, if they are in the grid. Each finalist is
-    then fitted to the training rows of the first split of at most 50,000 rows, with landmarks and
-    the strength chosen as in the final fit. The finalist with the lowest loss on the held-out rows
-    is fitted to all rows. On these held-out rows, the choice is therefore never worse than the
-    default. In addition to the comparison, the cost is one fit for each finalist, and one fit with
-    2,000 landmarks.
+    Up to 2,048 rows, all candidates are compared on all rows, as they will be fitted. The cost of
+    ``best_score_`` is one further fit for each split.
+
+    Of more rows, 1,024 choose up to four finalists. The finalists are the best candidate and the
+    best of each kind of expansion. The default settings of :class:`SSGEScoreEstimator` are also a
+    finalist if they are in the grid. Each finalist is fitted to the training rows of the first
+    split, as in the final fit. At most 50,000 rows are split. The finalist with the lowest loss on
+    the held-out rows is fitted to all rows. On the held-out rows, the choice is therefore never
+    worse than the default. The cost is one fit for each finalist. If landmarks are needed, one fit
+    with 2,000 landmarks is added.
 
     References
     ----------

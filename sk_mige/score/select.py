@@ -197,8 +197,8 @@ def select_candidate(
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
     """Return the candidate to use, then the default and the best of each kind of expansion.
 
-    The default settings are used if their mean loss is lower than that of the chosen candidate,
-    for any strength that the default may choose.
+    The default settings are used if their mean loss is lower than that of the chosen candidate.
+    The strength of the default settings is selected by the same rules as the chosen candidate.
 
     Parameters
     ----------

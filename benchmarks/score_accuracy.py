@@ -71,7 +71,8 @@ class DensityScore:
         kernel = np.exp(-cdist(y, self.samples, "sqeuclidean") / (2 * variance))
         density = kernel.sum(1, keepdims=True)
         gradient = (kernel @ self.samples - density * y) / variance
-        return gradient / np.maximum(density, density.max() / n**2) / self.scale
+        floor = max(density.max() / n**2, np.finfo(float).tiny)
+        return gradient / np.maximum(density, floor) / self.scale
 
 
 class NuMethod:

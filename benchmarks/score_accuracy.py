@@ -3,15 +3,18 @@
 The relative error is E‖ĝ − g‖² / E‖g‖² at 512 fresh points, for five seeds. The methods are the
 default settings, the cross-validated estimator, and SSGE as published with thresholds 0.94 and
 0.99. Each measurement is stored at once, and a second run continues after the last stored
-measurement. With ``--fresh``, stored measurements are deleted first.
+measurement. With ``--fresh``, stored measurements are deleted first. With ``--others``, the script
+prints the errors of other kernels, of a regularised kernel density estimate and of the ν-method.
 
     OMP_NUM_THREADS=1 python benchmarks/score_accuracy.py [--only banana] [--seeds 5] [--fresh]
+    OMP_NUM_THREADS=1 python benchmarks/score_accuracy.py --others
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from report import PROGRESS, print_table, row, write
+from scipy.spatial.distance import cdist
 
 from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
 from sk_mige.datasets import (
@@ -34,6 +39,7 @@ from sk_mige.datasets import (
     make_ring,
     make_student_t,
 )
+from sk_mige.score import median_bandwidth, rbf_kernel, squared_distances, whitening
 
 N_FRESH = 512
 METRIC = "relative error"
@@ -42,6 +48,72 @@ METHODS: dict[str, Callable[[], Any]] = {
     "CV": SSGEScoreEstimatorCV,
     "SSGE .94": partial(SSGEScoreEstimator, eigen_threshold=0.94, whiten=False, base=None),
     "SSGE .99": partial(SSGEScoreEstimator, eigen_threshold=0.99, whiten=False, base=None),
+}
+
+
+class DensityScore:
+    """Score of a regularised kernel density estimate, ∇p / max(p, ε), of Wibisono et al. (2024).
+
+    The bandwidth is n^(-1 / (d + 4)) standard deviations, and ε is the density's largest value over
+    n².
+    """
+
+    def fit(self, X: np.ndarray) -> DensityScore:
+        """Keep the samples in standard deviations."""
+        self.mean, self.scale = X.mean(0), X.std(0)
+        self.samples = (X - self.mean) / self.scale
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return scores at points."""
+        y, (n, d) = (X - self.mean) / self.scale, self.samples.shape
+        variance = n ** (-2 / (d + 4))
+        kernel = np.exp(-cdist(y, self.samples, "sqeuclidean") / (2 * variance))
+        density = kernel.sum(1, keepdims=True)
+        gradient = (kernel @ self.samples - density * y) / variance
+        floor = max(density.max() / n**2, np.finfo(float).tiny)
+        return gradient / np.maximum(density, floor) / self.scale
+
+
+class NuMethod:
+    """SSGE on whitened samples with the ν-method (ν = 1) as its filter, of Zhou et al. (2020).
+
+    The number of iterations is the square root of the number of samples.
+    """
+
+    def fit(self, X: np.ndarray) -> NuMethod:
+        """Compute the coefficients."""
+        x = torch.from_numpy(X)
+        self.white = whitening(x)[0]
+        self.centers = self.white(x)
+        sq = squared_distances(self.centers)
+        self.bandwidth = median_bandwidth(sq)
+        values, vectors = torch.linalg.eigh(rbf_kernel(sq, self.bandwidth))
+        h = before = torch.zeros_like(values)
+        top = values[-1]
+        for t in range(1, math.ceil(len(X) ** 0.5) + 1):
+            ahead = 4 * (2 * t + 1) * t / ((t + 1) * (2 * t + 3))
+            momentum = (t - 1) * (2 * t - 3) * (2 * t + 1) / ((t + 1) * (2 * t + 3) * (2 * t - 1))
+            h, before = h + momentum * (h - before) + ahead * (1 - values / top * h), h
+        gram = (vectors * values) @ vectors.mT
+        moments = gram @ self.centers - gram.sum(1, keepdim=True) * self.centers
+        kept = values > 1e-10 * top
+        weights = torch.where(kept, h / top / values, 0.0)[:, None] / self.bandwidth**2
+        self.coefficients = vectors @ (weights * (vectors.mT @ moments))
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return scores at points."""
+        sq = squared_distances(self.white(torch.from_numpy(X)), self.centers)
+        scores = rbf_kernel(sq, self.bandwidth) @ self.coefficients
+        return (self.white.linear(scores) / self.white.units.scale).numpy()
+
+
+OTHERS: dict[str, Callable[[], Any]] = {
+    "default": SSGEScoreEstimator,
+    **{kind: partial(SSGEScoreEstimator, kernel=kind) for kind in ("imq", "matern", "multiscale")},
+    "density": DensityScore,
+    "ν-method": NuMethod,
 }
 
 
@@ -57,9 +129,13 @@ class Density:
     shift: float = 0.0  # scale and shift of the samples
 
 
+ANGLES = np.arange(8) * np.pi / 4
+CIRCLE = 3 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 DENSITIES = [
     Density("banana, d=2", make_banana, (128, 512, 2048), {128: 0.43, 512: 0.18}),
     Density("three modes, d=2", make_gaussian_mixture, (128, 512, 2048), {512: 0.13}),
+    Density("eight modes, d=2",
+            partial(make_gaussian_mixture, means=CIRCLE, covariances=0.09), (512,)),
     Density("ring, d=2", make_ring, (128, 512)),
     Density("grid of Gaussians, d=32", make_gaussian_grid, (128, 512), {128: 0.21, 512: 0.16}),
     Density("N(0, 1), d=1", partial(make_gaussian, n_features=1), (128, 512)),
@@ -87,7 +163,7 @@ def measure(density: Density, size: int, method: str, seed: int) -> tuple[float,
     X, exact = density.make(size, random_state=seed)
     fresh = exact.sample(N_FRESH, random_state=10_000 + seed)
     truth = exact(fresh) / density.scale
-    estimator = METHODS[method]()
+    estimator = (METHODS | OTHERS)[method]()
     start = time.perf_counter()
     estimator.fit(density.scale * X + density.shift)
     seconds = time.perf_counter() - start
@@ -110,6 +186,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--max-size", type=int, default=10**9, help="largest number of samples")
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
+    parser.add_argument("--others", action="store_true", help="measure other kernels and methods")
     options = parser.parse_args()
 
     PROGRESS.mkdir(exist_ok=True)
@@ -123,7 +200,11 @@ def main() -> None:
         for size in density.sizes
         if options.only in density.name and size <= options.max_size
     ]
-    for density, size in sorted(problems, key=lambda problem: problem[1]):  # small samples first
+    problems.sort(key=lambda problem: problem[1])  # small samples first
+    if options.others:
+        compare_others(problems, options.seeds)
+        return
+    for density, size in problems:
         for seed in range(options.seeds):
             for method in METHODS:
                 key = (density.name, f"M={size}", method, seed)
@@ -143,6 +224,17 @@ def main() -> None:
     print()
     show(problems, done, options.seeds)
     print("written to", save(done, options.seeds))
+
+
+def compare_others(problems: list[tuple[Density, int]], seeds: int) -> None:
+    """Print the errors of other kernels and methods."""
+    for density, size in problems:
+        errors = [
+            statistics.fmean(measure(density, size, method, seed)[0] for seed in range(seeds))
+            for method in OTHERS
+        ]
+        found = "  ".join(f"{m} {v:.4g}" for m, v in zip(OTHERS, errors, strict=True))
+        print(f"{density.name}, M={size}: {found}", flush=True)
 
 
 def save(done: dict, seeds: int) -> Path:

@@ -61,6 +61,7 @@ class Spread:
         MIGEEncoder(**SMALL, mode=InfoMax(layer="hidden1")),
         MIGEEncoder(**SMALL, mode=Spread()),
         SteinScoreEstimator(),
+        SSGEScoreEstimator(kernel="matern", curl_free=True),
         SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
         MutualInfoGradientEstimator(),
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),

@@ -48,6 +48,7 @@ SCORES = {
     "SSGEScoreEstimator, landmarks": SSGEScoreEstimator(
         n_landmarks=20, landmark_selection="kmeans++", random_state=0
     ),
+    "SSGEScoreEstimator, imq": SSGEScoreEstimator(kernel="imq"),
     "RandomProjectionSSGE": RandomProjectionSSGE(1, random_state=0),
     "SSGEScoreEstimatorCV": SSGEScoreEstimatorCV(bandwidth_factors=(1.0,), cv=3),
     "SteinScoreEstimator": SteinScoreEstimator(whiten=True),

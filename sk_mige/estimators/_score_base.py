@@ -18,6 +18,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.score.density import LogDensity
 from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
+from sk_mige.score.kernels import Kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.sampling import confined_score, langevin
@@ -101,11 +102,12 @@ class BaseScoreEstimator(
     def score(self, X: Any, y: None = None) -> float:
         r"""Return minus the mean Hyvärinen loss on the rows of X.
 
-        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. Its expectation
-        is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g the true
-        score. On *held-out* rows the estimate closest to the true score thus has the highest value,
-        although the true score is unknown. The value is in input coordinates. The value therefore
-        compares estimators on the same data, but not on differently scaled data.
+        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. The
+        expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g
+        the true score. On *held-out* rows the estimate closest to the true score thus has the
+        highest value, although the true score is unknown. The value is in input coordinates.
+        Values of different estimators are comparable on the same data, but not on differently
+        scaled data.
 
         Parameters
         ----------
@@ -161,8 +163,8 @@ class BaseScoreEstimator(
     def log_density(self, X: Any, *, normalize: bool = False) -> Any:
         r"""Compute the log-density whose gradient is the estimated score.
 
-        The method has the name of :meth:`sk_mige.datasets.ExactScore.log_density`. The name
-        ``score_samples`` of scikit-learn would suggest scores, which are gradients here.
+        The method is not named ``score_samples`` as in scikit-learn, because scores are gradients
+        in this package. :meth:`sk_mige.datasets.ExactScore.log_density` has the same name.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
         the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
@@ -170,8 +172,8 @@ class BaseScoreEstimator(
 
         - With ``curl_free=True`` the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
-        - In one dimension the potential is a sum of error functions. The gradient of the
-          log-density is again exactly the score.
+        - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
+          the log-density is again exactly the score.
         - Otherwise the correction is not a gradient. The potential is then a sum of kernels whose
           gradient is closest to the correction, by least squares over the centres. The integral of
           the score along a line is not used, because it depends on the path, and most lines leave
@@ -475,12 +477,16 @@ class BaseScoreEstimator(
         largest = MAX_EIGH_ROWS if eigenvectors else MAX_DENSE_ROWS
         if self.n_landmarks != "auto" or n_samples <= largest:
             return self._given_landmarks()
-        warn_user(
-            f"X has {n_samples} rows, more than the {largest} of a dense fit, so "
-            f"{AUTO_LANDMARKS} of them serve as landmarks. Set n_landmarks={AUTO_LANDMARKS} to "
-            "silence this warning, or None to use all rows"
-        )
         return AUTO_LANDMARKS
+
+    def _warn_of_landmarks(self, n_samples: int, n_centers: int | None) -> None:
+        """Warn if the estimator, and not the user, has chosen landmarks."""
+        if self.n_landmarks == "auto" and n_centers is not None:
+            warn_user(
+                f"X has {n_samples} rows, too many for a dense fit, so {n_centers} of them serve "
+                f"as landmarks. Set n_landmarks={n_centers} to silence this warning, a larger "
+                "number for smaller errors, or None to use all rows"
+            )
 
     def _check_scales(self, x: Tensor) -> None:
         """Warn about outliers that dominate the whitening; raise for scales beyond float64."""
@@ -498,7 +504,8 @@ class BaseScoreEstimator(
         self._check_scales(x)
         if self._settings().whiten:
             exact = feature_units(x)(x)
-        picked = choose_landmarks(exact.cpu().numpy(), n_centers, self.landmark_selection, rng)
+        kernel, method = self._settings().kernel, self.landmark_selection
+        picked = choose_landmarks(exact.cpu().numpy(), n_centers, method, rng, kernel)
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
@@ -546,7 +553,8 @@ class BaseScoreEstimator(
         state = dict(state)
         if "eigenvalues_" in state:  # files of earlier versions
             state["_spectrum"] = state.pop("eigenvalues_")
-        super().__setstate__(state)
+        defaults = type(self)().get_params(deep=False)  # of parameters added since
+        super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
 
@@ -561,9 +569,9 @@ def representative_rows(
 ) -> NDArray[Any]:
     """Draw the rows from which whitening, base and landmarks are estimated.
 
-    The number of rows is at most the maximum of 10,000, four per feature, and the number of
-    landmarks. The covariance of these rows is accurate enough, and memory does not grow with the
-    data.
+    The number of rows is at most the largest of 10,000, four times the number of features, and
+    the number of landmarks. The covariance of these rows is accurate enough, and memory does not
+    grow with the data.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
@@ -572,7 +580,7 @@ def representative_rows(
 
 
 def choose_landmarks(
-    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState
+    y: NDArray[Any], n_landmarks: int, method: str, rng: np.random.RandomState, kernel: Kernel
 ) -> NDArray[Any]:
     """Return the ascending indices of the rows of y that become landmarks.
 
@@ -590,7 +598,7 @@ def choose_landmarks(
         _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
     elif method == "leverage":
         pool = rng.choice(n, min(n, 4 * n_landmarks), replace=False)
-        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks).numpy()
+        leverage = ridge_leverages(torch.from_numpy(y[pool]), n_landmarks, kernel).numpy()
         shares = leverage / leverage.sum()
         picked = rng.choice(len(pool), n_landmarks, replace=False, p=shares)
     else:

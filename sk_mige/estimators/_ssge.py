@@ -28,6 +28,7 @@ from sk_mige.score import (
     fit_dense,
     ssge,
 )
+from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator
 from sk_mige.training.device import available_device, resolve_device
 
@@ -44,14 +45,16 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
     The estimator is the Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score
-    matching on whitened data, plus a parametric base density. The regularisation strength is
-    chosen on held-out samples.
+    matching on whitened data. The kernel expansion corrects the score of a parametric base
+    density. The regularisation strength is chosen on held-out samples.
 
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
 
     Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
-    :math:`G = K Y - \operatorname{diag}(K 1) Y`. Without base and whitening the coefficients are
+    :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
+    :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
+    Without base and whitening the coefficients are
 
     .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
@@ -108,6 +111,16 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Radial kernel k(u). All methods use the kernel and its derivatives.
+
+        - "rbf" is the Gaussian kernel of the published estimator.
+        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
+          correction to the base then falls as one over the distance from the samples.
+        - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
+        - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
+        - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
+          parameters.
     device : str or torch.device, default="auto"
         Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS raises an
         error, because MPS has no float64.
@@ -151,10 +164,24 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features costs O(n² d + n³), a fit with m landmarks
+    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
     the samples and costs two further products of size n² d. Eigendecompositions run in float64,
     and in float32 for folds with a well-conditioned Gram matrix.
+
+    *Separate modes.* The median distance of separate modes is the distance between the modes, and
+    the RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"`` resolves detail
+    below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+
+    *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
+    ``base="gaussian"`` in both estimators. Shrinkage is best for a single score, but shortens the
+    difference between the scores of a pair and of its parts. Without shrinkage, the biases of both
+    inverse covariances cancel. See the guide to scores for an example.
+    :func:`sk_mige.information.whitened_scores` has these settings.
+
+    *The number of landmarks* often matters more than any other setting. Doubling ``n_landmarks``
+    takes two to eight times as long. A larger number is useful as long as :meth:`score` on held-out
+    rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` over about 800 landmarks and solve by
     Cholesky's factorisation. A stream is summed in float32 with float64 totals under two
@@ -169,7 +196,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     first batch determines which directions vary.
 
     Leave out columns of classes or counts, which vary but have no density. Missing values raise an
-    error: drop or impute them first.
+    error. Drop or impute rows with missing values first.
 
     References
     ----------
@@ -202,6 +229,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
+        "kernel": [StrOptions(set(KERNELS)), Kernel],
         "device": [str, torch.device],
         "random_state": ["random_state"],
     }
@@ -223,6 +251,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         curl_free: bool = False,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
+        kernel: Kernel | str = "rbf",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -236,6 +265,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self.curl_free = curl_free
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
+        self.kernel = kernel
         self.device = device
         self.random_state = random_state
 
@@ -289,9 +319,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if is_dask(X):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
-        if fit.gram is None:
+        if fit.matrices is None:
             return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
-        return scores_like(fit.scores(to_tensor(X, fit.gram.device)), X)
+        return scores_like(fit.scores(to_tensor(X, self._model.coefficients.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Set the fitted attributes; return the validated samples and the fit."""
@@ -300,6 +330,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         check_varies(X, "they have no density and no score")
         n, d = X.shape
         n_centers = self._n_centers(n)
+        self._warn_of_landmarks(n, n_centers)
         rng = check_random_state(self.random_state)
         device = self._compute_device()
         if n_centers is None:
@@ -316,7 +347,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         given = {name: getattr(self, name) for name in (*names, "curl_free")}
         # NumPy scalars, as searches over np.linspace pass them, do not mix with tensors.
         return ScoreSettings(
-            **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+            **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
+            kernel=resolve_kernel(self.kernel),
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -454,7 +486,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _expect_same_stream(self) -> None:
         """Raise ValueError if a parameter that the first batch fixed has changed."""
         now = self._fixed_parameters()
-        before = dict(now if self._fixed is None else self._fixed)
+        # Files of earlier versions lack parameters that were added since, at their defaults.
+        defaults = type(self)().get_params(deep=False)
+        before = {**defaults, **(now if self._fixed is None else self._fixed)}
         if resolve_device(now["device"]) == available_device(before["device"]):
             before["device"] = now["device"]  # another name for the same device
         expect_unchanged(
@@ -523,8 +557,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _training_score(self, mode: str = "infomax") -> ScoreFunction:
         """Return the score function that an encoder applies to each batch.
 
-        The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``. If
-        none of these parameters regularises, the function is the encoders' default score function.
+        The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
+        ``kernel``. If none of these parameters regularises, the regularisation is the encoders'
+        default.
         Whitening and base are not used, because the joint kernel of a batch has neither.
         """
         self._validate_params()  # fit, which validates, is not called
@@ -532,7 +567,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
-            return partial(default_training_score(mode), bandwidth=self.bandwidth)
+            return partial(
+                default_training_score(mode), bandwidth=self.bandwidth, kernel=self.kernel
+            )
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.
@@ -544,6 +581,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             eigen_threshold=threshold,
             bandwidth=self.bandwidth,
             alpha=alpha,
+            kernel=self.kernel,
             solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )
 
@@ -562,7 +600,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             warn_user(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
                 "training does not use: the score of a batch depends only on n_eigen, "
-                "eigen_threshold, alpha and bandwidth; leave the others at their defaults"
+                "eigen_threshold, alpha, bandwidth and kernel; leave the others at their defaults"
             )
 
 
@@ -591,9 +629,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     rows of R, because functions of u vary only along these rows.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often. For n =
-    256 samples of 3,072 values on one core, distances after a projection to k = 64, 128, 256 and
-    512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
+    components. A projection also saves time if points are projected once and used often. An
+    example is n = 256 samples of 3,072 values on one core. Distances after a projection to k = 64,
+    128, 256 and 512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. A number
     ``n_components`` above or equal to ``batch_size`` causes a warning.
@@ -627,6 +665,8 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of samples that serve as centres of the kernel.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
         Device to compute on.
     random_state : int, RandomState instance or None, default=None
@@ -696,6 +736,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         base: str | None = "student",
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
+        kernel: Kernel | str = "rbf",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -710,6 +751,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         self.base = base
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
+        self.kernel = kernel
         self.device = device
         self.random_state = random_state
 

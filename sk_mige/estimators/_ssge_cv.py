@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
@@ -17,14 +18,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
-from sk_mige.score import ScoreSettings, fit_dense
+from sk_mige.score import ScoreFit, ScoreSettings, fit_dense
 from sk_mige.score.folds import sample_folds
+from sk_mige.score.kernels import Kernel, resolve_kernel
 from sk_mige.score.outliers import outlying_rows, warn_of_outliers
 from sk_mige.score.select import (
     CandidateGrid,
     candidates,
     cross_validate_scores,
-    select_candidate,
+    finalists,
 )
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
@@ -35,12 +37,15 @@ from ._ssge import SSGEScoreEstimator
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
-# Rows on which candidates are compared. The cost is cubic, and more rows hardly change the choice.
-MAX_SELECTION_ROWS = 2_048
+# Up to this number of rows, all candidates are compared on all rows. Of more rows, COMPARED_ROWS
+# choose the finalists, because the cost is cubic. The finalists are then fitted to at most
+# MAX_VALIDATION_ROWS rows.
+MAX_COMPARED_ROWS, COMPARED_ROWS, MAX_VALIDATION_ROWS = 2_048, 1_024, 50_000
 
 # Settings of each candidate in cv_results_.
 PARAMETERS = (
     "shrinkage",
+    "kernel",
     "bandwidth_factor",
     "curl_free",
     "base",
@@ -56,7 +61,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
-    the distance from the true score, although the true score is unknown. One eigendecomposition for
+    the distance from the true score without knowing the true score. One eigendecomposition for
     each fold and bandwidth serves all thresholds, strengths and bases, as in
     :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of
     comparison and fit, as described in the notes of :class:`SSGEScoreEstimator`.
@@ -70,7 +75,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
         Tikhonov regularisation strengths; may be empty. "auto" is a grid from 1e-6 to 10 in half
-        decades, and infinity. An infinite strength uses the base alone.
+        decades, and infinity. An infinite strength uses the base alone. With "auto", a finite
+        strength is chosen again on all rows if there are landmarks or more than 2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
@@ -81,14 +87,16 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Base densities.
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
+    kernels : sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default=("rbf",)
+        Kernels, as in :class:`SSGEScoreEstimator`. Each further kernel takes as long as the first.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
         within strata of distance from the mean. The random numbers are fixed and act on ranks. The
         folds are thus deterministic and independent of the order of the rows. Equal rows are in the
         same fold.
     n_landmarks : int, "auto" or None, default="auto"
-        Number of landmarks, as in :class:`SSGEScoreEstimator`. Candidates are compared by dense
-        fits to at most 2,048 rows. With landmarks, ``alpha`` is chosen again on all rows.
+        Number of landmarks, as in :class:`SSGEScoreEstimator`. If landmarks are needed, "auto"
+        tries 1,000 and 2,000, and uses the number with the lower held-out loss.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     device : str or torch.device, default="auto"
@@ -103,18 +111,23 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen combination as parameters of :class:`SSGEScoreEstimator`, with ``bandwidth`` as a
         number.
     best_score_ : float
-        Mean held-out score of the chosen combination. The score is minus Hyvärinen's loss, with
-        features in units of their standard deviations.
+        Mean held-out score of the chosen combination, in the units of :meth:`score`. The scores in
+        ``cv_results_`` are with features in units of their standard deviations, so that the choice
+        does not depend on units.
     best_index_ : int
         Index of the chosen combination in ``cv_results_``. The chosen combination does not always
         have rank 1.
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
-        - Some candidates within half a standard error of the first candidate may diverge outside
-          the data. The candidate with the smallest bound on the correction to the base is chosen
-          among them.
+        - All candidates within half a standard error of the first candidate are considered. Of
+          these, the candidate with the smallest bound on the correction to the base is chosen,
+          because other candidates may diverge outside the data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen above.
+        - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
+          than that of the candidate chosen above.
+        - With landmarks or more than 2,048 rows, finalists are compared again, as described in the
+          notes.
     cv_results_ : dict of ndarrays
         Arrays ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -130,6 +143,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Chosen base.
     curl_free_ : bool
         Chosen kind of expansion.
+    kernel_ : Kernel
+        Chosen kernel.
     eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_, n_samples_seen_
         Same as in :class:`SSGEScoreEstimator`.
     n_features_in_ : int
@@ -140,6 +155,19 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     See Also
     --------
     SSGEScoreEstimator : Fits one combination and chooses only its regularisation strength.
+
+    Notes
+    -----
+    Up to 2,048 rows, all candidates are compared on all rows, as they will be fitted. The cost of
+    ``best_score_`` is one further fit for each split.
+
+    Of more rows, 1,024 choose up to four finalists. The finalists are the best candidate and the
+    best of each kind of expansion. The default settings of :class:`SSGEScoreEstimator` are also a
+    finalist if they are in the grid. Each finalist is fitted to the training rows of the first
+    split, as in the final fit. At most 50,000 rows are split. The finalist with the lowest loss on
+    the held-out rows is fitted to all rows. On the held-out rows, the choice is therefore never
+    worse than the default. The cost is one fit for each finalist. If landmarks are needed, one fit
+    with 2,000 landmarks is added.
 
     References
     ----------
@@ -165,6 +193,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         "shrinkages": ["array-like"],
         "bases": ["array-like"],
         "curl_free": ["array-like"],
+        "kernels": ["array-like"],
         "cv": ["cv_object", Interval(Integral, 2, None, closed="left")],
         **{
             name: SSGEScoreEstimator._parameter_constraints[name]
@@ -181,6 +210,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         shrinkages: Sequence[float | str] = ("auto", 1.0),
         bases: Sequence[str | None] = ("student", None),
         curl_free: Sequence[bool] = (False, True),
+        kernels: Sequence[Kernel | str] = ("rbf",),
         cv: Any = 5,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
@@ -193,6 +223,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         self.shrinkages = shrinkages
         self.bases = bases
         self.curl_free = curl_free
+        self.kernels = kernels
         self.cv = cv
         self.n_landmarks = n_landmarks
         self.landmark_selection = landmark_selection
@@ -227,58 +258,111 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         n = X.shape[0]
         self._check_landmarks(n)
         rng = check_random_state(self.random_state)
-        device = self._compute_device()
         rows = np.arange(n)
-        if n > MAX_SELECTION_ROWS:
-            rows = np.sort(rng.choice(rows, MAX_SELECTION_ROWS, replace=False))
-        x = to_tensor(X if len(rows) == n else X[rows], device)
-        self._best = self._compare(x, grid, rows, n)
-        n_centers = self._n_centers(n)
-        if n_centers is None:  # otherwise the rows of the landmarks are checked
+        if n > MAX_COMPARED_ROWS:
+            rows = np.sort(rng.choice(rows, COMPARED_ROWS, replace=False))
+        device = self._compute_device()
+        x = to_tensor(X[rows], device)
+        indices, splits = self._compare(x, grid, rows, n)
+        if len(rows) == n and self._given_landmarks() is None:
             warn_of_outliers(x)
-        if n_centers is None:
-            return self._keep(fit_dense(to_tensor(X, device), self._best), n)
-        if not self._best.truncates:
-            self._best = replace(self._best, alpha="auto")
-        accumulator = self._fit_landmarks(X, n_centers, rng, device)
-        return self._keep(accumulator.solve(self._best), n)
+            # All candidates were compared as they will be fitted.
+            trials = {indices[0]: self._candidates[indices[0]]}
+        else:
+            trials = {k: self._chosen_again(self._candidates[k]) for k in indices}
+        if len(rows) < n:
+            rows = np.arange(n)
+            if n > MAX_VALIDATION_ROWS:
+                rows = np.sort(rng.choice(rows, MAX_VALIDATION_ROWS, replace=False))
+            x = to_tensor(X[rows], device)
+            splits = self._splits(x, x, rows, n)[:1]
+        n_centers = self._choose(x, trials, splits, n, rng)
+        return self._keep(self._fit_best(X, n_centers, rng, device), n)
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the best candidate, or default settings before a fit."""
         return getattr(self, "_best", None) or ScoreSettings()
 
-    def _compare(
-        self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
-    ) -> ScoreSettings:
-        """Cross-validate on the given rows, and set the attributes of the search."""
-        x, d = fitting_coordinates(rows)
+    def _splits(self, x: Tensor, rows: Tensor, numbers: NDArray[Any], n_samples: int) -> Splits:
+        """Return splits of rows with coordinates x, without outliers among held-out rows."""
         if isinstance(self.cv, Integral):
             splits = _dealt_splits(x, rows, int(self.cv))
         else:
             splits = _given_splits(self.cv, numbers, n_samples, x.device)
-        losses, bounds = cross_validate_scores(x, grid, _without_outliers(splits, rows), d)
-        settings = candidates(grid)
-        base_alone = torch.tensor([math.isinf(float(s.alpha)) for s in settings]).nonzero()[:, 0]
-        self.best_index_ = select_candidate(losses, bounds, simplest=base_alone)
-        self.cv_results_ = _results(losses, settings)
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        best = settings[self.best_index_]
-        self.eigen_threshold_ = best.eigen_threshold
-        self.base_ = best.base
-        self.curl_free_ = best.curl_free
-        return best
+        return _without_outliers(splits, rows)
+
+    def _compare(
+        self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
+    ) -> tuple[list[int], Splits]:
+        """Cross-validate on the given rows; return the finalists, the best first, and splits."""
+        x, d = fitting_coordinates(rows)
+        splits = self._splits(x, rows, numbers, n_samples)
+        losses, bounds = cross_validate_scores(x, grid, splits, d)
+        self._candidates = candidates(grid)
+        self.cv_results_ = _results(losses, self._candidates)
+        return finalists(losses, bounds, self._candidates), splits
+
+    def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
+        """Return settings that choose the strength in the fit, unless it is infinite or given."""
+        if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
+            return replace(settings, alpha="auto")  # 0 with a cutoff
+        return settings
+
+    def _choose(
+        self, x: Tensor, trials: dict[int, ScoreSettings], splits: Splits, n_samples: int, rng: Any
+    ) -> int | None:
+        """Fit the finalists as they will be fitted; keep the best and return its landmarks."""
+        tried = []
+        for index, self._best in trials.items():
+            n_centers = self._n_centers(n_samples)
+            scores = self._held_out(x, splits, n_centers, rng)
+            tried.append((scores, n_centers, index, self._best))
+        best = max(tried, key=lambda trial: trial[0][0])
+        if self.n_landmarks == "auto" and best[1] is not None:
+            self._best, more = best[3], 2 * best[1]
+            trial = (self._held_out(x, splits, more, rng), more, *best[2:])
+            best = max(best, trial, key=lambda trial: trial[0][0])
+        (_, self.best_score_), n_centers, self.best_index_, self._best = best
+        self._warn_of_landmarks(n_samples, n_centers)
+        return n_centers
+
+    def _held_out(
+        self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
+    ) -> tuple[float, float]:
+        """Return mean scores of held-out rows, in standard deviations and in input units."""
+        scores = []
+        for train, held in splits:
+            # Every trial draws the same landmarks, and leaves the generator as it was.
+            rows = x[train].cpu().numpy()
+            model = self._fit_best(rows, n_centers, deepcopy(rng), x.device).model
+            points = x[held].to(model.coefficients.dtype)
+            assert model.units is not None
+            standard = replace(model, units=None).hyvarinen_loss(model.units(points))
+            scores.append((-float(standard.mean()), -float(model.hyvarinen_loss(points).mean())))
+        first, second = np.mean(scores, axis=0)
+        return float(first), float(second)
+
+    def _fit_best(self, X: Any, n_centers: int | None, rng: Any, device: torch.device) -> ScoreFit:
+        """Fit the best candidate to rows."""
+        if n_centers is None:
+            return fit_dense(to_tensor(X, device), self._best)
+        return self._fit_landmarks(X, min(n_centers, len(X)), rng, device).solve(self._best)
 
     def _keep(self, fit: Any, n_samples: int) -> Self:
         super()._keep(fit, n_samples)
+        best = self._best
+        self.eigen_threshold_, self.base_ = best.eigen_threshold, best.base
+        self.curl_free_, self.kernel_ = best.curl_free, best.kernel
         self.best_params_ = {
             "eigen_threshold": self.eigen_threshold_,
             "alpha": self.alpha_,
             "bandwidth": self.bandwidth_,
-            "shrinkage": self._best.shrinkage,
+            "shrinkage": best.shrinkage,
             "base": self.base_,
             "curl_free": self.curl_free_,
+            "kernel": self.kernel_,
         }
-        self.bandwidth_factor_ = self._best.bandwidth_factor
+        self.bandwidth_factor_ = best.bandwidth_factor
         return self
 
 
@@ -309,8 +393,9 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
         tuple(estimator.bases),
         _numbers("eigen_thresholds", estimator.eigen_thresholds),
         ALPHAS if isinstance(given, str) else _numbers("alphas", given),
+        tuple(map(resolve_kernel, estimator.kernels)),
     )
-    for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases"):
+    for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases", "kernels"):
         if not getattr(grid, "curl_frees" if name == "curl_free" else name):
             raise ValueError(f"{name} is empty: pass at least one value")
     if not grid.eigen_thresholds and not grid.alphas:

@@ -9,7 +9,8 @@ import torch
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sk_mige.score import ScoreSettings, fit_stein
+from sk_mige.score import Kernel, ScoreSettings, fit_stein
+from sk_mige.score.kernels import KERNELS, resolve_kernel
 
 from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
@@ -40,6 +41,9 @@ class SteinScoreEstimator(BaseScoreEstimator):
         whiten.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Radial kernel, as in :class:`SSGEScoreEstimator`. For a kernel other than the RBF, the
+        slopes replace K in the bracket of the formula.
     device : str or torch.device, default="auto"
         Device of the computation.
 
@@ -83,6 +87,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
         "whiten": ["boolean"],
         "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto", "ledoit-wolf"})],
+        "kernel": [StrOptions(set(KERNELS)), Kernel],
         "device": [str, torch.device],
     }
 
@@ -93,12 +98,14 @@ class SteinScoreEstimator(BaseScoreEstimator):
         bandwidth: float | str = "median",
         whiten: bool = False,
         shrinkage: float | str = "auto",
+        kernel: Kernel | str = "rbf",
         device: str | torch.device = "auto",
     ) -> None:
         self.eta = eta
         self.bandwidth = bandwidth
         self.whiten = whiten
         self.shrinkage = shrinkage
+        self.kernel = kernel
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -126,5 +133,9 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     def _settings(self) -> ScoreSettings:
         return ScoreSettings(
-            bandwidth=self.bandwidth, whiten=self.whiten, shrinkage=self.shrinkage, base=None
+            bandwidth=self.bandwidth,
+            whiten=self.whiten,
+            shrinkage=self.shrinkage,
+            base=None,
+            kernel=resolve_kernel(self.kernel),
         )

@@ -70,9 +70,9 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
         )
     z = whitening(z, 0.0)[0](z)
     centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
-    expansion, gram = build_expansion(z, SETTINGS, centers=centers)
+    expansion, _ = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
-    losses = fold_losses(expansion, kernel_basis(gram), parts, ALPHAS)
+    losses = fold_losses(expansion, kernel_basis(expansion.gram()), parts, ALPHAS)
     gains = 2 * (losses[:, -1:] - losses)  # the last strength is infinite: the Gaussian alone
     return gains[:, gains.sum(0).argmax()]

@@ -13,7 +13,16 @@ from .fit import fit_dense, fit_stein
 from .fit import fit_landmarks as fit_landmarks
 from .heldout import KernelSums as KernelSums
 from .heldout import kernel_sums as kernel_sums
-from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .kernels import (
+    RBF,
+    InverseMultiquadric,
+    Kernel,
+    Matern,
+    Multiscale,
+    median_bandwidth,
+    rbf_kernel,
+    squared_distances,
+)
 from .model import KernelExpansion as KernelExpansion
 from .model import ScoreModel, ScoreSettings
 from .model import build_expansion as build_expansion
@@ -25,6 +34,11 @@ from .whitening import ledoit_wolf_shrinkage, whitening
 
 # Public names for users of torch. The rest of the package imports the other names.
 __all__ = [
+    "RBF",
+    "InverseMultiquadric",
+    "Kernel",
+    "Matern",
+    "Multiscale",
     "ScoreFunction",
     "ScoreModel",
     "ScoreSettings",

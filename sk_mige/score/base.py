@@ -23,8 +23,8 @@ class RadialBase:
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
               \;\xrightarrow{\nu\to\infty}\; \frac1v ,
 
-    This is the score of Student's t with covariance :math:`v I`. Its limit is the Gaussian. With
-    ``dof=None`` there is no base, and w = 0.
+    This :math:`g_0` is the score of Student's t with covariance :math:`v I`. The limit of
+    infinite :math:`\nu` is the Gaussian. With ``dof=None`` there is no base, and w = 0.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
 
     In whitened coordinates the loss of :math:`g_0` is
     :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. Pass
-    leave-one-out radii. The radii of the samples themselves become nearly equal by whitening when
-    d approaches n, which hides the tails. A finite number of degrees of freedom is chosen only if
-    its gain over the Gaussian exceeds one standard error.
+    leave-one-out radii. Whitening makes the radii of the samples themselves nearly equal when d
+    approaches n. Equal radii would hide heavy tails. A finite number of degrees of freedom is
+    chosen only if the gain over the Gaussian exceeds one standard error.
 
     Parameters
     ----------

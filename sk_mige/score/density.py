@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .folds import radial_folds
 from .heldout import GradientForm, GradientProducts
+from .kernels import RBF
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
@@ -32,22 +33,22 @@ class LogDensity:
     r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, 0 at the mean of the samples.
 
     The log-density of the base is :math:`\log b`, and :math:`\phi` is a potential of the
-    correction to the base. In whitened coordinates it is
+    correction to the base. In whitened coordinates the potential is
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
     For a curl-free model :math:`\kappa` is the kernel k, and the coefficients are those of the
-    model. In one dimension :math:`\kappa` is the integral of k, an error function, and the
-    coefficients are again those of the model. Both forms are exact.
+    model. In one dimension, with the RBF, :math:`\kappa` is the integral of k, an error function,
+    and the coefficients are again those of the model. Both forms are exact.
 
     Otherwise the correction :math:`c(y)` has no potential in general. The potential is then that
     of the curl-free projection, with the coefficients that minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
-    over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` only
-    exceeds rounding errors. Line integrals of the score would depend on the path, and most paths
-    leave the data.
+    over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
+    just above the rounding errors. Line integrals of the score are not used. Their values depend
+    on the path, and most paths leave the data.
 
     Attributes
     ----------
@@ -76,7 +77,8 @@ class LogDensity:
             return cls(model, ex.centers, model.coefficients)
         if not model.coefficients.any():
             return cls(model, ex.centers[:1], ex.centers.new_zeros(1, 1))
-        if ex.centers.shape[1] == 1 and ex.projection is None:
+        flat = ex.centers.shape[1] == 1 and ex.projection is None
+        if flat and isinstance(ex.kernel, RBF):
             return cls(model, ex.centers, ex.whitening.inverse_linear(model.coefficients), True)
         picked = radial_folds(ex.centers, math.ceil(len(ex.centers) / MAX_CENTERS)) == 0
         potential = replace(ex, centers=ex.centers[picked])
@@ -175,16 +177,17 @@ def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -
     """Return coefficients (m, 1) whose gradients are closest to a correction (n, d) at points."""
     s2 = potential.bandwidth**2
     v, z = potential.directions(points), potential.directions(potential.centers)
-    gram, kernel = potential.gram(points), potential.gram()
+    matrices, kernel = potential.matrices(points), potential.gram()
     trace = len(points) * potential.kernel_coordinates(points).shape[1] / s2
+    trace *= potential.kernel.steepness
     products = GradientProducts(v, z, v.square().sum(1), float(points.shape[1]))
     offsets = correction @ z.mT - (correction * v).sum(1, keepdim=True)
-    linear = (gram * offsets).sum(0)[:, None] / s2
+    linear = (matrices.slopes * offsets).sum(0)[:, None] / s2
     kernel.diagonal().add_(JITTER * len(kernel))
     # In the coordinates L' alpha the ridge is a multiple of the identity.
     root = torch.linalg.cholesky(kernel)
     half = torch.linalg.solve_triangular(
-        root, GradientForm(products, gram, s2).quadratic, upper=False
+        root, GradientForm(products, matrices, s2).quadratic, upper=False
     )
     quadratic = torch.linalg.solve_triangular(root, half.mT, upper=False)
     quadratic.diagonal().add_(RIDGE * trace)

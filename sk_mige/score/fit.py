@@ -23,6 +23,7 @@ from .heldout import (
     sum_of_products,
     tikhonov_filters,
 )
+from .kernels import KernelMatrices
 from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
 from .precision import widest_dtype
 from .select import select_candidate
@@ -75,7 +76,7 @@ class ScoreFit:
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
         Spectrum of the fit, descending, if the fit computed it.
-    gram : Tensor of shape (n, n) or None
+    matrices : KernelMatrices of shape (n, n) or None
         Kernel between the samples, if each of them is a centre.
     coordinates : Tensor of shape (n, r + 1) or None
         Samples in the coordinates of their span, if the model has one.
@@ -85,7 +86,7 @@ class ScoreFit:
     alpha: float
     n_eigen: int
     spectrum: Tensor | None = None
-    gram: Tensor | None = None
+    matrices: KernelMatrices | None = None
     coordinates: Tensor | None = None
 
     @cached_property
@@ -97,10 +98,10 @@ class ScoreFit:
 
     def scores(self, x: Tensor) -> Tensor:
         """Return scores at the samples x of a dense fit, from the known Gram matrix."""
-        assert self.gram is not None  # dense
+        assert self.matrices is not None  # dense
         if self.coordinates is None:
-            return self.model.score(x.to(self.model.coefficients), self.gram)
-        return self.model.score_samples(self.coordinates, self.gram)
+            return self.model.score(x.to(self.model.coefficients), self.matrices)
+        return self.model.score_samples(self.coordinates, self.matrices)
 
 
 def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None = None) -> ScoreFit:
@@ -188,7 +189,7 @@ def _fit_points(
     elif not wide or busy:
         points = x.to(widest_dtype(x))
         projection = None if projection is None else projection.to(points)
-    expansion, gram = build_expansion(
+    expansion, matrices = build_expansion(
         points, settings, projection=projection, n_features=d, principal=subspace is not None
     )
     alpha = _given_alpha(settings)
@@ -197,12 +198,12 @@ def _fit_points(
         fixed = replace(settings, bandwidth=expansion.bandwidth)
         alpha = _choose_alpha(points, fixed, projection, d, rows)
     if settings.curl_free:
-        fit = _fit_gradients(expansion, gram, settings, alpha)
+        fit = _fit_gradients(expansion, matrices, settings, alpha)
     elif math.isinf(alpha):
         fit = _base_alone(expansion)
     else:
-        fit = _fit_sections(expansion, gram, settings, alpha)
-    fit = replace(fit, gram=gram)
+        fit = _fit_sections(expansion, matrices, settings, alpha)
+    fit = replace(fit, matrices=matrices)
     if subspace is None:
         return fit
     away = points.new_full((n, 1), subspace.floor)
@@ -253,14 +254,14 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
     Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples.
-    At other points the score is the function of smallest norm in the kernel's space that takes
-    the values :math:`\hat G` at the samples, as in SSGE:
+    At other points the score is that of SSGE: the function of smallest norm in the kernel's space
+    with the values :math:`\hat G` at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
-    Stein's identity for the samples and y together, with fixed scores at the samples, would be
-    cheaper to solve. A point close to a sample would then get only :math:`\eta / (1 + \eta)` of
-    the sample's score.
+    A cheaper extension solves Stein's identity for the samples and y together, with fixed scores
+    at the samples. The score at a point close to a sample is then only
+    :math:`\eta / (1 + \eta)` of the sample's score.
 
     Parameters
     ----------
@@ -324,7 +325,7 @@ def _lift_model(
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
-    """Return the strength given by the settings, or None if it is to be chosen."""
+    """Return the strength given by the settings, or None if held-out samples choose it."""
     if settings.chooses_alpha:
         return None
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
@@ -364,10 +365,10 @@ def _choose_alpha(
         if few:
             held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
             kept = ~held & (part != left_out)
-        expansion, gram = build_expansion(
+        expansion, matrices = build_expansion(
             x[kept], settings, projection=projection, n_features=n_features
         )
-        losses.append(_split_losses(expansion, gram, x[kept], x[held]))
+        losses.append(_split_losses(expansion, matrices, x[kept], x[held]))
     return _best_alpha(torch.stack(losses))
 
 
@@ -380,34 +381,35 @@ def _choose_over_landmarks(
 ) -> float:
     """Choose the strength as :func:`fit_landmarks` does, over landmarks at all distances."""
     picked = radial_folds(x, max(1, len(x) // LANDMARKS)) == 0
-    ex, gram = build_expansion(
+    ex, matrices = build_expansion(
         x, settings, centers=x[picked], projection=projection, n_features=n_features
     )
     part = sample_folds(x, N_FOLDS, rows)
     sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
-    return _best_alpha(fold_losses(ex, kernel_basis(gram), sums, ALPHAS))
+    return _best_alpha(fold_losses(ex, kernel_basis(matrices.values), sums, ALPHAS))
 
 
 def _split_losses(
-    expansion: KernelExpansion, gram: Tensor, train: Tensor, held_out: Tensor
+    expansion: KernelExpansion, matrices: KernelMatrices, train: Tensor, held_out: Tensor
 ) -> Tensor:
     """Return the loss of every strength on held-out rows, with the training rows as centres."""
     ex, y_held = expansion, expansion.whitening(held_out)
-    single = gram.float()
-    definite = not ex.curl_free and exceeds(single, FLOAT32_RESOLUTION * len(single))
+    single = matrices.to(torch.float32)
+    definite = not ex.curl_free and exceeds(single.values, FLOAT32_RESOLUTION * len(train))
     if definite:
-        ex, gram, y_held = ex.to(torch.float32), single, y_held.float()
+        ex, matrices, y_held = ex.to(torch.float32), single, y_held.float()
     rows, held = (
         WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
         for x, y in ((train, ex.centers), (held_out, y_held))
     )
-    gram_held, kernel = ex.gram(held.y), kernel_basis(gram, definite=definite)
+    pair, kernel = (matrices, ex.matrices(held.y)), kernel_basis(matrices.values, definite=definite)
     split: SectionSplit | GradientSplit
     if ex.curl_free:
         products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
-        split = GradientSplit(rows, held, products, ex.bandwidth, gram, gram_held, kernel)
+        steepness = ex.kernel.steepness
+        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, kernel, steepness)
     else:
-        split = SectionSplit(rows, held, ex.bandwidth, gram, gram_held, kernel)
+        split = SectionSplit(rows, held, ex.bandwidth, *pair, kernel)
     n = len(train) * ex.operator_trace
     losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
     return losses.double()
@@ -421,14 +423,14 @@ def _best_alpha(losses: Tensor) -> float:
 
 
 def _fit_sections(
-    expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings, alpha: float
+    expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
     r"""Fit sections centred at the samples: :math:`C = S h T\, Y W`.
 
-    For n ≤ d an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    For n ≤ d an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening the result is that of :func:`sk_mige.score.ssge`.
     """
-    y, n = expansion.centers, len(expansion.centers)
+    y, n, gram = expansion.centers, len(expansion.centers), matrices.values
     if expansion.base.dof is None:
         weight = gram.new_zeros(n)
     else:
@@ -441,12 +443,12 @@ def _fit_sections(
         factor = _cholesky(gram)
         if factor is not None:
             coefficients = _ridge_coefficients(
-                expansion, gram, factor, alpha, weight, yw, projected
+                expansion, matrices, factor, alpha, weight, yw, projected
             )
             return ScoreFit(ScoreModel(expansion, coefficients), alpha, n)
     basis = kernel_basis(gram)
     h = settings.filter(basis.values, n, alpha)
-    pairs = section_moments(basis, gram, expansion.bandwidth**2, weight, yw, projected)
+    pairs = section_moments(basis, matrices, expansion.bandwidth**2, weight, yw, projected)
     if y.shape[1] >= n:
         pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
         coefficients = sum_of_products(pairs)
@@ -458,7 +460,7 @@ def _fit_sections(
 def _cholesky(gram: Tensor) -> Tensor | None:
     """Return the Cholesky factor of a Gram matrix, or None if rounding errors would dominate.
 
-    The matrices of many rows get a ridge of the size of the smallest eigenvalue that is resolved.
+    With many rows, a ridge of the size of the smallest resolved eigenvalue is added to the matrix.
     """
     n = len(gram)
     if n > MAX_EIGH_ROWS:
@@ -474,7 +476,7 @@ def _cholesky(gram: Tensor) -> Tensor | None:
 
 def _ridge_coefficients(
     expansion: KernelExpansion,
-    gram: Tensor,
+    matrices: KernelMatrices,
     factor: Tensor,
     alpha: float,
     weight: Tensor,
@@ -483,18 +485,24 @@ def _ridge_coefficients(
 ) -> Tensor:
     r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
 
-    Let s = K 1, and let Z be the projected rows, or all rows Y W. The kernel part of R is
-    :math:`\sigma^{-2} (K Z - \operatorname{diag}(s) Z)`. With :math:`\mu = n \alpha`
+    Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or all rows Y W.
+    The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For the RBF,
+    D = K. With :math:`\mu = n \alpha`
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z ,
 
     which saves the product K Z.
     """
+    gram, slopes, _ = matrices
     s2, ridge = expansion.bandwidth**2, len(gram) * alpha
     shifted = gram.clone()
     shifted.diagonal().add_(ridge)
     outer = torch.linalg.cholesky(shifted)
     z, w = yw if projected is None else projected, weight[:, None]
+    if not matrices.shared:
+        total = slopes.sum(1, keepdim=True)
+        linear = (slopes @ z - total * z) / s2 + gram @ (w * yw).to(gram)
+        return torch.cholesky_solve(torch.cholesky_solve(linear, outer), factor).to(yw.dtype)
     ahead = z / s2 + w * yw
     behind = (gram.sum(1, keepdim=True) + ridge) / s2 * z + ridge * w * yw
     scores = ahead - torch.cholesky_solve(behind.to(gram), outer)
@@ -502,14 +510,14 @@ def _ridge_coefficients(
 
 
 def _fit_gradients(
-    expansion: KernelExpansion, gram: Tensor, settings: ScoreSettings, alpha: float
+    expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
     """Fit a gradient field centred at the samples."""
     y = expansion.centers
     radii = y.square().sum(1)
     products = GradientProducts(y, y, radii, float(expansion.whitening.n_features))
-    form = GradientForm(products, gram, expansion.bandwidth**2)
-    basis = spectral_basis(kernel_basis(gram), form.quadratic)
+    form = GradientForm(products, matrices, expansion.bandwidth**2)
+    basis = spectral_basis(kernel_basis(matrices.values), form.quadratic)
     linear = form.linear(expansion.base.weight(radii)[0])
     return _solve(expansion, basis, linear, len(y), settings, alpha)
 

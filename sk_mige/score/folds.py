@@ -18,10 +18,10 @@ ROUNDING = 1e-9
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     """Deal rows to folds at random within strata of distance from the mean.
 
-    Every fold gets its share of centre and tails. The random numbers are always the same and act
-    on ranks, so that the folds are independent of the order of the rows.
+    Every fold has rows near the mean and in the tails. The random numbers are always the same and
+    act on ranks. The folds are therefore independent of the order of the rows.
 
-    Dealing the ranks in turn would bias the loss. In one dimension the neighbours of every
+    Assigning ranks to folds in turn would bias the loss. In one dimension both neighbours of every
     held-out row would be training rows. The narrowest kernels would then have the lowest loss.
 
     Parameters

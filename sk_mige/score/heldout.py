@@ -1,8 +1,8 @@
 r"""Hyvärinen's loss as a quadratic form: additive sums, and losses on held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
-\langle R, C\rangle + c`. Fits over landmarks hold its terms in :class:`KernelSums`. Dense fits,
-whose centres are the training samples, evaluate the same loss with fewer products in
+\langle R, C\rangle + c`. Fits over landmarks hold the terms A, R and c in :class:`KernelSums`.
+Dense fits, whose centres are the training samples, evaluate the same loss with fewer products in
 :class:`SectionSplit` and :class:`GradientSplit`.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase
-from .kernels import squared_distances
+from .kernels import KernelMatrices, squared_distances
 from .model import KernelExpansion
 from .spectrum import SpectralBasis, spectral_basis, spectral_filter
 from .ssge import stein_moments
@@ -56,7 +56,7 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All parts are sums over samples, so the parts of two disjoint sets are added.
+    All parts are sums over samples. The parts of two disjoint sets of samples are added.
 
     Attributes
     ----------
@@ -166,11 +166,11 @@ class WhitenedSamples:
 def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     r"""Sum the loss of the rows of x over an expansion.
 
-    With :math:`K = k(X, Z)`, of shape (n, m), and :math:`s = K^\top 1`, for sections
-    :math:`k(\cdot, z_m) C_m`
+    With :math:`K = k(X, Z)`, of shape (n, m), the slopes D of the kernel and
+    :math:`s = D^\top 1`, for sections :math:`k(\cdot, z_m) C_m`
 
     .. math:: A = K^\top K, \qquad
-              R = \sigma^{-2} (K^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
+              R = \sigma^{-2} (D^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
                   + K^\top (w \circ Y)\, W .
 
     P is the projection, or I, and the second term belongs to the base. The factor
@@ -193,34 +193,34 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     ex, white = expansion, expansion.whitening
     samples = WhitenedSamples(white, x, [ex.base])
     y, weight, s2 = samples.y, samples.weights[0], ex.bandwidth**2
-    gram = ex.gram(y)
-    measured = None
+    matrices = ex.matrices(y)
+    gram, measured = matrices.values, None
     if ex.curl_free:
         z = white.linear(ex.centers)
         products = GradientProducts(y, ex.centers, samples.radii, float(white.n_features))
-        fit = GradientForm(products, gram, s2).with_base(weight)
+        fit = GradientForm(products, matrices, s2).with_base(weight)
         products = GradientProducts(samples.yw, z, samples.squares, samples.trace)
-        measured = GradientForm(products, gram, s2).with_base(weight)
+        measured = GradientForm(products, matrices, s2).with_base(weight)
     else:
-        fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, gram, weight)))
+        fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, matrices, weight)))
     return KernelSums(len(x), fit, measured, samples.constants[0])
 
 
-def _sections(ex: KernelExpansion, y: Tensor, gram: Tensor, weight: Tensor) -> Tensor:
+def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: Tensor) -> Tensor:
     """Return R of sections, in whitened coordinates."""
-    s2, total = ex.bandwidth**2, gram.sum(0)[:, None]
-    if ex.projection is None:
+    gram, slopes, _ = matrices
+    s2, total = ex.bandwidth**2, slopes.sum(0)[:, None]
+    if ex.projection is None and matrices.shared:
         return gram.mT @ ((1 / s2 + weight)[:, None] * y) - total * ex.centers / s2
-    u, centers = ex.kernel_coordinates(y), ex.kernel_coordinates(ex.centers)
-    projected = (gram.mT @ u - total * centers) @ ex.projection / s2
-    return projected + gram.mT @ (weight[:, None] * y)
+    moved = slopes.mT @ ex.directions(y) - total * ex.directions(ex.centers)
+    return moved / s2 + gram.mT @ (weight[:, None] * y)
 
 
 class GradientProducts:
     r"""Products of samples and centres in one metric, shared by all bandwidths.
 
-    Gradient fields are fitted in whitened coordinates. Their loss is measured in input
-    coordinates, in which the centres are :math:`z_m = W y_m`.
+    Gradient fields are fitted in whitened coordinates. The loss of a gradient field is measured
+    in input coordinates, in which the centres are :math:`z_m = W y_m`.
 
     Parameters
     ----------
@@ -257,47 +257,48 @@ class GradientProducts:
 class GradientForm:
     r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
 
-    With :math:`H = (K \circ D)^\top K` and D the offsets,
+    With D the slopes of the kernel, B the offsets and :math:`H = (D \circ B)^\top D`,
 
-    .. math:: \sigma^4 A = H + H^\top + K^\top K \circ Z Z^\top ,
+    .. math:: \sigma^4 A = H + H^\top + D^\top D \circ Z Z^\top ,
 
     because :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
     - \langle x, z_j\rangle + \langle z_i, z_j\rangle`.
     """
 
     products: GradientProducts
-    gram: Tensor
+    matrices: KernelMatrices
     s2: float
 
     @cached_property
     def _moved(self) -> Tensor:
-        return self.gram * self.products.offset
+        return self.matrices.slopes * self.products.offset
 
     @cached_property
     def _crossed(self) -> Tensor:
-        """K' K weighted by the products of the centres, (m, m)."""
-        return (self.gram.mT @ self.gram).mul_(self.products.inner)
+        """D' D weighted by the products of the centres, (m, m)."""
+        slopes = self.matrices.slopes
+        return (slopes.mT @ slopes).mul_(self.products.inner)
 
     @cached_property
     def quadratic(self) -> Tensor:
         """A (m, m)."""
-        half = self._moved.mT @ self.gram
+        half = self._moved.mT @ self.matrices.slopes
         return half.mT.add(half).add_(self._crossed).div_(self.s2**2)
 
     def energy(self, c: Tensor) -> Tensor:
         """Return c' A c (F,) for each column of c (m, F), without forming A."""
-        moved = (self._moved @ c).mul_(self.gram @ c).sum(0)
+        moved = (self._moved @ c).mul_(self.matrices.slopes @ c).sum(0)
         return (2 * moved + (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
 
     @cached_property
     def _laplacians(self) -> Tensor:
         """Summed Laplacians (m,) of the kernel at each centre."""
-        scaled = (self.gram * self.products.sq).sum(0) / self.s2**2
-        return scaled - self.gram.sum(0) * (self.products.trace / self.s2)
+        scaled = (self.matrices.curvatures * self.products.sq).sum(0) / self.s2**2
+        return scaled - self.matrices.slopes.sum(0) * (self.products.trace / self.s2)
 
     def linear(self, weight: Tensor) -> Tensor:
         """Return R (m, 1) for the weights (n,) of a base."""
-        pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.gram
+        pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.matrices.slopes
         return -(self._laplacians + pull / self.s2)[:, None]
 
     def with_base(self, weight: Tensor) -> QuadraticForm:
@@ -399,7 +400,7 @@ def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]
 
 def section_moments(
     basis: SpectralBasis,
-    gram: Tensor,
+    matrices: KernelMatrices,
     s2: float,
     weight: Tensor,
     yw: Tensor,
@@ -410,9 +411,9 @@ def section_moments(
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
     if projected is None:
-        return [(stein_moments(basis.vectors, basis.values, gram, s2, weight), yw)]
+        return [(stein_moments(basis.vectors, basis.values, matrices, s2, weight), yw)]
     base = basis.vectors.mT * (basis.values[:, None] * weight)
-    return [(stein_moments(basis.vectors, basis.values, gram, s2), projected), (base, yw)]
+    return [(stein_moments(basis.vectors, basis.values, matrices, s2), projected), (base, yw)]
 
 
 @dataclass(frozen=True)
@@ -428,44 +429,48 @@ class SectionSplit:
         Training samples, which are the centres, and held-out samples.
     bandwidth : float
         Kernel width.
-    gram, gram_held : Tensors of shape (n, n) and (n', n)
+    matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
         Kernel of the training and of the held-out samples with the centres.
     basis : SpectralBasis
-        Basis of ``gram``.
+        Basis of the Gram matrix of the training samples.
     """
 
     train: WhitenedSamples
     held: WhitenedSamples
     bandwidth: float
-    gram: Tensor
-    gram_held: Tensor
+    matrices: KernelMatrices
+    matrices_held: KernelMatrices
     basis: SpectralBasis
 
     operator_trace = 1.0
 
     @cached_property
-    def _held(self) -> tuple[Tensor, Tensor, Tensor]:
-        """K' S, the held-out form S' A' S, and the term of p' that depends on the centres."""
-        sections = self.gram_held @ self.basis.vectors
-        scaled = self.basis.vectors.mT * (self.gram_held.sum(0) / self.bandwidth**2)
-        train = self.train
-        centers = scaled @ (train.yw if train.projected is None else train.projected)
-        return sections, sections.mT @ sections, centers
+    def _held(self) -> tuple[Tensor, Tensor]:
+        """Products K' S, and the held-out form S' A' S."""
+        sections = self.matrices_held.values @ self.basis.vectors
+        return sections, sections.mT @ sections
+
+    @cached_property
+    def _held_kernel(self) -> Tensor:
+        """Part of p' that does not depend on the base, times σ²."""
+        vectors, slopes = self.basis.vectors, self.matrices_held.slopes
+        steep = self._held[0] if self.matrices_held.shared else slopes @ vectors
+        train, held = (
+            part.yw if part.projected is None else part.projected
+            for part in (self.train, self.held)
+        )
+        return steep.mT @ held - (vectors.mT * slopes.sum(0)) @ train
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses per held-out sample, and squared norms in the kernel's space."""
         s2, train, held = self.bandwidth**2, self.train, self.held
-        sections, inner, centers = self._held
+        sections, inner = self._held
         weight, moments = held.weights[base], train.weights[base]
-        pairs = section_moments(self.basis, self.gram, s2, moments, train.yw, train.projected)
+        pairs = section_moments(self.basis, self.matrices, s2, moments, train.yw, train.projected)
         p = sum_of_products(pairs)
-        if held.projected is None:
-            p_held = (sections.mT * (1 / s2 + weight)) @ held.yw - centers
-        else:
-            p_held = (sections.mT / s2) @ held.projected + (sections.mT * weight) @ held.yw
-            p_held = p_held - centers
+        p_held = self._held_kernel / s2 + (sections.mT * weight) @ held.yw
         losses = _quadratic_losses(filters, p, inner, p_held) + held.constants[base]
-        return losses / len(self.gram_held), filters.square() @ p.square().sum(1)
+        return losses / len(held.y), filters.square() @ p.square().sum(1)
 
 
 def sum_of_products(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -491,19 +496,22 @@ class GradientSplit:
         input coordinates. :meth:`products_of` computes the pair.
     bandwidth : float
         Kernel width.
-    gram, gram_held : Tensors of shape (n, n) and (n', n)
+    matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
         Kernel of the training and of the held-out samples with the centres.
     kernel : SpectralBasis
-        Basis of ``gram``.
+        Basis of the Gram matrix of the training samples.
+    steepness : float
+        Largest slope of the kernel, :math:`-2 k'(0)`.
     """
 
     train: WhitenedSamples
     held: WhitenedSamples
     products: tuple[GradientProducts, GradientProducts]
     bandwidth: float
-    gram: Tensor
-    gram_held: Tensor
+    matrices: KernelMatrices
+    matrices_held: KernelMatrices
     kernel: SpectralBasis
+    steepness: float
 
     @staticmethod
     def products_of(
@@ -518,12 +526,12 @@ class GradientSplit:
     @property
     def operator_trace(self) -> float:
         """Trace of the operator, as for :class:`KernelExpansion`."""
-        return self.products[0].trace / self.bandwidth**2
+        return self.steepness * self.products[0].trace / self.bandwidth**2
 
     @cached_property
     def _forms(self) -> tuple[GradientForm, GradientForm]:
         s2, (train, held) = self.bandwidth**2, self.products
-        return GradientForm(train, self.gram, s2), GradientForm(held, self.gram_held, s2)
+        return GradientForm(train, self.matrices, s2), GradientForm(held, self.matrices_held, s2)
 
     @cached_property
     def basis(self) -> SpectralBasis:
@@ -537,4 +545,5 @@ class GradientSplit:
         c = self.basis.combine(filtered.mT)
         slope = held.linear(self.held.weights[base])[:, 0]
         losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
-        return losses / len(self.gram_held), filtered.square().sum(1) / self.bandwidth**2
+        bounds = filtered.square().sum(1) * (self.steepness / self.bandwidth**2)
+        return losses / len(self.held.y), bounds

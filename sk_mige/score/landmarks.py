@@ -10,7 +10,7 @@ from torch import Tensor
 from .fit import ScoreFit, fit_landmarks, lift_expansion
 from .folds import N_FOLDS
 from .heldout import KernelSums, kernel_sums
-from .kernels import median_bandwidth, rbf_kernel, squared_distances
+from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
 from .spectrum import exceeds
 from .subspace import varying_directions, varying_units
@@ -26,14 +26,14 @@ CHUNK_ELEMENTS = 2**21
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
 
 
-def ridge_leverages(y: Tensor, n_landmarks: int) -> Tensor:
+def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
     """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
 
     The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. The leverage of a
     row is high if the kernel sections of the other rows approximate its section poorly.
     """
     sq = squared_distances(y)
-    values, vectors = torch.linalg.eigh(rbf_kernel(sq, median_bandwidth(sq)))
+    values, vectors = torch.linalg.eigh(kernel(sq / median_bandwidth(sq) ** 2))
     values = values.clamp_min(0)
     ridge = values[max(0, len(values) - n_landmarks)].clamp_min(1e-12)
     leverages: Tensor = vectors.square() @ (values / (values + ridge))
@@ -53,8 +53,8 @@ class LandmarkAccumulator:
     units : FeatureUnits or None
         Units of the features in which the sums are taken; None means those of the input.
     single : bool
-        Whether chunks are summed in float32: for float32 rows, if the landmarks' Gram matrix is
-        well-conditioned and the regularisation exceeds the rounding errors.
+        Whether chunks are summed in float32. This requires float32 rows, a well-conditioned Gram
+        matrix of the landmarks, and a regularisation above the rounding errors.
     """
 
     expansion: KernelExpansion
@@ -82,7 +82,7 @@ class LandmarkAccumulator:
             inner, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
             expansion = lift_expansion(varying, inner, projection)
         single = precision == torch.float32 and _suits_float32(settings)
-        single = single and exceeds(gram, FLOAT32_RESOLUTION * len(gram))
+        single = single and exceeds(gram.values, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)
 
     @property
@@ -142,6 +142,7 @@ class LandmarkAccumulator:
             "whitenings": _equal(mine.whitening.mean, theirs.whitening.mean)
             and _equal(mine.whitening.gains, theirs.whitening.gains),
             "bases": mine.base == theirs.base,
+            "kernels": mine.kernel == theirs.kernel,
             "values of curl_free": mine.curl_free == theirs.curl_free,
             "projections": _equal(mine.projection, theirs.projection),
         }

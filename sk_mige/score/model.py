@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase, fit_base
-from .kernels import median_bandwidth, squared_distances
-from .precision import full_precision, widest_dtype
+from .kernels import GAUSSIAN, Kernel, KernelMatrices, median_bandwidth, squared_distances
+from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
 from .units import FeatureUnits
@@ -41,6 +41,7 @@ class ScoreSettings:
     base: str | None = "student"
     curl_free: bool = False
     bandwidth_factor: float = 1.0
+    kernel: Kernel = GAUSSIAN
 
     @property
     def truncates(self) -> bool:
@@ -86,6 +87,8 @@ class KernelExpansion:
         correction only on those along the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
+    kernel : Kernel
+        Profile of the kernel.
     """
 
     whitening: Whitening
@@ -94,11 +97,14 @@ class KernelExpansion:
     bandwidth: float
     projection: Tensor | None = None
     curl_free: bool = False
+    kernel: Kernel = GAUSSIAN
 
     @property
     def operator_trace(self) -> float:
-        r"""Trace of the operator estimated by A / n: 1 for sections, d / σ² for gradients."""
-        return self.whitening.n_features / self.bandwidth**2 if self.curl_free else 1.0
+        r"""Trace of the operator A / n: 1 for sections, -2 k'(0) d / σ² for gradients."""
+        if not self.curl_free:
+            return 1.0
+        return self.kernel.steepness * self.whitening.n_features / self.bandwidth**2
 
     def to(self, target: torch.dtype | torch.device) -> KernelExpansion:
         """Return the same expansion in another dtype or on another device."""
@@ -117,27 +123,16 @@ class KernelExpansion:
         """Project whitened points (n, d) onto the directions along which the kernel varies."""
         return y if self.projection is None else y @ self.projection.mT @ self.projection
 
+    def matrices(self, y: Tensor | None = None) -> KernelMatrices:
+        """Return kernel matrices (n, m) of whitened points, or (m, m) of the centres themselves."""
+        centers, s2 = self.kernel_coordinates(self.centers), self.bandwidth**2
+        if y is None:
+            return self.kernel.matrices(squared_distances(centers), s2)
+        return self.kernel.between(self.kernel_coordinates(y), centers, s2)
+
     def gram(self, y: Tensor | None = None) -> Tensor:
         """Return kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
-        centers = self.kernel_coordinates(self.centers)
-        if y is None:
-            return squared_distances(centers).mul_(-0.5 / self.bandwidth**2).exp_()
-        return _kernel(self.kernel_coordinates(y), centers, self.bandwidth**2)
-
-
-@full_precision
-def _kernel(u: Tensor, centers: Tensor, s2: float) -> Tensor:
-    """Return Gaussian kernel values (n, m) by one product, one clamp and one exponential.
-
-    Passes over this matrix take most of the time of long streams.
-    """
-    mean = centers.mean(0)
-    moved, fixed = u - mean, (centers - mean) / s2
-    heights = -0.5 / s2 * moved.square().sum(1, keepdim=True)
-    depths = -0.5 * s2 * fixed.square().sum(1, keepdim=True)
-    left = torch.cat([moved, heights, torch.ones_like(heights)], dim=1)
-    right = torch.cat([fixed, torch.ones_like(depths), depths], dim=1)
-    return (left @ right.mT).clamp_max_(0).exp_()
+        return self.matrices(y).values
 
 
 def build_expansion(
@@ -148,8 +143,8 @@ def build_expansion(
     projection: Tensor | None = None,
     n_features: int | None = None,
     principal: bool = False,
-) -> tuple[KernelExpansion, Tensor]:
-    """Estimate whitening, base and bandwidth, and compute the Gram matrix of the centres.
+) -> tuple[KernelExpansion, KernelMatrices]:
+    """Estimate whitening, base and bandwidth, and compute the kernel matrices of the centres.
 
     Parameters
     ----------
@@ -170,18 +165,19 @@ def build_expansion(
     Returns
     -------
     expansion : KernelExpansion
-    gram : Tensor of shape (m, m)
+    matrices : KernelMatrices of shape (m, m)
     """
     white, base = _whitening_and_base(x, settings, n_features or x.shape[1], principal)
     y = white(x if centers is None else centers)
-    expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free)
+    kernel = settings.kernel
+    expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free, kernel)
     sq = squared_distances(expansion.kernel_coordinates(y))
     if isinstance(settings.bandwidth, str):
         sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
     else:
         sigma = float(settings.bandwidth)
-    gram = sq.to(widest_dtype(sq)).div_(-2 * sigma**2).exp_()
-    return replace(expansion, bandwidth=sigma), gram
+    matrices = kernel.matrices(sq.to(widest_dtype(sq)), sigma**2)
+    return replace(expansion, bandwidth=sigma), matrices
 
 
 def _whitening_and_base(
@@ -242,13 +238,13 @@ class ScoreModel:
         x = x if self.subspace is None else self.subspace.positions(x)
         return x if self.units is None else self.units.inverse(x)
 
-    def score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
+    def score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
         r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
 
-        ``gram`` is the kernel (n, m) between points and centres; it is computed by default.
+        ``matrices`` are those (n, m) between points and centres, computed by default.
         """
         z, inner = self.coordinates(x)
-        scores = self._score(inner, gram)
+        scores = self._score(inner, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift(z, inner, scores)
         return self._in_input(scores)
@@ -263,9 +259,9 @@ class ScoreModel:
         """Return distances (n,) of points (n, d) from the mean, in whitened coordinates."""
         return self.expansion.whitening(self.coordinates(x)[1]).square().sum(1).sqrt()
 
-    def score_samples(self, coordinates: Tensor, gram: Tensor) -> Tensor:
+    def score_samples(self, coordinates: Tensor, matrices: KernelMatrices) -> Tensor:
         """Return scores at the samples of a dense fit, from known coordinates and kernel."""
-        scores = self._score(coordinates, gram)
+        scores = self._score(coordinates, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift_samples(coordinates, scores)
         return self._in_input(scores)
@@ -281,16 +277,16 @@ class ScoreModel:
         """Return scores (n, d) in input coordinates from those in the units of the fit."""
         return scores if self.units is None else scores / self.units.scale
 
-    def _score(self, x: Tensor, gram: Tensor | None = None) -> Tensor:
+    def _score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
         ex = self.expansion
-        if ex.base.dof is None and not ex.curl_free and gram is not None:
-            return gram.to(self.coefficients) @ self.coefficients
+        if ex.base.dof is None and not ex.curl_free and matrices is not None:
+            return matrices.values.to(self.coefficients) @ self.coefficients
         y = ex.whitening(x)
         weight, _ = ex.base.weight(y.square().sum(1))
-        gram = ex.gram(y) if gram is None else gram.to(y)
+        values, slopes, _ = ex.matrices(y) if matrices is None else matrices.to(y.dtype)
         if not ex.curl_free:
-            return gram @ self.coefficients - ex.whitening.linear(weight[:, None] * y)
-        sections = gram * self.coefficients[:, 0]
+            return values @ self.coefficients - ex.whitening.linear(weight[:, None] * y)
+        sections = slopes * self.coefficients[:, 0]
         gradient = (sections @ ex.centers - sections.sum(1, keepdim=True) * y) / ex.bandwidth**2
         return ex.whitening.linear(gradient - weight[:, None] * y)
 
@@ -299,10 +295,10 @@ class ScoreModel:
 
         For sections :math:`k(u, u_m) C_m`,
 
-        .. math:: \nabla\cdot = -\sigma^{-2} \sum_m k(u, u_m)\,
+        .. math:: \nabla\cdot = -\sigma^{-2} \sum_m D(u, u_m)\,
                   \langle W P^\top (u - u_m), C_m \rangle ,
 
-        with both vectors divided by the units of the features.
+        with D the slopes of the kernel, and both vectors divided by the units of the features.
         """
         z, inner = self.coordinates(x)
         ex = self.expansion
@@ -312,7 +308,7 @@ class ScoreModel:
         weight, slope = ex.base.weight(y.square().sum(1))
         measured, trace = self._lengths(z, inner, yw), self._trace()
         divergence = -(weight * trace + 2 * slope * measured.square().sum(1))
-        gram = ex.gram(y)
+        _, slopes, curvatures = ex.matrices(y)
         if not ex.curl_free:
             moved, centers = yw, white.linear(ex.centers)
             if ex.projection is not None:
@@ -321,17 +317,17 @@ class ScoreModel:
                 )
             moved, centers = self._lengths(z, inner, moved), self._lengths_inside(centers)
             pushed = self._lengths_inside(self.coefficients)
-            products = ((gram @ pushed) * moved).sum(1) - gram @ (centers * pushed).sum(1)
+            products = ((slopes @ pushed) * moved).sum(1) - slopes @ (centers * pushed).sum(1)
             return divergence - products / s2
-        sections = gram * self.coefficients[:, 0]
+        alpha = self.coefficients[:, 0]
         distances = squared_distances(measured, self._lengths_inside(white.linear(ex.centers)))
-        laplacian = (sections * distances).sum(1) / s2**2
-        return divergence + laplacian - sections.sum(1) * trace / s2
+        laplacian = (curvatures * distances) @ alpha / s2**2
+        return divergence + laplacian - slopes @ alpha * trace / s2
 
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
         """Map vectors at points to vectors with the same inner products in input coordinates.
 
-        Without units this is the identity, because coordinates of a span are isometric.
+        Without units the map is the identity, because coordinates of a span are isometric.
         """
         if self.units is None:
             return vectors
@@ -371,13 +367,14 @@ class ScoreModel:
         base = -white.linear(weight[:, None] * dy + radial[:, None] * y)
         u, du = ex.kernel_coordinates(y), ex.kernel_coordinates(dy)
         centers = ex.kernel_coordinates(ex.centers)
-        gram = ex.gram(y)
-        change = gram * (du @ centers.mT - (u * du).sum(1, keepdim=True)) / s2  # dk along v
+        _, slopes, curvatures = ex.matrices(y)
+        along = (du @ centers.mT - (u * du).sum(1, keepdim=True)) / s2
         if not ex.curl_free:
-            return self._in_input(base + change @ self.coefficients)
+            return self._in_input(base + (slopes * along) @ self.coefficients)
         alpha = self.coefficients[:, 0]
+        change = curvatures * along  # of the slopes along v
         moved = (change * alpha) @ ex.centers - (change @ alpha)[:, None] * y
-        return self._in_input(base + white.linear((moved - (gram @ alpha)[:, None] * dy) / s2))
+        return self._in_input(base + white.linear((moved - (slopes @ alpha)[:, None] * dy) / s2))
 
     def hyvarinen_loss(self, x: Tensor) -> Tensor:
         r"""Return Hyvärinen's loss :math:`\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g`, (n,)."""

@@ -42,9 +42,9 @@ TRIED = 256
 def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     r"""Return the score of a model, whose correction to the base is zero outside of the data.
 
-    A wide kernel extrapolates its correction far beyond the samples. In many dimensions most of
-    the space is there, and chains would not return. With the distance r from the mean in whitened
-    coordinates, the correction is multiplied by
+    A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most
+    of the space is far from the samples, and chains would not return. Let r be the distance from
+    the mean in whitened coordinates. The correction is multiplied by
 
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 
@@ -97,8 +97,8 @@ def langevin(
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
 
-    The error of the trapezoidal rule is of third order in the step. For densities other than the
-    Gaussian it would be as large as the correction by acceptance.
+    The error of the trapezoidal rule is of third order in the step. For a density that is not
+    Gaussian, this error is as large as the correction by acceptance.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def langevin(
     rng : numpy.random.RandomState
         Source of starting points and noise.
     log_density : callable
-        Function that returns log-densities (n,) at points (n, d), up to a constant. It is only
-        used to find chains that have left the data.
+        Function that returns log-densities (n,) at points (n, d), up to a constant. Only the
+        search for chains that have left the data uses this function.
     has_base : bool, default=False
         Whether the score has a base, which brings chains back to the data.
 
@@ -262,7 +262,7 @@ def _are_far(x: Tensor, centers: Tensor) -> Tensor:
 def _check_moved(
     accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
 ) -> None:
-    """Raise if no chain has moved; warn if chains never moved or are close to their start."""
+    """Raise if no chain has moved; warn if some chains never moved or chains are too short."""
     rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
     cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
     if still == 1.0:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from .base import fit_base
 from .heldout import GradientSplit, SectionSplit, WhitenedSamples, tikhonov_filters
-from .kernels import median_bandwidth, squared_distances
+from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
 
-__all__ = ["CandidateGrid", "candidates", "cross_validate_scores", "select_candidate"]
+__all__ = [
+    "CandidateGrid",
+    "candidates",
+    "cross_validate_scores",
+    "finalists",
+    "select_candidate",
+]
 
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
@@ -32,7 +39,7 @@ LEADING = 20
 class CandidateGrid:
     """Grid of settings; its candidates are all combinations.
 
-    All filters and bases of one whitening and bandwidth share an eigendecomposition.
+    All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition.
     """
 
     shrinkages: Sequence[float | str]
@@ -41,6 +48,7 @@ class CandidateGrid:
     bases: Sequence[str | None]
     eigen_thresholds: Sequence[float]
     alphas: Sequence[float]
+    kernels: Sequence[Kernel]
 
     @property
     def filter_parameters(self) -> list[tuple[float | None, float]]:
@@ -76,8 +84,10 @@ def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
             base=base,
             curl_free=curl_free,
             bandwidth_factor=factor,
+            kernel=kernel,
         )
         for shrinkage in grid.shrinkages
+        for kernel in grid.kernels
         for factor in grid.bandwidth_factors
         for curl_free in grid.curl_frees
         for base in grid.bases
@@ -93,9 +103,9 @@ def cross_validate_scores(
 ) -> tuple[Tensor, Tensor]:
     """Compute the held-out Hyvärinen losses of every candidate on every split.
 
-    Whitening, bandwidth and base are refitted on each training part. Each split, whitening and
-    bandwidth costs one eigendecomposition. Gradient fields cost a second one, of the size of the
-    kernel's numerical rank.
+    Whitening, bandwidth and base are refitted on each training part. Each split, whitening,
+    kernel and bandwidth costs one eigendecomposition. Gradient fields cost a second
+    eigendecomposition, of the size of the kernel's numerical rank.
 
     Parameters
     ----------
@@ -128,8 +138,9 @@ def select_candidate(
 ) -> int:
     """Return the index of the candidate to use.
 
-    Taking the lowest mean loss of some thousand candidates overfits: very wide kernels validate
-    well but explode outside the data. Three rules prevent this.
+    The candidate with the lowest mean loss of a thousand candidates is often overfitted. Very
+    wide kernels have low held-out losses, but diverge outside the data. Three rules prevent
+    overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is that of the
       difference from the median of the leading candidates on each fold. Effects that a fold has on
@@ -137,9 +148,9 @@ def select_candidate(
     * Among the candidates within half a standard error of the first, the candidate whose
       correction to the base has the smallest bound is taken. Candidates with a bound above a
       thousand times the mean squared score are excluded.
-    * The best of the ``simplest`` candidates is taken instead if the gain over it is below two
-      standard errors. Structure in the data gains five standard errors or more, while a smaller
-      gain may be chance.
+    * The best of the ``simplest`` candidates is taken if the gain over that candidate is below two
+      standard errors. A smaller gain may be chance. Structure in the data gains five standard
+      errors or more.
 
     Parameters
     ----------
@@ -148,8 +159,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. If they are the losses of the base
-        alone, a correction must gain one standard error over the base.
+        Losses that replace the leading candidates' median. With the losses of the base alone, a
+        correction must gain one standard error over the base.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the candidates to fall back on.
 
@@ -181,6 +192,44 @@ def select_candidate(
         if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
             return simple
     return chosen
+
+
+def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
+    """Return the candidate to use, then the default and the best of each kind of expansion.
+
+    The default settings are used if their mean loss is lower than that of the chosen candidate.
+    The strength of the default settings is selected by the same rules as the chosen candidate.
+
+    Parameters
+    ----------
+    losses, bounds : Tensors of shape (n_splits, n_candidates)
+        Losses and bounds of :func:`cross_validate_scores`.
+    settings : list of ScoreSettings
+        Settings of the candidates.
+
+    Returns
+    -------
+    list of int
+        Indices of different candidates.
+    """
+    mean = losses.mean(0).nan_to_num(math.inf)
+    strengths = [float(s.alpha) for s in settings]
+
+    def best_of(group: list[int]) -> int:
+        alone = [i for i, k in enumerate(group) if math.isinf(strengths[k])]
+        simplest = torch.tensor(alone, dtype=torch.long, device=losses.device)
+        return group[select_candidate(losses[:, group], bounds[:, group], simplest=simplest)]
+
+    numbers = list(range(len(settings)))
+    best = best_of(numbers)
+    usual = [k for k in numbers if replace(settings[k], alpha="auto") == ScoreSettings()]
+    if usual and mean[best_of(usual)] < mean[best]:
+        best = best_of(usual)
+    # The base alone is the same candidate for every kind.
+    corrected = [k for k in numbers if math.isfinite(strengths[k])]
+    kinds = [[k for k in corrected if settings[k].curl_free == kind] for kind in (False, True)]
+    groups = ([k for k in usual if k in corrected], *kinds)
+    return list(dict.fromkeys([best, *(best_of(group) for group in groups if group)]))
 
 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
@@ -229,26 +278,28 @@ def _whitened_losses(
     n_features: int,
     gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield losses and bounds of all filters for each bandwidth, kind of expansion and base."""
+    """Yield losses and bounds for each kernel, bandwidth, kind of expansion and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))
     products = None
     if any(grid.curl_frees):
         products = GradientSplit.products_of(train, held, n_features)
-    for factor in grid.bandwidth_factors:
+    for kernel, factor in product(grid.kernels, grid.bandwidth_factors):
         sigma = factor * median
-        gram, gram_held = (torch.exp(s / (-2 * sigma**2)) for s in (sq, sq_held))
-        basis = kernel_basis(gram)
+        within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))
+        basis = kernel_basis(within.values)
         for curl_free in grid.curl_frees:
             split: SectionSplit | GradientSplit
             scale = 1.0
             if curl_free and products is not None:
-                split = GradientSplit(train, held, products, sigma, gram, gram_held, basis)
+                split = GradientSplit(
+                    train, held, products, sigma, within, across, basis, kernel.steepness
+                )
                 # Bound on the gradient in y, which W maps back to input coordinates.
                 scale = gain**2
             else:
-                split = SectionSplit(train, held, sigma, gram, gram_held, basis)
+                split = SectionSplit(train, held, sigma, within, across, basis)
             filters = grid.filters(split.basis.values, n * split.operator_trace)
             for base in bases:
                 losses, norms = split.losses(base, filters)

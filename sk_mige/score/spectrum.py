@@ -37,8 +37,9 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen`` the :math:`J` largest eigenvalues are kept. Otherwise the smallest number is
-    kept whose sum reaches ``eigen_threshold`` of the total, and at least one. Eigenvalues below
+    With ``n_eigen`` the :math:`J` largest eigenvalues are kept. Otherwise the sum of the kept
+    eigenvalues reaches ``eigen_threshold`` of the total, with the smallest possible number, and
+    at least one. Eigenvalues below
     the rounding error of their matrix, :math:`M \epsilon \lambda_1`, are never kept, because
     dividing by them amplifies noise.
 
@@ -155,8 +156,7 @@ class SpectralBasis:
 def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
     r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
 
-    If every sample is a centre, A = K², and this basis already diagonalises the fit. This is the
-    expansion of SSGE.
+    If every sample is a centre, A = K², and this basis already diagonalises the fit, as in SSGE.
 
     Parameters
     ----------

@@ -7,7 +7,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .kernels import is_readable, median_bandwidth, squared_distances
+from .kernels import (
+    Kernel,
+    KernelMatrices,
+    is_readable,
+    median_bandwidth,
+    resolve_kernel,
+    squared_distances,
+)
 from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
 
@@ -46,17 +53,21 @@ def ssge(
     bandwidth: float | Tensor | str = "median",
     alpha: float = 0.0,
     solver: str = "eigh",
+    kernel: Kernel | str = "rbf",
 ) -> Tensor:
     r"""Estimate scores :math:`\nabla \log q` at the samples themselves, as published.
 
     With :math:`K = U \Lambda U^\top` the Gram matrix of the samples and
-    :math:`G = K Z - \operatorname{diag}(K 1) Z`,
+    :math:`G = D Z - \operatorname{diag}(D 1) Z`,
 
     .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G ,
 
-    This equals the eigenfunction expansion of [1]_ without forming any array of shape
-    ``(M, M, d)``. No gradient flows through the result, because the score is a constant wherever
-    it is used.
+    D holds the slopes :math:`-2\, k'(u)` of the kernel k(u) at
+    :math:`u = \|z_i - z_j\|^2 / \sigma^2`. For the RBF, D = K.
+
+    The estimate equals the eigenfunction expansion of [1]_. No array of shape ``(M, M, d)`` is
+    formed. No gradient flows through the result, because information gradients treat the score as
+    a constant.
 
     Parameters
     ----------
@@ -83,6 +94,9 @@ def ssge(
           regularisation without a cutoff, at a tenth of the cost.
 
         Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+        Kernel k(u). The published estimator has the RBF. :mod:`sk_mige.score.kernels` has classes
+        with further parameters, such as ``Matern(nu=1.5)``.
 
     Returns
     -------
@@ -90,17 +104,17 @@ def ssge(
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
         float64, because a float32 result would have a relative error of about 6e-3. The solver
         "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
-        otherwise. Its scores in float32 have a relative error below 1e-3.
+        otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
 
     Notes
     -----
-    With "cholesky", :math:`G = (K + M \alpha I) Z - \operatorname{diag}(K 1 + M \alpha) Z` saves
-    the product K Z:
+    With "cholesky" and the RBF, the product K Z is saved by
+    :math:`G = (K + M \alpha I) Z - \operatorname{diag}(K 1 + M \alpha) Z`:
 
     .. math:: \hat g(Z) = \sigma^{-2} \big[Z - (K + M \alpha I)^{-1}
               \operatorname{diag}(K 1 + M \alpha)\, Z\big] ,
 
-    where Z is centred. All solvers apply :math:`K - \operatorname{diag}(K 1)` to centred samples,
+    where Z is centred. All solvers apply :math:`D - \operatorname{diag}(D 1)` to centred samples,
     because the result does not depend on the mean.
 
     Raises
@@ -108,8 +122,8 @@ def ssge(
     TypeError
         If ``z`` or ``sq_distances`` is not a tensor.
     ValueError
-        If a shape, ``bandwidth`` or ``solver`` is unusable, or if the solver lacks ``n_eigen`` or
-        ``alpha``.
+        If a shape, ``bandwidth``, ``solver`` or ``kernel`` is unusable, or if the solver lacks
+        ``n_eigen`` or ``alpha``.
 
     References
     ----------
@@ -126,6 +140,7 @@ def ssge(
     True
     """
     _check_arguments(z, sq_distances, bandwidth, solver)
+    kernel = resolve_kernel(kernel)
     z = z.detach()
     m = z.shape[-2]
     sq = squared_distances(z) if sq_distances is None else sq_distances.detach()
@@ -136,11 +151,12 @@ def ssge(
     # Filled on the device, because a copy from the host would wait for the device.
     sigma = sigma.to(sq) if isinstance(sigma, Tensor) else sq.new_full((), sigma)
     s2 = sigma.square()[..., None, None]
-    gram = (sq / (-2 * s2)).exp_()
-    # K - diag(K1) annihilates constants, so z may be centred, which keeps the product accurate.
+    matrices = kernel.matrices(sq, s2)
+    gram = matrices.values
+    # D - diag(D1) annihilates constants, so z may be centred, which keeps the product accurate.
     centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
     if by_cholesky:
-        return _ridge_scores(gram, centred, alpha, s2).to(z.dtype)
+        return _ridge_scores(matrices, centred, alpha, s2).to(z.dtype)
     if solver == "subspace":
         if n_eigen is None:
             raise ValueError(
@@ -157,24 +173,28 @@ def ssge(
     # Multiply the kept eigenvectors only, except on a GPU, where reading their number waits.
     j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
-    moments = stein_moments(u, values[..., :j], gram, s2) @ centred
+    moments = stein_moments(u, values[..., :j], matrices, s2) @ centred
     scores: Tensor = (u @ (h[..., :j, None] * moments)).to(z.dtype)
     return scores
 
 
 def stein_moments(
-    vectors: Tensor, values: Tensor, gram: Tensor, s2: Tensor | float, weight: Tensor | float = 0.0
+    vectors: Tensor,
+    values: Tensor,
+    matrices: KernelMatrices,
+    s2: Tensor | float,
+    weight: Tensor | float = 0.0,
 ) -> Tensor:
     r"""Return the operator T, (..., r, M), that applies Stein's identity to eigenfunctions.
 
     For eigenvectors U of the Gram matrix K, however scaled,
 
-    .. math:: T = U^\top \big[\sigma^{-2} (K - \operatorname{diag}(K 1))
+    .. math:: T = U^\top \big[\sigma^{-2} (D - \operatorname{diag}(D 1))
               + K \operatorname{diag}(w)\big] ,
 
-    which needs only elementwise products, because :math:`U^\top K = \Lambda U^\top`. Scores at the
-    samples are :math:`U h(\Lambda)\, T Z` with h the spectral filter. The second term belongs to
-    a base with weights w. SSGE has no base.
+    with D the slopes of the kernel. For the RBF, D = K, and T needs only elementwise products,
+    because :math:`U^\top K = \Lambda U^\top`. Scores at the samples are :math:`U h(\Lambda)\, T Z`
+    with h the spectral filter. The second term belongs to a base with weights w. SSGE has no base.
 
     Parameters
     ----------
@@ -182,8 +202,8 @@ def stein_moments(
         Eigenvectors U.
     values : Tensor of shape (..., r)
         Eigenvalues.
-    gram : Tensor of shape (..., M, M)
-        Gram matrix K.
+    matrices : KernelMatrices of shape (..., M, M)
+        Gram matrix K and slopes D.
     s2 : float or Tensor of shape (..., 1, 1)
         Squared bandwidth.
     weight : float or Tensor of shape (M,), default=0.0
@@ -193,8 +213,11 @@ def stein_moments(
     -------
     Tensor of shape (..., r, M)
     """
-    scale = values[..., :, None] * (1 / s2 + weight)
-    return vectors.mT * (scale - gram.sum(-1)[..., None, :] / s2)
+    totals = matrices.slopes.sum(-1)[..., None, :] / s2
+    if matrices.shared:
+        return vectors.mT * (values[..., :, None] * (1 / s2 + weight) - totals)
+    moved = vectors.mT @ matrices.slopes / s2
+    return moved + vectors.mT * (values[..., :, None] * weight - totals)
 
 
 def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:
@@ -216,16 +239,19 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
         raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}; got {solver!r}")
 
 
-def _ridge_scores(gram: Tensor, centred: Tensor, alpha: float, s2: Tensor) -> Tensor:
+def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: Tensor) -> Tensor:
     """Return (K + M alpha I)^-1 G / s2, NaN if the factorisation fails; overwrites K."""
     if alpha <= 0:
         raise ValueError(
             f"solver='cholesky' needs alpha > 0 to invert the kernel, got alpha={alpha}; pass "
             "alpha=1e-4, for example, or solver='eigh'"
         )
+    gram, slopes, _ = matrices
     gram.diagonal(dim1=-2, dim2=-1).add_(gram.shape[-1] * alpha)
-    weights = gram.sum(-1, keepdim=True)  # K 1 + M alpha
+    weighted = slopes.sum(-1, keepdim=True) * centred  # of K + M alpha I, if the slopes are shared
     # cholesky_ex raises no error, so nothing waits for the device.
     factor, failed = torch.linalg.cholesky_ex(gram)
     s2 = torch.where((failed == 0)[..., None, None], s2, torch.nan)
-    return torch.cholesky_solve(weights * centred, factor).neg_().add_(centred).div_(s2)
+    if matrices.shared:
+        return torch.cholesky_solve(weighted, factor).neg_().add_(centred).div_(s2)
+    return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)

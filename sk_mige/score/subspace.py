@@ -27,9 +27,9 @@ RESOLUTION = 1e-13
 class SampleSubspace:
     r"""Isometric coordinates of points relative to the span of n ≤ d centred samples.
 
-    A point has r coordinates in the span, and its distance from the span is one more coordinate.
+    A point has r coordinates in the span. The distance from the span is one more coordinate.
     A radial kernel, a base and a shrunk covariance depend only on these r + 1 ≤ n coordinates. One
-    matrix product maps thousands of features to them, and one maps back.
+    matrix product maps thousands of features to these coordinates, and a second product maps back.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class SampleSubspace:
         Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. V is not
         stored, because it is a product of size n² d.
     floor : float
-        Smallest distance from the span, tiny against the data's scale. It defines the direction
-        away from the span for points inside.
+        Smallest distance from the span, tiny against the data's scale. The floor defines the
+        direction away from the span for points inside the span.
     """
 
     origin: Tensor
@@ -138,8 +138,9 @@ class VaryingSubspace:
     r"""Isometric coordinates :math:`V^\top (x - \mu)` of the subspace in which samples vary.
 
     Samples have no density in the whole space if a column is constant or a sum of other columns.
-    They have a density in this subspace. The score is estimated in the subspace and has no
-    component orthogonal to it. The score at a point outside is that of the nearest point inside.
+    The samples then have a density in this subspace only. The score is estimated in the subspace
+    and has no component orthogonal to the subspace. The score at a point outside is that of the
+    nearest point inside.
 
     Attributes
     ----------

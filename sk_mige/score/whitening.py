@@ -45,7 +45,7 @@ class Whitening:
     rest : float
         Gain in the complement of the directions; 0 if they span the whole space.
     n_features : int
-        Dimension d of the input space. The coordinates may describe a subspace of it.
+        Dimension d of the input space. The coordinates may describe a subspace of this space.
     shrinkage : float
         Intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S / d) I`.
     units : FeatureUnits or None

@@ -46,6 +46,8 @@ ESTIMATORS = {
     "projection": RandomProjectionSSGE(2, random_state=0),
     "cross-validated": SSGEScoreEstimatorCV(bandwidth_factors=[1.0], cv=3),
     "Stein": SteinScoreEstimator(whiten=True),
+    "imq": SSGEScoreEstimator(kernel="imq"),
+    "curl-free matern": SSGEScoreEstimator(kernel="matern", curl_free=True),
 }
 all_estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +12,13 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
-from sk_mige.datasets import make_banana, make_gaussian, make_gaussian_clusters, make_ring
+from sk_mige.datasets import (
+    make_banana,
+    make_gaussian,
+    make_gaussian_clusters,
+    make_gaussian_mixture,
+    make_ring,
+)
 from sk_mige.score import ScoreSettings
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.units import feature_units
@@ -64,7 +71,8 @@ def test_the_units_of_features_do_not_matter(options):
 
 
 def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 40)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_COMPARED_ROWS", 40)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.COMPARED_ROWS", 40)
     X, _ = make_banana(120, random_state=0)
     splits = [(np.arange(60), np.arange(60, 120)), (np.arange(60, 120), np.arange(60))]
     seen, compared = [], []
@@ -91,7 +99,8 @@ def test_a_splitter_divides_all_rows_though_fewer_are_compared(monkeypatch):
 
 
 def test_a_split_without_compared_rows_is_refused(monkeypatch):
-    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_SELECTION_ROWS", 20)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_COMPARED_ROWS", 20)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.COMPARED_ROWS", 20)
     X, _ = make_banana(100, random_state=0)
     one = [(np.arange(99), np.array([99])), (np.arange(1, 100), np.array([0]))]
     with pytest.raises(ValueError, match="cv: split 0 has 20 training rows and 0 test rows"):
@@ -115,11 +124,56 @@ def test_summaries_are_those_of_the_splits():
     np.testing.assert_allclose(results["mean_test_score"], splits.mean(0))
     np.testing.assert_allclose(results["std_test_score"], splits.std(0))
     assert results["mean_test_score"][results["rank_test_score"] == 1] == splits.mean(0).max()
-    assert search.best_score_ == results["mean_test_score"][search.best_index_]
     for name, value in search.best_params_.items():
         if name != "bandwidth":
             assert results[f"param_{name}"][search.best_index_] == value
     assert results["param_bandwidth_factor"][search.best_index_] == search.bandwidth_factor_
+
+
+@pytest.mark.parametrize("options", [{}, {"n_landmarks": 60}])
+def test_the_best_score_has_the_units_of_the_score_method(options):
+    X, _ = make_banana(200, random_state=0)
+    X, splits = X * [10.0, 0.1], list(KFold(3, shuffle=True, random_state=0).split(X))
+    search = SSGEScoreEstimatorCV(**SMALL, **options, cv=splits, random_state=0).fit(X)
+    best = SSGEScoreEstimator(**search.best_params_, **options, random_state=0)
+    factor, scores = search.bandwidth_factor_, []
+    for train, test in splits:
+        median = clone(best).set_params(bandwidth="median").fit(X[train]).bandwidth_
+        scores.append(best.set_params(bandwidth=factor * median).fit(X[train]).score(X[test]))
+    assert search.best_score_ == pytest.approx(np.mean(scores), rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [make_banana, make_ring, make_gaussian_mixture])
+@pytest.mark.parametrize("n", [120, 300])
+def test_the_choice_is_never_worse_than_the_default_on_the_folds(make, n):
+    X, _ = make(n, random_state=0)
+    search = SSGEScoreEstimatorCV().fit(X)
+    results = search.cv_results_
+    usual = {"bandwidth_factor": 1.0, "shrinkage": "auto", "base": "student", "curl_free": False}
+    default = np.all([results[f"param_{k}"] == v for k, v in usual.items()], axis=0)
+    strength = SSGEScoreEstimator().fit(X).alpha_
+    scores = results["mean_test_score"][default & (results["param_alpha"] == strength)]
+    assert results["mean_test_score"][search.best_index_] >= scores.item() - 0.01 * abs(scores)
+
+
+@pytest.mark.parametrize("n_landmarks", ["auto", 80])
+def test_of_many_rows_the_finalists_are_compared_as_they_will_be_fitted(n_landmarks, monkeypatch):
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.MAX_COMPARED_ROWS", 300)
+    monkeypatch.setattr("sk_mige.estimators._ssge_cv.COMPARED_ROWS", 150)
+    monkeypatch.setattr("sk_mige.estimators._score_base.MAX_EIGH_ROWS", 400)
+    monkeypatch.setattr("sk_mige.estimators._score_base.MAX_DENSE_ROWS", 400)
+    monkeypatch.setattr("sk_mige.estimators._score_base.AUTO_LANDMARKS", 80)
+    for seed, make in enumerate((make_banana, make_gaussian_mixture, make_gaussian_clusters)):
+        X, exact = make(1000, random_state=seed)
+        fresh = exact.sample(1000, random_state=9)
+        options = {"n_landmarks": 80, "random_state": 0}
+        default = SSGEScoreEstimator(**options).fit(X).score(fresh)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*serve as landmarks")
+            search = SSGEScoreEstimatorCV(n_landmarks=n_landmarks, random_state=0).fit(X)
+        assert search.score(fresh) >= default
+        assert search.centers_.shape[0] in ((80, 160) if n_landmarks == "auto" else (80,))
+        assert search.best_score_ == pytest.approx(search.score(fresh), rel=0.2)
 
 
 def test_the_best_parameters_make_the_same_estimator():
@@ -202,6 +256,16 @@ def test_only_one_of_thresholds_and_alphas_is_needed():
     strengths = SSGEScoreEstimatorCV(alphas=(0.1,), eigen_thresholds=(), cv=2).fit(X)
     assert strengths.eigen_threshold_ is None
     assert strengths.alpha_ == 0.1
+
+
+@pytest.mark.parametrize("alphas", ["auto", (1e-2,)])
+def test_with_landmarks_only_strengths_that_are_not_given_are_chosen_again(alphas):
+    X, _ = make_ring(300, random_state=0)
+    options = {"bandwidth_factors": (0.5,), "eigen_thresholds": (), "curl_free": (False,)}
+    search = SSGEScoreEstimatorCV(**options, alphas=alphas, n_landmarks=60, random_state=0).fit(X)
+    expected = SSGEScoreEstimator(**search.best_params_, n_landmarks=60, random_state=0)
+    expected.set_params(alpha="auto" if alphas == "auto" else 1e-2)
+    assert search.alpha_ == expected.fit(X).alpha_
 
 
 def test_with_landmarks_the_choice_is_made_on_rows_and_refined_on_all():

@@ -18,6 +18,7 @@ import sk_mige
 from sk_mige import MIGEEncoder
 from sk_mige.estimators._stored import to_stored, to_tensors
 from sk_mige.networks import MLPEncoder
+from sk_mige.score import Matern
 
 X = np.random.default_rng(0).normal(size=(200, 4))
 Y = np.arange(200) % 2
@@ -33,6 +34,7 @@ ESTIMATORS = {
     "ssge": sk_mige.SSGEScoreEstimator(),
     "projection": sk_mige.RandomProjectionSSGE(2, random_state=0),
     "cv": sk_mige.SSGEScoreEstimatorCV(cv=2),
+    "matern": sk_mige.SSGEScoreEstimator(kernel=Matern(nu=1.5)),
     "stein": sk_mige.SteinScoreEstimator(),
     "sliced": sk_mige.SlicedScoreMatching(**SHORT),
 }

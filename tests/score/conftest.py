@@ -8,7 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from sk_mige.score import KernelExpansion, ScoreFit, ScoreSettings, fit_dense
+from sk_mige.score import (
+    InverseMultiquadric,
+    Kernel,
+    KernelExpansion,
+    Matern,
+    Multiscale,
+    ScoreFit,
+    ScoreSettings,
+    fit_dense,
+)
+from sk_mige.score.kernels import GAUSSIAN
 
 KINDS = {
     "sections": {},
@@ -23,6 +33,12 @@ KINDS = {
     "d > n": {"wide": True},
     "d > n, curl-free": {"wide": True, "curl_free": True},
     "d > n, spherical": {"wide": True, "shrinkage": 1.0},
+    "imq": {"kernel": InverseMultiquadric()},
+    "matern 3/2": {"kernel": Matern(nu=1.5)},
+    "multiscale, projected": {"kernel": Multiscale(), "projected": True},
+    "curl-free imq": {"curl_free": True, "kernel": InverseMultiquadric(beta=1.0)},
+    "curl-free matern 3/2": {"curl_free": True, "kernel": Matern(nu=1.5)},
+    "d > n, curl-free matern": {"wide": True, "curl_free": True, "kernel": Matern()},
 }
 
 
@@ -61,12 +77,13 @@ def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
         curl_free: bool = False,
         projected: bool = False,
         base: str | None = "student",
+        kernel: Kernel = GAUSSIAN,
     ) -> tuple[KernelExpansion, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(1)
         x = torch.randn(90, 3, generator=generator, dtype=torch.float64)
         x = x @ torch.tensor([[2.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.3, 0.1]]).double() + 5.0
         projection = torch.randn(2, 3, generator=generator).double() if projected else None
-        settings = ScoreSettings(base=base, curl_free=curl_free, shrinkage=0.0)
+        settings = ScoreSettings(base=base, curl_free=curl_free, shrinkage=0.0, kernel=kernel)
         expansion, _ = build_expansion(x, settings, centers=x[:12], projection=projection)
         return expansion, x[:60], x[60:]
 

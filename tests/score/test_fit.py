@@ -10,6 +10,7 @@ from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
 from sk_mige.score import ScoreSettings, fit, fit_dense, fit_landmarks, kernel_sums, ssge
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.folds import radial_folds
+from sk_mige.score.kernels import KERNELS
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import sample_subspace
@@ -21,13 +22,14 @@ def gaussian(n, d, seed=0):
     return torch.randn(n, d, generator=generator, dtype=torch.float64)
 
 
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize("threshold", [0.94, 0.99])
 @pytest.mark.parametrize(("n", "d"), [(60, 3), (20, 50)])
-def test_the_published_settings_are_ssge(threshold, n, d):
+def test_the_published_settings_are_ssge(threshold, n, d, kernel):
     x = gaussian(n, d) * 3 + 5
-    settings = ScoreSettings(eigen_threshold=threshold, whiten=False, base=None)
+    settings = ScoreSettings(eigen_threshold=threshold, whiten=False, base=None, kernel=kernel)
     model = fit_dense(x, settings).model
-    torch.testing.assert_close(model.score(x), ssge(x, eigen_threshold=threshold))
+    torch.testing.assert_close(model.score(x), ssge(x, eigen_threshold=threshold, kernel=kernel))
 
 
 def test_out_of_sample_scores_are_kernel_sections_times_coefficients():
@@ -46,11 +48,12 @@ def test_out_of_sample_scores_are_kernel_sections_times_coefficients():
     assert fit.alpha == 0.0
 
 
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize("curl_free", [False, True])
-def test_all_rows_as_landmarks_are_the_dense_fit(curl_free):
+def test_all_rows_as_landmarks_are_the_dense_fit(curl_free, kernel):
     x, fresh = gaussian(70, 8), gaussian(9, 8, seed=1)
     x = feature_units(x)(x)
-    settings = ScoreSettings(alpha=1e-3, curl_free=curl_free)
+    settings = ScoreSettings(alpha=1e-3, curl_free=curl_free, kernel=kernel)
     expansion, _ = build_expansion(x, settings, centers=x)
     parts = [kernel_sums(expansion, part) for part in x.split(25)]
     model = fit_landmarks(expansion, parts, settings).model

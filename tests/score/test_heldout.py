@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 
-from sk_mige.score import ScoreModel, ScoreSettings, fit_landmarks, kernel_sums, spectral_filter
+from sk_mige.score import (
+    RBF,
+    InverseMultiquadric,
+    Matern,
+    Multiscale,
+    ScoreModel,
+    ScoreSettings,
+    fit_landmarks,
+    kernel_sums,
+    spectral_filter,
+)
 from sk_mige.score.heldout import held_out_losses
 from sk_mige.score.spectrum import kernel_basis, spectral_basis
 from sk_mige.score.ssge import stein_moments
@@ -17,8 +28,11 @@ KINDS = [
     {"base": None},
     {"curl_free": True},
     {"projected": True},
+    {"kernel": InverseMultiquadric()},
+    {"kernel": Matern(nu=1.5), "curl_free": True},
+    {"kernel": Multiscale(), "projected": True},
 ]
-IDS = ["sections", "no base", "curl-free", "projected"]
+IDS = ["sections", "no base", "curl-free", "projected", "imq", "matern", "multiscale"]
 
 
 @pytest.fixture(params=KINDS, ids=IDS)
@@ -118,13 +132,13 @@ def test_an_infinite_strength_leaves_the_base_alone(problem):
 
 def test_moments_of_sections_at_their_own_centres_are_the_rotated_linear_form(expand):
     """T Y W = S'R, with and without a base."""
-    for base in ("student", None):
-        expansion, x, _ = expand(base=base)
+    for base, kernel in product(("student", None), (RBF(), Matern())):
+        expansion, x, _ = expand(base=base, kernel=kernel)
         expansion = replace(expansion, centers=expansion.whitening(x))
-        gram, white = expansion.gram(), expansion.whitening
-        basis, sums = kernel_basis(gram), kernel_sums(expansion, x)
+        matrices, white, s2 = expansion.matrices(), expansion.whitening, expansion.bandwidth**2
+        basis, sums = kernel_basis(matrices.values), kernel_sums(expansion, x)
         weight, _ = expansion.base.weight(expansion.centers.square().sum(1))
-        moments = stein_moments(basis.vectors, basis.values, gram, expansion.bandwidth**2, weight)
+        moments = stein_moments(basis.vectors, basis.values, matrices, s2, weight)
         rotated = basis.vectors.mT @ sums.fit.linear
         torch.testing.assert_close(
             moments @ white.linear(expansion.centers), rotated, atol=1e-6, rtol=1e-6

@@ -7,7 +7,9 @@ import torch
 
 from sk_mige.datasets import make_banana
 from sk_mige.score import (
+    RBF,
     KernelExpansion,
+    Matern,
     ScoreModel,
     fit_base,
     kernel_sums,
@@ -31,7 +33,13 @@ def compared():
     x = torch.from_numpy(make_banana(60, random_state=0)[0])
     splits = [(torch.arange(40), torch.arange(40, 60)), (torch.arange(20, 60), torch.arange(20))]
     grid = CandidateGrid(
-        ("auto", 1.0), (0.5, 2.0), (False, True), ("student", None), (0.9,), (0.1,)
+        ("auto", 1.0),
+        (0.5, 2.0),
+        (False, True),
+        ("student", None),
+        (0.9,),
+        (0.1,),
+        (RBF(), Matern()),
     )
     losses, bounds = cross_validate_scores(x, grid, splits)
     return x, splits, candidates(grid), losses, bounds
@@ -39,7 +47,7 @@ def compared():
 
 def test_shared_losses_are_those_of_candidates_fitted_one_by_one(compared):
     x, splits, settings, losses, _ = compared
-    assert losses.shape == (2, len(settings)) == (2, 32)
+    assert losses.shape == (2, len(settings)) == (2, 64)
     for row, (train, held_out) in zip(losses, splits, strict=True):
         for loss, candidate in zip(row, settings, strict=True):
             model = fit_in_units(x[train], candidate).model
@@ -63,9 +71,9 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     base = fit_base("student", whitening(x)[1], 2)
     white = whitening(x)[0]
     rows, expansion = WhitenedSamples(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
-    gram, sums = expansion.gram(), kernel_sums(expansion, x)
-    basis = kernel_basis(gram)
-    split = SectionSplit(rows, rows, 0.7, gram, gram, basis)
+    matrices, sums = expansion.matrices(), kernel_sums(expansion, x)
+    gram, basis = matrices.values, kernel_basis(matrices.values)
+    split = SectionSplit(rows, rows, 0.7, matrices, matrices, basis)
     filters = torch.stack([spectral_filter(basis.values, len(x), a) for a in (1e-3, 1.0)])
     for norm, filter_ in zip(split.losses(0, filters)[1], filters, strict=True):
         c = basis.vectors @ (filter_[:, None] * (basis.vectors.mT @ sums.fit.linear))
@@ -77,7 +85,10 @@ def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
     x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert whitening(x[:40])[0].shrinkage == 1.0
     splits = [(torch.arange(40), torch.arange(40, 60))]
-    grid = CandidateGrid(("auto", 1.0), (0.5,), (False, True), ("student",), (0.9,), (0.1,))
+    kernels = (RBF(),)
+    grid = CandidateGrid(
+        ("auto", 1.0), (0.5,), (False, True), ("student",), (0.9,), (0.1,), kernels
+    )
     with torch.profiler.profile() as profile:
         losses, _ = cross_validate_scores(x, grid, splits)
     torch.testing.assert_close(losses[0, :4], losses[0, 4:], rtol=0, atol=0)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sk_mige.score import leading_eigenpairs, median_bandwidth, squared_distances, ssge
+from sk_mige.score import RBF, leading_eigenpairs, median_bandwidth, squared_distances, ssge
+from sk_mige.score.kernels import KERNELS
 
 
-def tensor_formulation(x, evaluate_at, sigma, n_eigen):
+def tensor_formulation(x, evaluate_at, sigma, n_eigen, kernel=None):
     """Eqs. 4-7 of the paper, with eigenfunctions and gradients as (M, M, d) arrays."""
     m = len(x)
     differences = x[:, None] - x[None]
-    gram = torch.exp(-differences.square().sum(-1) / (2 * sigma**2))
-    values, vectors = torch.linalg.eigh(gram)
+    kernel = RBF() if kernel is None else kernel
+    u = differences.square().sum(-1) / sigma**2
+    values, vectors = torch.linalg.eigh(kernel(u))
     values, vectors = values.flip(0)[:n_eigen], vectors.flip(1)[:, :n_eigen]
-    gradients = -gram[..., None] * differences / sigma**2  # of k(x_a, x_b) in x_a
+    # of k(x_a, x_b) in x_a
+    gradients = 2 * kernel.first(u)[..., None] * differences / sigma**2
     psi_gradients = m**0.5 / values[:, None, None] * torch.einsum("bj,abd->jad", vectors, gradients)
     beta = -psi_gradients.mean(1)
-    cross = torch.exp(-(evaluate_at[:, None] - x[None]).square().sum(-1) / (2 * sigma**2))
+    cross = kernel((evaluate_at[:, None] - x[None]).square().sum(-1) / sigma**2)
     psi = m**0.5 * cross @ vectors / values
     return psi @ beta
 
@@ -33,6 +36,24 @@ def test_products_of_matrices_equal_the_tensor_formulation(x, n_eigen):
     sigma = float(median_bandwidth(squared_distances(x)))
     expected = tensor_formulation(x, x, sigma, n_eigen)
     torch.testing.assert_close(ssge(x, n_eigen=n_eigen), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_every_kernel_equals_the_tensor_formulation(x, kernel):
+    sigma = float(median_bandwidth(squared_distances(x)))
+    expected = tensor_formulation(x, x, sigma, 8, kernel)
+    torch.testing.assert_close(ssge(x, n_eigen=8, kernel=kernel), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_ridge_by_cholesky_is_that_of_the_spectrum_for_every_kernel(x, kernel):
+    options = {"alpha": 1e-2, "eigen_threshold": None, "kernel": kernel}
+    torch.testing.assert_close(ssge(x, solver="cholesky", **options), ssge(x, **options))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_is_invariant_to_the_scale_of_the_samples(x, kernel):
+    torch.testing.assert_close(ssge(1e-6 * x, kernel=kernel) * 1e-6, ssge(x, kernel=kernel))
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.94, 0.99])
@@ -159,6 +180,7 @@ UNUSABLE = {
     "vector": ({}, ValueError, r"z must have shape \(..., M, d\); got \(60,\)"),
     "oblong": ({"sq_distances": torch.ones(60, 3)}, ValueError, r"sq_distances .* \(60, 3\)"),
     "name": ({"bandwidth": "mean"}, ValueError, "bandwidth must be 'median' or a number"),
+    "kernel": ({"kernel": "cubic"}, ValueError, "kernel must be one of 'rbf'.*got 'cubic'"),
     "solver": ({"solver": "lu"}, ValueError, "solver must be one of 'eigh'.*got 'lu'"),
 }
 

@@ -74,9 +74,9 @@ def conditional_mutual_info(
     is therefore the standard error of the row-by-row difference of pointwise informations. The
     terms' remaining errors are added, because biases need not cancel.
 
-    Exchanging x and y does not change the estimate. If z holds labels and x or y holds numbers, the
-    estimate is the mean of :math:`I(x; y \mid z = k)` over the classes k of z, weighted by their
-    sizes. Each class needs at least 10 rows.
+    Exchanging x and y does not change the estimate. Let z hold labels, and let x or y hold numbers.
+    The estimate is then the mean of :math:`I(x; y \mid z = k)` over the classes k of z, weighted by
+    class size. Each class needs at least 10 rows.
 
     References
     ----------

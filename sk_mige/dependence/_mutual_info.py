@@ -62,8 +62,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     candidates : "auto" or list of str, default="auto"
         Candidates to compare. "auto" compares all candidates for the type of the columns.
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
-        "network"; "neighbors" is skipped if X and Y have more than four columns together.
-        Candidates for labels are "linear", "quadratic", "logistic", "neighbors" and "boosting".
+        "network". The candidate "neighbors" is skipped if X and Y have more than four columns
+        together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors" and
+        "boosting".
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -96,18 +97,18 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate, with one exception. If a linear map of the columns of X
-    or Y to independent components describes the columns better than a Gaussian copula, the
-    network uses ranks of the components.
+    therefore do not change the estimate, with one exception. Independent components of the columns
+    of X or Y may describe the columns better than a Gaussian copula. The network then uses ranks of
+    the components.
 
     Ties are broken at random, which leaves the information unchanged. Copies of a row count once.
     Exchanging X and Y does not change the estimate. The folds depend on the order of the rows and
     on ``random_state``, so permuted rows give a slightly different estimate.
 
-    Strings, booleans and categories are labels. A numeric column is a label if its distinct values
-    number at most 50 and at most 10 % of the rows. Convert a numeric label with more classes to
-    strings. A variable of several columns is a label only if all of the columns are labels.
-    Otherwise the ranks of the columns are used.
+    Strings, booleans and categories are labels. A numeric column is a label if the number of
+    distinct values is at most 50 and at most 10 % of the number of rows. Convert a numeric label
+    with more classes to strings. A variable of several columns is a label only if all of the
+    columns are labels. Otherwise the ranks of the columns are used.
 
     Examples
     --------
@@ -428,7 +429,7 @@ def is_wide(value: float, interval: tuple[float, float]) -> bool:
 
 
 def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array, Array]:
-    """Return X and Y as tables of the same length; raise ValueError if their lengths differ."""
+    """Return X and Y as tables, or raise ValueError if the numbers of rows differ."""
     x, y = as_table("X", X), as_table("Y", Y)
     if len(x) != len(y):
         raise ValueError(f"X and Y must have the same number of rows; got {len(x)} and {len(y)}")

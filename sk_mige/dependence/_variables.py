@@ -73,7 +73,7 @@ def check_same_length(tables: Mapping[str, Array]) -> None:
 
 
 class Columns:
-    """Convert the columns of a table to numbers; labels become integer codes."""
+    """Conversion of the columns of a table to numbers, with integer codes for labels."""
 
     def __init__(self, name: str, table: Array) -> None:
         self.name = name
@@ -147,7 +147,7 @@ class Margins:
         return None if mixing is None else Margins(z, mixing.numpy())
 
     def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
-        """Return normal scores; ties are ordered at random."""
+        """Return normal scores, with ties in random order."""
         z = self._mixed(np.asarray(z, dtype=np.float64))
         n = len(self.sorted)
         scores = np.empty(z.shape)
@@ -167,7 +167,7 @@ class Margins:
 
 
 class Labels:
-    """Integer codes of labels; several columns form one label."""
+    """Integer codes of labels, which may consist of several columns."""
 
     def __init__(self, table: Array) -> None:
         self.classes = sorted(set(_as_rows(table)))
@@ -191,7 +191,7 @@ def _as_rows(table: Array) -> list[tuple[str, ...]]:
 def stratified_folds(
     labels: NDArray[np.int64], codes: NDArray[np.int64], n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign rows to stratified folds; equal rows share a fold."""
+    """Assign rows to stratified folds, so that equal rows share a fold."""
     _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(labels[first][order], kind="stable")]
@@ -208,7 +208,7 @@ def distinct_rows(
     """Return the first row of each group of copies, and the group of each row.
 
     Equal rows are copies only if two rows that share a continuous variable are always equal.
-    Rounded values do not satisfy this condition: rows may share X and differ in Y.
+    Rounded values do not satisfy this condition, because rows with equal X may differ in Y.
     """
     identity = np.arange(len(x))
     if all(discrete):

@@ -176,7 +176,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
     Raises
     ------
     ValueError
-        If the values are sparse, complex or no numbers.
+        If the values are sparse, complex or not numeric.
     """
     if isinstance(values, Tensor):
         if values.layout != torch.strided:

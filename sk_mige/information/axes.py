@@ -23,7 +23,7 @@ def independent_axes(z: Tensor) -> Tensor | None:
     r"""Linear map to independent components, or None if the map has no benefit.
 
     Mutual information does not change under invertible maps of either variable. Maps of single
-    coordinates (:func:`gaussianize_margins`) bring a distribution closer to a Gaussian if its
+    coordinates (:func:`gaussianize_margins`) bring a distribution closer to a Gaussian if the
     coordinates are independent. Symmetric FastICA [1]_ finds independent coordinates.
 
     Parameters
@@ -72,7 +72,6 @@ def independent_axes(z: Tensor) -> Tensor | None:
     excess = float(y.square().sum(1).square().mean()) - d * (d + 2)
     if abs(excess) < 4 * math.sqrt(8 * d * (d + 2) / n):
         return None
-    axes = fast_ica(y)
     assert white.units is not None
     axes = fast_ica(y)
     mixing = white.linear(torch.eye(d, dtype=axes.dtype, device=z.device)) @ axes
@@ -111,8 +110,8 @@ def fast_ica(y: Tensor) -> Tensor:
 def independent_columns(z: Tensor) -> list[int]:
     """Indices of linearly independent columns that span all columns.
 
-    Principal components would also remove the redundancy, but principal components mix columns,
-    which makes maps of the margins less useful.
+    Principal components would also remove the redundancy. However, principal components mix
+    columns, and maps of the margins are then less useful.
 
     Parameters
     ----------

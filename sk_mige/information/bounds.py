@@ -68,7 +68,7 @@ class Bound(nn.Module):
         is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
     shares_embedding : bool
         Whether the critic may use one embedding for both x and y. The scores are then a positive
-        kernel. Shared embeddings are suitable for bounds that depend on differences of scores only.
+        kernel. Shared embeddings are suitable for bounds that depend only on differences of scores.
 
     See Also
     --------
@@ -226,8 +226,8 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
     The gradient is bounded and has a low variance. However, the objective estimates a divergence
-    that increases with I, not I. The optimal critic is the log density ratio. ``value`` is
-    therefore the NWJ bound at T + 1.
+    instead of I. The divergence increases with I. The optimal critic is the log density ratio.
+    ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------
@@ -422,7 +422,7 @@ def _log_mean_exp(values: Tensor) -> Tensor:
 
 
 def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
-    """Donsker-Varadhan bound of I; scores in the second term are clipped to ±clip."""
+    """Donsker-Varadhan bound of I, with scores in the second term clipped to ±clip."""
     return scores.diagonal().mean() - _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
 
 

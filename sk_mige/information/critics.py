@@ -25,7 +25,7 @@ __all__ = [
 class SeparableCritic(nn.Module):
     r"""Critic :math:`T(x, y) = f(x)^\top g(y)`, the inner product of two embeddings.
 
-    With a temperature τ, the critic is the scaled cosine of the angle of the embeddings:
+    With a temperature τ, the critic is the scaled cosine of the angle between the embeddings:
 
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert} .
 

@@ -36,11 +36,12 @@ def mean_and_error(
     terms : callable
         Function of row indices and settings, which returns terms (m, p) and the settings used.
     start : object
-        Settings of the estimate. They may leave choices to ``terms``.
+        Settings of the estimate. Settings that are None are chosen by ``terms``.
     n : int
         Number of rows.
     method : {"batch", "jackknife"}
-        Method for the standard error: sampling error only, or the full error.
+        Method for the standard error. "batch" gives the sampling error, and "jackknife" gives the
+        full error.
     n_batches : int
         Number of batches of consecutive rows.
 

@@ -80,7 +80,7 @@ class Evidence(ArrayState):
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
-    """Assign each row to a fold; rows with equal keys share a fold.
+    """Assign rows to folds, so that rows with equal keys share a fold.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def cross_fit(
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. Its argument is the model of the first fold, or
-        None when fitting the first fold.
+        Function that returns an unfitted model. The argument is the fitted model of the first fold,
+        or None for the first fold.
     x : tensor of shape (n, p)
         Normal scores of x.
     y : tensor of shape (n, q)

@@ -170,7 +170,7 @@ def total_correlation_gradient(
 
     Examples
     --------
-    Two variables have T = I(x; y). For y = x + θ noise at θ = 1, I = ½ log(1 + 1/θ²) and the
+    For two variables, T = I(x; y). For y = x + θ noise at θ = 1, I = ½ log(1 + 1/θ²) and the
     derivative is −½:
 
     >>> import numpy as np

@@ -198,9 +198,9 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    Equal medians make the joint kernel independent of the units and the dimension of x and of the
-    norm of a projection. The MI gradient is then independent of them, too. A random projection to
-    k dimensions gives the same result for every k, up to random error.
+    With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
+    the norm of a projection. The same holds for the MI gradient. A random projection to k
+    dimensions gives the same result for every k, up to random error.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ MAX_ROWS = 512
 
 
 def marginal_rows(z: Tensor) -> Tensor:
-    """Return the first draws of z (S, M, d) as rows (N, d), about ``MAX_ROWS`` of them."""
+    """Return the first draws of z (S, M, d) as about ``MAX_ROWS`` rows (N, d)."""
     return z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].flatten(0, 1)
 
 

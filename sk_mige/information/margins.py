@@ -1,4 +1,4 @@
-"""Monotone maps of single coordinates to Gaussian margins; they preserve mutual information."""
+"""Monotone maps of single coordinates to Gaussian margins, which preserve mutual information."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["gaussianize_margins", "gaussianize_ranks"]
 def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
-    For every invertible T, I(x; T(y)) = I(x; y). T must therefore be smooth, but its results need
-    not be exactly Gaussian. T is the monotone cubic interpolation of [1]_. It maps a few sample
-    quantiles to the quantiles of N(0, 1).
+    For every invertible T, I(x; T(y)) = I(x; y). T must be smooth, but the result need not be
+    exactly Gaussian. T is the monotone cubic interpolation of [1]_. T maps a few sample quantiles
+    to the quantiles of N(0, 1).
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Samples; integers give results in torch's default dtype.
     n_knots : int, default=None
-        Number of quantiles. None is 1.25 n^(1/3), which is 8 for n = 256, but at least 5. With
+        Number of quantiles. None is the maximum of 5 and 1.25 n^(1/3), which is 8 for n = 256. With
         more quantiles, the fit of the margin is better and the derivative is noisier.
 
     Returns

@@ -26,7 +26,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 
     .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1).
 
-    For a row with distance r to its k-th neighbour in (x, y), the counts :math:`n_x` and
+    Let r be the distance of a row to the k-th neighbour in (x, y). The counts :math:`n_x` and
     :math:`n_y` are the numbers of other rows nearer than r in x and in y.
 
     Parameters
@@ -143,7 +143,7 @@ class NeighbourReference(Reference):
         self._margins = (_Margin(left), _Margin(right))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the number of neighbours and the rows; trees are built again."""
+        """Return the number of neighbours and the rows, without the search trees."""
         state = super().__getstate__()
         return {name: state[name] for name in ("n_neighbors", "x_", "y_") if name in state}
 
@@ -188,7 +188,7 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
 
 
 class _Margin:
-    """Rows of one variable, sorted in one dimension and in a search tree in more."""
+    """Rows of one variable, as sorted numbers or, for several columns, as a search tree."""
 
     def __init__(self, z: Rows) -> None:
         self.sorted = np.sort(z[:, 0])

@@ -18,7 +18,7 @@ MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
 
 
 def check_noise(x: Tensor, y: Tensor) -> None:
-    """Raise ValueError for linear relations of x and y; warn about nonlinear ones.
+    """Raise ValueError for linear relations of x and y, and warn about nonlinear relations.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def check_noise(x: Tensor, y: Tensor) -> None:
         )
     if on_a_surface(x, y):
         warn_user(
-            "y is nearly a function of x: the pairs lie close to a surface, and their mutual "
-            "information is infinite or larger than the samples resolve. The gradient is that at "
-            "the resolution of the samples. Add the noise of the measurement to y"
+            "y is nearly a function of x, because the pairs lie close to a surface. The mutual "
+            "information is infinite or larger than the samples resolve. The result is the "
+            "gradient at the resolution of the samples. Add the measurement noise to y"
         )
 
 

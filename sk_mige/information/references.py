@@ -55,7 +55,7 @@ class Reference(ArrayState, ABC):
         """Return the pointwise information of the rows, (n,)."""
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor | None:
-        """Return log r(x, y) of the rows, (n,), or None if the model is no density."""
+        """Return log r(x, y) of the rows, (n,), or None if the model is not a density."""
         return None
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:

@@ -92,23 +92,24 @@ def mutual_info_gradient(
         independent axes if :func:`independent_axes` finds any. The map preserves the information
         and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. "coordinates" uses the coordinates of x. It needs 3 samples
-        for each coordinate of x and y. "distances" uses the distances of x only, as the published
-        estimator does for images. The gradient is then too small by an unknown factor if y depends
-        on x through many directions. "auto" uses coordinates if there are 3 samples for each, or
-        if ``dx`` is given.
+        Use of x in the joint score. "coordinates" uses the coordinates of x. This value requires 3
+        samples for each coordinate of x and y. "distances" uses the distances of x only, as the
+        published estimator does for images. The gradient is then too small by an unknown factor if
+        y depends on x through many directions. "auto" uses coordinates if there are 3 samples for
+        each, or if ``dx`` is given.
     score : callable, default=None
         Score function, ``score(z)`` or, for distances, ``score(z, sq_distances=...)``. None is
-        :func:`whitened_scores` for coordinates. Their bandwidth is 1, 1/2, 1/4 or 1/8 of the
-        median distance, whichever the held-out loss of the joint score confirms. For distances,
-        None is :func:`sk_mige.score.ssge` of standardised y. The published estimator is
+        :func:`whitened_scores` for coordinates. The bandwidth is 1, 1/2, 1/4 or 1/8 of the median
+        distance, selected by the held-out loss of the joint score. For distances, None is
+        :func:`sk_mige.score.ssge` of standardised y. The published estimator is
         ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. "jackknife" repeats the estimate without each batch of
         samples in turn, and for two halves of the samples. The error contains the variance of the
         scores and their resolution. "batch" uses the means of the batches with fixed scores and
-        takes no additional time. The error contains the sampling of the expectation only. It is
-        several times too small near independence, and if the scores do not resolve the data.
+        takes no additional time. The error contains the sampling of the expectation only. Such an
+        error is several times too small near independence, and if the scores do not resolve the
+        data.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -121,30 +122,31 @@ def mutual_info_gradient(
     Raises
     ------
     ValueError
-        If lengths differ, a value is not finite or no real number, there are fewer than 4
-        samples, or a variable is constant. If a linear combination of columns of y equals one of
-        x, before or after the map to normal scores. The information is then infinite.
+        If lengths differ, a value is not a finite real number, there are fewer than 4 samples, or a
+        variable is constant. If a linear combination of columns of y equals a linear combination of
+        columns of x, before or after the map to normal scores. The information is then infinite.
 
     Warns
     -----
     UserWarning
-        If columns of a variable are linear combinations of others and their derivatives are not.
-        If a few extreme values of a column decide how it is whitened, with ``margins=None``.
-        If a column of y has fewer distinct values than a tenth of the number of samples. If the
-        pairs lie close to a surface, so that the information is nearly infinite. If the samples
-        do not resolve the gradient, with ``standard_error="jackknife"``.
+        If columns are linear combinations of other columns, but the derivatives of the columns are
+        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If a
+        column of y has fewer distinct values than a tenth of the number of samples. If the pairs
+        lie close to a surface, so that the information is nearly infinite. If the samples do not
+        resolve the gradient, with ``standard_error="jackknife"``.
 
     Notes
     -----
-    With the jackknife, the squared standard error is a sum of two squares. The first is the
-    jackknife's error. The second is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`, in
-    which :math:`g_{n/2}` is the mean gradient of two halves of the batches. It is the bias of
-    :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. It is omitted for fewer than 32
-    samples. A warning is issued if the resolution is larger than half of the gradient and than
-    three times the sampling error.
+    With the jackknife, the squared standard error is a sum of two squares. The first term is the
+    jackknife error. The second term is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. Here
+    :math:`g_{n/2}` is the mean gradient of two halves of the batches. The resolution equals the
+    bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is omitted
+    for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
+    and three times the sampling error.
 
-    Columns that are linear combinations of others, :math:`y_R = y_K B(\theta) + c(\theta)`, have no
-    joint density with them. For every B and c they add no information,
+    Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
+    columns :math:`y_K`. All columns together have no density. For every B and c, the columns
+    :math:`y_R` add no information,
     :math:`I(x; y_K, y_R) = I(x; y_K)`. With ``joint="coordinates"``, the result is the gradient
     of the other columns,
 
@@ -203,7 +205,7 @@ def mutual_info_gradient(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Paired samples with their derivatives, and how scores use them."""
+    """Paired samples with derivatives, and settings of the score estimates."""
 
     x: Tensor
     y: Tensor
@@ -251,7 +253,7 @@ class _Pairs:
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise ValueError if dx and dy are derivatives with respect to different parameters."""
+    """Raise ValueError if dx and dy have different parameters."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
             "dx and dy must be derivatives with respect to the same parameters; got those for "
@@ -271,7 +273,7 @@ def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tens
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
 
-    If :math:`z_R = z_K B + c` for all parameters near θ, then
+    Let :math:`z_R = z_K B + c` for all parameters near θ. Then
     :math:`\partial z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
     """
     units = feature_units(z)

@@ -61,10 +61,10 @@ def stochastic_mutual_info_surrogate(
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
         Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) is a
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
-        ``torch.distributions.Normal`` is treated alike. Any other
-        ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at
-        z. None is an implicit encoder, whose conditional score is estimated from the S draws of
-        each x. S should be at least 16 and at least d.
+        ``torch.distributions.Normal`` is equivalent to such a pair. Any other
+        ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at z.
+        None is an implicit encoder, whose conditional score is estimated from the S draws of each
+        x. S should be at least 16 and at least d.
     marginal : str, default="auto"
         Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
         "stein", "mixture" and "leave-one-out". The value "auto" is "gaussian" for a Gaussian
@@ -84,20 +84,20 @@ def stochastic_mutual_info_surrogate(
     ------
     ValueError
         If an implicit conditional has a single draw. If ``marginal`` is unknown. If ``marginal``
-        needs a Gaussian conditional and there is none. If ``marginal`` is "gaussian" and the
-        conditional is detached from the graph.
+        requires a Gaussian conditional and ``conditional`` is not Gaussian. If ``marginal`` is
+        "gaussian" and the conditional is detached from the graph.
 
     Warns
     -----
     UserWarning
-        If the draws of an implicit encoder are all the same, so that z does not depend on the
-        noise. Draws on a GPU are not compared, because the comparison would wait for the GPU.
+        If all draws of an implicit encoder are equal, so that z does not depend on the noise. Draws
+        on a GPU are not compared, because the comparison would wait for the GPU.
 
     Notes
     -----
-    With an exact H(z | x), an estimate of ∇H(z) that is too small rewards an unlimited growth of
-    the noise. Scores estimated from M samples in d ≥ M dimensions are too small by a factor of
-    about M/d. The methods for H(z) avoid such a growth in different ways:
+    If H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit.
+    Scores estimated from M samples in d ≥ M dimensions are too small by a factor of about M/d. The
+    methods for H(z) prevent this growth in different ways:
 
     "gaussian"
         :func:`gaussian_mutual_info`. Its gradient flows through mean and scale and contains no
@@ -209,7 +209,7 @@ def conditional_scores(
     Warns
     -----
     UserWarning
-        If the draws of an implicit encoder are all the same. Draws on a GPU are not compared.
+        If all draws of an implicit encoder are equal. Draws on a GPU are not compared.
 
     Examples
     --------

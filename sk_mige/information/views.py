@@ -41,8 +41,8 @@ def multiview_mutual_info_surrogate(
     (:func:`entropy_surrogate`) and rescaled so that Stein's identity
     :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds. The log-determinant is differentiated
     exactly. Both terms have the derivative d with respect to the logarithm of the scale of z, so a
-    change of scale has no effect. The bound is largest for encoders that use only what t leaves
-    unchanged.
+    change of scale has no effect. The bound is largest for encoders that use only features
+    unchanged by t.
 
     Parameters
     ----------

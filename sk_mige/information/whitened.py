@@ -52,16 +52,16 @@ def whitened_scores(
 
     Scores at new points need shrinkage and a separate whitening for each fold. At the samples
     themselves, shrinkage and separate whitening make the error of Figure 1's gradients several
-    times larger. Without them, the bias of the inverse covariance cancels between marginal and
-    joint.
+    times larger. Without shrinkage and separate whitening, the bias of the inverse covariance
+    cancels between marginal and joint.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. With n < 3 d, whitening uses a shrunk covariance. A tenth of the samples are
-        centres of the kernel, at least 100 and at most 400.
+        Samples. With n < 3 d, whitening uses a shrunk covariance. The number of kernel centres is a
+        tenth of the number of samples, at least 100 and at most 400.
     sq_distances : None
-        Must be None, because the estimate needs coordinates.
+        Squared distances, which must be None, because the estimate needs coordinates.
     bandwidth_factor : float, default=1.0
         Kernel width as a multiple of the median distance. Narrow kernels resolve clusters and
         oscillations, and have a larger variance.
@@ -69,7 +69,7 @@ def whitened_scores(
     Returns
     -------
     tensor of shape (n, d)
-        Scores, detached, in the dtype of z; float64 for integers.
+        Detached scores in the dtype of z, or in float64 for integers.
 
     Examples
     --------
@@ -134,8 +134,8 @@ def confirmed_bandwidth(z: Tensor) -> float:
 def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
     """Return each fold's gain over the Gaussian at the strength with the largest mean gain.
 
-    Centres of the kernel are left out of the folds. A narrow kernel fits its centres, so that the
-    loss of held-out rows that are centres is biased.
+    Centres of the kernel are left out of the folds. A narrow kernel fits the centres, so the loss
+    of held-out rows would be biased at the centres.
     """
     picks = _radial_picks(y, min(_n_landmarks(len(y)), len(y) // 2))
     others = torch.ones(len(y), dtype=torch.bool)

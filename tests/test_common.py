@@ -44,6 +44,7 @@ class Spread:
         return "Spread()"
 
 
+@pytest.mark.filterwarnings("ignore:.*(columns, too many for|predict little of y):UserWarning")
 @parametrize_with_checks(
     [
         SSGEScoreEstimator(),

@@ -144,8 +144,8 @@ def choose_information(
     -----
     The in-sample mean is too large, and the held-out mean is too small. The two errors have the
     same size to first order in 1 / n. For a correct density with m parameters, each error is
-    m / 2n. The estimate is the average of the two means. The interval accounts for sampling, for the
-    difference of the two means and for the spread of the candidates.
+    m / 2n. The estimate is the average of the two means. The interval accounts for sampling, for
+    the difference of the two means and for the spread of the candidates.
 
     Examples
     --------

@@ -28,8 +28,8 @@ def mean_and_error(
     n: int,
     method: str,
     n_batches: int,
-) -> tuple[Tensor, Tensor]:
-    """Return the mean of n terms and the standard error of the mean.
+) -> tuple[Tensor, Tensor, Any]:
+    """Return the mean of n terms, the standard error of the mean, and the settings used.
 
     Parameters
     ----------
@@ -47,19 +47,19 @@ def mean_and_error(
 
     Returns
     -------
-    tuple of two tensors of shape (p,)
+    tuple of two tensors of shape (p,) and the settings
     """
     found, used = terms(torch.arange(n), start)
     batches = torch.arange(n).tensor_split(min(n_batches, n))
     if method == "batch":
-        return found.mean(0), _batch_error(found, batches)
+        return found.mean(0), _batch_error(found, batches), used
     error = _full_error(
         found,
         batches,
         again=lambda rows: terms(rows, used)[0].mean(0),
         anew=lambda rows: terms(rows, start)[0].mean(0),
     )
-    return found.mean(0), error
+    return found.mean(0), error, used
 
 
 def _batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:

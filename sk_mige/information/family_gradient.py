@@ -331,7 +331,7 @@ def _estimate(
     def terms(rows: Tensor, bandwidth_factor: float | None) -> tuple[Tensor, float]:
         return _terms([v.at(rows) for v in variables], entropies, margins, bandwidth_factor)
 
-    gradient, error = mean_and_error(terms, None, n, standard_error, n_batches)
+    gradient, error, _ = mean_and_error(terms, None, n, standard_error, n_batches)
     return MutualInfoGradient(_result(gradient, several), _result(error, several))
 
 

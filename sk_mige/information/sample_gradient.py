@@ -22,11 +22,11 @@ from sk_mige.information._samples import (
 )
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.errors import mean_and_error
-from sk_mige.information.gradients import joint_squared_distances
-from sk_mige.information.margins import gaussianize_margins
+from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.noise import check_noise
+from sk_mige.information.prediction import Predictions, leave_one_out_predictions
 from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
-from sk_mige.score import ScoreFunction, squared_distances, ssge
+from sk_mige.score import ScoreFunction
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.units import feature_units
 
@@ -34,6 +34,11 @@ __all__ = ["MutualInfoGradient", "mutual_info_gradient"]
 
 # Share of derivatives that may be inconsistent with linear relations of columns, by rounding.
 COPIES = 1e-6
+# Standard error of the share of the signal that predictions miss, relative to this share.
+UNSEEN = 0.3
+
+# A score function, and predictions that replace x. None means a choice from the rows.
+_Settings = tuple[ScoreFunction | None, Predictions | None]
 
 
 class MutualInfoGradient(NamedTuple):
@@ -93,16 +98,13 @@ def mutual_info_gradient(
         and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. "coordinates" uses the coordinates of x. This value requires 3
-        samples for each coordinate of x and y. "distances" uses the distances of x only, as the
-        published estimator does for images. The gradient is then too small by an unknown factor if
-        y depends on x through many directions. "auto" uses coordinates if there are 3 samples for
-        each, or if ``dx`` is given.
+        samples for each coordinate of x and y. "distances" suits more columns than samples, such as
+        images. Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
+        coordinates if there are 3 samples for each, or if ``dx`` is given.
     score : callable, default=None
-        Score function, ``score(z)`` or, for distances, ``score(z, sq_distances=...)``. None is
-        :func:`whitened_scores` for coordinates. The bandwidth is 1, 1/2, 1/4 or 1/8 of the median
-        distance, selected by the held-out loss of the joint score. For distances, None is
-        :func:`sk_mige.score.ssge` of standardised y. The published estimator is
-        ``score=ssge, margins=None, joint="coordinates"``.
+        Score function ``score(z)``. None is :func:`whitened_scores`. The bandwidth is 1, 1/2, 1/4
+        or 1/8 of the median distance, selected by the held-out loss of the joint score. The
+        published estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. "jackknife" repeats the estimate without each batch of
         samples in turn, and for two halves of the samples. The error contains the variance of the
@@ -133,7 +135,9 @@ def mutual_info_gradient(
         not. If a few extreme values dominate the variance of a column and ``margins`` is None. If a
         column of y has fewer distinct values than a tenth of the number of samples. If the pairs
         lie close to a surface, so that the information is nearly infinite. If the samples do not
-        resolve the gradient, with ``standard_error="jackknife"``.
+        resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
+        ``joint="distances"`` capture less than a tenth of the signal in y, or y has more columns
+        than the samples resolve.
 
     Notes
     -----
@@ -144,6 +148,11 @@ def mutual_info_gradient(
     for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
     and three times the sampling error.
 
+    With ``joint="distances"``, predictions of y from n samples capture only a share of the signal.
+    A random-effects model [1]_ estimates the share of the signal-to-noise ratio, and the gradient
+    is divided by this share. The division is exact for a linear relation of Gaussians. The standard
+    error contains 30 % of the missing part. The time grows as n\ :sup:`3`.
+
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
     :math:`y_R` add no information,
@@ -152,6 +161,11 @@ def mutual_info_gradient(
 
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_{y_K} \log q(y_K)
               - \nabla_{y_K} \log q(x, y_K)\big)^\top \frac{\partial y_K}{\partial\theta}\Big] .
+
+    References
+    ----------
+    .. [1] J. Yang et al., "Common SNPs explain a large proportion of the heritability for human
+       height", Nature Genetics 42, 2010.
 
     Examples
     --------
@@ -192,14 +206,21 @@ def mutual_info_gradient(
         if margins is None and score is None:
             warn_of_outliers(x_rows, "x's column")
             warn_of_outliers(y_rows, "y's column")
+    if joint == "distances":
+        y_rows, dy_rows = _leading_components(y_rows, dy_rows)
     if few:
         check_noise(x_rows, y_rows)
     warn_of_ties("y", y_rows)
     pairs = _Pairs(x_rows, y_rows, dx_rows, dy_rows, margins, joint)
 
-    gradient, error = mean_and_error(
-        lambda rows, settings: pairs[rows].terms(settings), score, n, standard_error, n_batches
-    )
+    def terms(rows: Tensor, settings: _Settings) -> tuple[Tensor, _Settings]:
+        score, seen = settings
+        return pairs[rows].terms(score, seen and seen._replace(columns=seen.columns[rows]))
+
+    gradient, error, (_, seen) = mean_and_error(terms, (score, None), n, standard_error, n_batches)
+    if seen is not None:
+        error = torch.hypot(error, gradient * UNSEEN * (1 - seen.share))
+        _warn_if_unseen(seen, x_rows)
     return MutualInfoGradient(_result(gradient, several), _result(error, several))
 
 
@@ -218,21 +239,24 @@ class _Pairs:
         dx = None if self.dx is None else self.dx[rows]
         return replace(self, x=self.x[rows], y=self.y[rows], dx=dx, dy=self.dy[rows])
 
-    def terms(self, score: ScoreFunction | None) -> tuple[Tensor, ScoreFunction]:
-        """Return the terms (n, p) of the gradient, and the score function that was used."""
-        mapped = self if self.margins is None else self._gaussianized()
+    def terms(
+        self, score: ScoreFunction | None, seen: Predictions | None
+    ) -> tuple[Tensor, _Settings]:
+        """Return the terms (n, p) of the gradient, and the settings that were used."""
         if self.joint == "distances":
-            return mapped._terms_from_distances(score or ssge), score or ssge
+            seen = seen or leave_one_out_predictions(self.x, gaussianize_ranks(self.y))
+            predicted = replace(self, x=seen.columns, joint="coordinates")
+            found, (score, _) = predicted.terms(score, None)
+            return found / seen.share, (score, seen)
+        mapped = self if self.margins is None else self._gaussianized()
         both = torch.cat([mapped.x, mapped.y], dim=1)
         if score is None:
             # The marginals have the bandwidth of the joint, so that the errors of both cancel.
             score = partial(whitened_scores, bandwidth_factor=confirmed_bandwidth(both))
-        return mapped._terms(score, score(both)), score
+        return mapped._terms(score, score(both)), (score, None)
 
     def _gaussianized(self) -> _Pairs:
         y, dy = _gaussianized(self.y, self.dy)
-        if self.joint == "distances":
-            return replace(self, y=y, dy=dy)
         dx = self.y.new_zeros(*self.x.shape, 1) if self.dx is None else self.dx
         x, dx = _gaussianized(self.x, dx)
         return replace(self, x=x, y=y, dy=dy, dx=None if self.dx is None else dx)
@@ -245,11 +269,31 @@ class _Pairs:
             terms = terms - torch.einsum("nd,ndp->np", difference, self.dx)
         return terms
 
-    def _terms_from_distances(self, score: ScoreFunction) -> Tensor:
-        scale = self.y.std(0, correction=0).clamp_min(torch.finfo(self.y.dtype).tiny)
-        y, dy = self.y / scale, self.dy / scale[:, None]
-        sq = joint_squared_distances(squared_distances(self.x), squared_distances(y))
-        return -torch.einsum("nd,ndp->np", score(y) - score(y, sq_distances=sq), dy)
+
+def _warn_if_unseen(seen: Predictions, x: Tensor) -> None:
+    if not seen.resolved:
+        warn_user(
+            f"{len(x)} samples of {x.shape[1]} columns of x predict little of y, so the gradient "
+            "can be far too small. Pass more samples, or project x to the relevant coordinates"
+        )
+
+
+def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the leading principal components that the samples resolve, and their derivatives."""
+    n, q = y.shape
+    k = max(1, n // 6)
+    if q < n // 3 or q <= k:
+        return y, dy
+    warn_user(
+        f"y has {q} columns, too many for {n} samples. The result is the gradient of the "
+        f"information in {k} principal components of y. Pass more samples, or project y and dy to "
+        "fewer columns"
+    )
+    units = feature_units(y)
+    rows = units(y)
+    axes = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:k].mT
+    axes = axes / units.scale[:, None]
+    return y @ axes, torch.einsum("nqp,qk->nkp", dy, axes)
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sk_mige import MutualInfoGradientEstimator, SSGEScoreEstimator
 
 
+@pytest.mark.filterwarnings("ignore:.*(columns, too many for|predict little of y):UserWarning")
 @parametrize_with_checks([MutualInfoGradientEstimator(n_batches=2)])
 def test_scikit_learn_finds_nothing_to_object(estimator, check):
     check(estimator)

@@ -116,9 +116,39 @@ def test_tensors_are_welcome():
     assert tensors == arrays
 
 
+def many_columns(n: int, d: int, n_directions: int):
+    """x of d columns, y of directions of x plus noise, and the derivatives of the gain."""
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((n, d)), rng.standard_normal((n, n_directions))
+    signal = x @ np.linalg.qr(rng.standard_normal((d, n_directions)))[0]
+    return x, signal + noise, signal  # dI/dgain is 1/2 per direction
+
+
+@pytest.mark.parametrize(("n", "d", "n_directions"), [(300, 200, 1), (300, 200, 3), (600, 784, 2)])
+@pytest.mark.filterwarnings("ignore:.*do not resolve")
+def test_more_columns_of_x_than_samples_resolve_a_linear_relation(n, d, n_directions):
+    gradient, error = mutual_info_gradient(*many_columns(n, d, n_directions), joint="distances")
+    assert abs(gradient - n_directions / 2) < min(2 * error, 0.15 * n_directions)
+
+
+def test_a_relation_that_many_columns_hide_is_reported():
+    x, noise = many_columns(300, 784, 1)[0], np.random.default_rng(1).standard_normal((300, 1))
+    y = x[:, :1] ** 2 + noise
+    with pytest.warns(UserWarning, match="784 columns of x predict little of y"):
+        mutual_info_gradient(x, y, noise, standard_error="batch")
+
+
+def test_more_columns_of_y_than_samples_are_reduced_with_a_warning():
+    x, y, dy = channel(0.5, 60, 40)
+    with pytest.warns(UserWarning, match="in 10 principal components of y"):
+        gradient, _ = mutual_info_gradient(x, y + x[:, :1], dy, standard_error="batch")
+    assert np.isfinite(gradient)
+
+
 @pytest.mark.filterwarnings("ignore:.*values in .* samples")  # rounded rows can have few values
 @settings(max_examples=10)
 @given(n=st.integers(4, 40), d=st.integers(1, 12), copies=st.booleans())
+@pytest.mark.filterwarnings("ignore:.*(predict little|too many for)")
 def test_small_samples_and_ties_give_finite_results(n, d, copies):
     x, y, dy = channel(0.5, n, d)
     if copies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
@@ -20,6 +21,7 @@ from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information.choice import CANDIDATES, choose_information
 from sk_mige.information.evidence import Evidence, deal_folds
 from sk_mige.information.noise import on_a_surface
+from sk_mige.information.residuals import LinearResiduals
 from sk_mige.training import resolve_device
 
 from ._label_information import LABEL_CANDIDATES, choose_label_information, table_information
@@ -43,6 +45,7 @@ MIN_ROWS = 10
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
+Z_90 = 1.645
 
 Array = NDArray[Any]
 
@@ -76,7 +79,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ----------
     mutual_info_ : float
         Estimate in nats. The estimate is infinite if a linear combination of the columns of Y is
-        a linear function of X.
+        a linear function of X up to rounding errors.
     interval_ : tuple of float
         Ends of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -97,9 +100,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate, with one exception. Independent components of the columns
+    therefore do not change the estimate, with two exceptions. Independent components of the columns
     of X or Y may describe the columns better than a Gaussian copula. The network then uses ranks of
-    the components.
+    the components. A linear combination of Y may be a linear function of X up to less than 1 % of
+    its variance. The combination is then replaced by the residual, because ranks do not resolve
+    such a small noise (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Ties are broken at random, which leaves the information unchanged. Copies of a row count once.
     Exchanging X and Y does not change the estimate. The folds depend on the order of the rows and
@@ -221,10 +226,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         generator = np.random.default_rng(self._seed)
         numbers = [c.transform(z) for c, z in zip(self._columns, (x, y), strict=True)]
         ordered = numbers[::-1] if self._swapped else numbers
+        ordered, difference = self._without_relations(ordered)
         left, right = (
             m.transform(z, generator) for m, z in zip(self._margins, ordered, strict=True)
         )
-        return self._chosen.pointwise(left, right, self._components(*ordered)).numpy()
+        own = self._chosen.pointwise(left, right, self._components(*ordered))
+        return np.asarray(own.numpy() + difference)
 
     def permutation_test(self, n_permutations: int = 999) -> float:
         """Return the p-value of a permutation test of independence.
@@ -247,7 +254,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             raise ValueError(f"n_permutations must be a positive integer; got {n_permutations!r}")
         if self._constant:
             return 1.0
-        if np.isinf(self.mutual_info_):
+        if np.isinf(self.mutual_info_) or (not any(self._discrete) and self._residuals.is_strong):
             return 1 / (1 + int(n_permutations))
         generator = np.random.default_rng(self._seed)
         identity = np.arange(len(self._folds))
@@ -270,6 +277,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         keys = [sort_key(z) for z in numbers]
         self._swapped = keys[1] < keys[0]
         numbers = numbers[::-1] if self._swapped else numbers
+        self._residuals = LinearResiduals(*map(torch.from_numpy, numbers))
+        numbers, difference = self._without_relations(numbers)
         self._margins = [Margins(z) for z in numbers]
         left, right = (
             m.fit_transform(z, generator) for m, z in zip(self._margins, numbers, strict=True)
@@ -283,11 +292,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 f"X and Y have {owner.max() + 1} distinct rows, fewer than cv={self.cv} folds: "
                 "lower cv, or pass the columns as labels (strings)"
             )
-        if _largest_correlation(left, right) > COLLINEAR:
+        correlation = _largest_correlation(left, right)
+        if self._residuals.is_exact or correlation > COLLINEAR:
             warn_user(
-                "a linear combination of Y's normal scores is a linear function of X's, without "
-                "noise; the mutual information is infinite. Add the measurement noise, or remove "
-                "the shared columns"
+                "a linear combination of Y, or of Y's normal scores, is a linear function of X "
+                "without noise; the mutual information is infinite. Add the measurement noise, "
+                "or remove the shared columns"
             )
             return self._set_value(np.inf, (np.inf, np.inf), [], np.full(len(x), np.inf))
         device = resolve_device(self.device)
@@ -305,15 +315,27 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             device=device,
         )
         value, interval = self._chosen.value, self._chosen.interval
-        if on_a_surface(left[first], right[first], self._seed):
+        # Ranks of sums of columns resolve noise of about 4 / n of the variance.
+        unresolved = left.shape[1] + right.shape[1] > 2 and correlation**2 > 1 - 5 / len(x)
+        if unresolved or on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(
                 "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
                 "Y is nearly a function of X. The mutual information is infinite or too large "
                 "for this number of rows. Add the measurement noise"
             )
-        pointwise = _average(self._chosen.candidates)
-        return self._set_value(value, interval, self._chosen.candidates, pointwise)
+        own = _average(self._chosen.candidates)
+        if self._residuals.is_strong:
+            interval = _shifted(value, interval, difference)
+            value += difference.mean()
+        return self._set_value(value, interval, self._chosen.candidates, own + difference)
+
+    def _without_relations(self, numbers: list[Array]) -> tuple[list[Array], Array]:
+        """Replace strong linear relations by residuals; return pointwise differences as well."""
+        if not self._residuals.is_strong:
+            return numbers, np.zeros(len(numbers[0]))
+        columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))
+        return [numbers[0], columns.numpy()], difference.numpy()
 
     def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
         """Return normal scores of independent components, or None without components."""
@@ -434,6 +456,16 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
     if len(x) != len(y):
         raise ValueError(f"X and Y must have the same number of rows; got {len(x)} and {len(y)}")
     return x, y
+
+
+def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
+    """Return the interval of the value plus the mean difference."""
+    error = Z_90 * float(difference.std()) / len(difference) ** 0.5
+    shifted = value + float(difference.mean())
+    low, high = interval
+    return max(0.0, shifted - math.hypot(value - low, error)), shifted + math.hypot(
+        high - value, error
+    )
 
 
 def _check_enough(x: Tensor, y: Tensor) -> None:

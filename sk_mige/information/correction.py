@@ -250,7 +250,10 @@ def _input_maps(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
     if max(x.shape[1], y.shape[1]) <= MAX_COLUMNS:
         return [(identity, identity) for identity in plain]
-    whiten = [torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT))).mT for z in (x, y)]
+    whiten = [
+        torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT).reshape(z.shape[1], -1))).mT
+        for z in (x, y)
+    ]
     directions = related_directions(x @ whiten[0], y @ whiten[1]) or plain
     return [
         (identity, identity) if len(identity) <= MAX_COLUMNS else (white, axes)

@@ -8,6 +8,7 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.neighbours import local_dimension
+from sk_mige.information.residuals import LinearResiduals
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
@@ -28,7 +29,7 @@ def check_noise(x: Tensor, y: Tensor) -> None:
         Samples of y without redundant columns.
     """
     scores = gaussianize_ranks(x), gaussianize_ranks(y)
-    if _collinear(x, y) or (not any(map(_redundant, scores)) and _collinear(*scores)):
+    if LinearResiduals(x, y).is_exact or (not any(map(_redundant, scores)) and _collinear(*scores)):
         raise ValueError(
             "y must contain noise: a linear combination of columns of y, or of their normal "
             "scores, is a linear combination of x. The mutual information is infinite and has no "

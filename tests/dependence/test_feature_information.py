@@ -93,7 +93,7 @@ def test_unresolved_and_infinite_information_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"X's columns \[1\] is infinite"):
         assert np.isinf(score(X[:, :2], X[:, 1] ** 3)[1])
     with pytest.warns(UserWarning, match=r"X's columns \[0\] is not resolved by 30 rows"):
-        score(X[:30, :1], X[:30, 0] + 0.05 * X[:30, 1])
+        score(X[:30, :1], np.exp(X[:30, 0] + 0.05 * X[:30, 1]))
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,50 @@ def test_linear_relation_has_infinite_information() -> None:
         estimator.pmi(x, np.exp(x[:, 0]))
 
 
+@pytest.mark.parametrize("kind", ["uniform", "heavy tails", "float32", "integers", "copied column"])
+def test_linear_relation_of_any_columns_has_infinite_information(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    x = {
+        "uniform": rng.random((300, 2)),
+        "heavy tails": rng.standard_cauchy((300, 2)),
+        "float32": (100 + rng.random((300, 2))).astype(np.float32),
+        "integers": rng.integers(1000, size=(300, 2)),
+        "copied column": rng.random((300, 1)) @ [[1, 0, 1]] + rng.random((300, 1)) @ [[0, 1, 0]],
+    }[kind]
+    for pair in ((x, x.sum(1)), (x.sum(1), x)):
+        with pytest.warns(UserWarning, match="infinite"):
+            assert quick("gaussian").fit(*pair).interval_ == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.01, 0.001])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_small_noise_in_a_sum_of_columns_is_resolved(noise: float, swapped: bool) -> None:
+    rng = np.random.default_rng(1)
+    x, extra = rng.standard_normal((1000, 2)), rng.standard_normal((1000, 1))
+    y = np.c_[x.sum(1) + noise * rng.standard_normal(1000), extra]
+    estimator = quick("gaussian").fit(*((y, x) if swapped else (x, y)))
+    truth = 0.5 * np.log(1 + 2 / noise**2)
+    assert abs(estimator.mutual_info_ - truth) < 0.1
+    assert contains(estimator, truth)
+    assert estimator.permutation_test(9) == 0.1
+
+
+def test_pmi_of_small_noise_is_the_log_density_ratio() -> None:
+    x, noise, new = np.random.default_rng(0).standard_normal((3, 2000))
+    estimator = quick("gaussian").fit(x, x + 0.01 * noise)
+    found = estimator.pmi(new, new + 0.01 * noise)
+    exact = 0.5 * np.log(1 + 1e4) - 0.5 * noise**2 + 0.5 * new**2
+    assert np.median(abs(found - exact)) < 0.3
+
+
+def test_one_outlier_makes_no_strong_relation() -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.random((1000, 1)), rng.standard_normal((1000, 1))
+    plain = quick("gaussian").fit(x, x + noise)
+    x[0] = 1e9
+    assert abs(quick("gaussian").fit(x, x + noise).mutual_info_ - plain.mutual_info_) < 0.01
+
+
 def test_function_without_noise_is_recognised() -> None:
     x = np.random.default_rng(0).standard_normal(1000)
     with pytest.warns(UserWarning, match="fewer dimensions"):

@@ -1,0 +1,142 @@
+"""Strong linear relations of two variables, and the residuals that replace them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sk_mige.information.axes import independent_columns
+from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.information.references import ArrayState
+from sk_mige.score.units import feature_units
+
+__all__ = ["LinearResiduals"]
+
+# A relation is strong if the noise has less than this share of the variance.
+STRONG = 0.01
+# Residuals up to this multiple of the rounding errors of the terms count as rounding errors.
+ROUNDINGS = 16.0
+
+
+class LinearResiduals(ArrayState):
+    r"""Linear combinations of y that are nearly linear functions of x, minus these functions.
+
+    Let :math:`a = y V` be the combinations and :math:`r = a - x W` the residuals. Let s be the
+    columns of y that complete a to a basis. For every W,
+
+    .. math:: I(x; y) = H(a, s) - H(r, s) + I(x; (r, s)) .
+
+    Ranks of a do not resolve a small noise, but ranks of r do. The entropies of single columns are
+    estimated from spacings. A Gaussian copula describes the dependence of several columns.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Rows of x.
+    y : tensor of shape (n, q)
+        Rows of y.
+
+    Attributes
+    ----------
+    is_strong : bool
+        Whether a relation is strong, and stronger than the relation of the normal scores.
+    is_exact : bool
+        Whether a relation has no noise except rounding errors. The information is then infinite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.residuals import LinearResiduals
+    >>> x = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)).double()
+    >>> LinearResiduals(x, x.sum(1, keepdim=True)).is_exact
+    True
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x_scale, self.y_scale = (feature_units(z).scale for z in (x, y))
+        self.x_mean, self.y_mean = (x / self.x_scale).mean(0), (y / self.y_scale).mean(0)
+        left, right = self._centred(x, y)
+        kept = independent_columns(right)
+        basis, factor = torch.linalg.qr(right[:, kept])
+        other = torch.linalg.qr(left[:, independent_columns(left)])[0]
+        axes, correlations, _ = torch.linalg.svd(basis.mT @ other, full_matrices=False)
+        axes = axes[:, correlations.square() > 1 - STRONG]
+        self.is_exact = self.is_strong = False
+        if not axes.shape[1]:
+            return
+        combinations = right.new_zeros(right.shape[1], axes.shape[1])
+        combinations[kept] = torch.linalg.solve_triangular(factor, axes, upper=True)
+        a = right @ combinations
+        weights = torch.linalg.lstsq(left, a, driver="gelsd").solution
+        r = a - left @ weights
+        size = (y / self.y_scale).abs() @ combinations.abs()
+        size += (x / self.x_scale).abs() @ weights.abs()
+        rounded = r.abs() <= ROUNDINGS * _rounding(x, y) * size
+        self.is_exact = bool((rounded.double().mean(0) > 0.5).any())
+        # Medians, because a few outliers can make every relation strong.
+        noise = (_deviation(r) / _deviation(a)).square()
+        chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
+        self.is_strong = bool(chosen.any())
+        if self.is_strong:
+            self.combinations, self.weights = combinations[:, chosen], weights[:, chosen]
+            self._describe(a[:, chosen], r[:, chosen], right)
+
+    def _describe(self, a: Tensor, r: Tensor, y: Tensor) -> None:
+        """Choose the columns s, and store the spacings and the difference of the copulas."""
+        k = a.shape[1]
+        self.rest = [c - k for c in independent_columns(torch.cat([a, y], dim=1)) if c >= k]
+        self.sorted_a, self.sorted_r = (z.sort(0).values for z in (a, r))
+        before, after = (_log_volume(torch.cat([z, y[:, self.rest]], dim=1)) for z in (a, r))
+        self.shift = before - after
+
+    def transform(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the columns (r, s), and log p(r, s) - log p(a, s) for each row."""
+        left, right = self._centred(x, y)
+        a = right @ self.combinations
+        r = a - left @ self.weights
+        difference = _log_density(r, self.sorted_r) - _log_density(a, self.sorted_a)
+        return torch.cat([r, right[:, self.rest]], dim=1), difference + self.shift
+
+    def _centred(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x / self.x_scale - self.x_mean, y / self.y_scale - self.y_mean
+
+
+def _rounding(x: Tensor, y: Tensor) -> float:
+    """Return the relative rounding error: that of float32 if a variable has float32 values."""
+    of_float32 = any(bool((z == z.float()).all()) for z in (x, y))
+    return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
+
+
+def _deviation(z: Tensor) -> Tensor:
+    """Return the median absolute deviation of each column."""
+    deviation: Tensor = (z - z.median(0).values).abs().median(0).values
+    return deviation
+
+
+def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
+    """Return the share of noise in a linear regression of normal scores."""
+    left, right = (gaussianize_ranks(z) for z in (x, a))
+    left = left[:, independent_columns(left)]
+    residuals = right - left @ torch.linalg.lstsq(left, right).solution
+    share: Tensor = residuals.square().mean(0) / right.square().mean(0)
+    return share
+
+
+def _log_volume(z: Tensor) -> Tensor:
+    """Return half the log-determinant of the correlations of normal scores."""
+    correlations = torch.corrcoef(gaussianize_ranks(z).mT)
+    volume: Tensor = 0.5 * torch.logdet(correlations.reshape(z.shape[1], -1))
+    return volume
+
+
+def _log_density(z: Tensor, ordered: Tensor) -> Tensor:
+    """Return the sum of the log-densities of the columns, from spacings of sorted columns."""
+    n = len(ordered)
+    m = max(1, round(0.5 * n**0.5))
+    total = z.new_zeros(len(z))
+    for column, known in zip(z.mT, ordered.mT, strict=True):
+        place = torch.searchsorted(known, column.contiguous())
+        low, high = (place - m).clamp(0, n - 1), (place + m).clamp(0, n - 1)
+        width = (known[high] - known[low]).clamp_min(1e-300)
+        total += ((high - low) / (n * width)).log()
+    return total

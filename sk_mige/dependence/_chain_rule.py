@@ -20,7 +20,7 @@ from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._mutual_info import MutualInfoEstimator, is_wide
-from ._variables import Columns, as_table, is_discrete_column
+from ._variables import Columns, as_table, central_ranks, is_discrete_column
 
 __all__ = [
     "InformationEstimate",
@@ -128,8 +128,7 @@ def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
     """Return the rank distances of the first rows from the median, or label matches with row 0."""
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
-    distinct, ranks = np.unique(column, return_inverse=True)
-    return np.asarray(np.abs(2 * ranks.ravel()[:8] - len(distinct) + 1), dtype=np.int64)
+    return central_ranks(column)
 
 
 def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[Term]:

@@ -21,6 +21,7 @@ __all__ = [
     "Labels",
     "Margins",
     "as_table",
+    "central_ranks",
     "check_same_length",
     "distinct_rows",
     "is_constant",
@@ -156,8 +157,10 @@ class Margins:
             high = np.searchsorted(self.sorted[:, k], z[:, k], side="right")
             tied = high - low > 1
             share = np.where(tied, generator.random(len(z)), 0.5)
-            level = (low + share * (high - low)) / n
-            scores[:, k] = ndtri(np.clip(level, 0.5 / n, 1 - 0.5 / n))
+            # Distances from the median level, so that a sign flip gives exactly opposite scores.
+            level = (2 * (low + share * (high - low)) - n) / (2 * n)
+            tail = np.maximum(0.5 - abs(level), 0.5 / n)
+            scores[:, k] = -np.sign(level) * ndtri(tail)
         found = torch.from_numpy(scores)
         return found if self.keep is None else found[:, self.keep]
 
@@ -239,6 +242,11 @@ def _row_codes(z: Array) -> NDArray[np.int64]:
 
 
 def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:
-    """Return a sort key of a variable, unchanged by increasing maps of its columns."""
-    ranks = [np.unique(column, return_inverse=True)[1].ravel() for column in z.T]
-    return z.shape[1], *np.stack(ranks, axis=1)[:8].ravel().tolist()
+    """Return a sort key of a variable, unchanged by monotone maps of its columns."""
+    return z.shape[1], *np.stack([central_ranks(column) for column in z.T], axis=1).ravel().tolist()
+
+
+def central_ranks(column: Array) -> NDArray[np.int64]:
+    """Return the rank distances of the first rows from the median."""
+    distinct, ranks = np.unique(column, return_inverse=True)
+    return np.asarray(np.abs(2 * ranks.ravel()[:8] - len(distinct) + 1), dtype=np.int64)

@@ -124,6 +124,16 @@ def test_two_labels_have_the_information_of_their_table() -> None:
     assert estimator.permutation_test(19) == 0.05
 
 
+@settings(max_examples=5)
+@given(seed=st.integers(0, 100), of_x=st.booleans(), k=st.integers(0, 1))
+def test_the_sign_of_a_column_changes_nothing(seed: int, of_x: bool, k: int) -> None:
+    x, y, _ = gaussian_pair(100, 2, seed=seed)
+    candidates = ("gaussian", "student", "mixture", "neighbors")
+    value = quick(*candidates).fit(x, y).mutual_info_
+    (x if of_x else y)[:, k] *= -1
+    assert quick(*candidates).fit(x, y).mutual_info_ == pytest.approx(value, abs=1e-9)
+
+
 @settings(max_examples=5, deadline=None)
 @given(
     st.integers(0, 2**20),
@@ -278,6 +288,22 @@ def test_linear_relation_of_any_columns_has_infinite_information(kind: str) -> N
     for pair in ((x, x.sum(1)), (x.sum(1), x)):
         with pytest.warns(UserWarning, match="infinite"):
             assert quick("gaussian").fit(*pair).interval_ == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize("kind", ["parity", "stripes", "magnitude", "radius"])
+def test_labels_that_no_linear_rule_predicts_have_their_information(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    x, flipped = rng.standard_normal((1000, 2)), rng.random(1000) < 0.1
+    label = {
+        "parity": (x > 0).sum(1) % 2 == 1,
+        "stripes": np.floor(2 * x[:, 0]) % 2 == 1,
+        "magnitude": abs(x[:, 0]) > 0.67,
+        "radius": np.square(x).sum(1) > 1.39,
+    }[kind]
+    estimator = quick("linear", "boosting", "trees").fit(x, label ^ flipped)
+    truth = np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9)
+    assert abs(estimator.mutual_info_ - truth) < 0.05
+    assert contains(estimator, truth)
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.01, 0.001])

@@ -6,7 +6,14 @@ and a second run skips the finished ones. The folder ``SK_MIGE_DATA`` holds one 
 ``bmi_seedN.npz`` per seed N with the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats). The arrays
 are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)``.
 
+``--part digits`` uses pairs of images of MNIST. The classes of a pair have a known joint
+distribution, so the information of the classes is known. An image determines the image's class. The
+images are independent given the classes, so the information of the images is the same number. The
+estimator receives 8 features of either image. Features can only lose information, so an estimate
+should be near the truth or below.
+
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--seeds 0 1 2]
+    SK_MIGE_DATA=folder python benchmarks/mutual_info.py --part digits
 
 The tasks are those of P. Czyż, F. Grabowski, J. Vogt, N. Beerenwinkel, A. Marx, "Beyond Normal: On
 the Evaluation of Mutual Information Estimators", NeurIPS 2023.
@@ -16,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import time
@@ -29,8 +37,11 @@ from typing import Any
 import numpy as np
 import torch
 from report import PROGRESS, row, write
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sk_mige import MutualInfoEstimator
+from sk_mige import MIGEEncoder, MutualInfoEstimator
+from sk_mige.datasets import fetch_mnist
 from sk_mige.information import (
     ConcatenatedCritic,
     fit_critic,
@@ -56,6 +67,9 @@ PUBLISHED = {
 # A measurement is repeated if one of these differs.
 KEYS = ("dataset", "method", "feature", "seed")
 CRITIC_STEPS, CRITIC_BATCH = 300, 128
+# Probabilities that both images of a pair show the same digit.
+DIGITS, AGREEMENT = "digits", (0.1, 0.4, 0.7, 0.9, 1.0)
+N_DIGIT_PAIRS, N_DIGIT_FEATURES = 3000, 8
 Array = np.ndarray
 
 
@@ -113,7 +127,8 @@ OWN = "MutualInfoEstimator"
 COMMANDS = (
     "python benchmarks/mutual_info.py; "
     "python benchmarks/mutual_info.py --seeds 1 2 --sizes 10000 --methods MutualInfoEstimator; "
-    "python benchmarks/mutual_info.py --sizes 10000 --methods InfoNCE MINE"
+    "python benchmarks/mutual_info.py --sizes 10000 --methods InfoNCE MINE; "
+    "python benchmarks/mutual_info.py --part digits"
 )
 METHODS: dict[str, Callable[[Array, Array], dict[str, Any]]] = {
     OWN: chosen,
@@ -130,6 +145,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1000, 5000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
+    parser.add_argument("--part", default="tasks", choices=("tasks", "digits"))
     parser.add_argument("--only", default="", help="tasks whose name contains this")
     parser.add_argument("--report", action="store_true", help="only write what was measured")
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
@@ -143,6 +159,11 @@ def main() -> None:
     if options.report:
         return report(rows)
     chosen(*np.random.default_rng(0).standard_normal((2, 200, 2)))  # imports on first use
+    if options.part == "digits":
+        made = digits(options.seeds[0])
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in made)
+        return report([*rows, *made])
     done = {tuple(made[key] for key in KEYS) for made in rows}
     for seed in options.seeds:
         data = np.load(Path(os.environ["SK_MIGE_DATA"]) / f"bmi_seed{seed}.npz")
@@ -160,13 +181,15 @@ def main() -> None:
 def report(measured: list[dict]) -> None:
     """Print the summary, write the results and draw the picture."""
     unique = {tuple(made[key] for key in KEYS): made for made in measured}
-    tasks = [{key: made[key] for key in made if key not in DETAILS} for made in unique.values()]
+    every = [{key: made[key] for key in made if key not in DETAILS} for made in unique.values()]
+    tasks = [made for made in every if made["metric"] == METRIC]
+    images = [made for made in every if made["metric"] == DIGITS]
     groups: dict[tuple, list[dict]] = {}
     for made in tasks:
         groups.setdefault((made["feature"], made["method"], made["seed"]), []).append(made)
     # A group with missing tasks has no comparable mean.
     summaries = [line for own in groups.values() if len(own) == N_TASKS for line in summary(own)]
-    rows = [*summaries, *published(), *tasks]
+    rows = [*summaries, *published(), *images, *tasks]
     for line in summaries:
         cells = (line["dataset"], line["method"], str(line["seed"]), line["feature"])
         print("; ".join([*cells, f"{line['value']:.3f}"]))
@@ -206,6 +229,53 @@ def summary(own: list[dict]) -> list[dict[str, Any]]:
         row(rows, own[0]["method"], "summary", value, feature=name, seed=own[0]["seed"])
         for name, value in columns.items()
     ]
+
+
+def digits(seed: int) -> list[dict[str, Any]]:
+    """Return the rows of pairs of images whose classes have a known joint distribution."""
+    train, test = fetch_mnist(subset="train"), fetch_mnist(subset="test")
+    shown = train.data[:20_000].reshape(20_000, -1) / np.float32(255)
+    images = test.data.reshape(len(test.data), -1) / np.float32(255)
+    encoders = {
+        "PCA": PCA(N_DIGIT_FEATURES, random_state=seed),
+        "LDA": LinearDiscriminantAnalysis(n_components=N_DIGIT_FEATURES),
+        "MIGEEncoder": MIGEEncoder(N_DIGIT_FEATURES, max_epochs=5, random_state=seed),
+    }
+    rows = []
+    for name, encoder in encoders.items():
+        encoder.fit(shown, train.target[:20_000])
+        for agreement in AGREEMENT:
+            pairs = digit_pairs(test.target, agreement, np.random.default_rng(seed))
+            x, y = (encoder.transform(images[k]) for k in pairs)
+            found = chosen(x, y)
+            title = f"equal with probability {agreement}, {digit_information(agreement):.2f} nats"
+            rows += [
+                row(title, name, DIGITS, found[feature], feature=feature, seed=seed)
+                for feature in ("low", "value", "high")
+            ]
+    return rows
+
+
+def digit_pairs(classes: Array, agreement: float, generator: Any) -> tuple[Array, Array]:
+    """Return indices of images; the second image has the first image's class with a probability."""
+    half = len(classes) // 2
+    left = generator.permutation(half)[:N_DIGIT_PAIRS]
+    own = classes[left].astype(int)
+    other = (own + generator.integers(1, 10, len(own))) % 10
+    wanted = np.where(generator.random(len(own)) < agreement, own, other)
+    right = np.empty_like(left)
+    for k in range(10):
+        rows = np.flatnonzero(wanted == k)
+        known = half + np.flatnonzero(classes[half:].astype(int) == k)
+        right[rows] = generator.choice(known, len(rows), replace=False)
+    return left, right
+
+
+def digit_information(agreement: float) -> float:
+    """Return I(k; k') in nats for ten equally frequent classes."""
+    rest = (1 - agreement) / 9
+    terms = [p * math.log(10 * p) for p in (agreement, *[rest] * 9) if p > 0]
+    return sum(terms)
 
 
 def published() -> list[dict[str, Any]]:

@@ -317,6 +317,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         value, interval = self._chosen.value, self._chosen.interval
         # Ranks of sums of columns resolve noise of about 4 / n of the variance.
         unresolved = left.shape[1] + right.shape[1] > 2 and correlation**2 > 1 - 5 / len(x)
+        # Errors of estimated components lower a large information by an unknown amount.
+        used = [e for e in self._chosen.candidates if e.weight and e.name != "network"]
+        unresolved |= any(e.of_components for e in used)
         if unresolved or on_a_surface(left[first], right[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(

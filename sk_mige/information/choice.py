@@ -162,7 +162,15 @@ def choose_information(
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
     judged = _judge_references(x, y, candidates, folds, seed)
-    large = max(e.held_out for e in judged) > LARGE * math.log(len(x))
+    least = LARGE * math.log(len(x))
+    if components is not None:
+        # The components have a larger density than the columns.
+        others = _judge_references(*components, candidates, folds, seed)
+        if max(e.held_out for e in others) > least:
+            (x, y), judged = components, others
+            for e in judged:
+                e.of_components = True
+    large = max(e.held_out for e in judged) > least
     if large:
         for e in judged:
             e.evidence = -math.inf if e.log_density is None else float(e.log_density.mean())

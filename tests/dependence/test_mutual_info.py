@@ -243,6 +243,16 @@ def test_rotated_uniform_columns_have_the_same_information() -> None:
     assert turned.mutual_info_ == pytest.approx(plain.mutual_info_, rel=0.1)
 
 
+def test_a_large_information_of_rotated_columns_is_estimated_from_components() -> None:
+    x, y, truth = gaussian_pair(2000, 3, rho=0.99)
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    with pytest.warns(UserWarning, match="too large"):
+        estimator = quick("gaussian").fit(x**3 @ rotation, y**3 @ rotation.T)
+    assert 0.8 * truth < estimator.mutual_info_ < truth
+    assert estimator.interval_[1] == np.inf
+    assert np.isfinite(estimator.pmi(x[:3] ** 3 @ rotation, y[:3] ** 3 @ rotation.T)).all()
+
+
 def test_string_columns_keep_their_codes_in_new_rows() -> None:
     rng = np.random.default_rng(0)
     kind = rng.choice(["a", "b", "c"], 300).astype(object)

@@ -40,7 +40,7 @@ from report import PROGRESS, row, write
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sk_mige import MIGEEncoder, MutualInfoEstimator
+from sk_mige import MutualInfoEstimator
 from sk_mige.datasets import fetch_mnist
 from sk_mige.information import (
     ConcatenatedCritic,
@@ -239,7 +239,6 @@ def digits(seed: int) -> list[dict[str, Any]]:
     encoders = {
         "PCA": PCA(N_DIGIT_FEATURES, random_state=seed),
         "LDA": LinearDiscriminantAnalysis(n_components=N_DIGIT_FEATURES),
-        "MIGEEncoder": MIGEEncoder(N_DIGIT_FEATURES, max_epochs=5, random_state=seed),
     }
     rows = []
     for name, encoder in encoders.items():

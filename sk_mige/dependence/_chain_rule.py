@@ -20,7 +20,7 @@ from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._mutual_info import MutualInfoEstimator, is_wide
-from ._variables import Columns, as_table, central_ranks, is_discrete_column
+from ._variables import Columns, as_table, central_ranks, discrete_columns
 
 __all__ = [
     "InformationEstimate",
@@ -101,7 +101,7 @@ class _Fit(NamedTuple):
 def parts_of(name: str, values: Any) -> tuple[Part, ...]:
     """Validate a variable and split the columns into labels and numbers."""
     table = as_table(name, values)
-    discrete = np.array([is_discrete_column(column) for column in table.T])
+    discrete = discrete_columns(table)
     suffixes = (" labels", " numbers") if discrete.any() and not discrete.all() else ("", "")
     parts = []
     if discrete.any():

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_mige.information.evidence import Evidence
 
-__all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information", "table_information"]
+__all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information"]
 
-LABEL_CANDIDATES = ("linear", "quadratic", "logistic", "neighbors", "boosting", "trees")
+LABEL_CANDIDATES = ("table", "linear", "quadratic", "logistic", "neighbors", "boosting", "trees")
 # These candidates memorise training rows, so the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
 # Differences of evidence below .005 nats are ignored.
 TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
+# Pseudocounts for tables of counts.
+PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# With few rows per parameter, these candidates can miss information.
+PARAMETRIC = ("table", "linear", "logistic")
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -102,69 +108,77 @@ def choose_label_information(
             e.in_sample = e.held_out + 2 * max(0.0, missing)
             e.value = (e.in_sample + e.held_out) / 2
     value = sum(e.weight * e.value for e in used)
-    variance = 0.0
-    for e in used:
-        unconfirmed = (e.in_sample - e.held_out) / 2
-        # The bias of a memorising candidate may decrease more slowly than 1 / n.
-        unconfirmed *= 2 if e.name in MEMORISING else 1
-        sampling = float(e.pointwise.var()) / n
-        variance += e.weight * (sampling + unconfirmed**2 + (e.value - value) ** 2)
+    variance = sum(
+        e.weight * (float(e.pointwise.var()) / n + _unconfirmed(e) ** 2 + (e.value - value) ** 2)
+        for e in used
+    )
     # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * float(np.sqrt(variance))
     largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
-    interval = (max(0.0, value - error), min(value + error, largest))
+    smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
+    high = min(max(value + error + smoothed, _unresolved(judged)), largest)
+    interval = (max(0.0, value - error), high)
     return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
 
 
-def table_information(x: Labels, y: Labels, folds: Labels) -> LabelInformation:
-    """Estimate the mutual information of two labels from counts, with a bias correction.
+def _unconfirmed(e: Evidence) -> float:
+    """Return the error of averaging the in-sample and the held-out mean."""
+    half = (e.in_sample - e.held_out) / 2
+    if e.name == "table":
+        return math.hypot(half / 2, half**2)
+    # The bias of a memorising candidate may decrease more slowly than 1 / n.
+    return 2 * half if e.name in MEMORISING else half
 
-    Parameters
-    ----------
-    x : ndarray of shape (n,)
-        Labels from 0.
-    y : ndarray of shape (n,)
-        Labels from 0.
-    folds : ndarray of shape (n,)
-        Fold of each row.
 
-    Returns
-    -------
-    LabelInformation
+def _unresolved(judged: list[Evidence]) -> float:
+    """Return the largest upper end of parametric candidates if independence has a weight.
+
+    With few rows per parameter, classifiers overfit. Independence can then have the best evidence
+    although the information is positive.
     """
-    n = len(x)
-    table = np.zeros((x.max() + 1, y.max() + 1))
-    np.add.at(table, (x, y), 1)
-    seen = [(counts > 0).sum() for counts in (table, table.sum(1), table.sum(0))]
-    log_prior = np.log(table.sum(0) / n)
-    smooth = table + 0.5 / table.shape[1]
-    posterior = np.log(smooth / smooth.sum(1, keepdims=True))
-    with np.errstate(divide="ignore"):
-        exact = np.log(table / table.sum(1, keepdims=True)) - log_prior
-    gain = exact[x, y]
-    plug_in = float(gain.mean())
-    bias = float(seen[0] - seen[1] - seen[2] + 1) / (2 * n)
-    value = max(0.0, plug_in - bias)
-    error = Z_90 * float(np.sqrt(gain.var() / n + (bias / 2) ** 2))
-    row = torch.from_numpy(gain)
-    fit = _Table(posterior)
-    candidate = Evidence("table", value, plug_in, plug_in - 2 * bias, value, row, None, [fit], 1.0)
-    interval = (max(0.0, value - error), value + error)
-    held = [posterior[x]]
-    return LabelInformation(value, interval, [candidate], folds, log_prior, y, held)
+    independent, *others = judged
+    ends = [e.value + Z_90 * _unconfirmed(e) for e in others if e.name in PARAMETRIC]
+    return max(ends, default=0.0) if independent.weight else 0.0
 
 
-class _Table:
-    """Classifier of one label given another, from a table of class probabilities."""
+class _Table(ClassifierMixin, BaseEstimator):
+    r"""Class frequencies of equal rows, shrunk to those of all rows.
 
-    def __init__(self, log_posterior: Floats) -> None:
-        self.log_posterior = log_posterior
-        self.classes_ = np.arange(log_posterior.shape[1])
+    .. math:: p(y | x) = \frac{n_{xy} + \kappa\, p(y)}{n_x + \kappa}
 
-    def predict_proba(self, x: NDArray[Any]) -> Floats:
-        """Return the class probabilities for labels x (n, 1)."""
-        return np.asarray(np.exp(self.log_posterior[x[:, 0].astype(int)]))
+    The pseudocount κ maximises the leave-one-out likelihood.
+    """
+
+    def fit(self, x: Floats, labels: Labels) -> Self:
+        """Count the labels of equal rows."""
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        self.prior_ = np.bincount(codes) / len(codes)
+        rows, owner = np.unique(x, axis=0, return_inverse=True)
+        owner = owner.ravel()
+        counts = np.zeros((len(rows), len(self.classes_)))
+        np.add.at(counts, (owner, codes), 1)
+        self.counts_ = {row.tobytes(): count for row, count in zip(rows, counts, strict=True)}
+        own, total = counts[owner, codes] - 1, counts.sum(1)[owner] - 1
+        # A constant prior would ignore that the row itself is left out.
+        prior = np.maximum(self.prior_[codes] - 1 / len(codes), 0.5 / len(codes))
+        likelihoods = [np.log((own + k * prior) / (total + k)).mean() for k in PSEUDOCOUNTS]
+        self.pseudocount_ = PSEUDOCOUNTS[int(np.argmax(likelihoods))]
+        return self
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return the shrunk class frequencies of rows (n, d)."""
+        shrunk = self._counts(x) + self.pseudocount_ * self.prior_
+        return np.asarray(shrunk / shrunk.sum(1, keepdims=True))
+
+    def frequencies(self, x: Floats) -> Floats:
+        """Return the class frequencies of rows that fit has seen, without shrinkage."""
+        counts = self._counts(x)
+        return np.asarray(counts / counts.sum(1, keepdims=True))
+
+    def _counts(self, x: Floats) -> Floats:
+        nothing = np.zeros(len(self.classes_))
+        return np.array([self.counts_.get(row.tobytes(), nothing) for row in x])
 
 
 def _classifier(name: str, n: int, seed: int) -> Any:
@@ -179,6 +193,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier
 
     makers: dict[str, Any] = {
+        "table": _Table,
         "linear": LinearDiscriminantAnalysis,
         "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
         "logistic": lambda: LogisticRegression(max_iter=1000),
@@ -233,10 +248,12 @@ def _cross_fit(
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
         few = name == "quadratic" and counts.min() < scores.shape[1] + 2
-        model = _classifier("linear" if few else name, len(inner), seed)
-        fits.append(_fitted(model, x, y, classes))
-        posterior[out] = _log_posterior(fits[-1], scores[out], log_prior, len(labels))
-        own = _log_posterior(fits[-1], x, log_prior, len(labels))
+        model = _fitted(_classifier("linear" if few else name, len(inner), seed), x, y, classes)
+        fits.append(model)
+        posterior[out] = _log_posterior(model, scores[out], log_prior, len(labels))
+        own = _log_posterior(model, x, log_prior, len(labels))
+        if isinstance(model, _Table):
+            own[:, model.classes_] = np.log(model.frequencies(x).clip(1e-300))
         inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
     return fits, posterior, float(np.mean(inside))
 
@@ -266,8 +283,13 @@ def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Flo
     """Return the log-probability of every class, mixed with a small share of the prior."""
     probability = np.zeros((len(scores), len(log_prior)))
     probability[:, model.classes_] = model.predict_proba(scores)
-    share = min(0.01, 5 / n)
+    share = _smoothing(n)
     return np.log((1 - share) * probability + share * np.exp(log_prior))
+
+
+def _smoothing(n: int) -> float:
+    """Return the share of the prior in all predicted probabilities."""
+    return min(0.01, 5 / n)
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:

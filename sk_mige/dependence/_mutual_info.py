@@ -24,23 +24,26 @@ from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.training import resolve_device
 
-from ._label_information import LABEL_CANDIDATES, choose_label_information, table_information
+from ._label_information import LABEL_CANDIDATES, choose_label_information
 from ._variables import (
     Columns,
     Labels,
     Margins,
     as_table,
     distinct_rows,
+    entropy_of_rows,
+    fold_keys,
+    has_names,
     is_constant,
     is_discrete,
-    pair_codes,
+    label_key,
     sort_key,
     stratified_folds,
 )
 
 __all__ = ["MutualInfoEstimator", "is_wide"]
 
-MIN_ROWS = 10
+MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
 # A larger canonical correlation means a linear relation without noise.
@@ -106,14 +109,19 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     its variance. The combination is then replaced by the residual, because ranks do not resolve
     such a small noise (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
-    Ties are broken at random, which leaves the information unchanged. Copies of a row count once.
+    Copies of a row count once.
     Exchanging X and Y does not change the estimate. The folds depend on the order of the rows and
     on ``random_state``, so permuted rows give a slightly different estimate.
 
-    Strings, booleans and categories are labels. A numeric column is a label if the number of
-    distinct values is at most 50 and at most 10 % of the number of rows. Convert a numeric label
-    with more classes to strings. A variable of several columns is a label only if all of the
-    columns are labels. Otherwise the ranks of the columns are used.
+    Columns of strings or categories are labels. Numeric columns are labels if the number of their
+    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert a numeric
+    label with more classes to strings. A variable of several columns is a label only if all of the
+    columns are labels. Otherwise, numeric columns are replaced by ranks, and other columns by
+    indicators of their values.
+
+    Ranks of tied values in random order hide a part of the information. Equal scores for tied
+    values exaggerate the information. The estimate is the middle of the two values, and the
+    interval contains both.
 
     Examples
     --------
@@ -224,7 +232,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if any(self._discrete):
             return self._label_pmi(x, y)
         generator = np.random.default_rng(self._seed)
-        numbers = [c.transform(z) for c, z in zip(self._columns, (x, y), strict=True)]
+        numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         ordered = numbers[::-1] if self._swapped else numbers
         ordered, difference = self._without_relations(ordered)
         left, right = (
@@ -272,34 +280,29 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         names = self._names(CANDIDATES)
         generator = np.random.default_rng(self._seed)
         self._columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
-        numbers = [c.transform(z) for c, z in zip(self._columns, (x, y), strict=True)]
+        numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
-        keys = [sort_key(z) for z in numbers]
-        self._swapped = keys[1] < keys[0]
+        first_key, second_key = (sort_key(z) for z in numbers)
+        self._swapped = second_key < first_key
         numbers = numbers[::-1] if self._swapped else numbers
         self._residuals = LinearResiduals(*map(torch.from_numpy, numbers))
+        if min(entropy_of_rows(z) for z in numbers) < np.log(len(x) / 2):  # residuals have ties
+            self._residuals.is_exact = self._residuals.is_strong = False
+        if self._residuals.is_exact:
+            return self._set_infinite(len(x))
         numbers, difference = self._without_relations(numbers)
         self._margins = [Margins(z) for z in numbers]
         left, right = (
             m.fit_transform(z, generator) for m, z in zip(self._margins, numbers, strict=True)
         )
         _check_enough(left, right)
-        _, first, owner = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
-        folds = deal_folds(torch.from_numpy(owner.ravel()), self.cv, self._seed)
+        keys = fold_keys(x, y)
+        _, first = np.unique(keys, return_index=True)
+        folds = deal_folds(torch.from_numpy(keys), self.cv, self._seed)
         self._folds = folds.numpy()
-        if len(np.unique(self._folds)) < self.cv:
-            raise ValueError(
-                f"X and Y have {owner.max() + 1} distinct rows, fewer than cv={self.cv} folds: "
-                "lower cv, or pass the columns as labels (strings)"
-            )
-        correlation = _largest_correlation(left, right)
-        if self._residuals.is_exact or correlation > COLLINEAR:
-            warn_user(
-                "a linear combination of Y, or of Y's normal scores, is a linear function of X "
-                "without noise; the mutual information is infinite. Add the measurement noise, "
-                "or remove the shared columns"
-            )
-            return self._set_value(np.inf, (np.inf, np.inf), [], np.full(len(x), np.inf))
+        correlation = float(_canonical_correlations(left, right).max())
+        if correlation > COLLINEAR:
+            return self._set_infinite(len(x))
         device = resolve_device(self.device)
         components = self._fit_components(*numbers)
         self._scores = [
@@ -327,11 +330,20 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 "Y is nearly a function of X. The mutual information is infinite or too large "
                 "for this number of rows. Add the measurement noise"
             )
+        value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
             interval = _shifted(value, interval, difference)
             value += difference.mean()
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
+
+    def _set_infinite(self, n: int) -> Self:
+        warn_user(
+            "a linear combination of Y, or of Y's normal scores, is a linear function of X "
+            "without noise; the mutual information is infinite. Add the measurement noise, "
+            "or remove the shared columns"
+        )
+        return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
     def _without_relations(self, numbers: list[Array]) -> tuple[list[Array], Array]:
         """Replace strong linear relations by residuals; return pointwise differences as well."""
@@ -339,6 +351,25 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return numbers, np.zeros(len(numbers[0]))
         columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))
         return [numbers[0], columns.numpy()], difference.numpy()
+
+    def _with_ties(
+        self,
+        value: float,
+        interval: tuple[float, float],
+        numbers: list[NDArray[np.float64]],
+        scores: tuple[Tensor, Tensor],
+    ) -> tuple[float, tuple[float, float]]:
+        """Add half of the information that the random order of ties hides.
+
+        The hidden information is at most the difference of Gaussian informations with equal and
+        with ordered scores of ties. The entropy of the rows is another bound.
+        """
+        equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
+        lost = _gaussian_information(*equal) - _gaussian_information(*scores)
+        most = min(entropy_of_rows(z) for z in numbers)
+        hidden = max(0.0, min(lost, most - value)) / 2
+        low, high = interval
+        return value + hidden, (low, high + 2 * hidden)
 
     def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
         """Return normal scores of independent components, or None without components."""
@@ -356,42 +387,46 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return left, right
 
     def _fit_labels(self, x: Array, y: Array) -> Self:
-        names = self._names(LABEL_CANDIDATES)
         self._swapped = not self._discrete[1]
-        rows, labelled = (y, x) if self._swapped else (x, y)
+        if all(self._discrete):  # the variable with fewer labels is predicted
+            self._swapped = label_key(x) < label_key(y)
+        name, rows, labelled = ("Y", y, x) if self._swapped else ("X", x, y)
         self._classes = Labels(labelled)
         labels = self._classes.transform(labelled)
-        if len(self._classes.classes) > len(labels) / 2:
+        if len(self._classes.classes) > len(labels) / MIN_ROWS_PER_LABEL:
             raise ValueError(
                 f"{'X' if self._swapped else 'Y'} has {len(self._classes.classes)} distinct labels "
-                f"in {len(labels)} rows; at least 2 rows per label are needed. Merge rare labels, "
-                "or pass numbers as numbers"
+                f"in {len(labels)} rows; at least {MIN_ROWS_PER_LABEL} rows per label are needed. "
+                "Merge rare labels, or pass numbers as numbers"
             )
-        self._folds = stratified_folds(labels, pair_codes(x, y), self.cv, self._seed)
-        if all(self._discrete):
-            self._rows: Any = Labels(rows)
-            self._labels = table_information(self._rows.transform(rows), labels, self._folds)
-        else:
-            self._columns = [Columns("Y" if self._swapped else "X", rows)]
-            numbers = self._columns[0].transform(rows)
-            self._rows = Margins(numbers)
-            scores = self._rows.fit_transform(numbers, np.random.default_rng(self._seed))
-            self._labels = choose_label_information(
-                scores.numpy(), labels, names, self._folds, self._seed
-            )
+        keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
+        self._folds = stratified_folds(labels, keys, self.cv, self._seed)
+        self._columns = [Columns(name, rows)]
+        numbers = self._columns[0].indicators(rows)
+        self._rows = Margins(numbers)
+        scores = self._rows.fit_transform(numbers, None)
+        self._labels = choose_label_information(
+            scores.numpy(), labels, self._label_names(rows), self._folds, self._seed
+        )
         found = self._labels
         return self._set_value(
             found.value, found.interval, found.candidates, _average(found.candidates)
         )
 
+    def _label_names(self, rows: Array) -> tuple[str, ...]:
+        """Return the candidates that suit the rows, from which labels are predicted."""
+        suitable: tuple[str, ...] = (
+            LABEL_CANDIDATES if all(self._discrete) else LABEL_CANDIDATES[1:]
+        )
+        if all(self._discrete) and has_names(rows):
+            suitable = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
+        names = self._names(LABEL_CANDIDATES)
+        return tuple(name for name in names if name in suitable) or suitable[:1]
+
     def _label_pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
         rows, labelled = (y, x) if self._swapped else (x, y)
-        labels = self._classes.transform(labelled)
-        if all(self._discrete):
-            return self._labels.pointwise(self._rows.transform(rows)[:, None], labels)
-        numbers = self._columns[0].transform(rows)
-        scores = self._rows.transform(numbers, np.random.default_rng(self._seed))
-        return self._labels.pointwise(scores.numpy(), labels)
+        scores = self._rows.transform(self._columns[0].indicators(rows), None)
+        return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
 
     def _statistic(self, order: Array) -> float:
         """Return the held-out information of pairs (x, y[order]), averaged over candidates."""
@@ -480,10 +515,16 @@ def _check_enough(x: Tensor, y: Tensor) -> None:
         )
 
 
-def _largest_correlation(x: Tensor, y: Tensor) -> float:
-    """Return the largest canonical correlation."""
+def _canonical_correlations(x: Tensor, y: Tensor) -> Tensor:
     left, right = (torch.linalg.qr(z - z.mean(0))[0] for z in (x, y))
-    return float(torch.linalg.svdvals(left.mT @ right).max())
+    found: Tensor = torch.linalg.svdvals(left.mT @ right)
+    return found
+
+
+def _gaussian_information(x: Tensor, y: Tensor) -> float:
+    """Return the information of Gaussians with the canonical correlations of x and y."""
+    squares = _canonical_correlations(x, y).clamp_max(1).square()
+    return float(-0.5 * (-squares).log1p().sum())
 
 
 def _average(candidates: list[Evidence]) -> NDArray[np.float64]:

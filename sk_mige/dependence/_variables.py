@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.special import ndtri
+from scipy.stats import entropy
 from torch import Tensor
 
 from sk_mige.estimators._targets import as_numpy
@@ -23,10 +24,14 @@ __all__ = [
     "as_table",
     "central_ranks",
     "check_same_length",
+    "discrete_columns",
     "distinct_rows",
+    "entropy_of_rows",
+    "fold_keys",
+    "has_names",
     "is_constant",
     "is_discrete",
-    "is_discrete_column",
+    "label_key",
     "pair_codes",
     "sort_key",
     "stratified_folds",
@@ -42,7 +47,11 @@ def as_table(name: str, values: Any) -> Array:
     """Return a variable as an array (n, d) without missing values."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked values; drop or impute those rows")
     table = np.asarray(as_numpy(values))
+    if table.size == 0:
+        raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
         raise ValueError(f"{name} must hold one row per sample; got a single value")
     if table.ndim > 2:
@@ -51,8 +60,6 @@ def as_table(name: str, values: Any) -> Array:
             f"{name}.reshape({len(table)}, -1)"
         )
     table = table.reshape(len(table), -1)
-    if table.shape[1] == 0:
-        raise ValueError(f"{name} has no columns; got shape {table.shape}")
     if table.dtype.kind == "c":
         raise ValueError(f"{name} holds complex numbers; pass real and imaginary parts as columns")
     missing = table.dtype.kind == "f" and not np.isfinite(table).all()
@@ -79,6 +86,16 @@ class Columns:
     def __init__(self, name: str, table: Array) -> None:
         self.name = name
         self.categories = [_categories(column) for column in table.T]
+
+    def indicators(self, table: Array) -> NDArray[np.float64]:
+        """Return the table as numbers, with an indicator column for each value of a label."""
+        columns = [
+            column[:, None]
+            if known is None or len(known) <= 2
+            else column[:, None] == range(len(known))
+            for column, known in zip(self.transform(table).T, self.categories, strict=True)
+        ]
+        return np.hstack(columns).astype(np.float64)
 
     def transform(self, table: Array) -> NDArray[np.float64]:
         """Return the table as numbers."""
@@ -112,19 +129,34 @@ def is_constant(table: Array) -> bool:
 
 
 def is_discrete(table: Array) -> bool:
-    return all(is_discrete_column(column) for column in table.T)
+    return bool(discrete_columns(table).all())
 
 
-def is_discrete_column(column: Array) -> bool:
-    if column.dtype.kind in "bUS":
-        return True
-    if column.dtype.kind == "O":
-        try:
-            column = column.astype(np.float64)
-        except (TypeError, ValueError):
-            return True
+def discrete_columns(table: Array) -> NDArray[np.bool_]:
+    """Return which columns are labels.
+
+    Columns of few distinct numbers are labels only if their combinations are few as well, because
+    most combinations would otherwise have a single row.
+    """
+    named = _named(table)
+    few = named | np.array([_is_few(column) for column in table.T])
+    return few if _is_few(_row_codes(table[:, few])) else named
+
+
+def has_names(table: Array) -> bool:
+    return bool(_named(table).any())
+
+
+def _named(table: Array) -> NDArray[np.bool_]:
+    """Return which columns hold strings or categories."""
+    if table.dtype.kind != "O":
+        return np.full(table.shape[1], table.dtype.kind in "US")
+    return np.array([_categories(column) is not None for column in table.T])
+
+
+def _is_few(column: Array, most: int = MAX_CLASSES) -> bool:
     distinct = len(np.unique(column))
-    return distinct <= min(MAX_CLASSES, max(2, DISTINCT_SHARE * len(column)))
+    return distinct <= min(most, max(2, DISTINCT_SHARE * len(column)))
 
 
 class Margins:
@@ -136,7 +168,7 @@ class Margins:
         self.sorted = np.sort(self._mixed(z), axis=0)
         self.keep: list[int] | None = None
 
-    def fit_transform(self, z: Array, generator: np.random.Generator) -> Tensor:
+    def fit_transform(self, z: Array, generator: np.random.Generator | None) -> Tensor:
         """Return normal scores of the columns, without linearly dependent columns."""
         scores = self.transform(z, generator)
         self.keep = independent_columns(scores)
@@ -147,7 +179,7 @@ class Margins:
         mixing = independent_components(torch.from_numpy(z[:, self.varying]))
         return None if mixing is None else Margins(z, mixing.numpy())
 
-    def transform(self, z: Array, generator: np.random.Generator) -> Tensor:
+    def transform(self, z: Array, generator: np.random.Generator | None) -> Tensor:
         """Return normal scores, with ties in random order."""
         z = self._mixed(np.asarray(z, dtype=np.float64))
         n = len(self.sorted)
@@ -156,7 +188,9 @@ class Margins:
             low = np.searchsorted(self.sorted[:, k], z[:, k], side="left")
             high = np.searchsorted(self.sorted[:, k], z[:, k], side="right")
             tied = high - low > 1
-            share = np.where(tied, generator.random(len(z)), 0.5)
+            share = np.full(len(z), 0.5)
+            if generator is not None:
+                share = np.where(tied, generator.random(len(z)), share)
             # Distances from the median level, so that a sign flip gives exactly opposite scores.
             level = (2 * (low + share * (high - low)) - n) / (2 * n)
             tail = np.maximum(0.5 - abs(level), 0.5 / n)
@@ -191,17 +225,24 @@ def _as_rows(table: Array) -> list[tuple[str, ...]]:
     return [tuple(map(str, row)) for row in table.tolist()]
 
 
+def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
+    """Return one integer per group of rows that must share a fold.
+
+    Equal rows can be copies and share a fold, unless distinct rows are few.
+    """
+    codes = pair_codes(x, y)
+    return np.arange(len(x)) if _is_few(codes, len(x)) else codes
+
+
 def stratified_folds(
-    labels: NDArray[np.int64], codes: NDArray[np.int64], n_folds: int, seed: int
+    labels: NDArray[np.int64], keys: NDArray[np.int64], n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign rows to stratified folds, so that equal rows share a fold."""
-    _, first, owner = np.unique(codes, return_index=True, return_inverse=True)
+    """Assign rows to stratified folds; rows with equal keys share a fold."""
+    _, first, owner = np.unique(keys, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(labels[first][order], kind="stable")]
     folds = np.empty(len(first), np.int64)
     folds[order] = np.arange(len(first)) % n_folds
-    if len(first) < n_folds * 2:  # too few distinct rows to keep copies in one fold
-        return np.random.default_rng(seed).permutation(len(labels)) % n_folds
     return folds[owner.ravel()]
 
 
@@ -211,20 +252,29 @@ def distinct_rows(
     """Return the first row of each group of copies, and the group of each row.
 
     Equal rows are copies only if two rows that share a continuous variable are always equal.
-    Rounded values do not satisfy this condition, because rows with equal X may differ in Y.
+    Rounded values do not satisfy this condition, because rows with equal X may differ in Y. Rows of
+    integers can be equal by chance, so they do not identify copies.
     """
     identity = np.arange(len(x))
     if all(discrete):
         return identity, identity
     pairs = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
     first, owner = pairs[1], pairs[2].ravel()
-    for z, is_label in zip((x, y), discrete, strict=True):
-        if not is_label and len(np.unique(_row_codes(z))) < len(first):
-            return identity, identity
+    numbers = [
+        _row_codes(z)
+        for z, is_label in zip((x, y), discrete, strict=True)
+        if not (is_label or _is_integer(z))
+    ]
+    if all(len(np.unique(codes)) < len(first) for codes in numbers):
+        return identity, identity
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return first[order], rank[owner]
+
+
+def _is_integer(z: Array) -> bool:
+    return not has_names(z) and bool((np.asarray(z, np.float64) % 1 == 0).all())
 
 
 def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
@@ -237,6 +287,8 @@ def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
 
 def _row_codes(z: Array) -> NDArray[np.int64]:
     """Return one integer per distinct row."""
+    if z.shape[1] == 0:
+        return np.zeros(len(z), np.int64)
     numbers = np.ascontiguousarray(Columns("X", z).transform(z)) + 0.0  # no negative zeros
     return np.unique(numbers, axis=0, return_inverse=True)[1].ravel()
 
@@ -250,3 +302,15 @@ def central_ranks(column: Array) -> NDArray[np.int64]:
     """Return the rank distances of the first rows from the median."""
     distinct, ranks = np.unique(column, return_inverse=True)
     return np.asarray(np.abs(2 * ranks.ravel()[:8] - len(distinct) + 1), dtype=np.int64)
+
+
+def label_key(table: Array) -> tuple[Any, ...]:
+    """Return a sort key of labels: number of labels, then the first rows with equal labels."""
+    codes = _row_codes(table)
+    return len(np.unique(codes)), *(codes[:8] == codes[0]).tolist()
+
+
+def entropy_of_rows(table: Array) -> float:
+    """Return the entropy of the rows' frequencies, in nats."""
+    counts = np.unique(_row_codes(table), return_counts=True)[1]
+    return float(entropy(counts))

@@ -55,13 +55,15 @@ class LinearResiduals(ArrayState):
     def __init__(self, x: Tensor, y: Tensor) -> None:
         self.x_scale, self.y_scale = (feature_units(z).scale for z in (x, y))
         self.x_mean, self.y_mean = (x / self.x_scale).mean(0), (y / self.y_scale).mean(0)
+        self.is_exact = self.is_strong = False
         left, right = self._centred(x, y)
+        if len(x) <= x.shape[1] + y.shape[1]:  # every regression is exact
+            return
         kept = independent_columns(right)
         basis, factor = torch.linalg.qr(right[:, kept])
         other = torch.linalg.qr(left[:, independent_columns(left)])[0]
         axes, correlations, _ = torch.linalg.svd(basis.mT @ other, full_matrices=False)
         axes = axes[:, correlations.square() > 1 - STRONG]
-        self.is_exact = self.is_strong = False
         if not axes.shape[1]:
             return
         combinations = right.new_zeros(right.shape[1], axes.shape[1])

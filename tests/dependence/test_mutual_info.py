@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
+from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
 
@@ -234,6 +236,71 @@ def test_equal_rows_of_rounded_values_stay_in_one_fold() -> None:
     assert len(folds) == len(np.unique(pairs)) < 600
 
 
+@cache
+def plug_in(levels: float) -> float:
+    """Information of a rounded pair of Gaussians with correlation .8, from two million rows."""
+    rng = np.random.default_rng(1)
+    x, noise = rng.standard_normal((2, 2_000_000))
+    pair = [np.round(levels * z).astype(int) for z in (x, 0.8 * x + 0.6 * noise)]
+    return float(mutual_info_score(*pair))
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+@pytest.mark.parametrize("n", [300, 3000])
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_the_interval_of_rounded_numbers_contains_the_information(levels, n, n_columns) -> None:
+    rng = np.random.default_rng(0)
+    x, noise = rng.standard_normal((2, n, 2))
+    x, y = (np.round(levels * z[:, :n_columns]) for z in (x, 0.8 * x + 0.6 * noise))
+    low, high = MutualInfoEstimator(random_state=0, device="cpu").fit(x, y).interval_
+    assert low < n_columns * plug_in(levels) < high
+
+
+@pytest.mark.parametrize(("n", "noise"), [(500, 0), (3000, 0), (3000, 1)])
+def test_the_information_of_equal_integers_is_finite(n: int, noise: int) -> None:
+    rng = np.random.default_rng(0)
+    ages = rng.integers(18, 100, size=n)
+    low, high = quick().fit(ages, ages + noise * rng.integers(2, size=n)).interval_
+    assert low < np.log(82) - noise * np.log(2) < high < 8
+
+
+@pytest.mark.parametrize("n_rows", [300, 3000])
+def test_rows_of_rare_labels_do_not_look_informative(n_rows) -> None:
+    rng = np.random.default_rng(0)
+    names = rng.integers(3, size=(n_rows, 6)).astype(str)  # most combinations are unique
+    y = rng.integers(2, size=n_rows)
+    found = MutualInfoEstimator(random_state=0).fit(names, y)
+    assert found.interval_[0] == 0
+    assert found.mutual_info_ < 0.2
+
+
+def test_a_label_that_two_of_six_labels_determine_is_found() -> None:
+    names = np.random.default_rng(0).integers(3, size=(3000, 6)).astype(str)
+    y = names[:, 0] == names[:, 1]  # H(y) = .637 nats
+    low, high = MutualInfoEstimator(random_state=0).fit(names, y).interval_
+    assert low < 0.637 < high < low + 0.15
+
+
+def test_a_name_for_each_row_leaves_the_information_open() -> None:
+    y = np.arange(300) % 2
+    found = MutualInfoEstimator(random_state=0).fit(np.arange(300).astype(str), y)
+    assert found.interval_ == (0, pytest.approx(np.log(2), abs=0.01))
+
+
+def test_the_parity_of_three_bits_is_their_information() -> None:
+    bits = np.random.default_rng(0).integers(2, size=(500, 3))
+    low, high = MutualInfoEstimator(random_state=0).fit(bits, bits.sum(1) % 2).interval_
+    assert low < np.log(2) < high + 0.01 < low + 0.05
+
+
+@pytest.mark.parametrize(
+    "values", [np.ma.masked_greater([[1.0], [2.0]] * 20, 1.5), np.empty((0, 2))]
+)
+def test_masked_and_empty_values_are_refused_by_name(values) -> None:
+    with pytest.raises(ValueError, match="X has"):
+        MutualInfoEstimator().fit(values, values)
+
+
 def test_rotated_uniform_columns_have_the_same_information() -> None:
     rng = np.random.default_rng(0)
     x = rng.random((2000, 2))
@@ -367,7 +434,7 @@ def test_a_wide_interval_is_warned_of() -> None:
         (np.full(20, np.nan), np.arange(20.0), "X contains NaN"),
         (np.arange(20.0), np.array([None] * 20), "Y contains NaN, None"),
         (np.zeros((20, 2, 2)), np.arange(20.0), r"X.reshape\(20, -1\)"),
-        (np.zeros((20, 0)), np.arange(20.0), "X has no columns"),
+        (np.zeros((20, 0)), np.arange(20.0), "X has no values"),
         (3.0, np.arange(20.0), "got a single value"),
         (np.random.default_rng(0).standard_normal((20, 9)), np.arange(20.0), "3 rows per column"),
     ],

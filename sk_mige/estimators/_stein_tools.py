@@ -13,7 +13,8 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.score import SteinKernel, stein_kernel
+from sk_mige.score import Kernel, SteinKernel, stein_kernel
+from sk_mige.score.kernels import KERNELS
 
 from ._base import DocLinkMixin
 from ._rows import check_finite, check_samples, check_varies, to_tensor
@@ -28,13 +29,13 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     """Base class of estimators that use the Stein kernel of rows and their scores."""
 
     score_estimator: Any
-    kernel: str
+    kernel: Kernel | str
     bandwidth: float | str
     whiten: bool
 
     _parameter_constraints: dict[str, list[Any]] = {
         "score_estimator": [BaseScoreEstimator, SlicedScoreMatching, callable, None],
-        "kernel": [StrOptions({"imq"})],
+        "kernel": [StrOptions(set(KERNELS)), Kernel],
         "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
         "whiten": ["boolean"],
     }
@@ -109,8 +110,8 @@ class KernelSteinTest(_SteinTool):
         Score of the density p: a function that maps an ndarray (n, d) to scores (n, d), or a fitted
         score estimator of this package. The rows of the estimator's fit must not be the rows of the
         test. With None, pass scores as ``y`` of ``fit``.
-    kernel : {"imq"}, default="imq"
-        Kernel k (:func:`sk_mige.score.stein_kernel`).
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
+        Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median" or float, default="median"
         Bandwidth: the median distance of at most 1,000 rows, or a number. A number is in standard
         deviations if ``whiten=True``, and otherwise in the units of X.
@@ -171,7 +172,7 @@ class KernelSteinTest(_SteinTool):
         self,
         score_estimator: Any = None,
         *,
-        kernel: str = "imq",
+        kernel: Kernel | str = "imq",
         bandwidth: float | str = "median",
         whiten: bool = True,
         n_bootstrap: int = 999,
@@ -251,8 +252,8 @@ class SteinThinning(_SteinTool):
         estimator of this package. A fitted estimator is used without a further fit. A clone of an
         unfitted estimator is fitted to X. None uses the scores ``y`` of ``fit``, or without ``y``
         an :class:`SSGEScoreEstimator` with ``random_state=0``.
-    kernel : {"imq"}, default="imq"
-        Kernel k (:func:`sk_mige.score.stein_kernel`).
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
+        Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median" or float, default="median"
         Bandwidth: the median distance of at most 1,000 rows, or a number. A number is in standard
         deviations if ``whiten=True``, and otherwise in the units of X.
@@ -310,7 +311,7 @@ class SteinThinning(_SteinTool):
         n_points: int = 100,
         score_estimator: Any = None,
         *,
-        kernel: str = "imq",
+        kernel: Kernel | str = "imq",
         bandwidth: float | str = "median",
         whiten: bool = True,
     ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernels import median_bandwidth, squared_distances
+from .kernels import Kernel, median_bandwidth, resolve_kernel, squared_distances
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
 
@@ -18,13 +18,10 @@ __all__ = ["SteinKernel", "kernel_stein_discrepancy", "stein_kernel", "stein_thi
 
 # Largest number of rows from which the median distance is computed.
 MEDIAN_ROWS = 1_000
+# Smallest number of rows per feature for which the covariance is not shrunk.
+ROWS_PER_FEATURE = 3
 # Rows and columns of a block of kernel values. Its matrices of 512 KiB stay in the cache.
 BLOCK_ROWS = 256
-
-
-def _imq(u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    k = (1 + u).rsqrt()
-    return k, -0.5 * k**3, 0.75 * k**5
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class SteinKernel:
         Rows in units of the bandwidth, whitened if requested.
     scores : Tensor of shape (n, d)
         Scores in the same coordinates.
-    kernel : str
-        Name of the kernel k.
+    kernel : Kernel
+        Kernel k.
     bandwidth : float
         Bandwidth σ in whitened coordinates, or in the units of the data without whitening.
 
@@ -73,7 +70,7 @@ class SteinKernel:
 
     points: Tensor
     scores: Tensor
-    kernel: str
+    kernel: Kernel
     bandwidth: float
 
     def take(self, rows: slice | Tensor) -> SteinKernel:
@@ -85,15 +82,14 @@ class SteinKernel:
         other = other or self
         x, s, y, t = self.points, self.scores, other.points, other.scores
         u = squared_distances(x, y)
-        k, slope, curvature = _imq(u)
+        k, slope, curvature = self.kernel.matrices(u, 1.0)
         # The products (s - t)·(x - y), without an array of differences.
         mixed = (s * x).sum(1)[:, None] + (t * y).sum(1) - s @ y.mT - x @ t.mT
-        return k * (s @ t.mT) - 2 * slope * (mixed + x.shape[1]) - 4 * u * curvature
+        return k * (s @ t.mT) + slope * (mixed + x.shape[1]) - u * curvature
 
     def diagonal(self) -> Tensor:
         """Return the values (n,) of each row with itself."""
-        k, slope, _ = _imq(self.points.new_zeros(1))
-        return k * self.scores.square().sum(1) - 2 * slope * self.points.shape[1]
+        return self.scores.square().sum(1) + self.kernel.steepness * self.points.shape[1]
 
     def discrepancy(self, statistic: str = "u") -> float:
         """Return the squared discrepancy; see :func:`kernel_stein_discrepancy`."""
@@ -169,7 +165,7 @@ def stein_kernel(
     x: Tensor,
     scores: Tensor,
     *,
-    kernel: str = "imq",
+    kernel: Kernel | str = "imq",
     bandwidth: float | str = "median",
     whiten: bool = True,
 ) -> SteinKernel:
@@ -187,16 +183,18 @@ def stein_kernel(
         Rows, at least 2.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature.
-    kernel : {"imq"}, default="imq"
-        Kernel k. The inverse multiquadric kernel :math:`(1 + u)^{-1/2}` of the squared distance u
-        has heavy tails. Discrepancies with this kernel detect samples that escape to infinity in
-        any dimension. Discrepancies with ``"rbf"`` do not in three or more dimensions.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
+        Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse multiquadric
+        kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three or more
+        dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. The
+        discrepancy with the default cannot, for densities with light tails.
     bandwidth : float or "median", default="median"
         Bandwidth :math:`\sigma`: the median distance of at most 1,000 rows at regular intervals, or
         a number. A number is in standard deviations if ``whiten=True``, and otherwise in the units
         of x.
     whiten : bool, default=True
-        Whether to compute distances in coordinates of unit covariance.
+        Whether to compute distances in coordinates of unit covariance. With fewer than 3 rows per
+        feature, the covariance is shrunk towards its diagonal.
 
     Returns
     -------
@@ -230,14 +228,15 @@ def stein_kernel(
             f"{tuple(x.shape)}"
         )
     exact = x.to(widest_dtype(x))
-    white = whitening(x)[0] if whiten else identity_whitening(exact)
+    shrinkage = 0.0 if len(x) >= ROWS_PER_FEATURE * x.shape[1] else "auto"
+    white = whitening(x, shrinkage)[0] if whiten else identity_whitening(exact)
     y = white(exact)
     if isinstance(bandwidth, str):
         some = y[:: math.ceil(len(y) / MEDIAN_ROWS)]
         bandwidth = float(median_bandwidth(squared_distances(some)))
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
-    return SteinKernel(y / bandwidth, inner * bandwidth, kernel, bandwidth)
+    return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
 
 
 def kernel_stein_discrepancy(

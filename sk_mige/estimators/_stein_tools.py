@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
 from sk_mige.score.kernels import KERNELS
+from sk_mige.score.stein import BANDWIDTHS
 
 from ._base import DocLinkMixin
 from ._rows import check_finite, check_samples, check_varies, to_tensor
@@ -31,13 +32,13 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     score_estimator: Any
     kernel: Kernel | str
     bandwidth: float | str
-    whiten: bool
+    preconditioner: str | None
 
     _parameter_constraints: dict[str, list[Any]] = {
         "score_estimator": [BaseScoreEstimator, SlicedScoreMatching, callable, None],
         "kernel": [StrOptions(set(KERNELS)), Kernel],
-        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions({"median"})],
-        "whiten": ["boolean"],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions(set(BANDWIDTHS))],
+        "preconditioner": [StrOptions({"std", "covariance"}), None],
     }
 
     def _score_source(self, X: Any) -> Any:
@@ -58,7 +59,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
             torch.from_numpy(scores),
             kernel=self.kernel,
             bandwidth=self.bandwidth,
-            whiten=self.whiten,
+            preconditioner=self.preconditioner,
         )
         check_finite(made.diagonal())
         self.bandwidth_ = made.bandwidth
@@ -112,12 +113,15 @@ class KernelSteinTest(_SteinTool):
         test. With None, pass scores as ``y`` of ``fit``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
-    bandwidth : "median" or float, default="median"
-        Bandwidth: the median distance of at most 1,000 rows, or a number. A number is in standard
-        deviations if ``whiten=True``, and otherwise in the units of X.
-    whiten : bool, default=True
-        Whether to compute distances in coordinates of unit covariance. The statistic then does not
-        depend on the units of the features.
+    bandwidth : "median", "scaled-median" or float, default="median"
+        Bandwidth: the median distance of n ≤ 1,000 rows, or the median divided by
+        :math:`\sqrt{\log n}`, or a number. A number is in standard
+        deviations, or with ``preconditioner=None`` in the units of X.
+    preconditioner : {"std", "covariance"} or None, default="std"
+        Coordinates of the distances. With ``"std"``, features are in units of their standard
+        deviations, and the statistic does not depend on the units of the features. With
+        ``"covariance"``, correlations of the features do not matter either. With None, features
+        are in the units of X.
     n_bootstrap : int, default=999
         Number B of bootstrap replicates. The smallest p-value is 1 / (B + 1).
     random_state : int, RandomState instance or None, default=None
@@ -174,14 +178,14 @@ class KernelSteinTest(_SteinTool):
         *,
         kernel: Kernel | str = "imq",
         bandwidth: float | str = "median",
-        whiten: bool = True,
+        preconditioner: str | None = "std",
         n_bootstrap: int = 999,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.score_estimator = score_estimator
         self.kernel = kernel
         self.bandwidth = bandwidth
-        self.whiten = whiten
+        self.preconditioner = preconditioner
         self.n_bootstrap = n_bootstrap
         self.random_state = random_state
 
@@ -254,12 +258,15 @@ class SteinThinning(_SteinTool):
         an :class:`SSGEScoreEstimator` with ``random_state=0``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
-    bandwidth : "median" or float, default="median"
-        Bandwidth: the median distance of at most 1,000 rows, or a number. A number is in standard
-        deviations if ``whiten=True``, and otherwise in the units of X.
-    whiten : bool, default=True
-        Whether to compute distances in coordinates of unit covariance. The selection then does not
-        depend on the units of the features.
+    bandwidth : "median", "scaled-median" or float, default="scaled-median"
+        Bandwidth: the median distance of n ≤ 1,000 rows, or the median divided by
+        :math:`\sqrt{\log n}`, or a number. A number is in standard
+        deviations, or with ``preconditioner=None`` in the units of X.
+    preconditioner : {"std", "covariance"} or None, default="std"
+        Coordinates of the distances. With ``"std"``, features are in units of their standard
+        deviations, and the selection does not depend on the units of the features. With
+        ``"covariance"``, correlations of the features do not matter either. With None, features
+        are in the units of X.
 
     Attributes
     ----------
@@ -312,14 +319,14 @@ class SteinThinning(_SteinTool):
         score_estimator: Any = None,
         *,
         kernel: Kernel | str = "imq",
-        bandwidth: float | str = "median",
-        whiten: bool = True,
+        bandwidth: float | str = "scaled-median",
+        preconditioner: str | None = "std",
     ) -> None:
         self.n_points = n_points
         self.score_estimator = score_estimator
         self.kernel = kernel
         self.bandwidth = bandwidth
-        self.whiten = whiten
+        self.preconditioner = preconditioner
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:

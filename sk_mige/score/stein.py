@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,12 @@ __all__ = ["SteinKernel", "kernel_stein_discrepancy", "stein_kernel", "stein_thi
 
 # Largest number of rows from which the median distance is computed.
 MEDIAN_ROWS = 1_000
-# Smallest number of rows per feature for which the covariance is not shrunk.
-ROWS_PER_FEATURE = 3
+# Shrinkage of the covariance to its diagonal, for each preconditioner.
+SHRINKAGE = MappingProxyType({"std": 1.0, "covariance": 0.0})
+# Divisor of the median distance of n rows, for each bandwidth.
+BANDWIDTHS: Mapping[str, Callable[[int], float]] = MappingProxyType(
+    {"median": lambda n: 1.0, "scaled-median": lambda n: max(1.0, math.log(n)) ** 0.5}
+)
 # Rows and columns of a block of kernel values. Its matrices of 512 KiB stay in the cache.
 BLOCK_ROWS = 256
 
@@ -47,13 +53,13 @@ class SteinKernel:
     Attributes
     ----------
     points : Tensor of shape (n, d)
-        Rows in units of the bandwidth, whitened if requested.
+        Rows in the coordinates of the preconditioner, in units of the bandwidth.
     scores : Tensor of shape (n, d)
         Scores in the same coordinates.
     kernel : Kernel
         Kernel k.
     bandwidth : float
-        Bandwidth σ in whitened coordinates, or in the units of the data without whitening.
+        Bandwidth σ in the coordinates of the preconditioner.
 
     References
     ----------
@@ -64,7 +70,7 @@ class SteinKernel:
     >>> import torch
     >>> from sk_mige.score import stein_kernel
     >>> x = torch.tensor([[0.0], [1.0]])
-    >>> stein_kernel(x, -x, bandwidth=1.0, whiten=False).matrix().diagonal()
+    >>> stein_kernel(x, -x, bandwidth=1.0, preconditioner=None).matrix().diagonal()
     tensor([1., 2.], dtype=torch.float64)
     """
 
@@ -167,15 +173,16 @@ def stein_kernel(
     *,
     kernel: Kernel | str = "imq",
     bandwidth: float | str = "median",
-    whiten: bool = True,
+    preconditioner: str | None = "std",
 ) -> SteinKernel:
     r"""Make the Langevin Stein kernel of a density p from rows and the scores of p at the rows.
 
-    Distances of the kernel are :math:`\|W (x - y)\| / \sigma`. The matrix
-    :math:`W = \hat\Sigma^{-1/2}` whitens the rows, and :math:`\sigma` is the bandwidth. Discrepancies
-    then do not depend on the units and correlations of the columns. In the terms of Riabiz et al.,
-    the preconditioner is :math:`\sigma^2 \hat\Sigma`. Their preconditioner ``"med"`` is
-    ``whiten=False``, and ``"smpcov"`` is ``bandwidth=1.0``.
+    Distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth :math:`\sigma`. By
+    default, W divides each column by its standard deviation. Discrepancies then do not depend on
+    the units of the columns. Riabiz et al. name three choices for rows without standardisation.
+    Their ``"med"`` and ``"sclmed"`` are ``bandwidth="median"`` and ``"scaled-median"`` with
+    ``preconditioner=None``. Their ``"smpcov"`` is ``bandwidth=1.0`` with
+    ``preconditioner="covariance"``.
 
     Parameters
     ----------
@@ -188,13 +195,16 @@ def stein_kernel(
         kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three or more
         dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. The
         discrepancy with the default cannot, for densities with light tails.
-    bandwidth : float or "median", default="median"
-        Bandwidth :math:`\sigma`: the median distance of at most 1,000 rows at regular intervals, or
-        a number. A number is in standard deviations if ``whiten=True``, and otherwise in the units
+    bandwidth : float, "median" or "scaled-median", default="median"
+        Bandwidth :math:`\sigma`. ``"median"`` is the median distance of n rows at regular intervals,
+        with n at most 1,000. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`, and
+        suits thinning, which needs more detail. A number is in standard deviations, or with ``preconditioner=None`` in the units
         of x.
-    whiten : bool, default=True
-        Whether to compute distances in coordinates of unit covariance. With fewer than 3 rows per
-        feature, the covariance is shrunk towards its diagonal.
+    preconditioner : {"std", "covariance"} or None, default="std"
+        Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
+        a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
+        correlations do not matter. With few rows per feature, tests are then conservative. None
+        uses the units of x.
 
     Returns
     -------
@@ -204,7 +214,7 @@ def stein_kernel(
     Raises
     ------
     ValueError
-        If the shapes of ``x`` and ``scores`` differ.
+        If the shapes of ``x`` and ``scores`` differ, or if a name is unknown.
 
     References
     ----------
@@ -227,13 +237,23 @@ def stein_kernel(
             f"scores must have the shape of x, (n, d), got {tuple(scores.shape)} for x of shape "
             f"{tuple(x.shape)}"
         )
+    if isinstance(bandwidth, str) and bandwidth not in BANDWIDTHS:
+        raise ValueError(
+            f"bandwidth must be 'median', 'scaled-median' or a number, got {bandwidth!r}"
+        )
     exact = x.to(widest_dtype(x))
-    shrinkage = 0.0 if len(x) >= ROWS_PER_FEATURE * x.shape[1] else "auto"
-    white = whitening(x, shrinkage)[0] if whiten else identity_whitening(exact)
+    if preconditioner is not None and preconditioner not in SHRINKAGE:
+        raise ValueError(
+            f"preconditioner must be 'std', 'covariance' or None, got {preconditioner!r}"
+        )
+    white = (
+        whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
+    )
     y = white(exact)
     if isinstance(bandwidth, str):
         some = y[:: math.ceil(len(y) / MEDIAN_ROWS)]
-        bandwidth = float(median_bandwidth(squared_distances(some)))
+        scale = BANDWIDTHS[bandwidth](len(some))
+        bandwidth = float(median_bandwidth(squared_distances(some))) / scale
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
     return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
@@ -262,7 +282,7 @@ def kernel_stein_discrepancy(
     statistic : {"u", "v"}, default="u"
         Name of the statistic.
     **options : dict
-        Parameters ``kernel``, ``bandwidth`` and ``whiten`` of :func:`stein_kernel`.
+        Parameters ``kernel``, ``bandwidth`` and ``preconditioner`` of :func:`stein_kernel`.
 
     Returns
     -------
@@ -292,7 +312,14 @@ def kernel_stein_discrepancy(
     return stein_kernel(x, scores, **options).discrepancy(statistic)
 
 
-def stein_thinning(x: Tensor, scores: Tensor, n_points: int, **options: Any) -> Tensor:
+def stein_thinning(
+    x: Tensor,
+    scores: Tensor,
+    n_points: int,
+    *,
+    bandwidth: float | str = "scaled-median",
+    **options: Any,
+) -> Tensor:
     r"""Select rows whose empirical distribution is close to a density p.
 
     Each step adds the row that minimises the discrepancy of all selected rows,
@@ -312,8 +339,10 @@ def stein_thinning(x: Tensor, scores: Tensor, n_points: int, **options: Any) -> 
         Scores :math:`\nabla \log p` at the candidates, in units of 1 / feature.
     n_points : int
         Number m of rows to select.
+    bandwidth : float, "median" or "scaled-median", default="scaled-median"
+        Bandwidth, as in :func:`stein_kernel`.
     **options : dict
-        Parameters ``kernel``, ``bandwidth`` and ``whiten`` of :func:`stein_kernel`.
+        Parameters ``kernel`` and ``preconditioner`` of :func:`stein_kernel`.
 
     Returns
     -------
@@ -335,4 +364,4 @@ def stein_thinning(x: Tensor, scores: Tensor, n_points: int, **options: Any) -> 
     >>> bool(x[indices].mean(0).norm() < 0.05)
     True
     """
-    return stein_kernel(x, scores, **options).thin(n_points)
+    return stein_kernel(x, scores, bandwidth=bandwidth, **options).thin(n_points)

@@ -44,7 +44,7 @@ def literal_thinning(matrix, n_points):
 @pytest.mark.parametrize("name", KERNELS)
 def test_values_are_those_of_the_definition(name):
     x, scores = samples(5), samples(5, seed=1)
-    found = stein_kernel(x, scores, kernel=name, bandwidth=1.0, whiten=False).matrix()
+    found = stein_kernel(x, scores, kernel=name, bandwidth=1.0, preconditioner=None).matrix()
     for i in range(5):
         for j in set(range(5)) - {i}:
             expected = literal_value(resolve_kernel(name), x[i], x[j], scores[i], scores[j])
@@ -64,7 +64,7 @@ def test_the_default_kernel_is_the_inverse_multiquadric_with_exponent_one_half()
 def test_the_kernel_has_mean_zero_under_the_density_of_the_scores():
     grid = torch.linspace(-12, 12, 4001, dtype=torch.float64)[:, None]
     weights = torch.exp(-grid[:, 0].square() / 2) / (2 * torch.pi) ** 0.5
-    kernel = stein_kernel(grid, -grid, bandwidth=1.0, whiten=False)
+    kernel = stein_kernel(grid, -grid, bandwidth=1.0, preconditioner=None)
     means = torch.trapezoid(kernel.take(slice(1800, 2200)).matrix(kernel) * weights, grid[:, 0])
     torch.testing.assert_close(means, torch.zeros_like(means), rtol=0, atol=1e-9)
 
@@ -93,7 +93,8 @@ def test_replicates_are_statistics_with_random_signs(monkeypatch):
 def test_thinning_is_the_literal_greedy_algorithm(scores):
     x = samples(60, 2)
     given = -x if scores == "exact" else samples(60, 2, seed=1)
-    expected = literal_thinning(stein_kernel(x, given).matrix(), 25)
+    matrix = stein_kernel(x, given, bandwidth="scaled-median").matrix()
+    expected = literal_thinning(matrix, 25)
     assert stein_thinning(x, given, 25).tolist() == expected
 
 
@@ -116,8 +117,15 @@ def test_thinning_corrects_rows_of_another_density():
     assert (chosen.std(0) - 1).abs().max() < 0.15
 
 
+def test_the_scaled_median_is_the_median_over_the_root_of_the_logarithm_of_the_rows():
+    median, scaled = (
+        stein_kernel(samples(), samples(), bandwidth=name) for name in ("median", "scaled-median")
+    )
+    assert scaled.bandwidth == pytest.approx(median.bandwidth / np.log(40) ** 0.5)
+
+
 @pytest.mark.parametrize("d", [3, 60])
-def test_whitened_values_do_not_depend_on_units(d):
+def test_values_do_not_depend_on_units(d):
     x, u = samples(40, d), torch.logspace(-5, 5, d, dtype=torch.float64)
     expected = stein_kernel(x, -x).matrix()
     torch.testing.assert_close(stein_kernel(x * u + u, -x / u).matrix(), expected)
@@ -125,15 +133,18 @@ def test_whitened_values_do_not_depend_on_units(d):
 
 def test_whitened_values_do_not_depend_on_correlations():
     x, mixing = samples(), samples(3, 3, seed=5)
-    mixed = stein_kernel(x @ mixing, -x @ torch.linalg.inv(mixing).mT)
+    options = {"preconditioner": "covariance"}
+    mixed = stein_kernel(x @ mixing, -x @ torch.linalg.inv(mixing).mT, **options)
     # A rotation of whitened coordinates changes no value.
-    torch.testing.assert_close(mixed.matrix(), stein_kernel(x, -x).matrix())
+    torch.testing.assert_close(mixed.matrix(), stein_kernel(x, -x, **options).matrix())
 
 
-def test_constant_and_redundant_columns_give_finite_values():
+@pytest.mark.parametrize("preconditioner", ["std", "covariance", None])
+def test_constant_and_redundant_columns_give_finite_values(preconditioner):
     x = samples(40, 2)
     wide = torch.cat([x, x.sum(1, keepdim=True), torch.ones(40, 1, dtype=x.dtype)], 1)
-    assert stein_kernel(wide, -wide).matrix().isfinite().all()
+    kernel = stein_kernel(wide, -wide, preconditioner=preconditioner)
+    assert kernel.matrix().isfinite().all()
 
 
 def test_memory_does_not_grow_with_the_square_of_the_rows(monkeypatch):
@@ -157,5 +168,9 @@ def test_wrong_arguments_are_named():
         stein_kernel(x, x[:5])
     with pytest.raises(ValueError, match="statistic must be 'u' or 'v', got 'w'"):
         kernel_stein_discrepancy(x, -x, statistic="w")
+    with pytest.raises(ValueError, match="'std', 'covariance' or None, got 'med'"):
+        stein_kernel(x, -x, preconditioner="med")
+    with pytest.raises(ValueError, match="'scaled-median' or a number, got 'med'"):
+        stein_kernel(x, -x, bandwidth="med")
     with pytest.raises(ValueError, match="at least 2 rows, got 1"):
         stein_kernel(x, -x).take(slice(1)).discrepancy("u")

@@ -1,0 +1,138 @@
+"""Stein thinning with estimated scores beside exact scores, and level and power of the test.
+
+Thinning selects 100 of 10,000 rows. The reference is the literal greedy algorithm with exact
+scores, which computes all sums anew in each step. The result of the package with exact scores must
+be equal. Each discrepancy is the root of the V-statistic of the selected rows, with exact scores
+and the kernel of all rows. Run::
+
+    python benchmarks/stein.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+
+import numpy as np
+import report
+import torch
+
+from sk_mige import KernelSteinTest, SSGEScoreEstimator
+from sk_mige.datasets import (
+    GaussianMixtureScore,
+    make_banana,
+    make_gaussian,
+    make_gaussian_grid,
+    make_gaussian_mixture,
+    make_ring,
+    make_spherical_shell,
+)
+from sk_mige.score import SteinKernel, stein_kernel, stein_thinning
+
+DENSITIES = {
+    "Gaussian, d = 2": lambda n, s: make_gaussian(n, 2, condition_number=5.0, random_state=s),
+    "Gaussian, d = 10": lambda n, s: make_gaussian(n, 10, condition_number=5.0, random_state=s),
+    "mixture, d = 2": lambda n, s: make_gaussian_mixture(n, random_state=s),
+    "mixture, d = 10": lambda n, s: make_gaussian_grid(n, 10, random_state=s),
+    "banana, d = 2": lambda n, s: make_banana(n, random_state=s),
+    "ring, d = 2": lambda n, s: make_ring(n, random_state=s),
+    "shell, d = 10": lambda n, s: make_spherical_shell(n, 10, random_state=s),
+}
+ESTIMATORS = {
+    "default": {},
+    "curl-free": {"curl_free": True},
+    "curl-free, multiscale": {"curl_free": True, "kernel": "multiscale"},
+}
+ROWS, POINTS = 10_000, 100
+RUNS, TEST_ROWS = 400, 200
+
+
+def literal_thinning(kernel: SteinKernel, n_points: int) -> list[int]:
+    """Select rows by the definition, with the sum over the selected rows computed in each step."""
+    picked: list[int] = []
+    for _ in range(n_points):
+        sums = kernel.matrix(kernel.take(torch.tensor(picked, dtype=torch.long))).sum(1)
+        picked.append(int((kernel.diagonal() / 2 + sums).argmin()))
+    return picked
+
+
+def thinning(name: str, seed: int) -> list[dict]:
+    """Return the discrepancies of all selections from one data set."""
+    X, score = DENSITIES[name](ROWS, seed)
+    x, exact = torch.from_numpy(X), torch.from_numpy(score(X))
+    kernel = stein_kernel(x, exact, bandwidth="scaled-median")
+    start = time.process_time()
+    picked = stein_thinning(x, exact, POINTS)
+    seconds = time.process_time() - start
+    assert picked.tolist() == literal_thinning(kernel, POINTS), f"{name}: not the reference"
+    reference = kernel.take(picked).discrepancy("v") ** 0.5
+
+    def line(method: str, rows: torch.Tensor | slice, seconds: float) -> list[dict]:
+        found = kernel.take(rows).discrepancy("v") ** 0.5
+        values = {"discrepancy": found, "discrepancy over reference": found / reference}
+        return [
+            report.row(name, method, metric, value, seed=seed, seconds=seconds)
+            for metric, value in values.items()
+        ]
+
+    lines = line("exact scores", picked, seconds) + line("100 random rows", slice(POINTS), 0.0)
+    for method, options in ESTIMATORS.items():
+        start = time.process_time()
+        estimator = SSGEScoreEstimator(n_landmarks=1000, random_state=seed, **options).fit(X)
+        chosen = stein_thinning(x, torch.from_numpy(estimator.transform(X)), POINTS)
+        lines += line(f"estimated scores, {method}", chosen, time.process_time() - start)
+    return lines
+
+
+def rejections(name: str, score: object, make: object) -> dict:
+    """Return the percentage of p-values up to 0.05 on independent data sets."""
+    start = time.process_time()
+    found = [
+        KernelSteinTest(score, n_bootstrap=199, random_state=seed)
+        .fit(make(np.random.default_rng(seed)))
+        .p_value_
+        for seed in range(RUNS)
+    ]
+    rate = 100 * float(np.mean(np.array(found) <= 0.05))
+    seconds = (time.process_time() - start) / RUNS
+    return report.row(name, "KernelSteinTest", "rejected at 5 %, %", rate, seconds=seconds)
+
+
+def tests() -> list[dict]:
+    """Return the rejection rates under the null hypothesis and under alternatives."""
+
+    def normal(d: int, shift: float = 0.0, scale: float = 1.0) -> object:
+        return lambda rng: scale * rng.normal(size=(TEST_ROWS, d)) + shift
+
+    cases = [(f"N(0, I), d = {d}", d, normal(d)) for d in (1, 2, 10)]
+    cases += [(f"shift {shift} of each feature, d = 2", 2, normal(2, shift)) for shift in (0.1, 0.2)]
+    cases += [("standard deviation 0.8, d = 2", 2, normal(2, scale=0.8))]
+    found = [rejections(name, lambda x: -x, make) for name, _, make in cases]
+    for distance in (2, 4, 10):
+        score = GaussianMixtureScore([[-distance / 2, 0.0], [distance / 2, 0.0]])
+        name = f"one of two modes at distance {distance}"
+        found.append(rejections(name, score, lambda rng, s=distance / 2: normal(2)(rng) + [s, 0.0]))
+    return found
+
+
+def main() -> None:
+    """Measure all cells, print them and write the results file."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = []
+    for name in DENSITIES:
+        for seed in range(arguments.seeds):
+            rows += thinning(name, seed)
+            for line in rows[-2 * (2 + len(ESTIMATORS)) :]:
+                print(json.dumps(line), flush=True)
+    rows += tests()
+    title = f"Stein thinning of {ROWS} rows to {POINTS}, and the kernel Stein test"
+    print(report.write("stein", title, f"python benchmarks/stein.py --seeds {arguments.seeds}", rows))
+
+
+if __name__ == "__main__":
+    main()

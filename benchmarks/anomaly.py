@@ -98,7 +98,9 @@ def main() -> None:
     cells = [(name, *pair, seed) for name, pair in data().items() for seed in seeds]
     rows = [line for cell in cells for line in measure(*cell)]
     title = "Anomaly ranking by log-density and by the size of the score"
-    print(report.write("anomaly", title, f"python benchmarks/anomaly.py --seeds {len(seeds)}", rows))
+    print(
+        report.write("anomaly", title, f"python benchmarks/anomaly.py --seeds {len(seeds)}", rows)
+    )
 
 
 if __name__ == "__main__":

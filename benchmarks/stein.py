@@ -14,6 +14,8 @@ import argparse
 import json
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import report
@@ -42,11 +44,10 @@ DENSITIES = {
 }
 ESTIMATORS = {
     "default": {},
-    "curl-free": {"curl_free": True},
     "curl-free, multiscale": {"curl_free": True, "kernel": "multiscale"},
 }
 ROWS, POINTS = 10_000, 100
-RUNS, TEST_ROWS = 400, 200
+RUNS, TEST_ROWS = 200, 200
 
 
 def literal_thinning(kernel: SteinKernel, n_points: int) -> list[int]:
@@ -86,7 +87,9 @@ def thinning(name: str, seed: int) -> list[dict]:
     return lines
 
 
-def rejections(name: str, score: object, make: object) -> dict:
+def rejections(
+    name: str, score: object, make: Callable[[np.random.Generator], object]
+) -> list[dict]:
     """Return the percentage of p-values up to 0.05 on independent data sets."""
     start = time.process_time()
     found = [
@@ -97,41 +100,61 @@ def rejections(name: str, score: object, make: object) -> dict:
     ]
     rate = 100 * float(np.mean(np.array(found) <= 0.05))
     seconds = (time.process_time() - start) / RUNS
-    return report.row(name, "KernelSteinTest", "rejected at 5 %, %", rate, seconds=seconds)
+    return [report.row(name, "KernelSteinTest", "rejected at 5 %, %", rate, seconds=seconds)]
 
 
-def tests() -> list[dict]:
-    """Return the rejection rates under the null hypothesis and under alternatives."""
+def normal(rng: np.random.Generator, d: int, shift: object = 0.0, scale: float = 1.0) -> np.ndarray:
+    """Draw rows of a shifted and scaled normal distribution."""
+    return scale * rng.normal(size=(TEST_ROWS, d)) + shift
 
-    def normal(d: int, shift: float = 0.0, scale: float = 1.0) -> object:
-        return lambda rng: scale * rng.normal(size=(TEST_ROWS, d)) + shift
 
-    cases = [(f"N(0, I), d = {d}", d, normal(d)) for d in (1, 2, 10)]
-    cases += [(f"shift {shift} of each feature, d = 2", 2, normal(2, shift)) for shift in (0.1, 0.2)]
-    cases += [("standard deviation 0.8, d = 2", 2, normal(2, scale=0.8))]
-    found = [rejections(name, lambda x: -x, make) for name, _, make in cases]
+def tests() -> dict[str, tuple]:
+    """Return score and rows of each test, under the null hypothesis and under alternatives."""
+    made: dict[str, tuple] = {
+        f"N(0, I), d = {d}": (np.negative, partial(normal, d=d)) for d in (1, 2, 10)
+    }
+    for shift in (0.1, 0.2):
+        rows = partial(normal, d=2, shift=shift)
+        made[f"shift {shift} of each feature, d = 2"] = (np.negative, rows)
+    made["standard deviation 0.8, d = 2"] = (np.negative, partial(normal, d=2, scale=0.8))
     for distance in (2, 4, 10):
         score = GaussianMixtureScore([[-distance / 2, 0.0], [distance / 2, 0.0]])
-        name = f"one of two modes at distance {distance}"
-        found.append(rejections(name, score, lambda rng, s=distance / 2: normal(2)(rng) + [s, 0.0]))
-    return found
+        rows = partial(normal, d=2, shift=np.array([distance / 2, 0.0]))
+        made[f"one of two modes at distance {distance}"] = (score, rows)
+    return made
+
+
+def cells(seeds: range) -> dict[str, Callable[[], list[dict]]]:
+    """Return a function of results for each cell, named by the cell."""
+    found: dict[str, Callable[[], list[dict]]] = {
+        f"{name}, seed {seed}": partial(thinning, name, seed)
+        for seed in seeds
+        for name in DENSITIES
+    }
+    return found | {name: partial(rejections, name, *case) for name, case in tests().items()}
 
 
 def main() -> None:
-    """Measure all cells, print them and write the results file."""
+    """Measure all unfinished cells, store each at once, and write the results file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = []
-    for name in DENSITIES:
-        for seed in range(arguments.seeds):
-            rows += thinning(name, seed)
-            for line in rows[-2 * (2 + len(ESTIMATORS)) :]:
-                print(json.dumps(line), flush=True)
-    rows += tests()
+    report.PROGRESS.mkdir(exist_ok=True)
+    path = report.PROGRESS / "stein.jsonl"
+    path.touch()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    done = {cell["name"]: cell["rows"] for cell in map(json.loads, lines)}
+    wanted = cells(range(arguments.seeds))
+    for name, measure in wanted.items():
+        if name not in done:
+            done[name] = measure()
+            with path.open("a", encoding="utf-8") as file:
+                print(json.dumps({"name": name, "rows": done[name]}), file=file)
+            print(name, flush=True)
     title = f"Stein thinning of {ROWS} rows to {POINTS}, and the kernel Stein test"
-    print(report.write("stein", title, f"python benchmarks/stein.py --seeds {arguments.seeds}", rows))
+    command = f"python benchmarks/stein.py --seeds {arguments.seeds}"
+    print(report.write("stein", title, command, [row for name in wanted for row in done[name]]))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ Rank rows of a class that the fit has not seen, by two functions of one score es
 
 # %%
 # The score estimator is fitted to 20 principal components of handwritten digits without the eights.
-# A row is an anomaly if its log-density is low. A row far from all modes also has a long score,
-# because the log-density is steep there.
+# A low log-density is evidence of an anomaly. A row beside a mode also has a long score, because
+# the log-density is steep there.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,5 +48,6 @@ axes[1].legend(frameon=False)
 plt.show()
 
 # %%
-# The table of the guide compares the rankings on seven tasks. The log-density is the safer choice:
-# the score is also zero at a minimum of the density between modes.
+# :doc:`/guide/anomalies` compares the rankings on seven tasks. On digits, the size of the score is
+# a better ranking than the log-density. On other tasks, the size of the score can be worse than
+# chance.

@@ -2,15 +2,14 @@
 Denoising by Tweedie's formula
 ==============================
 
-Remove Gaussian noise from images, with the score of noisy images and with the score of clean images.
+Remove Gaussian noise from images, with the score of noisy or of clean images.
 """
 
 # %%
 # The rows are 20 principal components of handwritten digits. The noise has the standard deviation
 # :math:`\sigma = 4` in each component. Tweedie's formula :math:`x + \sigma^2\, \nabla \log
-# q_\sigma(x)` needs the score of *noisy* rows. The same step along the score of clean rows has no
-# such justification. Estimators are fitted to half of the images, and errors are those of the other
-# half.
+# q_\sigma(x)` needs the score of *noisy* rows. The formula does not hold for the score of clean
+# rows. Estimators are fitted to half of the images. Errors are measured on the other half.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,8 +54,8 @@ plt.show()
 
 # %%
 # The formula with the score of noisy rows has the smallest error. The step along the score of clean
-# rows is too long, because the log-density of clean rows is steeper. Its error exceeds that of the
-# noisy images themselves.
+# rows is too long, because the log-density of clean rows is steeper. The result of this step has a
+# larger error than the noisy images.
 
 assert errors["score of noisy rows"] < errors["Wiener filter"] < errors["noisy"]
 assert errors["score of clean rows"] > errors["noisy"]

@@ -46,8 +46,8 @@ plt.show()
 # The test
 # --------
 #
-# The test compares the rows with a score. Under the null hypothesis p-values are uniform, so 5 % are
-# at most 0.05. The power of the test grows with the shift of the rows.
+# The test compares the rows with a score. Under the null hypothesis p-values are uniform, and 5 %
+# of them are at most 0.05. The power of the test grows with the shift of the rows.
 
 shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
@@ -55,7 +55,7 @@ shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 def rejected(shift, runs=60):
     """Return the fraction of p-values up to 0.05 for 100 rows of N(0, I), shifted."""
     test = KernelSteinTest(lambda x: -x, n_bootstrap=199, random_state=0)
-    rows = np.random.default_rng(1).normal(size=(runs, 100, 2)) + [shift, 0.0]
+    rows = np.random.default_rng(1).normal([shift, 0.0], size=(runs, 100, 2))
     return np.mean([test.fit(x).p_value_ <= 0.05 for x in rows])
 
 
@@ -64,7 +64,7 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 axes[0].plot(shifts, rates, "o-")
 axes[0].axhline(0.05, color="0.7", linewidth=1)
 axes[0].set(xlabel="shift of one feature (standard deviations)", ylabel="rejected at 5 %")
-test = KernelSteinTest(lambda x: -x, random_state=0).fit(rng.normal(size=(100, 2)) + [0.25, 0.0])
+test = KernelSteinTest(lambda x: -x, random_state=0).fit(rng.normal([0.25, 0.0], size=(100, 2)))
 axes[1].hist(test.replicates_, bins=40, color="0.7", label="bootstrap replicates")
 axes[1].axvline(test.statistic_, color="C3", label=f"statistic, p = {test.p_value_:.3f}")
 axes[1].set(xlabel="squared discrepancy", ylabel="count")

@@ -84,37 +84,36 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         is_float = np.asarray(y).dtype.kind == "f"
         if self.score_estimator is None and rows.shape[1] == 1 and is_float:
             raise ValueError(
-                f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the shape "
-                f"{tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
+                f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the "
+                f"shape {tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
             )
 
 
 class KernelSteinTest(_SteinTool):
-    r"""Goodness-of-fit test: whether rows are samples of a density with a known score.
+    r"""Goodness-of-fit test of rows against a density with a known score.
 
     The statistic is the U-statistic of the squared kernel Stein discrepancy,
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) ,
 
     with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). Only the score
-    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is that of
-    the wild bootstrap, which multiplies the rows of the sum by random signs. The test needs
-    independent rows. For rows of a Markov chain, keep only every k-th row, with k above the
-    autocorrelation time.
+    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is that
+    of the wild bootstrap, which gives the rows random signs. The test needs independent rows. For
+    rows of a Markov chain, keep only every k-th row, with k above the autocorrelation time.
 
-    The test hardly detects wrong weights of modes far from each other, because the score near a mode
-    does not depend on the weights.
+    The test hardly detects wrong weights of separate modes, because the score near a mode does not
+    depend on the weights.
 
     Parameters
     ----------
     score_estimator : callable or score estimator, default=None
-        Score of the density p: a function that maps an ndarray (n, d) to scores (n, d), or a fitted
-        score estimator of this package. The rows of the estimator's fit must not be the rows of the
-        test. With None, pass scores as ``y`` of ``fit``.
+        Score of the density p. A function maps an ndarray (n, d) to scores (n, d). A score
+        estimator of this package must be fitted. The rows of the estimator's fit must not be the
+        rows of the test. With None, pass scores as ``y`` of ``fit``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth: the median distance of n ≤ 1,000 rows, or the median divided by
+        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
         :math:`\sqrt{\log n}`, or a number. A number is in standard
         deviations, or with ``preconditioner=None`` in the units of X.
     preconditioner : {"std", "covariance"} or None, default="std"
@@ -132,7 +131,8 @@ class KernelSteinTest(_SteinTool):
     statistic_ : float
         U-statistic: unbiased estimate of the squared discrepancy, without unit.
     p_value_ : float
-        Fraction :math:`(1 + \#\{b : T_b \ge T\}) / (B + 1)` of replicates at or above the statistic.
+        Fraction :math:`(1 + \#\{b : T_b \ge T\}) / (B + 1)` of replicates at or above the
+        statistic.
     replicates_ : ndarray of shape (n_bootstrap,)
         Bootstrap replicates :math:`T_b` of the statistic.
     bandwidth_ : float
@@ -252,14 +252,14 @@ class SteinThinning(_SteinTool):
     n_points : int, default=100
         Number m of rows to select.
     score_estimator : callable or score estimator, default=None
-        Source of the scores: a function that maps an ndarray (n, d) to scores (n, d), or a score
-        estimator of this package. A fitted estimator is used without a further fit. A clone of an
-        unfitted estimator is fitted to X. None uses the scores ``y`` of ``fit``, or without ``y``
-        an :class:`SSGEScoreEstimator` with ``random_state=0``.
+        Source of the scores. A function maps an ndarray (n, d) to scores (n, d). A fitted score
+        estimator is used without a further fit. A clone of an unfitted estimator is fitted to X.
+        None uses the scores ``y`` of ``fit``, or without ``y`` an :class:`SSGEScoreEstimator` with
+        ``random_state=0``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth: the median distance of n ≤ 1,000 rows, or the median divided by
+        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
         :math:`\sqrt{\log n}`, or a number. A number is in standard
         deviations, or with ``preconditioner=None`` in the units of X.
     preconditioner : {"std", "covariance"} or None, default="std"

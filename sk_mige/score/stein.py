@@ -1,9 +1,8 @@
-"""Kernel Stein discrepancies, their bootstrap and Stein thinning, from samples and scores."""
+"""Kernel Stein discrepancies, the wild bootstrap and Stein thinning, from samples and scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -22,10 +21,8 @@ __all__ = ["SteinKernel", "kernel_stein_discrepancy", "stein_kernel", "stein_thi
 MEDIAN_ROWS = 1_000
 # Shrinkage of the covariance to its diagonal, for each preconditioner.
 SHRINKAGE = MappingProxyType({"std": 1.0, "covariance": 0.0})
-# Divisor of the median distance of n rows, for each bandwidth.
-BANDWIDTHS: Mapping[str, Callable[[int], float]] = MappingProxyType(
-    {"median": lambda n: 1.0, "scaled-median": lambda n: max(1.0, math.log(n)) ** 0.5}
-)
+# Names of bandwidths.
+BANDWIDTHS = ("median", "scaled-median")
 # Rows and columns of a block of kernel values. Its matrices of 512 KiB stay in the cache.
 BLOCK_ROWS = 256
 
@@ -45,8 +42,8 @@ class SteinKernel:
     .. math:: k_p(x, y) = k\, s(x) \cdot s(y) - 2 k' \left[d + (s(x) - s(y)) \cdot (x - y)\right]
               - 4 u\, k'' .
 
-    All products are products of matrices. No array of shape (n, n, d) is formed, and methods with
-    sums over all pairs of rows use blocks of 256 rows and columns.
+    All terms are products of matrices, so no array of shape (n, n, d) is formed. Sums over all
+    pairs of rows are computed over blocks of 256 rows and columns.
 
     Use :func:`stein_kernel` to make a Stein kernel.
 
@@ -175,7 +172,7 @@ def stein_kernel(
     bandwidth: float | str = "median",
     preconditioner: str | None = "std",
 ) -> SteinKernel:
-    r"""Make the Langevin Stein kernel of a density p from rows and the scores of p at the rows.
+    r"""Make the Langevin Stein kernel of a density p from rows and their scores.
 
     Distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth :math:`\sigma`. By
     default, W divides each column by its standard deviation. Discrepancies then do not depend on
@@ -191,19 +188,19 @@ def stein_kernel(
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
-        Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse multiquadric
-        kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three or more
-        dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. The
-        discrepancy with the default cannot, for densities with light tails.
+        Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
+        multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three
+        or more dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. For
+        densities with light tails, the discrepancy with the default kernel does not vanish.
     bandwidth : float, "median" or "scaled-median", default="median"
-        Bandwidth :math:`\sigma`. ``"median"`` is the median distance of n rows at regular intervals,
-        with n at most 1,000. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`, and
-        suits thinning, which needs more detail. A number is in standard deviations, or with ``preconditioner=None`` in the units
-        of x.
+        Bandwidth :math:`\sigma`. ``"median"`` is the median distance of n rows at regular
+        intervals, with n at most 1,000. ``"scaled-median"`` divides the median by :math:`\sqrt{\log
+        n}`, and suits thinning, which needs more detail. A number is in standard deviations, or
+        with ``preconditioner=None`` in the units of x.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
-        correlations do not matter. With few rows per feature, tests are then conservative. None
+        correlations do not matter. Tests with few rows per feature are then conservative. None
         uses the units of x.
 
     Returns
@@ -252,8 +249,8 @@ def stein_kernel(
     y = white(exact)
     if isinstance(bandwidth, str):
         some = y[:: math.ceil(len(y) / MEDIAN_ROWS)]
-        scale = BANDWIDTHS[bandwidth](len(some))
-        bandwidth = float(median_bandwidth(squared_distances(some))) / scale
+        divisor = max(1.0, math.log(len(some))) ** 0.5 if bandwidth == "scaled-median" else 1.0
+        bandwidth = float(median_bandwidth(squared_distances(some))) / divisor
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
     return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
@@ -328,8 +325,8 @@ def stein_thinning(
               + \sum_{l < j} k_p(x_{\pi_l}, x_i) .
 
     The sums over the selected rows are updated, so that m steps take time of order O(n m d). The
-    same row can be selected repeatedly. The rows need not be samples of p: rows from a Markov chain
-    with burn-in or from an approximation of p are corrected.
+    same row can be selected repeatedly. The candidates need not be samples of p. They can be states
+    of a Markov chain with burn-in, or samples of an approximation of p.
 
     Parameters
     ----------

@@ -49,7 +49,10 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         """Validate rows and scores, and return their kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
         check_varies(rows, "they have no distances")
-        scores = check_array(self._scores(X, rows, y), dtype=np.float64, input_name="scores")
+        found = self._scores(X, rows, y)
+        if np.ma.is_masked(found):
+            raise ValueError("scores have masked values: drop or impute those rows")
+        scores = check_array(found, dtype=np.float64, input_name="scores")
         if scores.shape != tuple(rows.shape):
             raise ValueError(
                 f"scores must have the shape of X, {tuple(rows.shape)}, got {scores.shape}"

@@ -195,6 +195,12 @@ def test_scores_that_are_not_finite_are_refused(tool):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_masked_scores_are_refused(tool):
+    with pytest.raises(ValueError, match="scores have masked values"):
+        TOOLS[tool]().fit(normal(), np.ma.masked_greater(normal(), 1))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_equal_rows_are_refused(tool):
     with pytest.raises(ValueError, match="constant"):
         TOOLS[tool](score_estimator=minus).fit(np.ones((5, 2)))

@@ -3,13 +3,13 @@
 The networks are those of bottleneck_trust.py, trained on eight digits. An attack moves each pixel
 by at most ε, within 0 to 1. The attacks are:
 
-- one step: the sign of the gradient, at one draw of the noise of z;
+- one step: the sign of the gradient, at one draw of the noise of z.
 - PGD: 40 steps of the sign of the gradient, averaged over 12 new draws of the noise at each step.
-  Two losses are used, the cross-entropy and the margin between logits. An image counts as correct
-  only if both attacks fail;
-- transfer: PGD against the plain network of the same seed;
-- squares: 300 random changes of squares, of which those that lower the margin of the predicted
-  probabilities are kept. The attack uses no gradients.
+  PGD runs once with the cross-entropy and once with the margin between logits. An image counts as
+  correct only if both runs fail.
+- transfer: PGD against the plain network of the same seed.
+- squares: 300 random changes of squares. A change is kept if it lowers the margin between the
+  predicted probabilities. The attack uses no gradients.
 
 The line "all attacks" counts images that resist every attack.
 

@@ -1,9 +1,10 @@
 """Trust in the predictions of bottlenecks and of other classifiers on MNIST.
 
 Each network, 784-512-512-64, is trained on eight digits. The other two digits, images of other
-kinds and noise are the novel images. Measured are error, calibration, selective prediction, and the
-detection of novel images. ``--tune`` trains each method with four strengths on five sixths of the
-training images, and chooses the strength with the smallest negative log-likelihood on the rest.
+kinds and noise are the novel images. The script measures the error, the calibration, selective
+prediction, and the detection of novel images. ``--tune`` trains each method with four strengths on
+five sixths of the training images. The chosen strength has the smallest negative log-likelihood on
+the other training images.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py --tune
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py
@@ -20,8 +21,10 @@ import pickle
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from report import PROGRESS, RESULTS, row, write
@@ -218,17 +221,39 @@ def rows_of(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the rows of the table, with the mean area over the kinds of images."""
     for result in results:
         cell = result["cell"]
-        others = {"seed": cell["seed"], "epochs": cell["epochs"], "feature": cell["strength"]}
+        others = {"seed": cell["seed"], "epochs": cell["epochs"]}
         if cell["part"] == "validation":
             value = result["metrics"]["negative log-likelihood (nats)"]
-            yield row("validation digits", cell["method"], "validation NLL (nats)", value, **others)
+            yield row("validation digits", cell["method"], "validation NLL (nats)", value,
+                      feature=cell["strength"], **others)  # fmt: skip
             continue
-        del others["feature"]
         for metric, value in result["metrics"].items():
-            yield row("known digits", cell["method"], metric, value, **others)
+            yield row("known digits", cell["method"], "value", value, **others, feature=metric)
         for name, areas in result["areas"].items():
             for kind, area in {**areas, "mean": float(np.mean(list(areas.values())))}.items():
-                yield row(name, cell["method"], "AUROC (%)", area, **{**others, "feature": kind})
+                yield row(name, cell["method"], "AUROC (%)", area, feature=kind, **others)
+
+
+def draw(rows: list[dict[str, Any]], picture: Path) -> None:
+    """Draw calibration errors and mean areas of all methods, a point for each seed."""
+    names = list(METHODS)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+
+    def points(ax: Any, key: str, chosen: dict[str, Any], **style: Any) -> None:
+        found = [r for r in rows if all(r[k] == v for k, v in chosen.items())]
+        ax.plot(
+            [r["value"] for r in found], [names.index(r["method"]) for r in found], key, **style
+        )
+
+    points(left, "o", {"feature": "calibration error (%)"})
+    for key, measure in (("o", "score_samples"), ("x", "largest probability"), ("+", "entropy")):
+        points(right, key, {"dataset": measure, "feature": "mean"}, label=measure)
+    left.set(xlabel="calibration error, %", xlim=(0, None), yticks=range(len(names)))
+    left.set_yticklabels(names)
+    left.invert_yaxis()
+    right.set(xlabel="mean area under the ROC curve, %")
+    right.legend(fontsize="small")
+    figure.savefig(picture, dpi=110)
 
 
 def main() -> None:
@@ -248,7 +273,9 @@ def main() -> None:
             stream.write(json.dumps(results[-1], ensure_ascii=False) + "\n")
         print(cell, results[-1]["metrics"], flush=True)
     command = "python benchmarks/bottleneck_trust.py"
-    print(write("bottleneck_trust", "Trust in predictions", command, list(rows_of(results))))
+    rows = list(rows_of(results))
+    draw(rows, RESULTS.parent / "images" / "bottleneck_trust.png")
+    print(write("bottleneck_trust", "Trust in predictions", command, rows))
 
 
 if __name__ == "__main__":

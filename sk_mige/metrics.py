@@ -1,8 +1,8 @@
 """Metrics of predicted probabilities: calibration and selective prediction.
 
-The functions take labels and predicted probabilities of any classifier. scikit-learn has related
-metrics: ``sklearn.metrics.log_loss`` is the negative log-likelihood, and
-``sklearn.metrics.roc_auc_score`` measures the detection of novel rows.
+The functions take labels and predicted probabilities of any classifier. The function
+``sklearn.metrics.log_loss`` is the negative log-likelihood of the same arguments. The function
+``sklearn.metrics.roc_auc_score`` measures how well a score separates known rows from novel rows.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ def top_predictions(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``, whose number must then be that of the columns.
+        of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------
     correct : ndarray of bool, shape (n,)
-        Whether the first of the most probable classes is the true class.
+        Whether the most probable class is the true class. If several classes have the largest
+        probability, the first of these classes is the prediction.
     confidence : ndarray of shape (n,)
         Largest probability of each row, from 0 to 1.
 
     Raises
     ------
     ValueError
-        If the numbers of rows or classes differ, if ``y_true`` has other classes than ``labels``,
-        or if rows of ``y_proba`` are no probabilities.
+        If the numbers of rows or classes differ. If ``y_true`` has a class that is not in
+        ``labels``. If a row of ``y_proba`` has a negative value or a sum other than 1.
 
     Examples
     --------
@@ -55,10 +56,7 @@ def top_predictions(
     target = column_or_1d(y_true, warn=False)
     check_consistent_length(target, proba)
     if (proba < 0).any() or not np.allclose(proba.sum(1), 1.0, atol=1e-3):
-        raise ValueError(
-            "y_proba must hold probabilities whose sum is 1 in each row: pass the result of "
-            "predict_proba"
-        )
+        raise ValueError("y_proba must hold probabilities, whose sum is 1 in each row")
     classes = np.unique(target) if labels is None else column_or_1d(labels)
     if len(classes) != proba.shape[1]:
         raise ValueError(
@@ -105,13 +103,13 @@ def expected_calibration_error(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``, whose number must then be that of the columns.
+        of ``y_true``. The number of classes must be the number of columns.
     n_bins : int, default=15
-        Number of bins. The literature uses 10 to 20 bins.
+        Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
-        Edges of the bins. "quantile" bins have equal numbers of rows. Rows of equal confidence are
-        in one bin, so that bins may be merged. "uniform" bins have equal widths between 0 and 1.
-        For accurate classifiers, nearly all rows are in the last of the bins of equal widths.
+        Rule for the edges of the bins. "quantile" gives bins of equal numbers of rows, except that
+        rows of equal confidence are in the same bin. "uniform" gives bins of equal widths between
+        0 and 1. An accurate classifier has nearly all rows in the last bin of "uniform".
 
     Returns
     -------
@@ -120,9 +118,9 @@ def expected_calibration_error(
 
     Notes
     -----
-    The estimate is biased upwards by chance differences within bins: a perfectly calibrated
-    classifier has an error of the order of :math:`\sqrt{B / n}` times the standard deviation of
-    correctness, for B bins. Compare classifiers on the same number of rows.
+    Chance differences within bins bias the estimate upwards. With B bins and an accuracy a, a
+    calibrated classifier has an error of the order of :math:`\sqrt{a (1 - a) B / n}`. Compare
+    classifiers on equal numbers of rows.
 
     References
     ----------
@@ -168,15 +166,15 @@ def risk_coverage_curve(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``, whose number must then be that of the columns.
+        of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------
     coverage : ndarray of shape (n,)
         Fractions of predicted rows, 1/n, 2/n, …, 1.
     risk : ndarray of shape (n,)
-        Fraction of errors among the predicted rows. The last value is the error of all rows. Each
-        row has the mean error of the rows of equal confidence, so the order of rows has no effect.
+        Fraction of errors among the predicted rows. The last value is the error of all rows. Rows
+        of equal confidence have their mean error, so that the order of rows has no effect.
 
     References
     ----------

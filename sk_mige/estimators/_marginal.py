@@ -35,8 +35,8 @@ class CodeMarginal:
     .. math:: m(z) = \sum_c w_c \prod_k N(z_k; \mu_{ck}, v_{ck}), \qquad
               v_{ck} = \mathrm{Var}[\mu_k(x) | c] + \mathbb{E}[\sigma_k(x)^2 | c] .
 
-    The variance of a class is averaged with the mean variance of all rows within their classes,
-    which counts as ten rows.
+    The variance of a class is averaged with the pooled variance within all classes. The pooled
+    variance has the weight of ten rows.
 
     Parameters
     ----------

@@ -30,15 +30,16 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PredictionTrustDisplay(Display):
-    """Reliability, selective risk, or detection of novel rows, for the predictions of a classifier.
+    """Plots of the calibration, the selective risk and the novelty detection of a classifier.
 
     ``kind`` selects the plot:
 
-    - "reliability": accuracy against confidence, the largest probability, in 15 bins of equal
-      numbers of rows. Points below the diagonal are overconfident.
-    - "risk": error of the most confident predictions against their fraction of all rows, the
-      coverage.
-    - "novelty": ROC curve of each measure of novelty, for novel rows against known rows.
+    - "reliability" draws accuracy against confidence in 15 bins of equal numbers of rows. The
+      confidence of a row is its largest probability. Below the diagonal, predictions are
+      overconfident.
+    - "risk" draws the error of the most confident predictions against the coverage. The coverage is
+      the fraction of rows that are predicted.
+    - "novelty" draws the ROC curve of each measure of novelty, for novel rows against known rows.
 
     Create the display with :meth:`from_estimator` or :meth:`from_predictions`. ``plot`` draws
     another kind.
@@ -50,7 +51,7 @@ class PredictionTrustDisplay(Display):
     calibration_error : float
         Expected calibration error, from 0 to 1.
     risk_coverage : pair of ndarrays of shape (n,)
-        Fractions of predicted rows, and fractions of errors among them.
+        Coverage, and fraction of errors among the predicted rows.
     novelty : dict of str to pair of ndarrays
         Values of known and of novel rows, for each measure of novelty. Large values are novel.
 
@@ -65,7 +66,8 @@ class PredictionTrustDisplay(Display):
 
     See Also
     --------
-    sk_mige.metrics : The values behind the plots as functions.
+    sk_mige.metrics.expected_calibration_error : Calibration error of predicted probabilities.
+    sk_mige.metrics.risk_coverage_curve : Error of confident predictions.
 
     Examples
     --------
@@ -101,8 +103,8 @@ class PredictionTrustDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows. The training data must contain all of these classes.
         X_novel : array-like of shape (n_novel, n_features), default=None
-            Rows of other kinds, for ``kind="novelty"``. The measures are minus the largest
-            probability, and minus ``score_samples`` if the estimator has this method.
+            Novel rows, for ``kind="novelty"``. A measure of novelty is minus the largest
+            probability. If the estimator has ``score_samples``, minus its value is another measure.
         **plot_kw
             Arguments of :meth:`plot`, such as ``kind`` and ``ax``.
 
@@ -153,9 +155,7 @@ class PredictionTrustDisplay(Display):
         target, proba = as_array(y_true), as_array(y_proba)
         correct, confidence = top_predictions(target, proba, labels=labels)
         display = cls(
-            reliability=calibration_curve(
-                correct, confidence, pos_label=True, n_bins=15, strategy="quantile"
-            ),
+            reliability=calibration_curve(correct, confidence, n_bins=15, strategy="quantile"),
             calibration_error=expected_calibration_error(target, proba, labels=labels),
             risk_coverage=risk_coverage_curve(target, proba, labels=labels),
             novelty={

@@ -8,7 +8,7 @@ by at most ε, within 0 to 1. The attacks are:
   PGD runs once with the cross-entropy and once with the margin between logits. An image counts as
   correct only if both runs fail.
 - transfer: PGD against the plain network of the same seed.
-- squares: 300 random changes of squares. A change is kept if it lowers the margin between the
+- squares: 200 random changes of squares. A change is kept if it lowers the margin between the
   predicted probabilities. The attack uses no gradients.
 
 The line "all attacks" counts images that resist every attack.
@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,11 @@ from torch.nn.functional import cross_entropy
 from sk_mige import MIGEEncoder
 
 CELLS = RESULTS / "cells" / "bottleneck_robustness.jsonl"
-METHODS = ("Softmax", "Dropout", "DVB", "MIGE-IB", "MIGE-IB, by classes")
+METHODS = ("Softmax", "Dropout", "DVB", "MIGE-IB")
 LARGE_BETA = 0.1
 EPSILONS = (0.05, 0.1)
-N_DRAWS = 12
+# Epochs of bottleneck_trust.py.
+EPOCHS = 10
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -60,6 +62,10 @@ def of_mean_probability(logits: Tensor, y: Tensor) -> Tensor:
 def of_margin(logits: Tensor, y: Tensor) -> Tensor:
     """Return the margin, which has a gradient even if probabilities are 0 or 1."""
     return log_odds(logits, y.expand(len(logits), -1)).mean(0).sum()
+
+
+LOSSES = (of_mean_probability, of_margin)
+PGD = {"steps": 40, "draws": 12}
 
 
 def gradient_attack(
@@ -82,7 +88,7 @@ def gradient_attack(
 
 
 def square_attack(
-    model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float, queries: int = 300
+    model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float, queries: int = 200
 ) -> Tensor:
     """Return images after random changes of squares that lower the margin."""
     rng = np.random.default_rng(0)
@@ -107,46 +113,56 @@ def square_attack(
     return best.flatten(1)
 
 
+@cache
+def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder]:
+    """Return test images, the indices of their classes, and the plain network of the seed."""
+    X, y = known_digits("test", seed)
+    plain = trained("Softmax", None, EPOCHS, seed)
+    index = np.searchsorted(plain.classes_, y[:images])
+    return torch.from_numpy(X[:images]), torch.from_numpy(index), plain
+
+
+@cache
+def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
+    """Return the images that PGD makes against the plain network."""
+    X, y, plain = attacked_images(seed, images)
+    return [gradient_attack(plain, X, y, epsilon, loss, **PGD) for loss in LOSSES]
+
+
 def attacks(
-    model: MIGEEncoder, plain: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float
+    model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield attacked images; several attacks may have the same name."""
-    one = {"steps": 1, "draws": 1}
-    pgd = {"steps": 40, "draws": N_DRAWS}
-    yield "one step", gradient_attack(model, X, y, epsilon, of_mean_probability, **one)
-    for loss in (of_mean_probability, of_margin):
-        yield "PGD", gradient_attack(model, X, y, epsilon, loss, **pgd)
-        if model is not plain:
-            yield "transfer", gradient_attack(plain, X, y, epsilon, loss, **pgd)
+    yield "one step", gradient_attack(model, X, y, epsilon, LOSSES[0], steps=1, draws=1)
+    for loss in LOSSES:
+        yield "PGD", gradient_attack(model, X, y, epsilon, loss, **PGD)
     yield "squares", square_attack(model, X, y, epsilon)
 
 
 def measure(cell: dict[str, Any], images: int) -> dict[str, Any]:
     """Return the accuracies of one network in percent, clean and under attack."""
-    strength, epochs, seed = cell["strength"], cell["epochs"], cell["seed"]
-    plain = trained("Softmax", None, epochs, seed)
-    model = (
-        plain if cell["method"] == "Softmax" else trained(cell["method"], strength, epochs, seed)
-    )
-    data, target = known_digits("test", seed)
-    X, y = torch.from_numpy(data[:images]), torch.from_numpy(target[:images].astype(np.int64))
-    index = torch.from_numpy(np.searchsorted(model.classes_, y.numpy()))
+    seed = cell["seed"]
+    X, y, _ = attacked_images(seed, images)
+    model = trained(cell["method"], cell["strength"], EPOCHS, seed)
 
     def resists(x: Tensor) -> np.ndarray:
-        return model.predict(x.numpy()) == y.numpy()
+        return model.predict(x.numpy()) == model.classes_[y.numpy()]
 
     clean = resists(X)
     accuracy = {"clean": float(100 * clean.mean())}
     for epsilon in EPSILONS:
         kept = {}
-        for name, x in attacks(model, plain, X, index, epsilon):
+        made = list(attacks(model, X, y, epsilon))
+        if cell["method"] != "Softmax":
+            made += [("transfer", x) for x in transfers(seed, images, epsilon)]
+        for name, x in made:
             kept[name] = kept.get(name, clean) & resists(x)
         kept["all attacks"] = np.logical_and.reduce(list(kept.values()))
         accuracy |= {f"{name}, ε = {epsilon}": float(100 * k.mean()) for name, k in kept.items()}
     return {"cell": cell, "accuracy": accuracy}
 
 
-def cells(epochs: int) -> Iterator[dict[str, Any]]:
+def cells() -> Iterator[dict[str, Any]]:
     """Yield the cells to be measured, bottlenecks by MIGE at a second, larger β as well."""
     results = [json.loads(line) for line in TUNED.read_text(encoding="utf-8").splitlines()]
     for seed in NOVEL_DIGITS:
@@ -155,19 +171,18 @@ def cells(epochs: int) -> Iterator[dict[str, Any]]:
             if name == "MIGE-IB":
                 strengths.append(LARGE_BETA)
             for strength in strengths:
-                yield {"method": name, "strength": strength, "seed": seed, "epochs": epochs}
+                yield {"method": name, "strength": strength, "seed": seed, "epochs": EPOCHS}
 
 
 def main() -> None:
     """Measure the cells that are not yet measured, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--images", type=int, default=300, help="number of attacked images")
+    parser.add_argument("--images", type=int, default=200, help="number of attacked images")
     options = parser.parse_args()
     lines = CELLS.read_text(encoding="utf-8").splitlines() if CELLS.exists() else []
     results = [json.loads(line) for line in lines]
     known = [result["cell"] for result in results]
-    for cell in cells(options.epochs):
+    for cell in cells():
         if cell in known:
             continue
         results.append(measure(cell, options.images))

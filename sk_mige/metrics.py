@@ -138,8 +138,7 @@ def expected_calibration_error(
     """
     correct, confidence = top_predictions(y_true, y_proba, labels=labels)
     edges = np.linspace(0, 1, n_bins + 1)
-    if strategy == "quantile":
-        edges = np.quantile(confidence, edges)
+    edges = np.quantile(confidence, edges) if strategy == "quantile" else edges
     member = np.searchsorted(edges[1:-1], confidence)
     gaps = np.bincount(member, weights=correct - confidence, minlength=n_bins)
     return float(np.abs(gaps).sum() / len(confidence))

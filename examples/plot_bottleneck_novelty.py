@@ -12,13 +12,13 @@ class probability.
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from sklearn.datasets import load_digits, load_sample_image
 from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from sk_mige import InformationBottleneck, MIGEEncoder
+from sk_mige import MIGE, InformationBottleneck, MIGEEncoder
+from sk_mige.inspection import PredictionTrustDisplay
 from sk_mige.training import BetaWarmup
 
 X, y = load_digits(return_X_y=True)
@@ -37,28 +37,18 @@ novel = {
 }
 
 # %%
-# The code of an image is the distribution q(z | x). The *rate* of an image is log q(z | x) - log
-# q(z), averaged over draws of z. The marginal q(z) is the mixture of the codes of all training
-# images. The rate is therefore large if no training image has a similar code. The second measure is
-# minus the largest class probability, a common baseline.
+# ``score_samples`` returns minus the *rate* of each image, KL(q(z | x) ‖ m(z)) in nats. The
+# marginal m is a mixture of Gaussians, one for each class. The rate is large if the codes of all
+# classes differ from the code of the image. The second measure is minus the largest class
+# probability, a common baseline.
 
 
-def rate(model, X_new, n_draws=12):
-    with torch.no_grad():
-        mean, scale = model.module_(torch.as_tensor(X_new)).conditional
-        center, width = model.module_(torch.as_tensor(X_train)).conditional
-        marginal = torch.distributions.Normal(center, width)
-        rates = torch.zeros(len(X_new))
-        for seed in range(n_draws):
-            noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
-            z = mean + scale * noise
-            log_q = marginal.log_prob(z[:, None]).sum(-1).logsumexp(1) - np.log(len(X_train))
-            rates += torch.distributions.Normal(mean, scale).log_prob(z).sum(-1) - log_q
-    return (rates / n_draws).numpy()
+def rate(model, images):
+    return -model.score_samples(images)
 
 
-def probability(model, X_new):
-    return -model.predict_proba(X_new).max(axis=1)
+def probability(model, images):
+    return -model.predict_proba(images).max(axis=1)
 
 
 # %%
@@ -67,12 +57,13 @@ def probability(model, X_new):
 
 betas = [1e-3, 1e-2, 0.05, 0.1, 0.2, 0.4]
 areas = {(measure, name): [] for measure in (rate, probability) for name in novel}
+models = []
 for beta in betas:
     model = MIGEEncoder(
-        8, mode=InformationBottleneck(beta=beta), callbacks=[BetaWarmup(10)], max_epochs=40,
-        batch_size=64, hidden_layer_sizes=(128, 128), random_state=0,
+        32, mode=InformationBottleneck(MIGE(marginal="classes"), beta=beta), max_epochs=40,
+        callbacks=[BetaWarmup(10)], batch_size=64, hidden_layer_sizes=(128, 128), random_state=0,
     )  # fmt: skip
-    model.fit(X_train, y_train)
+    models.append(model.fit(X_train, y_train))
     for (measure, name), area in areas.items():
         scores = [measure(model, part) for part in (X_test, novel[name])]
         truth = np.repeat([0, 1], [len(part) for part in scores])
@@ -85,10 +76,10 @@ for beta in betas:
         )
 
 # %%
-# In this run, the class probability has the larger area for photographs and shuffled pixels at
-# every β up to 0.2. For digits 8 and 9, the rate has a larger area at the two smallest β only, by
-# at most 0.002. At β = 0.4, the area of the rate falls to 0.58 for digits 8 and 9, and that of the
-# class probability to 0.91.
+# In this run, the rate has the larger area for photographs and shuffled pixels at every β. For
+# digits 8 and 9, the areas of the two measures differ by at most 0.006. As β grows from 0.001 to
+# 0.4, the area of the rate falls from 0.980 to 0.954 for digits 8 and 9, and grows for the other
+# novel images.
 
 fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
 for color, name in zip(("tab:blue", "tab:orange", "tab:green"), novel, strict=True):
@@ -96,4 +87,16 @@ for color, name in zip(("tab:blue", "tab:orange", "tab:green"), novel, strict=Tr
     ax.plot(betas, areas[probability, name], "o:", color=color, label=f"{name}: probability")
 ax.set(xscale="log", xlabel="β", ylabel="area under the ROC curve")
 ax.legend(fontsize=8)
+plt.show()
+
+# %%
+# :class:`~sk_mige.inspection.PredictionTrustDisplay` draws three plots for any classifier: accuracy
+# against confidence, error against coverage, and the ROC curves of the measures of novelty.
+
+fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+display = PredictionTrustDisplay.from_estimator(
+    models[2], X_test, y_test, np.concatenate(list(novel.values())), ax=axes[0]
+)
+display.plot(axes[1], kind="risk")
+display.plot(axes[2], kind="novelty")
 plt.show()

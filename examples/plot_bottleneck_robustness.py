@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from sk_mige import InformationBottleneck, MIGEEncoder
 from sk_mige.training import BetaWarmup
@@ -36,21 +36,30 @@ def train(seed, **parameters):
 
 
 # %%
-# Projected gradient descent moves every pixel by at most ε so that the loss increases. Each of ten
+# Projected gradient descent moves every pixel by at most ε so that a loss increases. Each of 40
 # steps uses the sign of the gradient, averaged over 12 new draws of z. ``predict`` averages over
-# other draws.
+# other draws. One attack uses the cross-entropy. Its gradient vanishes if probabilities are 0 or 1.
+# A second attack therefore uses the margin, the largest wrong logit minus the true logit.
 
 
-def attacked(model, epsilon, n_steps=10):
+def likelihood_loss(logits, target):
+    return cross_entropy(logits.log_softmax(-1).logsumexp(0), target)
+
+
+def margin_loss(logits, target):
+    true = one_hot(target, 10).bool()
+    return (logits.masked_fill(true, -torch.inf).amax(-1) - logits[:, true]).mean()
+
+
+def attacked(model, epsilon, loss, n_steps=40):
     clean, target = torch.as_tensor(X_test), torch.as_tensor(y_test)
     generator = torch.Generator().manual_seed(1)
     x = clean.clone()
     for _ in range(n_steps):
         x.requires_grad_()
         noise = torch.randn(12, model.n_components, generator=generator)
-        log_p = model.module_.predictions(x, noise).log_softmax(-1).logsumexp(0)
-        (gradient,) = torch.autograd.grad(cross_entropy(log_p, target), x)
-        moved = x.detach() + epsilon / 4 * gradient.sign()
+        (gradient,) = torch.autograd.grad(loss(model.module_.predictions(x, noise), target), x)
+        moved = x.detach() + epsilon / 8 * gradient.sign()
         x = clean + (moved - clean).clamp(-epsilon, epsilon)
     return x.numpy()
 
@@ -59,26 +68,39 @@ def noisy(scale):
     return X_test + scale * np.random.default_rng(0).normal(size=X_test.shape).astype(np.float32)
 
 
-def accuracies(model):
+# %%
+# The third attack, the transfer, uses the images that deceive the network without a bottleneck. An
+# image counts as correct only if it resists every attack.
+
+sources = [train(seed, head="deterministic", beta=0.0) for seed in range(2)]
+
+
+def accuracies(model, source):
     """Return the accuracies on clean, noisy and attacked images, in percent."""
-    inputs = (X_test, noisy(0.4), attacked(model, 0.1), attacked(model, 0.2))
-    return [100 * model.score(x, y_test) for x in inputs]
+    correct = [model.predict(x) == y_test for x in (X_test, noisy(0.4))]
+    for epsilon in (0.05, 0.1):
+        images = [
+            attacked(network, epsilon, loss)
+            for network in (model, source) for loss in (likelihood_loss, margin_loss)
+        ]  # fmt: skip
+        correct.append(np.all([model.predict(x) == y_test for x in images], axis=0))
+    return [100 * c.mean() for c in correct]
 
 
-seeds = range(2)
-plain = np.mean([accuracies(train(s, head="deterministic", beta=0.0)) for s in seeds], axis=0)
-found = np.mean([[accuracies(train(s, beta=beta)) for beta in betas] for s in seeds], axis=0)
+plain = np.mean([accuracies(source, source) for source in sources], axis=0)
+found = np.mean(
+    [[accuracies(train(s, beta=beta), sources[s]) for beta in betas] for s in range(2)], axis=0
+)
 
 # %%
-# Up to β = 0.1, the accuracy on clean images does not change. With ε = 0.1, the accuracy under
-# attack is 16 % for the plain network, 25 % at β = 0.1 and 29 % at β = 0.4. The accuracy on clean
-# images is 2 points lower at β = 0.4. With ε = 0.2, the accuracy under attack is below 2 % for
-# every β. Stronger attacks were not tried. Noise lowers the accuracy of all networks by 28 to 34
-# points.
+# A bottleneck is a weak defence. With ε = 0.1, the accuracy under attack is 12 % for the plain
+# network, 17 % at β = 0.1 and 24 % at β = 0.4. The accuracy on clean images is 2 points lower at
+# β = 0.4, and unchanged up to β = 0.1. With ε = 0.05, the accuracy of every network under attack is
+# between 71 and 74 %. Noise lowers the accuracy of all networks by 28 to 34 points.
 
-names = ["clean", "noise of scale 0.4", "ten steps, ε = 0.1", "ten steps, ε = 0.2"]
+names = ["clean", "noise of scale 0.4", "attacks, ε = 0.05", "attacks, ε = 0.1"]
 for name, reference, row in zip(names, plain, found.T, strict=True):
-    print(f"{name:24} plain {reference:4.1f} %, ", end="")
+    print(f"{name:20} plain {reference:4.1f} %, ", end="")
     print(", ".join(f"β = {b:g}: {a:4.1f} %" for b, a in zip(betas, row, strict=True)))
 
 fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
@@ -86,5 +108,5 @@ for name, reference, row in zip(names, plain, found.T, strict=True):
     (line,) = ax.plot(betas, row, "o-", label=name)
     ax.axhline(reference, ls=":", color=line.get_color())
 ax.set(xscale="log", xlabel="β", ylabel="accuracy, %", title="dotted: without a bottleneck")
-ax.legend(loc=(0.02, 0.72), ncols=2, fontsize=8)
+ax.legend(ncols=2, fontsize=8)
 plt.show()

@@ -12,6 +12,7 @@ from .dependence import (
     transfer_entropy,
 )
 from .estimators import (
+    KernelSteinTest,
     MIGEEncoder,
     MutualInfoGradientEstimator,
     NonLinearProbe,
@@ -20,6 +21,7 @@ from .estimators import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    SteinThinning,
 )
 from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
 from .objectives.views import BarlowTwins, CodingRate, SIGReg, VICReg
@@ -37,6 +39,9 @@ __all__ = [
     "SSGEScoreEstimatorCV",
     "SlicedScoreMatching",
     "SteinScoreEstimator",
+    # Stein discrepancies
+    "KernelSteinTest",
+    "SteinThinning",
     # information of several variables
     "conditional_mutual_info",
     "total_correlation",

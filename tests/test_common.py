@@ -16,6 +16,7 @@ from sk_mige import (
     Critic,
     InfoMax,
     InformationBottleneck,
+    KernelSteinTest,
     MIGEEncoder,
     MutualInfoGradientEstimator,
     NonLinearProbe,
@@ -24,6 +25,7 @@ from sk_mige import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    SteinThinning,
 )
 from sk_mige.networks import Code
 from sk_mige.objectives.views import VIEWS
@@ -44,6 +46,10 @@ class Spread:
         return "Spread()"
 
 
+def standard_normal_score(x: Any) -> Any:
+    return -x
+
+
 @pytest.mark.filterwarnings("ignore:.*(columns, too many for|predict little of y):UserWarning")
 @parametrize_with_checks(
     [
@@ -62,6 +68,9 @@ class Spread:
         MIGEEncoder(**SMALL, mode=InfoMax(layer="hidden1")),
         MIGEEncoder(**SMALL, mode=Spread()),
         SteinScoreEstimator(),
+        SteinThinning(5),
+        SteinThinning(5, standard_normal_score),
+        KernelSteinTest(standard_normal_score, n_bootstrap=9),
         SSGEScoreEstimator(kernel="matern", curl_free=True),
         SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
         MutualInfoGradientEstimator(),

@@ -19,6 +19,7 @@ from sklearn.base import clone
 
 import sk_mige
 from sk_mige import (
+    KernelSteinTest,
     MutualInfoEstimator,
     MutualInfoGradientEstimator,
     RandomProjectionSSGE,
@@ -26,6 +27,7 @@ from sk_mige import (
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    SteinThinning,
     information,
 )
 from sk_mige.score import whitening
@@ -130,6 +132,10 @@ TABLE: dict[str, Callable[[Units], Any]] = {
     **{name: scores(estimator) for name, estimator in SCORES.items()},
     "SSGEScoreEstimator, fewer rows than columns": wide,
     "SSGEScoreEstimator, stream": stream,
+    "KernelSteinTest": lambda u: KernelSteinTest(n_bootstrap=9, random_state=0).fit(
+        Z * u, -Z / u).replicates_,
+    "SteinThinning": lambda u: SteinThinning(20).fit(Z * u, -Z / u).points_ / u,
+    "SteinThinning, estimated": lambda u: SteinThinning(20).fit(Z * u).points_ / u,
     "MutualInfoGradientEstimator": lambda u: MutualInfoGradientEstimator(
         lambda x, t, noise: channel(x, t, noise, u), random_state=0, standard_error="batch"
     ).fit(Z * u).gradient_,

@@ -7,8 +7,10 @@ from ._sliced_score import SlicedScoreMatching
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
 from ._ssge_cv import SSGEScoreEstimatorCV
 from ._stein import SteinScoreEstimator
+from ._stein_tools import KernelSteinTest, SteinThinning
 
 __all__ = [
+    "KernelSteinTest",
     "MIGEEncoder",
     "NonLinearProbe",
     "MutualInfoGradientEstimator",
@@ -17,4 +19,5 @@ __all__ = [
     "SSGEScoreEstimatorCV",
     "SlicedScoreMatching",
     "SteinScoreEstimator",
+    "SteinThinning",
 ]

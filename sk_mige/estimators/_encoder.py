@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -62,6 +63,7 @@ from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
 from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_numpy
 from ._inputs import check_inputs, check_out, check_queries
+from ._marginal import MARGINAL_ROWS, CodeMarginal, code_moments
 from ._rows import (
     by_blocks,
     check_float32_resolution,
@@ -378,6 +380,7 @@ class MIGEEncoder(
     beta_: float
     information_: float
     _architecture: Architecture
+    _marginal: CodeMarginal | None = None
 
     def __init__(
         self,
@@ -488,6 +491,8 @@ class MIGEEncoder(
         if self.lr_schedule != "cosine" or not has_lr_scheduler(self.callbacks):
             callbacks += make_schedule(self.lr_schedule, int(self.max_epochs))
         self._train(X, targets, int(self.max_epochs), callbacks, self.validation_fraction)
+        if targets is not None and self._architecture.n_targets:
+            self._keep_marginal(X, targets)
         if getattr(self._description, "output_scale", None) == "input":
             self._align(X)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -721,6 +726,7 @@ class MIGEEncoder(
         if validation_fraction is not None:
             data, held_out = self._split(data, validation_fraction)
         known = len(net.history)
+        self._marginal = None
         try:
             with seeded(seed + net.rank, self._device):
                 self._trainer.run(
@@ -749,6 +755,15 @@ class MIGEEncoder(
                 f"larger beta than {loss.beta:g}",
                 ConvergenceWarning,
             )
+
+    def _keep_marginal(self, X: Any, y: NDArray[Any]) -> None:
+        """Estimate the marginal density of the codes, by classes if there are classes."""
+        rows = np.random.RandomState(self._seed).permutation(X.shape[0])[:MARGINAL_ROWS]
+        parts = [part.tolist() for part in np.array_split(rows, -(-len(rows) // 512))]
+        moments = partial(code_moments, self.module_)
+        codes = [self._evaluate(moments, x) for x in read_parts(to_rows(X), parts)]
+        classes = y[rows] if self.task_ == "classification" else np.zeros(len(rows))
+        self._marginal = CodeMarginal(np.concatenate(codes), classes)
 
     def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
         """Return rows to train on and held-out rows, stratified by class."""
@@ -893,6 +908,53 @@ class MIGEEncoder(
         X = self._queries(X, "predict_proba")
         return like_input(self._mean_prediction(X), X)
 
+    @available_if(_predicts)
+    def score_samples(self, X: Any) -> Any:
+        r"""Return how typical each row is of the training data; small values indicate novelty.
+
+        With a Gaussian head, the value is minus an upper bound of the rate of a row, in nats:
+
+        .. math:: \log\sum_c w_c \exp\big(-\mathrm{KL}(q(z | x)\,\|\,m_c)\big)
+                  \le -\mathrm{KL}(q(z | x)\,\|\,m), \qquad m = \sum_c w_c\, m_c .
+
+        The density m(z) is a mixture of Gaussians with independent components, one Gaussian for
+        each class. For a regression, m is a single Gaussian. ``fit`` estimates m from the codes of
+        at most 10,000 training rows. With a deterministic head, the value is log m(z). With an
+        implicit head, the value is log m at the mean of z.
+
+        The name and the sign are those of scikit-learn's densities and outlier detectors. Values of
+        heads without a Gaussian depend on the units of z and are not comparable between encoders.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+            Inputs, as in ``fit``.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Values in nats. Minus the mean over rows of the training distribution is an upper bound
+            of I(x; z) if the head is Gaussian.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the last call was ``partial_fit``. The codes of earlier rows then belong to earlier
+            weights.
+        """
+        self._expect_decoder()
+        if (marginal := self._marginal) is None:
+            raise NotFittedError(
+                "score_samples needs the codes of all training rows, which partial_fit does not "
+                "have: call fit(X, y), with warm_start=True to keep the weights"
+            )
+        X = self._queries(X, "score_samples")
+
+        def log_density(x: Tensor) -> Tensor:
+            return marginal.log_density(code_moments(self.module_, x))
+
+        return like_input(self._evaluate(log_density, to_rows(X)), X)
+
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the quality of a representation in nats, or that of predictions.
 
@@ -966,6 +1028,11 @@ class MIGEEncoder(
         def __getattr__(self, name: str) -> Any:
             """Raise for methods that ``mode`` does not have, and name a remedy."""
             reason = ""
+            if name == "score_samples":
+                reason = (
+                    f" with mode={self.mode!r}, which has no density of z: use mode='ib', or put a "
+                    "density after the encoder, as in make_pipeline(encoder, GaussianMixture())"
+                )
             if name in ("predict", "predict_proba"):
                 reason = (
                     f" with mode={self.mode!r}, which learns a representation, not predictions: "

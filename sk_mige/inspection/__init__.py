@@ -4,6 +4,7 @@ from ._eigenvalues import EigenvalueDisplay
 from ._information_plane import InformationPlaneDisplay
 from ._mi_gradient import MutualInfoGradientDisplay
 from ._mutual_info import MutualInfoDisplay
+from ._prediction_trust import PredictionTrustDisplay
 from ._projection_search import ProjectionSearchDisplay
 from ._representation import RepresentationDisplay
 from ._score_cv import ScoreCVDisplay
@@ -15,6 +16,7 @@ __all__ = [
     "InformationPlaneDisplay",
     "MutualInfoDisplay",
     "MutualInfoGradientDisplay",
+    "PredictionTrustDisplay",
     "ProjectionSearchDisplay",
     "RepresentationDisplay",
     "ScoreCVDisplay",

@@ -28,6 +28,7 @@ from .model import ScoreModel, ScoreSettings
 from .model import build_expansion as build_expansion
 from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
 from .ssge import ScoreFunction, ssge
+from .stein import SteinKernel, kernel_stein_discrepancy, stein_kernel, stein_thinning
 from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
 from .whitening import ledoit_wolf_shrinkage, whitening
@@ -42,9 +43,11 @@ __all__ = [
     "ScoreFunction",
     "ScoreModel",
     "ScoreSettings",
+    "SteinKernel",
     "fit_base",
     "fit_dense",
     "fit_stein",
+    "kernel_stein_discrepancy",
     "leading_eigenpairs",
     "ledoit_wolf_shrinkage",
     "median_bandwidth",
@@ -52,6 +55,8 @@ __all__ = [
     "spectral_filter",
     "squared_distances",
     "ssge",
+    "stein_kernel",
+    "stein_thinning",
     "subspace_eigh",
     "whitening",
 ]

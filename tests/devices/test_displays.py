@@ -12,6 +12,7 @@ from sk_mige import MIGEEncoder, SSGEScoreEstimator, SSGEScoreEstimatorCV
 from sk_mige.inspection import (
     EigenvalueDisplay,
     InformationPlaneDisplay,
+    PredictionTrustDisplay,
     RepresentationDisplay,
     ScoreCVDisplay,
     ScoreFieldDisplay,
@@ -35,6 +36,11 @@ Y = np.arange(60) % 3
             InformationPlaneDisplay,
             MIGEEncoder(2, mode="ib", max_epochs=2, random_state=0),
             (X, Y),
+        ),
+        (
+            PredictionTrustDisplay,
+            MIGEEncoder(2, mode="ib", max_epochs=2, random_state=0),
+            (X, Y, X),
         ),
     ],
 )

@@ -36,6 +36,7 @@ ESTIMATORS = {
     "cv": sk_mige.SSGEScoreEstimatorCV(cv=2),
     "matern": sk_mige.SSGEScoreEstimator(kernel=Matern(nu=1.5)),
     "stein": sk_mige.SteinScoreEstimator(),
+    "thinning": sk_mige.SteinThinning(5),
     "sliced": sk_mige.SlicedScoreMatching(**SHORT),
 }
 
@@ -50,6 +51,8 @@ def through_skops(estimator: Any) -> Any:
 def results(estimator: Any) -> list[Any]:
     methods = ("transform", "predict", "predict_proba")
     found = [getattr(estimator, name)(X) for name in methods if hasattr(estimator, name)]
+    if isinstance(estimator, sk_mige.SteinThinning):
+        return [estimator.select(X)]
     return found or [estimator.gradient_]
 
 

@@ -21,6 +21,7 @@ from sk_mige.inspection import (
     InformationPlaneDisplay,
     MutualInfoDisplay,
     MutualInfoGradientDisplay,
+    PredictionTrustDisplay,
     ProjectionSearchDisplay,
     RepresentationDisplay,
     ScoreCVDisplay,
@@ -35,6 +36,7 @@ Y = np.arange(30) % 2
 HOLED = Z * np.array([np.nan, 1.0])
 FRAME = pd.DataFrame(Z, columns=["a", "b"])
 NAN = [1.0, np.nan]
+PROBA = np.full((30, 2), 0.5)
 
 eigenvalues = EigenvalueDisplay.from_predictions
 plane = InformationPlaneDisplay.from_predictions
@@ -47,12 +49,14 @@ losses = ScoreCVDisplay.from_predictions
 field = ScoreFieldDisplay.from_predictions
 grid = ScoreFieldDisplay.from_estimator
 history = TrainingCurveDisplay.from_history
+trust = PredictionTrustDisplay.from_predictions
 
 DRAWN: dict[str, Callable[..., Any]] = {
     "EigenvalueDisplay": lambda ax: eigenvalues([1.0, 0.5], ax=ax),
     "InformationPlaneDisplay": lambda ax: plane([1.0], [1.0], ax=ax),
     "MutualInfoDisplay": lambda ax: value([9], [1.0], ax=ax),
     "MutualInfoGradientDisplay": lambda ax: gradient([1.0], [1.0], ax=ax),
+    "PredictionTrustDisplay": lambda ax: trust([1], [[1.0]], ax=ax),
     "ProjectionSearchDisplay": lambda ax: projection([2], [0.5], ax=ax),
     "RepresentationDisplay": lambda ax: representation(Z, ax=ax),
     "ScoreCVDisplay": lambda ax: losses([0.1], {1.0: [1.0]}, ax=ax),
@@ -119,6 +123,15 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: field(FRAME, -Z, points=FRAME[["b", "a"]]), "the same order"),
         (lambda: field(Z[:0], Z[:0]), "minimum of 1"),
         (lambda: grid(np.negative, Z, grid_resolution=1), "grid_resolution == 1, must be >= 2"),
+        (lambda: trust(Y, PROBA[1:]), "inconsistent numbers of samples"),
+        (lambda: trust(Y, PROBA * NAN), "Input y_proba contains NaN"),
+        (lambda: trust(Y, Z), "sum is 1 in each row"),
+        (lambda: trust(Y + 1, PROBA, labels=[0, 1]), r"y_true has the classes \[2\]"),
+        (lambda: trust(Y * 0, PROBA), "2 columns for 1 classes.*labels=classifier.classes_"),
+        (lambda: trust(Y, PROBA, kind="roc"), r"kind must be one of \['reliability', 'risk'"),
+        (lambda: trust(Y, PROBA, kind="novelty"), "kind='novelty' needs novel rows: pass X_novel"),
+        (lambda: trust(Y, PROBA, novelty={"rate": (NAN, [1.0])}), "rate has 1 values"),
+        (lambda: trust(Y, PROBA, novelty={"rate": ([], [1.0])}), "rate must be 1-dimensional"),
         (lambda: history([]), "the history has no epochs to draw.*max_epochs"),
         (lambda: history([{"train_loss": 1.0}], keys=[]), r"keys=\[\].*\['train_loss'\]"),
         (lambda: history([{"train_loss": 1.0}], keys="loss"), r"keys=\['loss'\] are not"),
@@ -149,6 +162,12 @@ def test_arguments_of_the_wrong_type_are_refused_by_name(
 ) -> None:
     with pytest.raises(TypeError, match=message):
         draw()
+
+
+@pytest.mark.parametrize("model", [PCA(), MIGEEncoder(**SMALL), Pipeline([("last", PCA())])])
+def test_an_estimator_without_probabilities_is_refused(model: Any) -> None:
+    with pytest.raises(TypeError, match="a fitted classifier with predict_proba, got"):
+        PredictionTrustDisplay.from_estimator(model.fit(Z), Z, Y)
 
 
 ESTIMATORS: dict[Any, tuple[Any, ...]] = {

@@ -1,0 +1,396 @@
+"""KernelSteinTest and SteinThinning: kernel Stein discrepancies as estimators."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import _safe_indexing, check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mige.score import Kernel, SteinKernel, stein_kernel
+from sk_mige.score.kernels import KERNELS
+from sk_mige.score.stein import BANDWIDTHS
+
+from ._base import DocLinkMixin
+from ._rows import check_finite, check_samples, check_varies, to_tensor
+from ._score_base import BaseScoreEstimator
+from ._sliced_score import SlicedScoreMatching
+from ._ssge import SSGEScoreEstimator
+
+__all__ = ["KernelSteinTest", "SteinThinning"]
+
+
+class _SteinTool(DocLinkMixin, BaseEstimator):
+    """Base class of estimators that use the Stein kernel of rows and their scores."""
+
+    score_estimator: Any
+    kernel: Kernel | str
+    bandwidth: float | str
+    preconditioner: str | None
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "score_estimator": [BaseScoreEstimator, SlicedScoreMatching, callable, None],
+        "kernel": [StrOptions(set(KERNELS)), Kernel],
+        "bandwidth": [Interval(Real, 0, None, closed="neither"), StrOptions(set(BANDWIDTHS))],
+        "preconditioner": [StrOptions({"std", "covariance"}), None],
+    }
+
+    def _score_source(self, X: Any) -> Any:
+        """Return a fitted estimator or a function of scores, used if no scores are given."""
+        raise NotImplementedError
+
+    def _fit_kernel(self, X: Any, y: Any) -> SteinKernel:
+        """Validate rows and scores, and return their kernel."""
+        rows = check_samples(self, X, reset=True, min_rows=2)
+        check_varies(rows, "they have no distances")
+        found = self._scores(X, rows, y)
+        if np.ma.is_masked(found):
+            raise ValueError("scores have masked values: drop or impute those rows")
+        scores = check_array(found, dtype=np.float64, input_name="scores")
+        if scores.shape != tuple(rows.shape):
+            raise ValueError(
+                f"scores must have the shape of X, {tuple(rows.shape)}, got {scores.shape}"
+            )
+        made = stein_kernel(
+            to_tensor(rows, torch.device("cpu")),
+            torch.from_numpy(scores),
+            kernel=self.kernel,
+            bandwidth=self.bandwidth,
+            preconditioner=self.preconditioner,
+        )
+        check_finite(made.diagonal())
+        self.bandwidth_ = made.bandwidth
+        return made
+
+    def _scores(self, X: Any, rows: Any, y: Any) -> Any:
+        """Return given scores y, or the scores of ``score_estimator`` at the rows."""
+        if np.ndim(y) < 2:
+            self._check_no_scores(rows, y)
+            source = self._score_source(X)
+            is_estimator = isinstance(source, BaseEstimator)
+            return source.transform(X) if is_estimator else source(np.asarray(rows))
+        if self.score_estimator is not None:
+            raise ValueError(
+                "scores come from both y and score_estimator; pass scores as y with "
+                "score_estimator=None, or y=None"
+            )
+        return y
+
+    def _check_no_scores(self, rows: Any, y: Any) -> None:
+        """Raise if one-dimensional y may be scores of a single feature."""
+        is_float = np.asarray(y).dtype.kind == "f"
+        if self.score_estimator is None and rows.shape[1] == 1 and is_float:
+            raise ValueError(
+                f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the "
+                f"shape {tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
+            )
+
+
+class KernelSteinTest(_SteinTool):
+    r"""Goodness-of-fit test of rows against a density with a known score.
+
+    The statistic is the U-statistic of the squared kernel Stein discrepancy,
+
+    .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) ,
+
+    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). Only the score
+    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is that
+    of the wild bootstrap, which gives the rows random signs. The test needs independent rows. For
+    rows of a Markov chain, keep only every k-th row, with k above the autocorrelation time.
+
+    The test hardly detects wrong weights of separate modes, because the score near a mode does not
+    depend on the weights.
+
+    Parameters
+    ----------
+    score_estimator : callable or score estimator, default=None
+        Score of the density p. A function maps an ndarray (n, d) to scores (n, d). A score
+        estimator of this package must be fitted. The rows of the estimator's fit must not be the
+        rows of the test. With None, pass scores as ``y`` of ``fit``.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
+        Radial kernel k (:func:`sk_mige.score.stein_kernel`).
+    bandwidth : "median", "scaled-median" or float, default="median"
+        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
+        :math:`\sqrt{\log n}`, or a number. A number is in standard
+        deviations, or with ``preconditioner=None`` in the units of X.
+    preconditioner : {"std", "covariance"} or None, default="std"
+        Coordinates of the distances. With ``"std"``, features are in units of their standard
+        deviations, and the statistic does not depend on the units of the features. With
+        ``"covariance"``, correlations of the features do not matter either. With None, features
+        are in the units of X.
+    n_bootstrap : int, default=999
+        Number B of bootstrap replicates. The smallest p-value is 1 / (B + 1).
+    random_state : int, RandomState instance or None, default=None
+        Seed or generator of the signs.
+
+    Attributes
+    ----------
+    statistic_ : float
+        U-statistic: unbiased estimate of the squared discrepancy, without unit.
+    p_value_ : float
+        Fraction :math:`(1 + \#\{b : T_b \ge T\}) / (B + 1)` of replicates at or above the
+        statistic.
+    replicates_ : ndarray of shape (n_bootstrap,)
+        Bootstrap replicates :math:`T_b` of the statistic.
+    bandwidth_ : float
+        Bandwidth of the kernel.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had names.
+
+    See Also
+    --------
+    sk_mige.score.kernel_stein_discrepancy : The discrepancy of tensors.
+    SteinThinning : Selects rows with a small discrepancy.
+
+    References
+    ----------
+    K. Chwialkowski, H. Strathmann, A. Gretton, "A Kernel Test of Goodness of Fit", ICML 2016.
+
+    Q. Liu, J. Lee, M. Jordan, "A Kernelized Stein Discrepancy for Goodness-of-fit Tests", ICML
+    2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige import KernelSteinTest
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> test = KernelSteinTest(lambda x: -x, random_state=0)  # the score of N(0, I)
+    >>> test.fit(X).p_value_ > 0.05
+    True
+    >>> test.fit(X + 0.3).p_value_
+    0.001
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **_SteinTool._parameter_constraints,
+        "n_bootstrap": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        score_estimator: Any = None,
+        *,
+        kernel: Kernel | str = "imq",
+        bandwidth: float | str = "median",
+        preconditioner: str | None = "std",
+        n_bootstrap: int = 999,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.score_estimator = score_estimator
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+        self.preconditioner = preconditioner
+        self.n_bootstrap = n_bootstrap
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        r"""Compute the statistic and the p-value of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Independent rows, at least 2. The time is O(n² (d + B)), and the memory is O(n (d + B)).
+        y : array-like of shape (n_samples, n_features), default=None
+            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
+            one-dimensional y, such as class labels, is ignored.
+
+        Returns
+        -------
+        self
+            The fitted test.
+
+        Raises
+        ------
+        ValueError
+            If there are no scores, or scores from both ``y`` and ``score_estimator``.
+            If scores do not have the shape of X.
+        NotFittedError
+            If ``score_estimator`` is an unfitted estimator.
+        """
+        kernel = self._fit_kernel(X, y)
+        rng = check_random_state(self.random_state)
+        self.statistic_, replicates = kernel.bootstrap(int(self.n_bootstrap), rng)
+        self.replicates_ = replicates.numpy()
+        exceeding = int((self.replicates_ >= self.statistic_).sum())
+        self.p_value_ = (1 + exceeding) / (1 + len(self.replicates_))
+        return self
+
+    def _score_source(self, X: Any) -> Any:
+        if self.score_estimator is None:
+            raise ValueError(
+                "KernelSteinTest needs the score of the density: pass score_estimator, or scores "
+                "of shape (n_samples, n_features) as y"
+            )
+        if isinstance(self.score_estimator, BaseEstimator) and not _is_fitted(self.score_estimator):
+            raise NotFittedError(
+                f"score_estimator={self.score_estimator!r} is not fitted: fit it to rows other "
+                "than those of the test, or pass a function as score_estimator"
+            )
+        return self.score_estimator
+
+
+class SteinThinning(_SteinTool):
+    r"""Selection of few rows that represent a density, from the scores of the density.
+
+    Each step adds the row that minimises the kernel Stein discrepancy of all selected rows,
+
+    .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i) + \sum_{l < j} k_p(x_{\pi_l}, x_i) ,
+
+    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). The same row
+    can be selected repeatedly. With scores of a density p, the selected rows represent p, even if
+    the rows of X are biased samples of p. With estimated scores, the selected rows represent X.
+
+    Parameters
+    ----------
+    n_points : int, default=100
+        Number m of rows to select.
+    score_estimator : callable or score estimator, default=None
+        Source of the scores. A function maps an ndarray (n, d) to scores (n, d). A fitted score
+        estimator is used without a further fit. A clone of an unfitted estimator is fitted to X.
+        None uses the scores ``y`` of ``fit``, or without ``y`` an :class:`SSGEScoreEstimator` with
+        ``random_state=0``.
+    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
+        Radial kernel k (:func:`sk_mige.score.stein_kernel`).
+    bandwidth : "median", "scaled-median" or float, default="scaled-median"
+        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
+        :math:`\sqrt{\log n}`, or a number. A number is in standard
+        deviations, or with ``preconditioner=None`` in the units of X.
+    preconditioner : {"std", "covariance"} or None, default="std"
+        Coordinates of the distances. With ``"std"``, features are in units of their standard
+        deviations, and the selection does not depend on the units of the features. With
+        ``"covariance"``, correlations of the features do not matter either. With None, features
+        are in the units of X.
+
+    Attributes
+    ----------
+    indices_ : ndarray of shape (n_points,)
+        Indices of the selected rows, in the order of selection.
+    points_ : ndarray of shape (n_points, n_features)
+        Selected rows of X.
+    discrepancy_ : float
+        Kernel Stein discrepancy of the selected rows, the root of the V-statistic, without unit.
+    score_estimator_ : estimator, callable or None
+        Fitted source of the scores; None if scores were given.
+    bandwidth_ : float
+        Bandwidth of the kernel.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had names.
+
+    See Also
+    --------
+    sk_mige.score.stein_thinning : The same selection for tensors.
+    KernelSteinTest : Tests whether rows have a given score.
+
+    References
+    ----------
+    M. Riabiz, W. Chen, J. Cockayne, P. Swietach, S. Niederer, L. Mackey, C. Oates, "Optimal
+    Thinning of MCMC Output", JRSS B 84, 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige import SteinThinning
+    >>> X = np.random.default_rng(0).normal(size=(500, 2))
+    >>> thinning = SteinThinning(20).fit(X)  # or .fit(X, scores)
+    >>> thinning.points_.shape
+    (20, 2)
+    >>> bool(np.linalg.norm(thinning.points_.mean(axis=0) - X.mean(axis=0)) < 0.1)
+    True
+    >>> labels = thinning.select(np.arange(500))  # of the selected rows
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **_SteinTool._parameter_constraints,
+        "n_points": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_points: int = 100,
+        score_estimator: Any = None,
+        *,
+        kernel: Kernel | str = "imq",
+        bandwidth: float | str = "scaled-median",
+        preconditioner: str | None = "std",
+    ) -> None:
+        self.n_points = n_points
+        self.score_estimator = score_estimator
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+        self.preconditioner = preconditioner
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        r"""Select rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to select from, at least 2. With given scores, the time is O(n m d).
+        y : array-like of shape (n_samples, n_features), default=None
+            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
+            one-dimensional y, such as class labels, is ignored.
+
+        Returns
+        -------
+        self
+            The fitted selection.
+
+        Raises
+        ------
+        ValueError
+            If there are scores from both ``y`` and ``score_estimator``.
+            If scores do not have the shape of X.
+        """
+        self.score_estimator_: Any = None
+        kernel = self._fit_kernel(X, y)
+        picked = kernel.thin(int(self.n_points))
+        self.indices_ = picked.numpy()
+        self.points_ = self.select(X)
+        self.discrepancy_ = kernel.take(picked).discrepancy("v") ** 0.5
+        return self
+
+    def select(self, values: Any) -> Any:
+        """Return the entries of the selected rows.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_samples,) or (n_samples, n_columns)
+            Values for the rows of X of ``fit``, such as X itself, labels or weights.
+
+        Returns
+        -------
+        array-like of shape (n_points,) or (n_points, n_columns)
+            Entries in the order of selection.
+        """
+        check_is_fitted(self, "indices_")
+        return _safe_indexing(values, self.indices_)
+
+    def _score_source(self, X: Any) -> Any:
+        source = self.score_estimator
+        if source is None:
+            source = SSGEScoreEstimator(random_state=0)
+        if isinstance(source, BaseEstimator) and not _is_fitted(source):
+            source = clone(source).fit(X)
+        self.score_estimator_ = source
+        return source
+
+
+def _is_fitted(estimator: BaseEstimator) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True

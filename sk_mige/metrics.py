@@ -1,0 +1,198 @@
+"""Metrics of predicted probabilities: calibration and selective prediction.
+
+The functions take labels and predicted probabilities of any classifier. The function
+``sklearn.metrics.log_loss`` is the negative log-likelihood of the same arguments. The function
+``sklearn.metrics.roc_auc_score`` measures how well a score separates known rows from novel rows.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+__all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions"]
+
+
+def top_predictions(
+    y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return whether the most probable class of each row is correct, and its probability.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True classes, all of which are in ``labels``.
+    y_proba : array-like of shape (n, n_classes)
+        Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
+    labels : array-like of shape (n_classes,), default=None
+        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
+        of ``y_true``. The number of classes must be the number of columns.
+
+    Returns
+    -------
+    correct : ndarray of bool, shape (n,)
+        Whether the most probable class is the true class. If several classes have the largest
+        probability, the first of these classes is the prediction.
+    confidence : ndarray of shape (n,)
+        Largest probability of each row, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of rows or classes differ. If ``y_true`` has a class that is not in
+        ``labels``. If a row of ``y_proba`` has a negative value or a sum other than 1.
+
+    Examples
+    --------
+    >>> from sk_mige.metrics import top_predictions
+    >>> top_predictions(["a", "b"], [[0.9, 0.1], [0.6, 0.4]])
+    (array([ True, False]), array([0.9, 0.6]))
+    """
+    proba = check_array(y_proba, dtype=np.float64, input_name="y_proba")
+    target = column_or_1d(y_true, warn=False)
+    check_consistent_length(target, proba)
+    if (proba < 0).any() or not np.allclose(proba.sum(1), 1.0, atol=1e-3):
+        raise ValueError("y_proba must hold probabilities, whose sum is 1 in each row")
+    classes = np.unique(target) if labels is None else column_or_1d(labels)
+    if len(classes) != proba.shape[1]:
+        raise ValueError(
+            f"y_proba has {proba.shape[1]} columns for {len(classes)} classes, {classes!s:.80}: "
+            "pass labels=classifier.classes_"
+        )
+    unknown = set(target.tolist()) - set(classes.tolist())
+    if unknown:
+        raise ValueError(
+            f"y_true has the classes {sorted(unknown, key=str)!s:.80}, which are not in the labels "
+            f"{classes!s:.80}: leave out rows of other classes"
+        )
+    return classes[proba.argmax(1)] == target, proba.max(1)
+
+
+@validate_params(
+    {
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "strategy": [StrOptions({"quantile", "uniform"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def expected_calibration_error(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    n_bins: int = 15,
+    strategy: str = "quantile",
+) -> float:
+    r"""Return the mean difference between confidence and accuracy over bins of confidence.
+
+    The confidence of a row is the largest predicted probability. Bin b has :math:`n_b` of the n
+    rows:
+
+    .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n}\,
+              \big|\mathrm{accuracy}_b - \mathrm{confidence}_b\big| .
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True classes.
+    y_proba : array-like of shape (n, n_classes)
+        Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
+    labels : array-like of shape (n_classes,), default=None
+        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
+        of ``y_true``. The number of classes must be the number of columns.
+    n_bins : int, default=15
+        Number of bins. Published results use 10 to 20 bins.
+    strategy : {"quantile", "uniform"}, default="quantile"
+        Rule for the edges of the bins. "quantile" gives bins of equal numbers of rows, except that
+        rows of equal confidence are in the same bin. "uniform" gives bins of equal widths between
+        0 and 1. An accurate classifier has nearly all rows in the last bin of "uniform".
+
+    Returns
+    -------
+    float
+        Calibration error, from 0 to 1.
+
+    Notes
+    -----
+    Chance differences within bins bias the estimate upwards. With B bins and an accuracy a, a
+    calibrated classifier has an error of the order of :math:`\sqrt{a (1 - a) B / n}`. Compare
+    classifiers on equal numbers of rows.
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks",
+    ICML 2017.
+
+    Examples
+    --------
+    Ten predictions with a confidence of 0.9, of which seven are correct:
+
+    >>> from sk_mige.metrics import expected_calibration_error
+    >>> y = [1] * 7 + [0] * 3
+    >>> round(expected_calibration_error(y, [[0.1, 0.9]] * 10), 6)
+    0.2
+    """
+    correct, confidence = top_predictions(y_true, y_proba, labels=labels)
+    edges = np.linspace(0, 1, n_bins + 1)
+    edges = np.quantile(confidence, edges) if strategy == "quantile" else edges
+    member = np.searchsorted(edges[1:-1], confidence)
+    gaps = np.bincount(member, weights=correct - confidence, minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def risk_coverage_curve(
+    y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Return the error of the most confident predictions against their fraction of all rows.
+
+    The confidence of a row is the largest predicted probability. A selective classifier predicts
+    only the k rows of largest confidence. Their fraction k/n is the coverage, and the fraction of
+    errors among them is the risk:
+
+    .. math:: \mathrm{risk}(k/n) = \frac1k \sum_{i \le k} [\hat y_i \ne y_i] .
+
+    The mean of the risks over all k, ``risk.mean()``, is the area under the curve (AURC).
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True classes.
+    y_proba : array-like of shape (n, n_classes)
+        Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
+    labels : array-like of shape (n_classes,), default=None
+        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
+        of ``y_true``. The number of classes must be the number of columns.
+
+    Returns
+    -------
+    coverage : ndarray of shape (n,)
+        Fractions of predicted rows, 1/n, 2/n, …, 1.
+    risk : ndarray of shape (n,)
+        Fraction of errors among the predicted rows. The last value is the error of all rows. Rows
+        of equal confidence have their mean error, so that the order of rows has no effect.
+
+    References
+    ----------
+    Y. Geifman, R. El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
+
+    Examples
+    --------
+    The least confident of four predictions is wrong:
+
+    >>> from sk_mige.metrics import risk_coverage_curve
+    >>> proba = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]]
+    >>> coverage, risk = risk_coverage_curve([0, 1, 0, 1], proba)
+    >>> coverage, risk
+    (array([0.25, 0.5 , 0.75, 1.  ]), array([0.  , 0.  , 0.  , 0.25]))
+    >>> float(risk.mean())
+    0.0625
+    """
+    correct, confidence = top_predictions(y_true, y_proba, labels=labels)
+    _, group, counts = np.unique(-confidence, return_inverse=True, return_counts=True)
+    error = np.bincount(group, weights=~correct) / counts  # mean of rows of equal confidence
+    covered = np.arange(1, len(correct) + 1)
+    return covered / len(correct), np.repeat(error, counts).cumsum() / covered

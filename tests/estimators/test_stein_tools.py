@@ -1,0 +1,206 @@
+"""KernelSteinTest and SteinThinning: sources of scores, level and power, and selections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from torch import from_numpy
+
+from sk_mige import (
+    KernelSteinTest,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SteinScoreEstimator,
+    SteinThinning,
+)
+from sk_mige.datasets import GaussianMixtureScore, make_banana, make_gaussian
+from sk_mige.score import stein_kernel
+
+TOOLS = {"test": KernelSteinTest, "thinning": SteinThinning}
+
+
+def minus(x):
+    """Return the score of N(0, I)."""
+    return -x
+
+
+def normal(n=200, d=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def p_values(make, score=minus, runs=60):
+    """Return the p-values of tests on independent data sets."""
+    test = KernelSteinTest(score, n_bootstrap=99, random_state=0)
+    return np.array([test.fit(make(seed)).p_value_ for seed in range(runs)])
+
+
+def result(tool):
+    return tool.indices_ if isinstance(tool, SteinThinning) else tool.replicates_
+
+
+@pytest.mark.parametrize("d", [1, 2, 10])
+def test_p_values_are_uniform_under_the_null_hypothesis(d):
+    found = np.sort(p_values(lambda seed: normal(100, d, seed), runs=200))
+    steps = (1 + np.arange(200)) / 200
+    assert np.abs(found - steps).max() < 1.36 / 200**0.5  # Kolmogorov's 5 % quantile
+
+
+def test_power_grows_with_the_shift():
+    rates = [
+        (p_values(lambda seed, shift=shift: normal(100, 2, seed) + shift) <= 0.05).mean()
+        for shift in (0.0, 0.1, 0.2, 0.4)
+    ]
+    assert rates == sorted(rates)
+    assert rates[0] < 0.15
+    assert rates[-1] > 0.95
+
+
+@pytest.mark.parametrize("change", [lambda x: 0.7 * x, lambda x: x**3 / 15**0.5])
+def test_other_variances_and_shapes_are_detected(change):
+    assert (p_values(lambda seed: change(normal(200, 2, seed)), runs=20) <= 0.05).all()
+
+
+def test_wrong_weights_of_far_modes_are_not_detected():
+    """The score near a mode does not depend on the weights; the guide states this."""
+    far = np.array([10.0, 0.0])
+    score = GaussianMixtureScore([-far, far])
+    found = p_values(lambda seed: normal(200, 2, seed) + far, score)
+    assert (found <= 0.05).mean() < 0.15
+
+
+def test_the_p_value_counts_replicates_above_the_statistic():
+    test = KernelSteinTest(minus, n_bootstrap=49, random_state=0).fit(normal() + 0.1)
+    exceeding = int((test.replicates_ >= test.statistic_).sum())
+    assert test.p_value_ == (1 + exceeding) / 50
+
+
+def test_equal_seeds_give_equal_p_values():
+    first, second = (KernelSteinTest(minus, random_state=1).fit(normal()) for _ in range(2))
+    assert first.p_value_ == second.p_value_
+    np.testing.assert_array_equal(first.replicates_, second.replicates_)
+
+
+def test_an_estimate_from_other_rows_of_the_density_fits():
+    X, _ = make_banana(2000, random_state=0)
+    estimator = SSGEScoreEstimator(curl_free=True).fit(X[:1500])
+    assert KernelSteinTest(estimator, random_state=0).fit(X[1500:]).p_value_ > 0.05
+    assert KernelSteinTest(estimator, random_state=0).fit(normal(500)).p_value_ < 0.01
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_all_sources_of_scores_give_equal_results(tool):
+    X = normal()
+    estimator = SSGEScoreEstimator().fit(normal(seed=1))
+    options = {"random_state": 0} if tool == "test" else {}
+    given = TOOLS[tool](**options).fit(X, estimator.transform(X))
+    for source in (estimator, estimator.transform):
+        found = TOOLS[tool](score_estimator=source, **options).fit(X)
+        np.testing.assert_array_equal(result(found), result(given))
+
+
+@pytest.mark.parametrize("estimator", [SteinScoreEstimator(), SSGEScoreEstimator(curl_free=True)])
+def test_an_unfitted_estimator_is_fitted_to_the_rows(estimator):
+    X = normal()
+    found = SteinThinning(20, estimator).fit(X)
+    expected = SteinThinning(20).fit(X, clone(estimator).fit(X).transform(X))
+    np.testing.assert_array_equal(found.indices_, expected.indices_)
+    assert found.score_estimator_ is not estimator
+
+
+def test_a_score_network_is_a_source_of_scores():
+    network = SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2, random_state=0)
+    assert SteinThinning(5, network).fit(normal()).indices_.shape == (5,)
+
+
+def test_the_default_source_of_thinning_is_an_estimate_from_the_rows():
+    X = normal()
+    found = SteinThinning(20).fit(X)
+    expected = SteinThinning(20, SSGEScoreEstimator(random_state=0)).fit(X)
+    np.testing.assert_array_equal(found.indices_, expected.indices_)
+
+
+def test_a_fitted_estimator_is_not_fitted_again():
+    estimator = SSGEScoreEstimator().fit(normal(seed=1))
+    assert SteinThinning(5, estimator).fit(normal()).score_estimator_ is estimator
+    assert estimator.n_samples_seen_ == 200
+
+
+def test_estimated_scores_select_nearly_as_well_as_exact_scores():
+    X, score = make_gaussian(2000, 10, condition_number=5.0, random_state=0)
+    exact = stein_kernel(from_numpy(X), from_numpy(score(X)), bandwidth="scaled-median")
+    estimated = from_numpy(SteinThinning(50).fit(X).indices_)
+    best, found = (exact.take(rows).discrepancy("v") for rows in (exact.thin(50), estimated))
+    assert found**0.5 < 1.1 * best**0.5
+
+
+def test_selected_values_are_those_of_the_indices():
+    X = normal()
+    thinning = SteinThinning(7).fit(X)
+    np.testing.assert_array_equal(thinning.points_, X[thinning.indices_])
+    np.testing.assert_array_equal(thinning.select(np.arange(200)), thinning.indices_)
+
+
+def test_selected_rows_of_a_data_frame_are_a_data_frame():
+    frame = pd.DataFrame(normal(), columns=["a", "b"])
+    thinning = SteinThinning(7).fit(frame)
+    assert list(thinning.points_.columns) == ["a", "b"]
+    assert list(thinning.feature_names_in_) == ["a", "b"]
+
+
+def test_class_labels_are_ignored():
+    X = normal()
+    labels = (X[:, 0] > 0).astype(int)
+    found = SteinThinning(5).fit(X, labels).indices_
+    np.testing.assert_array_equal(found, SteinThinning(5).fit(X).indices_)
+
+
+def test_scores_from_two_sources_are_refused():
+    X = normal()
+    with pytest.raises(ValueError, match="both y and score_estimator"):
+        SteinThinning(5, minus).fit(X, -X)
+
+
+def test_a_test_without_scores_is_refused():
+    with pytest.raises(ValueError, match="needs the score"):
+        KernelSteinTest().fit(normal())
+
+
+def test_a_test_by_an_unfitted_estimator_is_refused():
+    with pytest.raises(NotFittedError, match="rows other than those of the test"):
+        KernelSteinTest(SSGEScoreEstimator()).fit(normal())
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_scores_of_the_wrong_shape_are_refused(tool):
+    X = normal()
+    with pytest.raises(ValueError, match=r"shape of X, \(200, 2\), got \(200, 1\)"):
+        TOOLS[tool]().fit(X, -X[:, :1])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_flat_scores_of_a_single_feature_are_refused(tool):
+    X = normal(d=1)
+    with pytest.raises(ValueError, match="reshape"):
+        TOOLS[tool]().fit(X, -X[:, 0])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_scores_that_are_not_finite_are_refused(tool):
+    X = normal()
+    with pytest.raises(ValueError, match="scores contains NaN"):
+        TOOLS[tool]().fit(X, np.where(X > 1, np.nan, -X))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_masked_scores_are_refused(tool):
+    with pytest.raises(ValueError, match="scores have masked values"):
+        TOOLS[tool]().fit(normal(), np.ma.masked_greater(normal(), 1))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_equal_rows_are_refused(tool):
+    with pytest.raises(ValueError, match="constant"):
+        TOOLS[tool](score_estimator=minus).fit(np.ones((5, 2)))

@@ -115,13 +115,11 @@ def main() -> None:
 
 def runs(finished: list[dict[str, Any]]) -> list[tuple[int, int, int]]:
     """Return number of images, epochs and seeds of each finished run."""
-    kinds = sorted({(r["cell"]["images"], r["cell"]["epochs"]) for r in finished})
-    return [
-        (n, epochs, 1 + max(
-            r["cell"]["seed"] for r in finished if r["cell"]["images"] == n
-        ))
-        for n, epochs in kinds
-    ]  # fmt: skip
+    seeds: dict[tuple[int, int], int] = {}
+    for cell in (result["cell"] for result in finished):
+        kind = cell["images"], cell["epochs"]
+        seeds[kind] = max(seeds.get(kind, 0), cell["seed"] + 1)
+    return [(*kind, number) for kind, number in sorted(seeds.items())]
 
 
 if __name__ == "__main__":

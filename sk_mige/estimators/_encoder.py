@@ -278,8 +278,8 @@ class MIGEEncoder(
     task_ : str
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
-        Weight β of the bottleneck's information at the end of training; for a bottleneck only. If
-        ``beta`` of the mode is a pair, the geometric middle, whose encoder is used.
+        Weight β of the bottleneck's information at the end of training; for a bottleneck only. For
+        a pair ``mode.beta``, the geometric middle, which all methods except ``at_beta`` use.
     information_ : float
         Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
     n_features_in_ : int
@@ -834,11 +834,11 @@ class MIGEEncoder(
     # ---------------------------------------------------------------- results
 
     def at_beta(self, beta: float) -> Self:
-        """Return the encoder of one weight β, after a training with a pair of weights.
+        """Return the encoder of one weight β, after training with a range of weights.
 
-        No training takes place. The returned encoder has a copy of the weights, and ``beta`` as a
-        single number in its ``mode``. All methods, pickles and clones of the returned encoder are
-        those of an encoder with a single β. ``partial_fit`` continues its training at this β.
+        ``at_beta`` does not train. The returned encoder has a copy of the network, and the single
+        number ``beta`` in ``mode``. ``partial_fit`` of the returned encoder trains at this β. A
+        clone of the returned encoder is unfitted and has the single β.
 
         Parameters
         ----------
@@ -848,7 +848,7 @@ class MIGEEncoder(
         Returns
         -------
         MIGEEncoder
-            Fitted encoder, which shares no memory with this encoder.
+            Fitted encoder that shares no memory with the original encoder.
 
         Raises
         ------

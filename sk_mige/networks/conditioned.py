@@ -11,7 +11,7 @@ from .heads import Code, Head
 
 __all__ = ["ConditionedHead"]
 
-# Steps of this length modulo 1 are evenly spread, whatever their number.
+# The multiples of this number modulo 1 are spread evenly over the unit interval.
 GOLDEN_STEP = (5**0.5 - 1) / 2
 N_HIDDEN = 32
 
@@ -22,13 +22,13 @@ class ConditionedHead(Head):
     .. math:: h' = (1 + a(t)) \circ h + b(t), \qquad
               t = 2\, \frac{\log\beta - \log\beta_0}{\log\beta_1 - \log\beta_0} - 1
 
-    A network of one hidden layer computes a and b, which are 0 at first. The encoder does not
-    depend on β, so that any encoder can be used. For a linear-Gaussian pair, the form is exact:
-    the optimal encoders for all β have the same directions and differ in their scales [1]_.
+    A network of one hidden layer computes a and b, which are initially 0. The encoder does not
+    depend on β, so any encoder can be used. For a linear-Gaussian pair, this form is exact. The
+    optimal encoders for all β then have the same directions and different scales [1]_.
 
-    In training, each batch has one β. Its position t is uniform between −1 and 1, and follows a
-    sequence of golden-ratio steps, which all processes of a joint training share. In evaluation
-    mode, and for a fixed β, nothing is drawn.
+    In training, each batch has one β. The positions t of consecutive batches differ by a fraction
+    of the golden ratio, modulo 2, and are spread evenly between −1 and 1. The sequence is not
+    random, so all processes of a joint training have the same β. In evaluation mode, β is fixed.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class ConditionedHead(Head):
     low, high : float
         Range of β, :math:`\beta_0 < \beta_1`, both positive.
     beta : float, default=None
-        Fixed weight β. None draws β in training, and is the geometric middle of the range in
-        evaluation mode.
+        Fixed weight β. With None, β varies in training, and is the geometric middle of the range
+        in evaluation mode.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class ConditionedHead(Head):
         self.center = (math.log(low) + math.log(high)) / 2
         self.half_width = (math.log(high) - math.log(low)) / 2
         self.fixed = 0.0 if beta is None else (math.log(beta) - self.center) / self.half_width
-        self.draws_beta = beta is None
+        self.varies = beta is None
         last = nn.Linear(N_HIDDEN, 2 * head.n_inputs)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -78,7 +78,7 @@ class ConditionedHead(Head):
 
     def forward(self, h: Tensor) -> Code:
         """Return the code at the next β in training, and at the fixed β in evaluation mode."""
-        if not (self.training and self.draws_beta):
+        if not (self.training and self.varies):
             code: Code = self.head(self._modulated(h, self._fixed()))
             return code
         t = 2 * self.position - 1

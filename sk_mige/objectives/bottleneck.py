@@ -35,9 +35,8 @@ class BottleneckLoss(Objective):
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
-    If the code of a batch has a β (:class:`sk_mige.networks.ConditionedHead`), this β replaces
-    ``beta``, and the loss is divided by :math:`1 + \beta / \beta_m` for ``beta``
-    :math:`= \beta_m`.
+    A code with a β (:class:`sk_mige.networks.ConditionedHead`) replaces ``beta`` by this β. The
+    loss is then divided by :math:`1 + \beta / \beta_m`, where :math:`\beta_m` is ``beta``.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ class BottleneckLoss(Objective):
         :class:`CriticTerm`.
     beta : float
         Weight of the information, per nat. With ``max_information``, the initial value of the dual
-        variable. For codes with a β, the geometric middle of their range.
+        variable. For codes with a β, the geometric middle of the range of β.
     max_information : float, default=None
         Limit c in nats. The code must be Gaussian, because its information has an upper bound.
 
@@ -160,7 +159,7 @@ class InformationBottleneck(InformationDescription):
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
 
-    With ``beta=(low, high)``, one training gives the encoders of all β in the range,
+    With :math:`\beta = (\beta_0, \beta_1)`, one training gives the encoders of all β in the range,
 
     .. math:: \min_\phi\; \mathbb{E}_\beta\, \frac{-\mathbb{E}\log p(y \mid z)
               + \beta\, I_\beta(z; x)}{1 + \beta / \sqrt{\beta_0 \beta_1}}, \qquad
@@ -190,8 +189,8 @@ class InformationBottleneck(InformationDescription):
         such a collapse.
 
         A pair (low, high) of positive weights trains one encoder for all weights in the range. The
-        method ``at_beta`` of the fitted encoder returns the encoder of one weight. The encoder
-        itself predicts at the geometric middle of the range.
+        method ``at_beta`` of the fitted encoder returns the encoder of one weight. All other
+        methods use the geometric middle of the range.
     max_information : float, default=None
         Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable. Each
         batch adjusts the dual variable until an upper bound of I(z; x) meets the limit. Requires
@@ -211,14 +210,18 @@ class InformationBottleneck(InformationDescription):
 
     Notes
     -----
-    With a pair, each batch has one β, because the marginal of z depends on β. For a batch of
-    several β, the estimate of H(z) would be the entropy of the mixture over β. This entropy exceeds
-    the mean entropy by I(z; β), which no encoder of a single β contains.
+    With a pair, each batch has one β, because the marginal of z depends on β. The entropy of z in
+    a batch of several β is that of a mixture,
+
+    .. math:: H(z) = H(z \mid \beta) + I(z; \beta) ,
+
+    and training would also minimise I(z; β).
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
-    β. Without it, the largest β have by far the largest gradients, and determine the shared
-    weights. A :class:`Critic` and the learned prior of :class:`Variational` are shared by all β, so
-    that their bounds are looser than those for a single β.
+    β. Without the divisor, batches of large β have the largest gradients, and determine the shared
+    weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. These
+    bounds are therefore looser than for a single β. For regression, the variance of the likelihood
+    is the mean squared error of the batch, because the optimal variance depends on β.
 
     See Also
     --------

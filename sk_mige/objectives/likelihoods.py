@@ -78,7 +78,8 @@ class GaussianLikelihood(nn.Module):
         Number of targets.
     learned : bool, default=True
         Whether ρ is learned. Otherwise, v is the mean squared error of the batch plus the floor.
-        The optimal v depends on the weight β of a bottleneck, so batches of different β need it.
+        A bottleneck with a range of weights β needs a variance for each batch, because the optimal
+        v depends on β.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class GaussianLikelihood(nn.Module):
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the mean over rows of the sum over targets, in nats."""
         errors = (prediction - y).square()
-        # For v = mean squared error, the gradient is that of ½ log v, with v detached or not.
+        # At v = mean squared error, the derivative of the loss with respect to v is 0.
         free = errors.detach().flatten(0, -2).mean(0) if self.rho is None else softplus(self.rho)
         variance = free + 1e-4
         constant = torch.log(2 * torch.pi * variance)

@@ -208,6 +208,11 @@ class InformationBottleneck(InformationDescription):
         Number of draws of z over which predictions are averaged. With 0, predictions use the mean
         of z. The number can be changed after ``fit``.
 
+    See Also
+    --------
+    InfoMax : Objective without targets.
+    MIGE : Gradient of information by score estimation.
+
     Notes
     -----
     With a pair, each batch has one β, because the marginal of z depends on β. The entropy of z in
@@ -222,11 +227,6 @@ class InformationBottleneck(InformationDescription):
     weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. These
     bounds are therefore looser than for a single β. For regression, the variance of the likelihood
     is the mean squared error of the batch, because the optimal variance depends on β.
-
-    See Also
-    --------
-    InfoMax : Objective without targets.
-    MIGE : Gradient of information by score estimation.
 
     References
     ----------

@@ -81,7 +81,9 @@ def results_rows(finished: list[dict[str, Any]]) -> list[dict]:
         for part in result["results"]:
             others["feature"] = f"β = {part['beta']:g}"
             rows.append(row(dataset, method, "test error (%)", round(part["error"], 2), **others))
-            rows.append(row(dataset, method, "information (nats)", round(part["rate"], 2), **others))
+            rows.append(
+                row(dataset, method, "information (nats)", round(part["rate"], 2), **others)
+            )
     return rows
 
 

@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -277,7 +278,8 @@ class MIGEEncoder(
     task_ : str
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
-        Weight β of the bottleneck's information at the end of training; for a bottleneck only.
+        Weight β of the bottleneck's information at the end of training; for a bottleneck only. For
+        a pair ``mode.beta``, the geometric middle, which all methods except ``at_beta`` use.
     information_ : float
         Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
     n_features_in_ : int
@@ -830,6 +832,60 @@ class MIGEEncoder(
         )
 
     # ---------------------------------------------------------------- results
+
+    def at_beta(self, beta: float) -> Self:
+        """Return the encoder of one weight β, after training with a range of weights.
+
+        ``at_beta`` does not train. The returned encoder has a copy of the network, and the single
+        number ``beta`` in ``mode``. ``partial_fit`` of the returned encoder trains at this β. A
+        clone of the returned encoder is unfitted and has the single β.
+
+        Parameters
+        ----------
+        beta : float
+            Weight within the range ``InformationBottleneck(beta=(low, high))`` of ``fit``.
+
+        Returns
+        -------
+        MIGEEncoder
+            Fitted encoder that shares no memory with the original encoder.
+
+        Raises
+        ------
+        ValueError
+            If ``beta`` is outside of the range, or if the encoder was trained with a single β.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sk_mige import InformationBottleneck, MIGEEncoder
+        >>> X, y = load_digits(return_X_y=True)
+        >>> mode = InformationBottleneck(beta=(1e-3, 1.0))
+        >>> encoder = MIGEEncoder(8, mode=mode, max_epochs=5, random_state=0).fit(X, y)
+        >>> weak, strong = (encoder.at_beta(beta) for beta in (1e-3, 1.0))
+        >>> bool(weak.transform(X).std() > strong.transform(X).std())
+        True
+        """
+        check_is_fitted(self)
+        betas = self._architecture.betas
+        if betas is None or self._architecture.beta is not None:
+            raise ValueError(
+                f"at_beta needs an encoder that was trained for a range of weights, got mode="
+                f"{self.mode!r}: fit with mode=InformationBottleneck(beta=(low, high))"
+            )
+        if not betas[0] <= beta <= betas[1]:
+            raise ValueError(
+                f"beta={beta!r} is outside of the trained range {betas}: use a weight within the "
+                "range, or fit with a wider pair"
+            )
+        state = copy.deepcopy(self.__getstate__())
+        state["mode"].set_params(beta=float(beta))
+        state["_architecture"] = replace(state["_architecture"], beta=float(beta))
+        state["beta_"] = float(beta)
+        fixed = type(self)()
+        fixed.__setstate__(state)
+        fixed._fixed = fixed._fixed_parameters()
+        return fixed
 
     def transform(self, X: Any, out: NDArray[Any] | None = None) -> Any:
         """Return the representations of inputs.

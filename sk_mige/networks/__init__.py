@@ -1,6 +1,7 @@
 """Torch modules: encoders, heads and the network that holds them."""
 
 from .architecture import HEADS, Architecture
+from .conditioned import ConditionedHead
 from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
 from .evaluation import Representation, evaluate
@@ -12,6 +13,7 @@ __all__ = [
     "HEADS",
     "Architecture",
     "Code",
+    "ConditionedHead",
     "ConvEncoder",
     "DeterministicHead",
     "EncoderNetwork",

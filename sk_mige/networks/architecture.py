@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .conditioned import ConditionedHead
 from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
 from .heads import DeterministicHead, GaussianHead, Head, ImplicitHead, StandardizingHead
@@ -54,6 +55,10 @@ class Architecture:
         Whether the output of ``layer`` must be a feature map.
     mixed_precision : bool
         Whether the encoder multiplies matrices in bfloat16 in training.
+    betas : tuple (low, high) or None
+        Range of the weight β on which the head depends; see :class:`ConditionedHead`.
+    beta : float or None
+        Fixed weight β within ``betas``.
 
     Examples
     --------
@@ -77,10 +82,14 @@ class Architecture:
     layer: str | None = None
     local: bool = False
     mixed_precision: bool = False
+    betas: tuple[float, float] | None = None
+    beta: float | None = None
 
     def build(self) -> EncoderNetwork:
         """Return a new network, with new weights except for the weights of a given module."""
         head = HEADS[self.head].build(self.n_components, self.n_draws)
+        if self.betas is not None:
+            head = ConditionedHead(head, *self.betas, self.beta)
         encoder = self._encoder(head.n_inputs)
         decoder = nn.Linear(self.n_components, self.n_targets) if self.n_targets else None
         network = EncoderNetwork(

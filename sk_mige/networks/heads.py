@@ -33,6 +33,8 @@ class Code(NamedTuple):
         Output of the decoder at z, or None without a decoder.
     features : tensor of shape (M, ...), or None
         Output of an inner layer of the encoder, or None if the objective does not need it.
+    beta : tensor of shape (), or None
+        Weight of the information that a :class:`ConditionedHead` chose for this batch, or None.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Code(NamedTuple):
     conditional: tuple[Tensor, Tensor] | None = None
     prediction: Tensor | None = None
     features: Tensor | None = None
+    beta: Tensor | None = None
 
 
 class Head(nn.Module):

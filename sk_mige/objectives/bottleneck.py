@@ -35,6 +35,9 @@ class BottleneckLoss(Objective):
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
+    A code with a β (:class:`sk_mige.networks.ConditionedHead`) replaces ``beta`` by this β. The
+    loss is then divided by :math:`1 + \beta / \beta_m`, where :math:`\beta_m` is ``beta``.
+
     Parameters
     ----------
     likelihood : torch.nn.Module
@@ -45,7 +48,7 @@ class BottleneckLoss(Objective):
         :class:`CriticTerm`.
     beta : float
         Weight of the information, per nat. With ``max_information``, the initial value of the dual
-        variable.
+        variable. For codes with a β, the geometric middle of the range of β.
     max_information : float, default=None
         Limit c in nats. The code must be Gaussian, because its information has an upper bound.
 
@@ -105,15 +108,17 @@ class BottleneckLoss(Objective):
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
         # The dual variable is not read, because reading it would wait for a GPU.
-        beta = self.ramp * (self.beta if self.log_beta is None else self.log_beta.exp())
+        adjusted = code.beta if self.log_beta is None else self.log_beta.exp()
+        beta = self.ramp * (self.beta if adjusted is None else adjusted)
         information, own_loss = None, None
         if self.ramp > 0 and (self.beta > 0 or self.log_beta is not None):
             information, own_loss = self.information(code, x, y)
         if self.log_beta is not None:
             self._adjust(self._upper_bound(code, y, information))
-        if information is None:
-            return loss
-        loss = loss + beta * information
+        if information is not None:
+            loss = loss + beta * information
+        if code.beta is not None:
+            loss = loss / (1 + code.beta / self.beta)
         return loss if own_loss is None else loss + own_loss
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
@@ -154,6 +159,12 @@ class InformationBottleneck(InformationDescription):
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
 
+    With :math:`\beta = (\beta_0, \beta_1)`, one training gives the encoders of all β in the range,
+
+    .. math:: \min_\phi\; \mathbb{E}_\beta\, \frac{-\mathbb{E}\log p(y \mid z)
+              + \beta\, I_\beta(z; x)}{1 + \beta / \sqrt{\beta_0 \beta_1}}, \qquad
+              \log\beta \sim U(\log\beta_0, \log\beta_1) .
+
     ``MIGEEncoder(mode=InformationBottleneck(...))`` is a classifier or a regressor.
     ``mode="ib"`` is short for ``mode=InformationBottleneck()``.
 
@@ -176,6 +187,10 @@ class InformationBottleneck(InformationDescription):
         Weight of a nat of information about x, in nats of log-likelihood. With a large value from
         the start, training can stay at a constant z. :class:`sk_mige.training.BetaWarmup` prevents
         such a collapse.
+
+        A pair (low, high) of positive weights trains one encoder for all weights in the range. The
+        method ``at_beta`` of the fitted encoder returns the encoder of one weight. All other
+        methods use the geometric middle of the range.
     max_information : float, default=None
         Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable. Each
         batch adjusts the dual variable until an upper bound of I(z; x) meets the limit. Requires
@@ -198,6 +213,21 @@ class InformationBottleneck(InformationDescription):
     InfoMax : Objective without targets.
     MIGE : Gradient of information by score estimation.
 
+    Notes
+    -----
+    With a pair, each batch has one β, because the marginal of z depends on β. The entropy of z in
+    a batch of several β is that of a mixture,
+
+    .. math:: H(z) = H(z \mid \beta) + I(z; \beta) ,
+
+    and training would also minimise I(z; β).
+
+    The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
+    β. Without the divisor, batches of large β have the largest gradients, and determine the shared
+    weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. These
+    bounds are therefore looser than for a single β. For regression, the variance of the likelihood
+    is the mean squared error of the batch, because the optimal variance depends on β.
+
     References
     ----------
     A. A. Alemi, I. Fischer, J. V. Dillon, K. Murphy, "Deep variational information bottleneck",
@@ -218,7 +248,7 @@ class InformationBottleneck(InformationDescription):
         "information": [StrOptions(set(INFORMATIONS)), Information, callable],
         "head": [StrOptions(set(HEADS) - {"standardizing"})],
         "n_draws": [Interval(Integral, 1, None, closed="left"), None],
-        "beta": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left"), tuple, list],
         "max_information": [Interval(Real, 0, None, closed="neither"), None],
         "task": [StrOptions({"classification", "regression"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -233,7 +263,7 @@ class InformationBottleneck(InformationDescription):
         *,
         head: str = "gaussian",
         n_draws: int | None = None,
-        beta: float = 1e-3,
+        beta: float | tuple[float, float] = 1e-3,
         max_information: float | None = None,
         task: str = "classification",
         class_weight: Any = None,
@@ -255,6 +285,7 @@ class InformationBottleneck(InformationDescription):
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
         self._validate_params()
+        self._check_betas()
         head = HEADS[self.head]
         if self.n_draws is not None and not head.stochastic:
             raise ValueError(
@@ -280,6 +311,30 @@ class InformationBottleneck(InformationDescription):
                 f"None, which is {SCORE_DRAWS}, or conditional='closed-form'"
             )
 
+    def _check_betas(self) -> None:
+        """Raise for a pair of weights that is no range, or that contradicts a limit."""
+        if not isinstance(self.beta, tuple | list):
+            return
+        numbers = len(self.beta) == 2 and all(isinstance(beta, Real) for beta in self.beta)
+        if not (numbers and 0 < self.beta[0] < self.beta[1] < math.inf):
+            raise ValueError(
+                f"beta={self.beta!r} must be a number, or a pair (low, high) with 0 < low < high, "
+                "such as (1e-4, 1.0)"
+            )
+        if self.max_information is not None:
+            raise ValueError(
+                f"beta={self.beta!r} is a range of weights, and max_information="
+                f"{self.max_information!r} adjusts a single weight: use max_information=None, or a "
+                "number as beta"
+            )
+
+    def betas(self) -> tuple[float, float] | None:
+        """Return the range of weights, or None for a single weight."""
+        if not isinstance(self.beta, tuple | list):
+            return None
+        low, high = self.beta
+        return float(low), float(high)
+
     def estimates_conditional(self) -> bool:
         """Return whether the score of q(z | x) is estimated from several draws of z."""
         return HEADS[self.head].stochastic and not self.uses_closed_form()
@@ -302,23 +357,26 @@ class InformationBottleneck(InformationDescription):
             "n_draws": self.resolved_draws(),
             "task": self.task,
             "information": self.learned_parts(),
+            "beta (range)": self.betas(),
         }
 
     def architecture(self) -> dict[str, Any]:
-        """Return head and draws."""
-        return {"head": self.head, "n_draws": self.resolved_draws()}
+        """Return head, draws and the range of weights."""
+        return {"head": self.head, "n_draws": self.resolved_draws(), "betas": self.betas()}
 
     def build(self, problem: Problem) -> BottleneckLoss:
         """Return a new loss, with newly initialised parameters if it learns any."""
         term = self.estimator.build_term(self, problem)
-        likelihood: nn.Module = GaussianLikelihood(problem.n_targets)
+        betas = self.betas()
+        likelihood: nn.Module = GaussianLikelihood(problem.n_targets, learned=betas is None)
         if self.task == "classification":
             likelihood = ClassLikelihood(
                 problem.class_weights,
                 label_smoothing=self.label_smoothing,
                 confidence_penalty=self.confidence_penalty,
             )
-        loss = BottleneckLoss(likelihood, term, self.beta, max_information=self.max_information)
+        beta: Any = self.beta if betas is None else math.sqrt(betas[0] * betas[1])
+        loss = BottleneckLoss(likelihood, term, beta, max_information=self.max_information)
         return loss.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:

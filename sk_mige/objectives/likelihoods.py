@@ -64,7 +64,7 @@ class ClassLikelihood(nn.Module):
 
 
 class GaussianLikelihood(nn.Module):
-    r"""Negative log-likelihood of a Gaussian with one learned variance for each target.
+    r"""Negative log-likelihood of a Gaussian with one variance for each target.
 
     .. math:: \frac{(y - \hat y)^2}{2 v} + \frac12 \log 2 \pi v,
               \qquad v = \mathrm{softplus}(\rho) + 10^{-4}
@@ -76,6 +76,10 @@ class GaussianLikelihood(nn.Module):
     ----------
     n_targets : int
         Number of targets.
+    learned : bool, default=True
+        Whether ρ is learned. Otherwise, v is the mean squared error of the batch plus the floor.
+        A bottleneck with a range of weights β needs a variance for each batch, because the optimal
+        v depends on β.
 
     Examples
     --------
@@ -86,12 +90,16 @@ class GaussianLikelihood(nn.Module):
     tensor(0.9190)
     """
 
-    def __init__(self, n_targets: int) -> None:
+    def __init__(self, n_targets: int, *, learned: bool = True) -> None:
         super().__init__()
-        self.rho = nn.Parameter(torch.full((n_targets,), 0.5413))  # softplus⁻¹(1)
+        start = torch.full((n_targets,), 0.5413)  # softplus⁻¹(1)
+        self.rho = nn.Parameter(start) if learned else None
 
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the mean over rows of the sum over targets, in nats."""
-        variance = softplus(self.rho) + 1e-4
+        errors = (prediction - y).square()
+        # At v = mean squared error, the derivative of the loss with respect to v is 0.
+        free = errors.detach().flatten(0, -2).mean(0) if self.rho is None else softplus(self.rho)
+        variance = free + 1e-4
         constant = torch.log(2 * torch.pi * variance)
-        return 0.5 * ((prediction - y).square() / variance + constant).sum(-1).mean()
+        return 0.5 * (errors / variance + constant).sum(-1).mean()

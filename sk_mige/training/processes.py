@@ -160,6 +160,7 @@ def gather_code(code: Code) -> Code:
         None if conditional is None else (gather_rows(conditional[0]), gather_rows(conditional[1])),
         None if code.prediction is None else gather_rows(code.prediction, -2),
         None if code.features is None else gather_rows(code.features),
+        code.beta,  # equal in all processes
     )
 
 

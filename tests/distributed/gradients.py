@@ -11,6 +11,7 @@ from torch import nn
 
 from sk_mige.networks import (
     Code,
+    ConditionedHead,
     DeterministicHead,
     EncoderNetwork,
     GaussianHead,
@@ -37,6 +38,13 @@ class Likelihood(Objective):
         return loss + MIGEInfoMax(ssge)(Code(mean), x, y)
 
 
+class Weighted(Likelihood):
+    """The same loss, weighted by the β of the batch."""
+
+    def forward(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return code.beta * super().forward(code, x, y)
+
+
 def normed() -> nn.Module:
     return nn.Sequential(MLPEncoder(D, 8, (16,)), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, K))
 
@@ -49,6 +57,10 @@ def problems() -> dict[str, tuple[Any, Any]]:
             MIGEInfoMax(ssge),
         ),
         "bottleneck": (EncoderNetwork(MLPEncoder(D, 2 * K, (16,)), GaussianHead(K)), Likelihood()),
+        "range of weights": (
+            EncoderNetwork(MLPEncoder(D, 2 * K, (16,)), ConditionedHead(GaussianHead(K), 0.1, 2.0)),
+            Weighted(),
+        ),
         "critic": (
             EncoderNetwork(MLPEncoder(D, K, (16,)), DeterministicHead(K)),
             CriticInfoMax(CriticBound("jsd", D, K)),

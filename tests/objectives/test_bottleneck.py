@@ -171,3 +171,23 @@ def test_the_step_of_log_beta_is_the_relative_excess(information: float) -> None
     objective._adjust(torch.tensor(information))
     step = 0.05 * (information - 2) / (abs(information) + 2)
     assert math.log(objective.current_beta) - before == pytest.approx(step, abs=1e-6)
+
+
+def test_the_weight_of_a_code_replaces_that_of_the_loss_and_divides_it(
+    generator: torch.Generator,
+) -> None:
+    code = gaussian_code(generator)._replace(prediction=torch.zeros(100, 2))
+    y = torch.zeros(100, dtype=torch.int64)
+    loss = BottleneckLoss(ClassLikelihood(), VariationalTerm(3), beta=0.1)
+    rate = VariationalTerm(3).upper_bound(code)
+    found = loss(code._replace(beta=torch.tensor(0.5)), y, y)
+    torch.testing.assert_close(found, (math.log(2) + 0.5 * rate) / (1 + 0.5 / 0.1))
+
+
+def test_an_unlearned_variance_is_the_mean_squared_error(generator: torch.Generator) -> None:
+    errors = torch.randn(40, 2, generator=generator, requires_grad=True)
+    loss = GaussianLikelihood(2, learned=False)(errors, torch.zeros(40, 2))
+    expected = 0.5 * (errors.square().mean(0) + 1e-4).log().sum()
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, errors), torch.autograd.grad(expected, errors)
+    )

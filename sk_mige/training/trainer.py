@@ -181,8 +181,8 @@ class Trainer:
         """Train for some epochs and return the records of these epochs.
 
         Ctrl-C ends the run with a warning. A non-finite loss ends the run at the last good weights.
-        The network stays usable in either case. Seed torch's global generators before the call:
-        dropout, noise and draws come from these generators.
+        The network stays usable in either case. Seed torch's global generators before the call,
+        because dropout, noise and draws of z use these generators.
 
         Parameters
         ----------

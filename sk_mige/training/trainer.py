@@ -193,7 +193,9 @@ class Trainer:
         callbacks : sequence of skorch callbacks, default=()
             Callbacks of this run only.
         held_out : Dataset, default=None
-            Rows for ``valid_loss``.
+            Rows for ``valid_loss``: the mean of the objective's ``held_out`` over batches. For an
+            objective without a value, ``valid_loss`` is minus
+            :func:`sk_mige.information.copies.shared_information` of all rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 

@@ -199,7 +199,9 @@ class EncoderNet(NeuralNet):
         """Return the codes of rows on the CPU, computed batch by batch in evaluation mode."""
         self._set_training(False)
         with isolated(torch.device(self.device)), torch.no_grad():
-            found = [self.infer(moved(x, self.device)) for x in rows.split(self.batch_size)]
+            starts = range(0, len(rows), self.batch_size)
+            parts = [moved(rows[i : i + self.batch_size], self.device) for i in starts]
+            found = [self.infer(part) for part in parts]
         return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
-from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils import check_array
@@ -142,6 +140,8 @@ class OnlineProbe(Monitor):
 
     def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         """Return the predicted labels of queries, given codes z with labels y."""
+        from sklearn.linear_model import LogisticRegression  # the import takes time
+
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(z, y)
         predicted: NDArray[Any] = model.predict(queries)
         return predicted
@@ -286,6 +286,8 @@ def neighbour_votes(
     >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
     array([[1., 0.]])
     """
+    from sklearn.neighbors import NearestNeighbors  # the import takes time
+
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
     distances, indices = search.fit(normalize(known)).kneighbors(normalize(queries))
     squares = np.square(distances, dtype=np.float64)  # 2 - 2 s

@@ -955,8 +955,9 @@ class MIGEEncoder(
         Without a predictor, this is the Gaussian information that the representations of two
         incomplete copies of a row share
         (:func:`sk_mige.information.copies.shared_information`). In each copy, a random half of
-        the values are the means of their columns. Higher is better. Values of different encoders
-        are comparable on the same X. Searches without y maximise this score.
+        the values are the means of their columns. For at most 500 rows, the score is the average
+        over several pairs of copies, about 1000 in all. Higher is better. Values of different
+        encoders are comparable on the same X. Searches without y maximise this score.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 

@@ -25,8 +25,11 @@ from .device import isolated, moved
 
 __all__ = ["EncoderNet", "NonFiniteLossError"]
 
-# Fewest rows whose copies can be compared, and largest number of values that are read at once.
+# Fewest rows whose copies can be compared. Few rows are copied several times, to about ENOUGH_PAIRS
+# pairs, because the random choice of the values adds noise.
 FEWEST_PAIRS = 4
+ENOUGH_PAIRS = 1000
+# Largest number of values that are read at once.
 PART_VALUES = 2**21
 
 
@@ -175,21 +178,25 @@ class EncoderNet(NeuralNet):
     def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
         """Return the information that the codes of two incomplete copies of each row share.
 
-        The copies are the same for each call and each network. ``shuffled`` compares each copy with
-        the copy of another row.
+        The copies are the same for each call and each network. At most 500 rows are copied
+        several times, and the mean is returned. ``shuffled`` compares each copy with the copy of
+        another row.
         """
-        if len(data) < FEWEST_PAIRS:  # type: ignore[arg-type]
+        n = len(data)  # type: ignore[arg-type]
+        if n < FEWEST_PAIRS:
             raise ValueError(
                 f"at least {FEWEST_PAIRS} rows are needed to compare their incomplete copies with "
-                f"each other, got {len(data)}: pass more rows, or a larger validation_fraction"  # type: ignore[arg-type]
+                f"each other, got {n}: pass more rows, or a larger validation_fraction"
             )
+        draws = max(1, ENOUGH_PAIRS // n)
         generator = torch.Generator().manual_seed(0)
-        pairs = [
-            [self.codes(incomplete_copy(rows, generator)) for _ in range(2)]
-            for rows in _parts(data)
+        parts = [
+            torch.stack([self.codes(incomplete_copy(x, generator)) for _ in range(2 * draws)])
+            for x in _parts(data)
         ]
-        first, second = (torch.cat(codes) for codes in zip(*pairs, strict=True))
-        return shared_information(first, second[other_rows(len(first))] if shuffled else second)
+        codes = torch.cat(parts, 1).reshape(draws, 2, n, -1)
+        order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
+        return sum(shared_information(a, b[order]) for a, b in codes) / draws
 
     def codes_of(self, data: Dataset[Any]) -> Tensor:
         """Return the codes of a data set on the CPU."""

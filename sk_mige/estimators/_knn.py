@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sk_mige.training import neighbour_votes
 
 from ._base import DocLinkMixin
+from ._rows import check_rows
+from ._targets import as_numpy, check_targets, class_indices, find_classes
 
 __all__ = ["WeightedKNNClassifier"]
 
@@ -91,7 +92,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             Features; dense and finite.
         y : array-like of shape (n_samples,)
-            Class labels.
+            Class labels, with at least two distinct values.
 
         Returns
         -------
@@ -101,11 +102,16 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If values are not finite, or if the targets are not class labels.
+            If values are not finite or there are too few rows. If the targets are not class labels.
         """
-        self._rows, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        self.classes_, self._labels = np.unique(y, return_inverse=True)
+        self._rows = as_numpy(check_rows(self, X, reset=True))
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        y = check_targets(self, self._rows, y, "classification")
+        self.classes_ = find_classes(y)
+        self._labels = class_indices(y, self.classes_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -122,11 +128,10 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             Fractions, whose sum is 1 in each row.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return neighbour_votes(
             self._rows,
             self._labels,
-            X,
+            as_numpy(check_rows(self, X, reset=False, min_rows=1)),
             n_neighbors=int(self.n_neighbors),
             temperature=float(self.temperature),
         )

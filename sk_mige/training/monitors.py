@@ -124,8 +124,9 @@ class OnlineProbe(Monitor):
         super().on_train_begin(net, X=X, **kwargs)
         rows = self.data_.X
         y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
-        if y is None or len(y) != len(rows):
+        if y is None or len(y) != len(rows) or np.ma.is_masked(y):
             got = "None" if y is None else f"{len(y)} labels of {len(rows)} rows"
+            got += ", some of them masked" if np.ma.is_masked(y) else ""
             raise ValueError(f"{type(self).__name__}: y must be a label for each row, got {got}")
         check_classification_targets(y)
         self.classes_, self.labels_ = np.unique(np.asarray(y), return_inverse=True)
@@ -302,6 +303,8 @@ def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
     """Return an array or a data set as rows (n, d)."""
     if is_data_set(X):
         return ItemRows(X.dataset if isinstance(X, DataLoader) else X)
+    if np.ma.is_masked(X):
+        raise ValueError("X of a callback has masked values: drop or impute those rows")
     values = check_array(X.detach().cpu() if isinstance(X, Tensor) else X, allow_nd=True)
     rows: NDArray[Any] = values.reshape(len(values), -1)
     return rows

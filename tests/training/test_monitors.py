@@ -95,6 +95,8 @@ def test_copies_share_the_rows_and_pickles_keep_them() -> None:
         (OnlineProbe(X, X[:, 20]), "continuous"),
         (EffectiveRank(X[:, :5]), "X has 5 values in a row.*rows of 64"),
         (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
+        (EffectiveRank(np.ma.masked_less(X, 0.1)), "X of a callback has masked values"),
+        (OnlineProbe(X, np.ma.masked_less(Y, 1)), "300 labels of 300 rows, some of them masked"),
     ],
 )
 def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -> None:

@@ -992,7 +992,7 @@ class MIGEEncoder(
             )
         weight = as_numpy(sample_weight)
         if shuffled:
-            y = np.asarray(y)[other_rows(rows.shape[0]).numpy()]
+            y = np.asarray(y)[other_rows(len(y)).numpy()]
         if self.task_ == "classification":
             return float(accuracy_score(y, self._labels(rows), sample_weight=weight))
         # The result of predict is rounded to the dtype of the targets.

@@ -22,6 +22,7 @@ from .estimators import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
     SteinThinning,
+    WeightedKNNClassifier,
 )
 from .objectives import MIGE, Critic, InfoMax, InformationBottleneck, Variational
 from .objectives.views import BarlowTwins, CodingRate, SIGReg, VICReg
@@ -32,6 +33,7 @@ __all__ = [
     # estimators
     "MIGEEncoder",
     "NonLinearProbe",
+    "WeightedKNNClassifier",
     "MutualInfoEstimator",
     "MutualInfoGradientEstimator",
     "RandomProjectionSSGE",

@@ -26,6 +26,7 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
     SteinThinning,
+    WeightedKNNClassifier,
 )
 from sk_mige.networks import Code
 from sk_mige.objectives.views import VIEWS
@@ -75,6 +76,8 @@ def standard_normal_score(x: Any) -> Any:
         SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
         MutualInfoGradientEstimator(),
         NonLinearProbe(hidden_size=16, max_epochs=25, lr=1e-2, device="cpu"),
+        WeightedKNNClassifier(),
+        WeightedKNNClassifier(5),
         MIGEEncoder(**LEARNING, mode="ib"),
         MIGEEncoder(**LEARNING, mode=InformationBottleneck()),
         MIGEEncoder(**LEARNING, mode=InformationBottleneck(head="deterministic")),

@@ -176,6 +176,7 @@ TABLE: dict[str, Callable[[Units], Any]] = {
 EXEMPT = {
     "MIGEEncoder": "a network in float32, whose inputs the user scales",
     "NonLinearProbe": "a network in float32, whose inputs the user scales",
+    "WeightedKNNClassifier": "cosines, whose inputs the user scales",
     "MutualInfoGradient": "a result",
     "InformationEstimate": "a result",
     "entropy_surrogate": "the published kernel in the units of z, which a network learns",

@@ -35,8 +35,11 @@ PUBLIC_OF = {
     "sk_mige.training": (
         "BetaWarmup",
         "Checkpoint",
+        "EffectiveRank",
         "ExponentialDecay",
         "ImageAugmentation",
+        "OnlineKNN",
+        "OnlineProbe",
         "Trainer",
         "WeightAveraging",
         "input_alignment",

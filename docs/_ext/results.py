@@ -88,7 +88,7 @@ def across(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     """Join lines that differ only in feature and metric into one, as in the paper's tables.
 
     Columns of the first line's metric are named by the feature, those of other metrics by the
-    metric.
+    metric. A dash means that a line lacks the measurement.
     """
     joined = ("Feature", "Metric", "Measured", "Paper")
     wide: dict[tuple[Any, ...], dict[str, str]] = {}
@@ -108,7 +108,9 @@ def across(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     for shared, cells in wide.items():
         line = dict(shared)
         words = {title: line.pop(title) for title in _WORDS if title in line}
-        gathered.append(words | {t: cells.get(t, "") for t, some in columns.items() if some} | line)
+        gathered.append(
+            words | {t: cells.get(t, "–") for t, some in columns.items() if some} | line
+        )
     return gathered
 
 

@@ -23,10 +23,12 @@ import torch
 from infomax_methods import METHODS
 from infomax_report import write_results
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import interpolate
 
-from sk_mige import MIGEEncoder, NonLinearProbe
+from sk_mige import MIGEEncoder, NonLinearProbe, WeightedKNNClassifier
 from sk_mige.datasets import (
     fetch_cifar10,
     fetch_cifar100,
@@ -38,6 +40,11 @@ from sk_mige.training import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ("conv", "fc", "Y")
+# Further probes of Y, which train no network.
+PROBES = {
+    "linear probe of Y (%)": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+    "kNN of Y (%)": WeightedKNNClassifier(),
+}
 USUAL: dict[str, Any] = {"subset": None, "probe_epochs": 20, "probe_lr": 1e-3, "mixed": True}
 
 
@@ -125,10 +132,16 @@ def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path)
         pipeline = Pipeline([("encoder", frozen), ("probe", probe)]).fit(*images.train)
         accuracies[feature] = round(100 * float(pipeline.score(*images.test)), 3)
         print(f"  {feature}: {accuracies[feature]:.2f} %", flush=True)
-    spectrum = eigenvalue_shares(model.set_params(output="Y").transform(images.test[0]))
+    known, codes = (model.transform(part[0]) for part in (images.train, images.test))
+    probes = {
+        name: round(100 * float(probe.fit(known, images.train[1]).score(codes, images.test[1])), 3)
+        for name, probe in PROBES.items()
+    }
+    spectrum = eigenvalue_shares(codes)
     return {
         "cell": cell,
         "accuracy": accuracies,
+        "probes": probes,
         "effective_rank": round(float(np.exp(-(spectrum * np.log(spectrum)).sum())), 2),
         "spectrum": [float(f"{share:.3g}") for share in spectrum],
         "seconds": round(seconds, 1),

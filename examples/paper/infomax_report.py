@@ -93,7 +93,7 @@ def dataset_name(cell: dict[str, Any]) -> str:
 def result_rows(
     result: dict[str, Any], paper: dict[tuple[str, str, str], float]
 ) -> list[dict[str, Any]]:
-    """Return the rows of one cell: accuracies and effective rank."""
+    """Return the rows of one cell: accuracies, those of further probes, and effective rank."""
     cell = result["cell"]
     base = {
         "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",
@@ -108,8 +108,10 @@ def result_rows(
         }
         for feature, value in result["accuracy"].items()
     ]  # fmt: skip
-    rank = {"feature": "Y(64)", "metric": "effective rank", "value": result["effective_rank"]}
-    return [*rows, {**base, **rank}]
+    # Cells of earlier runs have no further probes.
+    of_codes = {**result.get("probes", {}), "effective rank": result["effective_rank"]}
+    others = [{"feature": "Y(64)", "metric": k, "value": v} for k, v in of_codes.items()]
+    return rows + [{**base, **other} for other in others]
 
 
 def layer_name(feature: str) -> str:

@@ -2,6 +2,7 @@
 
 from ._channel import MutualInfoGradientEstimator
 from ._encoder import MIGEEncoder
+from ._knn import WeightedKNNClassifier
 from ._probe import NonLinearProbe
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
@@ -20,4 +21,5 @@ __all__ = [
     "SlicedScoreMatching",
     "SteinScoreEstimator",
     "SteinThinning",
+    "WeightedKNNClassifier",
 ]

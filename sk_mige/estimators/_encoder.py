@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from sk_mige._warnings import warn_user
-from sk_mige.information.copies import incomplete_copy, shared_information
+from sk_mige.information.copies import other_rows
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
 from sk_mige.objectives import (
     BottleneckLoss,
@@ -74,7 +74,6 @@ from ._rows import (
     namespace_of,
     own_targets,
     reference,
-    row_chunks,
     to_rows,
 )
 from ._ssge import SSGEScoreEstimator
@@ -94,8 +93,6 @@ __all__ = ["MIGEEncoder"]
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 DEFAULT_SIZES = (512, 512)
-# Fewest rows whose copies can be compared.
-FEWEST_PAIRS = 4
 # Information up to this multiple of max_information raises no warning.
 TOLERANCE = 1.1
 
@@ -233,8 +230,9 @@ class MIGEEncoder(
         Fraction of the rows that ``fit`` holds out. The loss of held-out rows is ``valid_loss`` in
         ``history_``, for ``EarlyStopping`` and similar callbacks. The loss of a bottleneck is the
         negative log-likelihood of y. The loss of InfoMax with a critic's bound of I(x; z) is the
-        negative held-out bound. InfoMax raises an error with MIGE, with ``layer`` and with several
-        views, because these losses have no value on held-out rows.
+        negative held-out bound. Other losses of InfoMax have no value on held-out rows: those of
+        MIGE, of ``layer`` and of several views. There, ``valid_loss`` is minus ``score`` of the
+        held-out rows, in nats.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
@@ -371,6 +369,7 @@ class MIGEEncoder(
 
     # An output array is no metadata that a pipeline routes.
     __metadata_request__transform: ClassVar[dict[str, str]] = {"out": UNUSED}
+    __metadata_request__score: ClassVar[dict[str, str]] = {"shuffled": UNUSED}
 
     module_: EncoderNetwork
     net_: EncoderNet
@@ -769,13 +768,6 @@ class MIGEEncoder(
 
     def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
         """Return rows to train on and held-out rows, stratified by class."""
-        if not self.net_.criterion_.has_value:
-            raise ValueError(
-                f"validation_fraction={fraction} needs a loss that has a value on held-out rows: "
-                "use InformationBottleneck, or InfoMax with a bound such as 'jsd', without layer "
-                "and with n_views=1. MIGE's surrogate has a gradient but no value; to monitor "
-                "mode='infomax', score a probe by skorch's EpochScoring"
-            )
         classes = data.y if getattr(self, "task_", None) == "classification" else None
         if classes is not None:
             check_splittable(self.classes_, classes, fraction)
@@ -1011,14 +1003,17 @@ class MIGEEncoder(
 
         return like_input(self._evaluate(log_density, to_rows(X)), X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, shuffled: bool = False
+    ) -> float:
         """Return the quality of a representation in nats, or that of predictions.
 
         Without a predictor, this is the Gaussian information that the representations of two
         incomplete copies of a row share
         (:func:`sk_mige.information.copies.shared_information`). In each copy, a random half of
-        the values are the means of their columns. Higher is better. Values of different encoders
-        are comparable on the same X. Searches without y maximise this score.
+        the values are the means of their columns. For at most 500 rows, the score is the average
+        over several pairs of copies, about 1000 in all. Higher is better. Values of different
+        encoders are comparable on the same X. Searches without y maximise this score.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 
@@ -1031,6 +1026,10 @@ class MIGEEncoder(
             predictor.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row. Only predictions can be weighted.
+        shuffled : bool, default=False
+            Whether to compare each copy with the copy of another row, and each prediction with the
+            target of another row. The result is the score of an encoder that carries no
+            information, on the same rows.
 
         Returns
         -------
@@ -1038,7 +1037,7 @@ class MIGEEncoder(
             Information in nats, at least 0; accuracy; or R².
         """
         if not _predicts(self):
-            return self._shared_information(X, sample_weight)
+            return self._shared_information(X, sample_weight, shuffled)
         self._expect_decoder()
         rows = self._queries(X, "score")
         y = own_targets(rows) if y is None else as_numpy(y)
@@ -1048,36 +1047,23 @@ class MIGEEncoder(
                 "data set of pairs"
             )
         weight = as_numpy(sample_weight)
+        if shuffled:
+            y = np.asarray(y)[other_rows(len(y)).numpy()]
         if self.task_ == "classification":
             return float(accuracy_score(y, self._labels(rows), sample_weight=weight))
         # The result of predict is rounded to the dtype of the targets.
         return float(r2_score(y, self._expected(rows), sample_weight=weight))
 
-    def _shared_information(self, X: Any, sample_weight: Any) -> float:
+    def _shared_information(self, X: Any, sample_weight: Any, shuffled: bool) -> float:
         """Return the information that the codes of two copies of held-out rows share."""
         check_is_fitted(self)
         if sample_weight is not None:
             raise ValueError(
                 "sample_weight must be None without a predictor: weighted rows have no pairs"
             )
-        X = self._queries(X, "score")
-        if X.shape[0] < FEWEST_PAIRS:
-            raise ValueError(
-                f"score needs at least {FEWEST_PAIRS} rows to compare their copies with each "
-                f"other; got {X.shape[0]}"
-            )
-        generator = torch.Generator().manual_seed(0)  # the same copies for every encoder
-
-        def code(x: Tensor) -> Tensor:
-            return torch.as_tensor(self.module_(x).z)
-
-        first: list[Tensor] = []
-        second: list[Tensor] = []
-        for _, rows in row_chunks(to_rows(X), X.shape[1], torch.device("cpu")):
-            for codes in (first, second):
-                copies = incomplete_copy(rows.float(), generator)
-                codes.append(torch.from_numpy(evaluate(self.module_, code, copies)))
-        return shared_information(torch.cat(first), torch.cat(second))
+        data = ArrayDataset(to_rows(self._queries(X, "score")))
+        with self._trainer.threads():
+            return self.net_.information_of_copies(data, shuffled=shuffled)
 
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 

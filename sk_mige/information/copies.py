@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["incomplete_copy", "shared_information"]
+__all__ = ["incomplete_copy", "other_rows", "shared_information"]
 
 # Ridge on the covariance of standardised codes, and candidate factors of the correlations. The
 # factor with the best held-out value is used. Few samples in many dimensions need small factors.
@@ -26,6 +26,20 @@ def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
     """
     kept = torch.rand(rows.shape, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     return torch.where(kept.to(rows.device), rows, rows.mean(0))
+
+
+def other_rows(n: int) -> Tensor:
+    """Return the index of another row for each of n rows, the same for equal n.
+
+    Examples
+    --------
+    >>> from sk_mige.information.copies import other_rows
+    >>> import torch
+    >>> bool((other_rows(50) == torch.arange(50)).any())
+    False
+    """
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0), device="cpu")
+    return order.roll(1)[order.argsort()]  # the next row of a random cycle
 
 
 def shared_information(first: Tensor, second: Tensor) -> float:

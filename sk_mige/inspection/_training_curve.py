@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: losses of a training run against the epochs."""
+"""TrainingCurveDisplay: recorded numbers of a training run against the epochs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ __all__ = ["TrainingCurveDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(Display):
-    """Curves of a training run, such as its loss, against the epochs.
+    """Curves of a training run, such as losses and accuracies of probes, against the epochs.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_history`.
+    Create the display with :meth:`from_estimator` or :meth:`from_history`. Losses share a panel,
+    and accuracies share a panel. Each other record has a separate panel. A curve connects the
+    epochs that have a record.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class TrainingCurveDisplay(Display):
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes of the plot.
+        Axes of the plot, or of its first panel.
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
@@ -40,8 +42,9 @@ class TrainingCurveDisplay(Display):
 
     Notes
     -----
-    The loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. The gradient of the surrogate
-    estimates that of :math:`-I(x; z)`, but the value has no meaning.
+    The training loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. The gradient of the
+    surrogate estimates that of :math:`-I(x; z)`, but the value has no meaning. The validation loss
+    is minus the encoder's ``score`` of the held-out rows, in nats.
 
     Examples
     --------
@@ -52,6 +55,15 @@ class TrainingCurveDisplay(Display):
     >>> encoder = MIGEEncoder(n_components=2, max_epochs=3, random_state=0).fit(X)
     >>> TrainingCurveDisplay.from_estimator(encoder).epochs
     array([1, 2, 3])
+
+    Probes and the effective rank are recorded by callbacks:
+
+    >>> from sk_mige.training import EffectiveRank
+    >>> encoder.set_params(callbacks=[EffectiveRank(X[:300])]).fit(X).n_iter_
+    3
+    >>> keys = ["train_loss", "effective_rank"]
+    >>> len(TrainingCurveDisplay.from_estimator(encoder, keys=keys).figure_.axes)
+    2
     """
 
     epochs: NDArray[Any]
@@ -78,7 +90,7 @@ class TrainingCurveDisplay(Display):
             Names of the records to draw, or a single name. None draws ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw all curves on. None creates a new figure, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -110,7 +122,7 @@ class TrainingCurveDisplay(Display):
             Names of the records to draw, or a single name. None draws ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw all curves on. None creates a new figure, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -142,7 +154,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw all curves on. None creates a new figure, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -151,17 +163,32 @@ class TrainingCurveDisplay(Display):
         TrainingCurveDisplay
             This display.
         """
-        ax = self._set_axes(ax)
-        self.lines_ = {
-            key: ax.plot(self.epochs, values, **{"label": _label(key), **line_kw})[0]
-            for key, values in self.curves.items()
-        }
-        one = len(self.curves) == 1
-        ax.set(xlabel="epoch", ylabel=_label(next(iter(self.curves))) if one else None)
-        ax.locator_params(axis="x", integer=True)
-        if not one or "label" in line_kw:
-            ax.legend(frameon=False)
+        panels = self._panels(ax)
+        self.lines_ = {}
+        for key, values in self.curves.items():
+            known = np.isfinite(values)
+            (self.lines_[key],) = panels[_panel(key)].plot(
+                self.epochs[known], values[known], **{"label": _label(key), **line_kw}
+            )
+        for panel in set(panels.values()):
+            keys = [key for key, line in self.lines_.items() if line.axes is panel]
+            one = len(keys) == 1
+            panel.set(xlabel="epoch", ylabel=_label(keys[0]) if one else None)
+            panel.locator_params(axis="x", integer=True)
+            if not one or "label" in line_kw:
+                panel.legend(frameon=False)
         return self
+
+    def _panels(self, ax: Axes | None) -> dict[str, Axes]:
+        """Return the axes of each panel; given axes hold all curves."""
+        names = list(dict.fromkeys(map(_panel, self.curves)))
+        own = self._set_axes(ax)
+        if ax is not None or len(names) == 1:
+            return dict.fromkeys(names, own)
+        own.remove()
+        made = self.figure_.subplots(len(names), sharex=True)
+        self.ax_ = made[0]
+        return dict(zip(names, made, strict=True))
 
 
 def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]]) -> list[str]:
@@ -179,4 +206,10 @@ def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]])
 
 
 def _label(key: str) -> str:
-    return {"train_loss": "training loss", "valid_loss": "validation loss"}.get(key, key)
+    names = {"train_loss": "training loss", "valid_loss": "validation loss"}
+    return names.get(key, key.replace("_", " "))
+
+
+def _panel(key: str) -> str:
+    """Return the name of a record's panel: losses share one, and accuracies share one."""
+    return next((name for name in ("loss", "accuracy") if key.endswith(name)), key)

@@ -38,7 +38,9 @@ class Objective(nn.Module):
     Attributes
     ----------
     has_value : bool
-        Whether ``held_out`` is a meaningful number. The value of a surrogate is not meaningful.
+        Whether ``held_out`` is a meaningful number. The value of a surrogate is not meaningful. If
+        False, the loss of held-out rows is minus the information that two incomplete copies of a
+        row share.
     classifies : bool
         Whether the code's predictions are logits of classes.
 

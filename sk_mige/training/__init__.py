@@ -5,6 +5,7 @@ from .augmentation import ImageAugmentation
 from .checkpoint import Checkpoint
 from .data import ArrayDataset, EqualBatchSampler, keep_batch, read_parts, resident
 from .device import available_device, resolve_device, seeded
+from .monitors import EffectiveRank, OnlineKNN, OnlineProbe, neighbour_votes
 from .net import EncoderNet, NonFiniteLossError
 from .processes import (
     JointBatchNorm,
@@ -22,12 +23,15 @@ __all__ = [
     "BetaWarmup",
     "Checkpoint",
     "CosineDecay",
+    "EffectiveRank",
     "EncoderNet",
     "EqualBatchSampler",
     "ExponentialDecay",
     "ImageAugmentation",
     "JointBatchNorm",
     "NonFiniteLossError",
+    "OnlineKNN",
+    "OnlineProbe",
     "Trainer",
     "TrainingProgress",
     "WeightAveraging",
@@ -38,6 +42,7 @@ __all__ = [
     "keep_batch",
     "make_accelerator",
     "make_optimizer",
+    "neighbour_votes",
     "read_parts",
     "resident",
     "resolve_device",

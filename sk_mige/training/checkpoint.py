@@ -58,10 +58,11 @@ class Checkpoint(Callback):
     -----
     The file keeps the weights, the learned parts of the objective (critics, adversaries), the
     optimizer's moments, the states of the random generators and the history. The file is read with
-    ``weights_only=True``, so nothing is unpickled. A new file replaces the old file only when it is
-    complete, so a kill during writing loses one epoch. The parameters of the encoder and a digest
-    of 64 rows identify the run. Functions and modules are compared by name. Averages of
-    :class:`WeightAveraging` and the states of the user's callbacks are not stored.
+    ``weights_only=True``, so nothing is unpickled. The old file is replaced after
+    the new file is complete, so an interruption during writing loses at most one epoch. The
+    parameters of the encoder and a digest of 64 rows identify the run. Functions and modules are
+    compared by name. Averages of :class:`WeightAveraging` and the states of the user's callbacks
+    are not stored.
 
     Examples
     --------

@@ -86,7 +86,8 @@ class EqualBatchSampler(Sampler[list[int]]):
     Attributes
     ----------
     share : slice
-        Part of each batch that is returned, such as the rows of one process; by default all rows.
+        Part of each batch that is returned, by default all rows. If k processes train together,
+        each process returns every k-th row.
 
     Examples
     --------
@@ -119,7 +120,7 @@ class EqualBatchSampler(Sampler[list[int]]):
 def resident(
     rows: NDArray[Any] | Tensor | ItemRows, device: torch.device
 ) -> NDArray[Any] | Tensor | ItemRows:
-    """Convert rows once for all batches: to float32 if they are few, and to the GPU.
+    """Convert few rows to float32, or move rows to the GPU, once for all batches.
 
     Rows that take at most a quarter of a GPU's free memory are moved to the GPU, and batches are
     indexed there. Otherwise, each batch is indexed on the CPU and copied, which takes longer than a

@@ -94,7 +94,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators inside the context, and restore them at its end.
 
     Modules draw initial values, dropout and noise from these generators. All threads share the
-    generators, so one thread at a time can be inside the context. Others wait.
+    generators, so one thread at a time can be inside the context. Other threads wait.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Enable gradients and disable autocast inside the context, whatever the caller's context.
+    """Enable gradients and disable autocast inside the context, for every caller.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def building(device: torch.device) -> Iterator[None]:
-    """Create layers in float32 inside the context, whatever the caller's dtype and context.
+    """Create layers in float32 inside the context, for every default dtype and context.
 
     Examples
     --------

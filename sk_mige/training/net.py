@@ -13,16 +13,24 @@ from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from sk_mige.information._tensors import in_training
+from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
 from sk_mige.networks import Code
 from sk_mige.objectives import Objective
 
 from .data import BatchLoader, EqualBatchSampler
-from .device import moved
+from .device import isolated, moved
 
 __all__ = ["EncoderNet", "NonFiniteLossError"]
+
+# Fewest rows whose copies can be compared. Few rows are copied several times, to about ENOUGH_PAIRS
+# pairs, because the random choice of the values adds noise.
+FEWEST_PAIRS = 4
+ENOUGH_PAIRS = 1000
+# Largest number of values that are read at once.
+PART_VALUES = 2**21
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -78,6 +86,7 @@ class EncoderNet(NeuralNet):
     epochs_before: int = 0
     run_start: int = 0
     _listed: Sequence[nn.Module] = ()
+    _copies_loss: Tensor
     criterion_: Objective
 
     @property
@@ -148,14 +157,59 @@ class EncoderNet(NeuralNet):
         self._keep_weights()
         return {"loss": torch.tensor(value, dtype=torch.float64), "y_pred": self._answer(code)}
 
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Pass all batches once; held-out rows of a surrogate have the loss of their copies."""
+        if iterator is not None and not training and not self.criterion_.has_value:
+            self._copies_loss = torch.tensor(-self.information_of_copies(iterator.dataset))
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Return the objective's loss of held-out rows."""
+        """Return the objective's loss of held-out rows, or the loss of copies for a surrogate."""
         self._set_training(False)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
-        loss = self.criterion_.held_out(code, x, y)
+        has_value = self.criterion_.has_value
+        loss = self.criterion_.held_out(code, x, y) if has_value else self._copies_loss
         return {"loss": loss, "y_pred": self._answer(code)}
+
+    def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
+        """Return the information that the codes of two incomplete copies of each row share.
+
+        The copies are the same for each call and each network. At most 500 rows are copied
+        several times, and the mean is returned. ``shuffled`` compares each copy with the copy of
+        another row.
+        """
+        n = len(data)  # type: ignore[arg-type]
+        if n < FEWEST_PAIRS:
+            raise ValueError(
+                f"at least {FEWEST_PAIRS} rows are needed to compare their incomplete copies with "
+                f"each other, got {n}: pass more rows, or a larger validation_fraction"
+            )
+        draws = max(1, ENOUGH_PAIRS // n)
+        generator = torch.Generator().manual_seed(0)
+        parts = [
+            torch.stack([self.codes(incomplete_copy(x, generator)) for _ in range(2 * draws)])
+            for x in _parts(data)
+        ]
+        codes = torch.cat(parts, 1).reshape(draws, 2, n, -1)
+        order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
+        return sum(shared_information(a, b[order]) for a, b in codes) / draws
+
+    def codes_of(self, data: Dataset[Any]) -> Tensor:
+        """Return the codes of a data set on the CPU."""
+        return torch.cat([self.codes(rows) for rows in _parts(data)])
+
+    def codes(self, rows: Tensor) -> Tensor:
+        """Return the codes of rows on the CPU, computed batch by batch in evaluation mode."""
+        self._set_training(False)
+        with isolated(torch.device(self.device)), torch.no_grad():
+            starts = range(0, len(rows), self.batch_size)
+            parts = [moved(rows[i : i + self.batch_size], self.device) for i in starts]
+            found = [self.infer(part) for part in parts]
+        return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return the network's output for a batch, for skorch's ``predict_proba`` and scoring."""
@@ -205,6 +259,13 @@ class EncoderNet(NeuralNet):
 
     def _parts(self) -> list[nn.Module]:
         return [self.module_, self.criterion_]
+
+
+def _parts(data: Any) -> Iterator[Tensor]:
+    """Yield the inputs of a data set in few parts, without torch's global generators."""
+    size = max(FEWEST_PAIRS, PART_VALUES // max(1, data[[0]][0].shape[1]))
+    for rows, _ in BatchLoader(data, EqualBatchSampler(len(data), size, None), torch.Generator()):
+        yield rows
 
 
 def _places(part: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:

@@ -66,7 +66,7 @@ def make_accelerator(device: torch.device) -> Any:
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
-    """Return this process's device, and a common seed: that of the first process.
+    """Return this process's device, and the seed of the first process for all processes.
 
     Examples
     --------

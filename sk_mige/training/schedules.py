@@ -162,7 +162,7 @@ class TorchSchedule(Rates, LRScheduler):
 
 
 class BetaWarmup(Shown):
-    """Weight β of a bottleneck's information that grows from 0 over the first epochs.
+    """Callback that increases the weight β of a bottleneck's information from 0.
 
     Pass the callback to the encoder:
     ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
@@ -220,8 +220,9 @@ class WeightAveraging(Shown):
 
     Notes
     -----
-    Running statistics of batch norms are averaged as well. Weights enter the average only after
-    their loss was found finite. A run that ends at a non-finite loss therefore has a valid average.
+    Running statistics of batch norms are averaged as well. Weights with
+    a non-finite loss are not averaged. A run that ends at a non-finite loss therefore has a valid
+    average.
 
     Examples
     --------

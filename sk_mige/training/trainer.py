@@ -181,8 +181,8 @@ class Trainer:
         """Train for some epochs and return the records of these epochs.
 
         Ctrl-C ends the run with a warning. A non-finite loss ends the run at the last good weights.
-        The network stays usable in either case. Seed torch's global generators before the call:
-        dropout, noise and draws come from these generators.
+        The network stays usable in either case. Seed torch's global generators before the call,
+        because dropout, noise and draws of z use these generators.
 
         Parameters
         ----------
@@ -193,7 +193,9 @@ class Trainer:
         callbacks : sequence of skorch callbacks, default=()
             Callbacks of this run only.
         held_out : Dataset, default=None
-            Rows for ``valid_loss``.
+            Rows for ``valid_loss``: the mean of the objective's ``held_out`` over batches. For an
+            objective without a value, ``valid_loss`` is minus
+            :func:`sk_mige.information.copies.shared_information` of all rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 

@@ -27,6 +27,7 @@ from sk_mige import (
     SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
+    WeightedKNNClassifier,
 )
 
 from .conftest import small
@@ -71,7 +72,9 @@ def test_masked_rows_are_refused(estimator: Any) -> None:
         estimator.fit(np.ma.masked_greater(X, 1))
 
 
-@pytest.mark.parametrize("estimator", [small("ib", max_epochs=1), NonLinearProbe()])
+@pytest.mark.parametrize(
+    "estimator", [small("ib", max_epochs=1), NonLinearProbe(), WeightedKNNClassifier()]
+)
 def test_masked_targets_are_refused(estimator: Any) -> None:
     with pytest.raises(ValueError, match="y has masked values: drop the rows"):
         estimator.fit(X, np.ma.masked_greater(Y, 0))

@@ -14,8 +14,10 @@ def X():
     return load_digits().data[:600]
 
 
-def small(**options):
-    return MIGEEncoder(**{"n_components": 8, "max_epochs": 3, "random_state": 0, **options})
+def small(mode="infomax", **options):
+    return MIGEEncoder(
+        mode=mode, **{"n_components": 8, "max_epochs": 3, "random_state": 0, **options}
+    )
 
 
 def test_a_trained_encoder_has_a_higher_score_than_an_untrained_one(X):
@@ -41,7 +43,7 @@ def test_targets_are_ignored_without_a_predictor(X):
 
 def test_an_own_loss_has_the_same_score():
     X = load_digits().data[:200]
-    encoder = small(mode=lambda code, x, y: code.z.square().mean()).fit(X)
+    encoder = small(lambda code, x, y: code.z.square().mean()).fit(X)
     assert encoder.score(X) >= 0
 
 
@@ -61,4 +63,28 @@ def test_an_unfitted_encoder_has_no_score(X):
 def test_predictions_need_true_targets(X):
     y = load_digits().target[:600]
     with pytest.raises(ValueError, match="needs y"):
-        small(mode=InformationBottleneck()).fit(X, y).score(X)
+        small(InformationBottleneck()).fit(X, y).score(X)
+
+
+def test_copies_of_unrelated_rows_share_no_information(X):
+    encoder = small().fit(X[:400])
+    assert encoder.score(X[400:], shuffled=True) < 0.05 < 0.5 < encoder.score(X[400:])
+
+
+def test_targets_of_other_rows_give_the_accuracy_of_a_guess(X):
+    y = load_digits().target[:600]
+    encoder = small("ib", max_epochs=20, lr=1e-2).fit(X, y)
+    assert encoder.score(X, y, shuffled=True) < 0.2 < 0.9 < encoder.score(X, y)
+    with pytest.raises(ValueError, match="inconsistent"):
+        encoder.score(X[:500], y, shuffled=True)
+
+
+def test_the_score_of_few_rows_averages_several_pairs_of_copies(X):
+    encoder = small().fit(X)
+    drawn = []
+    encoder.net_.codes = lambda rows: (
+        drawn.append(rows) or type(encoder.net_).codes(encoder.net_, rows)
+    )
+    encoder.score(X[:100])
+    assert len(drawn) == 20
+    assert not drawn[0].equal(drawn[2])

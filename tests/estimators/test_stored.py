@@ -30,6 +30,7 @@ ESTIMATORS = {
     "bottleneck": MIGEEncoder(2, mode="ib", **SHORT),
     "encoder of a function": MIGEEncoder(2, encoder=partial(MLPEncoder, dropout=0.1), **SHORT),
     "probe": sk_mige.NonLinearProbe(**SHORT),
+    "neighbours": sk_mige.WeightedKNNClassifier(),
     "channel": sk_mige.MutualInfoGradientEstimator(random_state=0),
     "ssge": sk_mige.SSGEScoreEstimator(),
     "projection": sk_mige.RandomProjectionSSGE(2, random_state=0),

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 
 from sk_mige import Critic, InfoMax, InformationBottleneck
+from sk_mige.estimators._encoder import as_description
 
 from .conftest import small
 
@@ -93,9 +95,29 @@ def test_losses_with_a_value_are_computed_on_held_out_rows(
     ],
     ids=shown,
 )
-def test_losses_without_a_value_on_held_out_rows_are_refused(mode: Any, X: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="validation_fraction=0.2 needs a loss.*EpochScoring"):
-        small(mode, validation_fraction=0.2).fit(X)
+def test_losses_without_a_value_have_minus_the_score_of_held_out_rows(
+    mode: Any, X: np.ndarray
+) -> None:
+    mode = as_description(mode).set_params(output_scale=None)
+    encoder = small(mode, validation_fraction=0.2).fit(X)
+    rows = train_test_split(np.arange(len(X)), test_size=0.2, random_state=encoder._seed)[1]
+    losses = [row["valid_loss"] for row in encoder.history_]
+    assert losses[-1] == pytest.approx(-encoder.score(X[rows]), abs=1e-6)
+    assert len(set(losses)) == 3
+
+
+def test_early_stopping_follows_the_held_out_score() -> None:
+    signal = np.random.default_rng(0).normal(size=(300, 2)) @ np.ones((2, 8))
+    stopping = EarlyStopping(patience=2, threshold_mode="abs", sink=lambda *_: None)
+    encoder = small(validation_fraction=0.2, max_epochs=60, callbacks=[stopping]).fit(signal)
+    losses = [row["valid_loss"] for row in encoder.history_]
+    assert encoder.n_iter_ < 60
+    assert min(losses) >= losses[-3] - 1e-3
+
+
+def test_rows_too_few_for_copies_are_named(X: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="at least 4 rows .* got 2: .*larger validation_fraction"):
+        small(validation_fraction=0.01).fit(X)
 
 
 def test_callbacks_are_classes_instances_or_named_pairs(X: np.ndarray, y: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from sk_mige.information.copies import incomplete_copy, shared_information
+from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
 
 
 def noisy_copies(n, correlation, width=1, seed=0):
@@ -56,3 +56,10 @@ def test_a_copy_keeps_half_of_the_values_and_all_means():
     kept = copy == rows
     assert kept.double().mean().item() == pytest.approx(0.5, abs=0.03)
     torch.testing.assert_close(copy[~kept], rows.mean(0).expand_as(rows)[~kept])
+
+
+@pytest.mark.parametrize("n", [2, 3, 50])
+def test_other_rows_are_all_rows_and_never_the_same_row(n):
+    other = other_rows(n)
+    assert sorted(other.tolist()) == list(range(n))
+    assert not bool((other == torch.arange(n)).any())

@@ -33,6 +33,23 @@ def test_training_curves_show_the_history(encoder: MIGEEncoder, X: np.ndarray) -
         TrainingCurveDisplay.from_estimator(MIGEEncoder())
 
 
+def test_losses_accuracies_and_other_records_have_panels_and_gaps_are_bridged() -> None:
+    history = [
+        {"train_loss": 1.0, "valid_loss": 2.0, "rank": 3.0},
+        {"train_loss": 1.0, "valid_loss": 2.0, "rank": 3.0, "probe_accuracy": 0.5},
+        {"train_loss": 1.0, "valid_loss": 2.0, "rank": 3.0},
+        {"train_loss": 1.0, "valid_loss": 2.0, "rank": 3.0, "probe_accuracy": 0.6},
+    ]
+    keys = ["train_loss", "valid_loss", "probe_accuracy", "rank"]
+    display = TrainingCurveDisplay.from_history(history, keys=keys)
+    panels = [line.axes for line in display.lines_.values()]
+    assert panels[0] is panels[1] is display.ax_
+    assert len(set(panels)) == len(display.figure_.axes) == 3
+    np.testing.assert_array_equal(display.lines_["probe_accuracy"].get_xdata(), [2, 4])
+    together = TrainingCurveDisplay.from_history(history, keys=keys, ax=display.ax_)
+    assert {line.axes for line in together.lines_.values()} == {display.ax_}
+
+
 def test_the_curve_of_a_search_over_beta_is_that_of_its_best_encoder(
     X: np.ndarray, y: np.ndarray
 ) -> None:

@@ -28,6 +28,7 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
     Variational,
+    WeightedKNNClassifier,
 )
 
 HERE = Path(__file__).parent / sk_mige.__version__
@@ -55,6 +56,7 @@ ESTIMATORS = {
     "sliced": SlicedScoreMatching(hidden_layer_sizes=(4,), max_epochs=1, random_state=0),
     "stein": SteinScoreEstimator(),
     "probe": NonLinearProbe(hidden_size=4, max_epochs=2, device="cpu", random_state=0),
+    "neighbours": WeightedKNNClassifier(5),
     "channel": MutualInfoGradientEstimator(random_state=0),
     "information": MutualInfoEstimator(["gaussian"], random_state=0),
 }

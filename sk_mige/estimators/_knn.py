@@ -1,0 +1,153 @@
+"""WeightedKNNClassifier: votes of nearest neighbours by cosine similarity."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mige.training import neighbour_votes
+
+from ._base import DocLinkMixin
+from ._rows import check_rows
+from ._targets import as_numpy, check_targets, class_indices, find_classes
+
+__all__ = ["WeightedKNNClassifier"]
+
+
+class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
+    r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
+
+    The classifier is the usual kNN evaluation of self-supervised representations [1]_. Let
+    :math:`N(x)` be the k rows of the training data with the largest cosine :math:`s_i` to x. Each
+    neighbour votes for its class with a weight that grows with the cosine:
+
+    .. math:: p(c | x) \propto \sum_{i \in N(x)} 1[y_i = c]\, \exp(s_i / T).
+
+    Parameters
+    ----------
+    n_neighbors : int, default=200
+        Number k of neighbours. If there are fewer training rows, all rows are neighbours. The
+        default value is that of the literature, for data sets of 50,000 images or more.
+    temperature : float, default=0.1
+        Temperature T. A small temperature gives the nearest neighbours more weight.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has string names.
+
+    See Also
+    --------
+    NonLinearProbe : Classifier with one hidden layer.
+    sklearn.neighbors.KNeighborsClassifier : Neighbours in other metrics, without temperature.
+
+    Notes
+    -----
+    The classifier trains no weights, and it has no learning rate or number of epochs to choose.
+    Cosines depend on the origin and the units of the features. Put a ``StandardScaler`` before the
+    classifier if their means or units differ much.
+
+    References
+    ----------
+    .. [1] Z. Wu, Y. Xiong, S. X. Yu, D. Lin, "Unsupervised Feature Learning via Non-Parametric
+       Instance Discrimination", CVPR 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_mige import MIGEEncoder, WeightedKNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> encoder = MIGEEncoder(16, max_epochs=2, random_state=0)
+    >>> pipeline = make_pipeline(encoder, WeightedKNNClassifier(20)).fit(X[:1000], y[:1000])
+    >>> pipeline.score(X[1000:], y[1000:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, n_neighbors: int = 200, *, temperature: float = 0.1) -> None:
+        self.n_neighbors = n_neighbors
+        self.temperature = temperature
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any) -> Self:
+        """Store the rows and their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; dense and finite.
+        y : array-like of shape (n_samples,)
+            Class labels, with at least two distinct values.
+
+        Returns
+        -------
+        WeightedKNNClassifier
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If values are not finite or there are too few rows. If the targets are not class labels.
+        """
+        self._rows = as_numpy(check_rows(self, X, reset=True))
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        y = check_targets(self, self._rows, y, "classification")
+        self.classes_ = find_classes(y)
+        self._labels = class_indices(y, self.classes_)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the fraction of the votes for each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Fractions, whose sum is 1 in each row.
+        """
+        check_is_fitted(self)
+        return neighbour_votes(
+            self._rows,
+            self._labels,
+            as_numpy(check_rows(self, X, reset=False, min_rows=1)),
+            n_neighbors=int(self.n_neighbors),
+            temperature=float(self.temperature),
+        )
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the class with most votes for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[labels])

@@ -1,0 +1,310 @@
+"""Callbacks that judge the representation during training, and the votes of nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .data import ArrayDataset
+from .device import seeded
+from .items import ItemRows, is_data_set
+from .schedules import Shown
+
+__all__ = ["EffectiveRank", "OnlineKNN", "OnlineProbe", "neighbour_votes"]
+
+# Fraction of the rows on which a classifier is tested.
+TEST_SIZE = 0.3
+
+
+class Monitor(Shown):
+    """Base class of callbacks that record a number computed from the codes of given rows."""
+
+    X: Any
+    every: int
+    name: str
+
+    def __sklearn_clone__(self) -> Monitor:
+        """Return a copy that shares X and y, which may be large."""
+        return type(self)(**self.get_params(deep=False))
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
+        """Read the rows and their targets."""
+        if self.every < 1:
+            raise ValueError(f"{type(self).__name__}: every={self.every!r} must be 1 or more")
+        self.data_ = ArrayDataset(_as_rows(self.X))
+        got, wanted = (data[[0]][0].shape[1] for data in (self.data_, X))
+        if got != wanted:
+            raise ValueError(
+                f"{type(self).__name__}: X has {got} values in a row, but the encoder is trained "
+                f"on rows of {wanted}: pass X after the steps that precede the encoder in a "
+                "pipeline"
+            )
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the number of this epoch."""
+        if net.finished_epochs % self.every:
+            return
+        # Modules may draw from the global generators in evaluation mode, too.
+        with seeded(0, torch.device(net.device)):
+            z = net.codes_of(self.data_).double().numpy()
+        finite = bool(np.isfinite(z).all())
+        net.history.record(self.name, float(self.measure(z)) if finite else float("nan"))
+
+    def measure(self, z: NDArray[np.float64]) -> float:
+        """Return the recorded number for the codes (n, K)."""
+        raise NotImplementedError
+
+
+class OnlineProbe(Monitor):
+    """Accuracy of a linear probe, recorded during training.
+
+    After every few epochs, scikit-learn's ``LogisticRegression`` is fitted to the standardised
+    codes of a random 70 % of the rows. The accuracy on the remaining rows is recorded in the
+    history of the encoder. The weights of the encoder are the same with and without the callback.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+        Rows with labels, as the encoder receives them. In a pipeline, these are the rows after the
+        preceding steps.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. None takes the targets of a data set.
+    every : int, default=1
+        Number of epochs from one record to the next.
+    name : str, default="probe_accuracy"
+        Key of the record in ``history_``, a fraction from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If X and the training rows differ in width. If labels are missing, are not classes, or
+        belong to a class with a single row.
+
+    See Also
+    --------
+    OnlineKNN : Accuracy of weighted nearest neighbours.
+    EffectiveRank : Number of directions that the codes use.
+
+    Notes
+    -----
+    Copies of the callback share X and y. A stored encoder stores its callbacks with X and y.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.training import OnlineProbe
+    >>> X, y = load_digits(return_X_y=True)
+    >>> probe = OnlineProbe(X[:500], y[:500], every=2)
+    >>> encoder = MIGEEncoder(16, max_epochs=4, callbacks=[probe], random_state=0).fit(X)
+    >>> ["probe_accuracy" in record for record in encoder.history_]
+    [False, True, False, True]
+    """
+
+    def __init__(
+        self, X: Any, y: Any = None, *, every: int = 1, name: str = "probe_accuracy"
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.every = every
+        self.name = name
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
+        """Read the rows and their labels, and split them."""
+        super().on_train_begin(net, X=X, **kwargs)
+        rows = self.data_.X
+        y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
+        if y is None or len(y) != len(rows) or np.ma.is_masked(y):
+            got = "None" if y is None else f"{len(y)} labels of {len(rows)} rows"
+            got += ", some of them masked" if np.ma.is_masked(y) else ""
+            raise ValueError(f"{type(self).__name__}: y must be a label for each row, got {got}")
+        check_classification_targets(y)
+        self.classes_, self.labels_ = np.unique(np.asarray(y), return_inverse=True)
+        self.train_, self.test_ = train_test_split(
+            np.arange(len(rows)), test_size=TEST_SIZE, stratify=self.labels_, random_state=0
+        )
+
+    def measure(self, z: NDArray[np.float64]) -> float:
+        """Return the accuracy on the rows that the probe was not fitted to."""
+        found = self.labels(z[self.train_], self.labels_[self.train_], z[self.test_])
+        return float((found == self.labels_[self.test_]).mean())
+
+    def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
+        """Return the predicted labels of queries, given codes z with labels y."""
+        from sklearn.linear_model import LogisticRegression  # the import takes time
+
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(z, y)
+        predicted: NDArray[Any] = model.predict(queries)
+        return predicted
+
+
+class OnlineKNN(OnlineProbe):
+    """Accuracy of weighted nearest neighbours, recorded during training.
+
+    The callback is an :class:`OnlineProbe` whose classifier is
+    :class:`sk_mige.WeightedKNNClassifier` with its defaults: 200 neighbours and temperature 0.1.
+    With fewer rows, all rows are neighbours.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+        Rows with labels, as the encoder receives them.
+    y : array-like of shape (n_samples,), default=None
+        Class labels. None takes the targets of a data set.
+    every : int, default=1
+        Number of epochs from one record to the next.
+    name : str, default="knn_accuracy"
+        Key of the record in ``history_``, a fraction from 0 to 1.
+
+    See Also
+    --------
+    OnlineProbe : Accuracy of a linear probe.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.training import OnlineKNN
+    >>> X, y = load_digits(return_X_y=True)
+    >>> callbacks = [OnlineKNN(X[:500], y[:500])]
+    >>> encoder = MIGEEncoder(16, max_epochs=2, callbacks=callbacks, random_state=0).fit(X)
+    >>> encoder.history_[-1]["knn_accuracy"] > 0.5
+    True
+    """
+
+    def __init__(
+        self, X: Any, y: Any = None, *, every: int = 1, name: str = "knn_accuracy"
+    ) -> None:
+        super().__init__(X, y, every=every, name=name)
+
+    def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
+        """Return the classes with most votes."""
+        found: NDArray[Any] = neighbour_votes(z, y, queries).argmax(1)
+        return found
+
+
+class EffectiveRank(Monitor):
+    r"""Effective rank of the codes (RankMe), recorded during training.
+
+    .. math:: r = \exp\Big(-\sum_k p_k \log p_k\Big), \qquad p_k = \frac{s_k}{\sum_l s_l}
+
+    with the singular values :math:`s_k` of the centred codes. The rank is K if all K components
+    are uncorrelated and have the same variance, and 1 if the codes vary along one direction only.
+    A falling rank shows a collapse. Constant codes have rank 0.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
+        Rows, as the encoder receives them. Use several times as many rows as components.
+    every : int, default=1
+        Number of epochs from one record to the next.
+    name : str, default="effective_rank"
+        Key of the record in ``history_``.
+
+    See Also
+    --------
+    OnlineProbe : Accuracy of a linear probe.
+
+    Notes
+    -----
+    The recorded codes are those of training. With ``InfoMax(output_scale="input")``, the codes of
+    training have variance 1 in each component, and ``fit`` rescales the codes after training.
+
+    References
+    ----------
+    Q. Garrido, R. Balestriero, L. Najman, Y. LeCun, "RankMe: Assessing the Downstream Performance
+    of Pretrained Self-Supervised Representations by Their Rank", ICML 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sk_mige import MIGEEncoder
+    >>> from sk_mige.training import EffectiveRank
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> callbacks = [EffectiveRank(X[:500])]
+    >>> encoder = MIGEEncoder(16, max_epochs=2, callbacks=callbacks, random_state=0).fit(X)
+    >>> 1 < encoder.history_[-1]["effective_rank"] <= 16
+    True
+    """
+
+    def __init__(self, X: Any, *, every: int = 1, name: str = "effective_rank") -> None:
+        self.X = X
+        self.every = every
+        self.name = name
+
+    def measure(self, z: NDArray[np.float64]) -> float:
+        """Return the exponential of the entropy of the singular values."""
+        values = np.linalg.svd(z - z.mean(0), compute_uv=False)
+        shares = values[values > 0] / values.sum()
+        return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
+
+
+def neighbour_votes(
+    known: NDArray[Any],
+    labels: NDArray[Any],
+    queries: NDArray[Any],
+    *,
+    n_neighbors: int = 200,
+    temperature: float = 0.1,
+) -> NDArray[np.float64]:
+    r"""Return the fraction of the votes of nearest neighbours for each class.
+
+    A neighbour votes for its class with weight :math:`\exp(s / T)`, with the cosine s of neighbour
+    and query.
+
+    Parameters
+    ----------
+    known : ndarray of shape (n, K)
+        Codes with labels.
+    labels : ndarray of shape (n,)
+        Classes, from 0 to the number of classes minus 1.
+    queries : ndarray of shape (m, K)
+        Codes without labels.
+    n_neighbors : int, default=200
+        Number of neighbours, at most n.
+    temperature : float, default=0.1
+        Temperature T.
+
+    Returns
+    -------
+    ndarray of shape (m, n_classes)
+        Fractions, whose sum is 1 in each row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mige.training import neighbour_votes
+    >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
+    array([[1., 0.]])
+    """
+    from sklearn.neighbors import NearestNeighbors  # the import takes time
+
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
+    distances, indices = search.fit(normalize(known)).kneighbors(normalize(queries))
+    squares = np.square(distances, dtype=np.float64)  # 2 - 2 s
+    weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
+    votes = np.zeros((len(queries), int(labels.max()) + 1))
+    np.add.at(votes, (np.arange(len(queries))[:, None], labels[indices]), weights)
+    fractions: NDArray[np.float64] = votes / weights.sum(1, keepdims=True)
+    return fractions
+
+
+def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
+    """Return an array or a data set as rows (n, d)."""
+    if is_data_set(X):
+        return ItemRows(X.dataset if isinstance(X, DataLoader) else X)
+    if np.ma.is_masked(X):
+        raise ValueError("X of a callback has masked values: drop or impute those rows")
+    values = check_array(X.detach().cpu() if isinstance(X, Tensor) else X, allow_nd=True)
+    rows: NDArray[Any] = values.reshape(len(values), -1)
+    return rows

@@ -1,0 +1,118 @@
+"""Callbacks that record probes and ranks, and leave the training as it is."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.utils.data import DataLoader, TensorDataset
+
+from sk_mige import InfoMax, MIGEEncoder
+from sk_mige.training import EffectiveRank, OnlineKNN, OnlineProbe, neighbour_votes
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:300] / 16, Y[:300]
+
+
+def small(*callbacks: Any, **parameters: Any) -> MIGEEncoder:
+    """Return a small encoder with dropout of inputs, so that training draws random numbers."""
+    settings = {"max_epochs": 4, "random_state": 0, "device": "cpu", **parameters}
+    return MIGEEncoder(8, hidden_layer_sizes=(32,), callbacks=list(callbacks), **settings)
+
+
+def all_monitors() -> list[Any]:
+    return [OnlineProbe(X, Y, every=2), OnlineKNN(X, Y), EffectiveRank(X)]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"validation_fraction": 0.2}, {"mode": "ib"}], ids=str)
+def test_weights_are_the_same_with_and_without_monitors(parameters: dict[str, Any]) -> None:
+    before = torch.get_rng_state()
+    plain = small(**parameters).fit(X, Y)
+    watched = small(*all_monitors(), **parameters).fit(X, Y)
+    np.testing.assert_array_equal(plain.transform(X), watched.transform(X))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_numbers_are_recorded_every_few_epochs() -> None:
+    history = small(*all_monitors()).fit(X).history_
+    assert ["probe_accuracy" in row for row in history] == [False, True, False, True]
+    assert all(0.2 < row["knn_accuracy"] <= 1 for row in history)
+    assert all(1 <= row["effective_rank"] <= 8 for row in history)
+
+
+def test_the_probe_is_a_logistic_regression_on_the_codes_of_held_out_rows() -> None:
+    encoder = small(OnlineProbe(X, Y), mode=InfoMax(output_scale="unit")).fit(X)
+    train, test = train_test_split(np.arange(300), test_size=0.3, stratify=Y, random_state=0)
+    Z = encoder.transform(X)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(
+        Z[train], Y[train]
+    )
+    found = encoder.history_[-1]["probe_accuracy"]
+    assert found == pytest.approx(probe.score(Z[test], Y[test]), abs=0.02)
+
+
+IMAGES = torch.as_tensor(X, dtype=torch.float32).reshape(-1, 1, 8, 8)
+SOURCES = {
+    "data set": (TensorDataset(IMAGES, torch.as_tensor(Y)), None),
+    "loader": (DataLoader(TensorDataset(IMAGES, torch.as_tensor(Y)), batch_size=None), None),
+    "images": (IMAGES.numpy(), Y),
+    "tensor": (IMAGES, Y),
+    "lists": (X.tolist(), Y.astype(str).tolist()),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_rows_come_from_arrays_and_data_sets(source: str) -> None:
+    rows, labels = SOURCES[source]
+    found = small(OnlineProbe(rows, labels), max_epochs=1).fit(X).history_
+    expected = small(OnlineProbe(X, Y), max_epochs=1).fit(X).history_
+    assert found[0]["probe_accuracy"] == expected[0]["probe_accuracy"]
+
+
+def test_copies_share_the_rows_and_pickles_keep_them() -> None:
+    monitor = OnlineKNN(X, Y, every=3, name="kNN")
+    assert clone(monitor).X is monitor.X
+    again = pickle.loads(pickle.dumps(small(monitor).fit(X))).callbacks[0]
+    np.testing.assert_array_equal(again.X, X)
+    assert (again.every, again.name) == (3, "kNN")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [
+        (OnlineProbe(X, Y, every=0), "OnlineProbe: every=0 must be 1 or more"),
+        (OnlineKNN(X), "OnlineKNN: y must be a label for each row, got None"),
+        (OnlineProbe(X, Y[:9]), "got 9 labels of 300 rows"),
+        (OnlineProbe(X, X[:, 20]), "continuous"),
+        (EffectiveRank(X[:, :5]), "X has 5 values in a row.*rows of 64"),
+        (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
+        (EffectiveRank(np.ma.masked_less(X, 0.1)), "X of a callback has masked values"),
+        (OnlineProbe(X, np.ma.masked_less(Y, 1)), "300 labels of 300 rows, some of them masked"),
+    ],
+)
+def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(monitor).fit(X)
+
+
+def test_uncorrelated_components_have_full_rank_and_constant_codes_none() -> None:
+    z = np.random.default_rng(0).normal(size=(20_000, 5))
+    assert EffectiveRank(X).measure(z) == pytest.approx(5, abs=0.01)
+    assert EffectiveRank(X).measure(z[:, :1] * np.ones(5)) == pytest.approx(1, abs=0.01)
+    assert EffectiveRank(X).measure(np.ones((9, 5))) == 0
+
+
+def test_near_neighbours_have_more_votes() -> None:
+    known = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])
+    votes = neighbour_votes(known, np.array([0, 1, 1]), np.array([[3.0, 0.0]]), temperature=0.5)
+    weights = np.exp(np.array([1, 0, -1]) / 0.5)
+    np.testing.assert_allclose(votes, [[weights[0], weights[1:].sum()]] / weights.sum())

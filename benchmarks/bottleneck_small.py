@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shlex
 import time
 import warnings
 from functools import partial
@@ -161,13 +162,13 @@ class Log:
         return min(METHODS[method].strengths, key=error, default=None)
 
 
-def differences(errors: dict[str, Array]) -> list[tuple[str, str, float, list[float]]]:
+def differences(values: dict[str, Array]) -> list[tuple[str, str, float, list[float]]]:
     """Return paired mean differences with 95 % intervals, to the baseline and to DVB."""
-    pairs = [(method, "baseline") for method in errors if method != "baseline"]
-    pairs += [(method, "DVB") for method in errors if method.startswith("MIGE")]
+    pairs = [(method, "baseline") for method in values if method != "baseline"]
+    pairs += [(method, "DVB") for method in values if method.startswith("MIGE")]
     found = []
     for method, other in pairs:
-        difference = errors[method] - errors[other]
+        difference = values[method] - values[other]
         n = len(difference)
         half = float(t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n))
         centre = float(difference.mean())
@@ -176,21 +177,27 @@ def differences(errors: dict[str, Array]) -> list[tuple[str, str, float, list[fl
 
 
 def draw_picture(rows: list[dict[str, Any]]) -> None:
-    """Draw the differences to the baseline with their intervals, one panel for each data set."""
+    """Draw the differences to the baseline with intervals: a column a data set, a row a metric."""
     from matplotlib import pyplot as plt
 
-    names = list(dict.fromkeys(r["dataset"] for r in rows))
-    figure, axes = plt.subplots(1, len(names), figsize=(11, 3), sharey=True, layout="constrained")
-    for ax, name in zip(np.atleast_1d(axes), names, strict=True):
-        drawn = [r for r in rows if r["dataset"] == name and r["compared with"] == "baseline"]
-        for place, r in enumerate(reversed(drawn)):
-            colour = "C0" if r["method"].startswith("MIGE") else "0.5"
-            ax.plot(r["interval"], [place, place], color=colour, lw=2)
-            ax.plot(r["value"], place, "o", color=colour)
+    rows = [r for r in rows if r["compared with"] == "baseline"]
+    names, metrics, methods = (
+        list(dict.fromkeys(r[key] for r in rows)) for key in ("dataset", "metric", "method")
+    )
+    figure, axes = plt.subplots(
+        len(metrics), len(names), figsize=(1.5 + 4 * len(names), 2.3 * len(metrics)), sharey=True,
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    for r in rows:
+        ax = axes[metrics.index(r["metric"]), names.index(r["dataset"])]
+        place, colour = methods.index(r["method"]), "C0" if "MIGE" in r["method"] else "0.5"
+        ax.plot(r["interval"], [place, place], color=colour, lw=2)
+        ax.plot(r["value"], place, "o", color=colour)
+        ax.set(title=r["dataset"], xlabel=f"{r['metric']}, to the baseline")
+        ax.set_yticks(range(len(methods)), methods)
+    for ax in axes.flat:
         ax.axvline(0, color="k", lw=0.8)
-        ax.set(title=name, yticks=range(len(drawn)))
-        ax.set_yticklabels([r["method"] for r in reversed(drawn)])
-    figure.supxlabel("test error minus the baseline's, percentage points")
+    axes[0, 0].invert_yaxis()
     figure.savefig(RESULTS.parent / "images" / "bottleneck_small.png", dpi=110)
 
 
@@ -210,15 +217,16 @@ def report(log: Log, names: list[str]) -> None:
                         seconds=round(run["seconds"], 2))
                     for draw, run in zip(DRAWS, made, strict=True)
                 ]  # fmt: skip
-        errors = {m: np.array([run["error"] for run in made]) for m, made in runs.items()}
-        for method, other, centre, interval in differences(errors):
-            extra = {"compared with": other, "interval": interval}
-            extra["strength"] = log.chosen(name, method)
-            compared.append(row(name, method, "difference in error, points", centre, **extra))
-            limits = "{:+.2f} {:+.2f}".format(*interval)
-            shown.append([name, method, other, f"{centre:+.2f}", limits])
-    print_table(["data", "method", "minus", "points", "interval"], shown)
-    command = "python benchmarks/bottleneck_small.py"
+        for key, metric in (("error", "error, points"), ("log loss", "log loss, nats")):
+            values = {m: np.array([run[key] for run in made]) for m, made in runs.items()}
+            for method, other, centre, interval in differences(values):
+                extra = {"compared with": other, "interval": interval}
+                extra["strength"] = log.chosen(name, method)
+                compared.append(row(name, method, f"difference in {metric}", centre, **extra))
+                limits = "{:+.3f} {:+.3f}".format(*interval)
+                shown.append([name, method, other, metric, f"{centre:+.3f}", limits])
+    print_table(["data", "method", "minus", "metric", "mean", "interval"], shown)
+    command = f"python benchmarks/bottleneck_small.py --data {shlex.join(names)}"
     print(write("bottleneck_small", "Bottlenecks with few training rows", command, rows + compared))
     draw_picture(compared)
 

@@ -179,7 +179,10 @@ def main() -> None:
         rows += compare(folder, options.images, options.workers, options.turns)
     columns = ["dataset", "method", "metric", "value"]
     print_table(columns, [[str(r[c]) for c in columns] for r in rows])
-    command = "python benchmarks/folder_throughput.py"
+    command = (
+        f"python benchmarks/folder_throughput.py --images {options.images} "
+        f"--workers {options.workers} --turns {options.turns}"
+    )
     print(write("folder_throughput", "Images a second from a folder", command, rows))
 
 

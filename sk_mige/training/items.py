@@ -88,7 +88,7 @@ class ItemRows:
         indices = range(len(self))[index] if isinstance(index, slice) else index
         rows = self.read(indices).float()
         # A sum is finite only for finite values, and takes a fraction of the time.
-        if not math.isfinite(rows.sum()) and not bool(rows.isfinite().all()):
+        if not math.isfinite(float(rows.sum())) and not bool(rows.isfinite().all()):
             position = int((~rows.isfinite().all(1)).nonzero()[0])
             raise ValueError(
                 f"item {indices[position]} of X contains NaN, infinity, or a value too large for "

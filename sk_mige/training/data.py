@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-from .items import NO_OPTIONS, ItemRows
+from .items import NO_OPTIONS, ItemRows, on_cpu
 
 __all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "read_parts", "resident"]
 
@@ -216,7 +216,7 @@ class BatchLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         """Return an iterator, whose seed is drawn on the CPU for every default device."""
-        with torch.device("cpu"):
+        with on_cpu():
             return super().__iter__()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set, Sized
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from skorch.helper import SliceDataset
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
-__all__ = ["ItemRows", "is_data_set"]
+__all__ = ["ItemRows", "is_data_set", "on_cpu"]
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 # Keys of the target in items that are mappings.
@@ -86,9 +87,9 @@ class ItemRows:
         """Return rows (m, d) in float32; raise for an input that is not finite."""
         indices = range(len(self))[index] if isinstance(index, slice) else index
         rows = self.read(indices).float()
-        finite = rows.isfinite().all(1)
-        if not bool(finite.all()):
-            position = int((~finite).nonzero()[0])
+        # A sum is finite only for finite values, and takes a fraction of the time.
+        if not math.isfinite(float(rows.sum())) and not bool(rows.isfinite().all()):
+            position = int((~rows.isfinite().all(1)).nonzero()[0])
             raise ValueError(
                 f"item {indices[position]} of X contains NaN, infinity, or a value too large for "
                 "dtype('float32') of the networks: drop the item, or mend its values in the data "
@@ -99,7 +100,9 @@ class ItemRows:
     def read(self, indices: Sequence[int]) -> Tensor:
         """Return rows (m, d) in the dtype of the inputs."""
         inputs = [self._like_first(int(index)) for index in indices]
-        return torch.stack(inputs).reshape(len(inputs), self.shape[1])
+        # In a worker process, default_collate stacks in shared memory, so that nothing is copied.
+        stacked: Tensor = default_collate(inputs)
+        return stacked.reshape(len(inputs), self.shape[1])
 
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.
@@ -125,7 +128,7 @@ class ItemRows:
             generator=torch.Generator(),
             **self.options,
         )
-        with torch.device("cpu"):
+        with on_cpu():
             return _stacked([target for batch in loader for target in batch])
 
     def _targets(self, indices: Sequence[int]) -> list[Any]:
@@ -184,6 +187,24 @@ def is_data_set(X: Any) -> bool:
         and hasattr(X, "__getitem__")
         and not any(hasattr(X, name) for name in exports)
     )
+
+
+def on_cpu() -> AbstractContextManager[Any]:
+    """Return a context in which torch makes tensors on the CPU.
+
+    The context of ``torch.device`` slows every call of torch, also in worker processes that start
+    inside the context. Such a context is therefore returned only for another default device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.training.items import on_cpu
+    >>> with torch.device("meta"), on_cpu():
+    ...     torch.ones(1).device.type
+    'cpu'
+    """
+    usual = torch.empty(0).device.type == "cpu"
+    return nullcontext() if usual else torch.device("cpu")
 
 
 class _Targets(Dataset[Any]):

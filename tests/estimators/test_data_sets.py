@@ -19,7 +19,8 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
-from sk_mige.training import Checkpoint
+from sk_mige.training import Checkpoint, read_parts
+from sk_mige.training.items import ItemRows
 
 from .conftest import small
 
@@ -403,3 +404,23 @@ def test_queries_need_the_shape_of_the_fit() -> None:
 def test_a_set_input_shape_may_add_the_channel() -> None:
     encoder = small(encoder="conv", input_shape=(1, 8, 8), max_epochs=1).fit(IMAGES[:, 0])
     assert_equal_weights(encoder, small(encoder="conv", max_epochs=1).fit(IMAGES))
+
+
+class Modes(Dataset[Any]):
+    """Number of torch's modes that slow the calls of an item."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.full((2,), float(torch._C._len_torch_function_stack()))
+
+
+def test_worker_processes_decode_items_outside_of_torchs_modes() -> None:
+    rows = ItemRows(Modes(), {"num_workers": 1})
+    assert [part.sum() for part in read_parts(rows, [[0, 1], [2, 3]])] == [0, 0]
+
+
+def test_finite_values_whose_sum_overflows_are_accepted() -> None:
+    rows = ItemRows(TensorDataset(torch.full((2, 4), 3e38)))
+    assert rows[[0, 1]].isfinite().all()

@@ -1,0 +1,244 @@
+"""Test error of information bottlenecks and other regularisers with few training rows.
+
+Every method trains the same network, in the paper's form, on the same rows. Ten draws of rows give
+paired differences, with intervals of Student's t over the draws. The strength of each regulariser
+is chosen among four values before the test. In other draws of training rows, four fifths of the
+rows train the network, and the strength with the lowest error on the remaining fifth is chosen. If
+errors are equal, the lower log loss decides. Every finished fit is a line of a file, and a second
+call continues where the first call stopped. The folder that ``SK_MIGE_DATA`` names holds MNIST.
+
+    SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/bottleneck_small.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import shlex
+import time
+import warnings
+from functools import partial
+from statistics import mean
+from typing import Any, NamedTuple
+
+import numpy as np
+from report import PROGRESS, RESULTS, print_table, row, write
+from scipy.stats import t
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, make_classification
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from sk_mige import MIGE, InformationBottleneck, MIGEEncoder
+from sk_mige.datasets import fetch_mnist
+from sk_mige.networks import MLPEncoder
+
+Array = np.ndarray
+DRAWS, FIRST_TUNING_DRAW = range(10), 100
+
+
+class Problem(NamedTuple):
+    """Number of training rows, epochs, batch size, and draws of rows that choose strengths."""
+
+    n_rows: int
+    epochs: int
+    batch_size: int = 100
+    tuning_draws: int = 4
+
+
+class Method(NamedTuple):
+    """Objective, tuned parameter, and the values that are tried."""
+
+    mode: InformationBottleneck
+    tuned: str = ""
+    strengths: tuple[float, ...] = ()
+
+
+PLAIN = InformationBottleneck(head="deterministic", beta=0.0)
+BETAS = (1e-4, 1e-3, 1e-2, 1e-1)
+METHODS = {
+    "baseline": Method(PLAIN),
+    "MIGE-IB": Method(InformationBottleneck(), "beta", BETAS),
+    "MIGE-IB, by classes": Method(InformationBottleneck(MIGE(marginal="classes")), "beta", BETAS),
+    "DVB": Method(InformationBottleneck("variational"), "beta", BETAS),
+    "dropout": Method(PLAIN, "dropout", (0.1, 0.2, 0.35, 0.5)),
+    "label smoothing": Method(PLAIN, "label_smoothing", (0.02, 0.05, 0.1, 0.2)),
+}
+PROBLEMS = {
+    "breast cancer, 100 rows": Problem(100, 100, 50, tuning_draws=10),
+    "noise features, 1,000 rows": Problem(1_000, 40),
+    "MNIST, 1,000 rows": Problem(1_000, 60, tuning_draws=2),
+    "MNIST, 6,000 rows": Problem(6_000, 20, tuning_draws=1),
+}
+
+
+@functools.cache
+def data(name: str) -> tuple[Array, Array, Array, Array]:
+    """Return rows from which the training rows are drawn, and test rows; empty if drawn as well."""
+    if name.startswith("MNIST"):
+        parts = [fetch_mnist(subset=s, return_X_y=True, as_float=True) for s in ("train", "test")]
+        (X, y), (X_test, y_test) = parts
+        return 2 * X - 1, y, 2 * X_test - 1, y_test
+    if name.startswith("breast"):
+        X, y = load_breast_cancer(return_X_y=True)
+    else:
+        X, y = make_classification(
+            10_000, 100, n_informative=10, n_redundant=10, n_clusters_per_class=4, flip_y=0.02,
+            random_state=0,
+        )  # fmt: skip
+    return X, y, X[:0], y[:0]
+
+
+def rows_of(name: str, draw: int) -> tuple[Array, Array, Array, Array]:
+    """Return training and test rows of a draw, where tables are scaled by their training rows."""
+    X, y, X_test, y_test = data(name)
+    n = PROBLEMS[name].n_rows
+    if len(X_test):
+        X, _, y, _ = train_test_split(X, y, train_size=n, stratify=y, random_state=draw)
+        return X, y, X_test, y_test
+    X, X_test, y, y_test = train_test_split(X, y, train_size=n, stratify=y, random_state=draw)
+    scaler = StandardScaler().fit(X)
+    return (*(scaler.transform(X), y), *(scaler.transform(X_test), y_test))
+
+
+def encoder_of(problem: Problem, method: Method, strength: float | None, seed: int) -> MIGEEncoder:
+    """Return the paper's network in small, with one method's regularisation."""
+    settings = {} if method.tuned in ("", "dropout") else {f"mode__{method.tuned}": strength}
+    dropout = strength if method.tuned == "dropout" else 0.0
+    encoder = MIGEEncoder(
+        64, mode=clone(method.mode), max_epochs=problem.epochs, batch_size=problem.batch_size,
+        encoder=partial(
+            MLPEncoder, hidden_layer_sizes=(256, 256), batch_norm=False, dropout=dropout
+        ),
+        device="cpu", random_state=seed,
+    )  # fmt: skip
+    return encoder.set_params(**settings)
+
+
+def measure(part: str, name: str, method: str, strength: float | None, draw: int) -> dict[str, Any]:
+    """Train one network; return its error in percent and its log loss on held-out rows."""
+    X, y, X_held, y_held = rows_of(name, draw)
+    if part == "validation":
+        X, X_held, y, y_held = train_test_split(X, y, test_size=0.2, stratify=y, random_state=draw)
+    start = time.process_time()
+    encoder = encoder_of(PROBLEMS[name], METHODS[method], strength, draw).fit(X, y)
+    seconds = time.process_time() - start
+    p = encoder.predict_proba(X_held).astype(float)
+    return {
+        "error": 100 * float((encoder.classes_[p.argmax(1)] != y_held).mean()),
+        "log loss": float(log_loss(y_held, p / p.sum(1, keepdims=True))),
+        "seconds": seconds,
+    }
+
+
+class Log:
+    """Finished fits, each of which is a line of a file."""
+
+    def __init__(self) -> None:
+        PROGRESS.mkdir(exist_ok=True)
+        self.path = PROGRESS / "bottleneck_small.jsonl"
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.done = {tuple(line["cell"]): line for line in map(json.loads, lines)}
+
+    def measured(self, *cell: Any) -> dict[str, Any]:
+        """Return the results of a fit, which is made unless it is in the file."""
+        if cell not in self.done:
+            self.done[cell] = {"cell": cell, **measure(*cell)}
+            with self.path.open("a") as file:
+                file.write(json.dumps(self.done[cell]) + "\n")
+            print(*cell, f"{self.done[cell]['error']:.2f} %", flush=True)
+        return self.done[cell]
+
+    def chosen(self, name: str, method: str) -> float | None:
+        """Return the strength with the lowest error, or log loss, on held-out training rows."""
+
+        def error(strength: float) -> tuple[float, float]:
+            draws = range(FIRST_TUNING_DRAW, FIRST_TUNING_DRAW + PROBLEMS[name].tuning_draws)
+            runs = [self.measured("validation", name, method, strength, draw) for draw in draws]
+            return mean(run["error"] for run in runs), mean(run["log loss"] for run in runs)
+
+        return min(METHODS[method].strengths, key=error, default=None)
+
+
+def differences(values: dict[str, Array]) -> list[tuple[str, str, float, list[float]]]:
+    """Return paired mean differences with 95 % intervals, to the baseline and to DVB."""
+    pairs = [(method, "baseline") for method in values if method != "baseline"]
+    pairs += [(method, "DVB") for method in values if method.startswith("MIGE")]
+    found = []
+    for method, other in pairs:
+        difference = values[method] - values[other]
+        n = len(difference)
+        half = float(t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n))
+        centre = float(difference.mean())
+        found.append((method, other, centre, [centre - half, centre + half]))
+    return found
+
+
+def draw_picture(rows: list[dict[str, Any]]) -> None:
+    """Draw the differences to the baseline with intervals: a column a data set, a row a metric."""
+    from matplotlib import pyplot as plt
+
+    rows = [r for r in rows if r["compared with"] == "baseline"]
+    names, metrics, methods = (
+        list(dict.fromkeys(r[key] for r in rows)) for key in ("dataset", "metric", "method")
+    )
+    figure, axes = plt.subplots(
+        len(metrics), len(names), figsize=(1.5 + 4 * len(names), 2.3 * len(metrics)), sharey=True,
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    for r in rows:
+        ax = axes[metrics.index(r["metric"]), names.index(r["dataset"])]
+        place, colour = methods.index(r["method"]), "C0" if "MIGE" in r["method"] else "0.5"
+        ax.plot(r["interval"], [place, place], color=colour, lw=2)
+        ax.plot(r["value"], place, "o", color=colour)
+        ax.set(title=r["dataset"], xlabel=f"{r['metric']}, to the baseline")
+        ax.set_yticks(range(len(methods)), methods)
+    for ax in axes.flat:
+        ax.axvline(0, color="k", lw=0.8)
+    axes[0, 0].invert_yaxis()
+    figure.savefig(RESULTS.parent / "images" / "bottleneck_small.png", dpi=110)
+
+
+def report(log: Log, names: list[str]) -> None:
+    """Write errors, log losses and paired differences, and draw the picture."""
+    rows, compared, shown = [], [], []
+    for name in names:
+        runs = {
+            method: [log.measured("test", name, method, log.chosen(name, method), draw)
+                     for draw in DRAWS]
+            for method in METHODS
+        }  # fmt: skip
+        for method, made in runs.items():
+            for key, metric in (("error", "test error, %"), ("log loss", "test log loss, nats")):
+                rows += [
+                    row("ten draws of rows", method, metric, run[key], feature=name, seed=draw,
+                        seconds=round(run["seconds"], 2))
+                    for draw, run in zip(DRAWS, made, strict=True)
+                ]  # fmt: skip
+        for key, metric in (("error", "error, points"), ("log loss", "log loss, nats")):
+            values = {m: np.array([run[key] for run in made]) for m, made in runs.items()}
+            for method, other, centre, interval in differences(values):
+                extra = {"compared with": other, "interval": interval}
+                extra["strength"] = log.chosen(name, method)
+                compared.append(row(name, method, f"difference in {metric}", centre, **extra))
+                limits = "{:+.3f} {:+.3f}".format(*interval)
+                shown.append([name, method, other, metric, f"{centre:+.3f}", limits])
+    print_table(["data", "method", "minus", "metric", "mean", "interval"], shown)
+    command = f"python benchmarks/bottleneck_small.py --data {shlex.join(names)}"
+    print(write("bottleneck_small", "Bottlenecks with few training rows", command, rows + compared))
+    draw_picture(compared)
+
+
+def main() -> None:
+    """Measure what is missing, print the table, write it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", nargs="+", default=list(PROBLEMS), choices=PROBLEMS)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    report(Log(), options.data)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ With ``SCIPY_ARRAY_API=1`` in the environment, the checks of array API inputs ru
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import pytest
@@ -47,10 +48,6 @@ class Spread:
         return "Spread()"
 
 
-def standard_normal_score(x: Any) -> Any:
-    return -x
-
-
 @pytest.mark.filterwarnings("ignore:.*(columns, too many for|predict little of y):UserWarning")
 @parametrize_with_checks(
     [
@@ -70,8 +67,8 @@ def standard_normal_score(x: Any) -> Any:
         MIGEEncoder(**SMALL, mode=Spread()),
         SteinScoreEstimator(),
         SteinThinning(5),
-        SteinThinning(5, standard_normal_score),
-        KernelSteinTest(standard_normal_score, n_bootstrap=9),
+        SteinThinning(5, operator.neg),
+        KernelSteinTest(operator.neg, n_bootstrap=9),
         SSGEScoreEstimator(kernel="matern", curl_free=True),
         SlicedScoreMatching(hidden_layer_sizes=(8,), max_epochs=2),
         MutualInfoGradientEstimator(),

@@ -36,6 +36,7 @@ from torch.utils.data import Subset
 from sk_mige._warnings import warn_user
 from sk_mige.information.copies import other_rows
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
+from sk_mige.networks.marginal import MARGINAL_ROWS, CodeMarginal, code_moments
 from sk_mige.objectives import (
     BottleneckLoss,
     InfoMax,
@@ -64,7 +65,6 @@ from sk_mige.training.schedules import has_lr_scheduler, make_schedule
 
 from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_numpy
 from ._inputs import check_inputs, check_out, check_queries
-from ._marginal import MARGINAL_ROWS, CodeMarginal, code_moments
 from ._rows import (
     by_blocks,
     check_float32_resolution,
@@ -874,6 +874,7 @@ class MIGEEncoder(
         state["mode"].set_params(beta=float(beta))
         state["_architecture"] = replace(state["_architecture"], beta=float(beta))
         state["beta_"] = float(beta)
+        state["_marginal"] = None  # the codes of another weight
         fixed = type(self)()
         fixed.__setstate__(state)
         fixed._fixed = fixed._fixed_parameters()
@@ -987,14 +988,14 @@ class MIGEEncoder(
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the last call was ``partial_fit``. The codes of earlier rows then belong to earlier
-            weights.
+            If the last call was ``partial_fit``, or the encoder is one of ``at_beta``. The codes of
+            the training rows then belong to other weights.
         """
         self._expect_decoder()
         if (marginal := self._marginal) is None:
             raise NotFittedError(
-                "score_samples needs the codes of all training rows, which partial_fit does not "
-                "have: call fit(X, y), with warm_start=True to keep the weights"
+                "score_samples needs the codes of all training rows, which partial_fit and "
+                "at_beta do not have: call fit(X, y), with warm_start=True to keep the weights"
             )
         X = self._queries(X, "score_samples")
 

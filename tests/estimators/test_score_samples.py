@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import TensorDataset
 
 from sk_mige import MIGE, InformationBottleneck, MIGEEncoder
-from sk_mige.estimators._marginal import CodeMarginal
 from sk_mige.inspection import InformationPlaneDisplay
+from sk_mige.networks.marginal import CodeMarginal
 
 from .conftest import interrupt_at, small
 

@@ -15,19 +15,25 @@ import skops.io
 import sk_mige
 from sk_mige import (
     MIGE,
+    BarlowTwins,
+    CodingRate,
     Critic,
     InfoMax,
     InformationBottleneck,
+    KernelSteinTest,
     MIGEEncoder,
     MutualInfoEstimator,
     MutualInfoGradientEstimator,
     NonLinearProbe,
     RandomProjectionSSGE,
+    SIGReg,
     SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
+    SteinThinning,
     Variational,
+    VICReg,
     WeightedKNNClassifier,
 )
 
@@ -39,9 +45,19 @@ SMALL: dict[str, Any] = {
     "device": "cpu",
     "random_state": 0,
 }
+X = np.random.default_rng(0).normal(size=(24, 3))
 ESTIMATORS = {
     "infomax": MIGEEncoder(**SMALL),
     "projected": MIGEEncoder(**SMALL, score_estimator=RandomProjectionSSGE(2)),
+    **{
+        name: MIGEEncoder(mode=InfoMax(information, n_views=2), **SMALL)
+        for name, information in {
+            "barlow-twins": BarlowTwins(),
+            "coding-rate": CodingRate(),
+            "sigreg": SIGReg(n_directions=8),
+            "vicreg": VICReg(),
+        }.items()
+    },
     "critic": MIGEEncoder(mode=InfoMax(Critic("club")), **SMALL),
     "classes": MIGEEncoder(mode="ib", **SMALL),
     "values": MIGEEncoder(
@@ -58,6 +74,8 @@ ESTIMATORS = {
     "probe": NonLinearProbe(hidden_size=4, max_epochs=2, device="cpu", random_state=0),
     "neighbours": WeightedKNNClassifier(5),
     "channel": MutualInfoGradientEstimator(random_state=0),
+    "goodness": KernelSteinTest(SSGEScoreEstimator().fit(X), n_bootstrap=9, random_state=0),
+    "thinning": SteinThinning(5, SSGEScoreEstimator()),
     "information": MutualInfoEstimator(["gaussian"], random_state=0),
 }
 
@@ -69,7 +87,7 @@ def computed(name: str, estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
         for method in ("transform", "predict", "predict_proba")
         if hasattr(estimator, method)
     }
-    for attribute in ("gradient_", "mutual_info_"):
+    for attribute in ("gradient_", "mutual_info_", "p_value_", "indices_"):
         if hasattr(estimator, attribute):
             found[f"{name}.{attribute}"] = np.asarray(getattr(estimator, attribute))
     return found
@@ -77,7 +95,6 @@ def computed(name: str, estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
 
 def main() -> None:
     HERE.mkdir(exist_ok=True)
-    X = np.random.default_rng(0).normal(size=(24, 3))
     expected = {"X": X}
     if (HERE / "expected.npz").exists():
         with np.load(HERE / "expected.npz") as kept:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sk_mige.networks import EncoderNetwork
+from .encoder import EncoderNetwork
 
 __all__ = ["MARGINAL_ROWS", "CodeMarginal", "code_moments"]
 

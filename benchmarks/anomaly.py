@@ -43,7 +43,7 @@ def by_log_density(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     return -SSGEScoreEstimator(random_state=0).fit(X).log_density(Y)
 
 
-def by_score_size(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+def by_score_norm(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     return np.linalg.norm(SSGEScoreEstimator(random_state=0).fit(X).transform(Y), axis=1)
 
 
@@ -65,7 +65,7 @@ def by_mixture(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_density": by_log_density,
-    "size of the score": by_score_size,
+    "norm of the score": by_score_norm,
     "KernelDensity, bandwidth by cross-validation": by_kernel_density,
     "GaussianMixture, components by BIC": by_mixture,
 }
@@ -97,7 +97,7 @@ def main() -> None:
     seeds = range(arguments.seeds)
     cells = [(name, *pair, seed) for name, pair in data().items() for seed in seeds]
     rows = [line for cell in cells for line in measure(*cell)]
-    title = "Anomaly ranking by log-density and by the size of the score"
+    title = "Anomaly ranking by log-density and by the norm of the score"
     print(
         report.write("anomaly", title, f"python benchmarks/anomaly.py --seeds {len(seeds)}", rows)
     )

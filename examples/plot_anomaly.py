@@ -1,5 +1,5 @@
 """
-Anomalies by log-density and by the size of the score
+Anomalies by log-density and by the norm of the score
 =====================================================
 
 Rank rows of a class that the fit has not seen, by two functions of one score estimator.
@@ -7,8 +7,8 @@ Rank rows of a class that the fit has not seen, by two functions of one score es
 
 # %%
 # The score estimator is fitted to 20 principal components of handwritten digits without the eights.
-# A low log-density is evidence of an anomaly. A row beside a mode also has a long score, because
-# the log-density is steep there.
+# A low log-density is evidence of an anomaly. The score of a row beside a mode also has a large
+# norm, because the log-density is steep beside a mode.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,7 +32,7 @@ estimator = SSGEScoreEstimator().fit(prepare.transform(train))
 density = KernelDensity(bandwidth=1.0).fit(prepare.transform(train))
 rankings = {
     "log_density": -estimator.log_density(ranked),
-    "size of the score": np.linalg.norm(estimator.transform(ranked), axis=1),
+    "norm of the score": np.linalg.norm(estimator.transform(ranked), axis=1),
     "KernelDensity": -density.score_samples(ranked),
 }
 
@@ -48,6 +48,6 @@ axes[1].legend(frameon=False)
 plt.show()
 
 # %%
-# :doc:`/guide/anomalies` compares the rankings on seven tasks. On digits, the size of the score is
-# a better ranking than the log-density. On other tasks, the size of the score can be worse than
+# :doc:`/guide/anomalies` compares the rankings on seven tasks. On digits, the norm of the score is
+# a better ranking than the log-density. On other tasks, the norm of the score can be worse than
 # chance.

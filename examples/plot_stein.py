@@ -9,9 +9,9 @@ Select rows that represent a density, and test rows against a score.
 # Stein thinning
 # --------------
 #
-# The candidates are rows with the wrong density: too wide, and shifted. With the exact score of the
-# target, the selected rows have the density of the target. The score does not need the normalising
-# constant.
+# The density of the candidates is wider than the target density, and shifted. With the exact score
+# of the target density, the selected rows represent the target density. The score does not need the
+# normalising constant.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,7 +53,7 @@ shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def rejected(shift, runs=60):
-    """Return the fraction of p-values up to 0.05 for 100 rows of N(0, I), shifted."""
+    """Return the fraction of tests that reject N(0, I) at 5 % for 100 rows with a shifted mean."""
     test = KernelSteinTest(lambda x: -x, n_bootstrap=199, random_state=0)
     rows = np.random.default_rng(1).normal([shift, 0.0], size=(runs, 100, 2))
     return np.mean([test.fit(x).p_value_ <= 0.05 for x in rows])

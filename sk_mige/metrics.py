@@ -29,8 +29,8 @@ def top_predictions(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
+        sorted values of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def expected_calibration_error(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
+        sorted values of ``y_true``. The number of classes must be the number of columns.
     n_bins : int, default=15
         Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
@@ -150,8 +150,8 @@ def risk_coverage_curve(
     r"""Return the error of the most confident predictions against their fraction of all rows.
 
     The confidence of a row is the largest predicted probability. A selective classifier predicts
-    only the k rows of largest confidence. Their fraction k/n is the coverage, and the fraction of
-    errors among them is the risk:
+    only the k rows of largest confidence. The fraction k/n of predicted rows is the coverage. The
+    fraction of errors among the predicted rows is the risk:
 
     .. math:: \mathrm{risk}(k/n) = \frac1k \sum_{i \le k} [\hat y_i \ne y_i] .
 
@@ -164,8 +164,8 @@ def risk_coverage_curve(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. None takes the sorted classes
-        of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
+        sorted values of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------

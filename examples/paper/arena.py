@@ -85,7 +85,7 @@ METHODS: dict[str, list[Parameters]] = {
 
 
 class Clock(Callback):
-    """Record the seconds of each epoch: processor time a thread, or wall time on a GPU."""
+    """Record the seconds of each epoch: processor time per thread, or wall time on a GPU."""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         self.start_ = now(net.device)
@@ -130,7 +130,7 @@ def measure(cell: Parameters, images: Images, device: str, path: Path) -> dict[s
 
 
 def result(model: MIGEEncoder, images: Images, spent: float, epoch: int) -> dict[str, Any]:
-    """Return the accuracies of linear probes after so many seconds."""
+    """Return the accuracies of linear probes after the given training time."""
     accuracy = {}
     train, test = (layers(model, part[0]) for part in (images.train, images.test))
     for feature in FEATURES:

@@ -93,7 +93,7 @@ def dataset_name(cell: dict[str, Any]) -> str:
 def result_rows(
     result: dict[str, Any], paper: dict[tuple[str, str, str], float]
 ) -> list[dict[str, Any]]:
-    """Return the rows of one cell: accuracies, those of further probes, and effective rank."""
+    """Return the rows of one cell: accuracies of all probes, and the effective rank."""
     cell = result["cell"]
     base = {
         "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",

@@ -143,7 +143,7 @@ def _unresolved(judged: list[Evidence]) -> float:
 
 
 class _Table(ClassifierMixin, BaseEstimator):
-    r"""Class frequencies of equal rows, shrunk to those of all rows.
+    r"""Class frequencies of equal rows, shrunk towards the class frequencies of all rows.
 
     .. math:: p(y | x) = \frac{n_{xy} + \kappa\, p(y)}{n_x + \kappa}
 
@@ -216,7 +216,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
 
 
 def _with_radius(classifier: Any) -> Any:
-    """Return a classifier of scores and their squared norm, for labels that depend on a radius."""
+    """Return a classifier of rows and their squared norms, for labels that depend on a radius."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 

@@ -120,8 +120,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     indicators of their values.
 
     Ranks of tied values in random order hide a part of the information. Equal scores for tied
-    values exaggerate the information. The estimate is the middle of the two values, and the
-    interval contains both.
+    values exaggerate the information. The estimate is the mean of the results by the two methods,
+    and the interval contains both results.
 
     Examples
     --------

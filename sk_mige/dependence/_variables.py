@@ -228,7 +228,8 @@ def _as_rows(table: Array) -> list[tuple[str, ...]]:
 def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
     """Return one integer per group of rows that must share a fold.
 
-    Equal rows can be copies and share a fold, unless distinct rows are few.
+    Equal rows share a fold, because they can be copies. If there are few distinct rows, equal rows
+    may be in different folds.
     """
     codes = pair_codes(x, y)
     return np.arange(len(x)) if _is_few(codes, len(x)) else codes
@@ -252,8 +253,8 @@ def distinct_rows(
     """Return the first row of each group of copies, and the group of each row.
 
     Equal rows are copies only if two rows that share a continuous variable are always equal.
-    Rounded values do not satisfy this condition, because rows with equal X may differ in Y. Rows of
-    integers can be equal by chance, so they do not identify copies.
+    Rounded values do not identify copies, because rows with equal X may differ in Y. Rows of
+    integers do not identify copies either, because such rows can be equal by chance.
     """
     identity = np.arange(len(x))
     if all(discrete):

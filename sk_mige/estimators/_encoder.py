@@ -183,8 +183,8 @@ class MIGEEncoder(
         estimator is None, ``random_state`` of the encoder is used.
 
         None is SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published spectral
-        cut is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that estimates scores
-        uses this cut by default.
+        cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that estimates scores
+        uses this cut-off by default.
 
         A score estimator raises an error if the information is estimated by other means than MIGE.
         The default bottleneck estimates no scores, so that a score estimator has no effect there
@@ -231,8 +231,8 @@ class MIGEEncoder(
         ``history_``, for ``EarlyStopping`` and similar callbacks. The loss of a bottleneck is the
         negative log-likelihood of y. The loss of InfoMax with a critic's bound of I(x; z) is the
         negative held-out bound. Other losses of InfoMax have no value on held-out rows: those of
-        MIGE, of ``layer`` and of several views. There, ``valid_loss`` is minus ``score`` of the
-        held-out rows, in nats.
+        MIGE, of ``layer`` and of several views. For these losses, ``valid_loss`` is minus ``score``
+        of the held-out rows, in nats.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
@@ -466,9 +466,9 @@ class MIGEEncoder(
         ------
         ValueError
             If inputs are constant, too few or non-finite. If targets do not suit the task. If
-            parameters contradict each other. If the network does not suit the data. If an item of
-            a data set cannot be read, or differs from the first item in shape or dtype. The
-            network then keeps the weights of the last step.
+            parameters contradict each other. If the network does not suit the data. If an item of a
+            data set cannot be read, or differs from the first item in shape or dtype. After such an
+            error, the network has the weights of the last training step.
         TypeError
             If X is sparse, a data set without a length, or a loader that makes batches. If items
             of a data set are neither tensors nor arrays.
@@ -988,8 +988,8 @@ class MIGEEncoder(
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the last call was ``partial_fit``, or the encoder is one of ``at_beta``. The codes of
-            the training rows then belong to other weights.
+            If the last call was ``partial_fit``, or if ``at_beta`` returned the encoder. The codes
+            of the training rows then belong to other weights.
         """
         self._expect_decoder()
         if (marginal := self._marginal) is None:

@@ -32,8 +32,9 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_neighbors : int, default=200
-        Number k of neighbours. If there are fewer training rows, all rows are neighbours. The
-        default value is that of the literature, for data sets of 50,000 images or more.
+        Number k of neighbours. If there are fewer training rows than ``n_neighbors``, all rows are
+        neighbours. The default value is that of the literature, for data sets of 50,000 images or
+        more.
     temperature : float, default=0.1
         Temperature T. A small temperature gives the nearest neighbours more weight.
 
@@ -55,7 +56,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     -----
     The classifier trains no weights, and it has no learning rate or number of epochs to choose.
     Cosines depend on the origin and the units of the features. Put a ``StandardScaler`` before the
-    classifier if their means or units differ much.
+    classifier if the means or the units of the features differ much.
 
     References
     ----------

@@ -179,9 +179,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
-    *The number of landmarks* often matters more than any other setting. Doubling ``n_landmarks``
-    takes two to eight times as long. A larger number is useful as long as :meth:`score` on held-out
-    rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default number.
+    *The number of landmarks* often matters more than any other setting. With twice as many
+    landmarks, a fit takes two to eight times as long. A larger number is useful as long as
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
+    number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` over about 800 landmarks and solve by
     Cholesky's factorisation. A stream is summed in float32 with float64 totals under two
@@ -629,9 +630,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     rows of R, because functions of u vary only along these rows.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often. An
-    example is n = 256 samples of 3,072 values on one core. Distances after a projection to k = 64,
-    128, 256 and 512 dimensions take about .3, .5, 1 and 2 times as long as exact distances.
+    components. A projection also saves time if points are projected once and used often. For n =
+    256 samples of 3,072 values on one core, exact distances take a time t. Distances after a
+    projection to k = 64, 128, 256 and 512 dimensions take about .3 t, .5 t, t and 2 t.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. A number
     ``n_components`` above or equal to ``batch_size`` causes a warning.

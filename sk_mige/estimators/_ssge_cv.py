@@ -37,8 +37,8 @@ from ._ssge import SSGEScoreEstimator
 
 __all__ = ["SSGEScoreEstimatorCV"]
 
-# Up to this number of rows, all candidates are compared on all rows. Of more rows, COMPARED_ROWS
-# choose the finalists, because the cost is cubic. The finalists are then fitted to at most
+# Up to this number of rows, all candidates are compared on all rows. With more rows, COMPARED_ROWS
+# rows select the finalists, because the cost is cubic. The finalists are then fitted to at most
 # MAX_VALIDATION_ROWS rows.
 MAX_COMPARED_ROWS, COMPARED_ROWS, MAX_VALIDATION_ROWS = 2_048, 1_024, 50_000
 
@@ -75,8 +75,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Spectral cutoffs; may be empty.
     alphas : sequence of float or "auto", default="auto"
         Tikhonov regularisation strengths; may be empty. "auto" is a grid from 1e-6 to 10 in half
-        decades, and infinity. An infinite strength uses the base alone. With "auto", a finite
-        strength is chosen again on all rows if there are landmarks or more than 2,048 rows.
+        decades, and infinity. With an infinite strength, the score is that of the base alone. With
+        "auto", a finite strength is chosen again on all rows if there are landmarks or more than
+        2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
@@ -119,9 +120,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         have rank 1.
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
-        - All candidates within half a standard error of the first candidate are considered. Of
-          these, the candidate with the smallest bound on the correction to the base is chosen,
-          because other candidates may diverge outside the data.
+        - All candidates within half a standard error of the top candidate are considered. The
+          considered candidate with the smallest bound on the correction to the base is chosen.
+          Candidates with a larger bound may diverge outside the data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen above.
         - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
@@ -158,16 +159,16 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Notes
     -----
-    Up to 2,048 rows, all candidates are compared on all rows, as they will be fitted. The cost of
-    ``best_score_`` is one further fit for each split.
+    With at most 2,048 rows, all candidates are compared on all rows, with the settings of the final
+    fit. The cost of ``best_score_`` is one further fit for each split.
 
-    Of more rows, 1,024 choose up to four finalists. The finalists are the best candidate and the
-    best of each kind of expansion. The default settings of :class:`SSGEScoreEstimator` are also a
-    finalist if they are in the grid. Each finalist is fitted to the training rows of the first
-    split, as in the final fit. At most 50,000 rows are split. The finalist with the lowest loss on
-    the held-out rows is fitted to all rows. On the held-out rows, the choice is therefore never
-    worse than the default. The cost is one fit for each finalist. If landmarks are needed, one fit
-    with 2,000 landmarks is added.
+    With more rows, a selection of up to four finalists uses 1,024 of the rows. The finalists are
+    the best candidate and the best of each kind of expansion. The default settings of
+    :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
+    to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
+    finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
+    the choice is therefore never worse than the default. The cost is one fit for each finalist. If
+    landmarks are needed, one fit with 2,000 landmarks is added.
 
     References
     ----------
@@ -303,7 +304,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings that choose the strength in the fit, unless it is infinite or given."""
+        """Return settings that choose a finite strength of an automatic grid again, in the fit."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings
@@ -311,7 +312,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _choose(
         self, x: Tensor, trials: dict[int, ScoreSettings], splits: Splits, n_samples: int, rng: Any
     ) -> int | None:
-        """Fit the finalists as they will be fitted; keep the best and return its landmarks."""
+        """Fit the finalists, keep the best, and return the number of landmarks of the best."""
         tried = []
         for index, self._best in trials.items():
             n_centers = self._n_centers(n_samples)

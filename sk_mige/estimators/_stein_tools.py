@@ -116,9 +116,9 @@ class KernelSteinTest(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
-        :math:`\sqrt{\log n}`, or a number. A number is in standard
-        deviations, or with ``preconditioner=None`` in the units of X.
+        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
+        is the median divided by :math:`\sqrt{\log n}`. A number is in standard deviations, or with
+        ``preconditioner=None`` in the units of X.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
@@ -132,7 +132,7 @@ class KernelSteinTest(_SteinTool):
     Attributes
     ----------
     statistic_ : float
-        U-statistic: unbiased estimate of the squared discrepancy, without unit.
+        U-statistic, an unbiased estimate of the squared discrepancy, without unit.
     p_value_ : float
         Fraction :math:`(1 + \#\{b : T_b \ge T\}) / (B + 1)` of replicates at or above the
         statistic.
@@ -262,9 +262,9 @@ class SteinThinning(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth: the median distance of n ≤ 1,000 rows, the median divided by
-        :math:`\sqrt{\log n}`, or a number. A number is in standard
-        deviations, or with ``preconditioner=None`` in the units of X.
+        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
+        is the median divided by :math:`\sqrt{\log n}`. A number is in standard deviations, or with
+        ``preconditioner=None`` in the units of X.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With

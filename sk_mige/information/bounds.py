@@ -126,8 +126,9 @@ class DonskerVaradhan(Bound):
     r"""MINE: :math:`I \ge \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T]`.
 
     The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
-    average over batches replaces the denominator of this gradient. ``state_dict`` contains the
-    average, because the average is a buffer. Only calls in training mode update the average.
+    average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
+    gradient. ``state_dict`` contains the average, because the average is a buffer. Only calls in
+    training mode update the average.
 
     Parameters
     ----------

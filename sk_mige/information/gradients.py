@@ -1,7 +1,8 @@
 """Surrogates whose gradients estimate the gradients of entropy and of mutual information.
 
-Each surrogate is a scalar tensor. Its *gradient* estimates the gradient of H(z) or of I(x; z), so
-maximising the surrogate maximises the information. The value of a surrogate has no meaning.
+Each surrogate is a scalar tensor. The *gradient* of a surrogate estimates the gradient of H(z) or
+of I(x; z), so maximising the surrogate maximises the information. The value of a surrogate has no
+meaning.
 """
 
 from __future__ import annotations

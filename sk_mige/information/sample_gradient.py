@@ -97,9 +97,9 @@ def mutual_info_gradient(
         independent axes if :func:`independent_axes` finds any. The map preserves the information
         and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. "coordinates" uses the coordinates of x. This value requires 3
-        samples for each coordinate of x and y. "distances" suits more columns than samples, such as
-        images. Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
+        Use of x in the joint score. "coordinates" uses the coordinates of x, and requires 3 samples
+        for each coordinate of x and y. "distances" suits more columns than samples, such as images.
+        Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
         coordinates if there are 3 samples for each, or if ``dx`` is given.
     score : callable, default=None
         Score function ``score(z)``. None is :func:`whitened_scores`. The bandwidth is 1, 1/2, 1/4
@@ -142,8 +142,8 @@ def mutual_info_gradient(
     Notes
     -----
     With the jackknife, the squared standard error is a sum of two squares. The first term is the
-    jackknife error. The second term is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. Here
-    :math:`g_{n/2}` is the mean gradient of two halves of the batches. The resolution equals the
+    jackknife error. The second term is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. The
+    gradient :math:`g_{n/2}` is the mean over two halves of the batches. The resolution equals the
     bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is omitted
     for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
     and three times the sampling error.

@@ -61,7 +61,7 @@ def stochastic_mutual_info_surrogate(
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
         Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) is a
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
-        ``torch.distributions.Normal`` is equivalent to such a pair. Any other
+        ``torch.distributions.Normal`` is equivalent to a pair (mean, standard deviation). Any other
         ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at z.
         None is an implicit encoder, whose conditional score is estimated from the S draws of each
         x. S should be at least 16 and at least d.

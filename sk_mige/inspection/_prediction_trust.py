@@ -101,10 +101,12 @@ class PredictionTrustDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Classes of the rows. The training data must contain all of these classes.
+            Classes of the rows. The training data of ``estimator`` must contain all of these
+            classes.
         X_novel : array-like of shape (n_novel, n_features), default=None
             Novel rows, for ``kind="novelty"``. A measure of novelty is minus the largest
-            probability. If the estimator has ``score_samples``, minus its value is another measure.
+            probability. If the estimator has a method ``score_samples``, a second measure is minus
+            ``score_samples``.
         **plot_kw
             Arguments of :meth:`plot`, such as ``kind`` and ``ax``.
 
@@ -142,7 +144,7 @@ class PredictionTrustDisplay(Display):
         y_proba : array-like of shape (n_samples, n_classes)
             Predicted probabilities.
         labels : array-like of shape (n_classes,), default=None
-            Class of each column. None takes the sorted classes of ``y_true``.
+            Class of each column. With None, the classes are the sorted values of ``y_true``.
         novelty : dict of str to pair of array-likes, default=None
             Values of known and of novel rows, for each measure of novelty. Large values are novel.
         **plot_kw

@@ -23,8 +23,9 @@ class ConditionedHead(Head):
               t = 2\, \frac{\log\beta - \log\beta_0}{\log\beta_1 - \log\beta_0} - 1
 
     A network of one hidden layer computes a and b, which are initially 0. The encoder does not
-    depend on β, so any encoder can be used. For a linear-Gaussian pair, this form is exact. The
-    optimal encoders for all β then have the same directions and different scales [1]_.
+    depend on β, so any encoder can be used. For linear-Gaussian data, the scales and shifts are
+    sufficient. The optimal encoders for all β then have the same directions and different scales
+    [1]_.
 
     In training, each batch has one β. The positions t of consecutive batches differ by a fraction
     of the golden ratio, modulo 2, and are spread evenly between −1 and 1. The sequence is not

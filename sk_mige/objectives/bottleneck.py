@@ -224,9 +224,9 @@ class InformationBottleneck(InformationDescription):
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
     β. Without the divisor, batches of large β have the largest gradients, and determine the shared
-    weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. These
-    bounds are therefore looser than for a single β. For regression, the variance of the likelihood
-    is the mean squared error of the batch, because the optimal variance depends on β.
+    weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. The bounds
+    of both estimators are therefore looser than for a single β. For regression, the variance of the
+    likelihood is the mean squared error of the batch, because the optimal variance depends on β.
 
     References
     ----------

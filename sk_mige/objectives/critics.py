@@ -56,7 +56,7 @@ class CriticBound(nn.Module):
         an inner layer need no normalisation.
     mixed_precision : bool, default=False
         Whether the critic multiplies matrices in bfloat16. The critic's scores have the precision
-        of z. CLUB's critic is a density and uses full precision.
+        of z. The critic of "club" is a density and always has full precision.
     **sizes : sequence of int
         Further arguments of the named critic, such as ``hidden=(512, 512)``.
 

@@ -77,9 +77,9 @@ class GaussianLikelihood(nn.Module):
     n_targets : int
         Number of targets.
     learned : bool, default=True
-        Whether ρ is learned. Otherwise, v is the mean squared error of the batch plus the floor.
-        A bottleneck with a range of weights β needs a variance for each batch, because the optimal
-        v depends on β.
+        Whether ρ is learned. If False, v is the mean squared error of the batch plus the floor. A
+        bottleneck with a range of weights β needs a variance for each batch, because the optimal v
+        depends on β.
 
     Examples
     --------

@@ -47,8 +47,8 @@ class LogDensity:
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
     over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
-    just above the rounding errors. Line integrals of the score are not used. Their values depend
-    on the path, and most paths leave the data.
+    just above the rounding errors. Line integrals of the score are not used, because most paths
+    leave the data. The value of a line integral also depends on the path.
 
     Attributes
     ----------

@@ -247,15 +247,15 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
 
     Stein's identity for the sections of the kernel is
     :math:`K \hat G + \langle\nabla, K\rangle \approx 0` with
-    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`. The estimator solves its
-    regularised form:
+    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`. The estimator solves a
+    regularised form of the identity:
 
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
-    Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples.
-    At other points the score is that of SSGE: the function of smallest norm in the kernel's space
-    with the values :math:`\hat G` at the samples,
+    Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples. At
+    other points, the score is also that of SSGE. The score is the function of smallest norm in the
+    kernel's space with the values :math:`\hat G` at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
@@ -325,7 +325,7 @@ def _lift_model(
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
-    """Return the strength given by the settings, or None if held-out samples choose it."""
+    """Return the strength of the settings, or None if held-out samples choose the strength."""
     if settings.chooses_alpha:
         return None
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)

@@ -205,8 +205,8 @@ class KernelMatrices(NamedTuple):
 class Kernel:
     r"""Radial kernel :math:`k(x, y) = k(u)` with :math:`u = \|x - y\|^2 / \sigma^2`.
 
-    A subclass defines the profile k(u), with k(0) = 1, and its derivatives k'(u) and k''(u).
-    Score expansions, divergences, curl-free fields and Stein kernels need nothing else. The
+    A subclass defines the profile k(u), with k(0) = 1, and its derivatives k'(u) and k''(u). Score
+    expansions, divergences, curl-free fields and Stein kernels use only these three functions. The
     kernel must be positive definite in every dimension.
 
     Examples
@@ -295,8 +295,9 @@ class InverseMultiquadric(Kernel):
     r"""Inverse multiquadric kernel :math:`k(u) = (1 + u)^{-\beta}`.
 
     The tails are polynomial, so distant centres still contribute. A kernel Stein discrepancy with
-    :math:`\beta < 1` detects samples that do not converge, which the RBF does not in more than two
-    dimensions [1]_. With the default of 1/2 the kernel has the slope of the RBF at 0.
+    :math:`\beta < 1` detects samples that do not converge to the density. In more than two
+    dimensions, the RBF does not detect such samples [1]_. With the default exponent 1/2, the kernel
+    has the slope of the RBF at 0.
 
     Parameters
     ----------
@@ -340,10 +341,10 @@ class Matern(Kernel):
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
 
-    Only these two orders are offered. A kernel of order 1/2 has no gradient at 0, which Stein's
-    identity needs. Kernels of higher order hardly differ from the RBF. With order 3/2, the second
-    derivative is infinite at u = 0. Only the finite product u k''(u) is used, so k'' is evaluated
-    no closer to 0 than the rounding error of u.
+    Only the smoothness 3/2 or 5/2 is allowed. A kernel of smoothness 1/2 has no gradient at 0,
+    which Stein's identity needs. Kernels of smoothness above 5/2 hardly differ from the RBF. With
+    smoothness 3/2, the second derivative is infinite at u = 0. Only the finite product u k''(u) is
+    used, so k'' is evaluated no closer to 0 than the rounding error of u.
 
     Parameters
     ----------
@@ -391,7 +392,7 @@ class Matern(Kernel):
 class Multiscale(Kernel):
     r"""Mean of one kernel at several widths, :math:`k(u) = \tfrac1F \sum_f k_0(u / f^2)`.
 
-    The narrow widths resolve detail within a mode, and the wide ones connect the modes.
+    Narrow widths resolve detail within a mode, and wide widths connect the modes.
 
     Parameters
     ----------

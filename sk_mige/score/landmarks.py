@@ -53,8 +53,9 @@ class LandmarkAccumulator:
     units : FeatureUnits or None
         Units of the features in which the sums are taken; None means those of the input.
     single : bool
-        Whether chunks are summed in float32. This requires float32 rows, a well-conditioned Gram
-        matrix of the landmarks, and a regularisation above the rounding errors.
+        Whether chunks are summed in float32. Sums in float32 require float32 rows, a
+        well-conditioned Gram matrix of the landmarks, and a regularisation above the rounding
+        errors.
     """
 
     expansion: KernelExpansion

@@ -148,9 +148,9 @@ def select_candidate(
     * Among the candidates within half a standard error of the first, the candidate whose
       correction to the base has the smallest bound is taken. Candidates with a bound above a
       thousand times the mean squared score are excluded.
-    * The best of the ``simplest`` candidates is taken if the gain over that candidate is below two
-      standard errors. A smaller gain may be chance. Structure in the data gains five standard
-      errors or more.
+    * The best of the ``simplest`` candidates is taken if the gain over this best candidate is below
+      two standard errors. A smaller gain may be chance. A correction that fits structure in the
+      data gains five standard errors or more.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Bounds on the squared correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. With the losses of the base alone, a
-        correction must gain one standard error over the base.
+        Losses that replace the leading candidates' median. If the losses of the base alone are
+        given, a correction must gain one standard error over the base.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the candidates to fall back on.
 

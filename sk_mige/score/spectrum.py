@@ -37,11 +37,10 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen`` the :math:`J` largest eigenvalues are kept. Otherwise the sum of the kept
-    eigenvalues reaches ``eigen_threshold`` of the total, with the smallest possible number, and
-    at least one. Eigenvalues below
-    the rounding error of their matrix, :math:`M \epsilon \lambda_1`, are never kept, because
-    dividing by them amplifies noise.
+    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the fewest
+    leading eigenvalues whose sum reaches ``eigen_threshold`` of the total are kept, and at least
+    one eigenvalue. Eigenvalues below the rounding error of their matrix,
+    :math:`M \epsilon \lambda_1`, are never kept, because dividing by them amplifies noise.
 
     Parameters
     ----------

@@ -176,9 +176,9 @@ def stein_kernel(
 
     Distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth :math:`\sigma`. By
     default, W divides each column by its standard deviation. Discrepancies then do not depend on
-    the units of the columns. Riabiz et al. name three choices for rows without standardisation.
-    Their ``"med"`` and ``"sclmed"`` are ``bandwidth="median"`` and ``"scaled-median"`` with
-    ``preconditioner=None``. Their ``"smpcov"`` is ``bandwidth=1.0`` with
+    the units of the columns. Riabiz et al. name three choices for rows without standardisation. The
+    choices "med" and "sclmed" of Riabiz et al. are ``bandwidth="median"`` and ``"scaled-median"``
+    with ``preconditioner=None``. The choice "smpcov" is ``bandwidth=1.0`` with
     ``preconditioner="covariance"``.
 
     Parameters
@@ -190,8 +190,9 @@ def stein_kernel(
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
         multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three
-        or more dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. For
-        densities with light tails, the discrepancy with the default kernel does not vanish.
+        or more dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. With
+        the default kernel, the discrepancy of such samples does not vanish if the density has light
+        tails.
     bandwidth : float, "median" or "scaled-median", default="median"
         Bandwidth :math:`\sigma`. ``"median"`` is the median distance of n rows at regular
         intervals, with n at most 1,000. ``"scaled-median"`` divides the median by :math:`\sqrt{\log
@@ -200,8 +201,8 @@ def stein_kernel(
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
-        correlations do not matter. Tests with few rows per feature are then conservative. None
-        uses the units of x.
+        correlations do not matter. With ``"covariance"``, tests with few rows per feature are
+        conservative. None uses the units of x.
 
     Returns
     -------
@@ -262,7 +263,7 @@ def kernel_stein_discrepancy(
     r"""Compute the squared kernel Stein discrepancy between samples and a density p.
 
     The squared discrepancy is 0 if the samples have the density p. The U-statistic is an unbiased
-    estimate, which may be negative,
+    estimate and may be negative,
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 
@@ -325,8 +326,8 @@ def stein_thinning(
               + \sum_{l < j} k_p(x_{\pi_l}, x_i) .
 
     The sums over the selected rows are updated, so that m steps take time of order O(n m d). The
-    same row can be selected repeatedly. The candidates need not be samples of p. They can be states
-    of a Markov chain with burn-in, or samples of an approximation of p.
+    same row can be selected repeatedly. The candidates need not be samples of p. The candidates can
+    be states of a Markov chain with burn-in, or samples of an approximation of p.
 
     Parameters
     ----------

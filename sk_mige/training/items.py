@@ -193,7 +193,8 @@ def on_cpu() -> AbstractContextManager[Any]:
     """Return a context in which torch makes tensors on the CPU.
 
     The context of ``torch.device`` slows every call of torch, also in worker processes that start
-    inside the context. Such a context is therefore returned only for another default device.
+    inside the context. The context of ``torch.device`` is therefore returned only if torch's
+    default device is not the CPU.
 
     Examples
     --------

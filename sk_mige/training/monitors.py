@@ -1,4 +1,4 @@
-"""Callbacks that judge the representation during training, and the votes of nearest neighbours."""
+"""Callbacks that evaluate representations during training, and the votes of nearest neighbours."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class OnlineProbe(Monitor):
         Rows with labels, as the encoder receives them. In a pipeline, these are the rows after the
         preceding steps.
     y : array-like of shape (n_samples,), default=None
-        Class labels. None takes the targets of a data set.
+        Class labels. With None, X is a data set, and the labels are the targets of its items.
     every : int, default=1
         Number of epochs from one record to the next.
     name : str, default="probe_accuracy"
@@ -160,7 +160,7 @@ class OnlineKNN(OnlineProbe):
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
         Rows with labels, as the encoder receives them.
     y : array-like of shape (n_samples,), default=None
-        Class labels. None takes the targets of a data set.
+        Class labels. With None, X is a data set, and the labels are the targets of its items.
     every : int, default=1
         Number of epochs from one record to the next.
     name : str, default="knn_accuracy"

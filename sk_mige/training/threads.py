@@ -28,8 +28,8 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
 
     A step of W weights and a batch of M rows has :math:`6 W M` operations. The count is valid for
     linear layers and batch norms. Other layers, such as convolutions, and critics of concatenated
-    pairs apply each weight several times to a row. Training steps with such layers never count as
-    small.
+    pairs apply each weight several times to a row. A training step with such a layer or critic is
+    never counted as small.
 
     Parameters
     ----------

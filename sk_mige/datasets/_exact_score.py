@@ -60,8 +60,8 @@ class ExactScore(ABC):
         Returns
         -------
         ndarray of shape (n, d)
-            Scores, computed in float64. Their dtype is float32 if ``X`` is float32, otherwise
-            float64.
+            Scores, computed in float64. The dtype of the scores is float32 if ``X`` is float32,
+            otherwise float64.
         """
         points, dtype = self._check_points(X)
         return self._score(points).astype(dtype, copy=False)

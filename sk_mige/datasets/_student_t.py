@@ -25,7 +25,7 @@ class StudentTScore(ExactScore):
     Parameters
     ----------
     location : array-like of shape (d,)
-        Centre :math:`\mu`. It is the mean if ``df`` > 1.
+        Centre :math:`\mu`. The centre is the mean if ``df`` > 1.
     scatter : float, array-like of shape (d,) or (d, d), default=1.0
         Matrix :math:`\Sigma`. If ``df`` > 2, the covariance is :math:`\nu \Sigma / (\nu - 2)`.
     df : float, default=5.0

@@ -158,8 +158,9 @@ class MIGEEncoder(
 
     The scores :math:`\nabla_z \log q` are estimated from each batch [1]_.
 
-    With ``mode="ib"``, the network is an information bottleneck. It is trained to predict y from a
-    representation z that keeps little other information about x. Training minimises
+    With ``mode="ib"``, the network is an information bottleneck. The bottleneck is trained to
+    predict y from a representation z that keeps little other information about x. Training
+    minimises
     :math:`-\log p(y | z) + \beta\, I(z; x)`.
 
     Parameters
@@ -305,8 +306,8 @@ class MIGEEncoder(
     operations. A step of W weights has 6 · W · ``batch_size`` operations, so the default encoder is
     small for up to 1,900 features. Equal seeds give equal results of small networks for every
     number of threads or cores, and for every ``n_jobs`` of a search. Larger networks and
-    convolutions use all threads of torch. Their results depend on the number of threads, because
-    training amplifies rounding errors.
+    convolutions use all threads of torch. The results of larger networks depend on the number of
+    threads, because training amplifies rounding errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
@@ -1023,8 +1024,8 @@ class MIGEEncoder(
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
             Inputs as in ``fit``, usually held out.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            True targets. None takes the targets of a data set. They are ignored without a
-            predictor.
+            True targets, ignored without a predictor. With None, the targets of the items of a data
+            set X are used.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row. Only predictions can be weighted.
         shuffled : bool, default=False

@@ -38,9 +38,9 @@ def check_inputs(
 ) -> tuple[Any, tuple[int, ...] | None]:
     """Validate arrays of any dimension and data sets as rows (n, d).
 
-    The second result is the shape of an input inside the network. It is ``shape``, or the shape of
-    the inputs of X if ``shape`` is None, or None for flat inputs. Items of a data set are checked
-    when they are read.
+    The second result is the shape of an input inside the network. By default, the second result is
+    the shape of the inputs of X, or None for flat inputs. The argument ``shape`` replaces this
+    default. Items of a data set are checked when they are read.
     """
     rows, found = _flattened(X)
     shape = _common_shape(found, shape, estimator.encoder)

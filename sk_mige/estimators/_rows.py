@@ -109,7 +109,7 @@ def check_varies(X: Any, consequence: str) -> None:
 def check_float32_resolution(X: Any) -> None:
     """Raise if all rows X (n, d) become equal in float32, and warn of columns that nearly do.
 
-    Of a data set, only the first block of items is read.
+    If X is a data set, only the first block of items is read.
     """
     if isinstance(X, ItemRows):
         X = next(_blocks(X))

@@ -174,10 +174,10 @@ class BaseScoreEstimator(
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
           the log-density is again exactly the score.
-        - Otherwise the correction is not a gradient. The potential is then a sum of kernels whose
-          gradient is closest to the correction, by least squares over the centres. The integral of
-          the score along a line is not used, because it depends on the path, and most lines leave
-          the data.
+        - For other expansions, the correction is not a gradient. The potential is then a sum of
+          kernels whose gradient is closest to the correction, by least squares over the centres.
+          The integral of the score along a line is not used, because it depends on the path, and
+          most lines leave the data.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
         of the features. Differences are log-ratios of densities. A low value is evidence of an

@@ -115,7 +115,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. All of them are kept. The cost is O(n² d + n³).
+            Samples, at least two. The estimator keeps all samples. The cost is O(n² d + n³).
         y : None
             Ignored.
 

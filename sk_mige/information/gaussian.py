@@ -81,8 +81,8 @@ def gaussian_mutual_info(
     sample eigenvalues. If d > M and nearly all of them are large, w is close to 0 or does not
     exist. The integral is then continued from the u at which :math:`w u` is the floor. The
     integrand is continued as if the remaining population eigenvalues, at most d, were equal to one
-    τ. Its value and slope at the start are kept. A few strong directions have no effect on w and
-    on the u where the continuation starts.
+    τ. The value and the slope of the integrand at the start are kept. A few strong directions have
+    no effect on w and on the u where the continuation starts.
 
     References
     ----------

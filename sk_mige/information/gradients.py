@@ -63,8 +63,8 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     Returns
     -------
     tensor of shape ()
-        Surrogate of H(z). Its gradient is in nats per unit of the parameter. Its value has no
-        meaning.
+        Surrogate of H(z). The gradient of the surrogate is in nats per unit of the parameter. The
+        value of the surrogate has no meaning.
 
     Notes
     -----
@@ -141,7 +141,8 @@ def mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of I(x; z), to be maximised. Its value is not a mutual information.
+        Surrogate of I(x; z), to be maximised. The value of the surrogate is not a mutual
+        information.
 
     Notes
     -----

@@ -55,7 +55,7 @@ def hidden_mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of I(h; z), to be maximised. Its value has no meaning.
+        Surrogate of I(h; z), to be maximised. The value of the surrogate has no meaning.
 
     Notes
     -----
@@ -105,7 +105,7 @@ def mean_hidden_mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of the mean, to be maximised. Its value has no meaning.
+        Surrogate of the mean, to be maximised. The value of the surrogate has no meaning.
 
     Examples
     --------

@@ -109,9 +109,9 @@ def mutual_info_gradient(
         Method for the standard error. "jackknife" repeats the estimate without each batch of
         samples in turn, and for two halves of the samples. The error contains the variance of the
         scores and their resolution. "batch" uses the means of the batches with fixed scores and
-        takes no additional time. The error contains the sampling of the expectation only. Such an
-        error is several times too small near independence, and if the scores do not resolve the
-        data.
+        takes no additional time. The error contains the sampling of the expectation only. The error
+        by "batch" is several times too small near independence, and if the scores do not resolve
+        the data.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.

@@ -78,7 +78,7 @@ def stochastic_mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of I(x; z), to be maximised. Its gradient is in nats.
+        Surrogate of I(x; z), to be maximised. The gradient of the surrogate is in nats.
 
     Raises
     ------
@@ -100,22 +100,23 @@ def stochastic_mutual_info_surrogate(
     methods for H(z) prevent this growth in different ways:
 
     "gaussian"
-        :func:`gaussian_mutual_info`. Its gradient flows through mean and scale and contains no
-        sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to sampling
-        error. There may be more dimensions than samples. For other encoders, the gradient is that
-        of an upper bound of I.
+        :func:`gaussian_mutual_info`. The gradient of the value flows through mean and scale and
+        contains no sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to
+        sampling error. There may be more dimensions than samples. For other encoders, the gradient
+        is that of an upper bound of I.
     "whitened"
         :func:`whitened_scores`, the scores of a Gaussian plus a kernel correction that is
         regularised on held-out samples.
     "score"
         The estimated scores without rescaling, as published. The conditional scores are not
-        rescaled either. This method suits d well below M and S.
+        rescaled either. "score" is suitable for d well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d
         holds in the batch. The overall size is then unbiased for every d/M.
     "mixture"
         The batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact for data that consist of
-        the batch. Its information saturates at log M nats, where the gradient vanishes.
+        the batch. The information of the mixture saturates at log M nats, where the gradient
+        vanishes.
     "leave-one-out"
         The same mixture without the component that generated the sample. From about d = 10 on, the
         other components are too far away for accurate scores.

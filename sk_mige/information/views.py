@@ -59,7 +59,8 @@ def multiview_mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of the bound, to be maximised. Its gradient is in nats. Its value has no meaning.
+        Surrogate of the bound, to be maximised. The gradient of the surrogate is in nats. The value
+        of the surrogate has no meaning.
 
     Raises
     ------
@@ -68,7 +69,8 @@ def multiview_mutual_info_surrogate(
 
     Notes
     -----
-    :math:`\Sigma_w` is estimated from M (S − 1) differences. This number should be at least 2 d.
+    :math:`\Sigma_w` is estimated from M (S − 1) differences. The number of differences should be at
+    least 2 d.
 
     References
     ----------

@@ -45,8 +45,8 @@ class ScoreNetwork(nn.Module):
     n_features : int
         Dimension d of the density.
     hidden_layer_sizes : sequence of int, default=(128, 128)
-        Widths of the hidden layers. Their activation is SiLU, because the loss needs second
-        derivatives.
+        Widths of the hidden layers. The activation of the hidden layers is SiLU, because the loss
+        needs second derivatives.
     n_directions : int, default=1
         Number of random directions for each sample and step.
 

@@ -59,7 +59,7 @@ class BottleneckLoss(Objective):
     current_beta : float
         Current weight β, constant or a dual variable.
     reached : Tensor or None
-        Moving average over some 20 batches of the upper bound of I(z; x), in nats. None without
+        Moving average over about 20 batches of the upper bound of I(z; x), in nats. None without
         ``max_information``.
 
     Examples

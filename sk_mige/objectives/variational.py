@@ -28,7 +28,7 @@ class VariationalTerm(InformationTerm):
     n_components : int
         Dimension of z.
     learned : bool, default=False
-        Whether mean and scale of r are learned. Otherwise they are 0 and 1.
+        Whether mean and scale of r are learned. If False, the mean is 0 and the scale is 1.
 
     References
     ----------

@@ -41,8 +41,8 @@ class LogDensity:
     model. In one dimension, with the RBF, :math:`\kappa` is the integral of k, an error function,
     and the coefficients are again those of the model. Both forms are exact.
 
-    Otherwise the correction :math:`c(y)` has no potential in general. The potential is then that
-    of the curl-free projection, with the coefficients that minimise
+    For other expansions, the correction :math:`c(y)` has no potential in general. The potential is
+    then that of the curl-free projection, with the coefficients that minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 

@@ -107,8 +107,9 @@ class ItemRows:
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.
 
-        Data sets of torchvision keep all targets in an attribute ``targets``. Such an attribute is
-        used if it agrees with the first and the last item. Otherwise, all items are read once.
+        Data sets of torchvision keep all targets in an attribute ``targets``. The attribute is used
+        if it agrees with the targets of the first and the last item. Otherwise, all items are read
+        once.
         """
         first, last = self._targets([0, len(self) - 1])
         if first is None:

@@ -761,7 +761,7 @@ class MIGEEncoder(
     def _keep_marginal(self, X: Any, y: NDArray[Any]) -> None:
         """Estimate the marginal density of the codes, by classes if there are classes."""
         rows = np.random.RandomState(self._seed).permutation(X.shape[0])[:MARGINAL_ROWS]
-        parts = [part.tolist() for part in np.array_split(rows, -(-len(rows) // 512))]
+        parts = [part.tolist() for part in np.array_split(rows, -(-len(rows) // 256))]
         moments = partial(code_moments, self.module_)
         codes = [self._evaluate(moments, x) for x in read_parts(to_rows(X), parts)]
         classes = y[rows] if self.task_ == "classification" else np.zeros(len(rows))

@@ -251,7 +251,7 @@ def test_factories_are_given_the_width_of_the_data(factory: Any, X: np.ndarray) 
 def test_a_default_score_estimator_scores_as_none_does(estimator: Any, mode: str) -> None:
     default = default_training_score(mode)
     given = estimator._training_score(mode)
-    assert given.keywords == default.keywords | {"bandwidth": "median"}
+    assert given.keywords == default.keywords | {"bandwidth": "median", "kernel": "rbf"}
     explicit = clone(estimator).set_params(eigen_threshold=0.999)
     assert explicit._training_score(mode).keywords["solver"] == "eigh"
 

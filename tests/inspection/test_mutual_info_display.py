@@ -67,7 +67,7 @@ def test_default_sizes_have_rows_for_all_columns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         display = MutualInfoDisplay.from_estimator(
-            ESTIMATOR, wide, wide[:, :2] + 1.0 * NOISE[:100, None]
+            ESTIMATOR, wide, wide[:, :2] + RNG.standard_normal((100, 2))
         )
     np.testing.assert_array_equal(display.n_samples, [50, 100])
 

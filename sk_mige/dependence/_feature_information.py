@@ -38,7 +38,8 @@ def feature_information(
     groups : array-like of shape (n_features,), default=None
         Group of each feature. By default, each feature is a group.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the information, which is cloned. None is ``MutualInfoEstimator()``.
+        Estimator of the mutual information. The estimator is cloned before each fit. None means
+        ``MutualInfoEstimator()``.
 
     Returns
     -------

@@ -183,9 +183,9 @@ class MIGEEncoder(
         parameters are used. A projection applies to x, never to z. If ``random_state`` of the score
         estimator is None, ``random_state`` of the encoder is used.
 
-        None is SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published spectral
-        cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that estimates scores
-        uses this cut-off by default.
+        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published
+        spectral cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
+        estimates scores uses this cut-off by default.
 
         A score estimator raises an error if the information is estimated by other means than MIGE.
         The default bottleneck estimates no scores, so that a score estimator has no effect there
@@ -245,8 +245,8 @@ class MIGEEncoder(
     device : str or torch.device, default="auto"
         Device of the network; "auto" is CUDA if available, else the CPU.
     output : str, default=None
-        Output of ``transform``. None is z, or the mean of z if the head is random. "sample" is one
-        draw of z. Other names select a submodule of the encoder, whose flattened output is
+        Output of ``transform``. None means z, or the mean of z if the head is random. "sample" is
+        one draw of z. Other names select a submodule of the encoder, whose flattened output is
         returned. The submodules of "mlp" are "hidden1", "hidden2", … and "Y". The submodules of
         "conv" are "conv", "fc" and "Y". ``output`` can be set after ``fit``.
     warm_start : bool, default=False

@@ -262,7 +262,7 @@ class TargetScaler:
         return scaled
 
     def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scaled values (n, t) in the targets' units, in float64."""
+        """Convert scaled values (n, t) to the units of the targets, in float64."""
         restored: NDArray[np.float64] = self.units * self.scaler.inverse_transform(values)
         return restored[:, 0] if self.flat else restored
 

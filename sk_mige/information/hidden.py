@@ -99,7 +99,7 @@ def mean_hidden_mutual_info_surrogate(
     z : tensor of shape (M, d_z)
         Representations, differentiable.
     score : callable, default=None
-        Score function of z, of h and of the pair. None is :func:`sk_mige.score.ssge`, which
+        Score function of z, of h and of the pair. None means :func:`sk_mige.score.ssge`, which
         scores all parts by one batched call.
 
     Returns

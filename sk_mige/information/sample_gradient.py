@@ -102,8 +102,8 @@ def mutual_info_gradient(
         Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
         coordinates if there are 3 samples for each, or if ``dx`` is given.
     score : callable, default=None
-        Score function ``score(z)``. None is :func:`whitened_scores`. The bandwidth is 1, 1/2, 1/4
-        or 1/8 of the median distance, selected by the held-out loss of the joint score. The
+        Score function ``score(z)``. None means :func:`whitened_scores`. The bandwidth is 1, 1/2,
+        1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
         published estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. "jackknife" repeats the estimate without each batch of

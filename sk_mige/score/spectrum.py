@@ -126,7 +126,7 @@ class SpectralBasis:
     values : Tensor of shape (r,)
         Spectrum of the fit, descending.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S; None is the identity. The product of the factors is seldom needed.
+        Second factor of S; None means the identity. The product of the factors is seldom needed.
     """
 
     kernel_vectors: Tensor

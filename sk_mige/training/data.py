@@ -191,7 +191,7 @@ class BatchLoader(DataLoader[Any]):
     batches : Sampler or list
         Lists of indices, or slices.
     generator : torch.Generator, default=None
-        Random generator of the seeds of worker processes; None is torch's global generator.
+        Random generator of the seeds of worker processes; None means torch's global generator.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def keep_batch(batch: Any) -> Any:
 def read_parts(
     rows: NDArray[Any] | Tensor | ItemRows, parts: Iterable[slice | list[int]]
 ) -> Iterator[Tensor]:
-    """Yield parts of rows in float32, read as the batches of the training are.
+    """Yield parts of rows in float32, read in the same way as training batches.
 
     Parameters
     ----------

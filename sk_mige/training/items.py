@@ -166,8 +166,8 @@ class ItemRows:
 def is_data_set(X: Any) -> bool:
     """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
 
-    Data sets of torch and skorch have a class. Others, such as Hugging Face's, have a length and
-    items, but no conversion to an array or a data frame.
+    Data sets of torch and skorch are recognised by their class. Other data sets, such as Hugging
+    Face's, have a length and items, but no conversion to an array or a data frame.
 
     Examples
     --------

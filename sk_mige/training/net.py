@@ -262,7 +262,7 @@ class EncoderNet(NeuralNet):
 
 
 def _parts(data: Any) -> Iterator[Tensor]:
-    """Yield the inputs of a data set in few parts, without torch's global generators."""
+    """Yield the inputs of a data set in a few parts, without torch's global generators."""
     size = max(FEWEST_PAIRS, PART_VALUES // max(1, data[[0]][0].shape[1]))
     for rows, _ in BatchLoader(data, EqualBatchSampler(len(data), size, None), torch.Generator()):
         yield rows

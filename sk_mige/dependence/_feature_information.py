@@ -66,7 +66,7 @@ def feature_information(
 
     Notes
     -----
-    Scores ignore redundancy: two copies of a feature have equal scores. Use
+    Scores ignore redundancy, so two copies of a feature have equal scores. Use
     :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
 
     Examples

@@ -41,7 +41,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise. None uses the dimension of x, which the default family requires.
+        Dimension of the noise. None means the dimension of x, which the default family requires.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins (:func:`sk_mige.information.mutual_info_gradient`).
     score_estimator : SSGEScoreEstimator, default=None

@@ -148,7 +148,7 @@ def noise_generator(random_state: Any) -> torch.Generator:
     Parameters
     ----------
     random_state : int, RandomState instance, Generator instance or None
-        Seed, or generator that draws the seed. None draws a new seed.
+        Seed, or generator that draws the seed. With None, a new seed is drawn.
     """
     seed = random_state
     if isinstance(seed, np.random.RandomState):

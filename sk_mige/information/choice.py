@@ -130,7 +130,7 @@ def choose_information(
         Normal scores of independent components of x and y, which the network uses instead of x and
         y. By default the network uses x and y.
     folds : tensor of shape (n,), default=None
-        Fold of each row. None assigns three folds at random.
+        Fold of each row. None means three random folds.
     seed : int, default=0
         Seed of the folds, the mixture's initial centres and the network's initial weights.
     device : str or torch.device, default="cpu"

@@ -95,7 +95,8 @@ def mutual_info_gradient(
         Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
         increasing function (:func:`gaussianize_margins`). Before the map, samples are rotated to
         independent axes if :func:`independent_axes` finds any. The map preserves the information
-        and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
+        and reverses cubes, exponentials and heavy tails. With None, the samples are used without a
+        map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. "coordinates" uses the coordinates of x, and requires 3 samples
         for each coordinate of x and y. "distances" suits more columns than samples, such as images.
@@ -148,10 +149,11 @@ def mutual_info_gradient(
     for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
     and three times the sampling error.
 
-    With ``joint="distances"``, predictions of y from n samples capture only a share of the signal.
-    A random-effects model [1]_ estimates the share of the signal-to-noise ratio, and the gradient
-    is divided by this share. The division is exact for a linear relation of Gaussians. The standard
-    error contains 30 % of the missing part. The time grows as n\ :sup:`3`.
+    With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
+    signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
+    ratio, and the gradient is divided by this fraction. The division is exact for a linear relation
+    of Gaussians. The standard error contains 30 % of the missing part. The time
+    grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns

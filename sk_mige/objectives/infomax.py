@@ -68,9 +68,9 @@ class InfoMax(InformationDescription):
     output_scale : {"input", "unit"} or None, default="input"
         Units of z. Mutual information does not depend on the units of z, but its estimate does.
         With "unit", the network ends with a batch norm without weights. With "input", the network
-        has the same batch norm in training, and ``fit`` then maps z linearly to the units of x,
-        like the components of PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does
-        not change this map. With None, the scale is free in training.
+        has the same batch norm in training. Afterwards, ``fit`` maps z linearly to the units of x,
+        as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not change this
+        map. With None, the scale is free in training.
 
     See Also
     --------

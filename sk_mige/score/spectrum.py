@@ -96,7 +96,7 @@ def spectral_filter(
         Regularisation strength; 0 gives the plain inverse and infinity gives zeros. A column of
         strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
-        Eigenvalues that are kept; the filter is 0 elsewhere. By default all are kept.
+        Eigenvalues that are kept; the filter is 0 elsewhere. By default, all eigenvalues are kept.
 
     Returns
     -------

@@ -33,7 +33,7 @@ class ArrayDataset(Dataset[Batch]):
         Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
         which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets; integers for classes. None gives zeros.
+        Targets; integers for classes. With None, targets are 0.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     batch_size : int
         Largest size of a batch. With n=3 and batch_size=2, the only batch has three rows.
     generator : torch.Generator or None
-        Random generator of the row order. None keeps the order of the rows.
+        Random generator of the row order. With None, the rows keep their order.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Convert targets of any array namespace or data set to NumPy; return others unchanged."""
+    """Convert targets of any array namespace or data set to NumPy, and return others unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
     if np.ma.is_masked(y):

@@ -310,7 +310,7 @@ def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str)
 
 
 def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
-    """Return derivatives of the kept columns; warn if other columns are inconsistent."""
+    """Return derivatives of the kept columns, and warn if other columns are inconsistent."""
     if len(kept) < z.shape[1]:
         _check_copies(name, z, dz, kept)
     return dz[:, kept]

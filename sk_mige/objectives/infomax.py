@@ -51,9 +51,9 @@ class InfoMax(InformationDescription):
         Number of copies of each row, independently augmented and corrupted, in a training step. A
         single copy is compared with x itself. With two or more copies, the differences between
         copies count as noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The
-        cost of a step grows with ``n_views``. Batches should have ``2 * n_components / (n_views -
-        1)`` rows or more. With a critic, the objective is a bound of the information between the
-        copies.
+        cost of a step grows with ``n_views``. Batches should have
+        ``2 * n_components / (n_views - 1)`` rows or more. With a critic, the objective is a bound
+        of the information between the copies.
     layer : str, default=None
         Name of a submodule of the encoder. The submodule's output h replaces x, so I(h; z) is
         maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this objective is the

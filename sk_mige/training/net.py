@@ -142,7 +142,7 @@ class EncoderNet(NeuralNet):
             return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run the forward and backward pass of a batch; raise for a non-finite loss."""
+        """Run the forward and backward pass of a batch, and raise for a non-finite loss."""
         self._set_training(True)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Before torch, numpy or matplotlib are imported: small matrices in parallel workers are fastest on
 # one thread each, and pictures need no screen.
@@ -122,3 +123,11 @@ def global_random_state_untouched() -> Iterator[None]:
     after = _random_state()
     moved = [name for name in before if before[name] != after[name]]
     assert not moved, f"the global random state moved: {', '.join(moved)}"
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    """Close all figures, also those of earlier examples in docstrings."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

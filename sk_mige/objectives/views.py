@@ -264,7 +264,7 @@ class SIGReg(ViewInformation):
     def loss(self, z: Tensor) -> Tensor:
         """Return the loss of all views, for z of shape (S, M, K)."""
         drawn = torch.randn(z.shape[2], self.n_directions, dtype=torch.float32, device="cpu")
-        projections = z @ normalize(drawn, dim=0).to(z)
+        projections = z @ normalize(drawn, dim=0).to(z, non_blocking=True)
         t = torch.linspace(0, 5, 9, dtype=z.dtype, device=z.device)  # the integrand is even
         normal = torch.exp(-t.square() / 2)
         angles = projections[..., None] * t

@@ -104,7 +104,8 @@ class ImageAugmentation:
                 f"width), got {images.dtype} and {tuple(images.shape)}: convert the pixels, and "
                 "set input_shape=(channels, height, width)"
             )
-        draws = torch.rand(13, len(images), dtype=torch.float32, device="cpu").to(images)
+        draws = torch.rand(13, len(images), dtype=torch.float32, device="cpu")
+        draws = draws.to(images, non_blocking=True)
         images = self._cropped(images, draws[:5])
         images = self._colored(images, draws[5:11])
         return self._blurred(images, draws[11:])

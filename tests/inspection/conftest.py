@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -22,13 +20,6 @@ SMALL: dict[str, Any] = {
     "device": "cpu",
     "random_state": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def closed_figures() -> Iterator[None]:
-    plt.close("all")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

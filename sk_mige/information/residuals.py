@@ -78,6 +78,10 @@ class LinearResiduals(ArrayState):
         # Medians, because a few outliers can make every relation strong.
         noise = (_deviation(r) / _deviation(a)).square()
         chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
+        # Spacings do not describe values on a grid whose step is wider than a spacing.
+        spacing = 4 * _deviation(r) / len(y) ** 0.5
+        for columns, factors in ((left, weights), (right, combinations)):
+            chosen &= ((factors.abs() * _steps(columns)[:, None]) <= spacing).all(0)
         self.is_strong = bool(chosen.any())
         if self.is_strong:
             self.combinations, self.weights = combinations[:, chosen], weights[:, chosen]
@@ -113,6 +117,16 @@ def _deviation(z: Tensor) -> Tensor:
     """Return the median absolute deviation of each column."""
     deviation: Tensor = (z - z.median(0).values).abs().median(0).values
     return deviation
+
+
+def _steps(z: Tensor) -> Tensor:
+    """Return the median step of the distinct values of each column, or 0 with few equal values."""
+    steps = z.new_zeros(z.shape[1])
+    for k, column in enumerate(z.mT):
+        values = column.unique()
+        if 1 < len(values) < len(z) / 2:
+            steps[k] = values.diff().median()
+    return steps
 
 
 def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class LinearResiduals(ArrayState):
     Attributes
     ----------
     is_strong : bool
-        Whether a relation is strong, and stronger than the relation of the normal scores.
+        Whether a relation is strong, and stronger than the relation of the normal scores. A
+        relation of columns with values on a grid also needs noise much wider than the grid's steps.
     is_exact : bool
         Whether a relation has no noise except rounding errors. The information is then infinite.
 

@@ -4,11 +4,12 @@
     python examples/defaults.py --data digits --seeds 0  # some minutes
     python examples/defaults.py --only "batch_size"      # lines whose name contains this
 
-Three classifiers (a perceptron, logistic regression and nearest neighbours) are trained on raw
-values, principal components, an untrained encoder, MIGEEncoder with its defaults, and MIGEEncoder
-with one default changed. The seed of a line also draws its split, so all lines of one seed share
-their rows. Each finished line is appended to a file, so the next call continues a stopped run. The
-results are gathered in docs/results/defaults.json.
+Three classifiers are trained on each representation: a perceptron, logistic regression and nearest
+neighbours. The representations are raw values, principal components, an untrained encoder,
+MIGEEncoder with its defaults, and MIGEEncoder with one default changed. The seed of a line also
+determines the split into training and test rows, so lines with the same seed share their rows. Each
+finished line is appended to a file, so the next call continues a stopped run. The results are
+gathered in docs/results/defaults.json.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(**{"eigen_threshold": None, **parameters})
 
 
-# Changed parameters by the name of the line. The names are those of the recorded results, where
-# all parameters were the encoder's own.
+# Changed parameters, keyed by the name of the line. The recorded results use the same names, from a
+# time when all parameters belonged to the encoder.
 VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
@@ -161,7 +162,7 @@ def effective_rank(Z: np.ndarray) -> float:
 
 
 def classifiers(seed: int) -> dict[str, Any]:
-    """Return classifiers by the metric that they give."""
+    """Return the classifiers, keyed by the name of their metric."""
     return {
         "accuracy": MLPClassifier(random_state=seed),
         "accuracy of logistic regression": make_pipeline(

@@ -8,7 +8,7 @@ perturbations.
 
 # %%
 # Bottlenecks of 16 dimensions are compared with the same network without noise and with β = 0.
-# Each is trained with two seeds.
+# Each network is trained with two seeds.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,9 @@ def train(seed, **parameters):
 # %%
 # Projected gradient descent moves every pixel by at most ε so that a loss increases. Each of 40
 # steps uses the sign of the gradient, averaged over 12 new draws of z. ``predict`` averages over
-# other draws. One attack uses the cross-entropy. Its gradient vanishes if probabilities are 0 or 1.
-# A second attack therefore uses the margin, the largest wrong logit minus the true logit.
+# other draws. One attack uses the cross-entropy. The gradient of the cross-entropy vanishes if
+# probabilities are 0 or 1. A second attack therefore uses the margin, the largest wrong logit minus
+# the true logit.
 
 
 def likelihood_loss(logits, target):

@@ -37,8 +37,8 @@ axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The loss is a surrogate. Its gradient estimates that of minus the information, but its value has
-# no meaning (:doc:`/guide/mi_gradients`).
+# The loss is a surrogate. The gradient of the loss estimates the gradient of minus the information.
+# The value of the loss has no meaning (:doc:`/guide/mi_gradients`).
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(encoder, ax=ax)

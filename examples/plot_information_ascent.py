@@ -13,7 +13,7 @@ projection of five variables to one. Closed forms and quadrature give the errors
 # Sensor i measures :math:`y_i = \sqrt{p_i}\, x_i + \sigma_i \varepsilon_i`, where signal and noise
 # are standard normal. The powers :math:`p_i` sum to 4. The information is
 # :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. Water-filling gives its maximum at
-# :math:`p_i = \max(0, \mu - \sigma_i^2)`, where μ follows from the sum.
+# :math:`p_i = \max(0, \mu - \sigma_i^2)`, where μ is chosen so that the powers sum to 4.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -137,4 +137,4 @@ plt.show()
 
 # %%
 # The powers approach those of water-filling. The softmax keeps the power of the last sensor
-# positive, and its optimum is zero. The information is .01 nats below the maximum.
+# positive, but the optimal power is zero. The information is 0.01 nats below the maximum.

@@ -39,9 +39,10 @@ models = [
 ]
 
 # %%
-# Both informations are measured on n = 899 images that were not used in training. The display shows
-# lower bounds. The bound of I(z; y) is the entropy of the digits minus the decoder's cross-entropy.
-# The bound of I(x; z) cannot exceed log n = 6.8 nats. An upper bound of I(x; z) has no such limit.
+# I(x; z) and I(z; y) are measured on n = 899 images that were not used in training. The display
+# shows lower bounds. The bound of I(z; y) is the entropy of the digits minus the decoder's
+# cross-entropy. The bound of I(x; z) cannot exceed log n = 6.8 nats. An upper bound of I(x; z) has
+# no such limit.
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 display = InformationPlaneDisplay.from_estimators(
@@ -61,8 +62,8 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %%
-# From β = 0.01 to 0.1, z loses information about the image and little about the digit. Larger β
-# reduce both.
+# From β = 0.01 to 0.1, z loses information about the image and little about the digit. A larger β
+# reduces the information about both.
 
 for k, model in enumerate(models):
     print(

@@ -47,4 +47,5 @@ plt.show()
 
 # %%
 # The curves are smooth because all ρ of a curve share the same x and ε. In 20 dimensions, 256
-# samples are few for SSGE: its scores are too short, and so is the derivative for large ρ.
+# samples are few for SSGE. The estimated scores are then too short, and the derivative is too small
+# for large ρ.

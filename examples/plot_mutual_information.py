@@ -8,7 +8,8 @@ oscillating function with noise, and a noisy measurement of a class.
 
 # %%
 # :class:`~sk_mige.MutualInfoEstimator` compares several candidates by their held-out pointwise
-# information. It averages candidates with equal evidence. The information of each pair is known.
+# information. The estimator averages candidates with equal evidence. The information of each pair
+# is known.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,5 +71,5 @@ plt.show()
 # %%
 # The interval of the largest number of rows contains the truth for each pair, and intervals narrow
 # with more rows. With 250 rows of the oscillating pair, the wide interval shows that the rows do
-# not resolve the oscillation. The Gaussian and t-copulas stay near 0 there with all rows, and the
-# evidence gives them no weight.
+# not resolve the oscillation. For this pair, the Gaussian and t-copulas stay near 0 with all rows,
+# and the evidence gives both candidates no weight.

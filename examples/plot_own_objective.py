@@ -33,7 +33,7 @@ def loss(code, x, y):
 
 
 # %%
-# ``augmentation`` is called once for each view. It shifts every image by up to one pixel.
+# ``augmentation`` is called once for each view. The function shifts every image by up to one pixel.
 
 
 def shifted(rows):

@@ -7,8 +7,9 @@ Eigenvalues and scores computed in float32 and in float64.
 
 # %%
 # A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
-# :math:`10^{-7}` times the largest eigenvalue. Eigenvalues below that are noise, and some of them
-# are negative. The functions of this package therefore decompose float32 data in float64.
+# :math:`10^{-7}` times the largest eigenvalue. Smaller eigenvalues are noise, and some of these
+# eigenvalues are negative. The functions of this package therefore decompose float32 data in
+# float64.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -39,8 +39,9 @@ model.fit(X_train, y_train)
 print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``history_`` has a record for each epoch. The loss is a surrogate. Its gradient estimates that of
-# minus the information, but its value has no meaning (:doc:`/guide/mi_gradients`).
+# ``history_`` has a record for each epoch. The loss is a surrogate. The gradient of the loss
+# estimates the gradient of minus the information. The value of the loss has no meaning
+# (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)

@@ -6,10 +6,11 @@ Score fields of a ring, estimated from 250 samples in three ways.
 """
 
 # %%
-# The mean of the ring is 0 and its covariance a multiple of the identity, so a Gaussian fit does
-# not show its shape. The published estimator keeps a given share of the spectrum. The default
-# estimator chooses the strength of regularisation on held-out samples. The cross-validated
-# estimator also chooses the bandwidth, the base, the shrinkage and the kind of expansion.
+# The ring has mean 0, and its covariance is a multiple of the identity. A Gaussian fit therefore
+# does not show the shape of the ring. The published estimator keeps a given share of the spectrum.
+# The default estimator chooses the strength of regularisation on held-out samples. The
+# cross-validated estimator also chooses the bandwidth, the base, the shrinkage and the kind of
+# expansion.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -14,10 +14,10 @@ The panels are
 
 Each finished cell is a line of the file ``--cells``. An interrupted run continues after the last
 line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam at
-1e-4, 200 steps for each ρ. Their embeddings have 128 values, which gives smaller errors than 32.
-Critics get new samples in each step, while MIGE has one set of 256. In panel (e), critics are
-trained on the 4,000 samples of the score-based estimate. Training takes 2,000 steps of Adam at
-5e-4. It stops early if the bound on held-out pairs no longer increases.
+1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values, which gives smaller
+errors than 32. Critics get new samples in each step, while MIGE has one set of 256. In panel (e),
+critics are trained on the 4,000 samples of the score-based estimate. Training takes 2,000 steps of
+Adam at 5e-4. Training stops early if the bound on held-out pairs no longer increases.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@
 The network is 784-1024-1024-256 with a linear decoder. Batches have 100 images. The optimizer is
 Adam (β₁ = 0.5) with a learning rate of 2e-4 times 0.96 every two epochs. Weights are averaged with
 a decay of 0.999. Predictions are averaged over 12 draws of z, the same for every row. ``--tune``
-trains each method on 50,000 training images for 20 epochs with each of four strengths. It chooses
-the strength with the fewest errors on the other 10,000 training images.
+trains each method on 50,000 training images for 20 epochs with each of four strengths. The chosen
+strength has the fewest errors on the other 10,000 training images.
 
 An interrupted run continues after the last finished epoch when it is called again. Each finished
 cell is a line of docs/results/cells/table3.jsonl.

@@ -94,7 +94,7 @@ def make_gaussian(
         :math:`\mathcal N(0, I)`.
     covariance : float, array-like of shape (d,) or (d, d), default=None
         Covariance :math:`\Sigma`: one variance for all features, one for each feature, or a full
-        matrix. None uses ``condition_number``.
+        matrix. With None, ``condition_number`` defines the matrix.
     condition_number : float, default=1.0
         Ratio of the covariance's largest to its smallest eigenvalue. Above 1, the eigenvalues are
         log-spaced with product 1, and the eigenvectors are random. Ignored if ``covariance`` is

@@ -26,7 +26,7 @@ class GaussianMixtureScore(ExactScore):
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=1.0
         Covariances: one variance or one matrix, either for all components or for each component.
     weights : array-like of shape (K,), default=None
-        Positive weights :math:`w_k`, divided by their sum. None gives equal weights.
+        Positive weights :math:`w_k`, divided by their sum. None means equal weights.
 
     Attributes
     ----------
@@ -122,20 +122,21 @@ def make_gaussian_mixture(
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 
-    The default has three modes in the plane, separated enough for the bandwidth of a kernel to
-    matter. Equal means and different variances give a unimodal density with heavy tails.
+    The default density has three modes in the plane. The distance between the modes is large, so
+    score estimates depend on the bandwidth of the kernel. Equal means and different variances give
+    a unimodal density with heavy tails.
 
     Parameters
     ----------
     n_samples : int, default=100
         Number of samples.
     means : array-like of shape (K, d), default=None
-        Means. None gives (−2, 0), (2, 0) and (0, 2.5).
+        Means of the components. With None, the means are (−2, 0), (2, 0) and (0, 2.5).
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=None
         Covariances: one variance or one matrix, either for all components or for each component.
-        None gives variances of 0.36.
+        None means variances of 0.36.
     weights : array-like of shape (K,), default=None
-        Positive weights, divided by their sum. None gives equal weights.
+        Positive weights, divided by their sum. None means equal weights.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the samples.
 

@@ -159,7 +159,7 @@ def _official(path: Path) -> NDArray[np.uint8]:
 
 
 def _row_major(path: Path) -> NDArray[np.uint8]:
-    """Return a memory map of a row-major copy in the same folder; write a missing copy."""
+    """Return a memory map of a row-major copy in the same folder, and write a missing copy."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)

@@ -264,7 +264,7 @@ def _resolution(fit: _Fit) -> tuple[float, float]:
 
 
 def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
-    """Warn if the information is infinite or its interval is wide; return the estimate."""
+    """Warn if the information is infinite or its interval is wide, and return the estimate."""
     if math.isinf(found.value):
         names = [name for name, fitted in found.terms.items() if math.isinf(fitted.mutual_info_)]
         warn_user(

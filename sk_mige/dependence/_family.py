@@ -46,7 +46,8 @@ def conditional_mutual_info(
     z : array-like of shape (n_samples,) or (n_samples, n_columns)
         Rows of the condition.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the terms, which is cloned. None is ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. The estimator is cloned before each fit.
+        None means ``MutualInfoEstimator()``.
 
     Returns
     -------
@@ -112,7 +113,8 @@ def total_correlation(
         At least two variables: numbers or labels. For the columns of a table, pass
         ``*table.T``.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the terms, which is cloned. None is ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. The estimator is cloned before each fit.
+        None means ``MutualInfoEstimator()``.
 
     Returns
     -------
@@ -191,7 +193,8 @@ def transfer_entropy(
     lag : int, default=1
         Number L of past values of either series.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the terms, which is cloned. None is ``MutualInfoEstimator()``.
+        Estimator of the mutual information in each term. The estimator is cloned before each fit.
+        None means ``MutualInfoEstimator()``.
 
     Returns
     -------

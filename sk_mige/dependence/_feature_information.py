@@ -38,7 +38,8 @@ def feature_information(
     groups : array-like of shape (n_features,), default=None
         Group of each feature. By default, each feature is a group.
     estimator : MutualInfoEstimator, default=None
-        Estimator of the information, which is cloned. None is ``MutualInfoEstimator()``.
+        Estimator of the mutual information. The estimator is cloned before each fit. None means
+        ``MutualInfoEstimator()``.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def feature_information(
 
     Notes
     -----
-    Scores ignore redundancy: two copies of a feature have equal scores. Use
+    Scores ignore redundancy, so two copies of a feature have equal scores. Use
     :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
 
     Examples

@@ -36,12 +36,12 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     family : callable, default=None
         Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
         can differentiate twice. The arguments have shapes (n, n_features), the shape of ``theta``
-        and (n, n_noise). The noise is standard normal. y must have n rows. None is the additive
+        and (n, n_noise). The noise is standard normal. y must have n rows. None means the additive
         channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise. None uses the dimension of x, which the default family requires.
+        Dimension of the noise. None means the dimension of x, which the default family requires.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins (:func:`sk_mige.information.mutual_info_gradient`).
     score_estimator : SSGEScoreEstimator, default=None

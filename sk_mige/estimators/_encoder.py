@@ -120,7 +120,7 @@ def kind_of(description: Description) -> str:
 
 
 def as_score_estimator(estimator: Any) -> Any:
-    """Return the score estimator, where None is the default one."""
+    """Return the score estimator, where None means the default estimator."""
     return SSGEScoreEstimator() if estimator is None else estimator
 
 
@@ -183,9 +183,9 @@ class MIGEEncoder(
         parameters are used. A projection applies to x, never to z. If ``random_state`` of the score
         estimator is None, ``random_state`` of the encoder is used.
 
-        None is SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published spectral
-        cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that estimates scores
-        uses this cut-off by default.
+        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published
+        spectral cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
+        estimates scores uses this cut-off by default.
 
         A score estimator raises an error if the information is estimated by other means than MIGE.
         The default bottleneck estimates no scores, so that a score estimator has no effect there
@@ -231,9 +231,9 @@ class MIGEEncoder(
         Fraction of the rows that ``fit`` holds out. The loss of held-out rows is ``valid_loss`` in
         ``history_``, for ``EarlyStopping`` and similar callbacks. The loss of a bottleneck is the
         negative log-likelihood of y. The loss of InfoMax with a critic's bound of I(x; z) is the
-        negative held-out bound. Other losses of InfoMax have no value on held-out rows: those of
-        MIGE, of ``layer`` and of several views. For these losses, ``valid_loss`` is minus ``score``
-        of the held-out rows, in nats.
+        negative held-out bound. The losses of MIGE, of ``layer`` and of several views have no value
+        on held-out rows. For these losses, ``valid_loss`` is minus ``score`` of the held-out rows,
+        in nats.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
@@ -245,8 +245,8 @@ class MIGEEncoder(
     device : str or torch.device, default="auto"
         Device of the network; "auto" is CUDA if available, else the CPU.
     output : str, default=None
-        Output of ``transform``. None is z, or the mean of z if the head is random. "sample" is one
-        draw of z. Other names select a submodule of the encoder, whose flattened output is
+        Output of ``transform``. None means z, or the mean of z if the head is random. "sample" is
+        one draw of z. Other names select a submodule of the encoder, whose flattened output is
         returned. The submodules of "mlp" are "hidden1", "hidden2", … and "Y". The submodules of
         "conv" are "conv", "fc" and "Y". ``output`` can be set after ``fit``.
     warm_start : bool, default=False
@@ -454,9 +454,9 @@ class MIGEEncoder(
             ``random_state`` of the encoder decide on the batches.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores them.
-            None takes the targets of a data set, which needs one pass over its items. The pass is
-            omitted if an attribute ``targets`` or ``labels`` of the data set agrees with the first
-            and the last item.
+            With None, the targets of a data set are used, which requires one pass over its items.
+            The pass is omitted if an attribute ``targets`` or ``labels`` of the data set agrees
+            with the first and the last item.
 
         Returns
         -------
@@ -513,7 +513,8 @@ class MIGEEncoder(
             Targets of a bottleneck. For regression, mean and variance of the targets of the first
             call standardise the targets of all calls. The first targets should be typical.
         classes : array-like of shape (n_classes,), default=None
-            All labels that can occur. For classification, the first call requires them.
+            All labels that can occur. For classification, ``classes`` is required in the first
+            call.
 
         Returns
         -------
@@ -827,7 +828,7 @@ class MIGEEncoder(
     # ---------------------------------------------------------------- results
 
     def at_beta(self, beta: float) -> Self:
-        """Return the encoder of one weight β, after training with a range of weights.
+        """Return the encoder for a single weight β, after training with a range of weights.
 
         ``at_beta`` does not train. The returned encoder has a copy of the network, and the single
         number ``beta`` in ``mode``. ``partial_fit`` of the returned encoder trains at this β. A
@@ -890,7 +891,7 @@ class MIGEEncoder(
             Inputs, as in ``fit``.
         out : ndarray of shape (n_samples, n_components), default=None
             Writable array of floats, such as a memory map, that is filled batch by batch and
-            returned. None makes a new array.
+            returned. With None, a new array is created.
 
         Returns
         -------

@@ -136,7 +136,7 @@ def _check_no_list_of_items(X: Any) -> None:
 def _common_shape(
     found: tuple[int, ...], shape: tuple[int, ...] | None, encoder: Any
 ) -> tuple[int, ...] | None:
-    """Return the shape of an input inside the network; raise if X and ``shape`` disagree."""
+    """Return the shape of an input inside the network, and raise if X and ``shape`` disagree."""
     if len(found) < 2:  # flat inputs, whose size is checked later
         return shape
     if shape is None:

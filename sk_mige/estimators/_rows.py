@@ -222,7 +222,7 @@ def check_spread(x: Tensor, power: int) -> None:
 
 
 def scores_like(values: Tensor, X: Any) -> Any:
-    """Return scores (n, d) like X; raise if a column exceeds the range of the dtype of X."""
+    """Return scores (n, d) like X, and raise if a column exceeds the range of the dtype of X."""
     check_finite(values)
     if X.dtype in (np.float32, torch.float32):
         limits = torch.finfo(torch.float32)
@@ -238,7 +238,7 @@ def scores_like(values: Tensor, X: Any) -> Any:
 
 
 def is_dask(X: Any) -> bool:
-    """Return whether X is a Dask array; raise for a Dask data frame, and name a remedy."""
+    """Return whether X is a Dask array, and raise with a remedy for a Dask data frame."""
     if hasattr(X, "dask") and hasattr(X, "map_partitions"):
         raise TypeError(
             f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
@@ -292,7 +292,7 @@ def _blocks(X: Any) -> Iterator[Any]:
 
 
 def readable(X: Any) -> Any:
-    """Return a tensor as an array, or unchanged under dispatch; raise if values are masked."""
+    """Return a tensor as an array, or unchanged under dispatch, and raise if values are masked."""
     if np.ma.is_masked(X):
         raise ValueError("X has masked values: drop or impute those rows")
     if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:

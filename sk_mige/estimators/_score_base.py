@@ -489,7 +489,7 @@ class BaseScoreEstimator(
             )
 
     def _check_scales(self, x: Tensor) -> None:
-        """Warn about outliers that dominate the whitening; raise for scales beyond float64."""
+        """Warn about outliers that dominate the whitening, and raise for scales beyond float64."""
         settings = self._settings()
         if settings.whiten:
             warn_of_outliers(x)

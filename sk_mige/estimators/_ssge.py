@@ -74,10 +74,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
 
         - "auto" is 0 with a spectral cutoff. Without a cutoff, "auto" minimises Hyvärinen's loss
-          [2]_ on three folds. Whitening and base are refitted in each fold, and the bandwidth is
-          that of all samples. With whitening the loss is computed in units of the features'
-          standard deviations, so that the choice does not depend on units.
-        - The strength ``inf`` uses the base alone, and "auto" may choose ``inf``.
+          [2]_ on three folds. Whitening and base are refitted in each fold. The bandwidth is
+          computed once, from all samples. With whitening the loss is computed in units of the
+          features' standard deviations, so that the choice does not depend on units.
+        - With ``inf``, the score is that of the base alone, without a correction by kernels. "auto"
+          may choose ``inf``.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number
         is in standard deviations if ``whiten=True``, and otherwise in the units of the data.

@@ -385,7 +385,7 @@ def _results(losses: Tensor, settings: list[ScoreSettings]) -> dict[str, NDArray
 
 
 def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
-    """Return the parameter grid of an estimator; raise ValueError if the grid is invalid."""
+    """Return the parameter grid of an estimator, and raise ValueError if the grid is invalid."""
     given = estimator.alphas
     grid = CandidateGrid(
         tuple(estimator.shrinkages),

@@ -100,9 +100,10 @@ class KernelSteinTest(_SteinTool):
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) ,
 
     with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). Only the score
-    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is that
-    of the wild bootstrap, which gives the rows random signs. The test needs independent rows. For
-    rows of a Markov chain, keep only every k-th row, with k above the autocorrelation time.
+    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is
+    computed by the wild bootstrap, which gives the rows random signs. The test needs independent
+    rows. For rows of a Markov chain, keep only every k-th row, with k above the autocorrelation
+    time.
 
     The test hardly detects wrong weights of separate modes, because the score near a mode does not
     depend on the weights.
@@ -257,7 +258,7 @@ class SteinThinning(_SteinTool):
     score_estimator : callable or score estimator, default=None
         Source of the scores. A function maps an ndarray (n, d) to scores (n, d). A fitted score
         estimator is used without a further fit. A clone of an unfitted estimator is fitted to X.
-        None uses the scores ``y`` of ``fit``, or without ``y`` an :class:`SSGEScoreEstimator` with
+        None means the scores ``y`` of ``fit``, or without ``y`` an :class:`SSGEScoreEstimator` with
         ``random_state=0``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).

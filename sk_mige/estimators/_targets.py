@@ -32,7 +32,7 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Convert targets of any array namespace or data set to NumPy; return others unchanged."""
+    """Convert targets of any array namespace or data set to NumPy, and return others unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
     if np.ma.is_masked(y):
@@ -262,7 +262,7 @@ class TargetScaler:
         return scaled
 
     def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return scaled values (n, t) in the targets' units, in float64."""
+        """Convert scaled values (n, t) to the units of the targets, in float64."""
         restored: NDArray[np.float64] = self.units * self.scaler.inverse_transform(values)
         return restored[:, 0] if self.flat else restored
 

@@ -38,7 +38,7 @@ def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) 
 
 
 def check_count(name: str, value: Any, least: int) -> int:
-    """Return a parameter as an int; raise TypeError or ValueError for invalid counts."""
+    """Return a parameter as an int, and raise TypeError or ValueError for invalid counts."""
     if not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int; got {value!r}")
     if value < least:
@@ -47,7 +47,7 @@ def check_count(name: str, value: Any, least: int) -> int:
 
 
 def check_tensor(name: str, z: Any) -> Tensor:
-    """Return z; raise TypeError or ValueError unless z is a real tensor of shape (n, d)."""
+    """Return z, and raise TypeError or ValueError unless z is a real tensor of shape (n, d)."""
     if not isinstance(z, Tensor):
         raise TypeError(
             f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
@@ -62,7 +62,7 @@ def check_tensor(name: str, z: Any) -> Tensor:
 
 
 def check_finite(name: str, z: Tensor) -> Tensor:
-    """Return z; raise ValueError if a value is not finite."""
+    """Return z, and raise ValueError if a value is not finite."""
     if not bool(torch.isfinite(z).all()):
         raise ValueError(f"{name} contains NaN or infinity; remove or impute those samples")
     return z
@@ -148,7 +148,7 @@ def noise_generator(random_state: Any) -> torch.Generator:
     Parameters
     ----------
     random_state : int, RandomState instance, Generator instance or None
-        Seed, or generator that draws the seed. None draws a new seed.
+        Seed, or generator that draws the seed. With None, a new seed is drawn.
     """
     seed = random_state
     if isinstance(seed, np.random.RandomState):

@@ -34,7 +34,7 @@ _WARNS = ContextVar("warnings of constant or few samples", default=True)
 
 
 def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
-    """Return the tensor; raise TypeError for other types and unusable dtypes."""
+    """Return the tensor, and raise TypeError for other types and unusable dtypes."""
     if not isinstance(value, Tensor):
         raise TypeError(
             f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
@@ -46,7 +46,7 @@ def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor
 
 
 def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
-    """Return samples as rows (M, d); raise ValueError for fewer than two rows or no columns."""
+    """Return samples as rows (M, d), and raise ValueError for fewer than two rows or no columns."""
     samples = check_real_tensor(name, value, floating=floating)
     if samples.ndim == 0 or samples.shape[0] < 2 or samples.numel() == 0:
         raise ValueError(
@@ -66,7 +66,7 @@ def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
 
 
 def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
-    """Return a matrix; raise ValueError unless the matrix has the given shape."""
+    """Return a matrix, and raise ValueError unless the matrix has the given shape."""
     matrix = check_real_tensor(name, value)
     shape = tuple(matrix.shape)
     if len(shape) != 2 or shape[1] != columns or rows not in (None, shape[0]):
@@ -76,7 +76,7 @@ def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tenso
 
 
 def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
-    """Return the tensor expanded to a shape; raise ValueError if expansion is impossible."""
+    """Return the tensor expanded to a shape, and raise ValueError if expansion is impossible."""
     part = check_real_tensor(name, value)
     if part.ndim > len(shape) or any(
         size not in (1, wanted)
@@ -89,7 +89,7 @@ def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 def check_codes(**codes: Any) -> list[Tensor]:
-    """Return samples as rows (M, d); raise or warn if the samples are not differentiable."""
+    """Return samples as rows (M, d), and raise or warn if the samples are not differentiable."""
     rows = [check_samples(name, value) for name, value in codes.items()]
     names = list(codes)
     for name, part in zip(names[1:], rows[1:], strict=True):

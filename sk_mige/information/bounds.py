@@ -365,7 +365,7 @@ class _FunctionBound(Bound):
     critic : {"pairs", "density"}, default="pairs"
         Kind of critic.
     nats : callable, default=None
-        Function ``nats(scores)`` that estimates I in nats. None uses the objective.
+        Function ``nats(scores)`` that estimates I in nats. None means the objective.
     local : callable, default=None
         Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. None
         uses the mean of the objective over the parts.

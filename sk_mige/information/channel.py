@@ -54,7 +54,7 @@ def channel_gradient(
     x : array-like of shape (n, ...)
         Samples of x; every row is flattened.
     n_noise : int, default=None
-        Dimension of the noise. None uses the dimension of x.
+        Dimension of the noise. None means the dimension of x.
     random_state : int, RandomState instance, Generator instance or None, default=0
         Seed or generator of the noise. With an int, gradients at different θ use the same noise,
         so that curves are smooth.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,7 +131,7 @@ def choose_information(
         Normal scores of independent components of x and y, which the network uses instead of x and
         y. By default the network uses x and y.
     folds : tensor of shape (n,), default=None
-        Fold of each row. None assigns three folds at random.
+        Fold of each row. None means three random folds.
     seed : int, default=0
         Seed of the folds, the mixture's initial centres and the network's initial weights.
     device : str or torch.device, default="cpu"
@@ -181,14 +182,13 @@ def choose_information(
     elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
         judged.append(_judge_network(x, y, components, judged, folds, seed, device))
     _weigh(judged, len(x))
-    if not large:
-        _add_gain(judged, x, y, seed)
     value = sum(e.weight * e.value for e in judged if e.weight)
     error = _standard_error(judged, value, x, y)
     if large:
         error = math.hypot(error, _growth(judged, value, x, y, seed))
     value = max(value, 0.0)
-    high = max(value + Z_90 * error, _unresolved(judged))
+    missing = 0.0 if large else _unresolved_by_mixture(judged, x, y, seed)
+    high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
     _reorder(judged, order.argsort())
     return ChosenInformation(value, (max(0.0, value - Z_90 * error), high), judged)
 
@@ -346,32 +346,34 @@ def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: in
     Ranks do not resolve structure that is finer than the distance of neighbouring rows.
     """
     used = [e for e in judged if e.weight]
-    values = _values_of_halves([e.name for e in used], x, y, seed)
-    total = sum(e.weight * values[e.name] for e in used)
+    halves = _of_halves([e.name for e in used], x, y, seed)
+    total = sum(e.weight * statistics.mean(halves[e.name]) for e in used)
     return (value - total) / (math.sqrt(2) - 1) / Z_90
 
 
-def _add_gain(judged: list[Evidence], x: Tensor, y: Tensor, seed: int) -> None:
-    """Add the increase of the mixture's estimate from half of the rows to the estimate.
+def _unresolved_by_mixture(judged: list[Evidence], x: Tensor, y: Tensor, seed: int) -> float:
+    """Return the information that more components of a mixture would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. With a bias like 1 / n, the increase is equal to the remaining bias.
+    components. The increase from half of the rows is extrapolated with a bias of order
+    1 / sqrt(n).
     """
-    for e in judged:
-        if e.name == "mixture" and e.weight:
-            e.gain = max(0.0, e.value - _values_of_halves(["mixture"], x, y, seed)["mixture"])
-            e.value += e.gain
+    used = [e for e in judged if e.name == "mixture" and e.weight]
+    if not used:
+        return 0.0
+    half = statistics.mean(_of_halves(["mixture"], x, y, seed)["mixture"])
+    return sum(e.weight * max(0.0, e.value - half) for e in used) / (math.sqrt(2) - 1)
 
 
-def _values_of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[str, float]:
-    """Return the estimates from half of the rows, averaged over both halves."""
+def _of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[str, list[float]]:
+    """Return the estimates from either half of the rows."""
     half = len(x) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
-    values = dict.fromkeys(["independent", *names], 0.0)
+    values: dict[str, list[float]] = {}
     for rows in (slice(0, half), slice(half, 2 * half)):
         left, right = (gaussianize_ranks(z[rows]) for z in (x, y))
         for e in _judge_references(left, right, names, folds, seed):
-            values[e.name] += e.value / 2
+            values.setdefault(e.name, []).append(e.value)
     return values
 
 
@@ -386,9 +388,6 @@ def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) 
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:
             unconfirmed = _unconfirmed_by_copula(e)
-        if e.name == "mixture":
-            # The bias may decrease more slowly than 1 / n.
-            unconfirmed = math.hypot(unconfirmed, (1 / (math.sqrt(2) - 1) - 1) * e.gain)
         if e.name == "network":
             # The resolution of a network has no known bound, so both ends are one deviation away.
             unconfirmed *= 2

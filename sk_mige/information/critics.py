@@ -41,7 +41,7 @@ class SeparableCritic(nn.Module):
     n_embedding : int, default=32
         Dimension of the embeddings.
     temperature : float, default=None
-        Temperature τ of the cosine. None uses the inner product.
+        Temperature τ of the cosine. With None, the critic is the inner product.
     shared : bool, default=False
         Whether f and g are the same network. A single network suits two views of one input. x and y
         must then have equal dimensions.

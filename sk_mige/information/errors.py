@@ -74,7 +74,7 @@ def _full_error(
     again: Callable[[Tensor], Tensor],
     anew: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return the error from sampling, scores and resolution; warn if resolution dominates.
+    """Return the error from sampling, scores and resolution, and warn if resolution dominates.
 
     Parameters
     ----------

@@ -54,8 +54,6 @@ class Evidence(ArrayState):
         Fitted models, one per fold.
     weight : float
         Weight in the average of the candidates.
-    gain : float
-        Part of ``value`` that is the increase of a mixture's estimate from half of the rows.
     of_components : bool
         True if the models use independent components instead of the columns.
 
@@ -78,7 +76,6 @@ class Evidence(ArrayState):
     log_density: Tensor | None = None
     models: list[Any] = field(default_factory=list)
     weight: float = 0.0
-    gain: float = 0.0
     of_components: bool = False
 
 

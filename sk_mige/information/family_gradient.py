@@ -82,7 +82,8 @@ def conditional_mutual_info_gradient(
     dz : array-like of the shape of z, or with one more axis of length p, default=None
         Derivatives ∂z/∂θ.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
+        without a map.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10
@@ -147,7 +148,8 @@ def total_correlation_gradient(
         Derivatives ∂xᵢ/∂θ of the variables at fixed noise, or None for a variable that does not
         depend on θ. Each derivative has the shape of the variable, or one more axis of length p.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
+        without a map.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10
@@ -220,7 +222,8 @@ def transfer_entropy_gradient(
     lag : int, default=1
         Number L of past values of either series.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. None uses the samples as they are.
+        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
+        without a map.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10

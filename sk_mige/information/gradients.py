@@ -112,9 +112,9 @@ def mutual_info_surrogate(
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    This is circumstance I of the paper. Only the z-block of the joint score is needed, because x
-    does not depend on φ. The kernel depends on x through squared distances only. The dimension of
-    x therefore affects the cost of a single matrix product.
+    The gradient is that of circumstance I of the paper. Only the z-block of the joint score is
+    needed, because x does not depend on φ. The kernel depends on x through squared distances only.
+    The dimension of x therefore affects the cost of a single matrix product.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ def hidden_mutual_info_surrogate(
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
-    This is circumstance II of the paper. Both h and z depend on the parameters, so both blocks of
-    the joint score are needed.
+    The gradient is that of circumstance II of the paper. Both h and z depend on the parameters, so
+    both blocks of the joint score are needed.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def mean_hidden_mutual_info_surrogate(
     z : tensor of shape (M, d_z)
         Representations, differentiable.
     score : callable, default=None
-        Score function of z, of h and of the pair. None is :func:`sk_mige.score.ssge`, which
+        Score function of z, of h and of the pair. None means :func:`sk_mige.score.ssge`, which
         scores all parts by one batched call.
 
     Returns

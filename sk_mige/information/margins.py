@@ -22,8 +22,8 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     z : tensor of shape (n, d)
         Samples; integers give results in torch's default dtype.
     n_knots : int, default=None
-        Number of quantiles. None is the maximum of 5 and 1.25 n^(1/3), which is 8 for n = 256. With
-        more quantiles, the fit of the margin is better and the derivative is noisier.
+        Number of quantiles. None means the maximum of 5 and 1.25 n^(1/3), which is 8 for n = 256.
+        With more quantiles, the fit of the margin is better and the derivative is noisier.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
     Each target is a Gaussian process of variance 1 plus noise of variance δ, with the linear
     kernel of the standardised rows of x. Maximum likelihood estimates δ, so 1/δ estimates the
     signal-to-noise ratio of the target. This estimate is valid for more columns than rows [1]_,
-    although predictions then capture only a share of the signal. A Gaussian kernel of the
+    although predictions then capture only a fraction of the signal. A Gaussian kernel of the
     distances replaces the linear kernel if its predictions have a significantly smaller error.
 
     Parameters

@@ -202,7 +202,7 @@ class StudentReference(GaussianReference):
     Parameters
     ----------
     degrees : float, default=None
-        Degrees of freedom. None selects the degrees by held-out likelihood.
+        Degrees of freedom. With None, the held-out likelihood selects the degrees of freedom.
 
     Examples
     --------
@@ -363,7 +363,7 @@ class MixtureReference(Reference):
     Parameters
     ----------
     n_components : int, default=None
-        Number of components. None selects the number by held-out likelihood.
+        Number of components. With None, the held-out likelihood selects the number.
     seed : int, default=0
         Seed of the initial centres.
 

@@ -95,15 +95,16 @@ def mutual_info_gradient(
         Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
         increasing function (:func:`gaussianize_margins`). Before the map, samples are rotated to
         independent axes if :func:`independent_axes` finds any. The map preserves the information
-        and reverses cubes, exponentials and heavy tails. None uses the samples without a map.
+        and reverses cubes, exponentials and heavy tails. With None, the samples are used without a
+        map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. "coordinates" uses the coordinates of x, and requires 3 samples
         for each coordinate of x and y. "distances" suits more columns than samples, such as images.
         Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
         coordinates if there are 3 samples for each, or if ``dx`` is given.
     score : callable, default=None
-        Score function ``score(z)``. None is :func:`whitened_scores`. The bandwidth is 1, 1/2, 1/4
-        or 1/8 of the median distance, selected by the held-out loss of the joint score. The
+        Score function ``score(z)``. None means :func:`whitened_scores`. The bandwidth is 1, 1/2,
+        1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
         published estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. "jackknife" repeats the estimate without each batch of
@@ -148,10 +149,11 @@ def mutual_info_gradient(
     for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
     and three times the sampling error.
 
-    With ``joint="distances"``, predictions of y from n samples capture only a share of the signal.
-    A random-effects model [1]_ estimates the share of the signal-to-noise ratio, and the gradient
-    is divided by this share. The division is exact for a linear relation of Gaussians. The standard
-    error contains 30 % of the missing part. The time grows as n\ :sup:`3`.
+    With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
+    signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
+    ratio, and the gradient is divided by this fraction. The division is exact for a linear relation
+    of Gaussians. The standard error contains 30 % of the missing part. The time
+    grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
@@ -308,7 +310,7 @@ def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str)
 
 
 def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
-    """Return derivatives of the kept columns; warn if other columns are inconsistent."""
+    """Return derivatives of the kept columns, and warn if other columns are inconsistent."""
     if len(kept) < z.shape[1]:
         _check_copies(name, z, dz, kept)
     return dz[:, kept]

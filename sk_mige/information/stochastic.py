@@ -63,8 +63,8 @@ def stochastic_mutual_info_surrogate(
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
         ``torch.distributions.Normal`` is equivalent to a pair (mean, standard deviation). Any other
         ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at z.
-        None is an implicit encoder, whose conditional score is estimated from the S draws of each
-        x. S should be at least 16 and at least d.
+        None means an implicit encoder, whose conditional score is estimated from the S draws of
+        each x. S should be at least 16 and at least d.
     marginal : str, default="auto"
         Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
         "stein", "mixture" and "leave-one-out". The value "auto" is "gaussian" for a Gaussian

@@ -51,7 +51,7 @@ def multiview_mutual_info_surrogate(
         differentiable. H(z) is estimated from the first views that have at least 512 rows
         together.
     score : callable, default=None
-        Score function of the marginal. None is :func:`sk_mige.score.ssge`.
+        Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
         Ridge added to :math:`\Sigma_w`, as a fraction of the mean variance of z. Without the
         ridge, a direction that t does not change has infinite information.

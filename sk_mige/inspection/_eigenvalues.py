@@ -72,7 +72,7 @@ class EigenvalueDisplay(Display):
             Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that contains
             one.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -102,11 +102,11 @@ class EigenvalueDisplay(Display):
         eigenvalues : array-like of shape (r,)
             Eigenvalues in any order and scale.
         n_eigen : int, default=None
-            Number of kept eigenvalues. None keeps all.
+            Number of kept eigenvalues. None means all eigenvalues.
         alpha : float, default=0.0
             Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 
@@ -132,7 +132,7 @@ class EigenvalueDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the eigenvalues.
 

@@ -102,7 +102,7 @@ class InformationPlaneDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **plot_kw
             Passed to :meth:`from_estimators`.
 
@@ -137,12 +137,12 @@ class InformationPlaneDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows. The training data must contain all of these classes.
         labels : sequence of str, default=None
-            Label of each point. None takes ``beta_`` of the encoder, the weight β at the end of
+            Label of each point. None means ``beta_`` of the encoder, the weight β at the end of
             training.
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -200,7 +200,7 @@ class InformationPlaneDisplay(Display):
         entropy_y : float, default=None
             Entropy H(y) in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -228,7 +228,7 @@ class InformationPlaneDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot``.
 

@@ -108,16 +108,16 @@ class MutualInfoDisplay(Display):
         estimator : MutualInfoEstimator
             Estimator, fitted or not. The estimator must be fitted if ``X`` and ``Y`` are None.
         X, Y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
-            Rows. None draws the fitted estimator alone, at its number of rows.
+            Rows. With None, only the fitted estimator is drawn, at its number of rows.
         sizes : sequence of int, default=None
-            Numbers of rows. None takes n/8, n/4, n/2 and n, without sizes below 20 rows or below 4
+            Numbers of rows. None means n/8, n/4, n/2 and n, without sizes below 20 rows or below 4
             rows for each column of X and Y.
         truth : float, default=None
             Exact mutual information in nats.
         random_state : int, default=0
             Seed of the subsets. Each subset is part of the larger subsets.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -184,7 +184,7 @@ class MutualInfoDisplay(Display):
         truth : float, default=None
             Exact mutual information in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 
@@ -227,7 +227,7 @@ class MutualInfoDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **errorbar_kw
             Passed to matplotlib's ``errorbar``.
 

@@ -173,7 +173,7 @@ class PredictionTrustDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         kind : {"reliability", "risk", "novelty"}, default="reliability"
             Plot.
         **line_kw

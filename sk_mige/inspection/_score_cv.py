@@ -94,7 +94,7 @@ class ScoreCVDisplay(Display):
             Parameter along the axis. "auto" takes the parameter that regularises the chosen
             candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -163,7 +163,7 @@ class ScoreCVDisplay(Display):
         best : tuple of (float, float, float), default=None
             Bandwidth factor, value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 
@@ -194,7 +194,7 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         **line_kw
             Passed to matplotlib's ``plot`` for the curves.
 

@@ -100,14 +100,14 @@ class ScoreFieldDisplay(Display):
             Samples to draw.
         points : array-like of shape (n_points, n_features), default=None
             Points where the arrows start, in the coordinates of the drawn samples. In two
-            dimensions, None takes a grid near the samples, because estimates far from all samples
-            are unreliable. In more dimensions, None takes at most 300 of the samples.
+            dimensions, None means a grid near the samples, because estimates far from all samples
+            are unreliable. In more dimensions, None means at most 300 of the samples.
         features : tuple of two int or str, default=(0, 1)
             Indices of the drawn features, or their names if ``X`` is a data frame.
         grid_resolution : int, default=20
             Number of grid points along the longer side, at least 2.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -162,11 +162,11 @@ class ScoreFieldDisplay(Display):
         scores : array-like of shape (n_points, n_features)
             Scores at the points.
         points : array-like of shape (n_points, n_features), default=None
-            Points where the arrows start. None takes the samples.
+            Points where the arrows start. None means the samples.
         features : tuple of two int or str, default=(0, 1)
             Indices of the drawn features, or their names if ``X`` is a data frame.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 
@@ -201,7 +201,7 @@ class ScoreFieldDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None creates a new figure.
+            Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
             Passed to matplotlib's ``scatter`` and ``quiver``.
 

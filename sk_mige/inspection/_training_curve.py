@@ -87,10 +87,10 @@ class TrainingCurveDisplay(Display):
             For a pipeline, the first step with a history is drawn. For the curve of a
             :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
         keys : str or sequence of str, default=None
-            Names of the records to draw, or a single name. None draws ``train_loss`` and, if
+            Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. None creates a new figure, with panels.
+            Axes to draw all curves on. With None, a new figure is created, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -119,10 +119,10 @@ class TrainingCurveDisplay(Display):
             One record for each epoch, such as ``history_`` of an encoder or the history of a
             skorch net.
         keys : str or sequence of str, default=None
-            Names of the records to draw, or a single name. None draws ``train_loss`` and, if
+            Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. None creates a new figure, with panels.
+            Axes to draw all curves on. With None, a new figure is created, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 
@@ -154,7 +154,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. None creates a new figure, with panels.
+            Axes to draw all curves on. With None, a new figure is created, with panels.
         **line_kw
             Passed to matplotlib's ``plot``.
 

@@ -22,9 +22,9 @@ class EncoderNetwork(nn.Module):
     Parameters
     ----------
     encoder : nn.Module
-        From inputs to ``head.n_inputs`` values a row.
+        Network from inputs to ``head.n_inputs`` values per row.
     head : Head
-        From the encoder's output to a :class:`Code`.
+        Network from the encoder's output to a :class:`Code`.
     decoder : nn.Module, default=None
         From z to predictions.
     input_shape : sequence of int, default=None

@@ -88,10 +88,10 @@ class ConvEncoder(nn.Sequential):
     n_outputs : int
         Width of the output.
     channels : sequence of int, default=None
-        Channels of the convolutions. None is (64, 128, 256), followed by 512 until the shorter
-        side is below 8 pixels. As in Deep InfoMax, None is (64, 128, 256) for images of 32 x 32
-        pixels and (64, 128, 256, 512) for 64 x 64 pixels. The same four layers apply to 96 x 96
-        pixels.
+        Channels of the convolutions. None means (64, 128, 256), followed by 512 until the shorter
+        side is below 8 pixels. As in Deep InfoMax, images of 32 x 32 pixels have three
+        convolutions, (64, 128, 256). Images of 64 x 64 and 96 x 96 pixels have four convolutions,
+        (64, 128, 256, 512).
     fc_size : int, default=1024
         Width of the fully connected layer.
 

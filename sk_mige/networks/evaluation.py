@@ -48,7 +48,7 @@ def evaluate(
         Function of ``rows`` and of slices that yields the chunk of each slice. None indexes
         ``rows``.
     out : ndarray of n rows, default=None
-        Array that is filled chunk by chunk and returned; None makes a new array.
+        Array that is filled chunk by chunk and returned; with None, a new array is created.
 
     Returns
     -------

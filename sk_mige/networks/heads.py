@@ -139,10 +139,11 @@ class DeterministicHead(Head):
 class StandardizingHead(DeterministicHead):
     r"""Standardised components: :math:`z_k = (h_k - \mu_k) / \sigma_k`.
 
-    The statistics are those of the batch in training and running averages afterwards, as in a
-    batch norm without weights. Mutual information does not depend on the units of z, but its
-    *estimate* does. An estimated entropy grows with the scale of z, and a kernel of one bandwidth
-    is sensitive only to the components of largest variance. Fixed units prevent both effects.
+    In training, the statistics are computed from the batch. In evaluation mode, they are running
+    averages, as in a batch norm without weights. Mutual information does not depend on the units of
+    z, but its *estimate* does. An estimated entropy grows with the scale of z, and a kernel of one
+    bandwidth is sensitive only to the components of largest variance. Fixed units prevent both
+    effects.
 
     In evaluation mode, z is multiplied by ``alignment``, which is the identity at first.
 
@@ -249,8 +250,9 @@ class ImplicitHead(Head):
     .. math:: z = \mu + V \, \mathrm{ReLU}(a + U \varepsilon), \qquad (\mu, a) = h, \quad
               \varepsilon \sim N(0, I_K)
 
-    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. Its density
-    is unknown, so the gradient of H(z | x) is estimated from the scores of several draws.
+    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. The density of
+    this conditional is unknown, so the gradient of H(z | x) is estimated from the scores of several
+    draws.
 
     Parameters
     ----------

@@ -35,8 +35,9 @@ class BottleneckLoss(Objective):
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
-    A code with a β (:class:`sk_mige.networks.ConditionedHead`) replaces ``beta`` by this β. The
-    loss is then divided by :math:`1 + \beta / \beta_m`, where :math:`\beta_m` is ``beta``.
+    If the code has a β, as with :class:`sk_mige.networks.ConditionedHead`, this β replaces
+    ``beta``. The loss is then divided by :math:`1 + \beta / \beta_m`, where :math:`\beta_m` is
+    ``beta``.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ class BottleneckLoss(Objective):
         Weight of the information, per nat. With ``max_information``, the initial value of the dual
         variable. For codes with a β, the geometric middle of the range of β.
     max_information : float, default=None
-        Limit c in nats. The code must be Gaussian, because its information has an upper bound.
+        Limit c in nats. The code must be Gaussian, because the limit applies to an upper bound for
+        Gaussian codes.
 
     Attributes
     ----------
@@ -159,7 +161,7 @@ class InformationBottleneck(InformationDescription):
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
 
-    With :math:`\beta = (\beta_0, \beta_1)`, one training gives the encoders of all β in the range,
+    With :math:`\beta = (\beta_0, \beta_1)`, a single run trains the encoders of all β in the range,
 
     .. math:: \min_\phi\; \mathbb{E}_\beta\, \frac{-\mathbb{E}\log p(y \mid z)
               + \beta\, I_\beta(z; x)}{1 + \beta / \sqrt{\beta_0 \beta_1}}, \qquad
@@ -181,7 +183,7 @@ class InformationBottleneck(InformationDescription):
         head suits 16 components or fewer, because scores of q(z | x) are estimated from a few
         draws.
     n_draws : int, default=None
-        Number of draws of z for each row and training step. None is 16 if scores of q(z | x) are
+        Number of draws of z for each row and training step. None means 16 if scores of q(z | x) are
         estimated, else 1.
     beta : float, default=1e-3
         Weight of a nat of information about x, in nats of log-likelihood. With a large value from
@@ -189,7 +191,7 @@ class InformationBottleneck(InformationDescription):
         such a collapse.
 
         A pair (low, high) of positive weights trains one encoder for all weights in the range. The
-        method ``at_beta`` of the fitted encoder returns the encoder of one weight. All other
+        method ``at_beta`` of the fitted encoder returns the encoder for a single weight. All other
         methods use the geometric middle of the range.
     max_information : float, default=None
         Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable. Each
@@ -223,10 +225,11 @@ class InformationBottleneck(InformationDescription):
     and training would also minimise I(z; β).
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
-    β. Without the divisor, batches of large β have the largest gradients, and determine the shared
-    weights. All β share a :class:`Critic` and the learned prior of :class:`Variational`. The bounds
-    of both estimators are therefore looser than for a single β. For regression, the variance of the
-    likelihood is the mean squared error of the batch, because the optimal variance depends on β.
+    β. Without the divisor, batches with a large β have the largest gradients and dominate the
+    updates of the shared weights. All β share a :class:`Critic` and the learned prior of
+    :class:`Variational`. The bounds of both estimators are therefore looser than for a single β.
+    For regression, the variance of the likelihood is the mean squared error of the batch, because
+    the optimal variance depends on β.
 
     References
     ----------
@@ -312,7 +315,7 @@ class InformationBottleneck(InformationDescription):
             )
 
     def _check_betas(self) -> None:
-        """Raise for a pair of weights that is no range, or that contradicts a limit."""
+        """Raise ValueError for a pair of weights that is not a range, or contradicts a limit."""
         if not isinstance(self.beta, tuple | list):
             return
         numbers = len(self.beta) == 2 and all(isinstance(beta, Real) for beta in self.beta)

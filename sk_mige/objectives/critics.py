@@ -50,7 +50,8 @@ class CriticBound(nn.Module):
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of the critic. Each form has a hidden layer of 512 units. A callable returns a critic
-        for (n_features, n_components). CLUB learns a conditional Gaussian instead.
+        for (n_features, n_components). The bound "club" learns a conditional Gaussian instead of a
+        critic.
     normalize : bool, default=True
         Whether x is normalised over the batch, so that the units of x do not matter. Features of
         an inner layer need no normalisation.
@@ -63,14 +64,15 @@ class CriticBound(nn.Module):
     Notes
     -----
     InfoMax follows the bounds as published. A bottleneck needs nats, because β is a weight per
-    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which grows more and
-    more slowly than I. In a bottleneck, this divergence trains the critic, and z has the gradient
-    of the value in nats,
+    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is bounded, while
+    I is unbounded. In a bottleneck, this divergence trains the critic, and z has the gradient of
+    the value in nats,
 
     .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] ,
 
-    with a clipped T in the second term for "smile". By the envelope theorem, the gradient at the
-    best critic is that of I. The bound "infonce" saturates at log M, and "club" is an upper bound.
+    with a clipped T in the second term for "smile". By the envelope theorem, this gradient equals
+    the gradient of I if the critic is optimal. The bound "infonce" saturates at log M, and "club"
+    is an upper bound.
 
     Examples
     --------
@@ -136,8 +138,8 @@ class CriticBound(nn.Module):
         """Return the bound in nats, to be minimised by the encoder, and the critic's loss.
 
         Information is never negative. A negative bound shows that the critic is not trained
-        enough, and minimising the bound further would diverge. For a negative bound, z therefore
-        has no gradient.
+        enough, and minimising the bound further would diverge. With a negative bound, z therefore
+        receives no gradient.
         """
         x = self.normalize(x.flatten(1))
         nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
@@ -189,7 +191,7 @@ class CriticInfoMax(Objective):
 
 
 class CriticTerm(InformationTerm):
-    """Bound of I(x; z) by a critic, as the information of a bottleneck.
+    """Bound of I(x; z) by a critic, as the information term of a bottleneck.
 
     Parameters
     ----------
@@ -217,16 +219,17 @@ class CriticTerm(InformationTerm):
 class FeatureCriticInfoMax(Objective):
     r"""Deep InfoMax, a critic's bound of I(h; z) for features h of an inner layer.
 
-    In DIM(G), h is the whole feature map. In DIM(L), h is each location of the map in turn, and
-    the bounds of one shared critic are averaged. All other rows of a batch are negative examples.
-    For DIM(L) with InfoNCE, the negative examples are the locations of all other images.
+    In DIM(G), h is the whole feature map. In DIM(L), h is a single location of the map. All
+    locations share one critic, and the bounds are averaged over the locations. All other rows of a
+    batch are negative examples. For DIM(L) with InfoNCE, the negative examples are the locations of
+    all other images.
 
     Parameters
     ----------
     information : CriticBound
         Bound and critic of h and z. With ``local=True``, the critic takes one location of h.
     local : bool, default=False
-        Whether h is one location at a time, DIM(L), or the whole map, DIM(G).
+        Whether h is a single location, as in DIM(L). If False, h is the whole map, as in DIM(G).
 
     References
     ----------

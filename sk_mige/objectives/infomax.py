@@ -50,9 +50,10 @@ class InfoMax(InformationDescription):
     n_views : int, default=1
         Number of copies of each row, independently augmented and corrupted, in a training step. A
         single copy is compared with x itself. With two or more copies, the differences between
-        copies are noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of
-        a step grows with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)``
-        rows or more. With a critic, the bound is a bound of the information between the copies.
+        copies count as noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The
+        cost of a step grows with ``n_views``. Batches should have
+        ``2 * n_components / (n_views - 1)`` rows or more. With a critic, the objective is a bound
+        of the information between the copies.
     layer : str, default=None
         Name of a submodule of the encoder. The submodule's output h replaces x, so I(h; z) is
         maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this objective is the
@@ -67,9 +68,9 @@ class InfoMax(InformationDescription):
     output_scale : {"input", "unit"} or None, default="input"
         Units of z. Mutual information does not depend on the units of z, but its estimate does.
         With "unit", the network ends with a batch norm without weights. With "input", the network
-        has the same batch norm in training, and ``fit`` then maps z linearly to the units of x,
-        like the components of PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does
-        not change this map. With None, the scale is free in training.
+        has the same batch norm in training. Afterwards, ``fit`` maps z linearly to the units of x,
+        as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not change this
+        map. With None, the scale is free in training.
 
     See Also
     --------

@@ -86,12 +86,12 @@ class MIGE(Information):
         (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). For a Gaussian head, "auto"
         is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other
         heads, "auto" estimates scores. With "classes", the log-determinant is taken within
-        classes, so that information about the class is not penalised. Classification with a
-        Gaussian head is required.
+        classes, so that information about the class is not penalised. "classes" requires
+        classification with a Gaussian head.
     conditional : {"auto", "closed-form", "score"}, default="auto"
         Estimate of the entropy of z given x in a bottleneck. With "closed-form", the entropy of
         the Gaussian head is exact. With "score", scores are estimated from several draws of z for
-        each x. With "auto", the closed form is used if there is one, else "score".
+        each x. With "auto", the closed form is used if it exists, else "score".
 
     See Also
     --------
@@ -125,7 +125,7 @@ class MIGE(Information):
         self.conditional = conditional
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError for parameters of a bottleneck or an ``x_scale`` without effect."""
+        """Raise ValueError for a bottleneck's parameters, or for an ``x_scale`` without effect."""
         self._validate_params()
         for name in ("marginal", "conditional"):
             if getattr(self, name) != "auto":
@@ -204,9 +204,9 @@ class Critic(Information):
         Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
         "concatenated" critic is a perceptron of the pair (x, z). If a concatenated critic
         separates all pairs of a batch, its gradient vanishes. A "cosine" critic is the cosine of
-        the embeddings over 0.5, as in SimCLR. A callable takes (n_features, n_components) and
-        returns a module that maps x and z to the scores of all pairs (M, M). The bound "club"
-        always uses a conditional Gaussian.
+        the embeddings divided by a temperature of 0.5, as in SimCLR. A callable takes (n_features,
+        n_components) and returns a module that maps x and z to the scores of all pairs (M, M). The
+        bound "club" always uses a conditional Gaussian.
 
     See Also
     --------

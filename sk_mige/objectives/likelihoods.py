@@ -18,7 +18,7 @@ class ClassLikelihood(nn.Module):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weights of the rows of each class. None is a weight of 1.
+        Weights of the rows of each class. None means a weight of 1 for each class.
     label_smoothing : float, default=0.0
         Fraction s of each target that is spread over all classes. With ``weight``, the part of
         each class is weighted, as in torch's ``cross_entropy``.

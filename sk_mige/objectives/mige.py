@@ -24,7 +24,7 @@ __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE, in circumstance I for one view of x and III for several views.
+    r"""InfoMax by MIGE: circumstance I for one view of x, circumstance III for several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
@@ -83,7 +83,7 @@ class FeatureInfoMax(Objective):
     score : callable
         Score function of h, of z and of the pair.
     local : bool, default=False
-        Whether h is one location of the feature map at a time.
+        Whether h is a single location of the feature map, instead of the whole map.
     n_locations : int, default=4
         Number of locations drawn at random for each batch. The average gradient over the drawn
         locations is an unbiased estimate of the average over all locations.

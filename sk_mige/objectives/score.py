@@ -22,8 +22,8 @@ def default_training_score(mode: str) -> partial[torch.Tensor]:
 
     InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device. A Cholesky factorisation takes
     a fraction of the time of an eigendecomposition. On held-out rows, the representations are as
-    accurate as with the cut of the spectrum at 0.999. The bottleneck's implicit conditionals are
-    many small problems in one batch, and use the cut.
+    accurate as with the spectral cutoff at 0.999. The scores of a bottleneck's implicit
+    conditionals use this cutoff, because the conditionals of a batch are many small problems.
 
     Parameters
     ----------

@@ -226,10 +226,10 @@ class SIGReg(ViewInformation):
               \big| \hat\varphi_{a^\top z_s}(t) - e^{-t^2/2} \big|^2 e^{-t^2/2}\, dt \Big]
 
     The second term, *sketched isotropic Gaussian regularisation*, compares the characteristic
-    function of projections of z on random unit vectors a with that of N(0, 1). The trapezoidal rule
-    with 17 points computes the integral, the statistic of the test by Epps and Pulley. Torch's
-    generator draws new vectors in each batch. A batch needs memory for about 40 numbers for each
-    view, row and direction. The default parameters are the paper's.
+    function of projections of z on random unit vectors a with that of N(0, 1). The integral is the
+    statistic of the Epps-Pulley test, and is computed by the trapezoidal rule with 17 points.
+    Torch's generator draws new vectors in each batch. A batch needs memory for about 40 numbers for
+    each view, row and direction. The default parameters are the paper's.
 
     Parameters
     ----------

@@ -341,10 +341,10 @@ class Matern(Kernel):
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
 
-    Only the smoothness 3/2 or 5/2 is allowed. A kernel of smoothness 1/2 has no gradient at 0,
-    which Stein's identity needs. Kernels of smoothness above 5/2 hardly differ from the RBF. With
-    smoothness 3/2, the second derivative is infinite at u = 0. Only the finite product u k''(u) is
-    used, so k'' is evaluated no closer to 0 than the rounding error of u.
+    Only the smoothness 3/2 or 5/2 is allowed. Stein's identity needs the gradient of the kernel at
+    0, which does not exist for smoothness 1/2. Kernels of smoothness above 5/2 hardly differ from
+    the RBF. With smoothness 3/2, the second derivative is infinite at u = 0. Only the finite
+    product u k''(u) is used, so k'' is evaluated no closer to 0 than the rounding error of u.
 
     Parameters
     ----------

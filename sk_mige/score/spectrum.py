@@ -96,7 +96,7 @@ def spectral_filter(
         Regularisation strength; 0 gives the plain inverse and infinity gives zeros. A column of
         strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
-        Eigenvalues that are kept; the filter is 0 elsewhere. By default all are kept.
+        Eigenvalues that are kept; the filter is 0 elsewhere. By default, all eigenvalues are kept.
 
     Returns
     -------
@@ -126,7 +126,7 @@ class SpectralBasis:
     values : Tensor of shape (r,)
         Spectrum of the fit, descending.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S; None is the identity. The product of the factors is seldom needed.
+        Second factor of S; None means the identity. The product of the factors is seldom needed.
     """
 
     kernel_vectors: Tensor

@@ -203,7 +203,7 @@ def stein_kernel(
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
         correlations do not matter. With ``"covariance"``, tests with few rows per feature are
-        conservative. None uses the units of x.
+        conservative. None means the units of x.
 
     Returns
     -------

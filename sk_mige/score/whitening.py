@@ -181,8 +181,9 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
 
-    The whole grid therefore costs no further eigendecomposition. The size m of the sphere is that
-    of all rows. For d > n the Gram matrix (n, n) is decomposed instead of the covariance.
+    The whole grid therefore costs no further eigendecomposition. The size m of the sphere is
+    computed from all rows. For d > n the Gram matrix (n, n) is decomposed instead of the
+    covariance.
 
     Parameters
     ----------
@@ -360,8 +361,8 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
 def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
     """Return the intensity of the grid with the highest leave-one-out Gaussian likelihood.
 
-    The size of the sphere is that of all rows, so that the whole grid is one matrix product. A
-    size without each row would hardly change the choice.
+    The size of the sphere is computed from all rows, so that the whole grid is one matrix product.
+    A size without each row would hardly change the choice.
     """
     if n < 4:
         return 1.0

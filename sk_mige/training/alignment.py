@@ -36,8 +36,8 @@ def input_alignment(
 
     The components of zA are uncorrelated and have the units of x. As in PCA, the variance of
     component k is :math:`s_k^2`, the variance of x that the component explains. Variances are in
-    descending order. For a linear encoder that finds the principal subspace, zA is PCA. A is
-    invertible, so zA has the same information about x as z.
+    descending order. If a linear encoder finds the principal subspace, the columns of zA are the
+    principal components of x. A is invertible, so zA has the same information about x as z.
 
     Parameters
     ----------

@@ -23,14 +23,14 @@ class ImageAugmentation:
 
     The object maps images of shape (M, channels, height, width) to changed images, as the parameter
     ``augmentation`` of :class:`sk_mige.InfoMax` requires. The changes are those of SimCLR. All
-    images of a batch are changed at once, on the device of the batch, and gradients are not needed.
-    The random numbers come from torch's generator for the CPU, which ``fit`` seeds. Equal seeds
-    therefore give equal changes on each device.
+    images of a batch are changed at once, on the device of the batch. The random numbers come from
+    torch's generator for the CPU, which ``fit`` seeds. Equal seeds therefore give equal changes on
+    each device.
 
     Parameters
     ----------
     size : int, default=None
-        Height and width of the output in pixels. None is the size of the input. Encoders with a
+        Height and width of the output in pixels. None means the size of the input. Encoders with a
         fully connected layer, such as "conv", need the size of their ``input_shape``.
     scale : tuple of two floats, default=(0.2, 1.0)
         Smallest and largest area of a crop, as a fraction of the image's area. The area is uniform
@@ -55,8 +55,8 @@ class ImageAugmentation:
 
     Notes
     -----
-    All changes are linear in the pixels, so pixels can have any unit. Values are not clipped: for
-    pixels from 0 to 1, the output can be above 1.
+    All changes are linear in the pixels, so pixels can have any unit. Values are not clipped. For
+    pixels from 0 to 1, the output can therefore be above 1.
 
     References
     ----------

@@ -33,7 +33,7 @@ class ArrayDataset(Dataset[Batch]):
         Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
         which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets; integers for classes. None gives zeros.
+        Targets; integers for classes. With None, targets are 0.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     batch_size : int
         Largest size of a batch. With n=3 and batch_size=2, the only batch has three rows.
     generator : torch.Generator or None
-        Random generator of the row order. None keeps the order of the rows.
+        Random generator of the row order. With None, the rows keep their order.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ class BatchLoader(DataLoader[Any]):
     batches : Sampler or list
         Lists of indices, or slices.
     generator : torch.Generator, default=None
-        Random generator of the seeds of worker processes; None is torch's global generator.
+        Random generator of the seeds of worker processes; None means torch's global generator.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def keep_batch(batch: Any) -> Any:
 def read_parts(
     rows: NDArray[Any] | Tensor | ItemRows, parts: Iterable[slice | list[int]]
 ) -> Iterator[Tensor]:
-    """Yield parts of rows in float32, read as the batches of the training are.
+    """Yield parts of rows in float32, read in the same way as training batches.
 
     Parameters
     ----------

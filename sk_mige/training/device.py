@@ -135,7 +135,7 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def building(device: torch.device) -> Iterator[None]:
-    """Create layers in float32 inside the context, for every default dtype and context.
+    """Create layers in float32 inside the context, whatever the caller's default dtype and context.
 
     Examples
     --------
@@ -154,8 +154,8 @@ def built_apart(seed: int) -> Iterator[None]:
     """Seed the initialisation of layers inside the context, in the calling thread only.
 
     Unlike :func:`seeded`, the context does not wait for other threads that train. A stored network
-    can be loaded meanwhile. The seed covers torch's layers and modules that consist of torch's
-    layers. Other random functions in a user's module are not seeded.
+    can therefore be loaded while another thread trains. The seed covers torch's layers and modules
+    that consist of torch's layers. Other random functions in a user's module are not seeded.
 
     Examples
     --------

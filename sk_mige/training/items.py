@@ -84,7 +84,7 @@ class ItemRows:
         return self.shape[0]
 
     def __getitem__(self, index: slice | Sequence[int]) -> Tensor:
-        """Return rows (m, d) in float32; raise for an input that is not finite."""
+        """Return rows (m, d) in float32, and raise for an input that is not finite."""
         indices = range(len(self))[index] if isinstance(index, slice) else index
         rows = self.read(indices).float()
         # A sum is finite only for finite values, and takes a fraction of the time.
@@ -151,7 +151,7 @@ class ItemRows:
         return _as_input(self._parts(index)[0], index)
 
     def _like_first(self, index: int) -> Tensor:
-        """Return an input; raise if it differs from the first in shape or dtype."""
+        """Return an input, and raise if it differs from the first in shape or dtype."""
         value = self._input(index)
         found, first = (tuple(value.shape), value.dtype), (self.item_shape, self.item_dtype)
         if found != first:
@@ -166,8 +166,8 @@ class ItemRows:
 def is_data_set(X: Any) -> bool:
     """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
 
-    Data sets of torch and skorch have a class. Others, such as Hugging Face's, have a length and
-    items, but no conversion to an array or a data frame.
+    Data sets of torch and skorch are recognised by their class. Other data sets, such as Hugging
+    Face's, have a length and items, but no conversion to an array or a data frame.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
 
 
 def _as_input(value: Any, index: int) -> Tensor:
-    """Return an input as a tensor; raise for other types and for single numbers."""
+    """Return an input as a tensor, and raise for other types and for single numbers."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         # A copy, because the data set may reuse its memory. Torch has one byte order.
         value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))

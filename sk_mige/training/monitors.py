@@ -221,8 +221,9 @@ class EffectiveRank(Monitor):
 
     Notes
     -----
-    The recorded codes are those of training. With ``InfoMax(output_scale="input")``, the codes of
-    training have variance 1 in each component, and ``fit`` rescales the codes after training.
+    The rank is computed from the codes in the units of training. With
+    ``InfoMax(output_scale="input")``, the codes of training have variance 1 in each component, and
+    ``fit`` rescales the codes after training.
 
     References
     ----------

@@ -142,7 +142,7 @@ class EncoderNet(NeuralNet):
             return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run the forward and backward pass of a batch; raise for a non-finite loss."""
+        """Run the forward and backward pass of a batch, and raise for a non-finite loss."""
         self._set_training(True)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
@@ -262,7 +262,7 @@ class EncoderNet(NeuralNet):
 
 
 def _parts(data: Any) -> Iterator[Tensor]:
-    """Yield the inputs of a data set in few parts, without torch's global generators."""
+    """Yield the inputs of a data set in a few parts, without torch's global generators."""
     size = max(FEWEST_PAIRS, PART_VALUES // max(1, data[[0]][0].shape[1]))
     for rows, _ in BatchLoader(data, EqualBatchSampler(len(data), size, None), torch.Generator()):
         yield rows

@@ -91,7 +91,7 @@ class ExponentialDecay(Rates):
 
     .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
 
-    e counts the finished epochs of all runs.
+    The index e is the number of finished epochs of all runs.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class Trainer:
     batch_size : int, default=256
         Largest number of rows in a batch.
     device : torch.device, default=None
-        Device of the training; None is the CPU.
+        Device of the training; None means the CPU.
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
@@ -193,8 +193,8 @@ class Trainer:
         callbacks : sequence of skorch callbacks, default=()
             Callbacks of this run only.
         held_out : Dataset, default=None
-            Rows for ``valid_loss``: the mean of the objective's ``held_out`` over batches. For an
-            objective without a value, ``valid_loss`` is minus
+            Rows on which ``valid_loss`` is computed, as the mean of the objective's ``held_out``
+            over batches. For an objective without a value, ``valid_loss`` is minus
             :func:`sk_mige.information.copies.shared_information` of all rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.

@@ -197,7 +197,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
         "linear": LinearDiscriminantAnalysis,
         "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
         "logistic": lambda: LogisticRegression(max_iter=1000),
-        "neighbors": lambda: KNeighborsClassifier(max(5, round(0.5 * n**0.5))),
+        "neighbors": lambda: KNeighborsClassifier(min(n, max(5, round(0.5 * n**0.5)))),
         "boosting": lambda: _with_radius(
             HistGradientBoostingClassifier(
                 max_iter=50,

@@ -70,7 +70,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
         "network". The candidate "neighbors" is skipped if X and Y have more than four columns
         together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
-        "boosting" and "trees".
+        "boosting" and "trees", and "table" if X and Y are labels.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None

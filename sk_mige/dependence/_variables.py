@@ -139,7 +139,8 @@ def discrete_columns(table: Array) -> NDArray[np.bool_]:
     most combinations would otherwise have a single row.
     """
     named = _named(table)
-    few = named | np.array([_is_few(column) for column in table.T])
+    # Labels can be of types that have no order, such as numbers and strings.
+    few = np.array([known or _is_few(z) for known, z in zip(named, table.T, strict=True)])
     return few if _is_few(_row_codes(table[:, few])) else named
 
 

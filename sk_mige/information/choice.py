@@ -162,6 +162,10 @@ def choose_information(
     """
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
+    # Parts and shifts of the rows are samples of all rows only if the rows have a random order.
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    x, y, folds = x[order], y[order], folds[order]
+    components = components and (components[0][order], components[1][order])
     judged = _judge_references(x, y, candidates, folds, seed)
     least = LARGE * math.log(len(x))
     if components is not None:
@@ -185,7 +189,14 @@ def choose_information(
     value = max(value, 0.0)
     missing = 0.0 if large else _unresolved_by_mixture(judged, x, y, seed)
     high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
+    _reorder(judged, order.argsort())
     return ChosenInformation(value, (max(0.0, value - Z_90 * error), high), judged)
+
+
+def _reorder(judged: list[Evidence], order: Tensor) -> None:
+    for e in judged:
+        e.pointwise = e.pointwise[order]
+        e.log_density = None if e.log_density is None else e.log_density[order]
 
 
 def _judge_references(

@@ -70,7 +70,8 @@ def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
     """
     n, q = y.shape
     targets = torch.cat([y, y.square()], dim=1)
-    targets = (targets - targets.mean(0)) / targets.std(0).clamp_min(1e-12)
+    deviations = targets.std(0)
+    targets = (targets - targets.mean(0)) / deviations.clamp_min(1e-12)
     rows = feature_units(x)(x)
     rows = rows - rows.mean(0)
     sq = squared_distances(rows)
@@ -81,6 +82,8 @@ def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
     better = smaller.mean(0) > 2 * smaller.std(0) / n**0.5
     columns = torch.where(better, other, linear)
     gain = torch.where(better, other_gain, gain)
+    # The squares of two opposite values are constant, and their gain is that of rounding errors.
+    gain = torch.where(deviations > 1e-12, gain, -torch.inf)
     products = (columns * targets).mean(0).clamp_min(0)
     explained = products.square() / columns.square().mean(0).clamp_min(1e-12)
     seen = explained / (1 - explained)
@@ -102,7 +105,7 @@ def _fit(kernel: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values = values.clamp_min(0)[:, None]
     turned = vectors.mT @ targets
     variances = values + NOISE
-    scales = (turned.square() / variances).mean(1)
+    scales = (1 / variances[..., 0]) @ turned.square() / n  # without an array (71, n, targets)
     losses = 0.5 * n * scales.log() + 0.5 * variances.log().sum(1)
     smallest, best = losses.min(0)
     noise = NOISE[best, 0, 0]

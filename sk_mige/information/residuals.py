@@ -39,7 +39,8 @@ class LinearResiduals(ArrayState):
     Attributes
     ----------
     is_strong : bool
-        Whether a relation is strong, and stronger than the relation of the normal scores.
+        Whether a relation is strong, and stronger than the relation of the normal scores. A
+        relation of columns with values on a grid also needs noise much wider than the grid's steps.
     is_exact : bool
         Whether a relation has no noise except rounding errors. The information is then infinite.
 
@@ -78,6 +79,10 @@ class LinearResiduals(ArrayState):
         # Medians, because a few outliers can make every relation strong.
         noise = (_deviation(r) / _deviation(a)).square()
         chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
+        # Spacings do not describe values on a grid whose step is wider than a spacing.
+        spacing = 4 * _deviation(r) / len(y) ** 0.5
+        for columns, factors in ((left, weights), (right, combinations)):
+            chosen &= ((factors.abs() * _steps(columns)[:, None]) <= spacing).all(0)
         self.is_strong = bool(chosen.any())
         if self.is_strong:
             self.combinations, self.weights = combinations[:, chosen], weights[:, chosen]
@@ -113,6 +118,16 @@ def _deviation(z: Tensor) -> Tensor:
     """Return the median absolute deviation of each column."""
     deviation: Tensor = (z - z.median(0).values).abs().median(0).values
     return deviation
+
+
+def _steps(z: Tensor) -> Tensor:
+    """Return the median step of the distinct values of each column, or 0 with few equal values."""
+    steps = z.new_zeros(z.shape[1])
+    for k, column in enumerate(z.mT):
+        values = column.unique()
+        if 1 < len(values) < len(z) / 2:
+            steps[k] = values.diff().median()
+    return steps
 
 
 def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:

@@ -501,7 +501,8 @@ def _ridge_coefficients(
     z, w = yw if projected is None else projected, weight[:, None]
     if not matrices.shared:
         total = slopes.sum(1, keepdim=True)
-        linear = (slopes @ z - total * z) / s2 + gram @ (w * yw).to(gram)
+        moved = slopes @ z.to(gram) - total * z
+        linear = moved / s2 + gram @ (w * yw).to(gram)
         return torch.cholesky_solve(torch.cholesky_solve(linear, outer), factor).to(yw.dtype)
     ahead = z / s2 + w * yw
     behind = (gram.sum(1, keepdim=True) + ridge) / s2 * z + ridge * w * yw

@@ -178,8 +178,9 @@ def stein_kernel(
     default, W divides each column by its standard deviation. Discrepancies then do not depend on
     the units of the columns. Riabiz et al. name three choices for rows without standardisation. The
     choices "med" and "sclmed" of Riabiz et al. are ``bandwidth="median"`` and ``"scaled-median"``
-    with ``preconditioner=None``. The choice "smpcov" is ``bandwidth=1.0`` with
-    ``preconditioner="covariance"``.
+    with ``preconditioner=None``. The distances of "smpcov" are those of ``bandwidth=1.0`` with
+    ``preconditioner="covariance"``. The scores are here in the coordinates of W too, and are in the
+    units of x in "smpcov".
 
     Parameters
     ----------

@@ -130,6 +130,10 @@ class OnlineProbe(Monitor):
             raise ValueError(f"{type(self).__name__}: y must be a label for each row, got {got}")
         check_classification_targets(y)
         self.classes_, self.labels_ = np.unique(np.asarray(y), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__}: y must have at least 2 classes, got {self.classes_}"
+            )
         self.train_, self.test_ = train_test_split(
             np.arange(len(rows)), test_size=TEST_SIZE, stratify=self.labels_, random_state=0
         )
@@ -291,7 +295,11 @@ def neighbour_votes(
     from sklearn.neighbors import NearestNeighbors  # the import takes time
 
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
-    distances, indices = search.fit(normalize(known)).kneighbors(normalize(queries))
+    known, queries = normalize(known), normalize(queries)
+    zero = ~known.any(1)
+    if zero.any():  # rows of zeros have the cosine 0, as rows along another axis
+        known, queries = np.c_[known, zero], np.c_[queries, np.zeros_like(queries[:, 0])]
+    distances, indices = search.fit(known).kneighbors(queries)
     squares = np.square(distances, dtype=np.float64)  # 2 - 2 s
     weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
     votes = np.zeros((len(queries), int(labels.max()) + 1))

@@ -97,6 +97,22 @@ def test_a_class_of_ten_is_at_most_log_ten() -> None:
     assert estimator.interval_[1] <= np.log(10) + 0.01
 
 
+@pytest.mark.parametrize("cv", [2, 3, 5])
+def test_neighbours_suit_the_fewest_rows(cv: int) -> None:
+    labels = np.arange(10) % 2
+    x = labels + 0.1 * np.random.default_rng(0).standard_normal(10)
+    estimator = quick("neighbors").set_params(cv=cv).fit(x, labels.astype(str))
+    assert 0 <= estimator.mutual_info_ <= estimator.interval_[1] < 1
+
+
+def test_labels_may_be_of_several_types() -> None:
+    k = np.arange(400) % 4
+    x = k + 0.1 * np.random.default_rng(0).standard_normal(400)
+    expected = quick("quadratic").fit(x, np.array(["1", "2.5", "a", "b"])[k])
+    found = quick("quadratic").fit(x, np.array([1, 2.5, "a", "b"], dtype=object)[k])
+    assert found.mutual_info_ == pytest.approx(expected.mutual_info_, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", [str, bool, object])
 def test_labels_of_any_type_give_the_same_value(kind: type) -> None:
     rng = np.random.default_rng(0)
@@ -170,6 +186,18 @@ def test_permuted_rows_give_the_same_value_up_to_chance(seed: int) -> None:
     values = [quick("gaussian").fit(x[o], y[o]).mutual_info_ for o in (slice(None), order)]
     assert values[0] == pytest.approx(values[1], abs=0.02)
     assert values[0] == pytest.approx(truth, abs=0.2)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_sorted_rows_share_as_much_as_unsorted_rows(column: int) -> None:
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 7, 600)
+    z = np.c_[np.cos(angle), np.sin(angle)] + 0.1 * rng.standard_normal((600, 2))
+    x, y = z[z[:, column].argsort()].T
+    estimator = quick("mixture").fit(x, y)
+    assert estimator.mutual_info_ > 0.35  # unsorted rows give .4 to .8 nats
+    # Rows keep their places.
+    assert np.corrcoef(estimator.pointwise_, estimator.pmi(x, y))[0, 1] > 0.5
 
 
 def test_repeated_fits_are_equal_and_survive_pickling() -> None:
@@ -394,6 +422,24 @@ def test_small_noise_in_a_sum_of_columns_is_resolved(noise: float, swapped: bool
     assert abs(estimator.mutual_info_ - truth) < 0.1
     assert contains(estimator, truth)
     assert estimator.permutation_test(9) == 0.1
+
+
+@pytest.mark.parametrize("of_x", [False, True])
+def test_noise_within_the_steps_of_a_grid_is_no_density(of_x: bool) -> None:
+    rng = np.random.default_rng(0)
+    k, other, noise, more = rng.integers(10, size=600), *rng.standard_normal((3, 600))
+    on_grid, near = np.c_[k, other], k + 0.01 * noise
+    estimator = quick().fit(on_grid, np.c_[near, more] if of_x else near)
+    assert abs(estimator.mutual_info_ - np.log(10)) < 0.6
+
+
+def test_rounded_values_with_more_noise_than_steps_have_the_information_of_the_noise() -> None:
+    z, noise, *others = np.random.default_rng(0).standard_normal((4, 3000))
+    pair = z, z + 0.03 * noise
+    x, y = (np.c_[column.round(2), other] for column, other in zip(pair, others, strict=True))
+    with pytest.warns(UserWarning, match="lie near a surface"):
+        estimator = quick("gaussian").fit(x, y)
+    assert contains(estimator, 0.5 * np.log1p(1 / 0.03**2))
 
 
 def test_pmi_of_small_noise_is_the_log_density_ratio() -> None:

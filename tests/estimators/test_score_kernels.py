@@ -54,6 +54,15 @@ def test_samples_have_the_moments_of_the_data(kernel):
     np.testing.assert_allclose(drawn.std(0), X.std(0), rtol=0.25)
 
 
+@EVERY
+@pytest.mark.parametrize("base", [None, "student"])
+def test_float32_rows_of_many_columns_have_the_scores_of_float64(kernel, base):
+    rows = np.random.default_rng(0).standard_normal((20, 40)).astype(np.float32)
+    estimator = SSGEScoreEstimator(kernel=kernel, whiten=False, base=base, alpha=0.1)
+    expected = estimator.fit_transform(rows.astype(np.float64))
+    np.testing.assert_allclose(estimator.fit_transform(rows), expected, atol=1e-4)
+
+
 def test_steins_estimator_is_regularised_ssge_with_the_kernel():
     found = SteinScoreEstimator(kernel="imq").fit_transform(X)
     expected = ssge(torch.from_numpy(X), alpha=0.1 / len(X), eigen_threshold=None, kernel="imq")

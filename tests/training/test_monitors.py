@@ -93,6 +93,7 @@ def test_copies_share_the_rows_and_pickles_keep_them() -> None:
         (OnlineKNN(X), "OnlineKNN: y must be a label for each row, got None"),
         (OnlineProbe(X, Y[:9]), "got 9 labels of 300 rows"),
         (OnlineProbe(X, X[:, 20]), "continuous"),
+        (OnlineProbe(X, 0 * Y), "OnlineProbe: y must have at least 2 classes"),
         (EffectiveRank(X[:, :5]), "X has 5 values in a row.*rows of 64"),
         (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
         (EffectiveRank(np.ma.masked_less(X, 0.1)), "X of a callback has masked values"),
@@ -109,6 +110,15 @@ def test_uncorrelated_components_have_full_rank_and_constant_codes_none() -> Non
     assert EffectiveRank(X).measure(z) == pytest.approx(5, abs=0.01)
     assert EffectiveRank(X).measure(z[:, :1] * np.ones(5)) == pytest.approx(1, abs=0.01)
     assert EffectiveRank(X).measure(np.ones((9, 5))) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_row_of_zeros_has_the_cosine_zero(dtype: type) -> None:
+    known = np.array([[0, 0], [1, 2], [-1, 1]], dtype)  # cosines to [1, 0]: 0, .447, -.707
+    queries = np.array([[1, 0], [0, 0]], dtype)
+    votes = neighbour_votes(known, np.arange(3), queries, temperature=1.0)
+    expected = np.exp([[0, 5**-0.5, -(0.5**0.5)], [0, 0, 0]])
+    np.testing.assert_allclose(votes, expected / expected.sum(1, keepdims=True), rtol=1e-5)
 
 
 def test_near_neighbours_have_more_votes() -> None:

@@ -130,9 +130,7 @@ class ImageAugmentation:
         images = images * (1 + strength * (2 * brightness - 1))
         mean = images.mean((1, 2, 3), keepdim=True)
         images = mean + (images - mean) * (1 + strength * (2 * contrast - 1))
-        channels = images.shape[1]
-        weights = LUMINANCE if channels == 3 else [1 / channels] * channels
-        plain = (images * images.new_tensor(weights)[:, None, None]).sum(1, keepdim=True)
+        plain = (images * _luminance(images)).sum(1, keepdim=True)
         color = (images - plain) * (1 + strength * (2 * saturation - 1)) * (grey >= self.grey)
         return plain + _rotated(color, math.pi / 2 * strength * (2 * hue - 1))
 
@@ -156,5 +154,13 @@ def _rotated(color: Tensor, angle: Tensor) -> Tensor:
     across = (color.roll(1, 1) - color.roll(-1, 1)) / math.sqrt(3)  # cross product with the axis
     axis = color.mean(1, keepdim=True)
     turned = (color - axis) * angle.cos() + across * angle.sin()
-    weights = turned.new_tensor(LUMINANCE)[:, None, None]
-    return turned - (turned * weights).sum(1, keepdim=True)
+    return turned - (turned * _luminance(turned)).sum(1, keepdim=True)
+
+
+def _luminance(images: Tensor) -> Tensor:
+    """Return the weight of each channel in the luminance, shape (channels, 1, 1)."""
+    channels = images.shape[1]
+    weights = LUMINANCE if channels == 3 else [1 / channels] * channels
+    # A copy that does not wait for a GPU.
+    found = torch.tensor(weights, dtype=torch.float64, device="cpu")
+    return found.to(images, non_blocking=True)[:, None, None]

@@ -31,8 +31,8 @@ fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layo
 grid = np.stack(np.meshgrid(np.linspace(-4, 4, 90), np.linspace(-4, 9, 90)), axis=-1)
 density = np.exp(score.log_density(grid.reshape(-1, 2))).reshape(90, 90)
 selections = {
-    "60 random rows": random,
-    "60 rows, exact score": thinning.points_,
+    "60 random candidates": random,
+    "60 candidates, exact score": thinning.points_,
     "60 rows, estimated score": from_rows.points_,
 }
 for ax, (title, rows) in zip(axes, selections.items(), strict=True):

@@ -215,7 +215,7 @@ def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> Mu
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:
         return estimator
-    known = LABEL_CANDIDATES if any(is_label) else CANDIDATES
+    known = LABEL_CANDIDATES[1:] if any(is_label) else CANDIDATES
     kept = [name for name in names if name in known]
     chosen = "auto" if all(is_label) else kept or names
     fitting: MutualInfoEstimator = clone(estimator).set_params(candidates=chosen)

@@ -420,8 +420,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         )
         if all(self._discrete) and has_names(rows):
             suitable = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
-        names = self._names(LABEL_CANDIDATES)
-        return tuple(name for name in names if name in suitable) or suitable[:1]
+        return self._names(suitable)
 
     def _label_pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
         rows, labelled = (y, x) if self._swapped else (x, y)

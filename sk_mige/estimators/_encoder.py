@@ -867,7 +867,7 @@ class MIGEEncoder(
                 f"at_beta needs an encoder that was trained for a range of weights, got mode="
                 f"{self.mode!r}: fit with mode=InformationBottleneck(beta=(low, high))"
             )
-        if not betas[0] <= beta <= betas[1]:
+        if not (isinstance(beta, int | float | np.number) and betas[0] <= beta <= betas[1]):
             raise ValueError(
                 f"beta={beta!r} is outside of the trained range {betas}: use a weight within the "
                 "range, or fit with a wider pair"

@@ -171,8 +171,8 @@ def test_a_limit_is_refused_with_a_range(X: np.ndarray, y: np.ndarray) -> None:
         small(ranged(max_information=2.0)).fit(X, y)
 
 
-@pytest.mark.parametrize("beta", [1e-4, 2.0, np.nan])
-def test_a_weight_outside_of_the_range_is_refused(beta: float, fitted: MIGEEncoder) -> None:
+@pytest.mark.parametrize("beta", [1e-4, 2.0, np.nan, "a", None])
+def test_a_weight_outside_of_the_range_is_refused(beta: Any, fitted: MIGEEncoder) -> None:
     with pytest.raises(ValueError, match="outside of the trained range"):
         fitted.at_beta(beta)
 

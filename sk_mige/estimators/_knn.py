@@ -106,10 +106,6 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             If values are not finite or there are too few rows. If the targets are not class labels.
         """
         self._rows = as_numpy(check_rows(self, X, reset=True))
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
         y = check_targets(self, self._rows, y, "classification")
         self.classes_ = find_classes(y)
         self._labels = class_indices(y, self.classes_)

@@ -176,10 +176,6 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
         y = check_targets(self, X, y, "classification")
         self.classes_ = find_classes(y)
         device = resolve_device(self.device)

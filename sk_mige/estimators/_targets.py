@@ -95,6 +95,10 @@ def _is_missing(label: Any) -> bool:
 
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Return validated targets: labels (n,), or float64 values (n,) or (n, t)."""
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None"
+        )
     y = as_numpy(y)
     _check_not_missing(y)
     if task == "classification":

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -33,6 +34,10 @@ def result(method: str, part: str, strength: float, wrong: list[int]) -> dict[st
         "seconds": 1.0,
         "error_at_mean": 0.0,
     }
+
+
+def hiding(made: dict[str, Any], share: float) -> dict[str, Any]:
+    return {**made, "cell": {**made["cell"], "hidden": share}}
 
 
 @pytest.mark.parametrize("method", ["MIGE-IB", "DVB", "MINE-IB", "Dropout", "Label smoothing"])
@@ -63,14 +68,45 @@ def test_a_finished_run_is_restored_and_not_trained_again(tmp_path: Path) -> Non
 
 
 def test_the_strength_is_chosen_by_validation_errors() -> None:
-    from table3_report import tuned_strengths
+    from table3_report import best_on_validation
 
     finished = [
         result("DVB", "validation", 1e-3, [1, 2]),
         result("DVB", "validation", 1e-2, [1]),
         result("DVB", "test", 1e-1, []),
     ]
-    assert tuned_strengths(finished) == {"DVB": 1e-2}
+    assert best_on_validation(finished, "strength") == {"DVB": 1e-2}
+
+
+def test_the_share_of_hidden_pixels_is_chosen_apart_from_the_strength() -> None:
+    from table3_report import best_on_validation
+
+    finished = [
+        result("DVB", "validation", 1e-2, [1]),
+        hiding(result("DVB", "validation", 1e-2, [1, 2]), 0.1),
+        hiding(result("DVB", "validation", 1e-2, []), 0.2),
+    ]
+    assert best_on_validation(finished, "hidden") == {"DVB": 0.2}
+    assert best_on_validation(finished, "strength") == {"DVB": 1e-2}
+
+
+def test_runs_with_hidden_pixels_are_compared_with_each_other_only() -> None:
+    from table3_report import difference_rows
+
+    plain = [result("MIGE-IB", "test", 1e-2, [1, 2]), result("DVB", "test", 1e-3, [1])]
+    rows = difference_rows([*plain, *(hiding(made, 0.2) for made in plain)])
+    assert [row["method"] for row in rows[::2]] == [
+        "MIGE-IB minus DVB", "MIGE-IB minus DVB, hidden pixels"
+    ]  # fmt: skip
+
+
+def test_pixels_are_hidden_in_training_only() -> None:
+    from table3_training import HiddenPixels
+
+    layer, images = HiddenPixels(0.25), torch.ones(100, 784)
+    torch.manual_seed(0)
+    assert (layer(images) == -1).double().mean() == pytest.approx(0.25, abs=0.01)
+    assert layer.eval()(images) is images
 
 
 def test_differences_are_paired_by_image() -> None:

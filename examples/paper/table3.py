@@ -4,12 +4,16 @@
     python examples/paper/table3.py --tune             # strengths, by a validation split
     python examples/paper/table3.py --epochs 60 --seeds 1
     python examples/paper/table3.py                    # 200 epochs, 3 seeds: a day on one core
+    python examples/paper/table3.py --hide --tune      # the share of hidden pixels, by validation
+    python examples/paper/table3.py --hide             # 200 epochs with hidden pixels
 
 The network is 784-1024-1024-256 with a linear decoder. Batches have 100 images. The optimizer is
 Adam (β₁ = 0.5) with a learning rate of 2e-4 times 0.96 every two epochs. Weights are averaged with
 a decay of 0.999. Predictions are averaged over 12 draws of z, the same for every row. ``--tune``
 trains each method on 50,000 training images for 20 epochs with each of four strengths. The chosen
-strength has the fewest errors on the other 10,000 training images.
+strength has the fewest errors on the other 10,000 training images. With ``--hide``, random pixels
+of each batch are set to the background, for all methods. ``--hide --tune`` tries three shares of
+pixels in the same way, at the chosen strengths.
 
 An interrupted run continues after the last finished epoch when it is called again. Each finished
 cell is a line of docs/results/cells/table3.jsonl.
@@ -23,13 +27,14 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from table3_report import tuned_strengths, write_results
+from table3_report import best_on_validation, write_results
 from table3_training import METHODS, encoder_of, load
 
 from sk_mige.datasets import fetch_mnist
@@ -37,26 +42,33 @@ from sk_mige.datasets import fetch_mnist
 ROOT = Path(__file__).parents[2]
 VALIDATION = 10_000
 TUNING_EPOCHS = 20
+HIDDEN = (0.1, 0.2, 0.3)  # shares of pixels
 
 
 def cells(args: argparse.Namespace, finished: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the cells to be trained, one for each network."""
-    common = {"subset": args.subset, "mixed": not args.float32}
-    for method in args.methods if args.tune else ():
-        for strength in METHODS[method].strengths:
+    strengths = best_on_validation(finished, "strength")
+    shares = best_on_validation(finished, "hidden")
+    for seed, method in product(range(1 if args.tune else args.seeds), args.methods):
+        grid = METHODS[method].strengths
+        chosen = strengths.get(method, grid[len(grid) // 2] if grid else None)
+        for strength, share in settings(args, grid, chosen, shares.get(method, HIDDEN[1])):
             yield {
-                "part": "validation", "method": method, "strength": strength, "seed": 0,
-                "epochs": TUNING_EPOCHS, **common,
+                "part": "validation" if args.tune else "test", "method": method,
+                "strength": strength, "seed": seed,
+                "epochs": TUNING_EPOCHS if args.tune else args.epochs,
+                "subset": args.subset, "mixed": not args.float32,
+                **({"hidden": share} if args.hide else {}),
             }  # fmt: skip
-    best = tuned_strengths(finished)
-    for seed in range(0 if args.tune else args.seeds):
-        for method in args.methods:
-            grid = METHODS[method].strengths
-            strength = best.get(method, grid[len(grid) // 2] if grid else None)
-            yield {
-                "part": "test", "method": method, "strength": strength, "seed": seed,
-                "epochs": args.epochs, **common,
-            }  # fmt: skip
+
+
+def settings(
+    args: argparse.Namespace, grid: tuple[float, ...], strength: float | None, share: float
+) -> list[tuple[float | None, float]]:
+    """Return the strengths and shares of hidden pixels to train one method with."""
+    if not args.tune:
+        return [(strength, share)]
+    return [(strength, tried) for tried in HIDDEN] if args.hide else [(s, share) for s in grid]
 
 
 def measure(cell: dict[str, Any], checkpoints: Path, device: str) -> dict[str, Any]:
@@ -102,6 +114,7 @@ def main() -> None:
     parser.add_argument("--subset", type=int, default=60_000, help="images to train on, at most")
     parser.add_argument("--quick", action="store_true", help="10,000 images, 3 epochs, one seed")
     parser.add_argument("--tune", action="store_true", help="choose strengths by validation")
+    parser.add_argument("--hide", action="store_true", help="train with hidden pixels")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
     parser.add_argument("--cells", type=Path, help="file of finished cells")

@@ -20,14 +20,22 @@ Result = dict[str, Any]
 OURS = ("MIGE-IB, by classes", "MIGE-IB", "MIGE-IB, implicit, K = 16")
 
 
-def tuned_strengths(finished: list[Result]) -> dict[str, float]:
-    """Return each method's strength with the fewest errors on the validation images."""
+def best_on_validation(finished: list[Result], tuned: str) -> dict[str, float]:
+    """Return each method's value of "strength" or "hidden" with the fewest validation errors.
+
+    Strengths are tuned without hidden pixels.
+    """
     errors: dict[str, dict[float, float]] = defaultdict(dict)
     for result in finished:
         cell = result["cell"]
-        if cell["part"] == "validation":
-            errors[cell["method"]][cell["strength"]] = result["error"]
+        if cell["part"] == "validation" and ("hidden" in cell) == (tuned == "hidden"):
+            errors[cell["method"]][cell[tuned]] = result["error"]
     return {method: min(found, key=found.__getitem__) for method, found in errors.items()}
+
+
+def name_of(cell: dict[str, Any]) -> str:
+    """Return the method's name, with a note of hidden pixels."""
+    return cell["method"] + (", hidden pixels" if "hidden" in cell else "")
 
 
 def row(result: Result, metric: str, value: float) -> Result:
@@ -36,9 +44,11 @@ def row(result: Result, metric: str, value: float) -> Result:
     tuned = METHODS[cell["method"]].tuned
     n = min(cell["subset"], 60_000 if cell["part"] == "test" else 50_000)
     feature = "" if tuned is None else f"{tuned.replace('_', ' ')} = {cell['strength']:g}"
-    test = cell["part"] == "test" and metric == "test error (%)"
+    if "hidden" in cell:
+        feature = f"{feature}, {cell['hidden']:.0%} hidden".removeprefix(", ")
+    test = cell["part"] == "test" and metric == "test error (%)" and "hidden" not in cell
     return {
-        "dataset": f"MNIST, {n:,} images", "method": cell["method"],
+        "dataset": f"MNIST, {n:,} images", "method": name_of(cell),
         "feature": feature.replace("beta", "β"), "metric": metric,
         "value": round(value, 3), "seed": cell["seed"], "epochs": cell["epochs"],
         "seconds": result["seconds"], "paper": PAPER.get(cell["method"]) if test else None,
@@ -55,7 +65,7 @@ def difference_rows(tests: list[Result]) -> list[Result]:
     runs: dict[tuple[Any, ...], dict[int, Result]] = defaultdict(dict)
     for result in tests:
         cell = result["cell"]
-        key = (cell["method"], cell["epochs"], cell["subset"], cell["mixed"])
+        key = (cell["method"], "hidden" in cell, cell["epochs"], cell["subset"], cell["mixed"])
         runs[key][cell["seed"]] = result
     for name, key in product(OURS, runs):
         method, *setting = key
@@ -75,7 +85,12 @@ def difference_rows(tests: list[Result]) -> list[Result]:
             made = row(last, metric, 100 * float(value))
             feature = f"{made['feature']} {counted}".strip()
             rows.append(
-                {**made, "method": f"{name} minus {method}", "feature": feature, "seed": None}
+                {
+                    **made,
+                    "method": f"{name} minus {name_of(last['cell'])}",
+                    "feature": feature,
+                    "seed": None,
+                }
             )
     return rows
 
@@ -88,7 +103,7 @@ def indicator(result: Result, n_images: int = 10_000) -> np.ndarray:
 
 
 def _run(result: Result) -> tuple[str, int]:
-    return result["cell"]["method"], result["cell"]["epochs"]
+    return name_of(result["cell"]), result["cell"]["epochs"]
 
 
 def write_results(finished: list[Result], path: Path) -> None:
@@ -112,12 +127,10 @@ def write_results(finished: list[Result], path: Path) -> None:
         for r in finished
         if r["cell"]["part"] == "validation"
     ]
-    lengths = sorted({r["cell"]["epochs"] for r in tests})
+    runs = sorted({("--hide " * ("hidden" in r["cell"]), r["cell"]["epochs"]) for r in tests})
+    options = ["--tune", "--hide --tune", *(f"{hide}--epochs {n}" for hide, n in runs)]
     document = {
-        "command": "; ".join(
-            f"python examples/paper/table3.py {options}"
-            for options in ("--tune", *(f"--epochs {n}" for n in lengths))
-        ),
+        "command": "; ".join(f"python examples/paper/table3.py {option}" for option in options),
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__,
             "numpy": np.__version__, "sk_mige": sk_mige.__version__,

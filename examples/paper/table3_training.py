@@ -53,9 +53,26 @@ PAPER = {
 }  # fmt: skip
 
 
-def make_encoder(n_features: int, n_outputs: int, dropout: float = 0.0) -> nn.Module:
+class HiddenPixels(nn.Module):
+    """Set a random share of the pixels to the background in training."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the images. The background is −1."""
+        if not self.training:
+            return x
+        return x.masked_fill(torch.rand_like(x) < self.share, -1)
+
+
+def make_encoder(
+    n_features: int, n_outputs: int, dropout: float = 0.0, hidden: float = 0.0
+) -> nn.Module:
     """Return the paper's network: 784-1024-1024-n_outputs, ReLU, without batch norm."""
-    return MLPEncoder(n_features, n_outputs, (1024, 1024), batch_norm=False, dropout=dropout)
+    network = MLPEncoder(n_features, n_outputs, (1024, 1024), batch_norm=False, dropout=dropout)
+    return nn.Sequential(HiddenPixels(hidden), network) if hidden else network
 
 
 class Checkpoint(Callback):
@@ -130,11 +147,11 @@ def encoder_of(cell: dict[str, Any], checkpoint: Path, device: str) -> MIGEEncod
         dropout = cell["strength"]
     elif method.tuned is not None:
         mode.set_params(**{method.tuned: cell["strength"]})
-    label = f"{cell['method']} {cell['strength'] or ''} seed {cell['seed']}"
+    label = " ".join(str(value) for value in cell.values())
     return MIGEEncoder(
         method.n_components,
         mode=mode,
-        encoder=partial(make_encoder, dropout=dropout),
+        encoder=partial(make_encoder, dropout=dropout, hidden=cell.get("hidden", 0.0)),
         mixed_precision=cell["mixed"],
         optimizer=partial(torch.optim.Adam, betas=(0.5, 0.999), fused=True),
         lr=2e-4,

@@ -47,9 +47,9 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2
-    if is_readable(x):  # NumPy's partition is several times faster than sorting
+    if is_readable(x):  # NumPy's sort is several times faster than torch's, and its partition
         columns = x.mT.clone(memory_format=torch.contiguous_format).numpy()
-        columns.partition((quarter, middle, n - 1 - middle, n - 1 - quarter), axis=-1)
+        columns.sort(axis=-1)
         ordered = torch.from_numpy(columns).mT
     else:
         ordered = x.sort(0).values

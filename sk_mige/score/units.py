@@ -94,15 +94,15 @@ def feature_units(x: Tensor) -> FeatureUnits:
     points = points / power
     mean = points.mean(0)
     centred = points - mean
-    deviation = centred.square().mean(0).sqrt()
-    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * points.abs().amax(0)
+    squares = centred.square()
+    deviation = squares.mean(0).sqrt()
+    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * largest / power
     varies = deviation > rounding
     low, _, high = quartiles(x)  # in the dtype of x, in which they are faster
     spread = (high.to(points) - low.to(points)) / power
     robust = (spread > rounding) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
-    standard = centred / torch.where(varies, deviation, 1.0)
-    skewness = (standard.square() * standard).sum(0)
-    deviation = torch.where(skewness < 0, -deviation, deviation)
+    third_moment = squares.mul_(centred).sum(0)
+    deviation = torch.where(third_moment < 0, -deviation, deviation)
     unit = torch.where(varies, deviation, (1 / power).clamp_min(1.0))
     return FeatureUnits(mean * power, unit * power, rounding / unit.abs())

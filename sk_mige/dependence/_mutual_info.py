@@ -46,7 +46,7 @@ __all__ = ["MutualInfoEstimator", "is_wide"]
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# A larger canonical correlation means a linear relation without noise.
+# Smallest canonical correlation of a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 Z_90 = 1.645
 
@@ -57,10 +57,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
     Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours
-    and a network that corrects a copula. Candidates with equally good held-out scores are
-    averaged, and their spread widens the interval. ``results_`` holds the scores of all candidates.
+    and a network that corrects a copula. Candidates with nearly the best held-out score are
+    averaged. The spread of the averaged candidates widens the interval. ``results_`` holds the
+    scores of all candidates.
 
-    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`, and cross-validation compares
+    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. Cross-validation then compares
     the log-loss of classifiers.
 
     Parameters
@@ -86,7 +87,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     interval_ : tuple of float
         Ends of the 90 % interval, in nats.
     results_ : dict of ndarrays
-        One entry per candidate. "candidate" is the name, "value" the estimate in nats and
+        Arrays with one entry per candidate. "candidate" is the name, "value" the estimate in nats
+        and
         "weight" the candidate's weight in the average. "in_sample" and "held_out" are the mean
         pointwise information of training rows and of held-out rows. "evidence" is the score that
         determines the weight.
@@ -103,25 +105,25 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate, with two exceptions. Independent components of the columns
-    of X or Y may describe the columns better than a Gaussian copula. The network then uses ranks of
-    the components. A linear combination of Y may be a linear function of X up to less than 1 % of
-    its variance. The combination is then replaced by the residual, because ranks do not resolve
-    such a small noise (:class:`~sk_mige.information.residuals.LinearResiduals`).
+    therefore do not change the estimate, with two exceptions. First, the network uses ranks of
+    independent components if the components describe the columns of X or Y better than a Gaussian
+    copula. Second, X may explain more than 99 % of the variance of a linear combination of Y. The
+    residual then replaces the combination, because ranks do not resolve such small noise
+    (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
-    Copies of a row count once.
-    Exchanging X and Y does not change the estimate. The folds depend on the order of the rows and
-    on ``random_state``, so permuted rows give a slightly different estimate.
+    Copies of a row are counted once. Exchanging X and Y does not change the estimate. The folds
+    depend on the row order and on ``random_state``, so permuted rows give a slightly different
+    estimate.
 
-    Columns of strings or categories are labels. Numeric columns are labels if the number of their
-    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert a numeric
-    label with more classes to strings. A variable of several columns is a label only if all of the
-    columns are labels. Otherwise, numeric columns are replaced by ranks, and other columns by
-    indicators of their values.
+    Columns of strings or categories are labels. Numeric columns are labels if they have at most 50
+    distinct combinations, and at most one combination per 10 rows. Convert a numeric label with
+    more classes to strings. A variable of several columns is a label only if all of the columns are
+    labels. If only some columns are labels, numeric columns are replaced by ranks, and string
+    columns by indicators.
 
-    Ranks of tied values in random order hide a part of the information. Equal scores for tied
-    values exaggerate the information. The estimate is the mean of the results by the two methods,
-    and the interval contains both results.
+    Random ranks of tied values hide a part of the information. Equal ranks of tied values
+    exaggerate the information. The estimate with ties is the mean of the results with random and
+    with equal ranks. The interval contains both results.
 
     Examples
     --------
@@ -165,7 +167,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_features)
-            Rows of X: numbers or labels.
+            Rows of X, as numbers or labels.
         Y : array-like of shape (n_samples,) or (n_samples, n_columns)
             Rows of Y.
 
@@ -221,7 +223,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         x, y = _paired_tables(X, Y)
         for name, rows, width in (("X", x, self._widths[0]), ("Y", y, self._widths[1])):
             if rows.shape[1] != width:
-                raise ValueError(f"{name} has {rows.shape[1]} columns, but fit saw {width}")
+                raise ValueError(f"{name} has {rows.shape[1]} columns, but fit received {width}")
         if self._constant:
             return np.zeros(len(x))
         if np.isinf(self.mutual_info_):
@@ -255,7 +257,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Returns
         -------
         float
-            Probability of a statistic at least as large if X and Y are independent.
+            Probability of at least the observed statistic if X and Y are independent.
         """
         check_is_fitted(self)
         if n_permutations < 1:
@@ -320,7 +322,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         value, interval = self._chosen.value, self._chosen.interval
         # Ranks of sums of columns resolve noise of about 4 / n of the variance.
         unresolved = left.shape[1] + right.shape[1] > 2 and correlation**2 > 1 - 5 / len(x)
-        # Errors of estimated components lower a large information by an unknown amount.
+        # Errors of estimated components lower large values of the information by an unknown amount.
         used = [e for e in self._chosen.candidates if e.weight and e.name != "network"]
         unresolved |= any(e.of_components for e in used)
         if unresolved or on_a_surface(left[first], right[first], self._seed):
@@ -328,7 +330,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             warn_user(
                 "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
                 "Y is nearly a function of X. The mutual information is infinite or too large "
-                "for this number of rows. Add the measurement noise"
+                "to resolve with this number of rows. Add noise as large as the measurement error"
             )
         value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
@@ -340,13 +342,13 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def _set_infinite(self, n: int) -> Self:
         warn_user(
             "a linear combination of Y, or of Y's normal scores, is a linear function of X "
-            "without noise; the mutual information is infinite. Add the measurement noise, "
+            "without noise; the mutual information is infinite. Add the noise of the measurement, "
             "or remove the shared columns"
         )
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
     def _without_relations(self, numbers: list[Array]) -> tuple[list[Array], Array]:
-        """Replace strong linear relations by residuals; return pointwise differences as well."""
+        """Replace strong linear relations by residuals, and return the change in information."""
         if not self._residuals.is_strong:
             return numbers, np.zeros(len(numbers[0]))
         columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))
@@ -361,8 +363,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ) -> tuple[float, tuple[float, float]]:
         """Add half of the information that the random order of ties hides.
 
-        The hidden information is at most the difference of Gaussian informations with equal and
-        with ordered scores of ties. The entropy of the rows is another bound.
+        The hidden information is at most the increase in Gaussian information if ties have equal
+        scores. The entropy of the rows bounds the total information.
         """
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
         lost = _gaussian_information(*equal) - _gaussian_information(*scores)
@@ -372,7 +374,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return value + hidden, (low, high + 2 * hidden)
 
     def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
-        """Return normal scores of independent components, or None without components."""
+        """Return normal scores of independent components, or None if the columns fit as well."""
         self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
         return self._components(*numbers)
 
@@ -397,7 +399,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             raise ValueError(
                 f"{'X' if self._swapped else 'Y'} has {len(self._classes.classes)} distinct labels "
                 f"in {len(labels)} rows; at least {MIN_ROWS_PER_LABEL} rows per label are needed. "
-                "Merge rare labels, or pass numbers as numbers"
+                "Merge rare labels, or pass numeric values in place of strings"
             )
         keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
         self._folds = stratified_folds(labels, keys, self.cv, self._seed)
@@ -414,7 +416,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         )
 
     def _label_names(self, rows: Array) -> tuple[str, ...]:
-        """Return the candidates that suit the rows, from which labels are predicted."""
+        """Return the names of the candidates for predicting labels from the rows."""
         suitable: tuple[str, ...] = (
             LABEL_CANDIDATES if all(self._discrete) else LABEL_CANDIDATES[1:]
         )
@@ -488,7 +490,7 @@ def is_wide(value: float, interval: tuple[float, float]) -> bool:
 
 
 def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array, Array]:
-    """Return X and Y as tables, or raise ValueError if the numbers of rows differ."""
+    """Return X and Y as tables with the same number of rows."""
     x, y = as_table("X", X), as_table("Y", Y)
     if len(x) != len(y):
         raise ValueError(f"X and Y must have the same number of rows; got {len(x)} and {len(y)}")
@@ -496,7 +498,7 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
 
 
 def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
-    """Return the interval of the value plus the mean difference."""
+    """Return the interval after the mean difference is added to the value."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval
@@ -521,7 +523,7 @@ def _canonical_correlations(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> float:
-    """Return the information of Gaussians with the canonical correlations of x and y."""
+    """Return the mutual information of Gaussians with the canonical correlations of x and y."""
     squares = _canonical_correlations(x, y).clamp_max(1).square()
     return float(-0.5 * (-squares).log1p().sum())
 

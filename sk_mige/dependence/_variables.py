@@ -1,4 +1,4 @@
-"""Validation of variables, labels, normal scores and folds for mutual information."""
+"""Validation and transformation of variables for estimates of mutual information."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Array = NDArray[Any]
 
 
 def as_table(name: str, values: Any) -> Array:
-    """Return a variable as an array (n, d) without missing values."""
+    """Validate a variable and return an array (n, d)."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     if np.ma.is_masked(values):
@@ -56,7 +56,7 @@ def as_table(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must hold one row per sample; got a single value")
     if table.ndim > 2:
         raise ValueError(
-            f"{name} has the shape {table.shape}, but rows are flat: pass "
+            f"{name} has the shape {table.shape}, but must have one or two dimensions: pass "
             f"{name}.reshape({len(table)}, -1)"
         )
     table = table.reshape(len(table), -1)
@@ -71,7 +71,7 @@ def as_table(name: str, values: Any) -> Array:
 
 
 def check_same_length(tables: Mapping[str, Array]) -> None:
-    """Raise ValueError unless all tables have equally many rows."""
+    """Raise ValueError if the tables differ in the number of rows."""
     lengths = {name: len(table) for name, table in tables.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(
@@ -116,7 +116,7 @@ class Columns:
 
 
 def _categories(column: Array) -> Array | None:
-    """Return the sorted labels of a column, or None for numbers."""
+    """Return the sorted labels of a column, or None for a numeric column."""
     try:
         column.astype(np.float64)
     except (TypeError, ValueError):
@@ -133,13 +133,13 @@ def is_discrete(table: Array) -> bool:
 
 
 def discrete_columns(table: Array) -> NDArray[np.bool_]:
-    """Return which columns are labels.
+    """Return a mask of the columns that are labels.
 
-    Columns of few distinct numbers are labels only if their combinations are few as well, because
-    most combinations would otherwise have a single row.
+    Numeric columns with few distinct values are labels only if their combinations are few as well.
+    Otherwise, most combinations would have a single row.
     """
     named = _named(table)
-    # Labels can be of types that have no order, such as numbers and strings.
+    # A column can mix types without a common order, such as numbers and strings.
     few = np.array([known or _is_few(z) for known, z in zip(named, table.T, strict=True)])
     return few if _is_few(_row_codes(table[:, few])) else named
 
@@ -149,7 +149,7 @@ def has_names(table: Array) -> bool:
 
 
 def _named(table: Array) -> NDArray[np.bool_]:
-    """Return which columns hold strings or categories."""
+    """Return a mask of the columns with strings or categories."""
     if table.dtype.kind != "O":
         return np.full(table.shape[1], table.dtype.kind in "US")
     return np.array([_categories(column) is not None for column in table.T])
@@ -161,7 +161,7 @@ def _is_few(column: Array, most: int = MAX_CLASSES) -> bool:
 
 
 class Margins:
-    """Map columns, or linear combinations of columns, to normal scores by the training ranks."""
+    """Map of columns, or of linear combinations of columns, to normal scores by training ranks."""
 
     def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
@@ -176,12 +176,12 @@ class Margins:
         return scores[:, self.keep]
 
     def components(self, z: NDArray[np.float64]) -> Margins | None:
-        """Return the margins of independent components, if components describe the data better."""
+        """Return the margins of independent components, or None if the columns fit as well."""
         mixing = independent_components(torch.from_numpy(z[:, self.varying]))
         return None if mixing is None else Margins(z, mixing.numpy())
 
     def transform(self, z: Array, generator: np.random.Generator | None) -> Tensor:
-        """Return normal scores, with ties in random order."""
+        """Return normal scores, with ties in random order if a generator is given."""
         z = self._mixed(np.asarray(z, dtype=np.float64))
         n = len(self.sorted)
         scores = np.empty(z.shape)
@@ -192,7 +192,7 @@ class Margins:
             share = np.full(len(z), 0.5)
             if generator is not None:
                 share = np.where(tied, generator.random(len(z)), share)
-            # Distances from the median level, so that a sign flip gives exactly opposite scores.
+            # Measure levels from the median, so that a sign flip gives exactly opposite scores.
             level = (2 * (low + share * (high - low)) - n) / (2 * n)
             tail = np.maximum(0.5 - abs(level), 0.5 / n)
             scores[:, k] = -np.sign(level) * ndtri(tail)
@@ -227,10 +227,10 @@ def _as_rows(table: Array) -> list[tuple[str, ...]]:
 
 
 def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer per group of rows that must share a fold.
+    """Return an integer key for each row, equal for rows that must share a fold.
 
-    Equal rows share a fold, because they can be copies. If there are few distinct rows, equal rows
-    may be in different folds.
+    Equal rows share a fold, because equal rows can be copies. If there are few distinct rows, equal
+    rows have different keys.
     """
     codes = pair_codes(x, y)
     return np.arange(len(x)) if _is_few(codes, len(x)) else codes
@@ -239,7 +239,7 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
 def stratified_folds(
     labels: NDArray[np.int64], keys: NDArray[np.int64], n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign rows to stratified folds; rows with equal keys share a fold."""
+    """Assign rows to stratified folds, with equal keys in the same fold."""
     _, first, owner = np.unique(keys, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(labels[first][order], kind="stable")]
@@ -253,9 +253,9 @@ def distinct_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first row of each group of copies, and the group of each row.
 
-    Equal rows are copies only if two rows that share a continuous variable are always equal.
-    Rounded values do not identify copies, because rows with equal X may differ in Y. Rows of
-    integers do not identify copies either, because such rows can be equal by chance.
+    Equal rows are copies only if one continuous variable determines the whole row. Rounded values
+    do not identify copies, because rows with equal X may differ in Y. Integers do not identify
+    copies, because rows of integers can be equal by chance.
     """
     identity = np.arange(len(x))
     if all(discrete):
@@ -280,7 +280,7 @@ def _is_integer(z: Array) -> bool:
 
 
 def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct pair of rows of x and y, symmetric in x and y."""
+    """Return integer codes of the pairs of rows of x and y, symmetric in x and y."""
     pairs = np.stack([_row_codes(z) for z in (x, y)], axis=1)
     _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
     # The index of a pair's first row does not depend on the values.
@@ -288,7 +288,7 @@ def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
 
 
 def _row_codes(z: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct row."""
+    """Return an integer code for each row, equal for equal rows."""
     if z.shape[1] == 0:
         return np.zeros(len(z), np.int64)
     numbers = np.ascontiguousarray(Columns("X", z).transform(z)) + 0.0  # no negative zeros
@@ -296,18 +296,18 @@ def _row_codes(z: Array) -> NDArray[np.int64]:
 
 
 def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:
-    """Return a sort key of a variable, unchanged by monotone maps of its columns."""
+    """Return a sort key of a variable, invariant to monotone maps of the columns."""
     return z.shape[1], *np.stack([central_ranks(column) for column in z.T], axis=1).ravel().tolist()
 
 
 def central_ranks(column: Array) -> NDArray[np.int64]:
-    """Return the rank distances of the first rows from the median."""
+    """Return the rank distances of the first eight rows from the median."""
     distinct, ranks = np.unique(column, return_inverse=True)
     return np.asarray(np.abs(2 * ranks.ravel()[:8] - len(distinct) + 1), dtype=np.int64)
 
 
 def label_key(table: Array) -> tuple[Any, ...]:
-    """Return a sort key of labels: number of labels, then the first rows with equal labels."""
+    """Return a sort key of labels, from the number of labels and the first eight rows."""
     codes = _row_codes(table)
     return len(np.unique(codes)), *(codes[:8] == codes[0]).tolist()
 

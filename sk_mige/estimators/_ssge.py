@@ -60,33 +60,33 @@ class SSGEScoreEstimator(BaseScoreEstimator):
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
 
     **The published estimator** is ``SSGEScoreEstimator(eigen_threshold=0.99, whiten=False,
-    base=None)``. The paper of MIGE [3]_ uses a threshold of 0.94 in its bottleneck.
+    base=None)``. The MIGE paper [3]_ uses a threshold of 0.94 for the information bottleneck.
 
     Parameters
     ----------
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues, reached by the sum of the kept eigenvalues. The
-        smallest sufficient number of eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are
-        None, all eigenpairs are kept, and ``alpha`` regularises.
+        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach. The smallest
+        sufficient number of leading eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are
+        None, all eigenpairs are kept, and only ``alpha`` regularises the fit.
     alpha : float or "auto", default="auto"
-        Tikhonov regularisation strength, relative to the kernel operator, whose trace is 1.
+        Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
         - "auto" is 0 with a spectral cutoff. Without a cutoff, "auto" minimises Hyvärinen's loss
           [2]_ on three folds. Whitening and base are refitted in each fold. The bandwidth is
-          computed once, from all samples. With whitening the loss is computed in units of the
+          computed once, from all samples. With whitening, the loss is computed in units of the
           features' standard deviations, so that the choice does not depend on units.
-        - With ``inf``, the score is that of the base alone, without a correction by kernels. "auto"
+        - With ``inf``, the estimate is the score of the base, without a kernel correction. "auto"
           may choose ``inf``.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number
         is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
-        Whether to estimate in coordinates of unit covariance and map the score back. For a fixed
-        ``alpha``, the estimate is then equivariant under changes of scale and correlation. The
-        estimate is equivariant under changes of the features' units for every ``alpha``. False
-        suits features with a common unit, such as pixels.
+        Whether to estimate in coordinates of unit covariance and map the score back. With True and
+        a fixed ``alpha``, the estimate is equivariant under changes of scale and correlation. With
+        True and any ``alpha``, the estimate is equivariant under changes of the features' units.
+        False suits features with a common unit, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ. Every intensity is equivariant under changes of the features' units.
@@ -95,7 +95,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - 1 only divides features by their standard deviations.
         - "auto" maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
-        Elliptical base density, whose score the kernel expansion corrects. Far from all samples
+        Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
         the estimate is the score of the base. "student" chooses degrees of freedom between 3 and
         infinity. With ``None``, as in the published estimator, the estimate is zero far from all
         samples.
@@ -107,8 +107,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Number of landmarks, the samples that serve as centres of the kernel. With a number, time
         is linear in the number of rows, and memory is constant.
 
-        - "auto" uses all rows up to 5,000, and 1,000 landmarks for more rows, with a warning. With
-          a spectral cutoff, ``alpha=0`` or ``curl_free=True`` the bound is 2,000 rows.
+        - "auto" uses all of up to 5,000 rows. For more rows, "auto" uses 1,000 landmarks and warns.
+          With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit is 2,000 rows.
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
@@ -117,17 +117,17 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
-          correction to the base then falls as one over the distance from the samples.
+          correction to the base then decays as the inverse of the distance from the samples.
         - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
         - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
           parameters.
     device : str or torch.device, default="auto"
-        Device of the computation. "auto" is CUDA if there is a GPU, else the CPU. MPS raises an
-        error, because MPS has no float64.
+        Device of the computation. "auto" selects CUDA if there is a GPU, and the CPU otherwise. MPS
+        raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
         Seed or generator for the choice of landmarks. For more than 10,000 rows, the generator also
-        draws the rows from which whitening, base and bandwidth are estimated. Nothing else is
+        draws the rows from which whitening, base and bandwidth are estimated. No other step is
         random.
 
     Attributes
@@ -135,13 +135,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     bandwidth_ : float
         Kernel width σ.
     alpha_ : float
-        Tikhonov strength; infinite if only the base is used.
+        Tikhonov strength, which is infinite if only the base is used.
     eigenvalues_ : ndarray of shape (r,)
-        Spectrum of the kernel operator, descending, as fractions of its sum.
+        Eigenvalues of the kernel operator in descending order, divided by their sum.
     n_eigen_ : int
         Number of eigenpairs used.
     shrinkage_ : float
-        Shrinkage intensity of the covariance; 1 if ``whiten=False``.
+        Shrinkage intensity of the covariance, which is 1 if ``whiten=False``.
     degrees_of_freedom_ : float or None
         Degrees of freedom of the base: infinite for a Gaussian, None without a base.
     mean_ : ndarray of shape (n_features,)
@@ -160,45 +160,43 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     --------
     SSGEScoreEstimatorCV : Chooses bandwidth, regularisation, base and whitening by
         cross-validation.
-    RandomProjectionSSGE : Takes kernel distances from a random projection.
-    sk_mige.score.ssge : The published estimator on tensors, batched.
+    RandomProjectionSSGE : Computes kernel distances after a random projection. sk_mige.score.ssge :
+    Published estimator for batches of tensors.
 
     Notes
     -----
     A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
-    the samples and costs two further products of size n² d. Eigendecompositions run in float64,
-    and in float32 for folds with a well-conditioned Gram matrix.
+    the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
+    in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* The median distance of separate modes is the distance between the modes, and
-    the RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"`` resolves detail
-    below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    *Separate modes.* If the modes are far apart, the median distance is about the distance between
+    the modes. The RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"``
+    resolves detail below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` in both estimators. Shrinkage is best for a single score, but shortens the
-    difference between the scores of a pair and of its parts. Without shrinkage, the biases of both
+    ``base="gaussian"`` in the two estimators. Shrinkage improves a single score, but shortens the
+    difference between a joint score and a marginal score. Without shrinkage, the biases of the two
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
-    *The number of landmarks* often matters more than any other setting. With twice as many
-    landmarks, a fit takes two to eight times as long. A larger number is useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
-    number.
+    *The number of landmarks* often has a larger effect than any other setting. Doubling the number
+    makes a fit two to eight times slower. A larger number is useful as long as :meth:`score` on
+    held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default number.
 
-    Dense fits to more than 2,000 rows choose ``alpha`` over about 800 landmarks and solve by
-    Cholesky's factorisation. A stream is summed in float32 with float64 totals under two
-    conditions. The Gram matrix of the landmarks is well-conditioned, and ``alpha`` is "auto" or at
-    least 1e-3.
+    Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
+    Cholesky factorisation. Chunks of a float32 stream are summed in float32 under two conditions,
+    and totals are float64. The Gram matrix of the landmarks must be well-conditioned, and ``alpha``
+    must be "auto" or at least 1e-3.
 
-    If columns are constant or linear combinations of other columns, the samples do not vary along
-    some directions. The samples have no density along these directions. The fit finds the
-    directions in any units, up to rounding errors of the values. The score is estimated in the
-    subspace of the varying directions, also for points outside. The score's components orthogonal
-    to the subspace are 0, with features in units of their standard deviations. In a stream, the
-    first batch determines which directions vary.
+    If a column is constant or a linear combination of other columns, the samples have a density
+    only in a subspace. The fit finds the subspace in any units, up to rounding errors of the
+    values. The score is estimated in the subspace, also for points outside. The orthogonal
+    components of the score are 0, with features in units of their standard deviations. In a stream,
+    the first batch determines the subspace.
 
-    Leave out columns of classes or counts, which vary but have no density. Missing values raise an
-    error. Drop or impute rows with missing values first.
+    Leave out columns of classes or counts, because discrete values have no density. Missing values
+    raise an error. Drop or impute rows with missing values first.
 
     References
     ----------
@@ -237,7 +235,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     }
 
     _accumulator: LandmarkAccumulator | None = None
-    # Parameters that the first batch of a stream fixes, with their values; None in older files.
+    # Values of the parameters that the first batch of a stream fixes, or None in older files.
     _fixed: dict[str, Any] | None = None
 
     def __init__(
@@ -303,8 +301,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def fit_transform(self, X: Any, y: None = None) -> Any:
         """Fit to samples and estimate the scores at the same samples.
 
-        The result equals ``fit(X).transform(X)``, at a lower cost because the Gram matrix of the
-        fit is used again.
+        The result equals ``fit(X).transform(X)``. The cost is lower, because the Gram matrix of the
+        fit is reused.
 
         Parameters
         ----------
@@ -326,7 +324,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return scores_like(fit.scores(to_tensor(X, self._model.coefficients.device)), X)
 
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
-        """Set the fitted attributes; return the validated samples and the fit."""
+        """Set the fitted attributes, and return the validated samples and the fit."""
         self._accumulator = None
         X = check_samples(self, X, reset=True, min_rows=2)
         check_varies(X, "they have no density and no score")
@@ -347,7 +345,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _settings(self) -> ScoreSettings:
         names = ("n_eigen", "eigen_threshold", "alpha", "bandwidth", "whiten", "shrinkage", "base")
         given = {name: getattr(self, name) for name in (*names, "curl_free")}
-        # NumPy scalars, as searches over np.linspace pass them, do not mix with tensors.
+        # Convert NumPy scalars, for example of a search over np.linspace, because tensors reject
+        # them.
         return ScoreSettings(
             **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
             kernel=resolve_kernel(self.kernel),
@@ -357,22 +356,21 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def partial_fit(self, X: Any, y: None = None) -> Self:
         """Update the fit with further rows of a stream.
 
-        The first call chooses at most ``n_landmarks`` landmarks among its rows, with a maximum of
-        1,000 for "auto". The first call also fixes the whitening, the base and the bandwidth. The
-        rows of the first call should therefore be a representative sample. Later calls add rows to
-        the sums. Every call solves for the coefficients, while :meth:`fit_batches` solves only
-        once.
+        The first call chooses up to ``n_landmarks`` landmarks among its rows, or up to 1,000 for
+        "auto". The first call also fixes the whitening, the base and the bandwidth. The rows of the
+        first call should therefore be a representative sample. Later calls add rows to the sums.
+        Every call solves for the coefficients, while :meth:`fit_batches` solves only once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
         call on. Other parameters cannot change in a stream.
 
-        :meth:`fit` of an array keeps no sums. After :meth:`fit`, ``partial_fit`` starts a new
+        :meth:`fit` to an array stores no sums. After :meth:`fit`, ``partial_fit`` starts a new
         stream.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Further samples; at least two in the first call.
+            Further samples, at least two in the first call.
         y : None
             Ignored.
 
@@ -397,8 +395,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         batches : iterable of array-likes of shape (n_samples, n_features)
-            Batches of samples. The first batch should be a representative sample, because
-            landmarks, whitening, base and bandwidth are estimated from it.
+            Batches of samples. The first batch should be a representative sample, because the first
+            batch determines landmarks, whitening, base and bandwidth.
 
         Returns
         -------
@@ -422,7 +420,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def merge(self, other: Self) -> Self:
         """Add the sums of another estimator over the same landmarks.
 
-        Both estimators must be copies of one estimator. First call ``partial_fit`` with a first
+        The two estimators must be copies of one estimator. First call ``partial_fit`` with a first
         batch, and copy the estimator to every worker with :func:`copy.deepcopy`. Then call
         :meth:`forget` and ``partial_fit`` on every worker, and merge the results.
 
@@ -439,10 +437,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Raises
         ------
         TypeError
-            If ``other`` is not an estimator that keeps sums.
+            If ``other`` is not an :class:`SSGEScoreEstimator`.
         ValueError
-            If the estimators were not started from the same first batch, or if parameters fixed by
-            the first batch were changed. The sums of both estimators remain unchanged.
+            If the two estimators have different first batches, or if parameters fixed by the first
+            batch were changed. The sums of the two estimators remain unchanged.
         """
         if not isinstance(other, SSGEScoreEstimator):
             raise TypeError(
@@ -452,8 +450,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         difference = mine.difference(theirs)
         if difference is not None:
             raise ValueError(
-                f"cannot merge: the two estimators have different {difference}. Fit one with "
-                "partial_fit, deep-copy it to the workers, call forget() there, and merge those"
+                f"cannot merge: the two estimators have different {difference}. Fit one estimator "
+                "with partial_fit, deep-copy it to the workers, call forget() on each copy, and "
+                "merge the copies"
             )
         if theirs.fold_sums:
             mine.join(theirs.fold_sums)
@@ -474,7 +473,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if self._accumulator is None:
             raise ValueError(
                 f"this {type(self).__name__} keeps no sums: call partial_fit or fit_batches, "
-                "because fit does not keep them"
+                "because fit to an array stores no sums"
             )
         self._expect_same_stream()
         return self._accumulator
@@ -488,7 +487,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _expect_same_stream(self) -> None:
         """Raise ValueError if a parameter that the first batch fixed has changed."""
         now = self._fixed_parameters()
-        # Files of earlier versions lack parameters that were added since, at their defaults.
+        # Files of earlier versions lack newer parameters, which then have default values.
         defaults = type(self)().get_params(deep=False)
         before = {**defaults, **(now if self._fixed is None else self._fixed)}
         if resolve_device(now["device"]) == available_device(before["device"]):
@@ -497,8 +496,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             before,
             now,
             "the first batch of the stream fixed the landmarks, the whitening, the base and the "
-            "bandwidth; set it back, or start a new stream with fit_batches or a clone of this "
-            "estimator",
+            "bandwidth; set the parameter back, or start a new stream with fit_batches or a clone "
+            "of this estimator",
         )
 
     def _absorb(self, X: Any) -> None:
@@ -560,9 +559,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Return the score function that an encoder applies to each batch.
 
         The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
-        ``kernel``. If none of these parameters regularises, the regularisation is the encoders'
-        default.
-        Whitening and base are not used, because the joint kernel of a batch has neither.
+        ``kernel``. If none of the parameters regularises, the encoders' default regularisation is
+        used. Whitening and base are not used, because the joint kernel of a batch has no whitening
+        and no base.
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
@@ -574,7 +573,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             )
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
-        # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.
+        # Without a cutoff, a Cholesky factorisation gives the same scores at a third of the cost.
         # The ridge must exceed the rounding errors of the small eigenvalues.
         uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
         return partial(
@@ -602,7 +601,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             warn_user(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
                 "training does not use: the score of a batch depends only on n_eigen, "
-                "eigen_threshold, alpha, bandwidth and kernel; leave the others at their defaults"
+                "eigen_threshold, alpha, bandwidth and kernel; leave other parameters at defaults"
             )
 
 
@@ -623,20 +622,20 @@ def _add(*parts: list[KernelSums]) -> list[KernelSums]:
 
 
 class RandomProjectionSSGE(SSGEScoreEstimator):
-    r"""Scalable SSGE: estimate the score with kernel distances of randomly projected samples.
+    r"""Scalable SSGE, with kernel distances between randomly projected samples.
 
-    The coordinates of the kernel are :math:`u = R y` in place of y. R (k, d) is random and
-    preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores
-    are in the original coordinates. The kernel's correction to the base lies in the span of the
-    rows of R, because functions of u vary only along these rows.
+    The kernel uses the coordinates :math:`u = R y` in place of y. The random matrix R (k, d)
+    preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores use
+    the original coordinates. The correction to the base lies in the span of the rows of R, because
+    functions of u vary only along the rows of R.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often. For n =
-    256 samples of 3,072 values on one core, exact distances take a time t. Distances after a
+    components. A projection also saves time if points are projected once and used often. For 256
+    samples with 3,072 features on one core, let t be the time of exact distances. Distances after a
     projection to k = 64, 128, 256 and 512 dimensions take about .3 t, .5 t, t and 2 t.
 
-    :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. A number
-    ``n_components`` above or equal to ``batch_size`` causes a warning.
+    :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. If
+    ``n_components`` is at least ``batch_size``, a warning is given.
 
     Parameters
     ----------
@@ -652,13 +651,13 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes ``n_eigen`` and
         all following parameters.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues, reached by the sum of the kept eigenvalues.
+        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"
         Kernel width, in units of the projected coordinates.
     whiten : bool, default=True
-        Whether to estimate in coordinates of unit covariance, which are then projected.
+        Whether to whiten the samples before the projection.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance.
     base : {"student", "gaussian"} or None, default="student"
@@ -670,7 +669,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
         Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
-        Device to compute on.
+        Device of the computation.
     random_state : int, RandomState instance or None, default=None
         Seed or generator for the projection and the choice of landmarks.
 
@@ -696,10 +695,10 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The paper sums
-    :math:`y_m - y` instead, and the error at fresh points then grows with the number of samples.
+    :math:`y_m - y` instead, and the error at new points then grows with the number of samples.
 
-    The paper also has :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with orthonormal
-    rows. The projections of scikit-learn preserve norms, so the factor is 1 here.
+    The paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
+    orthonormal rows. The projections of scikit-learn preserve norms, so the factor is 1 here.
 
     References
     ----------
@@ -796,6 +795,6 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
                 f"the projection to n_components={self.n_components} dimensions costs more than "
                 f"the exact distances of batches of {n_rows} rows: use fewer components, for "
                 f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
-                "that saves time"
+                "a projection saves time"
             )
         return self._draw(n_features, check_random_state(random_state))

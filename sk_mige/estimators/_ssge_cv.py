@@ -61,10 +61,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
-    the distance from the true score without knowing the true score. One eigendecomposition for
+    the distance from the true score, although the true score is unknown. One eigendecomposition for
     each fold and bandwidth serves all thresholds, strengths and bases, as in
-    :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of
-    comparison and fit, as described in the notes of :class:`SSGEScoreEstimator`.
+    :class:`~sklearn.linear_model.RidgeCV`. Constant and collinear columns are left out of the
+    comparison and the fit, as described in the notes of :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------
@@ -72,10 +72,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Kernel widths, as multiples of the median distance. Much wider kernels act as polynomials,
         which fit the samples equally well but diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
-        Spectral cutoffs; may be empty.
+        Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
-        Tikhonov regularisation strengths; may be empty. "auto" is a grid from 1e-6 to 10 in half
-        decades, and infinity. With an infinite strength, the score is that of the base alone. With
+        Tikhonov regularisation strengths to compare. The sequence may be empty. "auto" is a grid
+        from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the estimate is
+        the score of the base. With
         "auto", a finite strength is chosen again on all rows if there are landmarks or more than
         2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
@@ -85,16 +86,16 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         - 1 only divides features by their standard deviations, which suits clusters of different
           shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
-        Base densities.
+        Base densities to compare.
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
     kernels : sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default=("rbf",)
-        Kernels, as in :class:`SSGEScoreEstimator`. Each further kernel takes as long as the first.
+        Kernels, as in :class:`SSGEScoreEstimator`. The time is proportional to the number of
+        kernels.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
-        within strata of distance from the mean. The random numbers are fixed and act on ranks. The
-        folds are thus deterministic and independent of the order of the rows. Equal rows are in the
-        same fold.
+        within strata of distance from the mean. The folds are deterministic and do not depend on
+        the order of the rows. Equal rows are in the same fold.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, as in :class:`SSGEScoreEstimator`. If landmarks are needed, "auto"
         tries 1,000 and 2,000, and uses the number with the lower held-out loss.
@@ -103,8 +104,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     device : str or torch.device, default="auto"
         Device of the computation.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks and of the rows for the comparison. Nothing
-        else is random.
+        Seed or generator for the choice of landmarks and of the rows for the comparison. No other
+        step is random.
 
     Attributes
     ----------
@@ -113,20 +114,21 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         number.
     best_score_ : float
         Mean held-out score of the chosen combination, in the units of :meth:`score`. The scores in
-        ``cv_results_`` are with features in units of their standard deviations, so that the choice
-        does not depend on units.
+        ``cv_results_`` are computed with features in units of their standard deviations, so that
+        the choice does not depend on units.
     best_index_ : int
         Index of the chosen combination in ``cv_results_``. The chosen combination does not always
         have rank 1.
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
-        - All candidates within half a standard error of the top candidate are considered. The
-          considered candidate with the smallest bound on the correction to the base is chosen.
-          Candidates with a larger bound may diverge outside the data.
+        - Among all candidates within half a standard error of the top candidate, the candidate with
+          the smallest bound on the correction to the base is chosen. Candidates with a larger bound
+          may diverge outside the data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
-          if its loss is within two standard errors of the loss of the candidate chosen above.
+          if its loss is within two standard errors of the loss of the candidate chosen by the rules
+          above.
         - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
-          than that of the candidate chosen above.
+          than that of the candidate chosen by the rules above.
         - With landmarks or more than 2,048 rows, finalists are compared again, as described in the
           notes.
     cv_results_ : dict of ndarrays
@@ -135,15 +137,15 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     bandwidth_ : float
         Kernel width σ, in whitened units.
     bandwidth_factor_ : float
-        Chosen multiple of the median distance, from which ``bandwidth_`` follows.
+        Chosen multiple of the median distance, which determines ``bandwidth_``.
     eigen_threshold_ : float or None
-        Spectral cutoff; None if Tikhonov's regularisation was chosen.
+        Chosen spectral cutoff, or None if Tikhonov regularisation was chosen.
     alpha_ : float
-        Tikhonov strength; 0 if a cutoff was chosen.
+        Chosen Tikhonov strength, or 0 if a cutoff was chosen.
     base_ : str or None
         Chosen base.
     curl_free_ : bool
-        Chosen kind of expansion.
+        Chosen value of ``curl_free``.
     kernel_ : Kernel
         Chosen kernel.
     eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_, n_samples_seen_
@@ -162,13 +164,13 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     With at most 2,048 rows, all candidates are compared on all rows, with the settings of the final
     fit. The cost of ``best_score_`` is one further fit for each split.
 
-    With more rows, a selection of up to four finalists uses 1,024 of the rows. The finalists are
+    With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are
     the best candidate and the best of each kind of expansion. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
     finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the choice is therefore never worse than the default. The cost is one fit for each finalist. If
-    landmarks are needed, one fit with 2,000 landmarks is added.
+    the loss of the choice is therefore at most that of the default. The cost is one fit for each
+    finalist. If landmarks are needed, one fit with 2,000 landmarks is added.
 
     References
     ----------
@@ -295,7 +297,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _compare(
         self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
     ) -> tuple[list[int], Splits]:
-        """Cross-validate on the given rows; return the finalists, the best first, and splits."""
+        """Cross-validate on the given rows, and return finalists, best first, and splits."""
         x, d = fitting_coordinates(rows)
         splits = self._splits(x, rows, numbers, n_samples)
         losses, bounds = cross_validate_scores(x, grid, splits, d)
@@ -304,7 +306,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings that choose a finite strength of an automatic grid again, in the fit."""
+        """Return settings with "auto" in place of a finite alpha of an automatic grid."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings
@@ -333,7 +335,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         """Return mean scores of held-out rows, in standard deviations and in input units."""
         scores = []
         for train, held in splits:
-            # Every trial draws the same landmarks, and leaves the generator as it was.
+            # A copy of the generator draws the same landmarks in every trial.
             rows = x[train].cpu().numpy()
             model = self._fit_best(rows, n_centers, deepcopy(rng), x.device).model
             points = x[held].to(model.coefficients.dtype)
@@ -437,7 +439,7 @@ def _check_values(
 
 
 def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
-    """Split rows with coordinates x into folds; equal rows are in the same fold."""
+    """Split rows with coordinates x into folds, with equal rows in the same fold."""
     if n_folds > len(x) // 2:
         raise ValueError(
             f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {len(x)}; lower cv"
@@ -463,8 +465,8 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
     cv : cross-validation splitter or iterable
         Splitter or splits of all rows of X.
     numbers : ndarray of int of shape (n,)
-        Ascending indices of the rows used for comparison. The returned splits are positions in this
-        array.
+        Ascending indices of the rows used for comparison. The returned splits are positions in
+        ``numbers``.
     n_samples : int
         Number of rows of X.
     device : torch.device

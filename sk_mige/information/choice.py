@@ -38,7 +38,7 @@ MAX_MIXTURE_DIMENSIONS = 40
 # In two dimensions, neighbours and mixtures suffice without a network.
 MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
-# Differences of evidence below .01 nats or below their standard error are ignored.
+# Differences in evidence below .01 nats are treated as noise.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
 Z_90 = 1.645
@@ -46,16 +46,16 @@ Z_90 = 1.645
 
 @dataclass
 class ChosenInformation:
-    """Weighted average of the candidates with the best evidence.
+    """Mutual information as a weighted average of candidate estimates.
 
     Attributes
     ----------
     value : float
-        Mutual information in nats, not negative.
+        Mutual information in nats, at least 0.
     interval : tuple of float
-        Ends of the 90 % interval.
+        Lower and upper end of the 90 % interval, in nats.
     candidates : list of Evidence
-        All candidates; ``weight`` is 0 for candidates that are not used.
+        All candidates. Unused candidates have ``weight`` 0.
 
     Examples
     --------
@@ -84,7 +84,8 @@ class ChosenInformation:
         y : tensor of shape (n, q)
             Normal scores of y.
         components : tuple of two tensors, default=None
-            Normal scores of components, required if :func:`choose_information` received components.
+            Normal scores of independent components of x and y. Required if the ``components`` of
+            :func:`choose_information` are not None.
 
         Returns
         -------
@@ -108,16 +109,16 @@ def choose_information(
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> ChosenInformation:
-    r"""Estimate I(x; y) by the candidates with the best held-out evidence.
+    r"""Estimate I(x; y) by an average of the candidates with the best held-out evidence.
 
     Each candidate is a model of the pointwise information f(x, y). The evidence of a candidate is
     the Donsker-Varadhan bound on held-out rows,
 
     .. math:: \mathbb{E}_{p(x, y)} f - \log \mathbb{E}_{p(x) p(y)} e^f \le I(x; y).
 
-    A candidate that overstates the information therefore has a low evidence. If the information
-    exceeds half of log n, shuffled rows no longer estimate the second term. The evidence is then
-    the held-out log-density of the pairs, and candidates without a density are not used.
+    Candidates that overestimate the information therefore have low evidence. Shuffled rows cannot
+    estimate the second term if the information exceeds log(n) / 2. For such large information, the
+    evidence is the mean held-out log-density, and candidates without a density are not used.
 
     Parameters
     ----------
@@ -128,10 +129,11 @@ def choose_information(
     candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
         Candidates to compare.
     components : tuple of two tensors, default=None
-        Normal scores of independent components of x and y, which the network uses instead of x and
-        y. By default the network uses x and y.
+        Normal scores of independent components of x and y. The network uses the components if they
+        have the higher held-out information. All candidates use the components if the information
+        exceeds log(n) / 2.
     folds : tensor of shape (n,), default=None
-        Fold of each row. None means three random folds.
+        Fold index of each row. If None, three random folds are used.
     seed : int, default=0
         Seed of the folds, the mixture's initial centres and the network's initial weights.
     device : str or torch.device, default="cpu"
@@ -143,10 +145,11 @@ def choose_information(
 
     Notes
     -----
-    The in-sample mean is too large, and the held-out mean is too small. The two errors have the
-    same size to first order in 1 / n. For a correct density with m parameters, each error is
-    m / 2n. The estimate is the average of the two means. The interval accounts for sampling, for
-    the difference of the two means and for the spread of the candidates.
+    The in-sample mean of the pointwise information is biased upwards, and the held-out mean
+    downwards. The two biases have the same size to first order in 1 / n. For a correct density with
+    m parameters, each bias is m / (2 n). The estimate is the average of the in-sample mean and the
+    held-out mean. The interval includes the sampling error, the difference between in-sample and
+    held-out means, and the spread of the candidates.
 
     Examples
     --------
@@ -162,14 +165,14 @@ def choose_information(
     """
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
-    # Parts and shifts of the rows are samples of all rows only if the rows have a random order.
+    # Halves and shifts of the rows are random samples only if the rows have a random order.
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     x, y, folds = x[order], y[order], folds[order]
     components = components and (components[0][order], components[1][order])
     judged = _judge_references(x, y, candidates, folds, seed)
     least = LARGE * math.log(len(x))
     if components is not None:
-        # The components have a larger density than the columns.
+        # Models of the components reach a larger density than models of the columns.
         others = _judge_references(*components, candidates, folds, seed)
         if max(e.held_out for e in others) > least:
             (x, y), judged = components, others
@@ -236,7 +239,7 @@ def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
         if k <= len(x) // 4:
             model = NeighbourReference(k).fit(x[~out], y[~out])
             own = held_out_information(model, x[out], y[out])
-            # A count of k has a relative variance of 1 / k, which lowers the bound by 1 / (2 k).
+            # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
             evidence[k] = float(own.mean()) + 0.5 / k
     best = max(evidence, key=lambda k: evidence[k])
     found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds)
@@ -276,10 +279,10 @@ def _judge_network(
         own = held_out_information(model, pair[0][out], pair[1][out])
         trials.append((float(own.mean()), of_components, model, own))
     value, of_components, model, own = max(trials, key=lambda trial: trial[0])
-    # Evidence may contain more than the mean pointwise information.
+    # The evidence of neighbours exceeds the mean pointwise information by 1 / (2 k).
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
     enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
-    # If no copula is a candidate, the network replaces the copulas.
+    # Without copula candidates, the network need not improve a copula.
     correction = model.gain_ if start else math.inf
     if min(float(gain.mean()), correction) < enough:
         return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
@@ -304,7 +307,7 @@ def _ksg(x: Tensor, y: Tensor) -> float:
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Weight the candidates by differences of evidence, in units of the standard errors."""
+    """Set the weights from differences in evidence, divided by their standard errors."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         if math.isinf(e.evidence):
@@ -323,9 +326,9 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
+    """Return the largest upper end of the copulas' intervals if independence has weight, else 0.
 
-    With few rows per coordinate, copulas overfit. Independence can then have the best evidence
+    With few rows per coordinate, copulas overfit, and independence can have the best evidence
     although the information is positive.
     """
     independent, *others = judged
@@ -335,15 +338,15 @@ def _unresolved(judged: list[Evidence]) -> float:
 
 
 def _unconfirmed_by_copula(e: Evidence) -> float:
-    """Return the error of averaging the in-sample and the held-out mean."""
+    """Return the error of the average of the in-sample and held-out means."""
     half = (e.in_sample - e.held_out) / 2
     return math.hypot(half / 2, half**2)
 
 
 def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
-    """Return the difference between the estimate and an extrapolation from half the rows.
+    """Return the bias extrapolated from half of the rows, as a standard error.
 
-    Ranks do not resolve structure that is finer than the distance of neighbouring rows.
+    Ranks do not resolve structure finer than the spacing of neighbouring rows.
     """
     used = [e for e in judged if e.weight]
     halves = _of_halves([e.name for e in used], x, y, seed)
@@ -352,11 +355,10 @@ def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: in
 
 
 def _unresolved_by_mixture(judged: list[Evidence], x: Tensor, y: Tensor, seed: int) -> float:
-    """Return the information that more components of a mixture would resolve.
+    """Return the information that a mixture with more components would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. The increase from half of the rows is extrapolated with a bias of order
-    1 / sqrt(n).
+    components. The increase from n / 2 to n rows is extrapolated for a bias of order 1 / sqrt(n).
     """
     used = [e for e in judged if e.name == "mixture" and e.weight]
     if not used:
@@ -366,7 +368,7 @@ def _unresolved_by_mixture(judged: list[Evidence], x: Tensor, y: Tensor, seed: i
 
 
 def _of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[str, list[float]]:
-    """Return the estimates from either half of the rows."""
+    """Return the estimates of each candidate from the two halves of the rows."""
     half = len(x) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
     values: dict[str, list[float]] = {}
@@ -378,18 +380,18 @@ def _of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[st
 
 
 def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) -> float:
-    """Return the standard error due to sampling, bias and differing candidates."""
+    """Return the standard error from sampling, bias and spread of the candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:
             continue
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
-        # The bias is at most half of the optimism of the training rows.
+        # The bias is at most half the difference between in-sample and held-out means.
         unconfirmed = (e.in_sample - e.held_out) / 2
         if e.name in ELLIPTICAL:
             unconfirmed = _unconfirmed_by_copula(e)
         if e.name == "network":
-            # The resolution of a network has no known bound, so both ends are one deviation away.
+            # A network's resolution has no known bound, so the full difference of the means counts.
             unconfirmed *= 2
         if e.name == "neighbors":
             unconfirmed = e.value - e.evidence

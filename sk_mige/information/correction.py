@@ -18,38 +18,38 @@ from sk_mige.information.references import GaussianReference, Reference
 __all__ = ["CorrectedReference"]
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
-# Variables with more columns are projected to directions from canonical correlations.
+# Variables with more columns are projected to canonical directions.
 MAX_COLUMNS = 6
 # Largest number of bump functions of the squared radius, and of features multiplied by bumps.
 MAX_BUMPS, MAX_RADIAL = 8, 56
 N_SHUFFLES = 10
 # Factors of the correction to compare on held-out rows.
 SCALES = (0.25, 0.5, 0.75, 1.0)
-# The pointwise information is clipped at one of these quantiles, because networks extrapolate
-# without limit. Pairs that only share a class also have a largest pointwise information.
+# Quantiles at which to clip the pointwise information, because networks extrapolate without limit.
+# If x and y share only a class, the pointwise information is bounded.
 CEILINGS = (0.999, 0.9, 0.5, 0.1)
 
 
 class CorrectedReference(Reference):
     r"""Pointwise information of a reference density plus a trained correction.
 
-    The correction is :math:`g(x)^\top h(y) + a(x) + b(y)` with two networks (g, a) and (h, b).
-    The inputs of a network are the coordinates, and the coordinates multiplied by bump functions of
-    the squared radius. A variable with more than six columns is projected to the directions that
-    canonical correlations relate to the other variable. If no canonical correlation is significant,
-    all columns are used. The networks minimise the symmetric InfoNCE loss. The negatives of a row
-    are all other rows of the batch.
+    The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`. One network returns (g, a), and another
+    network returns (h, b). Each network receives the coordinates, and the coordinates multiplied by
+    bump functions of the squared radius. A variable with more than six columns is projected to its
+    directions of significant canonical correlation. If no canonical correlation is significant, all
+    columns are used. The networks minimise the symmetric InfoNCE loss. All other rows of the batch
+    are negatives.
 
     Parameters
     ----------
     reference : GaussianReference
-        Reference density to correct, fitted to the same rows.
+        Reference density to correct, fitted to the rows that ``fit`` receives.
     n_epochs : int, default=20
         Number of passes over the rows.
     lr : float, default=3e-3
         Largest learning rate of the one-cycle schedule.
     seed : int, default=0
-        Seed of the initial weights and of the batches.
+        Seed of the initial weights and the order of the batches.
     device : str or torch.device, default="cpu"
         Device of the networks.
 
@@ -76,7 +76,7 @@ class CorrectedReference(Reference):
         self.n_epochs = n_epochs
         self.lr = lr
         self.seed = seed
-        self.device = str(device)  # a text, because skops files cannot store a torch.device
+        self.device = str(device)  # a string, because skops files cannot store a torch.device
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Train the networks.
@@ -138,7 +138,7 @@ class CorrectedReference(Reference):
         return self.shuffled(x, y, [0])[0]
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
-        """Return the corrected pointwise information with y rolled by each shift.
+        """Return the corrected pointwise information for each cyclic shift of the rows of y.
 
         Parameters
         ----------
@@ -158,18 +158,18 @@ class CorrectedReference(Reference):
     def calibrate(
         self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
     ) -> None:
-        """Set the factor and the upper clipping bound that maximise the evidence on held-out rows.
+        """Choose the correction's factor and upper clipping bound by the evidence of held-out rows.
 
         Parameters
         ----------
         x : tensor of shape (n, p)
-            Normal scores of x, not used in fit.
+            Normal scores of x in held-out rows.
         y : tensor of shape (n, q)
             Normal scores of y.
         shifts : sequence of int
             Shifts of the rows of y.
         evidence : callable
-            Function of the result of :meth:`shuffled`, to be maximised.
+            Function to maximise. Its argument is a result of :meth:`shuffled`.
         """
         reference = self.reference.shuffled(x, y, shifts)
         corrections = self._corrections(x, y, shifts)
@@ -183,7 +183,7 @@ class CorrectedReference(Reference):
                 elif found > best:
                     best, self.scale_ = found, scale
                     self._set_ceiling(ceiling, total[1:].flatten())
-        # Clipping alone improves a reference that overfits. The correction must improve the clipped
+        # Clipping alone improves an overfitted reference. The gain is relative to the clipped
         # reference.
         self.gain_ = best - uncorrected
 
@@ -224,7 +224,7 @@ class CorrectedReference(Reference):
 
     @torch.no_grad()
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
-        """Return the network's correction with y rolled by each shift, (n_shifts, n)."""
+        """Return the networks' correction for each cyclic shift of the rows of y, (n_shifts, n)."""
         left, right = self._features(*(z.to(self.device, torch.float32) for z in (x, y)))
         own = left[:, -1]
         rolled = (right.roll(shift, 0) for shift in shifts)
@@ -290,7 +290,7 @@ class _Side(nn.Module):
             nn.SiLU(),
             nn.Linear(N_HIDDEN, N_FEATURES + 1),
         )
-        # A small initial correction.
+        # Start from a small correction.
         with torch.no_grad():
             self.linear.weight.mul_(0.5)
 

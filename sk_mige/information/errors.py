@@ -1,4 +1,4 @@
-"""Standard errors of a gradient, from sampling, variance of the scores, and resolution."""
+"""Standard errors of a gradient estimate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sk_mige._warnings import warn_user
 
 __all__ = ["mean_and_error"]
 
-# From n / 2 to n samples, a bias like 1 / sqrt(n) changes by this multiple of the bias at n.
+# Decrease of a bias of order 1 / sqrt(n) from n / 2 to n samples, relative to the bias at n.
 HALVING = math.sqrt(2) - 1
-# Smallest number of samples in a half for an estimate of the resolution.
+# Smallest number of samples per half for an estimate of the resolution error.
 FEWEST = 16
-# The bias is large if it exceeds this fraction of the estimate and this multiple of the sampling
+# A resolution error is large above this fraction of the estimate and this multiple of the sampling
 # error.
 LARGE_SHARE, LARGE_ERRORS = 0.5, 3.0
 
@@ -34,14 +34,14 @@ def mean_and_error(
     Parameters
     ----------
     terms : callable
-        Function of row indices and settings, which returns terms (m, p) and the settings used.
+        Function that maps row indices and settings to terms (m, p) and the settings used.
     start : object
-        Settings of the estimate. Settings that are None are chosen by ``terms``.
+        Settings of the estimate. ``terms`` chooses settings that are None.
     n : int
         Number of rows.
     method : {"batch", "jackknife"}
-        Method for the standard error. "batch" gives the sampling error, and "jackknife" gives the
-        full error.
+        Method for the standard error. "batch" estimates the sampling error of the mean. "jackknife"
+        adds the errors of the scores and of the resolution.
     n_batches : int
         Number of batches of consecutive rows.
 
@@ -74,7 +74,7 @@ def _full_error(
     again: Callable[[Tensor], Tensor],
     anew: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return the error from sampling, scores and resolution, and warn if resolution dominates.
+    """Combine the jackknife and resolution errors, and warn if the resolution error dominates.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def _full_error(
     batches : sequence of tensors
         Indices of disjoint batches of rows.
     again : callable
-        Function that repeats the estimate for the rows with the given indices, with the same
-        settings.
+        Function that repeats the estimate for given row indices, with the same settings.
     anew : callable
-        Function that repeats the estimate and chooses the settings from the given rows.
+        Function that repeats the estimate for given row indices, with settings chosen from the
+        rows.
 
     Returns
     -------
@@ -100,14 +100,14 @@ def _full_error(
     if bool(large.any()):
         warn_user(
             f"{len(terms)} samples do not resolve the gradient: half of the samples "
-            "give a different estimate. The standard error contains the difference. Pass more "
+            "give a different estimate. The standard error includes the difference. Pass more "
             "samples, or project x and y to fewer coordinates"
         )
     return torch.hypot(sampling, resolution)
 
 
 def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
-    """Return the jackknife standard error, from estimates that leave out one batch each."""
+    """Return the jackknife standard error of leave-one-batch-out estimates."""
     without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
     values = torch.stack([estimate(rows) for rows in without])
     return ((len(batches) - 1) * (values - values.mean(0)).square().mean(0)).sqrt()
@@ -116,7 +116,7 @@ def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Ten
 def _resolution_error(
     estimate: Callable[[Tensor], Tensor], value: Tensor, batches: Sequence[Tensor]
 ) -> Tensor:
-    """Return the bias extrapolated from the estimates of two halves of the batches."""
+    """Extrapolate the bias from estimates on two halves of the batches."""
     halves = [torch.cat(list(batches[k::2])) for k in (0, 1)]
     if min(map(len, halves)) < FEWEST:
         return torch.zeros_like(value)

@@ -22,9 +22,9 @@ __all__ = [
     "held_out_information",
 ]
 
-# Number of shuffles of the held-out rows that estimate a normaliser.
+# Number of shuffles of the held-out rows for an estimate of the normaliser.
 N_SHUFFLES = 8
-# Above this multiple of log(n), shuffled rows cannot estimate a normaliser.
+# Above this multiple of log(n) nats, shuffled rows cannot estimate the normaliser.
 LARGE = 0.5
 
 
@@ -37,13 +37,13 @@ class Evidence(ArrayState):
     name : str
         Name of the candidate.
     value : float
-        Estimate in nats: the mean of ``in_sample`` and ``held_out``, or the KSG estimate for
-        neighbours.
+        Estimate in nats. The mean of ``in_sample`` and ``held_out``, or for neighbours the KSG
+        estimate.
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float
-        Mean pointwise information of the held-out rows, in nats. The expectation of this mean is a
-        lower bound of the mutual information.
+        Mean pointwise information of the held-out rows, in nats. The expected value is a lower
+        bound on the mutual information.
     evidence : float
         Score for the comparison of candidates, in nats.
     pointwise : tensor of shape (n,)
@@ -55,7 +55,7 @@ class Evidence(ArrayState):
     weight : float
         Weight in the average of the candidates.
     of_components : bool
-        True if the models use independent components instead of the columns.
+        True if the models use independent components instead of the columns of x and y.
 
     Examples
     --------
@@ -80,13 +80,12 @@ class Evidence(ArrayState):
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
-    """Assign rows to folds, so that rows with equal keys share a fold.
+    """Assign rows to random folds, with equal keys in the same fold.
 
     Parameters
     ----------
     keys : tensor of shape (n,)
-        Integer keys. Copies of a row must have the same key, so that all copies are in the same
-        fold.
+        Integer key of each row. Copies of a row must have equal keys to share a fold.
     n_folds : int
         Number of folds.
     seed : int
@@ -118,15 +117,15 @@ def cross_fit(
     folds: Tensor,
     first: Reference | None = None,
 ) -> Evidence:
-    """Cross-validate a candidate: fit without each fold, and evaluate training and held-out rows.
+    """Fit a candidate without each fold, and evaluate training and held-out rows.
 
     Parameters
     ----------
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. The argument is the fitted model of the first fold,
-        or None for the first fold.
+        Function that returns an unfitted model. Its argument is None for the first fold, and the
+        first fold's fitted model for later folds.
     x : tensor of shape (n, p)
         Normal scores of x.
     y : tensor of shape (n, q)
@@ -134,7 +133,7 @@ def cross_fit(
     folds : tensor of shape (n,)
         Fold of each row.
     first : Reference, default=None
-        Fitted model of the first fold, or None if not fitted yet.
+        Fitted model of the first fold. If None, ``make`` supplies the model.
 
     Returns
     -------
@@ -165,7 +164,7 @@ def cross_fit(
 
 
 def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Reference:
-    """Fit a model to the rows outside of a mask, and calibrate a network on the masked rows.
+    """Fit a model to the training rows, and calibrate a network on the held-out rows.
 
     Parameters
     ----------
@@ -189,7 +188,7 @@ def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Referenc
 
 
 def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
-    """Return the pointwise information of rows minus the log-normaliser of shuffled rows.
+    """Return the pointwise information minus a log-normaliser estimated from shuffled rows.
 
     Parameters
     ----------
@@ -209,7 +208,7 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _shifts(n: int) -> list[int]:
-    """Return shift 0, which keeps the pairs, and the shifts of the shuffled rows."""
+    """Return shift 0 for the true pairs, then the shifts for shuffled pairs."""
     return [0, *torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1)).long().tolist()]
 
 
@@ -219,7 +218,7 @@ def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
     means = torch.logsumexp(others, 1) - math.log(n)
     log_mean = torch.logsumexp(means, 0) - math.log(len(means))
     if is_density and len(means) > 1:
-        # The normaliser of a density is close to 1, so differences within noise are ignored.
+        # A density's normaliser is close to 1, so deviations from 1 within noise are ignored.
         noise = 2 * (means - log_mean).exp().std() / math.sqrt(len(means))
         log_mean = log_mean - log_mean.clamp(-noise, noise)
     if float(own.mean()) > LARGE * math.log(n):
@@ -233,7 +232,7 @@ def _calibrate(model: CorrectedReference, x: Tensor, y: Tensor) -> None:
 
 
 def _gather(parts: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-    """Combine pairs of a mask and the values of the masked rows into values of all rows."""
+    """Assemble the values of all rows from pairs of a mask and the masked values."""
     values = torch.empty_like(like)
     for rows, own in parts:
         values[rows] = own

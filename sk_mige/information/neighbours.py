@@ -1,4 +1,4 @@
-"""Nearest-neighbour estimates of mutual information and of dimension."""
+"""Nearest-neighbour estimates of mutual information and of intrinsic dimension."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 
     .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1).
 
-    Let r be the distance of a row to the k-th neighbour in (x, y). The counts :math:`n_x` and
-    :math:`n_y` are the numbers of other rows nearer than r in x and in y.
+    Let r be the distance from a row to its k-th nearest neighbour in (x, y). The counts :math:`n_x`
+    and :math:`n_y` are the numbers of other rows nearer than r in x and in y.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
     left, right = x.numpy(), y.numpy()
     joint = cKDTree(np.hstack([left, right]))
     distances, _ = joint.query(joint.data, k=n_neighbors + 1, p=np.inf)
-    # A radius just below the distance counts strictly nearer rows only.
+    # Use a radius just below the distance, to count strictly nearer rows only.
     radius = np.nextafter(distances[:, -1], 0)
     counts = [_within(_Margin(z), z, radius) for z in (left, right)]
     terms = digamma(n_neighbors) + digamma(len(left)) - sum(digamma(count) for count in counts)
@@ -68,9 +68,9 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 class NeighbourReference(Reference):
     """Pointwise information of new rows from counts of neighbours among the training rows.
 
-    The density ratio is k n / (n_x n_y). Here n_x and n_y count the training rows within the
-    distance of the k-th nearest training pair. A large k reduces the noise of each row. The mean
-    of :func:`ksg_terms` with a small k has a smaller bias.
+    The density ratio is k n / (n_x n_y). The counts n_x and n_y are the numbers of training rows
+    within the distance of the k-th nearest training pair, in x and in y. A large k reduces the
+    noise of each row. The mean of :func:`ksg_terms` with a small k has a smaller bias.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class NeighbourReference(Reference):
         self._margins = (_Margin(left), _Margin(right))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the number of neighbours and the rows, without the search trees."""
+        """Return the attributes without the search trees."""
         state = super().__getstate__()
         return {name: state[name] for name in ("n_neighbors", "x_", "y_") if name in state}
 
@@ -155,14 +155,14 @@ class NeighbourReference(Reference):
 
 
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
-    """Maximum-likelihood estimate of the local dimension of the data [1]_.
+    """Maximum-likelihood estimate of the intrinsic dimension of the data [1]_.
 
     Parameters
     ----------
     z : tensor of shape (n, d)
         Rows.
     n_neighbors : int, default=10
-        Number of neighbours of a row.
+        Number of neighbours per row.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
 
 
 class _Margin:
-    """Rows of one variable, as sorted numbers or, for several columns, as a search tree."""
+    """Rows of one variable, sorted for one column, or in a search tree for several columns."""
 
     def __init__(self, z: Rows) -> None:
         self.sorted = np.sort(z[:, 0])

@@ -17,7 +17,7 @@ __all__ = ["ArrayState", "GaussianReference", "MixtureReference", "Reference", "
 # Degrees of freedom and numbers of components to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 COMPONENTS = (2, 4, 8, 16, 32)
-# Share of held-out rows, and largest number of rows of the comparison.
+# Fraction of held-out rows, and largest number of rows, in a comparison.
 HELD_OUT, MAX_ROWS = 0.2, 5000
 
 
@@ -43,7 +43,7 @@ class Reference(ArrayState, ABC):
     log r(x, y) - log r(x) - log r(y).
     """
 
-    # True if the training rows have no useful in-sample information.
+    # True if the in-sample information is meaningless because the model stores the training rows.
     memorises = False
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Reference(ArrayState, ABC):
         return None
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
-        """Return the pointwise information with y rolled by each shift, (n_shifts, n)."""
+        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
         return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
 
@@ -101,7 +101,7 @@ class GaussianReference(Reference):
         return self
 
     def coordinates(self, z: Tensor) -> Tensor:
-        """Return the coordinates of normal scores in which :meth:`matrix` works.
+        """Map normal scores to the coordinates that :meth:`matrix` expects.
 
         Parameters
         ----------
@@ -196,13 +196,13 @@ class GaussianReference(Reference):
 class StudentReference(GaussianReference):
     """Student t-copula of normal scores.
 
-    The margins are mapped to those of a t distribution, and fixed-point iterations fit the
+    The columns are mapped to a t distribution by quantiles. Fixed-point iterations then fit the
     scatter matrix of a multivariate t density.
 
     Parameters
     ----------
     degrees : float, default=None
-        Degrees of freedom. With None, the held-out likelihood selects the degrees of freedom.
+        Degrees of freedom. If None, the held-out likelihood selects the degrees of freedom.
 
     Examples
     --------
@@ -239,7 +239,7 @@ class StudentReference(GaussianReference):
         n = min(len(x), MAX_ROWS)
         m = int(n * (1 - HELD_OUT))
         best, chosen, scatter = -math.inf, DEGREES[-1], None
-        for degrees in reversed(DEGREES):  # the likelihood has one maximum, often at large degrees
+        for degrees in reversed(DEGREES):  # the likelihood has one mode, often at large degrees
             self._fit(x[:m], y[:m], degrees, scatter)
             held_out = float(self.log_density(x[m:n], y[m:n]).mean())
             if held_out < best:
@@ -248,7 +248,7 @@ class StudentReference(GaussianReference):
         return self._fit(x, y, chosen, scatter)
 
     def coordinates(self, z: Tensor) -> Tensor:
-        """Return the quantiles of the t distribution that belong to normal scores.
+        """Map normal scores to quantiles of the t distribution.
 
         Parameters
         ----------
@@ -322,13 +322,13 @@ class StudentReference(GaussianReference):
         scores = torch.cat([x, y], dim=1)
         t = self.coordinates(scores)
         joint = self._log_t((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
-        # Divide by the margins of t, multiply by the margins N(0, 1) of the scores.
+        # Divide by the t margins, and multiply by the N(0, 1) margins of the scores.
         log_scale = torch.log(self.scale_)
         margins = (self._log_t((t / self.scale_).square(), 1) - log_scale).sum(1)
         return joint - margins + _log_normal(scores, 0.0)
 
     def _fit(self, x: Tensor, y: Tensor, degrees: float, start: Tensor | None = None) -> Self:
-        """Fit the scatter matrix by fixed-point iterations from a start."""
+        """Fit the scatter matrix by fixed-point iterations."""
         self.degrees_ = degrees
         scores = torch.cat([x, y], dim=1)
         z = self.coordinates(scores)
@@ -348,7 +348,7 @@ class StudentReference(GaussianReference):
         return self
 
     def _log_t(self, squared_norm: Tensor, d: int) -> Tensor:
-        """Return the log-density of t in d dimensions with scatter I, from squared norms."""
+        """Return the log-density of a d-dimensional t distribution from squared norms."""
         nu = self.degrees_
         constant = math.lgamma((nu + d) / 2) - math.lgamma(nu / 2) - d / 2 * math.log(nu * math.pi)
         return constant - (nu + d) / 2 * torch.log1p(squared_norm / nu)
@@ -357,13 +357,13 @@ class StudentReference(GaussianReference):
 class MixtureReference(Reference):
     """Gaussian mixture with full covariances.
 
-    Expectation maximisation fits the mixture. The marginal densities are mixtures of the same
-    weights.
+    Expectation maximisation fits the mixture. The marginal densities of x and y are Gaussian
+    mixtures with the same weights.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of components. With None, the held-out likelihood selects the number.
+        Number of components. If None, the held-out likelihood selects the number.
     seed : int, default=0
         Seed of the initial centres.
 
@@ -374,7 +374,7 @@ class MixtureReference(Reference):
     >>> generator = torch.Generator().manual_seed(0)
     >>> x, y = torch.randn(2, 1000, 1, generator=generator).double()
     >>> side = torch.randint(2, (1000, 1), generator=generator) * 10
-    >>> x, y = x + side, y + side  # they share log 2 = .69 nats
+    >>> x, y = x + side, y + side  # x and y share log 2 = .69 nats
     >>> f = MixtureReference().fit(x, y).pointwise(x, y)
     >>> bool(abs(f.mean() - 0.69) < 0.05)
     True
@@ -385,7 +385,7 @@ class MixtureReference(Reference):
         self.seed = seed
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit the number of components, their weights, means and covariances.
+        """Fit the number, weights, means and covariances of the components.
 
         Parameters
         ----------
@@ -452,7 +452,7 @@ class MixtureReference(Reference):
         return self._log_mixture(torch.cat([x, y], dim=1))
 
     def _fit(self, z: Tensor, k: int) -> Self:
-        """Run expectation maximisation from centres that are far apart."""
+        """Run expectation maximisation from distant initial centres."""
         nearest = (z[:, None] - self._centres(z, k)).square().sum(2).argmin(1)
         shares = torch.nn.functional.one_hot(nearest, k).to(z.dtype)
         before = -math.inf
@@ -489,13 +489,13 @@ class MixtureReference(Reference):
         for share, size, mean in zip(shares.mT, sizes, self.means_, strict=True):
             centred = z - mean
             own = (share[:, None] * centred).mT @ centred
-            # One row of prior variance .01 keeps the covariance positive definite.
+            # A prior of one row with variance .01 keeps the covariance positive definite.
             scatters.append((own + 0.01 * identity) / (size + 1))
         self.covariances_ = torch.stack(scatters)
         self.whiten_, self.half_log_det_ = _whitener(self.covariances_)
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
-        """Return log-weight plus log-density of some coordinates by component, (k, n)."""
+        """Return the log-weight plus log-density of each component in some coordinates, (k, n)."""
         covariances = self.covariances_[:, part, part]
         whiten, half = _whitener(covariances)
         centred = z - self.means_[:, None, part]

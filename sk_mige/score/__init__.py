@@ -1,9 +1,9 @@
-"""Scores ∇ log q(x) from samples: pure torch functions, tensors in, tensors out.
+"""Estimators of scores ∇ log q(x) from samples, as functions of torch tensors.
 
-A score consists of five parts: *coordinates* (:mod:`~sk_mige.score.whitening`,
-:mod:`~sk_mige.score.subspace`), a *base* density, a *kernel*, its *spectrum*, and the fitted
-*model*. :func:`ssge` is the published estimator. :func:`fit_dense` adds whitening, a base density
-and a regularisation strength chosen on held-out samples.
+A score estimate has five parts: *coordinates* (:mod:`~sk_mige.score.whitening`,
+:mod:`~sk_mige.score.subspace`), a *base* density, a *kernel*, the kernel's *spectrum*, and the
+fitted *model*. :func:`ssge` is the published estimator. :func:`fit_dense` adds whitening, a base
+density and a regularisation strength chosen on held-out samples.
 """
 
 from .base import RadialBase as RadialBase
@@ -33,7 +33,7 @@ from .whitening import Whitening as Whitening
 from .whitening import identity_whitening as identity_whitening
 from .whitening import ledoit_wolf_shrinkage, whitening
 
-# Public names for users of torch. The rest of the package imports the other names.
+# Public names. Other modules of the package also import names that are not listed here.
 __all__ = [
     "RBF",
     "InverseMultiquadric",

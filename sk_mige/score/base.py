@@ -1,4 +1,4 @@
-"""The base score g₀, which the kernel expansion corrects: none, Gaussian or Student's t."""
+"""Base score g₀ of a kernel expansion: none, Gaussian or Student's t."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["RadialBase", "fit_base"]
 
-# Candidate degrees of freedom. Below 3 the covariance used for whitening is barely defined.
+# Candidate degrees of freedom. Below 3, the sample covariance for whitening is unreliable.
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 30.0, 50.0, math.inf)
 
 
@@ -23,15 +23,16 @@ class RadialBase:
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
               \;\xrightarrow{\nu\to\infty}\; \frac1v ,
 
-    This :math:`g_0` is the score of Student's t with covariance :math:`v I`. The limit of
-    infinite :math:`\nu` is the Gaussian. With ``dof=None`` there is no base, and w = 0.
+    The function :math:`g_0` is the score of Student's t distribution with covariance :math:`v I`.
+    For infinite :math:`\nu`, the distribution is Gaussian. With ``dof=None``, there is no base, and
+    w = 0.
 
     Attributes
     ----------
     dof : float or None
-        Degrees of freedom; infinity is the Gaussian.
+        Degrees of freedom. Infinity means a Gaussian, and None means no base.
     variance : float
-        Variance v of each coordinate; 1 after whitening.
+        Variance v of each coordinate, which is 1 after whitening.
     n_features : int
         Dimension d.
     """
@@ -61,7 +62,7 @@ class RadialBase:
 
     @property
     def log_constant(self) -> float:
-        """Logarithm of the integral of the density relative to the centre, in d dimensions."""
+        """Log-integral over d dimensions of the density divided by its value at the centre."""
         assert self.dof is not None
         d, spread = self.n_features, self.variance
         if math.isinf(self.dof):
@@ -74,11 +75,10 @@ class RadialBase:
 def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float = 1.0) -> RadialBase:
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
-    In whitened coordinates the loss of :math:`g_0` is
-    :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2 w' r^2]`, a function of the radii alone. Pass
-    leave-one-out radii. Whitening makes the radii of the samples themselves nearly equal when d
-    approaches n. Equal radii would hide heavy tails. A finite number of degrees of freedom is
-    chosen only if the gain over the Gaussian exceeds one standard error.
+    In whitened coordinates, the loss of :math:`g_0` is :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2
+    w' r^2]` , a function of the radii r alone. Pass leave-one-out radii. If d approaches n,
+    whitening makes in-sample radii nearly equal, which hides heavy tails. A finite number of
+    degrees of freedom is chosen only if the gain over the Gaussian exceeds one standard error.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     tails = 0.5 * weight**2 * radii - weight * n_features + 2 * weight / denominator * radii
     losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the last row is the Gaussian's
     best = int(losses.mean(1).argmin())
-    gain = losses[-1] - losses[best]  # over the Gaussian, sample by sample
-    # Prefer the simpler density unless the gain exceeds its own noise.
+    gain = losses[-1] - losses[best]  # gain over the Gaussian for each sample
+    # Prefer the Gaussian unless the mean gain exceeds its standard error.
     clear = len(gain) > 1 and bool(gain.mean() > gain.std() / len(gain) ** 0.5)
     return RadialBase(DEGREES_OF_FREEDOM[best] if clear else math.inf, variance, n_features)

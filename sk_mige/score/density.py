@@ -1,4 +1,4 @@
-"""Log-densities of score models: closed forms, the curl-free projection and the constant."""
+"""Log-densities of score models, with closed forms, a curl-free projection and a normaliser."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from .precision import widest_dtype
 
 __all__ = ["LogDensity"]
 
-# Centres of a projected potential. More centres of a dense fit hardly change it.
+# Largest number of centres of a projected potential. More centres hardly change the potential.
 MAX_CENTERS = 2_000
-# Ridge of the projection, relative to the trace of its least-squares problem.
+# Ridge of the projection, relative to the trace of the least-squares problem.
 RIDGE = 5e-7
-# Ridge of the kernel's Gram matrix, relative to its trace, above the rounding errors of equal rows.
+# Ridge of the Gram matrix, relative to its trace. The ridge exceeds rounding errors of equal rows.
 JITTER = 1e-7
-# Draws from the base, and the smallest effective number of draws. With 100 effective draws the
-# standard error of the logarithm of the constant is 0.1.
+# Number of draws from the base, and smallest effective number of draws. With 100 effective draws,
+# the standard error of the log-normaliser is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
 
 
 @dataclass(frozen=True)
 class LogDensity:
-    r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, 0 at the mean of the samples.
+    r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, 0 at the sample mean.
 
     The log-density of the base is :math:`\log b`, and :math:`\phi` is a potential of the
-    correction to the base. In whitened coordinates the potential is
+    correction to the base. In whitened coordinates, the potential is
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
-    For a curl-free model :math:`\kappa` is the kernel k, and the coefficients are those of the
-    model. In one dimension, with the RBF, :math:`\kappa` is the integral of k, an error function,
-    and the coefficients are again those of the model. Both forms are exact.
+    For a curl-free model, :math:`\kappa` is the kernel k. For the RBF in one dimension,
+    :math:`\kappa` is the integral of k, an error function. In these two cases, :math:`\alpha` are
+    the coefficients of the model, and the log-density is exact.
 
-    For other expansions, the correction :math:`c(y)` has no potential in general. The potential is
-    then that of the curl-free projection, with the coefficients that minimise
+    For other expansions, the correction :math:`c(y)` has no potential in general. The correction is
+    then replaced by its curl-free projection, whose coefficients minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
     over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
-    just above the rounding errors. Line integrals of the score are not used, because most paths
-    leave the data. The value of a line integral also depends on the path.
+    slightly larger than the rounding errors. Line integrals of the score are not used, because
+    their values depend on the path, and most paths leave the data.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class LogDensity:
 
     @classmethod
     def of(cls, model: ScoreModel) -> LogDensity:
-        """Return the log-density of a model, computed in the widest dtype."""
+        """Construct the log-density of a model in the widest dtype."""
         wide = widest_dtype(model.coefficients)
         ex = model.expansion.to(wide)
         model = replace(model, expansion=ex, coefficients=model.coefficients.to(wide))
@@ -87,18 +87,18 @@ class LogDensity:
         return cls(model, potential.centers, alpha)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return log-densities (n,) at points (n, d), relative to the mean of the samples."""
+        """Return log-densities (n,) at points (n, d), relative to the value at the sample mean."""
         white = self.model.expansion.whitening
         _, inner = self.model.coordinates(x)
         return self._at(white(inner)) - self._at(torch.zeros_like(white.mean)[None])
 
     def _at(self, y: Tensor) -> Tensor:
-        """Return log-densities (n,) at whitened points, without a constant."""
+        """Return log-densities (n,) at whitened points, up to a constant."""
         base = self.model.expansion.base.log_density(y.square().sum(1))
         return base + (self._features(y) @ self.coefficients)[:, 0]
 
     def _features(self, y: Tensor) -> Tensor:
-        """Return kernel values (n, m), or their integrals in one dimension."""
+        """Return kernel values (n, m), or integrals of the kernel in one dimension."""
         expansion = replace(self.model.expansion, centers=self.centers)
         if not self.integrated:
             return expansion.gram(y)
@@ -112,7 +112,7 @@ class LogDensity:
 
         .. math:: \int e^{\ell(x)} dx = |\det W|^{-1}\; \mathbb E_{y \sim b}\, e^{\ell(y)} / b(y) .
 
-        The draws are the same in every call. For the base alone the result is exact.
+        Every call uses the same draws. Without a correction to the base, the result is exact.
 
         Returns
         -------
@@ -123,8 +123,8 @@ class LogDensity:
         ------
         ValueError
             If the model has no base, or if it has a density only in a subspace.
-            If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, with w
-            the weights of the draws.
+            If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
+            the importance weights.
         """
         base, white = self.model.expansion.base, self.model.expansion.whitening
         self._check_integrable()
@@ -155,13 +155,13 @@ class LogDensity:
             )
         if self.model.subspace is None and len(white.mean) != white.n_features:
             raise ValueError(
-                f"normalize=True needs rows of X that vary in all directions, and X varies along "
-                f"{white.n_features} of {len(white.mean)}; drop constant and redundant columns, "
-                "or use normalize=False"
+                f"normalize=True needs rows of X that vary in all directions, but X varies along "
+                f"{white.n_features} of {len(white.mean)} directions; drop constant and redundant "
+                "columns, or use normalize=False"
             )
 
     def _draws(self) -> Tensor:
-        """Draw whitened coordinates from the base; the last one of a span is a distance."""
+        """Draw whitened coordinates from the base. The last coordinate of a span is a distance."""
         ex, rng = self.model.expansion, np.random.RandomState(0)
         width, d = len(ex.whitening.mean), ex.whitening.n_features
         y = rng.standard_normal((N_DRAWS, width))
@@ -174,7 +174,7 @@ class LogDensity:
 
 
 def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -> Tensor:
-    """Return coefficients (m, 1) whose gradients are closest to a correction (n, d) at points."""
+    """Return coefficients (m, 1) of the potential with the gradient closest to a correction."""
     s2 = potential.bandwidth**2
     v, z = potential.directions(points), potential.directions(potential.centers)
     matrices, kernel = potential.matrices(points), potential.gram()
@@ -184,7 +184,7 @@ def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -
     offsets = correction @ z.mT - (correction * v).sum(1, keepdim=True)
     linear = (matrices.slopes * offsets).sum(0)[:, None] / s2
     kernel.diagonal().add_(JITTER * len(kernel))
-    # In the coordinates L' alpha the ridge is a multiple of the identity.
+    # In the coordinates L' alpha, the ridge is a multiple of the identity.
     root = torch.linalg.cholesky(kernel)
     half = torch.linalg.solve_triangular(
         root, GradientForm(products, matrices, s2).quadratic, upper=False

@@ -48,38 +48,38 @@ __all__ = [
     "spectrum_of",
 ]
 
-MIN_SAMPLES_TO_CHOOSE = 12  # with fewer, folds are too small
+MIN_SAMPLES_TO_CHOOSE = 12  # folds of fewer samples are too small
 FALLBACK_ALPHA = 0.1
-# Up to this number of rows per feature the kernel part is small beside the base. Training on half
-# of the rows then chooses its strength as well as training on two thirds, in half the time.
+# Up to this number of rows per feature, the kernel part is small compared with the base. Training
+# on half of the rows then selects the strength as well as training on two thirds, in half the time.
 FEW_ROWS = 4
-# Dense fits to more rows choose the strength over LANDMARKS rows and solve by Cholesky's
+# Dense fits to more rows choose the strength with LANDMARKS centres and solve by a Cholesky
 # factorisation. Eigendecompositions of all rows would take minutes.
 MAX_EIGH_ROWS = 2_000
 LANDMARKS = 800
-# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves its spectrum, and
-# for which Cholesky's factorisation in float64 gives the coefficients to six digits.
+# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
+# for which a float64 Cholesky factorisation gives the coefficients to six digits.
 FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 
 
 @dataclass(frozen=True)
 class ScoreFit:
-    """A fitted model and its regularisation.
+    """Fitted score model and its regularisation.
 
     Attributes
     ----------
     model : ScoreModel
         Fitted score.
     alpha : float
-        Tikhonov strength; 0 with a spectral cutoff, infinite for the base alone.
+        Tikhonov strength, which is 0 with a spectral cutoff and infinite for the base alone.
     n_eigen : int
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
-        Spectrum of the fit, descending, if the fit computed it.
+        Spectrum of the fit in descending order, or None if the fit did not compute the spectrum.
     matrices : KernelMatrices of shape (n, n) or None
-        Kernel between the samples, if each of them is a centre.
+        Kernel matrices of the samples, or None for a fit over landmarks.
     coordinates : Tensor of shape (n, r + 1) or None
-        Samples in the coordinates of their span, if the model has one.
+        Coordinates of the samples in their span, or None if the fit did not use the span.
     """
 
     model: ScoreModel
@@ -91,13 +91,13 @@ class ScoreFit:
 
     @cached_property
     def eigenvalues(self) -> Tensor:
-        """Spectrum (r,), descending, as fractions of its sum."""
+        """Spectrum (r,) in descending order, divided by its sum."""
         if self.spectrum is None:
             return spectrum_of(self.model.expansion)
         return _fractions(self.spectrum)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return scores at the samples x of a dense fit, from the known Gram matrix."""
+        """Return scores at the samples x of a dense fit, from the stored Gram matrix."""
         assert self.matrices is not None  # dense
         if self.coordinates is None:
             return self.model.score(x.to(self.model.coefficients), self.matrices)
@@ -119,7 +119,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     Returns
     -------
     ScoreFit
-        Fitted ``model``, which can be evaluated anywhere, with its ``alpha``, ``eigenvalues`` and
+        Fitted ``model``, which can be evaluated at any point, with ``alpha``, ``eigenvalues`` and
         ``n_eigen``.
 
     Examples
@@ -147,7 +147,7 @@ def fit_in_units(
     varying: VaryingSubspace | None = None,
     rows: Tensor | None = None,
 ) -> ScoreFit:
-    """Fit as :func:`fit_dense` does, without a change of units.
+    """Fit a score like :func:`fit_dense`, without a change of units.
 
     Parameters
     ----------
@@ -158,9 +158,9 @@ def fit_in_units(
     projection : Tensor of shape (k, d), default=None
         Projection of the kernel's coordinates.
     varying : VaryingSubspace, default=None
-        Subspace in which the samples vary; by default they vary in all directions.
+        Subspace in which the samples vary. None means that the samples vary in all directions.
     rows : Tensor of shape (n, any), default=None
-        Original samples, used to find equal rows; x by default.
+        Original samples, used to find equal rows. If None, x is used.
 
     Returns
     -------
@@ -177,10 +177,10 @@ def fit_in_units(
 def _fit_points(
     x: Tensor, settings: ScoreSettings, projection: Tensor | None, rows: Tensor
 ) -> ScoreFit:
-    """Fit samples that vary in all directions."""
+    """Fit a score to samples that vary in all directions."""
     n, d = x.shape
-    # Several products of the rows are cheaper in the coordinates of their span. A fit with a single
-    # product stays in input coordinates, and only its Gram matrix needs float64.
+    # Repeated products of the rows are cheaper in the coordinates of their span. A fit with a
+    # single product stays in input coordinates, and only its Gram matrix needs float64.
     busy = settings.whiten or settings.chooses_alpha or settings.curl_free
     wide = d >= n and projection is None
     subspace, points = None, x
@@ -219,7 +219,7 @@ def fit_landmarks(
     Parameters
     ----------
     expansion : KernelExpansion
-        Expansion over which the sums were taken.
+        Expansion for which the sums were computed.
     fold_sums : list of KernelSums
         Sums of disjoint parts of the samples, one for each fold.
     settings : ScoreSettings
@@ -253,22 +253,23 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
-    Tikhonov-regularised SSGE with :math:`n \alpha = \eta` has the same scores at the samples. At
-    other points, the score is also that of SSGE. The score is the function of smallest norm in the
-    kernel's space with the values :math:`\hat G` at the samples,
+    At the samples, the scores equal those of Tikhonov-regularised SSGE with :math:`n \alpha =
+    \eta`. At other points, the score also equals that of SSGE. The score is the function of
+    smallest norm in the kernel's space with the values :math:`\hat G` at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
-    A cheaper extension solves Stein's identity for the samples and y together, with fixed scores
-    at the samples. The score at a point close to a sample is then only
-    :math:`\eta / (1 + \eta)` of the sample's score.
+    A cheaper extension to y solves Stein's identity for the samples and y together, with fixed
+    scores at the samples. The cheaper extension shrinks the score near a sample to :math:`\eta / (1
+    + \eta)` of the sample's score.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples; float64 is recommended.
+        Samples, preferably in float64.
     settings : ScoreSettings
-        Settings; only whitening, shrinkage and bandwidth are used. There is no base.
+        Settings of the fit. Only whitening, shrinkage, bandwidth and kernel are used. There is no
+        base.
     eta : float
         Ridge η > 0.
 
@@ -303,7 +304,7 @@ def lift_expansion(
     white, axes = expansion.whitening, varying.axes
     if white.gains.numel() == 0:  # one common scale
         vectors, gains = axes, axes.new_full((axes.shape[1],), white.rest)
-    else:  # n > r: every direction has its own gain
+    else:  # n > r: each direction has a separate gain
         assert white.vectors is not None
         vectors, gains = axes @ white.vectors, white.gains + white.rest
     mean = varying.origin + axes @ white.mean
@@ -319,13 +320,13 @@ def _lift_model(
     varying: VaryingSubspace, model: ScoreModel, projection: Tensor | None
 ) -> ScoreModel:
     expansion = lift_expansion(varying, model.expansion, projection)
-    if expansion.curl_free:  # one coefficient a centre, in any space
+    if expansion.curl_free:  # one coefficient per centre, in any space
         return ScoreModel(expansion, model.coefficients)
     return ScoreModel(expansion, model.coefficients @ varying.axes.mT)
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
-    """Return the strength of the settings, or None if held-out samples choose the strength."""
+    """Return the regularisation strength, or None if the strength is chosen on held-out samples."""
     if settings.chooses_alpha:
         return None
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
@@ -379,7 +380,7 @@ def _choose_over_landmarks(
     n_features: int,
     rows: Tensor,
 ) -> float:
-    """Choose the strength as :func:`fit_landmarks` does, over landmarks at all distances."""
+    """Choose the strength like :func:`fit_landmarks`, with landmarks at all distances."""
     picked = radial_folds(x, max(1, len(x) // LANDMARKS)) == 0
     ex, matrices = build_expansion(
         x, settings, centers=x[picked], projection=projection, n_features=n_features
@@ -392,7 +393,7 @@ def _choose_over_landmarks(
 def _split_losses(
     expansion: KernelExpansion, matrices: KernelMatrices, train: Tensor, held_out: Tensor
 ) -> Tensor:
-    """Return the loss of every strength on held-out rows, with the training rows as centres."""
+    """Return the held-out loss of each strength, with the training rows as centres."""
     ex, y_held = expansion, expansion.whitening(held_out)
     single = matrices.to(torch.float32)
     definite = not ex.curl_free and exceeds(single.values, FLOAT32_RESOLUTION * len(train))
@@ -416,19 +417,19 @@ def _split_losses(
 
 
 def _best_alpha(losses: Tensor) -> float:
-    """Choose a strength from losses (n_folds, n_alphas); stronger means a smaller bound."""
+    """Choose a strength from losses (n_folds, n_alphas), with a preference for large strengths."""
     bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
-    # With only three folds, the kernel part must gain over the base alone, the last column.
+    # With only three folds, the kernel part must improve on the base alone, the last column.
     return ALPHAS[select_candidate(losses, bounds.to(losses), losses[:, -1:])]
 
 
 def _fit_sections(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    r"""Fit sections centred at the samples: :math:`C = S h T\, Y W`.
+    r"""Fit kernel sections at the samples, with coefficients :math:`C = S h T\, Y W`.
 
-    For n ≤ d an operator of shape (n, n) is formed first. Only one product of size n² d remains.
-    Without base and whitening the result is that of :func:`sk_mige.score.ssge`.
+    For n ≤ d, an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
     """
     y, n, gram = expansion.centers, len(expansion.centers), matrices.values
     if expansion.base.dof is None:
@@ -460,7 +461,7 @@ def _fit_sections(
 def _cholesky(gram: Tensor) -> Tensor | None:
     """Return the Cholesky factor of a Gram matrix, or None if rounding errors would dominate.
 
-    With many rows, a ridge of the size of the smallest resolved eigenvalue is added to the matrix.
+    Above MAX_EIGH_ROWS rows, a ridge as large as the smallest resolved eigenvalue is added to K.
     """
     n = len(gram)
     if n > MAX_EIGH_ROWS:
@@ -485,9 +486,9 @@ def _ridge_coefficients(
 ) -> Tensor:
     r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
 
-    Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or all rows Y W.
-    The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For the RBF,
-    D = K. With :math:`\mu = n \alpha`
+    Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or Y W without a
+    projection. The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For
+    the RBF, D = K. With :math:`\mu = n \alpha`
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z ,
 
@@ -513,7 +514,7 @@ def _ridge_coefficients(
 def _fit_gradients(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    """Fit a gradient field centred at the samples."""
+    """Fit the gradient of a kernel expansion centred at the samples."""
     y = expansion.centers
     radii = y.square().sum(1)
     products = GradientProducts(y, y, radii, float(expansion.whitening.n_features))
@@ -538,7 +539,7 @@ def _solve(
 
 
 def _base_alone(expansion: KernelExpansion) -> ScoreFit:
-    """Return the base without a correction."""
+    """Return a fit of the base alone."""
     return ScoreFit(ScoreModel(expansion, torch.zeros_like(expansion.centers)), math.inf, 0)
 
 
@@ -547,7 +548,7 @@ def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) ->
 
 
 def spectrum_of(expansion: KernelExpansion) -> Tensor:
-    """Return the spectrum (r,) of the centres' Gram matrix, descending, as fractions of its sum."""
+    """Return the descending spectrum (r,) of the centres' Gram matrix, divided by its sum."""
     gram = expansion.gram()
     values = torch.linalg.eigvalsh(gram.to(widest_dtype(gram))).flip(0)
     return _fractions(values[significant(values)])

@@ -8,21 +8,22 @@ from torch import Tensor
 __all__ = ["N_FOLDS", "radial_folds", "sample_folds"]
 
 N_FOLDS = 3
-# Rows per fold in each stratum of neighbouring radii. Rows of a stratum are dealt at random.
+# Rows per fold in each stratum of neighbouring radii. Rows of a stratum are assigned at random.
 STRATUM = 16
-# Equal rows have squared distances from the mean that differ by less than this fraction of the
+# Largest difference in squared distance from the mean between equal rows, as a fraction of the
 # average squared distance.
 ROUNDING = 1e-9
 
 
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
-    """Deal rows to folds at random within strata of distance from the mean.
+    """Assign rows to folds at random within strata of distance from the mean.
 
-    Every fold has rows near the mean and in the tails. The random numbers are always the same and
-    act on ranks. The folds are therefore independent of the order of the rows.
+    Every fold has rows near the mean and rows in the tails. Fixed random numbers are assigned to
+    the ranks of the distances, so the folds do not depend on the order of the rows.
 
-    Assigning ranks to folds in turn would bias the loss. In one dimension both neighbours of every
-    held-out row would be training rows. The narrowest kernels would then have the lowest loss.
+    Assigning consecutive ranks to different folds would bias the loss. In one dimension, the two
+    neighbours of every held-out row would be training rows. The narrowest kernels would then have
+    the lowest loss.
 
     Parameters
     ----------
@@ -50,10 +51,10 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
 
 
 def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) -> Tensor:
-    """Deal rows to folds by :func:`radial_folds`, with equal rows in the same fold.
+    """Assign rows to folds by :func:`radial_folds`, with equal rows in the same fold.
 
-    The loss of a held-out row that has a copy in the training set does not predict the loss of new
-    rows. With such rows the narrowest kernel with the least regularisation would be chosen.
+    If a held-out row has a copy in the training set, its loss does not predict the loss of new
+    rows. Copies would favour the narrowest kernel and the weakest regularisation.
 
     Parameters
     ----------
@@ -62,14 +63,14 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     n_folds : int, default=3
         Number of folds.
     rows : Tensor of shape (n, any), default=None
-        Rows to compare for equality, in the order of x; x by default. Pass the original samples
-        if x holds coordinates with rounding errors.
+        Rows to compare for equality, in the order of x. If None, the rows of x are compared. Pass
+        the original samples if x holds coordinates with rounding errors.
 
     Returns
     -------
     Tensor of int of shape (n,)
-        Fold number of each row. If there are fewer than two distinct rows per fold, equal rows
-        are not kept together.
+        Fold number of each row. Equal rows may be in different folds if there are fewer than two
+        distinct rows per fold.
     """
     owner = _first_equal(x, x if rows is None else rows)
     first = (owner == torch.arange(len(x), device=x.device)).nonzero()[:, 0]
@@ -81,12 +82,12 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
 
 
 def _first_equal(x: Tensor, rows: Tensor) -> Tensor:
-    """Return, for each row, the index of the first row equal to it."""
+    """Return the index of the first equal row for each row."""
     owner = torch.arange(len(x), device=x.device)
     radii = (x - x.mean(0)).square().sum(1)
     order = radii.argsort()
     close = radii[order].diff() <= ROUNDING * radii.mean()
-    # Only rows of nearly equal radius are compared. Usually there are few such rows.
+    # Compare only rows of nearly equal radius, which are usually few.
     near = torch.zeros_like(owner, dtype=torch.bool)
     near[order[1:]] |= close
     near[order[:-1]] |= close

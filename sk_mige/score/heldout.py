@@ -1,9 +1,9 @@
 r"""Hyvärinen's loss as a quadratic form: additive sums, and losses on held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
-\langle R, C\rangle + c`. Fits over landmarks hold the terms A, R and c in :class:`KernelSums`.
-Dense fits, whose centres are the training samples, evaluate the same loss with fewer products in
-:class:`SectionSplit` and :class:`GradientSplit`.
+\langle R, C\rangle + c`. Fits over landmarks store the terms A, R and c in :class:`KernelSums`. The
+centres of dense fits are the training samples. For dense fits, :class:`SectionSplit` and
+:class:`GradientSplit` compute the loss with fewer products.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All parts are sums over samples. The parts of two disjoint sets of samples are added.
+    All attributes are sums over samples, so the attributes of two disjoint sets can be added.
 
     Attributes
     ----------
     n_samples : int
         Number of samples summed.
     fit : QuadraticForm
-        Form that is minimised, in whitened coordinates.
+        Quadratic form of the loss to minimise, in whitened coordinates.
     measured : QuadraticForm or None
-        Form that measures the loss of curl-free expansions, in input coordinates. None if it
-        equals ``fit``.
+        Quadratic form of the held-out loss of curl-free expansions, in input coordinates. None if
+        equal to ``fit``.
     constant : float
         Loss c of the base.
     """
@@ -78,7 +78,7 @@ class KernelSums:
 
     @property
     def loss(self) -> QuadraticForm:
-        """Form with which the held-out loss is measured."""
+        """Quadratic form of the held-out loss."""
         return self.fit if self.measured is None else self.measured
 
     def double(self) -> KernelSums:
@@ -109,7 +109,7 @@ class KernelSums:
 
 
 class WhitenedSamples:
-    r"""Samples in whitened coordinates, with the terms of the loss that belong to the bases.
+    r"""Samples in whitened coordinates, with the loss terms of one or more bases.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class WhitenedSamples:
     bases : list of RadialBase
         Bases to evaluate.
     y : Tensor of shape (n, d), default=None
-        Whitened samples, if they are already known.
+        Whitened samples. If None, computed from x.
     projection : Tensor of shape (k, d), default=None
         Projection P of the kernel's coordinates.
 
@@ -129,7 +129,7 @@ class WhitenedSamples:
     y, yw : Tensor of shape (n, d)
         Whitened coordinates y, and the products W y.
     projected : Tensor of shape (n, d) or None
-        Products :math:`W P^\top P y`; None without a projection.
+        Products :math:`W P^\top P y`, or None without a projection.
     radii, squares : Tensor of shape (n,)
         Squared norms of ``y`` and of ``yw``.
     weights : list of Tensors of shape (n,)
@@ -164,18 +164,18 @@ class WhitenedSamples:
 
 
 def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
-    r"""Sum the loss of the rows of x over an expansion.
+    r"""Compute the terms of Hyvärinen's loss of an expansion, summed over the rows of x.
 
-    With :math:`K = k(X, Z)`, of shape (n, m), the slopes D of the kernel and
-    :math:`s = D^\top 1`, for sections :math:`k(\cdot, z_m) C_m`
+    Let :math:`K = k(X, Z)` be the kernel matrix (n, m), D the slopes of the kernel and :math:`s =
+    D^\top 1`. For sections :math:`k(\cdot, z_m) C_m`,
 
     .. math:: A = K^\top K, \qquad
               R = \sigma^{-2} (D^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
                   + K^\top (w \circ Y)\, W .
 
-    P is the projection, or I, and the second term belongs to the base. The factor
-    :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
-    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields A is the sum
+    The matrix P is the projection, or I without a projection. The second term belongs to the base.
+    The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
+    :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields, A is the sum
     of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R the sum of the negative
     Laplacians.
 
@@ -207,7 +207,7 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
 
 
 def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: Tensor) -> Tensor:
-    """Return R of sections, in whitened coordinates."""
+    """Return the linear form R of sections, in whitened coordinates."""
     gram, slopes, _ = matrices
     s2, total = ex.bandwidth**2, slopes.sum(0)[:, None]
     if ex.projection is None and matrices.shared:
@@ -217,10 +217,10 @@ def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: 
 
 
 class GradientProducts:
-    r"""Products of samples and centres in one metric, shared by all bandwidths.
+    r"""Inner products of samples and centres in one metric, shared by all bandwidths.
 
-    Gradient fields are fitted in whitened coordinates. The loss of a gradient field is measured
-    in input coordinates, in which the centres are :math:`z_m = W y_m`.
+    Gradient fields are fitted in whitened coordinates. The held-out loss of a gradient field is
+    computed in input coordinates, where the centres are :math:`z_m = W y_m`.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class GradientProducts:
     sq : Tensor of shape (n, m)
         Squared distances of samples from centres.
     inner : Tensor of shape (m, m)
-        Products of the centres with each other.
+        Inner products of the centres.
     offset : Tensor of shape (n, m)
         :math:`\tfrac12 \|x\|^2 - \langle x, z_m\rangle`.
     """
@@ -261,7 +261,7 @@ class GradientForm:
 
     .. math:: \sigma^4 A = H + H^\top + D^\top D \circ Z Z^\top ,
 
-    because :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
+    which follows from :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
     - \langle x, z_j\rangle + \langle z_i, z_j\rangle`.
     """
 
@@ -275,34 +275,34 @@ class GradientForm:
 
     @cached_property
     def _crossed(self) -> Tensor:
-        """D' D weighted by the products of the centres, (m, m)."""
+        """Matrix D' D weighted by the inner products of the centres, (m, m)."""
         slopes = self.matrices.slopes
         return (slopes.mT @ slopes).mul_(self.products.inner)
 
     @cached_property
     def quadratic(self) -> Tensor:
-        """A (m, m)."""
+        """Quadratic form A (m, m)."""
         half = self._moved.mT @ self.matrices.slopes
         return half.mT.add(half).add_(self._crossed).div_(self.s2**2)
 
     def energy(self, c: Tensor) -> Tensor:
-        """Return c' A c (F,) for each column of c (m, F), without forming A."""
+        """Return c' A c for each column c of a matrix (m, F), without forming A."""
         moved = (self._moved @ c).mul_(self.matrices.slopes @ c).sum(0)
         return (2 * moved + (self._crossed @ c).mul_(c).sum(0)) / self.s2**2
 
     @cached_property
     def _laplacians(self) -> Tensor:
-        """Summed Laplacians (m,) of the kernel at each centre."""
+        """Laplacians (m,) of the kernel at each centre, summed over the samples."""
         scaled = (self.matrices.curvatures * self.products.sq).sum(0) / self.s2**2
         return scaled - self.matrices.slopes.sum(0) * (self.products.trace / self.s2)
 
     def linear(self, weight: Tensor) -> Tensor:
-        """Return R (m, 1) for the weights (n,) of a base."""
+        """Return the linear form R (m, 1) for the weights (n,) of a base."""
         pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.matrices.slopes
         return -(self._laplacians + pull / self.s2)[:, None]
 
     def with_base(self, weight: Tensor) -> QuadraticForm:
-        """Return A and R for the weights (n,) of a base."""
+        """Return the forms A and R for the weights (n,) of a base."""
         return QuadraticForm(self.quadratic, self.linear(weight))
 
 
@@ -328,7 +328,7 @@ def held_out_losses(
     linear : Tensor of shape (m, d)
         Linear form R of the training sums.
     filters : Tensor of shape (F, r)
-        Filters h, one a row.
+        Filters h, one per row.
     held_out : KernelSums
         Sums of the held-out samples over the same expansion.
 
@@ -361,12 +361,12 @@ def fold_losses(
     fold_sums: list[KernelSums],
     alphas: tuple[float, ...],
 ) -> Tensor:
-    """Compute the loss on each fold of every Tikhonov strength, with fits to the other folds.
+    """Compute the held-out loss of each Tikhonov strength on each fold.
 
     Parameters
     ----------
     expansion : KernelExpansion
-        Expansion over which the sums were taken.
+        Expansion for which the sums were computed.
     kernel : SpectralBasis
         Basis of the centres' Gram matrix.
     fold_sums : list of KernelSums
@@ -394,7 +394,7 @@ def fold_losses(
 
 
 def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]) -> Tensor:
-    """Return one filter (r,) a row for each strength."""
+    """Return the Tikhonov filter (r,) of each strength, one per row."""
     return spectral_filter(values, n_samples, values.new_tensor(alphas)[:, None])
 
 
@@ -406,7 +406,7 @@ def section_moments(
     yw: Tensor,
     projected: Tensor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) with the sum of products S' R, for sections centred at the samples.
+    """Return pairs (T, Y) whose products T Y sum to S' R, for sections centred at the samples.
 
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
@@ -430,7 +430,7 @@ class SectionSplit:
     bandwidth : float
         Kernel width.
     matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel of the training and of the held-out samples with the centres.
+        Kernel matrices of the training samples and of the held-out samples with the centres.
     basis : SpectralBasis
         Basis of the Gram matrix of the training samples.
     """
@@ -497,7 +497,7 @@ class GradientSplit:
     bandwidth : float
         Kernel width.
     matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel of the training and of the held-out samples with the centres.
+        Kernel matrices of the training samples and of the held-out samples with the centres.
     kernel : SpectralBasis
         Basis of the Gram matrix of the training samples.
     steepness : float
@@ -517,7 +517,7 @@ class GradientSplit:
     def products_of(
         train: WhitenedSamples, held: WhitenedSamples, n_features: int
     ) -> tuple[GradientProducts, GradientProducts]:
-        """Return the products that all bandwidths share."""
+        """Return the inner products that all bandwidths share."""
         return (
             GradientProducts(train.y, train.y, train.radii, float(n_features)),
             GradientProducts(held.yw, train.yw, held.squares, held.trace),
@@ -525,7 +525,7 @@ class GradientSplit:
 
     @property
     def operator_trace(self) -> float:
-        """Trace of the operator, as for :class:`KernelExpansion`."""
+        """Trace of the operator, as in :class:`KernelExpansion`."""
         return self.steepness * self.products[0].trace / self.bandwidth**2
 
     @cached_property
@@ -535,7 +535,7 @@ class GradientSplit:
 
     @cached_property
     def basis(self) -> SpectralBasis:
-        """Basis of the fit."""
+        """Spectral basis of the fit."""
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:

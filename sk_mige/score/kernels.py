@@ -32,22 +32,22 @@ __all__ = [
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     r"""Compute squared Euclidean distances :math:`\|x_i - y_j\|^2`, shape ``(..., N, M)``.
 
-    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after the mean of y is subtracted from
-    both sets. Distances do not change, and a far-away mean causes no cancellation. Without
-    centring, float32 loses all digits when the mean is 4,000 standard deviations from 0.
+    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top` , after the mean of y is subtracted from x
+    and y. Centring does not change the distances and avoids cancellation. Without centring, float32
+    loses all digits if the mean is 4,000 standard deviations from 0.
 
     Parameters
     ----------
     x : Tensor of shape (..., N, d)
         Points.
     y : Tensor of shape (..., M, d), default=None
-        Other points; ``x`` itself by default. The result is then symmetric, and its diagonal is
-        exactly zero.
+        Other points. If None, the distances between the rows of ``x`` are computed, with an exactly
+        zero diagonal.
 
     Returns
     -------
     Tensor of shape (..., N, M)
-        Squared distances, never negative; float32 for points in half precision.
+        Squared distances, at least 0. Half-precision points give float32 distances.
 
     Examples
     --------
@@ -76,16 +76,16 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:
-    r"""Compute the median pairwise distance of distinct points, the kernel's :math:`\sigma`.
+    r"""Compute the median pairwise distance of distinct points, for use as the kernel width.
 
-    Only pairs :math:`i \neq j` count. If duplicates make the median 0, the median of the
-    *positive* distances is returned. If every distance is 0, as in a collapsed batch, the result
-    is 1. The kernel is then constant instead of undefined.
+    Only pairs :math:`i \neq j` are used. If duplicates make the median 0, the median of the
+    *positive* distances is returned. If every distance is 0, as in a collapsed batch, the result is
+    1, and the kernel is constant.
 
     Parameters
     ----------
     sq : Tensor of shape (..., M, M)
-        Squared distances of a set of points to itself.
+        Squared distances between the points of a set.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     m = sq.shape[-1]
     if m < 2:  # a single point has no pair
         return torch.ones(sq.shape[:-2], dtype=sq.dtype, device=sq.device)
-    # Distances between equal rows are not 0 but rounding errors of squared norms. The median
-    # squared norm of the centred rows is their scale, because outliers do not affect it.
+    # Computed distances between equal rows are rounding errors of squared norms. The median squared
+    # norm of the centred rows gives their scale, because outliers do not affect the median.
     tolerance = 32 * torch.finfo(sq.dtype).eps
     rank = (m * (m - 1) // 2 - 1) // 2
     if is_readable(sq):
@@ -116,7 +116,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = tolerance * norms.sort(-1).values[..., (m - 1) // 2]
-    # Sorting and indexing need no value on the host, so nothing waits for a GPU.
+    # Sorting and indexing copy no value to the host, so nothing waits for a GPU.
     rows, columns = torch.triu_indices(m, m, 1, device=sq.device)
     ordered = sq[..., rows, columns].sort(-1).values
     middle, n = ordered[..., rank], ordered.shape[-1]
@@ -129,9 +129,9 @@ def median_bandwidth(sq: Tensor) -> Tensor:
 def _each_pair(sq: Tensor) -> Tensor:
     """Return a copy of the entries (..., M (M - 1) / 2) of pairs i < j of symmetric matrices.
 
-    In memory, a diagonal entry is followed by the other entries of the same row, then by the first
-    entries of the next row. Each diagonal entry contributes the M / 2 entries that follow. By
-    symmetry, the first entries of a row are pairs whose i and j are far apart.
+    In memory, a diagonal entry is followed by the rest of its row, then by the start of the next
+    row. The M / 2 entries after each diagonal entry contain every pair once. For odd M, half of a
+    row's pairs with the largest distance from the diagonal are added separately.
     """
     m, sq = sq.shape[-1], sq.contiguous()
     *leading, _, _ = sq.shape
@@ -168,7 +168,7 @@ def rbf_kernel(sq: Tensor, bandwidth: Tensor | float) -> Tensor:
 
 
 class KernelMatrices(NamedTuple):
-    r"""Kernel values between two sets of points, with both derivatives of the profile.
+    r"""Kernel values between two sets of points, with the two derivatives of the profile.
 
     With :math:`u = \|x - y\|^2 / \sigma^2`, gradient and Hessian of the kernel in x are
 
@@ -180,9 +180,9 @@ class KernelMatrices(NamedTuple):
     values : Tensor of shape (..., N, M)
         Values :math:`k(u)`.
     slopes : Tensor of shape (..., N, M)
-        First derivatives :math:`D = -2\, k'(u)`; the same tensor as ``values`` for the RBF.
+        First derivatives :math:`D = -2\, k'(u)`. The same tensor as ``values`` for the RBF.
     curvatures : Tensor of shape (..., N, M)
-        Second derivatives :math:`E = 4\, k''(u)`; the same tensor as ``values`` for the RBF.
+        Second derivatives :math:`E = 4\, k''(u)`. The same tensor as ``values`` for the RBF.
     """
 
     values: Tensor
@@ -191,7 +191,7 @@ class KernelMatrices(NamedTuple):
 
     @property
     def shared(self) -> bool:
-        """Whether the slopes are the values, as for the RBF."""
+        """Whether slopes and values are the same tensor, as for the RBF."""
         return self.slopes is self.values
 
     def to(self, target: torch.dtype) -> KernelMatrices:
@@ -206,8 +206,8 @@ class Kernel:
     r"""Radial kernel :math:`k(x, y) = k(u)` with :math:`u = \|x - y\|^2 / \sigma^2`.
 
     A subclass defines the profile k(u), with k(0) = 1, and its derivatives k'(u) and k''(u). Score
-    expansions, divergences, curl-free fields and Stein kernels use only these three functions. The
-    kernel must be positive definite in every dimension.
+    expansions, divergences, curl-free fields and Stein kernels use only the profile and its
+    derivatives. The kernel must be positive definite in every dimension.
 
     Examples
     --------
@@ -234,7 +234,7 @@ class Kernel:
 
     @property
     def steepness(self) -> float:
-        """Largest slope -2 k'(0); 1 for the RBF."""
+        """Largest slope -2 k'(0), which is 1 for the RBF."""
         return -2 * float(self.first(torch.zeros((), dtype=torch.float64)))
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
@@ -272,14 +272,14 @@ class RBF(Kernel):
         return 0.25 * self(u)
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
-        """Return one matrix, which is both values and derivatives."""
+        """Return one tensor that serves as values and as derivatives."""
         return KernelMatrices(*[(sq / (-2 * s2)).exp_()] * 3)
 
     @full_precision
     def between(self, x: Tensor, centers: Tensor, s2: float) -> KernelMatrices:
         """Return one matrix (n, m) by one product, one clamp and one exponential.
 
-        Passes over this matrix take most of the time of long streams.
+        Passes over the matrix (n, m) take most of the time in long streams.
         """
         mean = centers.mean(0)
         moved, fixed = x - mean, (centers - mean) / s2
@@ -294,10 +294,10 @@ class RBF(Kernel):
 class InverseMultiquadric(Kernel):
     r"""Inverse multiquadric kernel :math:`k(u) = (1 + u)^{-\beta}`.
 
-    The tails are polynomial, so distant centres still contribute. A kernel Stein discrepancy with
-    :math:`\beta < 1` detects samples that do not converge to the density. In more than two
-    dimensions, the RBF does not detect such samples [1]_. With the default exponent 1/2, the kernel
-    has the slope of the RBF at 0.
+    The tails are polynomial, so distant centres still contribute. With :math:`\beta < 1`, the
+    kernel Stein discrepancy detects samples that do not converge to the density. With the RBF in
+    more than two dimensions, the discrepancy can miss non-convergence [1]_. With the default
+    exponent 1/2, the kernel and the RBF have the same slope at 0.
 
     Parameters
     ----------
@@ -341,10 +341,10 @@ class Matern(Kernel):
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
 
-    Only the smoothness 3/2 or 5/2 is allowed. Stein's identity needs the gradient of the kernel at
+    The smoothness must be 3/2 or 5/2. Stein's identity needs the gradient of the kernel at
     0, which does not exist for smoothness 1/2. Kernels of smoothness above 5/2 hardly differ from
     the RBF. With smoothness 3/2, the second derivative is infinite at u = 0. Only the finite
-    product u k''(u) is used, so k'' is evaluated no closer to 0 than the rounding error of u.
+    product u k''(u) is used, so u is clipped from below at the rounding error.
 
     Parameters
     ----------
@@ -366,7 +366,7 @@ class Matern(Kernel):
             raise ValueError(f"nu must be 1.5 or 2.5, got {self.nu!r}")
 
     def _scaled(self, u: Tensor) -> Tensor:
-        """Return a, at least of the size of rounding errors."""
+        """Return a, with u clipped from below at the rounding error."""
         return (2 * self.nu * u.clamp_min(torch.finfo(u.dtype).eps)).sqrt()
 
     def __call__(self, u: Tensor) -> Tensor:
@@ -397,7 +397,7 @@ class Multiscale(Kernel):
     Parameters
     ----------
     kernel : Kernel
-        Kernel :math:`k_0`; the RBF by default.
+        Kernel :math:`k_0`, by default the RBF.
     factors : tuple of float, default=(0.5, 1.0, 2.0)
         Widths f, as multiples of the bandwidth.
 
@@ -437,7 +437,7 @@ def _check_positive(name: str, *values: float) -> None:
 
 
 GAUSSIAN = RBF()  # default of settings and expansions
-# Kernels that a name selects.
+# Kernels with names.
 KERNELS: dict[str, Kernel] = {
     "rbf": GAUSSIAN,
     "imq": InverseMultiquadric(),
@@ -447,7 +447,7 @@ KERNELS: dict[str, Kernel] = {
 
 
 def resolve_kernel(kernel: Kernel | str) -> Kernel:
-    """Return the kernel of a name, or the kernel itself.
+    """Return the kernel with a given name, or a given kernel unchanged.
 
     Parameters
     ----------
@@ -461,7 +461,7 @@ def resolve_kernel(kernel: Kernel | str) -> Kernel:
     Raises
     ------
     ValueError
-        If there is no kernel of this name.
+        If no kernel has the given name.
 
     Examples
     --------
@@ -478,7 +478,7 @@ def resolve_kernel(kernel: Kernel | str) -> Kernel:
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can read the values, which excludes GPUs and tracing by torch."""
+    """Return whether NumPy can read a tensor, which excludes GPU tensors and tracing by torch."""
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
     return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

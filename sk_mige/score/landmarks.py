@@ -1,4 +1,4 @@
-"""Landmarks: ridge leverages, and additive sums over streams of rows."""
+"""Ridge leverages for landmarks, and additive sums over streams of rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .units import FeatureUnits
 
 __all__ = ["LandmarkAccumulator", "ridge_leverages"]
 
-# Elements of a chunk's Gram matrix: 16 MiB in float64.
+# Number of elements of a chunk's Gram matrix, 16 MiB in float64.
 CHUNK_ELEMENTS = 2**21
-# Smallest eigenvalue of the landmarks' Gram matrix, divided by their number, for which chunks are
-# summed in float32, and smallest fixed strength. Totals are float64 in any case. Scores then differ
-# from those of float64 sums by less than 1e-4.
+# Smallest eigenvalue of the landmarks' Gram matrix, divided by the number of landmarks, and
+# smallest fixed strength, for float32 sums of chunks. Totals are always float64. Scores differ from
+# those of float64 sums by less than 1e-4.
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
 
 
 def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
     """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
 
-    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. The leverage of a
-    row is high if the kernel sections of the other rows approximate its section poorly.
+    The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. A row has high
+    leverage if the kernel sections of the other rows approximate its section poorly.
     """
     sq = squared_distances(y)
     values, vectors = torch.linalg.eigh(kernel(sq / median_bandwidth(sq) ** 2))
@@ -42,16 +42,16 @@ def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
 
 @dataclass
 class LandmarkAccumulator:
-    """Sums over an expansion for each fold, to which rows can be added at any time.
+    """Kernel sums of each fold, to which rows can be added at any time.
 
     Attributes
     ----------
     expansion : KernelExpansion
         Landmarks, whitening, base and bandwidth, fixed by the first rows.
     fold_sums : list of KernelSums
-        Sums of each fold; empty before the first rows.
+        Sums of each fold, empty before the first rows.
     units : FeatureUnits or None
-        Units of the features in which the sums are taken; None means those of the input.
+        Units of the features for the sums. None means input units.
     single : bool
         Whether chunks are summed in float32. Sums in float32 require float32 rows, a
         well-conditioned Gram matrix of the landmarks, and a regularisation above the rounding
@@ -67,7 +67,7 @@ class LandmarkAccumulator:
     def from_rows(
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
-        """Fix landmarks, whitening, base, bandwidth and varying directions on the rows of x."""
+        """Create an accumulator, with whitening, base and bandwidth estimated from x."""
         precision, units = x.dtype, None
         points = x.to(torch.float64)
         if settings.whiten:
@@ -97,9 +97,9 @@ class LandmarkAccumulator:
         return sum(sums.n_samples for sums in self.fold_sums)
 
     def sums_of(self, x: Tensor, offset: int = 0) -> list[KernelSums]:
-        """Sum rows that are dealt to the folds in turn, starting at fold ``offset``."""
+        """Return the sums of each fold. Rows are assigned to folds in turn from ``offset``."""
         ex, mean = self.expansion, self.expansion.whitening.mean
-        if self.single:  # rows are centred in float64, where a far-away mean loses no digits
+        if self.single:  # rows are centred in float64, which loses no digits of a far-away mean
             ex = ex.to(torch.float32)
             ex = replace(ex, whitening=replace(ex.whitening, mean=torch.zeros_like(mean).float()))
         rows = max(N_FOLDS, CHUNK_ELEMENTS // max(len(ex.centers), x.shape[1]))
@@ -117,7 +117,7 @@ class LandmarkAccumulator:
         return folds
 
     def add(self, x: Tensor) -> None:
-        """Add rows. If an exception interrupts the call, the sums do not change."""
+        """Add rows, or leave the sums unchanged if an exception occurs."""
         self.join(self.sums_of(x, self.n_samples))
 
     def join(self, fold_sums: list[KernelSums]) -> None:

@@ -20,7 +20,7 @@ __all__ = ["KernelExpansion", "ScoreModel", "ScoreSettings", "build_expansion"]
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """Settings of a fit; see :class:`sk_mige.SSGEScoreEstimator` for their meanings.
+    """Settings of a fit, as described in :class:`sk_mige.SSGEScoreEstimator`.
 
     ``bandwidth_factor`` multiplies the median bandwidth.
 
@@ -45,7 +45,7 @@ class ScoreSettings:
 
     @property
     def truncates(self) -> bool:
-        """Whether the spectrum is cut off."""
+        """Whether the spectrum is truncated."""
         return self.n_eigen is not None or self.eigen_threshold is not None
 
     @property
@@ -54,7 +54,7 @@ class ScoreSettings:
         return self.alpha == "auto" and not self.truncates
 
     def filter(self, values: Tensor, n_samples: float, alpha: float) -> Tensor:
-        """Return the spectral filter (r,) of a spectrum, for a Tikhonov strength."""
+        """Return the spectral filter (r,) of eigenvalues for a Tikhonov strength."""
         kept = None
         if self.truncates:
             kept = leading_eigenpairs(values, self.n_eigen, self.eigen_threshold)
@@ -65,8 +65,8 @@ class ScoreSettings:
 class KernelExpansion:
     r"""Function space of a score: coordinates, base, centres and kernel, without coefficients.
 
-    With :math:`y = W(x - \mu)` and kernel coordinates :math:`u = P y` (P the projection, or I),
-    scores have the form
+    Let :math:`y = W(x - \mu)`, and let :math:`u = P y` be the kernel coordinates with projection P,
+    or I. Scores have the form
 
     .. math:: g(x) = W \Big[ -w(\|y\|^2)\, y \Big] + \sum_m k(u, u_m)\, C_m
               \qquad\text{or, curl-free,}\qquad
@@ -79,12 +79,12 @@ class KernelExpansion:
     base : RadialBase
         Base with weight w.
     centers : Tensor of shape (m, d)
-        Whitened centres :math:`y_m`: the samples, or landmarks among them.
+        Whitened centres :math:`y_m`, which are the samples or the landmarks.
     bandwidth : float
         Kernel width :math:`\sigma`, in units of u.
     projection : Tensor of shape (k, d) or None
-        Projection P of the kernel's coordinates. The base depends on all d coordinates, and its
-        correction only on those along the rows of P.
+        Projection P of the kernel's coordinates. The base depends on all d coordinates. The
+        correction depends only on coordinates along the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
     kernel : Kernel
@@ -116,7 +116,7 @@ class KernelExpansion:
         )
 
     def kernel_coordinates(self, y: Tensor) -> Tensor:
-        """Return coordinates u (n, k) of whitened points (n, d)."""
+        """Return kernel coordinates u (n, k) of whitened points (n, d)."""
         return y if self.projection is None else y @ self.projection.mT
 
     def directions(self, y: Tensor) -> Tensor:
@@ -124,14 +124,14 @@ class KernelExpansion:
         return y if self.projection is None else y @ self.projection.mT @ self.projection
 
     def matrices(self, y: Tensor | None = None) -> KernelMatrices:
-        """Return kernel matrices (n, m) of whitened points, or (m, m) of the centres themselves."""
+        """Return kernel matrices (n, m) of whitened points, or (m, m) of the centres."""
         centers, s2 = self.kernel_coordinates(self.centers), self.bandwidth**2
         if y is None:
             return self.kernel.matrices(squared_distances(centers), s2)
         return self.kernel.between(self.kernel_coordinates(y), centers, s2)
 
     def gram(self, y: Tensor | None = None) -> Tensor:
-        """Return kernel values (n, m) of whitened points, or (m, m) of the centres themselves."""
+        """Return kernel values (n, m) of whitened points, or (m, m) of the centres."""
         return self.matrices(y).values
 
 
@@ -153,13 +153,13 @@ def build_expansion(
     settings : ScoreSettings
         Settings of the fit.
     centers : Tensor of shape (m, d), default=None
-        Landmarks in input coordinates; the rows of x by default.
+        Landmarks in input coordinates. If None, the rows of x are the centres.
     projection : Tensor of shape (k, d), default=None
         Projection of the kernel's coordinates.
     n_features : int, default=None
-        Dimension of the input space, if x holds coordinates in a subspace; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
     principal : bool, default=False
-        Whether the columns of x are principal components, as for
+        Whether the columns of x are principal components, as in
         :func:`~sk_mige.score.whitening.fit_whitening`.
 
     Returns
@@ -196,19 +196,19 @@ def _whitening_and_base(
 
 @dataclass(frozen=True)
 class ScoreModel:
-    r"""A score :math:`\nabla \log q` that can be evaluated anywhere.
+    r"""Fitted score :math:`\nabla \log q` that can be evaluated at any point.
 
     Attributes
     ----------
     expansion : KernelExpansion
         Coordinates, base, centres and kernel.
     coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
-        Coefficients C in the coordinates of the fit, or :math:`\alpha` when curl-free.
+        Coefficients C in the coordinates of the fit, or :math:`\alpha` of a curl-free model.
     subspace : SampleSubspace or None
-        Span of the samples, if there are fewer samples than features. The expansion and the
-        coefficients are then in the coordinates of the span.
+        Span of the samples, if there are fewer samples than features. With a span, the expansion
+        and the coefficients are in its coordinates.
     units : FeatureUnits or None
-        Units of the features in which the model was fitted; None means those of the input.
+        Units of the features in which the model was fitted. None means input units.
 
     Examples
     --------
@@ -216,7 +216,7 @@ class ScoreModel:
     >>> from sk_mige.score import ScoreSettings, fit_dense
     >>> x = torch.randn(300, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     >>> model = fit_dense(x, ScoreSettings()).model
-    >>> model.divergence(torch.zeros(1, 2).double()).round()  # of -x: -2
+    >>> model.divergence(torch.zeros(1, 2).double()).round()  # the score -x has divergence -2
     tensor([-2.], dtype=torch.float64)
     """
 
@@ -241,7 +241,7 @@ class ScoreModel:
     def score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
         r"""Return scores :math:`\hat g(x)`, shape (n, d), at any points (n, d).
 
-        ``matrices`` are those (n, m) between points and centres, computed by default.
+        By default, the kernel ``matrices`` (n, m) between points and centres are computed.
         """
         z, inner = self.coordinates(x)
         scores = self._score(inner, matrices)
@@ -260,21 +260,21 @@ class ScoreModel:
         return self.expansion.whitening(self.coordinates(x)[1]).square().sum(1).sqrt()
 
     def score_samples(self, coordinates: Tensor, matrices: KernelMatrices) -> Tensor:
-        """Return scores at the samples of a dense fit, from known coordinates and kernel."""
+        """Return scores at the samples of a dense fit, from coordinates and kernel matrices."""
         scores = self._score(coordinates, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift_samples(coordinates, scores)
         return self._in_input(scores)
 
     def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return points in the units of the fit, and in the coordinates of its expansion."""
+        """Return points in the units of the fit, and in the coordinates of the expansion."""
         z = x if self.units is None else self.units(x)
         if self.subspace is None:
             return z, z
         return z, self.subspace.embed(z).to(self.coefficients)
 
     def _in_input(self, scores: Tensor) -> Tensor:
-        """Return scores (n, d) in input coordinates from those in the units of the fit."""
+        """Convert scores (n, d) from the units of the fit to input coordinates."""
         return scores if self.units is None else scores / self.units.scale
 
     def _score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
@@ -298,7 +298,7 @@ class ScoreModel:
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m D(u, u_m)\,
                   \langle W P^\top (u - u_m), C_m \rangle ,
 
-        with D the slopes of the kernel, and both vectors divided by the units of the features.
+        with D the slopes of the kernel. The two vectors are divided by the units of the features.
         """
         z, inner = self.coordinates(x)
         ex = self.expansion
@@ -325,7 +325,7 @@ class ScoreModel:
         return divergence + laplacian - slopes @ alpha * trace / s2
 
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Map vectors at points to vectors with the same inner products in input coordinates.
+        """Map vectors at points to vectors with the inner products of input coordinates.
 
         Without units the map is the identity, because coordinates of a span are isometric.
         """
@@ -336,7 +336,7 @@ class ScoreModel:
         )
 
     def _lengths_inside(self, vectors: Tensor) -> Tensor:
-        """Map vectors of the samples' span as :meth:`_lengths` does."""
+        """Map vectors in the samples' span like :meth:`_lengths`."""
         if self.units is None:
             return vectors
         return self._in_input(
@@ -344,7 +344,7 @@ class ScoreModel:
         )
 
     def _trace(self) -> float:
-        """Return the trace of the squared gain in input coordinates."""
+        """Return the trace of the squared whitening matrix in input coordinates."""
         white = self.expansion.whitening
         if self.units is None:
             return white.precision_trace

@@ -1,4 +1,4 @@
-"""Outliers that dominate the scale of a feature, such as codes for missing values."""
+"""Detection of outliers that dominate the scale of a feature, such as codes for missing values."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .kernels import is_readable
 __all__ = ["WIDE", "outlying_rows", "quartiles", "warn_of_outliers"]
 
 # A feature has outliers if its standard deviation exceeds WIDE interquartile ranges (.74 for a
-# normal feature) and a fraction below FEW of its values is FAR interquartile ranges or more from
-# the median.
+# normal feature). Outliers are values more than FAR interquartile ranges from the median, and must
+# be a fraction below FEW of all values.
 WIDE, FAR, FEW = 5, 50, 0.05
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
     """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
 
-    Whitening would then map all other rows to nearly one point.
+    Whitening would map all rows without outliers to nearly one point.
     """
     outlying = _outlying(x)
     columns = outlying.any(0).nonzero()[:, 0]
@@ -30,8 +30,8 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
         value = float(outliers[int((outliers - x[:, column].double().median()).abs().argmax())])
         warn_user(
             f"{len(outliers) / len(x):.2%} of the values of {name} {column}, such as "
-            f"{value:g}, are more than {FAR} interquartile ranges from its median and decide how "
-            "it is whitened: drop such rows, impute missing values, or transform it"
+            f"{value:g}, are more than {FAR} interquartile ranges from the median and dominate "
+            "the whitening: drop such rows, impute missing values, or transform the column"
         )
 
 
@@ -43,7 +43,7 @@ def outlying_rows(x: Tensor) -> Tensor:
 def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the lower quartile, the median and the upper quartile of each column.
 
-    The quartiles are values of the column. Those of the negated column are the negated quartiles.
+    The lower and upper quartiles are values of the column. Negating a column negates its quartiles.
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2

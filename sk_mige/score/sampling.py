@@ -20,37 +20,37 @@ from .whitening import principal_axes
 
 __all__ = ["confined_score", "langevin"]
 
-# Fraction of the centres within the distance from which the correction to the base is reduced.
+# Fraction of the centres inside the radius at which the correction starts to decrease.
 INNER = 0.95
-# A chain has left the data if its log-density is DEEP times as far below the highest log-density of
-# the centres as their lowest one. Without a base the log-density is constant far from the data. A
-# chain has then also left the data if its nearest centre is FAR times as distant as the nearest
-# neighbour of any centre. A fraction of such chains, or of chains that never moved, above MANY
-# causes a warning.
+# A chain has left the data if its log-density is too far below the centres' maximum. The limit is
+# DEEP times the range of the centres' log-densities. Without a base, the log-density is constant
+# far from the data. A chain has then also left the data if the distance to the nearest centre
+# exceeds FAR times the largest nearest-neighbour distance of the centres. A warning is given if a
+# fraction of the chains above MANY left the data or never moved.
 DEEP, FAR, MANY = 4.0, 2.0, 0.05
 # Number of centres whose nearest neighbours are found.
 NEIGHBOURS = 1_000
-# Without acceptance, steps are too long if fewer than RARELY would be accepted, or if the variance
-# of the chains exceeds that of the centres by the factor WIDER.
+# With adjusted=False, steps are too long if a fraction below RARELY would be accepted, or if the
+# variance of the chains exceeds WIDER times that of the centres.
 RARELY, WIDER = 0.4, 1.5
-# Acceptance rates of suggested steps, with and without acceptance.
+# Acceptance rates of suggested steps with adjusted=True and with adjusted=False.
 OFTEN, ALWAYS = 0.6, 0.9
 # Number of centres at which suggested steps are tried.
 TRIED = 256
 
 
 def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
-    r"""Return the score of a model, whose correction to the base is zero outside of the data.
+    r"""Return the score of a model with a correction to the base that is zero outside the data.
 
-    A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most
-    of the space is far from the samples, and chains would not return. Let r be the distance from
-    the mean in whitened coordinates. The correction is multiplied by
+    A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most of
+    the space is far from the samples, and chains would not return to the data. Let r be the
+    distance from the mean in whitened coordinates. The correction is multiplied by
 
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 
-    The distance :math:`r_0` is the 95 % quantile of the centres, and :math:`r_1` is their largest
-    distance. For few centres :math:`r_1` is at least three standard deviations of :math:`r^2`
-    above the mean of a Gaussian. Without a base the score is not changed.
+    The radius :math:`r_0` is the 95 % quantile of the centres' radii, and :math:`r_1` is the
+    largest radius. For few centres, :math:`r_1^2` is at least three standard deviations above the
+    mean of :math:`r^2` for a Gaussian. Without a base, the score is not changed.
     """
     base, alone = model.expansion.base, model.base_alone
     d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype
@@ -84,11 +84,11 @@ def langevin(
     log_density: Callable[[Tensor], Tensor],
     has_base: bool = False,
 ) -> Tensor:
-    r"""Run Langevin chains that start at centres, with steps in the centres' covariance.
+    r"""Run Langevin chains from the centres, with steps scaled by the centres' covariance.
 
     Steps are scaled by the covariance :math:`C = L L^\top` of the centres. One step size thus suits
     all scales and correlations of the columns. Chains stay in the subspace of the centres. Columns
-    are brought to units of variance 1, so that the same noise gives the same chains in any units.
+    are scaled to variance 1, so that the chains do not depend on the units of the columns.
 
     A step with noise :math:`\xi` is reversed by a step with the noise
     :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
@@ -98,7 +98,8 @@ def langevin(
               \Delta \rangle .
 
     The error of the trapezoidal rule is of third order in the step. For a density that is not
-    Gaussian, this error is as large as the correction by acceptance.
+    Gaussian, an error of third order is as large as the correction by accepting and rejecting
+    steps.
 
     Parameters
     ----------
@@ -117,8 +118,8 @@ def langevin(
     rng : numpy.random.RandomState
         Source of starting points and noise.
     log_density : callable
-        Function that returns log-densities (n,) at points (n, d), up to a constant. Only the
-        search for chains that have left the data uses this function.
+        Function that returns log-densities (n,) at points (n, d), up to a constant. The log-density
+        is only used to find chains that have left the data.
     has_base : bool, default=False
         Whether the score has a base, which brings chains back to the data.
 
@@ -147,7 +148,7 @@ def langevin(
             x, drift = proposal, there
     if not bool(x.isfinite().all()):
         raise ValueError(
-            "the chains of sample diverged, because its steps are too long; use "
+            "the chains of sample diverged, because the steps are too long; use "
             f"{_shorter(adjusted)}"
         )
     lost = log_density(units.inverse(x)) < _lowest(log_density(units.inverse(centers)), axes)
@@ -160,7 +161,7 @@ def langevin(
         spread = ((x - centers.mean(0)) @ inverse).square().mean(1)
         if confined and _are_biased(log_ratio, spread):
             warn_user(
-                f"step_size={step_size:g} is too long for sample with adjusted=False, whose chains "
+                f"step_size={step_size:g} is too long for sample with adjusted=False, and the chains "
                 f"do not have the estimated density: their variance is {float(spread.mean()):.2g} "
                 f"times that of the data, and {_acceptance(log_ratio):.0%} of the steps would be "
                 f"accepted; use adjusted=True, or {steps.advice(centers, step_size, ALWAYS)}"
@@ -180,8 +181,8 @@ class _Steps:
     def propose(
         self, x: Tensor, drift: Tensor, step_size: float, rng: Any, *, judged: bool = True
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return proposals, the drift there, and if ``judged`` their log-ratios of acceptance."""
-        # Drawn in the coordinates of the columns, because principal axes have arbitrary signs.
+        """Return proposals, their drifts and, if ``judged``, their log-ratios of acceptance."""
+        # Noise is drawn in column coordinates, because principal axes have arbitrary signs.
         noise = torch.from_numpy(rng.standard_normal((len(x), len(self.axes)))).to(x) @ self.axes
         step = step_size * (drift @ self.root) + (2 * step_size) ** 0.5 * noise
         proposal = x + step @ self.root.mT
@@ -196,7 +197,7 @@ class _Steps:
         return proposal, there, gain + forth
 
     def advice(self, centers: Tensor, step_size: float, wanted: float = OFTEN) -> str:
-        """Return in words a shorter step with the wanted acceptance rate at the centres."""
+        """Return text that suggests a shorter step with the wanted acceptance rate."""
         x = centers[:: max(1, len(centers) // TRIED)]
         drift = self.drift(x)
         for _ in range(60):
@@ -209,7 +210,7 @@ class _Steps:
 
 
 def _acceptance(log_ratio: Tensor) -> float:
-    """Return the mean probability with which steps are accepted."""
+    """Return the mean acceptance probability of the steps."""
     return float(log_ratio.clamp_max(0).exp().nan_to_num(0.0).mean())
 
 
@@ -222,18 +223,18 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _shorter(adjusted: bool) -> str:
-    """Return advice for the error message on shorter steps."""
+    """Return advice on shorter steps for an error message."""
     return "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
 
 
 def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
     """Warn and return False if a large share of the chains has left the data."""
     if share > MANY:
-        # Without a base the score vanishes far from the data, for steps of any length.
+        # Without a base, the score is zero far from the data, whatever the step size.
         remedy = _shorter(adjusted) if has_base else "fewer n_steps, or an estimator with a base"
         warn_user(
-            f"{share:.0%} of the chains of sample have left the data for places of much lower "
-            f"density, from which the estimated score does not bring them back; use {remedy}"
+            f"{share:.0%} of the chains of sample have left the data for regions of much lower "
+            f"density, and the estimated score does not return the chains to the data; use {remedy}"
         )
     return share <= MANY
 
@@ -241,7 +242,7 @@ def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
 def _lowest(log_density: Tensor, axes: Tensor) -> float:
     """Return the log-density below which a chain has left the data.
 
-    The densities of few centres, or of centres in many dimensions, may all be high. The limit is
+    All centres may have a high density if there are few centres or many dimensions. The limit is
     therefore at least three standard deviations below the mean log-density of a Gaussian.
     """
     d = axes.shape[1]
@@ -251,10 +252,10 @@ def _lowest(log_density: Tensor, axes: Tensor) -> float:
 
 
 def _are_far(x: Tensor, centers: Tensor) -> Tensor:
-    """Return a mask (n,) of points farther from all centres than the centres from each other."""
+    """Return a mask (n,) of points that are far from all centres."""
     some = centers[:: math.ceil(len(centers) / NEIGHBOURS)]
     sq = squared_distances(some, centers)
-    # Equal rows have no distance from each other.
+    # Ignore distances between equal rows.
     spacing = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
     return squared_distances(x, centers).amin(1) > FAR**2 * spacing.max()
 
@@ -262,17 +263,17 @@ def _are_far(x: Tensor, centers: Tensor) -> Tensor:
 def _check_moved(
     accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
 ) -> None:
-    """Raise if no chain has moved; warn if some chains never moved or chains are too short."""
+    """Raise ValueError if no chain moved, and warn if some never moved or are too short."""
     rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
     cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
     if still == 1.0:
         raise ValueError(
-            f"all chains of sample are still at the centres from which they start, because {cause};"
+            f"all chains of sample are still at their starting points, because {cause};"
             f" use {steps.advice(centers, step_size)}"
         )
     if still > MANY:
         warn_user(
-            f"{still:.0%} of the chains of sample are still at the centres from which they start, "
+            f"{still:.0%} of the chains of sample are still at their starting points, "
             f"because {cause}; use {steps.advice(centers, step_size)}"
         )
     else:
@@ -280,18 +281,18 @@ def _check_moved(
 
 
 def _are_biased(log_ratio: Tensor, spread: Tensor) -> bool:
-    """Return whether steps are rarely acceptable, or chains have too large a variance."""
+    """Return whether steps would rarely be accepted, or the chains' variance is too large."""
     noise = float(spread.std()) / len(spread) ** 0.5 if len(spread) > 1 else float("inf")
     return _acceptance(log_ratio) < RARELY or float(spread.mean()) - 3 * noise > WIDER
 
 
 def _check_long(n_steps: int, step_size: float, rate: float) -> None:
-    """Warn of chains shorter than the time in which a Gaussian forgets its start."""
+    """Warn if the chains are shorter than the mixing time of a Gaussian."""
     duration = n_steps * step_size * rate
     if duration < 1:
         wanted = float(f"{1.05 / (step_size * rate):.2g}")
         warn_user(
-            f"the chains of sample are still close to the centres from which they start: "
-            f"n_steps={n_steps} with step_size={step_size:g} and an acceptance rate of {rate:.2g} "
-            f"are too short; use n_steps={wanted:.0f} or more, or a larger step_size"
+            "the chains of sample are still close to their starting points, because "
+            f"n_steps={n_steps} is too small for step_size={step_size:g} and an acceptance rate of "
+            f"{rate:.2g}; use n_steps={wanted:.0f} or more, or a larger step_size"
         )

@@ -29,15 +29,15 @@ __all__ = [
 TOLERANCE = 0.5
 # Bounds beyond this multiple of the mean squared score are implausible.
 IMPLAUSIBLE = 1e3
-# Standard errors by which a correction's gain over the base alone must exceed 0.
+# Smallest gain of a correction over the base alone, in standard errors.
 CLEAR_GAIN = 2.0
-# One of LEADING candidates, and at least three in all, are the leading candidates.
+# The best 1 / LEADING of the candidates, and at least three, are the leading candidates.
 LEADING = 20
 
 
 @dataclass(frozen=True)
 class CandidateGrid:
-    """Grid of settings; its candidates are all combinations.
+    """Grid of settings, whose combinations are the candidates.
 
     All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition.
     """
@@ -57,7 +57,7 @@ class CandidateGrid:
         return cutoffs + [(None, alpha) for alpha in self.alphas]
 
     def filters(self, values: Tensor, n_samples: float) -> Tensor:
-        """Return one filter (r,) a row for each pair of ``filter_parameters``."""
+        """Return the filter (r,) of each pair in ``filter_parameters``, one per row."""
         thresholds = values.new_tensor(self.eigen_thresholds)[:, None]
         kept = leading_eigenpairs(values, None, thresholds)
         cutoffs = spectral_filter(values, n_samples, 0.0, kept)
@@ -65,7 +65,7 @@ class CandidateGrid:
 
 
 def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
-    """Return the settings of every candidate, in the order of their losses.
+    """Return the settings of all candidates, in the order of the losses.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def cross_validate_scores(
     splits: Iterable[tuple[Tensor, Tensor]],
     n_features: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the held-out Hyvärinen losses of every candidate on every split.
+    """Compute the held-out Hyvärinen loss of each candidate on each split.
 
-    Whitening, bandwidth and base are refitted on each training part. Each split, whitening,
-    kernel and bandwidth costs one eigendecomposition. Gradient fields cost a second
-    eigendecomposition, of the size of the kernel's numerical rank.
+    Whitening, bandwidth and base are refitted on each training part. Each combination of split,
+    whitening, kernel and bandwidth costs one eigendecomposition. Gradient fields cost a second
+    eigendecomposition, of a matrix as large as the kernel's numerical rank.
 
     Parameters
     ----------
@@ -116,14 +116,14 @@ def cross_validate_scores(
     splits : iterable of pairs of index Tensors
         Training and held-out rows.
     n_features : int, default=None
-        Dimension of the input space, if x holds coordinates in a subspace; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
 
     Returns
     -------
     losses : Tensor of shape (n_splits, n_candidates)
         Mean loss over each split's held-out rows.
     bounds : Tensor of shape (n_splits, n_candidates)
-        Bounds on the squared correction to the base at any point, see :func:`select_candidate`.
+        Upper bounds on the squared norm of the correction to the base at any point.
     """
     parts = [_split_losses(x[train], x[held], grid, n_features) for train, held in splits]
     losses, bounds = zip(*parts, strict=True)
@@ -136,33 +136,33 @@ def select_candidate(
     reference: Tensor | None = None,
     simplest: Tensor | None = None,
 ) -> int:
-    """Return the index of the candidate to use.
+    """Return the index of the candidate with the best held-out loss, and avoid overfitting.
 
-    The candidate with the lowest mean loss of a thousand candidates is often overfitted. Very
+    Among a thousand candidates, the candidate with the lowest mean loss is often overfitted. Very
     wide kernels have low held-out losses, but diverge outside the data. Three rules prevent
     overfitting.
 
-    * Candidates are ranked by mean loss plus one standard error. The standard error is that of the
-      difference from the median of the leading candidates on each fold. Effects that a fold has on
-      all candidates cancel in this difference.
-    * Among the candidates within half a standard error of the first, the candidate whose
-      correction to the base has the smallest bound is taken. Candidates with a bound above a
-      thousand times the mean squared score are excluded.
-    * The best of the ``simplest`` candidates is taken if the gain over this best candidate is below
-      two standard errors. A smaller gain may be chance. A correction that fits structure in the
-      data gains five standard errors or more.
+    * Candidates are ranked by mean loss plus one standard error. The standard error is computed
+      from each fold's difference between the candidate's loss and the median loss of the leading
+      candidates. Effects of a fold on all candidates cancel in the difference.
+    * Among candidates within half a standard error of the top candidate, the candidate with the
+      smallest bound on its correction is selected. Candidates with a bound above a thousand times
+      the mean squared score are excluded.
+    * The best of the ``simplest`` candidates is used if the selected candidate is better by less
+      than two standard errors. A smaller gain may be chance. A correction that fits structure in
+      the data gains five standard errors or more.
 
     Parameters
     ----------
     losses : Tensor of shape (n_splits, n_candidates)
-        Held-out losses; a candidate whose losses are not all finite is never chosen.
+        Held-out losses. Candidates with a loss that is not finite are never selected.
     bounds : Tensor of shape (n_splits, n_candidates)
-        Bounds on the squared correction.
+        Upper bounds on the squared norm of the correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. If the losses of the base alone are
-        given, a correction must gain one standard error over the base.
+        Losses that replace the leading candidates' median. With the losses of the base alone, a
+        correction must improve on the base by one standard error.
     simplest : Tensor of int of shape (any,), default=None
-        Indices of the candidates to fall back on.
+        Indices of the simplest candidates, which replace a candidate without a clear gain.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def select_candidate(
     """
     finite = losses.isfinite().all(0)
     mean = torch.where(finite, losses.mean(0), math.inf)
-    if len(losses) == 1 or not bool(finite.any()):  # one split shows no noise
+    if len(losses) == 1 or not bool(finite.any()):  # one split gives no standard error
         return int(mean.argmin())
     if reference is None:
         finite = _plausible(losses, bounds, finite)
@@ -195,10 +195,10 @@ def select_candidate(
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
-    """Return the candidate to use, then the default and the best of each kind of expansion.
+    """Return the selected candidate, then the default and the best of each kind of expansion.
 
-    The default settings are used if their mean loss is lower than that of the chosen candidate.
-    The strength of the default settings is selected by the same rules as the chosen candidate.
+    The default settings are selected if their mean loss is lower than that of the best candidate.
+    The strength of the default settings is selected by :func:`select_candidate`.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
     Returns
     -------
     list of int
-        Indices of different candidates.
+        Indices of candidates, without repetition.
     """
     mean = losses.mean(0).nan_to_num(math.inf)
     strengths = [float(s.alpha) for s in settings]
@@ -225,7 +225,7 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
     usual = [k for k in numbers if replace(settings[k], alpha="auto") == ScoreSettings()]
     if usual and mean[best_of(usual)] < mean[best]:
         best = best_of(usual)
-    # The base alone is the same candidate for every kind.
+    # The base alone is the same candidate for every kind of expansion.
     corrected = [k for k in numbers if math.isfinite(strengths[k])]
     kinds = [[k for k in corrected if settings[k].curl_free == kind] for kind in (False, True)]
     groups = ([k for k in usual if k in corrected], *kinds)
@@ -233,11 +233,12 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 
 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
-    """Return a mask of candidates with plausible corrections, or of all finite candidates.
+    """Return a mask of candidates with plausible corrections, or of all finite ones if none is.
 
-    The lowest attainable loss is -E|g|²/2. A correction is implausible if it is thirty times as
-    long as the average score. A loss a thousand times as low is a rounding error of rows far from
-    all others. The median is used because such errors seldom affect most folds.
+    The lowest attainable loss is -E|g|²/2. A correction is implausible if its bound exceeds thirty
+    times the root-mean-square score. A loss a thousand times below the lowest attainable loss is a
+    rounding error of rows far from all other rows. The median over folds is used, because rounding
+    errors seldom affect most folds.
     """
     least = torch.where(finite, losses.median(0).values, math.inf).min()
     plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)
@@ -256,7 +257,7 @@ def _split_losses(
     grid: CandidateGrid,
     n_features: int | None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the losses and bounds of every candidate on one split."""
+    """Return the losses and bounds of all candidates on one split."""
     d = n_features or train.shape[1]
     known: dict[float, list[tuple[Tensor, Tensor]]] = {}
     parts: list[tuple[Tensor, Tensor]] = []

@@ -26,7 +26,7 @@ ALPHAS: tuple[float, ...] = (
     *(10.0 ** (k / 2) for k in range(-12, 3)),
     math.inf,
 )
-# Smallest eigenvalue of a kernel, relative to the largest, whose direction a summed form resolves.
+# Smallest usable eigenvalue of a kernel, relative to the largest, with a summed quadratic form.
 RESOLUTION = 1e-10
 
 
@@ -37,20 +37,20 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the fewest
-    leading eigenvalues whose sum reaches ``eigen_threshold`` of the total are kept, and at least
-    one eigenvalue. Eigenvalues below the rounding error of their matrix,
-    :math:`M \epsilon \lambda_1`, are never kept, because dividing by them amplifies noise.
+    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the sum of
+    the kept eigenvalues must reach ``eigen_threshold`` of the total. The smallest sufficient number
+    of leading eigenvalues is kept, at least one. Eigenvalues below the rounding error of the
+    matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them amplifies noise.
 
     Parameters
     ----------
     eigenvalues : Tensor of shape (..., M)
         Eigenvalues in descending order.
     n_eigen : int, default=None
-        Number of eigenvalues to keep; takes precedence over ``eigen_threshold``.
+        Number J of eigenvalues to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
-        Fraction of the spectrum's sum to reach; ``None`` or 1 keeps every usable eigenvalue. A
-        column of thresholds gives one mask for each threshold.
+        Fraction of the sum of all eigenvalues to reach. ``None`` or 1 keeps every eigenvalue above
+        the rounding error. A column of thresholds gives one mask for each threshold.
 
     Returns
     -------
@@ -74,9 +74,9 @@ def leading_eigenpairs(
     else:
         if not isinstance(eigen_threshold, Tensor):  # NumPy scalars do not multiply tensors
             eigen_threshold = float(eigen_threshold)
-        before = positive.cumsum(-1) - positive  # the sum without this eigenvalue
+        before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
-        # The slack keeps 6 + 3 of 6 + 3 + 1 at threshold 0.9 in spite of rounding.
+        # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.
         kept = (before < (eigen_threshold - 1e-12) * total) | (eigen_threshold >= 1)
     return kept & usable
 
@@ -89,14 +89,14 @@ def spectral_filter(
     Parameters
     ----------
     values : Tensor of shape (..., r)
-        Spectrum a of the sums, descending.
+        Spectrum a, in descending order.
     n_samples : float
-        Number n of summed samples, times the trace of the operator estimated by the sums.
+        Number n of samples, times the trace of the estimated operator.
     alpha : float or Tensor of shape (F, 1)
-        Regularisation strength; 0 gives the plain inverse and infinity gives zeros. A column of
+        Regularisation strength. 0 gives the inverse 1 / a, and infinity gives zeros. A column of
         strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
-        Eigenvalues that are kept; the filter is 0 elsewhere. By default, all eigenvalues are kept.
+        Mask of the kept eigenvalues. The filter is 0 elsewhere. If None, all eigenvalues are kept.
 
     Returns
     -------
@@ -115,18 +115,18 @@ def spectral_filter(
 
 @dataclass(frozen=True)
 class SpectralBasis:
-    """Basis S of the centres' coefficients that diagonalises both the fit and the penalty.
+    """Basis S of coefficients that diagonalises the quadratic forms of the fit and of the penalty.
 
     S satisfies S' K_ZZ S = I and S' A S = diag(values).
 
     Attributes
     ----------
     kernel_vectors : Tensor of shape (m, r)
-        S, or the factor of S that makes the kernel's form the identity.
+        Basis S, or its first factor, which makes the kernel's quadratic form the identity.
     values : Tensor of shape (r,)
         Spectrum of the fit, descending.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S; None means the identity. The product of the factors is seldom needed.
+        Second factor of S. None means the identity. The product of the factors is seldom needed.
     """
 
     kernel_vectors: Tensor
@@ -135,7 +135,7 @@ class SpectralBasis:
 
     @property
     def vectors(self) -> Tensor:
-        """S itself, (m, r)."""
+        """Basis S (m, r)."""
         if self.rotation is None:
             return self.kernel_vectors
         return self.kernel_vectors @ self.rotation
@@ -155,14 +155,14 @@ class SpectralBasis:
 def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
     r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
 
-    If every sample is a centre, A = K², and this basis already diagonalises the fit, as in SSGE.
+    If every sample is a centre, A = K², and the basis also diagonalises the fit, as in SSGE.
 
     Parameters
     ----------
     gram : Tensor of shape (m, m)
         Kernel between the centres.
     definite : bool, default=False
-        Whether all eigenvalues are known to exceed rounding errors. All are kept then.
+        Whether all eigenvalues are known to exceed rounding errors. If True, all are kept.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
     """
     values, vectors = torch.linalg.eigh(gram)
     n_kept = len(values) if definite else int(significant(values).sum())
-    values = values[-n_kept:].flip(0)  # eigh sorts upwards, so the significant ones come last
+    values = values[-n_kept:].flip(0)  # significant eigenvalues are last
     return SpectralBasis(vectors[:, -n_kept:].flip(1).mul_(values.rsqrt()), values)
 
 
@@ -180,7 +180,7 @@ def significant(values: Tensor) -> Tensor:
 
 
 def exceeds(matrix: Tensor, bound: float) -> bool:
-    """Return whether all eigenvalues exceed a bound, by Cholesky's factorisation."""
+    """Return whether all eigenvalues exceed a bound, by a Cholesky factorisation."""
     shifted = matrix.clone()
     shifted.diagonal().sub_(bound)
     return not bool(torch.linalg.cholesky_ex(shifted).info)
@@ -189,9 +189,9 @@ def exceeds(matrix: Tensor, bound: float) -> bool:
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     r"""Simultaneously diagonalise the quadratic forms of the kernel and of the fit.
 
-    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, which landmarks and
-    gradient fields need. The rounding errors of A are divided by the kernel's eigenvalues.
-    Directions in which these errors would dominate are left out.
+    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}` , for landmarks and
+    gradient fields. The product divides the rounding errors of A by the kernel's eigenvalues.
+    Directions in which rounding errors would dominate are left out.
 
     Parameters
     ----------
@@ -216,11 +216,11 @@ def subspace_eigh(
     r"""Compute leading eigenpairs of positive semi-definite matrices by subspace iteration.
 
     The iteration is :math:`Q \leftarrow \mathrm{orth}(K Q)` from a random start, followed by the
-    eigenpairs of :math:`Q^\top K Q`. With p the oversampling, the error of eigenvector j is
-    proportional to :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of its
-    eigenvalue is proportional to the square. Few iterations suffice for the quickly decaying
-    spectra of smooth kernels. An iteration costs :math:`O(M^2 (J + p))` in batched matrix products,
-    which suit GPUs, against :math:`O(M^3)` for ``eigh``.
+    eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j is
+    proportional to :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of
+    eigenvalue j is proportional to the squared error of eigenvector j. Few iterations suffice for
+    the quickly decaying spectra of smooth kernels. An iteration costs :math:`O(M^2 (J + p))` in
+    batched matrix products, which suit GPUs. The cost of ``eigh`` is :math:`O(M^3)`.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def subspace_eigh(
     """
     m = gram.shape[-1]
     width = min(m, n_eigen + oversampling)
-    # A separate generator gives the same start each time and leaves the global one alone.
+    # A separate generator gives a fixed start and does not change the global generator.
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(m, width, generator=generator, dtype=torch.float64, device="cpu").to(gram)
     q = torch.linalg.qr(gram @ start).Q

@@ -1,4 +1,4 @@
-"""The Spectral Stein Gradient Estimator (SSGE) as published, by matrix products alone."""
+"""Published Spectral Stein Gradient Estimator (SSGE), computed by matrix products."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
 
 __all__ = ["ScoreFunction", "ssge", "stein_moments"]
 
-# Ridges from this strength on are solved in the precision of the samples. The condition number of
-# K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the scores.
+# Smallest strength for which the ridge is solved in the precision of the samples. The condition
+# number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
+# scores.
 SINGLE_PRECISION_RIDGE = 1e-4
 SOLVERS = ("eigh", "subspace", "cholesky")
 
 
 class ScoreFunction(Protocol):
-    """Protocol of a score estimator that returns scores at its own samples.
+    """Protocol of functions that estimate scores at given samples.
 
-    The information gradients take any function of this form.
+    Estimators of information gradients accept any function with this signature.
 
     Examples
     --------
@@ -55,15 +56,15 @@ def ssge(
     solver: str = "eigh",
     kernel: Kernel | str = "rbf",
 ) -> Tensor:
-    r"""Estimate scores :math:`\nabla \log q` at the samples themselves, as published.
+    r"""Estimate scores :math:`\nabla \log q` at the samples by the published SSGE.
 
     With :math:`K = U \Lambda U^\top` the Gram matrix of the samples and
     :math:`G = D Z - \operatorname{diag}(D 1) Z`,
 
     .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G ,
 
-    D holds the slopes :math:`-2\, k'(u)` of the kernel k(u) at
-    :math:`u = \|z_i - z_j\|^2 / \sigma^2`. For the RBF, D = K.
+    The matrix D holds the slopes :math:`-2\, k'(u)` of the kernel k(u) at :math:`u = \|z_i -
+    z_j\|^2 / \sigma^2`. For the RBF, D = K.
 
     The estimate equals the eigenfunction expansion of [1]_. No array of shape ``(M, M, d)`` is
     formed. No gradient flows through the result, because information gradients treat the score as
@@ -72,31 +73,33 @@ def ssge(
     Parameters
     ----------
     z : Tensor of shape (..., M, d)
-        Samples. Leading dimensions are independent sets, solved by one batched
+        Samples. Leading dimensions index independent sets of samples, solved by one batched
         eigendecomposition.
     sq_distances : Tensor of shape (..., M, M), default=None
-        Squared distances for the kernel in place of those between the rows of ``z``. For the
-        z-block of the joint score of (x, z), pass the squared distances of x plus those of z.
+        Squared distances for the kernel. If None, the distances between the rows of ``z`` are used.
+        For the z-block of the joint score of (x, z), pass the sum of the squared distances of x and
+        of z.
     n_eigen : int, default=None
-        Number J of eigenpairs; by default it follows from ``eigen_threshold``.
+        Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Fraction of the spectrum's sum that the kept eigenvalues reach.
+        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0
-        Tikhonov strength: :math:`\Lambda^{-1}` becomes :math:`(\Lambda + M \alpha)^{-1}`.
+        Tikhonov strength :math:`\alpha`, which replaces :math:`\Lambda^{-1}` by :math:`(\Lambda + M
+        \alpha)^{-1}`.
     solver : {"eigh", "subspace", "cholesky"}, default="eigh"
         Solver of the spectral problem:
 
-        - "eigh" decomposes the Gram matrix;
-        - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`;
-        - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov's
+        - "eigh" decomposes the Gram matrix.
+        - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`.
+        - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov
           regularisation without a cutoff, at a tenth of the cost.
 
         Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Kernel k(u). The published estimator has the RBF. :mod:`sk_mige.score.kernels` has classes
-        with further parameters, such as ``Matern(nu=1.5)``.
+        Kernel k(u). The published estimator uses the RBF. Classes in :mod:`sk_mige.score.kernels`
+        have further parameters, such as ``Matern(nu=1.5)``.
 
     Returns
     -------
@@ -114,15 +117,15 @@ def ssge(
     .. math:: \hat g(Z) = \sigma^{-2} \big[Z - (K + M \alpha I)^{-1}
               \operatorname{diag}(K 1 + M \alpha)\, Z\big] ,
 
-    where Z is centred. All solvers apply :math:`D - \operatorname{diag}(D 1)` to centred samples,
-    because the result does not depend on the mean.
+    where Z is centred. All solvers centre the samples, which improves the accuracy and does not
+    change the result.
 
     Raises
     ------
     TypeError
         If ``z`` or ``sq_distances`` is not a tensor.
     ValueError
-        If a shape, ``bandwidth``, ``solver`` or ``kernel`` is unusable, or if the solver lacks
+        If a shape, ``bandwidth``, ``solver`` or ``kernel`` is invalid, or if the solver needs
         ``n_eigen`` or ``alpha``.
 
     References
@@ -148,7 +151,7 @@ def ssge(
     by_cholesky = solver == "cholesky"
     single = by_cholesky and alpha >= SINGLE_PRECISION_RIDGE
     sq = sq.to(torch.promote_types(z.dtype, torch.float32) if single else widest_dtype(sq))
-    # Filled on the device, because a copy from the host would wait for the device.
+    # Fill on the device, because a copy from the host would wait for the device.
     sigma = sigma.to(sq) if isinstance(sigma, Tensor) else sq.new_full((), sigma)
     s2 = sigma.square()[..., None, None]
     matrices = kernel.matrices(sq, s2)
@@ -165,12 +168,13 @@ def ssge(
             )
         values, vectors = subspace_eigh(gram, min(n_eigen, m))
     else:
-        # Some solvers raise on NaN. The product below makes the scores of a set with NaN also NaN.
+        # Some solvers raise an error for NaN. The product below gives NaN scores for a set with
+        # NaN.
         values, vectors = torch.linalg.eigh(gram.nan_to_num())
         values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
-    # Multiply the kept eigenvectors only, except on a GPU, where reading their number waits.
+    # Multiply only kept eigenvectors, except on a GPU, where reading their number would wait.
     j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
     moments = stein_moments(u, values[..., :j], matrices, s2) @ centred
@@ -187,14 +191,15 @@ def stein_moments(
 ) -> Tensor:
     r"""Return the operator T, (..., r, M), that applies Stein's identity to eigenfunctions.
 
-    For eigenvectors U of the Gram matrix K, however scaled,
+    For eigenvectors U of the Gram matrix K, with any scaling,
 
     .. math:: T = U^\top \big[\sigma^{-2} (D - \operatorname{diag}(D 1))
               + K \operatorname{diag}(w)\big] ,
 
     with D the slopes of the kernel. For the RBF, D = K, and T needs only elementwise products,
     because :math:`U^\top K = \Lambda U^\top`. Scores at the samples are :math:`U h(\Lambda)\, T Z`
-    with h the spectral filter. The second term belongs to a base with weights w. SSGE has no base.
+    with h the spectral filter. The second term belongs to a base with weights w. SSGE has no base,
+    and w = 0.
 
     Parameters
     ----------
@@ -221,7 +226,7 @@ def stein_moments(
 
 
 def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:
-    """Raise TypeError or ValueError for arguments that would fail later or be ignored."""
+    """Raise TypeError or ValueError for invalid arguments."""
     for name, value in {"z": z, "sq_distances": z if sq is None else sq}.items():
         if not isinstance(value, Tensor) or not value.is_floating_point():
             got = value.dtype if isinstance(value, Tensor) else type(value).__name__
@@ -230,8 +235,8 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
         raise ValueError(f"z must have shape (..., M, d); got {tuple(z.shape)}")
     if sq is not None and tuple(sq.shape[-2:]) != (z.shape[-2],) * 2:
         raise ValueError(
-            f"sq_distances must have shape (..., {z.shape[-2]}, {z.shape[-2]}), a row for each row "
-            f"of z; got {tuple(sq.shape)}"
+            f"sq_distances must have shape (..., {z.shape[-2]}, {z.shape[-2]}), one row per row of "
+            f"z; got {tuple(sq.shape)}"
         )
     if isinstance(bandwidth, str) and bandwidth != "median":
         raise ValueError(f"bandwidth must be 'median' or a number; got {bandwidth!r}")
@@ -240,7 +245,7 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
 
 
 def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: Tensor) -> Tensor:
-    """Return (K + M alpha I)^-1 G / s2, NaN if the factorisation fails; overwrites K."""
+    """Return (K + M alpha I)^-1 G / s2, or NaN if the factorisation fails, and overwrite K."""
     if alpha <= 0:
         raise ValueError(
             f"solver='cholesky' needs alpha > 0 to invert the kernel, got alpha={alpha}; pass "

@@ -23,13 +23,13 @@ MEDIAN_ROWS = 1_000
 SHRINKAGE = MappingProxyType({"std": 1.0, "covariance": 0.0})
 # Names of bandwidths.
 BANDWIDTHS = ("median", "scaled-median")
-# Rows and columns of a block of kernel values. Its matrices of 512 KiB stay in the cache.
+# Number of rows and of columns of a block of kernel values. Matrices of 512 KiB fit into the cache.
 BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
 class SteinKernel:
-    r"""Langevin Stein kernel of a density p, between rows whose scores are known.
+    r"""Langevin Stein kernel of a density p, between rows with known scores.
 
     With the score :math:`s = \nabla \log p` and a kernel k,
 
@@ -45,14 +45,14 @@ class SteinKernel:
     All terms are products of matrices, so no array of shape (n, n, d) is formed. Sums over all
     pairs of rows are computed over blocks of 256 rows and columns.
 
-    Use :func:`stein_kernel` to make a Stein kernel.
+    Use :func:`stein_kernel` to construct a Stein kernel.
 
     Attributes
     ----------
     points : Tensor of shape (n, d)
         Rows in the coordinates of the preconditioner, in units of the bandwidth.
     scores : Tensor of shape (n, d)
-        Scores in the same coordinates.
+        Scores in the coordinates of ``points``.
     kernel : Kernel
         Kernel k.
     bandwidth : float
@@ -77,11 +77,11 @@ class SteinKernel:
     bandwidth: float
 
     def take(self, rows: slice | Tensor) -> SteinKernel:
-        """Return the kernel of some of the rows, with the same coordinates and bandwidth."""
+        """Return the Stein kernel of selected rows, with the same coordinates and bandwidth."""
         return replace(self, points=self.points[rows], scores=self.scores[rows])
 
     def matrix(self, other: SteinKernel | None = None) -> Tensor:
-        """Return the values (n, m) between the rows and those of ``other``, by default the same."""
+        """Return the values (n, m) between the rows and those of ``other``, by default ``self``."""
         other = other or self
         x, s, y, t = self.points, self.scores, other.points, other.scores
         u = squared_distances(x, y)
@@ -95,7 +95,7 @@ class SteinKernel:
         return self.scores.square().sum(1) + self.kernel.steepness * self.points.shape[1]
 
     def discrepancy(self, statistic: str = "u") -> float:
-        """Return the squared discrepancy; see :func:`kernel_stein_discrepancy`."""
+        """Return the squared discrepancy, as in :func:`kernel_stein_discrepancy`."""
         total = self._quadratic_forms(torch.ones(len(self.points), 1))
         return float(self._statistics(total, statistic))
 
@@ -131,7 +131,7 @@ class SteinKernel:
         return float(found[0]), found[1:]
 
     def thin(self, n_points: int) -> Tensor:
-        """Return indices of rows; see :func:`stein_thinning`."""
+        """Return the indices of selected rows, as in :func:`stein_thinning`."""
         objective = self.diagonal() / 2
         picked = []
         for _ in range(n_points):
@@ -172,15 +172,15 @@ def stein_kernel(
     bandwidth: float | str = "median",
     preconditioner: str | None = "std",
 ) -> SteinKernel:
-    r"""Make the Langevin Stein kernel of a density p from rows and their scores.
+    r"""Construct the Langevin Stein kernel of a density p from rows and their scores.
 
-    Distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth :math:`\sigma`. By
-    default, W divides each column by its standard deviation. Discrepancies then do not depend on
-    the units of the columns. Riabiz et al. name three choices for rows without standardisation. The
-    choices "med" and "sclmed" of Riabiz et al. are ``bandwidth="median"`` and ``"scaled-median"``
-    with ``preconditioner=None``. The distances of "smpcov" are those of ``bandwidth=1.0`` with
-    ``preconditioner="covariance"``. The scores are here in the coordinates of W too, and are in the
-    units of x in "smpcov".
+    The distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth
+    :math:`\sigma`. By default, W divides each column by its standard deviation, so that
+    discrepancies do not depend on the units of the columns. Riabiz et al. use other distances,
+    without standardisation. Their choices "med" and "sclmed" are ``bandwidth="median"`` and
+    ``"scaled-median"`` with ``preconditioner=None``. Their choice "smpcov" has the distances of
+    ``bandwidth=1.0`` with ``preconditioner="covariance"``, but scores in the units of x. The scores
+    of this function are in the coordinates of W.
 
     Parameters
     ----------
@@ -190,20 +190,20 @@ def stein_kernel(
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Kernel k(u) of :math:`u = \|W (x - y)\|^2 / \sigma^2`. The default is the inverse
-        multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of both references. In three
-        or more dimensions, the discrepancy with ``"rbf"`` can vanish for samples that diverge. With
-        the default kernel, the discrepancy of such samples does not vanish if the density has light
-        tails.
+        multiquadric kernel :math:`(1 + u)^{-1/2}`, with the exponent of the two references. In
+        three or more dimensions, the discrepancy with ``"rbf"`` can vanish for samples that
+        diverge. With the default kernel and a density with light tails, the discrepancy of
+        diverging samples does not vanish.
     bandwidth : float, "median" or "scaled-median", default="median"
-        Bandwidth :math:`\sigma`. ``"median"`` is the median distance of n rows at regular
-        intervals, with n at most 1,000. ``"scaled-median"`` divides the median by :math:`\sqrt{\log
-        n}`, and suits thinning, which needs more detail. A number is in standard deviations, or
-        with ``preconditioner=None`` in the units of x.
+        Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, taken
+        at regular intervals. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`. The
+        smaller bandwidth suits thinning, which needs more detail. A number is in standard
+        deviations, or with ``preconditioner=None`` in the units of x.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
         correlations do not matter. With ``"covariance"``, tests with few rows per feature are
-        conservative. None means the units of x.
+        conservative. None keeps the units of x.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def stein_kernel(
     Raises
     ------
     ValueError
-        If the shapes of ``x`` and ``scores`` differ, or if a name is unknown.
+        If the shapes of ``x`` and ``scores`` differ, or if the name of an option is unknown.
 
     References
     ----------
@@ -263,14 +263,14 @@ def kernel_stein_discrepancy(
 ) -> float:
     r"""Compute the squared kernel Stein discrepancy between samples and a density p.
 
-    The squared discrepancy is 0 if the samples have the density p. The U-statistic is an unbiased
-    estimate and may be negative,
+    The expected squared discrepancy is 0 if the samples have the density p. The U-statistic is an
+    unbiased estimate and may be negative,
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 
     The V-statistic :math:`n^{-2} \sum_{i, j} k_p(x_i, x_j)` is the squared discrepancy between p
-    and the empirical distribution of the rows. The V-statistic is never negative. Neither statistic
-    has a unit. The time is O(n² d), and the memory is O(n d).
+    and the empirical distribution of the rows. The V-statistic is never negative. Both statistics
+    are dimensionless. The time is O(n² d), and the memory is O(n d).
 
     Parameters
     ----------
@@ -326,9 +326,9 @@ def stein_thinning(
     .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i)
               + \sum_{l < j} k_p(x_{\pi_l}, x_i) .
 
-    The sums over the selected rows are updated, so that m steps take time of order O(n m d). The
-    same row can be selected repeatedly. The candidates need not be samples of p. The candidates can
-    be states of a Markov chain with burn-in, or samples of an approximation of p.
+    The sums over the selected rows are updated, so that m steps take time O(n m d). A row can be
+    selected repeatedly. The candidates need not be samples of p. For example, candidates can be
+    states of a Markov chain with burn-in, or samples from an approximation of p.
 
     Parameters
     ----------

@@ -27,22 +27,22 @@ RESOLUTION = 1e-13
 class SampleSubspace:
     r"""Isometric coordinates of points relative to the span of n ≤ d centred samples.
 
-    A point has r coordinates in the span. The distance from the span is one more coordinate.
-    A radial kernel, a base and a shrunk covariance depend only on these r + 1 ≤ n coordinates. One
-    matrix product maps thousands of features to these coordinates, and a second product maps back.
+    A point has r coordinates in the span, and the distance from the span is a further coordinate. A
+    radial kernel, a base and a shrunk covariance depend only on the r + 1 ≤ n coordinates. One
+    matrix product maps thousands of features to the coordinates, and a second product maps back.
 
     Attributes
     ----------
     origin : Tensor of shape (d,)
         Mean of the samples.
     rows : Tensor of shape (n, d)
-        Samples less their mean, R.
+        Centred samples R.
     mixing : Tensor of shape (n, r)
         Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. V is not
         stored, because it is a product of size n² d.
     floor : float
-        Smallest distance from the span, tiny against the data's scale. The floor defines the
-        direction away from the span for points inside the span.
+        Lower bound on the distance from the span, small relative to the scale of the data. With the
+        bound, the direction away from the span is defined for points inside the span.
     """
 
     origin: Tensor
@@ -51,7 +51,7 @@ class SampleSubspace:
     floor: float
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return coordinates (n, r + 1) of points (n, d); the last is the distance to the span."""
+        """Return coordinates (n, r + 1) of points (n, d), with the distance from the span last."""
         moved = centred(x, self.origin).to(self.rows.dtype)
         inside = (moved @ self.rows.mT).to(self.mixing.dtype) @ self.mixing
         outside = moved.square().sum(1).to(inside.dtype) - inside.square().sum(1)
@@ -65,7 +65,7 @@ class SampleSubspace:
         return weights.to(self.rows.dtype) @ self.rows + away.to(self.rows.dtype) * moved
 
     def lift_samples(self, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Return vectors (n, d) at the samples themselves, by one product."""
+        """Return vectors (n, d) at the samples from their coordinates, by one product."""
         weights, away = self._weights(inner, vectors)
         weights = weights + torch.diag(away[:, 0])
         return weights.to(self.rows.dtype) @ self.rows
@@ -85,7 +85,7 @@ class SampleSubspace:
         return self.rows.to(self.mixing).mT @ self.mixing
 
     def _weights(self, inner: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights of the rows of R in each vector, and that of its displacement."""
+        """Return the weights of the rows of R, and of the displacement, in each vector."""
         away = vectors[:, -1:] / inner[:, -1:]  # per unit of displacement from the span
         along = (vectors[:, :-1] - away * inner[:, :-1]).to(self.mixing.dtype)
         return along @ self.mixing.mT, away
@@ -106,7 +106,7 @@ def centred(x: Tensor, origin: Tensor) -> Tensor:
 
 
 def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
-    """Return the span of the rows of x, n ≤ d, and their coordinates in it.
+    """Return the span of n ≤ d samples, and the coordinates of the samples in the span.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
         Principal components of the samples in float64, followed by a column of zeros.
     """
     n = x.shape[0]
-    # In float32 the first digits of a far-away mean would be lost.
+    # Float32 would lose digits of a far-away mean.
     origin = x.mean(0, dtype=torch.float64)
     rows = centred(x, origin)
     values, left = torch.linalg.eigh((rows @ rows.mT).to(torch.float64))
@@ -137,10 +137,9 @@ def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
 class VaryingSubspace:
     r"""Isometric coordinates :math:`V^\top (x - \mu)` of the subspace in which samples vary.
 
-    Samples have no density in the whole space if a column is constant or a sum of other columns.
-    The samples then have a density in this subspace only. The score is estimated in the subspace
-    and has no component orthogonal to the subspace. The score at a point outside is that of the
-    nearest point inside.
+    If a column is constant or a linear combination of other columns, the samples have a density
+    only in a subspace. The score is estimated in the subspace, and the orthogonal component of the
+    score is zero. The score at a point outside the subspace is that of the nearest point inside.
 
     Attributes
     ----------
@@ -158,28 +157,28 @@ class VaryingSubspace:
         return (x.to(self.axes) - self.origin) @ self.axes
 
     def restrict(self, projection: Tensor | None) -> Tensor | None:
-        """Return the projection (k, r) of coordinates that equals a projection (k, d) of points."""
+        """Convert a projection (k, d) of points to a projection (k, r) of coordinates."""
         return None if projection is None else projection.to(self.axes) @ self.axes
 
 
 def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubspace | None:
-    """Find the subspace of samples whose variance along some direction is zero to rounding.
+    """Find the subspace of samples with zero variance, up to rounding, along some directions.
 
-    Columns are scaled to unit variance first, so that units do not matter. A column of scale 1e-6
-    beside a column of scale 1 counts as varying.
+    Columns are scaled to unit variance first, so that the result does not depend on units. For
+    example, a column of scale 1e-6 next to a column of scale 1 counts as varying.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
         Samples.
     rounding : Tensor of shape (d,), default=None
-        Bound on the rounding errors of each column; by default it follows from the dtype of x.
+        Bound on the rounding errors of each column. If None, the bound follows from the dtype of x.
 
     Returns
     -------
     VaryingSubspace or None
-        None if the samples vary along all directions. Also None if n ≤ d, because the samples
-        then span fewer than d directions in any case.
+        None if the samples vary along all directions. The result is also None if n ≤ d, because n
+        centred samples always span fewer than d directions.
 
     Examples
     --------
@@ -220,14 +219,14 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
 
 
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
-    """Return units of the columns, the samples in these units, and their varying subspace."""
+    """Return units of the columns, the samples in the units, and the varying subspace."""
     units = feature_units(x)
     points = units(x)
     return units, points, varying_directions(points, units.rounding)
 
 
 def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
-    """Return the float64 coordinates in which whitened samples are fitted.
+    """Return the float64 coordinates of samples for a fit with whitening.
 
     Parameters
     ----------

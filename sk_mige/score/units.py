@@ -1,4 +1,4 @@
-"""Units of features: every column brought to mean 0, variance 1 and positive skewness."""
+"""Standardisation of columns to mean 0, variance 1 and positive skewness."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["FeatureUnits", "feature_units"]
 
 # A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
 ROUNDINGS = 4.0
-# Elements of a block of columns: 1 MiB in float64.
+# Number of elements of a block of columns, 1 MiB in float64.
 BLOCK_ELEMENTS = 2**17
-# Standard deviation of a normal variable over its interquartile range.
+# Standard deviation of a normal variable divided by its interquartile range.
 NORMAL_SHARE = 0.7413
 
 
 @dataclass(frozen=True)
 class FeatureUnits:
-    r"""Map :math:`z = (x - \mu) / u` of every column to its own unit.
+    r"""Map :math:`z = (x - \mu) / u` of every column to standardised units.
 
     If z has the score s, x has the score :math:`s / u`.
 
@@ -31,7 +31,7 @@ class FeatureUnits:
     origin : Tensor of shape (d,)
         Mean :math:`\mu` of each column.
     scale : Tensor of shape (d,)
-        Unit u of each column; negative for columns with negative skewness.
+        Unit u of each column, negative for columns with negative skewness.
     rounding : Tensor of shape (d,)
         Bound on the rounding errors of z.
     """
@@ -41,11 +41,11 @@ class FeatureUnits:
     rounding: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the rows of x in these units, in the widest dtype."""
+        """Convert the rows of x to standardised units, in the widest dtype."""
         return (x.to(self.scale) - self.origin) / self.scale
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Return the points whose coordinates in these units are the rows of z."""
+        """Convert the rows of z from standardised units to input units."""
         return z * self.scale + self.origin
 
     def to(self, target: torch.dtype | torch.device) -> FeatureUnits:
@@ -56,16 +56,15 @@ class FeatureUnits:
 def feature_units(x: Tensor) -> FeatureUnits:
     """Return units in which the columns of x have variance 1, with a robust unit for outliers.
 
-    Values in these units do not depend on the unit or the sign of a column, and their squares do
-    not overflow. If a few outliers dominate the standard deviation of a column, the interquartile
-    range gives its unit. The unit is then the standard deviation of a normal column with the same
-    range. The unit of a column that is constant up to rounding is its largest value, and at least
-    1.
+    Standardised values do not depend on the unit or the sign of a column, and their squares do not
+    overflow. If outliers dominate a column, the unit is the standard deviation of a normal column
+    with the same interquartile range. The unit of a column that is constant up to rounding is its
+    largest absolute value, and at least 1.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, in the dtype to which they were rounded.
+        Samples in their original dtype, which determines the rounding errors.
 
     Returns
     -------
@@ -98,7 +97,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
     deviation = squares.mean(0).sqrt()
     rounding = ROUNDINGS * torch.finfo(x.dtype).eps * largest / power
     varies = deviation > rounding
-    low, _, high = quartiles(x)  # in the dtype of x, in which they are faster
+    low, _, high = quartiles(x)  # quartiles are faster in the dtype of x
     spread = (high.to(points) - low.to(points)) / power
     robust = (spread > rounding) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)

@@ -27,29 +27,30 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 @dataclass(frozen=True)
 class Whitening:
-    r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in their own units.
+    r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in the given ``units``.
 
     ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. For fewer
     samples than features no array of shape (d, d) is formed. If y has the score s, z has the score
-    :math:`W s`. The features :math:`x = u z + \nu` then have the score :math:`W s / u`.
+    :math:`W s`. The features :math:`x = u z + \nu` have the score :math:`W s / u`.
 
     Attributes
     ----------
     mean : Tensor of shape (d,)
         Mean :math:`\mu`.
     vectors : Tensor of shape (d, r) or None
-        Orthonormal directions whose gain differs from ``rest``; r may be 0. None means the
-        coordinate axes.
+        Orthonormal directions with a gain that differs from ``rest``. The number r of directions
+        may be 0. None means the coordinate axes.
     gains : Tensor of shape (r,)
-        Gain along each direction, less ``rest``.
+        Gain along each direction, minus ``rest``.
     rest : float
-        Gain in the complement of the directions; 0 if they span the whole space.
+        Gain in the complement of the directions, or 0 if the directions span the whole space.
     n_features : int
-        Dimension d of the input space. The coordinates may describe a subspace of this space.
+        Dimension d of the input space. The coordinates may describe a subspace of the input space.
     shrinkage : float
-        Intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S / d) I`.
+        Shrinkage intensity :math:`\rho` of :math:`\hat\Sigma = (1 - \rho) S + \rho\, (\mathrm{tr} S
+        / d) I`.
     units : FeatureUnits or None
-        Units u and origin :math:`\nu` of the features; None means u = 1 and :math:`\nu = 0`.
+        Units u and origin :math:`\nu` of the features. None means u = 1 and :math:`\nu = 0`.
     """
 
     mean: Tensor
@@ -75,7 +76,7 @@ class Whitening:
         return self.linear(z - self.mean)
 
     def scores(self, y_scores: Tensor) -> Tensor:
-        """Return the scores of the features from those of whitened coordinates."""
+        """Convert scores of whitened coordinates to scores of the features."""
         inner = self.linear(y_scores)
         return inner if self.units is None else inner / self.units.scale
 
@@ -110,7 +111,7 @@ class Whitening:
     def trace_in(self, units: Tensor, basis: Tensor | None = None) -> float:
         r"""Return the trace of :math:`D^{-1} W^2 D^{-1}`, with D the diagonal matrix of units.
 
-        ``basis`` (d, r) is the basis of a span, in whose coordinates the map is then given.
+        If the map is in the coordinates of a span, pass the ``basis`` (d, r) of the span.
         """
         squares = units.reciprocal().square()
         if self.gains.numel() == 0:
@@ -152,14 +153,14 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     x : Tensor of shape (n, d)
         Samples.
     n_features : int, default=None
-        Dimension of the input space, if x holds coordinates in a subspace; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
 
     Returns
     -------
     Whitening
     """
     empty = x.new_empty((x.shape[1], 0))
-    # In float32 a large mean would itself be lost to rounding.
+    # Float32 sums would lose digits of a large mean.
     mean = x.mean(0, dtype=widest_dtype(x)).to(x.dtype)
     return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
@@ -167,10 +168,10 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
 def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Tensor]:
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
-    Every column is first divided by its standard deviation, so that units do not matter. With S
-    the correlations of the columns, the shrunk covariance is
-    :math:`\hat\Sigma = (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x,
-    shrinkage thus keeps the variances and multiplies the covariances by :math:`1 - \rho`.
+    Every column is first divided by its standard deviation, so that the result does not depend on
+    units. With S the correlations of the columns, the shrunk covariance is :math:`\hat\Sigma =
+    (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage thus keeps
+    the variances and multiplies the covariances by :math:`1 - \rho`.
 
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The
     unbiased moments of n - 1 rows are
@@ -181,14 +182,14 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
 
-    The whole grid therefore costs no further eigendecomposition. The size m of the sphere is
-    computed from all rows. For d > n the Gram matrix (n, n) is decomposed instead of the
+    The whole grid therefore needs only one eigendecomposition. The variance m of the spherical part
+    is computed from all rows. For d > n, the Gram matrix (n, n) is decomposed instead of the
     covariance.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, n ≥ 2; float64 is recommended.
+        Samples, n ≥ 2, preferably in float64.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity, or the rule that chooses it.
 
@@ -234,7 +235,7 @@ def fit_whitening(
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity, or the rule that chooses it.
     n_features : int, default=None
-        Dimension of the input space, if x holds coordinates in a subspace; d by default.
+        Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
     principal : bool, default=False
         Whether x holds principal components followed by a column of zeros, as returned by
         :func:`sk_mige.score.subspace.sample_subspace`. The covariance is then diagonal already.
@@ -271,7 +272,8 @@ def fit_whitening(
     radii = loo_radii(spectrum, squares, scale, n, rho)
     shrunk = (1 - rho) * spectrum + rho * scale
     # At shrinkage 0 a direction without variance, such as that of a constant column, would get an
-    # infinite gain. The samples do not vary along it, so any large finite gain gives the same y.
+    # infinite gain. The samples do not vary along the direction, so any large finite gain gives the
+    # same y.
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
@@ -313,7 +315,7 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     centred : Tensor of shape (n, r)
         Centred samples.
     spectrum : Tensor of shape (r,)
-        Eigenvalues of their covariance S (divisor n).
+        Eigenvalues of the samples' covariance S (divisor n).
     n_features : int
         Dimension d.
 
@@ -345,13 +347,13 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
 
 
 def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: float) -> Tensor:
-    """Return squared Mahalanobis distances (n,) with the moments of the other rows."""
+    """Return squared Mahalanobis distances (n,) with mean and covariance of the other rows."""
     if n < 3:
         return squares.sum(1) / scale
     # Unbiased covariance of n - 1 rows: ((n-1) S_unbiased - n/(n-1) x x') / (n - 2).
     keep, one = (1 - rho) * n / (n - 2), (1 - rho) * n / ((n - 1) * (n - 2))
     total = float(spectrum.sum())
-    # Size of the sphere without each row, from the trace of that covariance.
+    # Variance of the spherical part without each row, from the trace of the covariance.
     spheres = (n * total - squares.sum(1) * n / (n - 1)).clamp_min(1e-6 * total) * scale
     values = keep * spectrum + rho / (n - 2) / total * spheres[:, None]
     radii = (squares / values.clamp_min(torch.finfo(values.dtype).tiny)).sum(1)
@@ -361,8 +363,8 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
 def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
     """Return the intensity of the grid with the highest leave-one-out Gaussian likelihood.
 
-    The size of the sphere is computed from all rows, so that the whole grid is one matrix product.
-    A size without each row would hardly change the choice.
+    The variance of the spherical part is computed from all rows, so that one matrix product serves
+    the whole grid. A leave-one-out variance would hardly change the choice.
     """
     if n < 4:
         return 1.0

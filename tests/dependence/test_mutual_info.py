@@ -504,7 +504,7 @@ def test_unknown_candidates_and_columns_are_named() -> None:
     x, y, _ = gaussian_pair(50, 1)
     with pytest.raises(ValueError, match="candidates must be 'auto' or some of"):
         quick("gaussian", "magic").fit(x, y)
-    with pytest.raises(ValueError, match="X has 2 columns, but fit saw 1"):
+    with pytest.raises(ValueError, match="X has 2 columns, but fit received 1"):
         quick("gaussian").fit(x, y).pmi(np.hstack([x, x]), y)
     with pytest.raises(ValueError, match="n_permutations must be a positive integer"):
         quick("gaussian").fit(x, y).permutation_test(0)

@@ -121,9 +121,7 @@ def test_steps_that_are_never_accepted_are_refused_with_a_step_that_works(estima
 
 def test_chains_that_mostly_stay_at_their_start_cause_a_warning_with_the_acceptance_rate():
     estimator = SSGEScoreEstimator().fit(gaussian())
-    message = (
-        r"\d+% of the chains .* still at the centres .*step_size=20 .*rate of 0\.\d+; use step"
-    )
+    message = r"\d+% of the chains .* still at their start.*step_size=20 .*rate of 0\.\d+; use step"
     with pytest.warns(UserWarning, match=message):
         estimator.sample(200, step_size=20.0, random_state=0)
 

@@ -1,4 +1,4 @@
-"""Scikit-learn estimators of scores, mutual information, its gradients, and representations."""
+"""scikit-learn estimators of scores, mutual information, its gradient, and representations."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ __all__ = [
     # objectives of MIGEEncoder
     "InfoMax",
     "InformationBottleneck",
-    # estimators of information inside them
+    # estimators of information for these objectives
     "MIGE",
     "Critic",
     "Variational",
@@ -65,7 +65,7 @@ __all__ = [
     "__version__",
 ]
 
-# Not needed by the estimators: imported at the first access.
+# Modules that the estimators do not need, imported at the first access.
 _ON_DEMAND = ("datasets", "inspection")
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 
 def report() -> str:
-    """Return a description of this installation: system, package versions and devices.
+    """Return a description of the installation: system, package versions and devices.
 
     Returns
     -------

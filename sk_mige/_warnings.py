@@ -14,10 +14,10 @@ LIBRARIES = frozenset(
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the first line outside this package and the libraries that called it.
+    """Warn at the first line of the call stack that belongs to the user's code.
 
-    A fixed ``stacklevel`` would count the frames of a direct call only. Pipelines, searches and
-    decorators add frames of their own.
+    A fixed ``stacklevel`` is valid for direct calls only, because pipelines, searches and
+    decorators add frames.
     """
     level = 2
     frame = sys._getframe(1)

@@ -20,7 +20,7 @@ __all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions
 def top_predictions(
     y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return whether the most probable class of each row is correct, and its probability.
+    """Return whether the most probable class of each row is correct, and the class probability.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def top_predictions(
     if unknown:
         raise ValueError(
             f"y_true has the classes {sorted(unknown, key=str)!s:.80}, which are not in the labels "
-            f"{classes!s:.80}: leave out rows of other classes"
+            f"{classes!s:.80}: drop the rows of other classes"
         )
     return classes[proba.argmax(1)] == target, proba.max(1)
 
@@ -107,9 +107,10 @@ def expected_calibration_error(
     n_bins : int, default=15
         Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
-        Rule for the edges of the bins. "quantile" gives bins of equal numbers of rows, except that
-        rows of equal confidence are in the same bin. "uniform" gives bins of equal widths between
-        0 and 1. An accurate classifier has nearly all rows in the last bin of "uniform".
+        Rule for the edges of the bins. "quantile" gives bins with equal numbers of rows, except
+        that rows with equal confidence are in the same bin. "uniform" gives bins of equal widths
+        between 0 and 1. With "uniform", the last bin contains nearly all rows of an accurate
+        classifier.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def expected_calibration_error(
 
     Notes
     -----
-    Chance differences within bins bias the estimate upwards. With B bins and an accuracy a, a
+    Sampling noise within bins biases the estimate upwards. With B bins and an accuracy a, a
     calibrated classifier has an error of the order of :math:`\sqrt{a (1 - a) B / n}`. Compare
     classifiers on equal numbers of rows.
 
@@ -129,7 +130,7 @@ def expected_calibration_error(
 
     Examples
     --------
-    Ten predictions with a confidence of 0.9, of which seven are correct:
+    Seven of ten predictions with a confidence of 0.9 are correct:
 
     >>> from sk_mige.metrics import expected_calibration_error
     >>> y = [1] * 7 + [0] * 3
@@ -147,10 +148,10 @@ def expected_calibration_error(
 def risk_coverage_curve(
     y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Return the error of the most confident predictions against their fraction of all rows.
+    r"""Return the error of the most confident predictions as a function of coverage.
 
     The confidence of a row is the largest predicted probability. A selective classifier predicts
-    only the k rows of largest confidence. The fraction k/n of predicted rows is the coverage. The
+    the k rows with the largest confidence. The fraction k/n of predicted rows is the coverage. The
     fraction of errors among the predicted rows is the risk:
 
     .. math:: \mathrm{risk}(k/n) = \frac1k \sum_{i \le k} [\hat y_i \ne y_i] .
@@ -172,8 +173,8 @@ def risk_coverage_curve(
     coverage : ndarray of shape (n,)
         Fractions of predicted rows, 1/n, 2/n, …, 1.
     risk : ndarray of shape (n,)
-        Fraction of errors among the predicted rows. The last value is the error of all rows. Rows
-        of equal confidence have their mean error, so that the order of rows has no effect.
+        Fraction of errors among the predicted rows. The last value is the error of all rows. Errors
+        are averaged over rows with equal confidence, so that the order of rows has no effect.
 
     References
     ----------

@@ -16,8 +16,8 @@ from ._exact_score import ExactScore, Seed
 class BananaScore(ExactScore):
     r"""Score of the banana density :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)`.
 
-    :math:`u` and :math:`\varepsilon` are standard normal. With the residual
-    :math:`r = x_2 - c(x_1^2 - 1)`,
+    The variables :math:`u` and :math:`\varepsilon` are independent and standard normal. With the
+    residual :math:`r = x_2 - c(x_1^2 - 1)`, the score is
 
     .. math:: \nabla \log q(x) = (-x_1 + 2 c\, x_1 r / s^2,\; -r / s^2).
 
@@ -75,8 +75,9 @@ def make_banana(
 ) -> tuple[NDArray[np.float64], BananaScore]:
     r"""Generate samples of a Gaussian bent along a parabola, with their exact score.
 
-    :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)` has mean 0, with independent
-    :math:`u, \varepsilon \sim \mathcal N(0, 1)`. With the residual :math:`r = x_2 - c(x_1^2 - 1)`,
+    The samples :math:`x = (u,\; c(u^2 - 1) + s\,\varepsilon)` have mean 0, where
+    :math:`u, \varepsilon \sim \mathcal N(0, 1)` are independent. With the residual
+    :math:`r = x_2 - c(x_1^2 - 1)`, the score is
 
     .. math:: \nabla \log q(x) = (-x_1 + 2 c\, x_1 r / s^2,\; -r / s^2).
 
@@ -96,7 +97,7 @@ def make_banana(
     X : ndarray of shape (n_samples, 2)
         Samples.
     score : BananaScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

@@ -110,7 +110,7 @@ def fetch_cifar10(
 
     Examples
     --------
-    An example with two black images in the official format:
+    Load two black images in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -168,8 +168,8 @@ def fetch_cifar100(
     subset : {"train", "test"}, default="train"
         Part of the data: 50,000 training images or 10,000 test images.
     labels : {"fine", "coarse"}, default="fine"
-        Labels in ``target``: "fine" gives 100 classes, and "coarse" gives 20 groups of these
-        classes. The bunch contains both.
+        Labels in ``target``: "fine" gives 100 classes, and "coarse" gives 20 groups of classes. The
+        bunch contains fine and coarse labels.
     as_float : bool, default=False
         Whether to return pixels as float32 in [0, 1]. By default, pixels are uint8 in 0…255 and
         take a quarter of the memory.
@@ -206,7 +206,7 @@ def fetch_cifar100(
 
     Examples
     --------
-    An example with one black image in the official format:
+    Load one black image in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path

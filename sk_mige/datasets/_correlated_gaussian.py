@@ -17,8 +17,9 @@ from ._gaussian import GaussianScore
 class CorrelatedGaussianScore(ExactScore):
     r"""Joint score of :math:`x` and :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon`.
 
-    :math:`x` and :math:`\varepsilon` are independent samples of :math:`\mathcal N(0, I_d)`. A point
-    is the row :math:`(x, y)` of :math:`2 d` numbers. Its score is
+    The vectors :math:`x` and :math:`\varepsilon` are independent samples of
+    :math:`\mathcal N(0, I_d)`. A point is a row :math:`(x, y)` of :math:`2 d` numbers. The score at
+    a point is
 
     .. math::
         \nabla \log q(x, y) = \Bigl(\frac{\rho y - x}{1 - \rho^2},\;
@@ -27,7 +28,7 @@ class CorrelatedGaussianScore(ExactScore):
     Parameters
     ----------
     n_features : int, default=1
-        Dimension :math:`d` of both :math:`x` and :math:`y`.
+        Dimension :math:`d` of :math:`x` and of :math:`y`.
     rho : float, default=0.5
         Correlation :math:`\rho` of each pair :math:`(x_i, y_i)`, strictly between −1 and 1.
 
@@ -135,24 +136,25 @@ def make_correlated_gaussian(
 ) -> tuple[NDArray[np.float64], CorrelatedGaussianScore]:
     r"""Generate pairs of correlated Gaussians, with their joint score and mutual information.
 
-    :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon` with independent :math:`x, \varepsilon \sim
-    \mathcal N(0, I_d)`. The mutual information and its gradient are
+    The pairs are :math:`(x, y)` with :math:`y = \rho x + \sqrt{1 - \rho^2}\, \varepsilon`, where
+    :math:`x, \varepsilon \sim \mathcal N(0, I_d)` are independent. The mutual information and its
+    gradient are
 
     .. math::
         I(x; y) = -\tfrac d2 \log(1 - \rho^2), \qquad
         \frac{\partial I}{\partial \rho} = \frac{d \rho}{1 - \rho^2}.
 
-    The returned score has these two values as attributes ``mutual_info`` and
-    ``mutual_info_gradient``. The method ``split`` of the score splits rows into :math:`x` and
-    :math:`y`. The method ``pathwise_gradient`` differentiates :math:`y` with respect to
-    :math:`\rho`.
+    The attributes ``mutual_info`` and ``mutual_info_gradient`` of the returned score contain the
+    mutual information and its gradient. The method ``split`` of the score splits rows into
+    :math:`x` and :math:`y`. The method ``pathwise_gradient`` differentiates :math:`y` with respect
+    to :math:`\rho`.
 
     Parameters
     ----------
     n_samples : int, default=100
         Number of pairs.
     n_features : int, default=1
-        Dimension :math:`d` of both :math:`x` and :math:`y`.
+        Dimension :math:`d` of :math:`x` and of :math:`y`.
     rho : float, default=0.5
         Correlation :math:`\rho`, strictly between −1 and 1.
     random_state : int, RandomState instance or None, default=None
@@ -162,9 +164,9 @@ def make_correlated_gaussian(
     Returns
     -------
     XY : ndarray of shape (n_samples, 2 * n_features)
-        Samples: :math:`x` in the first ``n_features`` columns, :math:`y` in the others.
+        Samples, with :math:`x` in the first ``n_features`` columns and :math:`y` in the last.
     score : CorrelatedGaussianScore
-        Exact joint score, a function of points :math:`(x, y)`.
+        Callable that evaluates the exact joint score at points :math:`(x, y)`.
 
     Raises
     ------

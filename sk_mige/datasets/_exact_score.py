@@ -1,4 +1,4 @@
-"""Base class of the exact scores that every toy data set returns with its samples."""
+"""Base class of the exact scores of toy densities."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ Seed: TypeAlias = int | np.random.RandomState | None
 class ExactScore(ABC):
     r"""Score of a known density: a callable that maps points to :math:`\nabla \log q`.
 
-    Every ``make_*`` function returns such a score with its samples. A call of the object evaluates
-    the score at any points. `log_density` evaluates the density. `sample` draws new samples, on
-    which an estimate can be tested. All computations are exact up to rounding in float64.
+    Every ``make_*`` function returns samples and the exact score of their density. Calling the
+    score object evaluates the score at any points. `log_density` evaluates the log-density.
+    `sample` draws new samples, for example to test an estimate. All computations are exact up to
+    rounding in float64.
 
-    Each subclass describes one density. A score stores parameters but no samples, and can be
-    pickled.
+    Each subclass describes one density. A score object stores the parameters of the density but no
+    samples, and can be pickled.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class ExactScore(ABC):
         Returns
         -------
         ndarray of shape (n,)
-            Log-densities in nats; float32 if ``X`` is float32, otherwise float64.
+            Log-densities in nats, in float32 if ``X`` is float32, otherwise in float64.
         """
         points, dtype = self._check_points(X)
         return self._log_density(points).astype(dtype, copy=False)
@@ -115,12 +116,12 @@ class ExactScore(ABC):
 
     @abstractmethod
     def _score(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores at float64 points of the right width."""
+        """Return the scores at validated float64 points."""
 
     @abstractmethod
     def _log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log-densities at float64 points of the right width."""
+        """Return the log-densities at validated float64 points."""
 
     @abstractmethod
     def _sample(self, n_samples: int, rng: np.random.RandomState) -> NDArray[np.float64]:
-        """Draw samples from a checked generator."""
+        """Draw samples with a validated random generator."""

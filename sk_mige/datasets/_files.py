@@ -50,9 +50,9 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder in which the image readers look for data.
 
     The folder is ``data_home`` if given, otherwise the value of the environment variable
-    ``SK_MIGE_DATA``. If the variable is not set, the folder is ``sk_mige`` in scikit-learn's data
-    home. Each data set has a subfolder: ``mnist``, ``fashion-mnist``, ``cifar-10-batches-bin``,
-    ``cifar-100-binary`` or ``stl10_binary``.
+    ``SK_MIGE_DATA``. If ``SK_MIGE_DATA`` is not set, the folder is ``sk_mige`` in scikit-learn's
+    data home. Each data set has a subfolder: ``mnist``, ``fashion-mnist``,
+    ``cifar-10-batches-bin``, ``cifar-100-binary`` or ``stl10_binary``.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def get_data_home(data_home: str | os.PathLike[str] | None = None) -> Path:
 
 
 def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
-    """Return the path of a file in ``folder``, downloaded if necessary."""
+    """Return the path of a file in ``folder``, and download the file if necessary."""
     path = folder / file.name
     if not path.exists():
         with _downloaded(folder, file, f"put it in {folder}", download_if_missing) as made:
@@ -93,7 +93,7 @@ def obtain(folder: Path, file: RemoteFile, download_if_missing: bool) -> Path:
 def obtain_members(
     home: Path, archive: Archive, names: Sequence[str], download_if_missing: bool
 ) -> list[Path]:
-    """Return the paths of an archive's members, downloaded and unpacked if necessary.
+    """Return the paths of an archive's members, and download the archive if necessary.
 
     An archive in ``home`` is unpacked and kept. A downloaded archive is unpacked from a temporary
     folder and removed, so several processes can download at the same time.
@@ -114,10 +114,10 @@ def obtain_members(
 
 @contextmanager
 def _downloaded(folder: Path, file: RemoteFile, by_hand: str, allowed: bool) -> Iterator[Path]:
-    """Download a file to a temporary folder in ``folder``, and yield its path."""
+    """Download a file to a temporary folder in ``folder``, and yield the path of the file."""
     advice = (
         f"Download {' or '.join(file.addresses)} and {by_hand}, or set data_home or the "
-        f"environment variable {VARIABLE} to the folder that has the data."
+        f"environment variable {VARIABLE} to the folder that contains the data."
     )
     if not allowed:
         raise FileNotFoundError(f"{file.name} is not in {folder}. {advice}")
@@ -156,9 +156,10 @@ def _verify(path: Path, archive: Archive) -> None:
 
 
 def _unpack(path: Path, archive: Archive, folder: Path) -> None:
-    """Write the known members only, under their expected names.
+    """Unpack the known members of an archive into a folder.
 
-    The archive is read once as a stream. A lookup by name would decompress gigabytes twice.
+    The archive is read once as a stream, because a search by name would decompress the archive
+    twice.
     """
     wanted = {f"{archive.folder}/{name}": folder / name for name in archive.members}
     try:
@@ -189,7 +190,7 @@ def replacing(target: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o644)  # mkstemp lets only the owner read it
+        part.chmod(0o644)  # mkstemp allows only the owner to read
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Neal's funnel: a density in which one variable sets the scale of all others."""
+"""Neal's funnel: a density in which one variable sets the scale of all other variables."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ._exact_score import ExactScore, Seed
 
 
 class FunnelScore(ExactScore):
-    r"""Score of Neal's funnel, whose first variable sets the scale of all others.
+    r"""Score of Neal's funnel, whose first variable sets the scale of all other variables.
 
-    :math:`v \sim \mathcal N(0, s^2)` and :math:`x_i \mid v \sim \mathcal N(0, e^v)`; for the point
-    :math:`(v, x_1, \dots, x_{d-1})`,
+    The variables are :math:`v \sim \mathcal N(0, s^2)` and :math:`x_i \mid v \sim \mathcal
+    N(0, e^v)`. The score at the point :math:`(v, x_1, \dots, x_{d-1})` is
 
     .. math::
         \nabla \log q = \Bigl(-\frac{v}{s^2} + \tfrac12 \sum_i (x_i^2 e^{-v} - 1),\;
@@ -26,7 +26,7 @@ class FunnelScore(ExactScore):
     Parameters
     ----------
     n_features : int, default=2
-        Dimension :math:`d`, at least 2, including the scale variable.
+        Dimension :math:`d`, at least 2, including :math:`v`.
     scale : float, default=1.0
         Standard deviation :math:`s` of the log-variance :math:`v`.
 
@@ -77,24 +77,24 @@ def make_funnel(
 ) -> tuple[NDArray[np.float64], FunnelScore]:
     r"""Generate samples of Neal's funnel, with their exact score.
 
-    The first variable :math:`v \sim \mathcal N(0, s^2)` sets the scale of all others,
+    The first variable :math:`v \sim \mathcal N(0, s^2)` sets the scale of all other variables
     :math:`x_i \mid v \sim \mathcal N(0, e^v)`. No single bandwidth suits both the wide and the
-    narrow part of the funnel.
+    narrow part of the funnel. The score is
 
     .. math::
         \nabla \log q = \Bigl(-\frac{v}{s^2} + \tfrac12 \sum_i (x_i^2 e^{-v} - 1),\;
-        -x_1 e^{-v}, \dots, -x_{d-1} e^{-v}\Bigr)
+        -x_1 e^{-v}, \dots, -x_{d-1} e^{-v}\Bigr).
 
-    Neal's original [1]_ has ``n_features=10, scale=3``. With these values, the second moment of the
-    score, :math:`E[e^{-v}] = e^{s^2/2}` for each variable, is dominated by rare samples in the
-    narrow part. The default ``scale=1`` is less extreme.
+    Neal's original funnel [1]_ has ``n_features=10, scale=3``. With ``scale=3``, rare samples in
+    the narrow part dominate the second moment of the score, :math:`E[e^{-v}] = e^{s^2/2}` for each
+    variable. The default ``scale=1`` is less extreme.
 
     Parameters
     ----------
     n_samples : int, default=100
         Number of samples.
     n_features : int, default=2
-        Dimension :math:`d`, at least 2, including the scale variable.
+        Dimension :math:`d`, at least 2, including :math:`v`.
     scale : float, default=1.0
         Standard deviation :math:`s` of the log-variance :math:`v`.
     random_state : int, RandomState instance or None, default=None
@@ -105,7 +105,7 @@ def make_funnel(
     X : ndarray of shape (n_samples, n_features)
         Samples, with :math:`v` in the first column.
     score : FunnelScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

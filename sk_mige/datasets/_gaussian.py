@@ -23,9 +23,9 @@ class GaussianScore(ExactScore):
     mean : array-like of shape (d,)
         Mean :math:`\mu`.
     covariance : float, array-like of shape (d,) or (d, d), default=1.0
-        Covariance :math:`\Sigma`: one variance for all features, one for each feature, or a full
-        matrix. A point takes :math:`O(d)` operations with variances and :math:`O(d^2)` with a
-        matrix.
+        Covariance :math:`\Sigma`: one variance for all features, one variance for each feature, or
+        a full matrix. The score of a point takes :math:`O(d)` operations with variances, and
+        :math:`O(d^2)` with a matrix.
 
     Attributes
     ----------
@@ -93,12 +93,12 @@ def make_gaussian(
         Mean :math:`\mu`. A number is the mean of every feature. "random" draws the mean from
         :math:`\mathcal N(0, I)`.
     covariance : float, array-like of shape (d,) or (d, d), default=None
-        Covariance :math:`\Sigma`: one variance for all features, one for each feature, or a full
-        matrix. With None, ``condition_number`` defines the matrix.
+        Covariance :math:`\Sigma`: one variance for all features, one variance for each feature, or
+        a full matrix. With None, ``condition_number`` defines the matrix.
     condition_number : float, default=1.0
-        Ratio of the covariance's largest to its smallest eigenvalue. Above 1, the eigenvalues are
-        log-spaced with product 1, and the eigenvectors are random. Ignored if ``covariance`` is
-        given.
+        Ratio of the largest to the smallest eigenvalue of the covariance. For condition numbers
+        above 1, the eigenvalues are log-spaced with product 1, and the eigenvectors are random.
+        Ignored if ``covariance`` is given.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of mean, eigenvectors and samples, in this order.
 
@@ -107,7 +107,7 @@ def make_gaussian(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

@@ -25,12 +25,12 @@ def make_gaussian_clusters(
     condition_number: float = 10.0,
     random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
-    r"""Generate separated clusters that share one full covariance, with their exact score.
+    r"""Generate separated Gaussian clusters with one shared covariance, and their exact score.
 
-    A single Gaussian fits none of the clusters, so these data test methods that fall back to a
-    Gaussian. The means are Gaussian draws, rescaled so that the closest two have the distance
-    ``separation``. The distance is measured in standard deviations of a cluster, :math:`\lVert
-    L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
+    A single Gaussian fits none of the clusters, so the data reveal whether an estimator falls back
+    to a Gaussian. The means are Gaussian draws, rescaled so that the distance between the two
+    closest means is ``separation``. The distance is measured in standard deviations of a cluster,
+    :math:`\lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def make_gaussian_clusters(
     n_clusters : int, default=3
         Number of clusters, at least 2, with equal probabilities.
     separation : float, default=6.0
-        Distance between the closest two means, in standard deviations of a cluster.
+        Distance between the two closest means, in standard deviations of a cluster.
     condition_number : float, default=10.0
         Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors are
         random. Ignored if ``n_features`` is 1.
@@ -53,7 +53,7 @@ def make_gaussian_clusters(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianMixtureScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def make_gaussian_grid(
     r"""Generate samples of Gaussians on random corners of a cube, with their exact score.
 
     Each mean is drawn uniformly from the corners :math:`\{0, \text{spacing}\}^d`, with replacement.
-    With the defaults, the components overlap. The density is then smooth and high-dimensional, but
-    not Gaussian [1]_.
+    With the default parameters, the components overlap, and the density is smooth and
+    high-dimensional, but not Gaussian [1]_.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def make_gaussian_grid(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : GaussianMixtureScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from ._gaussian import GaussianScore
 class GaussianMixtureScore(ExactScore):
     r"""Score of a mixture of Gaussians.
 
-    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`,
+    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`, the score is
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 
@@ -85,7 +85,7 @@ class GaussianMixtureScore(ExactScore):
         return np.stack([component.covariance for component in self._components])
 
     def _log_joint(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log of w_k q_k(x), shape (n, K)."""
+        """Return log(w_k q_k(x)) as an array of shape (n, K)."""
         each = [component._log_density(points) for component in self._components]
         return np.asarray(np.stack(each, axis=1) + np.log(self.weights))
 
@@ -118,7 +118,7 @@ def make_gaussian_mixture(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate samples of a mixture of Gaussians, with its exact score.
 
-    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`,
+    With responsibilities :math:`r_k(x) = w_k q_k(x) / \sum_l w_l q_l(x)`, the score is
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 
@@ -145,7 +145,7 @@ def make_gaussian_mixture(
     X : ndarray of shape (n_samples, d)
         Samples.
     score : GaussianMixtureScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def make_gaussian_mixture(
     >>> score(X).shape
     (500, 2)
 
-    Generate heavy tails, where a tenth of the samples has ten times the standard deviation:
+    Generate a density with heavy tails:
 
     >>> X, score = make_gaussian_mixture(
     ...     500, means=[[0, 0], [0, 0]], covariances=[1, 100], weights=[0.9, 0.1], random_state=0

@@ -14,7 +14,7 @@ from sklearn.utils import Bunch
 
 
 def check_subset(subset: str, allowed: Sequence[str]) -> None:
-    """Raise ValueError unless the data set has this subset."""
+    """Raise ValueError if ``subset`` is not in ``allowed``."""
     if subset not in allowed:
         raise ValueError(f"subset must be one of {', '.join(map(repr, allowed))}; got {subset!r}.")
 
@@ -27,7 +27,7 @@ def read_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
 
 
 def check_size(path: Path, n_bytes: int, row_bytes: int) -> None:
-    """Raise ValueError unless the file's size is a multiple of the row size."""
+    """Raise ValueError if the file size is not a positive multiple of the row size."""
     if n_bytes == 0 or n_bytes % row_bytes:
         raise ValueError(
             f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: it is "

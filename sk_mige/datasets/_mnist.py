@@ -135,7 +135,7 @@ def fetch_mnist(
 
     Examples
     --------
-    An example with two blank images in the official format:
+    Load two blank images in the official format:
 
     >>> import gzip, struct, tempfile
     >>> from pathlib import Path
@@ -203,7 +203,7 @@ def fetch_fashion_mnist(
 
     See Also
     --------
-    fetch_mnist : Load handwritten digits; its example shows the format.
+    fetch_mnist : Load handwritten digits, with an example of the file format.
 
     References
     ----------
@@ -212,7 +212,7 @@ def fetch_fashion_mnist(
 
     Examples
     --------
-    If the files are missing and not downloaded, the error message names their addresses:
+    If files are missing and not downloaded, the error message gives the download addresses:
 
     >>> from sk_mige.datasets import fetch_fashion_mnist
     >>> fetch_fashion_mnist(data_home="/nowhere", download_if_missing=False)

@@ -12,8 +12,8 @@ from scipy.linalg import cho_solve, solve_triangular
 class Scatter:
     """Location and positive definite matrix of an elliptical density.
 
-    A diagonal matrix is stored as a vector. Operations then take O(d) instead of O(d²), which
-    makes the dimensions of images feasible.
+    A diagonal matrix is stored as a vector. Operations with a diagonal matrix take O(d) instead of
+    O(d²), so that the dimensions of images are feasible.
     """
 
     def __init__(self, location: ArrayLike, matrix: ArrayLike, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Spherical shells; a ring is a shell in the plane."""
+"""Densities on spherical shells, and on rings in the plane."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SphericalShellScore(ExactScore):
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}
 
-    The density is a Gaussian function of the *distance to the sphere*. A density that is also
-    divided by the area of the sphere would have a pole at the origin, with infinite Fisher
-    information. The score is bounded near the origin, where its direction is discontinuous. At the
+    The density is a Gaussian function of the *distance to the sphere* of radius R. A density with
+    normally distributed radii would have a pole at the origin and infinite Fisher information. Near
+    the origin, the score is bounded, but the direction of the score is discontinuous. At the
     origin, the score is set to 0.
 
     Parameters
@@ -117,14 +117,14 @@ def make_spherical_shell(
     noise: float = 0.3,
     random_state: Seed = None,
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
-    r"""Generate samples of a thick sphere, with their exact score.
+    r"""Generate samples of a spherical shell, with their exact score.
 
-    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, is sampled exactly. The score is
+    The density is :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`. The score is
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
     The mean is 0 and the covariance is a multiple of the identity. The first two moments therefore
-    have no information about the structure.
+    contain no information about the shell.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def make_spherical_shell(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : SphericalShellScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def make_ring(
 ) -> tuple[NDArray[np.float64], SphericalShellScore]:
     r"""Generate samples of a ring in the plane, with their exact score.
 
-    :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`, is sampled exactly. The score is
+    The density is :math:`q(x) \propto \exp(-(\lVert x \rVert - R)^2 / 2 s^2)`. The score is
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
@@ -191,7 +191,7 @@ def make_ring(
     X : ndarray of shape (n_samples, 2)
         Samples.
     score : SphericalShellScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

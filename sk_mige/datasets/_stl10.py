@@ -71,7 +71,8 @@ def fetch_stl10(
         take a quarter of the memory: 2.8 GB for the unlabelled images.
     mmap : bool, default=False
         Whether ``data`` is a read-only memory map. The first call with ``mmap=True`` writes the
-        images in row-major order to a file in the same folder, as large as the official file.
+        images in row-major order to a file in the same folder. The new file is as large as the
+        official file.
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
@@ -113,7 +114,7 @@ def fetch_stl10(
 
     Examples
     --------
-    An example with two black images in the official format:
+    Load two black images in the official format:
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -97,7 +97,7 @@ def make_student_t(
     .. math::
         \nabla \log q(x) = -\frac{\nu + d}{\nu + x^\top \Sigma^{-1} x}\, \Sigma^{-1} x
 
-    In the tails, this score decreases to zero, whereas the score of a Gaussian grows.
+    In the tails, the score of a Student-t decreases to zero, whereas the score of a Gaussian grows.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def make_student_t(
         Degrees of freedom :math:`\nu`. 1 gives the Cauchy distribution. The variance is infinite if
         ``df`` ≤ 2. The density approaches a Gaussian as ``df`` increases.
     condition_number : float, default=1.0
-        Condition number of the scatter matrix :math:`\Sigma`, whose determinant is 1. Above 1,
-        the eigenvalues are log-spaced and the eigenvectors are random.
+        Condition number of the scatter matrix :math:`\Sigma`, whose determinant is 1. For condition
+        numbers above 1, the eigenvalues are log-spaced and the eigenvectors are random.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the scatter matrix and the samples, in this order.
 
@@ -119,7 +119,7 @@ def make_student_t(
     X : ndarray of shape (n_samples, n_features)
         Samples.
     score : StudentTScore
-        Exact score, a function of points.
+        Callable that evaluates the exact score at any points.
 
     Raises
     ------

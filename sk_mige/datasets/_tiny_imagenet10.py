@@ -28,7 +28,7 @@ def load_tiny_imagenet10(
 ) -> Any:
     """Load ten classes pooled from Tiny ImageNet, a local substitute for STL-10.
 
-    This data set is *not* STL-10, but a substitute if STL-10 is not available. The data set is not
+    The data set is *not* STL-10, but a substitute if STL-10 is not available. The data set is not
     published and cannot be downloaded. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz``
     are read from the folder ``tinyimagenet10`` of the data home. Each file has the arrays
     ``images`` (uint8, shape (n, height, width, 3)) and ``class_names``. ``train.npz`` and
@@ -92,7 +92,7 @@ def load_tiny_imagenet10(
     if not path.exists():
         raise FileNotFoundError(
             f"{path.name} is not in {path.parent}. This data set cannot be downloaded. Set "
-            f"data_home or the environment variable {VARIABLE} to the folder that has it."
+            f"data_home or the environment variable {VARIABLE} to the folder that contains it."
         )
     try:
         # open() closes the file in any case. np.load leaves a damaged file open.

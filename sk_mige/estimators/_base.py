@@ -14,15 +14,17 @@ from torch import nn
 
 __all__ = ["DocLinkMixin", "as_sizes", "expect_unchanged", "from_numpy", "to_numpy"]
 
-# Location of a built documentation, such as file:///home/me/sk_mige/docs/_build/html.
+# Environment variable with the address of the documentation, such as
+# file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
 
 
 class DocLinkMixin:
     """Mixin that adds a documentation link to scikit-learn's HTML representation.
 
-    The environment variable ``SK_MIGE_DOCS`` is the address of the site. If the variable is not
-    set, the package's project URL "Documentation" is used. Without an address there is no link.
+    The environment variable ``SK_MIGE_DOCS`` holds the address of the documentation. If
+    ``SK_MIGE_DOCS`` is not set, the link uses the project URL "Documentation" of the package.
+    Without an address, the HTML representation has no link.
     """
 
     _doc_link_module = "sk_mige"
@@ -45,14 +47,14 @@ def _site() -> str:
         return os.environ[VARIABLE].rstrip("/")
     try:
         urls = metadata.metadata("sk-mige").get_all("Project-URL") or []
-    except metadata.PackageNotFoundError:  # on the path, but not installed
+    except metadata.PackageNotFoundError:  # imported from a path, not installed
         return ""
     named = dict(url.split(", ", 1) for url in urls)
     return str(named.get("Documentation", "")).rstrip("/")
 
 
 def as_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return ``hidden_layer_sizes`` as a tuple; a number is the width of a single layer."""
+    """Return ``hidden_layer_sizes``, a number or a sequence, as a tuple of layer widths."""
     listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
         raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
@@ -73,10 +75,10 @@ def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: boo
 
 
 def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:
-    """Raise ValueError for parameter changes between two calls that a fitted model cannot apply.
+    """Raise ValueError if parameters of a fitted model have changed since the last call.
 
     The error lists the changed parameters with old and new values, and ends with ``consequence``.
-    If ``mode`` has changed, the error does not list changes that result from ``mode``.
+    If ``mode`` has changed, the error lists only ``mode``.
     """
     changes = [
         f"{name}={_short(value)} instead of {_short(before.get(name))}"

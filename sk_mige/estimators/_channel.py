@@ -24,37 +24,39 @@ __all__ = ["MutualInfoGradientEstimator"]
 
 
 class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
-    r"""Gradient of I(x; y) for a parametric family y = f(x, θ, ε) of noisy maps of the data.
+    r"""Gradient of the mutual information I(x; y) of a parametric channel y = f(x, θ, ε).
 
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    The data are samples of x. ``fit`` draws the noise, and torch differentiates the family.
+    ``fit`` takes samples of x and draws samples of the noise ε. The derivatives of f come from
+    automatic differentiation in torch.
 
     Parameters
     ----------
     family : callable, default=None
         Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
-        can differentiate twice. The arguments have shapes (n, n_features), the shape of ``theta``
-        and (n, n_noise). The noise is standard normal. y must have n rows. None means the additive
+        can differentiate twice. ``x`` has shape (n, n_features), and ``noise`` has shape
+        (n, n_noise). The noise is standard normal. ``y`` must have n rows. None means the additive
         channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise. None means the dimension of x, which the default family requires.
+        Dimension of the noise. None means the number of features of x. The default family accepts
+        no other dimension.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins (:func:`sk_mige.information.mutual_info_gradient`).
+        Transformation of the marginal distributions, as in
+        :func:`sk_mige.information.mutual_info_gradient`.
     score_estimator : SSGEScoreEstimator, default=None
-        Settings of a score estimator that replaces
-        :func:`sk_mige.information.whitened_scores`. Only the parameters ``n_eigen``,
-        ``eigen_threshold``, ``alpha`` and ``bandwidth`` are used, for plain SSGE.
+        Settings of plain SSGE. Only the parameters ``n_eigen``, ``eigen_threshold``, ``alpha`` and
+        ``bandwidth`` are used. None means :func:`sk_mige.information.whitened_scores`.
     standard_error : {"jackknife", "batch"}, default="jackknife"
-        Method for the standard error (:func:`sk_mige.information.mutual_info_gradient`).
+        Method for the standard error, as in :func:`sk_mige.information.mutual_info_gradient`.
     n_batches : int, default=10
         Number of batches for the standard error.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of the noise. With an int, gradients at different θ use the same noise,
-        so that curves are smooth.
+        and plots of the gradient over θ are smooth.
 
     Attributes
     ----------
@@ -79,8 +81,8 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
 
     Examples
     --------
-    For the default channel and two standard normals, I = log(1 + θ²). The derivative dI/dθ at θ = 1
-    is 1.
+    For the default channel and two independent standard normal features, I = log(1 + θ²). The
+    derivative dI/dθ at θ = 1 is 1.
 
     >>> import numpy as np
     >>> from sk_mige import MutualInfoGradientEstimator
@@ -141,8 +143,8 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or the result of the family is constant, not finite or of the wrong shape. If
-            ``n_noise`` differs from the number of features and ``family`` is None. If
+            If X or the result of ``family`` is constant, not finite or of the wrong shape. If
+            ``family`` is None and ``n_noise`` differs from the number of features. If
             ``score_estimator`` uses a projection.
         """
         X = check_samples(self, X, reset=True, min_rows=4)

@@ -1,4 +1,4 @@
-"""Validation of the encoder's inputs: arrays of any dimension and data sets, as rows (n, d)."""
+"""Validation of the encoder's inputs, and conversion of arrays and data sets to rows (n, d)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._rows import check_rows, namespace_of, readable
 
 __all__ = ["check_inputs", "check_out", "check_queries"]
 
-# Options of a DataLoader that decide who reads the items, not which items make a batch.
+# Options of a DataLoader for reading items. Options that define the batches are not listed.
 LOADER_OPTIONS = (
     "num_workers",
     "prefetch_factor",
@@ -36,11 +36,10 @@ LOADER_OPTIONS = (
 def check_inputs(
     estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None, min_rows: int = 2
 ) -> tuple[Any, tuple[int, ...] | None]:
-    """Validate arrays of any dimension and data sets as rows (n, d).
+    """Validate X, and return rows (n, d) and the shape of one input of the network.
 
-    The second result is the shape of an input inside the network. By default, the second result is
-    the shape of the inputs of X, or None for flat inputs. The argument ``shape`` replaces this
-    default. Items of a data set are checked when they are read.
+    The shape is None for flat inputs. If the argument ``shape`` is given, it overrides the shape
+    found in X. Items of a data set are validated later, when they are read.
     """
     rows, found = _flattened(X)
     shape = _common_shape(found, shape, estimator.encoder)
@@ -55,7 +54,7 @@ def check_inputs(
 
 
 def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | None = None) -> Any:
-    """Validate inputs for a fitted network; arrays need the array namespace of ``fit``."""
+    """Validate inputs of a fitted encoder, including the array namespace."""
     if not is_data_set(X):
         namespace, fitted = namespace_of(X), estimator._fit_namespace
         if namespace != fitted:
@@ -67,7 +66,7 @@ def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | 
 
 
 def check_out(out: Any, shape: tuple[int, int]) -> None:
-    """Raise unless results of this shape can be written to ``out``."""
+    """Raise if ``out`` cannot hold results of the given shape."""
     if not isinstance(out, np.ndarray) or out.dtype.kind != "f" or not out.flags.writeable:
         raise TypeError(
             f"out must be a writable NumPy array or memory map of floats, got {type(out).__name__}"
@@ -79,7 +78,7 @@ def check_out(out: Any, shape: tuple[int, int]) -> None:
 
 
 def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
-    """Return X as rows (n, d), and the shape of an input of X."""
+    """Return X as rows (n, d), and the shape of one input."""
     if is_data_set(X):
         rows = ItemRows(*_data_set(X))
         return rows, rows.item_shape
@@ -93,9 +92,9 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return a data set with a length, and the options of the loader around it."""
+    """Return the data set in X, and the options of its ``DataLoader`` if X is one."""
     dataset, options = X, NO_OPTIONS
-    if isinstance(X, SliceDataset):  # its NumPy indices become Python's, as those of a loader are
+    if isinstance(X, SliceDataset):  # a DataLoader also passes Python integers, not NumPy's
         dataset = copy.copy(X)
         dataset.indices_ = [int(index) for index in X.indices_]
     if isinstance(X, DataLoader):
@@ -109,34 +108,34 @@ def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
         )
     if isinstance(X, DataLoader) and not _is_item_wise(X):
         raise TypeError(
-            "X is a DataLoader with batches, an order or a collate_fn of its own, but the encoder "
-            "makes the batches by batch_size and random_state: pass X.dataset, or for worker "
+            "X is a DataLoader that sets the batches, the order or a collate_fn, but the encoder "
+            "makes batches from batch_size and random_state: pass X.dataset, or for worker "
             f"processes DataLoader(X.dataset, batch_size=None, num_workers={X.num_workers})"
         )
     return dataset, options
 
 
 def _is_item_wise(loader: DataLoader[Any]) -> bool:
-    """Return whether a loader reads single items in their order."""
+    """Return whether a loader reads single items in the order of the data set."""
     in_order = loader.batch_sampler is None and isinstance(loader.sampler, SequentialSampler)
     return in_order and loader.collate_fn is default_convert
 
 
 def _check_no_list_of_items(X: Any) -> None:
-    """Raise for a list of items, which scikit-learn makes from a data set that it splits."""
+    """Raise TypeError for a list of items, the result of splitting a data set in scikit-learn."""
     if isinstance(X, list) and X and isinstance(X[0], Mapping | tuple):
         parts = list(X[0].values()) if isinstance(X[0], Mapping) else X[0]
         if any(isinstance(part, Tensor | np.ndarray) and part.ndim > 0 for part in parts):
             raise TypeError(
-                "X is a list of items of a data set: pass the data set itself, and in "
-                "cross-validation skorch.helper.SliceDataset(dataset), of which indices are split"
+                "X is a list of items of a data set: pass the data set itself, or in "
+                "cross-validation pass skorch.helper.SliceDataset(dataset)"
             )
 
 
 def _common_shape(
     found: tuple[int, ...], shape: tuple[int, ...] | None, encoder: Any
 ) -> tuple[int, ...] | None:
-    """Return the shape of an input inside the network, and raise if X and ``shape`` disagree."""
+    """Return the shape of one input of the network, and raise if X contradicts ``shape``."""
     if len(found) < 2:  # flat inputs, whose size is checked later
         return shape
     if shape is None:
@@ -146,6 +145,6 @@ def _common_shape(
     if [n for n in found if n != 1] != [n for n in shape if n != 1]:
         raise ValueError(
             f"the inputs of X have the shape {found}, but input_shape is {tuple(shape)}: pass "
-            "inputs of this shape, or call fit with input_shape=None, which takes the shape of X"
+            "inputs of this shape, or call fit with input_shape=None to use the shape of X"
         )
     return shape

@@ -1,4 +1,4 @@
-"""WeightedKNNClassifier: votes of nearest neighbours by cosine similarity."""
+"""WeightedKNNClassifier: nearest-neighbour classifier with cosine similarities."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
 
     The classifier is the usual kNN evaluation of self-supervised representations [1]_. Let
-    :math:`N(x)` be the k rows of the training data with the largest cosine :math:`s_i` to x. Each
-    neighbour votes for its class with a weight that grows with the cosine:
+    :math:`N(x)` be the k training rows with the largest cosine similarities :math:`s_i` to x. Each
+    neighbour votes for its class with a weight that increases with the similarity:
 
     .. math:: p(c | x) \propto \sum_{i \in N(x)} 1[y_i = c]\, \exp(s_i / T).
 
     Parameters
     ----------
     n_neighbors : int, default=200
-        Number k of neighbours. If there are fewer training rows than ``n_neighbors``, all rows are
-        neighbours. The default value is that of the literature, for data sets of 50,000 images or
-        more.
+        Number k of neighbours. If the training data have fewer rows than ``n_neighbors``, all rows
+        are neighbours. The default value is common in the literature for data sets of at least
+        50,000 images.
     temperature : float, default=0.1
-        Temperature T. A small temperature gives the nearest neighbours more weight.
+        Temperature T. Smaller temperatures give more weight to the nearest neighbours.
 
     Attributes
     ----------
@@ -50,13 +50,13 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     NonLinearProbe : Classifier with one hidden layer.
-    sklearn.neighbors.KNeighborsClassifier : Neighbours in other metrics, without temperature.
+    sklearn.neighbors.KNeighborsClassifier : Classifier for any metric, without temperature.
 
     Notes
     -----
-    The classifier trains no weights, and it has no learning rate or number of epochs to choose.
-    Cosines depend on the origin and the units of the features. Put a ``StandardScaler`` before the
-    classifier if the means or the units of the features differ much.
+    The classifier trains no weights, and therefore has no learning rate or number of epochs.
+    Cosine similarities depend on the origin and the units of the features. Put a
+    ``StandardScaler`` before the classifier if the means or the units of the features differ much.
 
     References
     ----------
@@ -112,7 +112,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the fraction of the votes for each class, in the order of ``classes_``.
+        """Return the fraction of votes for each class, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Fractions, whose sum is 1 in each row.
+            Fractions of votes. Each row sums to 1.
         """
         check_is_fitted(self)
         return neighbour_votes(
@@ -134,7 +134,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         )
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the class with most votes for each row.
+        """Return the class with the most votes for each row.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     max_epochs : int, default=150
         Number of passes over the data. The default value is from Deep InfoMax.
     batch_size : int, default=64
-        Largest number of rows in a batch. The sizes of all batches differ by one row at most.
+        Largest number of rows in a batch. Batch sizes differ by at most one row.
     lr : float, default=1e-4
         Initial learning rate of Adam.
     device : str or torch.device, default="auto"
@@ -66,15 +66,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of weights, batches and dropout. ``fit`` does not change the global generators of torch
-        and NumPy.
+        Seed of weights, batches and dropout. ``fit`` does not change the global random generators
+        of torch and NumPy.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels.
     module_ : torch.nn.Module
-        Trained network, from rows to logits.
+        Trained network that maps rows to logits.
     history_ : list of dict
         One record for each epoch: ``epoch``, ``train_loss`` in nats and ``dur`` in seconds.
     n_iter_ : int
@@ -86,12 +86,12 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    MIGEEncoder : Learns representations, and returns outputs of inner layers as well.
+    MIGEEncoder : Encoder that learns representations, and can return outputs of inner layers.
 
     Notes
     -----
-    On a CPU, a small probe is trained and evaluated in one thread, by the rule of
-    :class:`MIGEEncoder`. Equal seeds then give equal results for every number of threads.
+    On a CPU, small probes use a single thread, under the same rule as :class:`MIGEEncoder`. With
+    the same seed, small probes give the same results for every number of threads.
 
     References
     ----------
@@ -211,7 +211,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, whose sum is 1 in each row.
+            Probabilities. Each row sums to 1.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False, min_rows=1)
@@ -255,7 +255,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on ``device``, or on "auto" if the device is missing."""
+        """Restore the network on ``device``, or on "auto" if ``device`` is not available."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)

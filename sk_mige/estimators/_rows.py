@@ -1,4 +1,4 @@
-"""Validation of rows X (n, d), and conversion to tensors and back, for all estimators."""
+"""Validation of rows X (n, d) for all estimators, and conversion to and from tensors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# Number of rows of a block, from which constant rows are found.
+# Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
 
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
@@ -54,10 +54,10 @@ FEWEST_STEPS = 16
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
-    """Validate rows for a network: dense, finite X (n, d) in its own namespace.
+    """Validate rows X (n, d) for a network: dense, finite and in any array namespace.
 
-    Integers stay integers, so that a memory map of bytes is not copied. Batches become float32 one
-    at a time.
+    Integers stay integers, because a conversion would copy a memory map. Each batch is converted
+    to float32 during training.
     """
     if sp.issparse(X):
         raise TypeError(
@@ -88,7 +88,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
-    """Validate samples for a score: dense, finite, floating X (n, d) in its own namespace."""
+    """Validate samples X (n, d) for a score estimator: dense, finite and floating-point."""
     _check_two_dimensional(estimator, X)
     X = readable(X)
     xp, _ = get_namespace(X)
@@ -98,16 +98,16 @@ def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> 
 
 
 def check_varies(X: Any, consequence: str) -> None:
-    """Raise if all rows are equal, with the consequence for the estimator."""
+    """Raise ValueError if all rows of X are equal."""
     if _is_constant(X):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so {consequence}; pass rows "
-            "that vary in at least one feature"
+            "that differ in at least one feature"
         )
 
 
 def check_float32_resolution(X: Any) -> None:
-    """Raise if all rows X (n, d) become equal in float32, and warn of columns that nearly do.
+    """Raise if all rows are equal in float32, and warn of columns with few float32 values.
 
     If X is a data set, only the first block of items is read.
     """
@@ -127,7 +127,7 @@ def check_float32_resolution(X: Any) -> None:
     first = columns[0]
     example = f"column {first} goes from {float(low[first])} to {float(high[first])}"
     advice = "put a StandardScaler first, which subtracts the mean in float64"
-    # Rounding keeps the order: if the ends of a column become equal, all its values do.
+    # Rounding keeps the order. If the ends of a column round to the same number, all its values do.
     if (low.astype(np.float32) == high.astype(np.float32)).all():
         raise ValueError(
             f"the rows of X are all equal in dtype('float32') of the networks: {example}; {advice}"
@@ -145,17 +145,17 @@ def namespace_of(X: Any) -> str:
 
 
 def reference(X: Any) -> Any:
-    """Return an array whose namespace, device and dtype results have: X, or one for a data set."""
+    """Return an array with the namespace, device and dtype of results for X."""
     return np.empty((0, X.shape[1]), dtype=X.dtype) if isinstance(X, ItemRows) else X
 
 
 def own_targets(X: Any) -> NDArray[Any] | None:
-    """Return the targets that X itself has, or None."""
+    """Return the targets that a data set X contains, or None."""
     return X.targets() if isinstance(X, ItemRows) else None
 
 
 def to_rows(X: Any) -> NDArray[Any] | Tensor | ItemRows:
-    """Return X as a tensor, a NumPy array or rows of a data set, for indexing of batches."""
+    """Convert X to a tensor, a NumPy array or ``ItemRows``, from which batches are indexed."""
     if isinstance(X, Tensor):
         return X.detach()
     if isinstance(X, np.ndarray | ItemRows):  # move_to would hide that X is a view of a memory map
@@ -164,19 +164,19 @@ def to_rows(X: Any) -> NDArray[Any] | Tensor | ItemRows:
 
 
 def to_tensor(X: Any, device: torch.device) -> Tensor:
-    """Return X as a tensor on the device, in the dtype of X; a view if torch can make one."""
+    """Convert X to a tensor of the same dtype on the device, without a copy if possible."""
     if isinstance(X, Tensor):
         return X.detach().to(device)
     if not isinstance(X, np.ndarray):  # another array namespace
         X = np.asarray(X)
-    # torch warns of read-only arrays and refuses negative strides. A chunk is copied fast, and the
-    # memory map of a chunk stays on disk.
+    # Arrays are copied if they are read-only, because torch warns, or if strides are negative,
+    # because torch raises. For a memory map, only the given chunk is copied.
     as_it_is = X.flags.writeable and all(stride >= 0 for stride in X.strides)
     return torch.from_numpy(X if as_it_is else X.copy()).to(device)
 
 
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of rows with their tensors, for Gram matrices with ``width`` columns."""
+    """Yield row slices and their tensors, for Gram matrices with ``width`` columns."""
     rows = max(1, CHUNK_ELEMENTS // max(width, 1))
     for start in range(0, X.shape[0], rows):
         part = slice(start, min(start + rows, X.shape[0]))
@@ -184,9 +184,9 @@ def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice
 
 
 def like_input(values: NDArray[Any] | Tensor, X: Any, *, keep_dtype: bool = False) -> Any:
-    """Return results in the namespace and on the device of X, and by default in its dtype.
+    """Convert results to the namespace and device of X, and by default to the dtype of X.
 
-    If X holds integers, the dtype is float32, the dtype of the networks.
+    For integer X, results are float32, the dtype of the networks.
     """
     X = reference(X)
     if isinstance(values, Tensor):
@@ -205,8 +205,8 @@ def check_finite(values: Tensor) -> None:
     if not bool(values.isfinite().all()):
         raise ValueError(
             "the result for X exceeds the range of float64: the values of X are too large, too "
-            "small, or too far from those of the fit; divide its columns by their standard "
-            "deviations"
+            "small, or too far from those of the fit; divide each column of X by its standard "
+            "deviation"
         )
 
 
@@ -222,7 +222,7 @@ def check_spread(x: Tensor, power: int) -> None:
 
 
 def scores_like(values: Tensor, X: Any) -> Any:
-    """Return scores (n, d) like X, and raise if a column exceeds the range of the dtype of X."""
+    """Convert scores (n, d) as in ``like_input``, and raise if they exceed the dtype's range."""
     check_finite(values)
     if X.dtype in (np.float32, torch.float32):
         limits = torch.finfo(torch.float32)
@@ -238,7 +238,7 @@ def scores_like(values: Tensor, X: Any) -> Any:
 
 
 def is_dask(X: Any) -> bool:
-    """Return whether X is a Dask array, and raise with a remedy for a Dask data frame."""
+    """Return whether X is a Dask array, and raise TypeError for a Dask data frame."""
     if hasattr(X, "dask") and hasattr(X, "map_partitions"):
         raise TypeError(
             f"X is a Dask {type(X).__name__}: pass X.to_dask_array(lengths=True), an array whose "
@@ -248,10 +248,10 @@ def is_dask(X: Any) -> bool:
 
 
 def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -> Any:
-    """Return a Dask array (n, width) of ``transform`` applied to each block of rows."""
+    """Apply ``transform`` to each block of rows of a Dask array, and return (n, width)."""
     if X.ndim != 2:
         raise ValueError(
-            f"X is a Dask array of the shape {X.shape}, but its blocks are read as rows: pass "
+            f"X is a Dask array of the shape {X.shape}, but must have two dimensions: pass "
             "X.reshape((X.shape[0], -1))"
         )
     rows = X.rechunk({1: X.shape[1]})
@@ -264,7 +264,7 @@ def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -
 
 
 def _check_two_dimensional(estimator: Any, X: Any) -> None:
-    """Raise unless X is a table of rows, and name the conversion to a table."""
+    """Raise if X is a data set or has more than two dimensions."""
     if is_data_set(X):
         raise TypeError(
             f"{type(estimator).__name__} takes rows, an array or tensor of shape (n_samples, "
@@ -274,7 +274,7 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
         raise ValueError(
-            f"X has the shape {shape}, but rows are flat: pass X.reshape({shape[0]}, -1)"
+            f"X has the shape {shape}, but rows must be flat: pass X.reshape({shape[0]}, -1)"
         )
 
 
@@ -292,7 +292,7 @@ def _blocks(X: Any) -> Iterator[Any]:
 
 
 def readable(X: Any) -> Any:
-    """Return a tensor as an array, or unchanged under dispatch, and raise if values are masked."""
+    """Convert tensors to arrays, except under array API dispatch, and reject masked values."""
     if np.ma.is_masked(X):
         raise ValueError("X has masked values: drop or impute those rows")
     if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
@@ -313,7 +313,7 @@ def _is_integral(X: Any) -> bool:
 
 
 def _is_constant(X: Any) -> bool:
-    # Usually rows of the first block differ, and no other block is read.
+    # If rows of the first block differ, as is usual, later blocks are not read.
     blocks = _blocks(X)
     block = next(blocks)
     xp, _ = get_namespace(block)

@@ -46,24 +46,23 @@ class SlicedScoreMatching(
     TransformerMixin,
     BaseEstimator,
 ):
-    r"""Estimate the score of a density by a network, trained by sliced score matching.
+    r"""Score estimator with a network trained by sliced score matching.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad v \in \{-1, 1\}^d
 
-    The loss is computed on whitened data. The network corrects the score of a standard Gaussian.
-    The network can be more accurate than kernels for many samples with fine structure, but the
-    training takes longer.
+    The loss is computed on whitened data. The network learns a correction to the score of a
+    standard Gaussian. For many samples with fine structure, the network can be more accurate than
+    a kernel estimator, but takes longer to train.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int or int, default=(128, 128)
-        Widths of the hidden layers, which have SiLU activations; a number is the width of a single
-        layer.
+        Widths of the hidden layers, which have SiLU activations. A number means one hidden layer.
     n_directions : int, default=1
         Number of random directions v for each sample and step.
     max_epochs : int, default=100
-        Passes over the data.
+        Number of passes over the data.
     batch_size : int, default=128
         Largest number of rows in a batch.
     lr : float, default=1e-3
@@ -73,7 +72,7 @@ class SlicedScoreMatching(
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, order of batches and directions.
+        Seed of the initial weights, the order of the batches and the random directions.
 
     Attributes
     ----------
@@ -86,11 +85,11 @@ class SlicedScoreMatching(
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
-    SSGEScoreEstimator : Score estimator in closed form, without training.
+    SSGEScoreEstimator : Kernel score estimator with a closed-form solution.
 
     References
     ----------
@@ -163,7 +162,7 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops at the last finite weights.
+            If the loss became infinite or NaN. Training then stops at the last good weights.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.
@@ -203,7 +202,7 @@ class SlicedScoreMatching(
         return trainer
 
     def transform(self, X: Any) -> Any:
-        r"""Return the scores :math:`\nabla \log q` at any points.
+        r"""Return the scores :math:`\nabla \log q` at the rows of X.
 
         Parameters
         ----------
@@ -223,20 +222,20 @@ class SlicedScoreMatching(
         return scores_like(torch.cat(parts), X)
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return minus Hyvärinen's loss on held-out samples, with the exact divergence.
+        """Return the negative Hyvärinen loss on held-out samples, with the exact divergence.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples of the density that were not used by the fit. The cost is ``n_features``
-            derivatives of the network.
+            Held-out samples of the density. The exact divergence needs ``n_features`` backward
+            passes through the network.
         y : None
             Ignored.
 
         Returns
         -------
         float
-            Negative loss; higher is better. Values are comparable with
+            Negative loss. Higher is better. Values are comparable with those of
             :meth:`SSGEScoreEstimator.score`.
         """
         check_is_fitted(self)
@@ -249,7 +248,7 @@ class SlicedScoreMatching(
         with isolated(device):
             for _, x in row_chunks(X, self._width, device):
                 # The derivatives of the network are in whitened coordinates, in float32. In units
-                # of 1 / feature² they may exceed the range of float32.
+                # of 1 / feature², the derivatives can exceed the range of float32.
                 points = white(x).to(torch.float32).requires_grad_()
                 scores = network.score(points)
                 total += float(0.5 * white.scores(scores.detach().double()).square().sum())
@@ -276,7 +275,7 @@ class SlicedScoreMatching(
         return max(self.n_features_in_, *self._sizes, 1)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state with NumPy arrays, which load on machines without a GPU."""
+        """Return the state for pickling, with NumPy arrays that load without a GPU."""
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" in state:
             state["_stored_weights"] = to_numpy(state.pop("net_").module_)
@@ -284,7 +283,7 @@ class SlicedScoreMatching(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on ``device``, or on "auto" if the device is missing."""
+        """Restore the network on ``device``, or on "auto" if ``device`` is not available."""
         state = dict(state)
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)

@@ -25,25 +25,24 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
-    Scores at other points are extended from the scores at the samples, as in SSGE; see
-    :func:`sk_mige.score.fit_stein`. The paper of MIGE names Li and Turner's estimator as an
-    alternative.
+    As in SSGE, a kernel expansion extends the scores from the samples to other points; see
+    :func:`sk_mige.score.fit_stein`. The MIGE paper names Li and Turner's estimator as an
+    alternative to SSGE.
 
     Parameters
     ----------
     eta : float, default=0.1
         Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance of the samples, or a number. A number is in standard
-        deviations if ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ. "median" is the median pairwise distance of the samples. A number is in
+        standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=False
-        Whether to estimate in coordinates of unit covariance. The published estimator does not
-        whiten.
+        Whether to whiten the data to unit covariance. The published estimator does not whiten.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity of the covariance, used if ``whiten=True``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Radial kernel, as in :class:`SSGEScoreEstimator`. For a kernel other than the RBF, the
-        slopes replace K in the bracket of the formula.
+        Radial kernel, as in :class:`SSGEScoreEstimator`. For kernels other than "rbf", the kernel
+        slopes replace K inside the parentheses of the formula.
     device : str or torch.device, default="auto"
         Device of the computation.
 
@@ -62,11 +61,11 @@ class SteinScoreEstimator(BaseScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
-    SSGEScoreEstimator : Chooses its regularisation strength on held-out samples.
+    SSGEScoreEstimator : SSGE with a regularisation strength chosen on held-out samples.
 
     References
     ----------

@@ -28,13 +28,13 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class StoredItems:
-    """Items of a dictionary with keys other than strings, which skops files cannot store."""
+    """Items of a dictionary whose keys are not strings, because skops requires string keys."""
 
     items: list[tuple[Any, Any]]
 
 
 def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
-    """Return a copy of a model with arrays in place of tensors, each tensor stored once."""
+    """Copy a model with tensors replaced by arrays, and store a shared tensor only once."""
     known = {} if known is None else known
     if isinstance(value, Tensor):
         if id(value) not in known:
@@ -58,7 +58,7 @@ def to_tensors(value: Any, device: torch.device) -> Any:
 
 
 def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Apply a function to the parts of containers and models, and keep other values."""
+    """Apply ``change`` to each part of a container or model, and return other values unchanged."""
     if isinstance(value, list | tuple | dict):
         kind: Any = type(value)
         if isinstance(value, dict):

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def as_numpy(y: Any) -> Any:
-    """Convert targets of any array namespace or data set to NumPy, and return others unchanged."""
+    """Convert arrays, tensors and ``SliceDataset`` to NumPy, and return other targets unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
     if np.ma.is_masked(y):
@@ -47,7 +47,6 @@ def as_numpy(y: Any) -> Any:
 
 
 def _check_not_missing(y: Any) -> None:
-    """Raise for missing targets."""
     labels = np.asarray(y)
     if sp.issparse(y) or labels.dtype.kind not in "fOmM":
         return
@@ -113,8 +112,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
             if hasattr(estimator, "mode"):
                 instead += ", or set mode=InformationBottleneck(task='regression')"
             raise ValueError(
-                "Unknown label type: continuous. y holds real numbers, which are no classes: "
-                + instead
+                "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
             )
         check_classification_targets(y)
         return np.asarray(y)
@@ -169,7 +167,7 @@ def find_classes(
     *,
     stream: bool = False,
 ) -> NDArray[Any]:
-    """Return the sorted labels, from an earlier call, from ``classes`` or from y.
+    """Return the sorted class labels for ``fit`` or for one call of ``partial_fit``.
 
     Parameters
     ----------
@@ -197,8 +195,8 @@ def find_classes(
     found: NDArray[Any] = np.unique(y if classes is None else np.asarray(classes))
     if len(found) < 2:
         raise ValueError(
-            f"classification needs at least two classes, y has one class: {found.tolist()}; pass "
-            "rows of another class as well"
+            f"classification needs at least two classes, but y has one class: {found.tolist()}; "
+            "add rows of another class"
         )
     return found
 
@@ -209,8 +207,8 @@ def warn_of_many_classes(y: NDArray[Any]) -> None:
     if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
         warn_user(
             f"y has {n_classes} distinct whole numbers in {len(y)} rows, and each is a class: for "
-            "real values use mode=InformationBottleneck(task='regression'); strings as labels "
-            "avoid this warning"
+            "regression set mode=InformationBottleneck(task='regression'); for classification pass "
+            "strings as labels to avoid this warning"
         )
 
 
@@ -222,7 +220,7 @@ def class_weights(
         return None
     if stream and isinstance(weight, str):
         raise ValueError(
-            f"class_weight={weight!r} needs all of y at once, but partial_fit has a part of y: "
+            f"class_weight={weight!r} needs all of y at once, but partial_fit gets a part of y: "
             "pass the weights as a dict {class: weight}"
         )
     weights = compute_class_weight(weight, classes=classes, y=y)
@@ -236,7 +234,7 @@ def class_weights(
 
 
 class TargetScaler:
-    """Standardisation of regression targets, with its inverse.
+    """Standardisation of regression targets, and the inverse transformation.
 
     Parameters
     ----------
@@ -271,7 +269,7 @@ class TargetScaler:
         return restored[:, 0] if self.flat else restored
 
     def like_targets(self, values: NDArray[np.float64], X: Any) -> Any:
-        """Return values in the targets' dtype, in the namespace and on the device of X."""
+        """Convert values to the dtype of the targets, and to the namespace and device of X."""
         xp, _, device = get_namespace_and_device(X)
         dtype = self.dtype
         if _max_precision_float_dtype(xp, device) == xp.float32:  # such as Apple's GPUs

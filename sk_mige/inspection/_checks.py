@@ -49,7 +49,7 @@ def column_names(table: Any) -> list[str] | None:
 def column_indices(
     name: str, chosen: Any, n_columns: int, names: Sequence[str] | None = None
 ) -> tuple[int, int]:
-    """Return the indices of two chosen columns, after a check that the table has them."""
+    """Return the indices of two chosen columns, and raise if a column does not exist."""
     if n_columns < 2:
         raise ValueError(f"{name} needs at least two columns to draw, got {n_columns}")
     known = f"indices from 0 to {n_columns - 1}"
@@ -63,7 +63,7 @@ def column_indices(
 
 
 def _index(column: Any, names: Sequence[str]) -> int:
-    """Return a column's index, or -1 for a column that is neither an integer nor a name."""
+    """Return the index of a column, or -1 for an unknown name or a value of another type."""
     if isinstance(column, str):
         return list(names).index(column) if column in names else -1
     return int(column) if isinstance(column, Integral) else -1

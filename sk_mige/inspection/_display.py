@@ -1,4 +1,4 @@
-"""Base class of the displays. Matplotlib is imported here only, at the first plot."""
+"""Base class of the displays, which imports matplotlib at the first plot."""
 
 from __future__ import annotations
 

@@ -19,18 +19,18 @@ __all__ = ["EigenvalueDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class EigenvalueDisplay(Display):
-    r"""Eigenvalues of the Gram matrix as shares of their sum, with the cutoff.
+    r"""Plot of the eigenvalues of a Gram matrix, as fractions of their sum, with the cutoff.
 
     Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     eigenvalues : ndarray of shape (r,)
-        Shares :math:`\lambda_j / \sum_i \lambda_i`, descending.
+        Fractions :math:`\lambda_j / \sum_i \lambda_i` in descending order.
     n_eigen : int
         Number of kept eigenvalues.
     alpha : float, default=0.0
-        Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues. 0 is no
+        Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues. 0 means no
         regularisation.
 
     Attributes
@@ -42,7 +42,7 @@ class EigenvalueDisplay(Display):
     kept_, rest_ : matplotlib.lines.Line2D
         Eigenvalues before and after the cutoff.
     cutoff_ : matplotlib.lines.Line2D or None
-        Vertical line after the last kept eigenvalue, or None if all are kept.
+        Vertical line after the last kept eigenvalue, or None if all eigenvalues are kept.
     alpha_ : matplotlib.lines.Line2D or None
         Horizontal line at ``alpha``, or None without regularisation.
 
@@ -74,7 +74,7 @@ class EigenvalueDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the eigenvalues.
+            Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class EigenvalueDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the eigenvalues.
+            Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 
         Returns
         -------
@@ -117,8 +117,8 @@ class EigenvalueDisplay(Display):
         values = np.sort(real_numbers("eigenvalues", eigenvalues))[::-1]
         if values[0] <= 0 or values.sum() <= 0:
             raise ValueError(
-                f"eigenvalues must have a positive sum, got {values.sum():g}: pass those of a Gram "
-                "matrix"
+                f"eigenvalues must have a positive sum, got {values.sum():g}: pass the eigenvalues "
+                "of a Gram matrix"
             )
         kept = len(values) if n_eigen is None else n_eigen
         check_scalar(kept, "n_eigen", Integral, min_val=0, max_val=len(values))
@@ -134,7 +134,7 @@ class EigenvalueDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the eigenvalues.
+            Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 
         Returns
         -------

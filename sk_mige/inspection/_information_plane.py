@@ -28,18 +28,18 @@ CHUNK_VALUES = 2**22
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InformationPlaneDisplay(Display):
-    r"""Information plane: :math:`I(y; z)` against :math:`I(x; z)`, a point for each encoder.
+    r"""Information plane: plot of I(y; z) against I(x; z), with a point for each encoder.
 
-    Both values are estimated by lower bounds, in nats, from n held-out rows:
+    I(x; z) and I(y; z) are estimated by lower bounds in nats, from n held-out rows:
 
     .. math:: I(x; z) \ge \frac1n \sum_i \mathbb{E}_{z_i} \log
               \frac{q(z_i | x_i)}{\frac1n \sum_j q(z_i | x_j)}, \qquad
               I(y; z) \ge H(y) + \frac1n \sum_i \mathbb{E}_{z_i} \log p(y_i | z_i)
 
-    The first bound cannot exceed :math:`\log n`. If the bound is close to :math:`\log n`, pass more
-    rows. The second bound depends on the decoder of the encoder. A better decoder may give a larger
-    bound. Create the display with :meth:`from_estimators`, :meth:`from_estimator` or
-    :meth:`from_predictions`.
+    The bound of I(x; z) cannot exceed :math:`\log n`. If the bound of I(x; z) is close to
+    :math:`\log n`, pass more rows. The bound of I(y; z) depends on the decoder, and a better
+    decoder may give a larger bound. Create the display with :meth:`from_estimators`,
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class InformationPlaneDisplay(Display):
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, ax: Axes | None = None, **plot_kw: Any
     ) -> Self:
-        """Draw one fitted bottleneck; :meth:`from_estimators` draws several.
+        """Draw one fitted bottleneck.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class InformationPlaneDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **plot_kw
-            Passed to :meth:`from_estimators`.
+            Keyword arguments of :meth:`from_estimators`.
 
         Returns
         -------
@@ -130,12 +130,12 @@ class InformationPlaneDisplay(Display):
         ----------
         estimators : sequence of MIGEEncoder
             Fitted classifiers with ``mode="ib"`` and a Gaussian head, or fitted pipelines and
-            searches that end in one. I(x; z) is infinite for a deterministic encoder, and cannot
-            be estimated for an implicit head.
+            searches that end in such a classifier. I(x; z) is infinite for a deterministic head,
+            and cannot be estimated for an implicit head.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Classes of the rows. The training data must contain all of these classes.
+            Classes of the rows. The training data must contain all classes in ``y``.
         labels : sequence of str, default=None
             Label of each point. None means ``beta_`` of the encoder, the weight β at the end of
             training.
@@ -144,7 +144,7 @@ class InformationPlaneDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class InformationPlaneDisplay(Display):
             encoder, rows = last_step(estimator, X)
             _check_bottleneck(encoder, target)
             check_consistent_length(rows, target)
-            # transform checks the rows, and takes tensors on a GPU, which validate_data refuses.
+            # transform validates the rows and accepts GPU tensors, which validate_data rejects.
             encoder.transform(rows)
             rows = rows.detach() if isinstance(rows, Tensor) else np.asarray(rows)
             about_x.append(_information_about_x(encoder, rows, random_state))
@@ -202,7 +202,7 @@ class InformationPlaneDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -230,7 +230,7 @@ class InformationPlaneDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -268,7 +268,8 @@ def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
         )
     if encoder.task_ != "classification":
         raise ValueError(
-            needs + f"I(y; z) is estimated for classes only, got task={encoder.task_!r}; if y are "
+            needs
+            + f"I(y; z) is estimated for classes only, got task={encoder.task_!r}; if y holds "
             "classes, fit mode=InformationBottleneck(task='classification')"
         )
     known = encoder.classes_.tolist()
@@ -283,7 +284,7 @@ def _check_bottleneck(encoder: Any, target: NDArray[Any]) -> None:
 def _information_about_x(encoder: Any, rows: NDArray[Any] | Tensor, seed: int) -> float:
     """Return a lower bound of I(x; z), from one draw of z for each row.
 
-    The marginal density of z is the mixture of all rows' conditional densities.
+    The marginal density of z is the mixture of the conditional densities of all rows.
     """
 
     def conditional(x: Tensor) -> Tensor:

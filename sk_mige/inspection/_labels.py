@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Coloring", "color_labels", "is_missing"]
 
-# More colours cannot be distinguished.
+# Largest number of classes whose colours can be distinguished.
 MOST_CLASSES = 20
 
 
@@ -24,14 +24,14 @@ class Coloring:
 
     @property
     def distinct(self) -> bool:
-        """Whether there are few enough classes for separate colours."""
+        """Whether each class can have a separate colour."""
         return self.classes is not None and len(self.classes) <= MOST_CLASSES
 
 
 def color_labels(labels: NDArray[Any]) -> Coloring:
-    """Return the numbers of labels.
+    """Convert labels to numbers for a colour scale.
 
-    Labels that are fractions, or numbers with many distinct values, are treated as values. All
+    Numeric labels with fractions or with more than 20 distinct numbers are treated as values. All
     other labels are classes, in sorted order.
     """
     missing = is_missing(labels)

@@ -20,7 +20,7 @@ __all__ = ["MutualInfoGradientDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MutualInfoGradientDisplay(Display):
-    r"""Gradient :math:`dI / d\theta` against θ, with a band of two standard errors.
+    r"""Plot of the gradient :math:`dI / d\theta` against θ, with a band of two standard errors.
 
     Create the display with :meth:`from_estimator`, :meth:`from_function` or
     :meth:`from_predictions`.
@@ -99,7 +99,7 @@ class MutualInfoGradientDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the estimate.
+            Keyword arguments of matplotlib's ``plot`` for the estimate.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class MutualInfoGradientDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the estimate.
+            Keyword arguments of matplotlib's ``plot`` for the estimate.
 
         Returns
         -------
@@ -166,8 +166,8 @@ class MutualInfoGradientDisplay(Display):
         theta : array-like of shape (n,)
             Values of θ.
         gradient : array-like of shape (n,) or (n_repeats, n)
-            Gradients. For several repetitions, their mean is drawn. If ``standard_error`` is None,
-            the standard error of the mean is computed from the repetitions.
+            Gradients. For several repetitions, the mean gradient is drawn. If ``standard_error`` is
+            None, the standard error of the mean is computed from the repetitions.
         standard_error : array-like of shape (n,), default=None
             Standard error of each gradient.
         truth : array-like of shape (n,), default=None
@@ -175,7 +175,7 @@ class MutualInfoGradientDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the estimate.
+            Keyword arguments of matplotlib's ``plot`` for the estimate.
 
         Returns
         -------
@@ -203,7 +203,7 @@ class MutualInfoGradientDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the estimate.
+            Keyword arguments of matplotlib's ``plot`` for the estimate.
 
         Returns
         -------

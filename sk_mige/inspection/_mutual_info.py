@@ -20,16 +20,16 @@ from ._display import Axes, Display
 
 __all__ = ["MutualInfoDisplay"]
 
-# By default, sizes have so many rows, and so many for each column of X and Y.
+# Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
 FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MutualInfoDisplay(Display):
-    r"""Mutual information with its 90 % interval against the number of rows.
+    r"""Plot of mutual information with 90 % intervals against the number of rows.
 
-    An estimate is trustworthy if it no longer changes with the number of rows, and if the
-    candidates agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    An estimate is reliable if more rows do not change the estimate, and if the candidates agree.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class MutualInfoDisplay(Display):
     interval : ndarray of shape (n_sizes, 2), default=None
         Lower and upper ends of the 90 % intervals in nats. Upper ends may be infinite.
     candidates : dict of str to ndarray of shape (n_sizes,), default=None
-        Estimates of each candidate in nats, NaN for sizes without the candidate.
+        Estimates of each candidate in nats, with NaN for sizes without the candidate.
     weights : dict of str to float, default=None
         Weight of each candidate in the last estimate.
     truth : float, default=None
@@ -53,7 +53,7 @@ class MutualInfoDisplay(Display):
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     errorbar_ : matplotlib.container.ErrorbarContainer
-        Estimates with their intervals. An arrow marks an infinite upper end.
+        Estimates with intervals. An arrow marks an infinite upper end.
     lines_ : dict of str to matplotlib.lines.Line2D
         Estimates of each candidate.
     truth_ : matplotlib.lines.Line2D or None
@@ -61,8 +61,8 @@ class MutualInfoDisplay(Display):
 
     See Also
     --------
-    sk_mige.MutualInfoEstimator : The estimator.
-    MutualInfoGradientDisplay : The gradient of the information along a parameter.
+    sk_mige.MutualInfoEstimator : Estimator of mutual information.
+    MutualInfoGradientDisplay : Plot of the gradient of mutual information along a parameter.
 
     Examples
     --------
@@ -101,25 +101,25 @@ class MutualInfoDisplay(Display):
         ax: Axes | None = None,
         **errorbar_kw: Any,
     ) -> Self:
-        """Fit copies of an estimator to nested subsets of the rows and draw their estimates.
+        """Fit copies of an estimator to nested subsets of the rows, and draw the estimates.
 
         Parameters
         ----------
         estimator : MutualInfoEstimator
             Estimator, fitted or not. The estimator must be fitted if ``X`` and ``Y`` are None.
         X, Y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
-            Rows. With None, only the fitted estimator is drawn, at its number of rows.
+            Rows. With None, only the estimate of the fitted estimator is drawn.
         sizes : sequence of int, default=None
             Numbers of rows. None means n/8, n/4, n/2 and n, without sizes below 20 rows or below 4
             rows for each column of X and Y.
         truth : float, default=None
             Exact mutual information in nats.
         random_state : int, default=0
-            Seed of the subsets. Each subset is part of the larger subsets.
+            Seed of the subsets. Each subset is part of all larger subsets.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -127,9 +127,9 @@ class MutualInfoDisplay(Display):
 
         Notes
         -----
-        Warnings of copies that are fitted to fewer than n rows are not shown, because the plot
-        shows their intervals. With an integer ``random_state`` of the estimator, the copy with all
-        rows equals the estimator fitted to ``X`` and ``Y``.
+        Warnings from fits to fewer than n rows are not shown, because the plot shows the intervals.
+        If ``random_state`` of the estimator is an integer, the last estimate equals that of the
+        estimator fitted to ``X`` and ``Y``.
         """
         if not isinstance(estimator, MutualInfoEstimator):
             raise TypeError(
@@ -178,7 +178,7 @@ class MutualInfoDisplay(Display):
         interval : array-like of shape (n_sizes, 2), default=None
             Lower and upper ends of intervals in nats. Upper ends may be infinite.
         candidates : dict of str to array-like of shape (n_sizes,), default=None
-            Estimates of each candidate in nats, NaN for sizes without the candidate.
+            Estimates of each candidate in nats, with NaN for sizes without the candidate.
         weights : dict of str to float, default=None
             Weight of each candidate in the last estimate, shown in the legend.
         truth : float, default=None
@@ -186,7 +186,7 @@ class MutualInfoDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -229,7 +229,7 @@ class MutualInfoDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -314,7 +314,7 @@ def _checked_sizes(sizes: Sequence[int], n: int) -> list[int]:
 
 
 def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, list[float]]:
-    """Return the estimates of each candidate, NaN for fits without the candidate."""
+    """Return the estimates of each candidate, with NaN for fits without the candidate."""
     known = [
         dict(zip(f.results_["candidate"].tolist(), f.results_["value"].tolist(), strict=True))
         for f in fitted

@@ -12,10 +12,10 @@ __all__ = ["find_part", "find_transformer", "last_step", "require", "searched_pa
 
 
 def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
-    """Return the estimator, the best estimator of a search or the step that has the attribute.
+    """Return the part of an estimator, search or pipeline that has the attribute.
 
-    If several steps of a pipeline have the attribute, the last of these steps is returned. With
-    ``first=True``, the first of these steps is returned.
+    If several steps of a pipeline have the attribute, the last matching step is returned. With
+    ``first=True``, the first matching step is returned.
     """
     if hasattr(estimator, attribute):
         return estimator
@@ -37,7 +37,7 @@ def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -
 
 
 def find_transformer(estimator: Any) -> Any:
-    """Replace a search by its best estimator, and drop the predictor at a pipeline's end."""
+    """Return the transformer in a search or pipeline, without a predictor at the end."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline) and len(part) > 1 and not hasattr(part[-1], "transform"):
         part = part[:-1]
@@ -46,7 +46,7 @@ def find_transformer(estimator: Any) -> Any:
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline or searched pipeline, and the step's input rows."""
+    """Return the last step of a pipeline or searched pipeline, and the input of this step."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X
@@ -63,6 +63,6 @@ def _best_estimator(estimator: Any) -> Any:
     if getattr(estimator, "refit", True) is False:
         raise ValueError(
             f"estimator is a {type(estimator).__name__} with refit=False, which keeps no fitted "
-            "estimator: search with refit=True"
+            "estimator: set refit=True"
         )
     return getattr(estimator, "best_estimator_", estimator)

@@ -34,15 +34,15 @@ class PredictionTrustDisplay(Display):
 
     ``kind`` selects the plot:
 
-    - "reliability" draws accuracy against confidence in 15 bins of equal numbers of rows. The
-      confidence of a row is its largest probability. Below the diagonal, predictions are
-      overconfident.
+    - "reliability" draws accuracy against confidence in 15 bins with equal numbers of rows. The
+      confidence of a row is the largest predicted probability. Points below the diagonal show
+      overconfident predictions.
     - "risk" draws the error of the most confident predictions against the coverage. The coverage is
       the fraction of rows that are predicted.
     - "novelty" draws the ROC curve of each measure of novelty, for novel rows against known rows.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. ``plot`` draws
-    another kind.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another
+    kind, call ``plot``.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ class PredictionTrustDisplay(Display):
     risk_coverage : pair of ndarrays of shape (n,)
         Coverage, and fraction of errors among the predicted rows.
     novelty : dict of str to pair of ndarrays
-        Values of known and of novel rows, for each measure of novelty. Large values are novel.
+        Values of known and of novel rows, for each measure of novelty. Large values indicate
+        novelty.
 
     Attributes
     ----------
@@ -62,12 +63,12 @@ class PredictionTrustDisplay(Display):
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
-        Curves of the last plot, by the name of the kind or of the measure.
+        Curves of the last plot, by the name of the kind or of the measure of novelty.
 
     See Also
     --------
     sk_mige.metrics.expected_calibration_error : Calibration error of predicted probabilities.
-    sk_mige.metrics.risk_coverage_curve : Error of confident predictions.
+    sk_mige.metrics.risk_coverage_curve : Error of the most confident predictions.
 
     Examples
     --------
@@ -101,12 +102,12 @@ class PredictionTrustDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)
-            Classes of the rows. The training data of ``estimator`` must contain all of these
-            classes.
+            Classes of the rows. The training data of ``estimator`` must contain all classes in
+            ``y``.
         X_novel : array-like of shape (n_novel, n_features), default=None
-            Novel rows, for ``kind="novelty"``. A measure of novelty is minus the largest
-            probability. If the estimator has a method ``score_samples``, a second measure is minus
-            ``score_samples``.
+            Novel rows, for ``kind="novelty"``. The measure of novelty is minus the largest
+            probability. If the estimator has a method ``score_samples``, minus ``score_samples`` is
+            a second measure of novelty.
         **plot_kw
             Arguments of :meth:`plot`, such as ``kind`` and ``ax``.
 
@@ -146,7 +147,8 @@ class PredictionTrustDisplay(Display):
         labels : array-like of shape (n_classes,), default=None
             Class of each column. With None, the classes are the sorted values of ``y_true``.
         novelty : dict of str to pair of array-likes, default=None
-            Values of known and of novel rows, for each measure of novelty. Large values are novel.
+            Values of known and of novel rows, for each measure of novelty. Large values indicate
+            novelty.
         **plot_kw
             Arguments of :meth:`plot`, such as ``kind`` and ``ax``.
 
@@ -175,9 +177,9 @@ class PredictionTrustDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         kind : {"reliability", "risk", "novelty"}, default="reliability"
-            Plot.
+            Kind of the plot.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------

@@ -21,7 +21,7 @@ __all__ = ["ProjectionSearchDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ProjectionSearchDisplay(Display):
-    """Cross-validated scores against the dimension of a random projection.
+    """Plot of cross-validated scores against the dimension of a random projection.
 
     Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -32,7 +32,7 @@ class ProjectionSearchDisplay(Display):
     scores : ndarray of shape (n, n_folds)
         Held-out score of each fold.
     reference : ndarray of shape (n_folds,), default=None
-        Scores without a projection, with exact distances.
+        Scores with exact distances instead of a projection.
     score_name : str, default="accuracy"
         Name of the score.
 
@@ -47,7 +47,7 @@ class ProjectionSearchDisplay(Display):
     reference_ : matplotlib.lines.Line2D or None
         Mean score with exact distances, or None if ``reference`` is None.
     band_ : matplotlib.patches.Rectangle or None
-        Standard deviation of the reference over the folds.
+        Band of one standard deviation of the reference over the folds, or None.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class ProjectionSearchDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class ProjectionSearchDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -186,7 +186,7 @@ class ProjectionSearchDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw
-            Passed to matplotlib's ``errorbar``.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -227,14 +227,14 @@ def _without_failed(
         )
     if failed:
         warn_user(
-            f"n_components={failed} are not drawn, because a score of theirs is NaN or infinite: "
+            f"n_components={failed} are not drawn, because their scores contain NaN or infinity: "
             "use error_score='raise' in the search to see why the fits failed"
         )
     return dimensions[works], scores[works]
 
 
 def _find_parameter(names: list[str]) -> str:
-    """Return the name of the searched parameter that sets the projection's dimension."""
+    """Return the name of the searched parameter for the dimension of the projection."""
     for ending in ("score_estimator__n_components", "n_components"):
         found = [name for name in names if name.endswith(ending)]
         if len(found) == 1:
@@ -246,7 +246,7 @@ def _find_parameter(names: list[str]) -> str:
 
 
 def _dimensions(param: str, candidates: list[dict[str, Any]]) -> NDArray[Any]:
-    """Return the dimension of each candidate, 0 for a candidate without a dimension."""
+    """Return the dimension of each candidate, or 0 for a candidate without a dimension."""
     # A list of grids may have grids without the parameter.
     tried = [candidate.get(param, 0) for candidate in candidates]
     others = sorted({str(value) for value in tried if not isinstance(value, Integral)})

@@ -18,7 +18,7 @@ __all__ = ["RepresentationDisplay"]
 
 # Colour of points without a label.
 MISSING = "0.8"
-# Names of classes along a colour bar.
+# Largest number of class names along a colour bar.
 MOST_TICKS = 10
 
 
@@ -33,8 +33,8 @@ class RepresentationDisplay(Display):
     representation : ndarray of shape (n_samples, n_components)
         Representations z.
     labels : ndarray of shape (n_samples,), default=None
-        Classes or values that the colours show. Fractions and more than 20 distinct numbers are
-        values, and all other labels are classes. Missing labels are grey.
+        Classes or values that the colours show. Numeric labels with fractions or with more than 20
+        distinct numbers are values. All other labels are classes. Missing labels are grey.
     components : tuple of two int, default=(0, 1)
         Indices of the drawn components.
 
@@ -87,14 +87,14 @@ class RepresentationDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Classes or values that the colours show. Fractions and more than 20 distinct numbers are
-            values, and all other labels are classes. Missing labels are grey.
+            Classes or values that the colours show. Numeric labels with fractions or with more than
+            20 distinct numbers are values. All other labels are classes. Missing labels are grey.
         components : tuple of two int or str, default=(0, 1)
             Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **scatter_kw
-            Passed to matplotlib's ``scatter``.
+            Keyword arguments of matplotlib's ``scatter``.
 
         Returns
         -------
@@ -121,14 +121,14 @@ class RepresentationDisplay(Display):
         Z : array-like of shape (n_samples, n_components)
             Finite representations.
         y : array-like of shape (n_samples,), default=None
-            Classes or values that the colours show. Fractions and more than 20 distinct numbers are
-            values, and all other labels are classes. Missing labels are grey.
+            Classes or values that the colours show. Numeric labels with fractions or with more than
+            20 distinct numbers are values. All other labels are classes. Missing labels are grey.
         components : tuple of two int or str, default=(0, 1)
             Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **scatter_kw
-            Passed to matplotlib's ``scatter``.
+            Keyword arguments of matplotlib's ``scatter``.
 
         Returns
         -------
@@ -149,7 +149,7 @@ class RepresentationDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **scatter_kw
-            Passed to matplotlib's ``scatter``.
+            Keyword arguments of matplotlib's ``scatter``.
 
         Returns
         -------

@@ -24,25 +24,25 @@ AXES = {
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScoreCVDisplay(Display):
-    """Held-out Hyvärinen loss against one parameter, a curve for each bandwidth.
+    """Plot of the held-out Hyvärinen loss against a parameter, with a curve for each bandwidth.
 
-    Each point is the smallest loss of all candidates with its bandwidth and its value of the
-    parameter. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    Each point is the smallest loss of all candidates with the same bandwidth and the same value of
+    the parameter. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     param : {"alpha", "eigen_threshold"}
-        Parameter along the axis.
+        Parameter along the horizontal axis.
     values : ndarray of shape (n_values,)
         Values of the parameter, ascending.
     losses : dict of float to ndarray of shape (n_values,)
-        Mean held-out losses for each bandwidth factor. A loss is infinite if all its candidates
-        failed.
+        Mean held-out losses for each bandwidth factor. A loss is infinite if all candidates of the
+        point failed.
     base_loss : float or None
         Loss of the base alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
-        Bandwidth factor, value and loss of the chosen candidate, or None if the other parameter
-        regularises the chosen candidate.
+        Bandwidth factor, parameter value and loss of the chosen candidate. None if the chosen
+        candidate is not regularised by ``param``.
 
     Attributes
     ----------
@@ -53,15 +53,15 @@ class ScoreCVDisplay(Display):
     lines_ : dict of float to matplotlib.lines.Line2D
         Curve for each bandwidth factor.
     base_ : matplotlib.lines.Line2D or None
-        Loss of the base alone, or None if no candidate is the base alone.
+        Horizontal line at ``base_loss``, or None without a base loss.
     best_ : matplotlib.lines.Line2D or None
         Chosen candidate.
 
     Notes
     -----
-    The loss is half the mean squared error of the scores plus an unknown constant. The
-    constant depends on the density only. Differences of losses therefore have a meaning, but single
-    losses have none.
+    The loss is half the mean squared error of the scores plus an unknown constant. The constant
+    depends on the density only. Differences between losses are therefore meaningful, but single
+    losses are not.
 
     Examples
     --------
@@ -91,12 +91,12 @@ class ScoreCVDisplay(Display):
         estimator : SSGEScoreEstimatorCV
             Fitted estimator, or a fitted pipeline that contains one.
         param : {"auto", "alpha", "eigen_threshold"}, default="auto"
-            Parameter along the axis. "auto" takes the parameter that regularises the chosen
-            candidate.
+            Parameter along the horizontal axis. "auto" means the parameter that regularises the
+            chosen candidate.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the curves.
+            Keyword arguments of matplotlib's ``plot`` for the curves.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class ScoreCVDisplay(Display):
         if "param_bandwidth_factor" not in results:
             raise ValueError(
                 f"estimator={type(fitted).__name__} has searched {searched_parameters(results)}, "
-                "not the grid of an SSGEScoreEstimatorCV: fit one, or draw with from_predictions"
+                "not the grid of an SSGEScoreEstimatorCV: fit one, or use from_predictions"
             )
         factors = np.array(results["param_bandwidth_factor"], dtype=np.float64)
         alphas = np.array(results["param_alpha"], dtype=np.float64)
@@ -148,24 +148,25 @@ class ScoreCVDisplay(Display):
         ax: Axes | None = None,
         **line_kw: Any,
     ) -> Self:
-        """Draw given losses, such as the losses of your own search.
+        """Draw given losses, such as the losses of another search.
 
         Parameters
         ----------
         values : array-like of shape (n_values,)
-            Values of the parameter along the axis.
+            Values of the parameter along the horizontal axis.
         losses : dict of float to array-like of shape (n_values,)
             Held-out losses for each bandwidth factor.
         param : {"alpha", "eigen_threshold"}, default="alpha"
-            Parameter along the axis. For "eigen_threshold", values are 1 minus the threshold.
+            Parameter along the horizontal axis. For "eigen_threshold", values are 1 minus the
+            threshold.
         base_loss : float, default=None
             Loss of the base alone.
         best : tuple of (float, float, float), default=None
-            Bandwidth factor, value and loss of the chosen candidate.
+            Bandwidth factor, parameter value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the curves.
+            Keyword arguments of matplotlib's ``plot`` for the curves.
 
         Returns
         -------
@@ -196,7 +197,7 @@ class ScoreCVDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
-            Passed to matplotlib's ``plot`` for the curves.
+            Keyword arguments of matplotlib's ``plot`` for the curves.
 
         Returns
         -------
@@ -235,7 +236,7 @@ class ScoreCVDisplay(Display):
 
 
 def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
-    """Return the loss curves as arrays, after a check that they can be drawn."""
+    """Return the loss curves as arrays, and raise for curves that cannot be drawn."""
     if not isinstance(losses, Mapping) or not losses:
         raise ValueError(
             "losses must be a dict from bandwidth factors to losses with at least one entry, got "
@@ -247,7 +248,7 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
     }
     for factor, loss in curves.items():
         if not isinstance(factor, Real):
-            raise ValueError(f"losses must have numbers as keys, the factors; got {factor!r}")
+            raise ValueError(f"losses must have bandwidth factors as keys, got {factor!r}")
         if loss.shape != shape:
             raise ValueError(
                 f"losses[{factor:g}] has shape {loss.shape}, but values has shape {shape}"
@@ -258,7 +259,7 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
 
 
 def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:
-    """Return positions of candidates, NaN for those that the other parameter regularises."""
+    """Return the values of ``param``, with NaN for candidates regularised by another parameter."""
     if param == "eigen_threshold":
         return 1 - cutoffs
     return np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)

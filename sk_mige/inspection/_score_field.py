@@ -23,7 +23,7 @@ MOST_ARROWS = 300
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ScoreFieldDisplay(Display):
-    """Arrows of a score field over samples, in two coordinates.
+    """Plot of a score field as arrows over samples, in two coordinates.
 
     Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -32,7 +32,7 @@ class ScoreFieldDisplay(Display):
     samples : ndarray of shape (n_samples, n_features)
         Samples of the density.
     points : ndarray of shape (n_points, n_features)
-        Points where the arrows start.
+        Starting points of the arrows.
     scores : ndarray of shape (n_points, n_features)
         Scores at the points.
     features : tuple of two int, default=(0, 1)
@@ -93,13 +93,13 @@ class ScoreFieldDisplay(Display):
         Parameters
         ----------
         estimator : estimator or callable
-            Fitted score estimator, or a function from points to scores, such as the exact scores of
-            :mod:`sk_mige.datasets`. For a pipeline, the last step is drawn, over the samples that
-            it receives from the other steps. For a search, the best estimator is drawn.
+            Fitted score estimator, or a function that maps points to scores, such as the exact
+            scores of :mod:`sk_mige.datasets`. For a pipeline, the scores of the last step are drawn
+            over the transformed samples. For a search, the best estimator is drawn.
         X : array-like of shape (n_samples, n_features)
             Samples to draw.
         points : array-like of shape (n_points, n_features), default=None
-            Points where the arrows start, in the coordinates of the drawn samples. In two
+            Starting points of the arrows, in the coordinates of the drawn samples. In two
             dimensions, None means a grid near the samples, because estimates far from all samples
             are unreliable. In more dimensions, None means at most 300 of the samples.
         features : tuple of two int or str, default=(0, 1)
@@ -109,7 +109,7 @@ class ScoreFieldDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
-            Passed to matplotlib's ``scatter`` and ``quiver``.
+            Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 
         Returns
         -------
@@ -162,13 +162,13 @@ class ScoreFieldDisplay(Display):
         scores : array-like of shape (n_points, n_features)
             Scores at the points.
         points : array-like of shape (n_points, n_features), default=None
-            Points where the arrows start. None means the samples.
+            Starting points of the arrows. None means the samples.
         features : tuple of two int or str, default=(0, 1)
             Indices of the drawn features, or their names if ``X`` is a data frame.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
-            Passed to matplotlib's ``scatter`` and ``quiver``.
+            Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class ScoreFieldDisplay(Display):
         if values.shape != starts.shape:
             raise ValueError(
                 f"scores has shape {values.shape}, but points has shape {starts.shape}: pass one "
-                "score for each point, or the points of these scores"
+                "score for each point, or the points of the scores"
             )
         names = column_names(X)
         pair = column_indices("features", features, samples.shape[1], names)
@@ -203,7 +203,7 @@ class ScoreFieldDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         scatter_kw, quiver_kw : dict, default=None
-            Passed to matplotlib's ``scatter`` and ``quiver``.
+            Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 
         Returns
         -------
@@ -244,7 +244,7 @@ def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
-    """Return points as a data frame if X is one, for estimators with feature names."""
+    """Convert points to a data frame if X is a data frame and the estimator has feature names."""
     if not hasattr(estimator, "feature_names_in_") or not hasattr(X, "columns"):
         return points
     columns = "columns" if hasattr(X, "iloc") else "schema"  # pandas, or polars
@@ -252,7 +252,7 @@ def _as_frame(points: NDArray[Any], X: Any, estimator: Any) -> Any:
 
 
 def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
-    """Return the points of the arrows: a grid near the samples, or some of the samples."""
+    """Return the starting points of arrows, a grid near the samples or some of the samples."""
     if samples.shape[1] > 2:
         step = -(-len(samples) // MOST_ARROWS)
         return samples[::step]

@@ -18,23 +18,23 @@ __all__ = ["TrainingCurveDisplay"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(Display):
-    """Curves of a training run, such as losses and accuracies of probes, against the epochs.
+    """Plot of the records of a training run, such as losses and accuracies, against the epochs.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_history`. Losses share a panel,
-    and accuracies share a panel. Each other record has a separate panel. A curve connects the
-    epochs that have a record.
+    Create the display with :meth:`from_estimator` or :meth:`from_history`. All losses share one
+    panel, and all accuracies share another panel. Any other record has a separate panel. A curve
+    connects the epochs that have a record.
 
     Parameters
     ----------
     epochs : ndarray of shape (n_epochs,)
         Number of each epoch.
     curves : dict of str to ndarray of shape (n_epochs,)
-        Recorded values by name; NaN for epochs without a record.
+        Recorded values by name, with NaN for epochs without a record.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes of the plot, or of its first panel.
+        Axes of the first panel.
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
@@ -43,8 +43,8 @@ class TrainingCurveDisplay(Display):
     Notes
     -----
     The training loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. The gradient of the
-    surrogate estimates that of :math:`-I(x; z)`, but the value has no meaning. The validation loss
-    is minus the encoder's ``score`` of the held-out rows, in nats.
+    surrogate estimates that of :math:`-I(x; z)`, but the value of the surrogate is not meaningful.
+    The validation loss is minus the encoder's ``score`` of the held-out rows, in nats.
 
     Examples
     --------
@@ -84,15 +84,15 @@ class TrainingCurveDisplay(Display):
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
             Fitted estimator with ``history_``, or a fitted pipeline or search that contains one.
-            For a pipeline, the first step with a history is drawn. For the curve of a
+            For a pipeline, the first step with a history is drawn. To draw a
             :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
         keys : str or sequence of str, default=None
             Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure is created, with panels.
+            Axes to draw all curves on. With None, a new figure with panels is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -122,9 +122,9 @@ class TrainingCurveDisplay(Display):
             Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure is created, with panels.
+            Axes to draw all curves on. With None, a new figure with panels is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -154,9 +154,9 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure is created, with panels.
+            Axes to draw all curves on. With None, a new figure with panels is created.
         **line_kw
-            Passed to matplotlib's ``plot``.
+            Keyword arguments of matplotlib's ``plot``.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class TrainingCurveDisplay(Display):
         return self
 
     def _panels(self, ax: Axes | None) -> dict[str, Axes]:
-        """Return the axes of each panel; given axes hold all curves."""
+        """Return the axes of each panel. Given axes are used for all panels."""
         names = list(dict.fromkeys(map(_panel, self.curves)))
         own = self._set_axes(ax)
         if ax is not None or len(names) == 1:
@@ -192,7 +192,7 @@ class TrainingCurveDisplay(Display):
 
 
 def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the records to draw, after a check that they were recorded."""
+    """Return the names of the records to draw, and raise for names that were not recorded."""
     known = {key for row in rows for key in row if key != "batches"}
     if keys is None:
         keys = [key for key in ("train_loss", "valid_loss") if key in known]
@@ -211,5 +211,5 @@ def _label(key: str) -> str:
 
 
 def _panel(key: str) -> str:
-    """Return the name of a record's panel: losses share one, and accuracies share one."""
+    """Return the name of the panel of a record, such as "loss" or "accuracy"."""
     return next((name for name in ("loss", "accuracy") if key.endswith(name)), key)

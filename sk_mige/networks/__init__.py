@@ -1,4 +1,4 @@
-"""Torch modules: encoders, heads and the network that holds them."""
+"""torch modules: encoders, heads, and the network of encoder, head and decoder."""
 
 from .architecture import HEADS, Architecture
 from .conditioned import ConditionedHead

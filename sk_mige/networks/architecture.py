@@ -33,30 +33,30 @@ class Architecture:
     Attributes
     ----------
     n_features, n_components : int
-        Widths of a row and of its representation.
+        Number of values in a row and in its representation.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable
-        Network from rows to the head's inputs. A callable returns a network for (n_features or
-        input_shape, n_outputs).
+        Network that maps rows to the inputs of the head. A callable returns a network for
+        (n_features or input_shape, n_outputs).
     hidden_layer_sizes : tuple of int
-        Hidden layers of "mlp".
+        Widths of the hidden layers of "mlp".
     input_shape : tuple of int or None
         Shape of a row inside the network.
     head : str
         Name of the head, a key of ``HEADS``.
     n_draws : int
-        Draws of z for each row in training.
+        Number of draws of z for each row in training.
     n_targets : int
         Width of the decoder's output, or 0 for no decoder.
     corruption, augmentation, n_views
-        Changes of the inputs in training; see :class:`EncoderNetwork`.
+        Changes of the inputs in training, as in :class:`EncoderNetwork`.
     layer : str or None
-        Submodule of the encoder whose output is part of the code in training.
+        Name of the submodule of the encoder whose output is part of the code in training.
     local : bool
         Whether the output of ``layer`` must be a feature map.
     mixed_precision : bool
         Whether the encoder multiplies matrices in bfloat16 in training.
     betas : tuple (low, high) or None
-        Range of the weight β on which the head depends; see :class:`ConditionedHead`.
+        Range of the weight β, as in :class:`ConditionedHead`.
     beta : float or None
         Fixed weight β within ``betas``.
 
@@ -86,7 +86,7 @@ class Architecture:
     beta: float | None = None
 
     def build(self) -> EncoderNetwork:
-        """Return a new network, with new weights except for the weights of a given module."""
+        """Return a new network with new weights, except for a module passed as ``encoder``."""
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         if self.betas is not None:
             head = ConditionedHead(head, *self.betas, self.beta)
@@ -107,7 +107,7 @@ class Architecture:
         return network
 
     def on_cpu(self) -> Architecture:
-        """Return the same architecture with a given module on the CPU, for storage."""
+        """Return a copy for storage, with a module passed as ``encoder`` on the CPU."""
         if isinstance(self.encoder, nn.Module):
             return replace(self, encoder=copy.deepcopy(self.encoder).cpu())
         return self
@@ -117,7 +117,7 @@ class Architecture:
         if shape is not None and prod(shape) != self.n_features:
             raise ValueError(
                 f"input_shape={shape} holds {prod(shape)} values, but X has {self.n_features} "
-                "features; their product must be the number of features"
+                "features: pass an input_shape whose product is the number of features"
             )
         if isinstance(self.encoder, nn.Module):
             return copy.deepcopy(self.encoder)
@@ -175,7 +175,7 @@ def _image_shape(shape: tuple[int, ...] | None) -> tuple[int, int, int]:
     channels, height, width = shape
     if width in (1, 3) and channels > 4:
         raise ValueError(
-            f"input_shape={shape} puts the channels last; torch has them first: transpose "
-            f"the images, and pass input_shape={(width, channels, height)}"
+            f"input_shape={shape} puts the channels last, but torch needs channels first: "
+            f"transpose the images, and pass input_shape={(width, channels, height)}"
         )
     return channels, height, width

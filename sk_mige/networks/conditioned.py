@@ -11,7 +11,7 @@ from .heads import Code, Head
 
 __all__ = ["ConditionedHead"]
 
-# The multiples of this number modulo 1 are spread evenly over the unit interval.
+# Multiples of GOLDEN_STEP modulo 1 are spread evenly over the unit interval.
 GOLDEN_STEP = (5**0.5 - 1) / 2
 N_HIDDEN = 32
 
@@ -22,29 +22,28 @@ class ConditionedHead(Head):
     .. math:: h' = (1 + a(t)) \circ h + b(t), \qquad
               t = 2\, \frac{\log\beta - \log\beta_0}{\log\beta_1 - \log\beta_0} - 1
 
-    A network of one hidden layer computes a and b, which are initially 0. The encoder does not
-    depend on β, so any encoder can be used. For linear-Gaussian data, the scales and shifts are
-    sufficient. The optimal encoders for all β then have the same directions and different scales
-    [1]_.
+    A network with one hidden layer computes a and b, which are initially 0. The encoder does not
+    depend on β, so any encoder can be used. For linear-Gaussian data, scales and shifts are
+    sufficient, because the optimal encoders for all β have the same directions [1]_.
 
-    In training, each batch has one β. The positions t of consecutive batches differ by a fraction
-    of the golden ratio, modulo 2, and are spread evenly between −1 and 1. The sequence is not
-    random, so all processes of a joint training have the same β. In evaluation mode, β is fixed.
+    In training, each batch has one β. The position t increases by :math:`\sqrt5 - 1` modulo 2 from
+    batch to batch, and covers the interval from −1 to 1 evenly. The sequence of β is not random, so
+    all processes of a distributed training have the same β. In evaluation mode, β is fixed.
 
     Parameters
     ----------
     head : Head
         Head that receives h′.
     low, high : float
-        Range of β, :math:`\beta_0 < \beta_1`, both positive.
+        Limits :math:`0 < \beta_0 < \beta_1` of the range of β.
     beta : float, default=None
-        Fixed weight β. With None, β varies in training, and is the geometric middle of the range
-        in evaluation mode.
+        Fixed weight β. With None, β varies in training, and is the geometric mean of ``low`` and
+        ``high`` in evaluation mode.
 
     Attributes
     ----------
     position : tensor of shape ()
-        Position of the next β between 0 and 1, a buffer.
+        Position of the next β in the range, between 0 and 1, stored as a buffer.
 
     References
     ----------
@@ -56,7 +55,7 @@ class ConditionedHead(Head):
     >>> import torch
     >>> from sk_mige.networks import ConditionedHead, GaussianHead
     >>> head = ConditionedHead(GaussianHead(3), 1e-4, 1.0)
-    >>> round(float(head(torch.zeros(2, 6)).beta), 4)  # the first β is the geometric middle
+    >>> round(float(head(torch.zeros(2, 6)).beta), 4)  # the first β is the geometric mean
     0.01
     """
 

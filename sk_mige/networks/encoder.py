@@ -1,4 +1,4 @@
-"""Trained network of encoder, head and, in the bottleneck, decoder."""
+"""Network of encoder, head and optional decoder."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ __all__ = ["EncoderNetwork"]
 
 
 class EncoderNetwork(nn.Module):
-    """Network encoder → head → decoder, from rows of features to a :class:`Code`.
+    """Network of encoder, head and decoder that maps rows of features to a :class:`Code`.
 
     Parameters
     ----------
     encoder : nn.Module
-        Network from inputs to ``head.n_inputs`` values per row.
+        Network that maps inputs to ``head.n_inputs`` values per row.
     head : Head
-        Network from the encoder's output to a :class:`Code`.
+        Network that maps the encoder's output to a :class:`Code`.
     decoder : nn.Module, default=None
-        From z to predictions.
+        Network that maps z to predictions.
     input_shape : sequence of int, default=None
         Shape of a row inside the encoder, such as (channels, height, width). With None, rows are
         not reshaped.
     corruption : float, default=0.0
-        Fraction of each row's values that is set to 0 in training. The remaining values are
-        divided by ``1 - corruption``.
+        Probability with which each value of a row is set to 0 in training. The remaining values
+        are divided by ``1 - corruption``.
     augmentation : callable, default=None
         Function applied to the shaped inputs (M, ...) of a training batch before the encoder. The
         function returns M rows of a shape that the encoder accepts, and is called once for each
-        view. A module, such as a transform of torchvision, is copied to the network's device and
-        is not trained.
+        view. A module, such as a torchvision transform, is copied to the network's device and is
+        not trained.
     n_views : int, default=1
-        Number S of independently corrupted and augmented copies of each row in training. With 2 or
-        more, z has the shape (S, M, K).
+        Number S of independently corrupted and augmented copies of each row in training. With two
+        or more copies, z has the shape (S, M, K).
     feature_layer : str, default=None
-        Submodule of the encoder whose output is part of the code in training.
+        Name of the submodule of the encoder whose output is part of the code in training.
     mixed_precision : bool, default=False
         Whether the encoder multiplies matrices in bfloat16 in training. The encoder's output, head
-        and decoder have the precision of the weights. In evaluation mode, the whole network has
-        this precision.
+        and decoder have the precision of the weights. In evaluation mode, the encoder also has the
+        precision of the weights.
 
     Examples
     --------
@@ -113,35 +113,33 @@ class EncoderNetwork(nn.Module):
         return code
 
     def _augmented(self, inputs: Tensor) -> Tensor:
-        """Return the augmented inputs."""
         if self.augmentation is None:
             return inputs
-        # The inputs are copied, because a function that works in place would change x and the next
-        # view.
+        # The inputs are copied, because an in-place function would change x and the next view.
         made: Any = self.augmentation(inputs.clone())
         if isinstance(made, Tensor) and made.shape[:1] == inputs.shape[:1]:
-            return made.to(inputs.dtype)  # noise from NumPy would make it float64
+            return made.to(inputs.dtype)  # NumPy's noise gives float64
         is_tensor = isinstance(made, Tensor)
         got = f"the shape {tuple(made.shape)}" if is_tensor else f"a {type(made).__name__}"
         raise ValueError(
             "augmentation must return a tensor with as many rows as its input: for the shape "
-            f"{tuple(inputs.shape)} it returned {got}. Several copies of each row are made by "
+            f"{tuple(inputs.shape)} it returned {got}. For several copies of each row, use "
             "n_views, which calls augmentation once for each copy"
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """Return the encoder's output in training."""
+        """Return the encoder's output in training, with mixed precision if chosen."""
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
-        # The cache is off, because it outlives a step inside another autocast context.
+        # Inside another autocast context, the cache would outlive the training step.
         with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             output = self.encoder(inputs)
         # Scores, likelihoods and noise need more than the three digits of bfloat16.
         return output.to(inputs.dtype)
 
     def predictions(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return the decoder's outputs (S, M, t) for S draws of z, from noise (S, K) for all rows.
+        """Return decoder outputs (S, M, t) for S draws of z, with noise (S, K) for all rows.
 
         Without noise, S is 1 and z is the head's output in evaluation mode.
         """
@@ -161,27 +159,29 @@ class EncoderNetwork(nn.Module):
 
     @torch.no_grad()
     def shift_log_odds(self, weights: Tensor) -> None:
-        """Initialise the decoder's logits with the shift that class weights cause.
+        """Initialise the decoder's biases with the shift of the optimal logits by class weights.
 
-        A weight w_c multiplies the log-likelihood of class c. The optimal logit of class c
-        increases by log w_c. For extreme weights, gradient steps would reach these logits slowly.
+        A weight w_c multiplies the log-likelihood of class c, and increases the optimal logit of
+        class c by log w_c. For extreme weights, gradient steps would reach optimal logits slowly.
         """
         assert isinstance(self.decoder, nn.Linear)
         shift = (weights / weights.max()).log().clamp_min(-20)
         self.decoder.bias.add_(shift.to(self.decoder.bias.device))
 
     def check_layer(self, parameter: str, name: str) -> None:
-        """Raise ValueError if the encoder has no submodule of this name."""
+        """Raise ValueError if the encoder has no submodule ``name``."""
         names = [known for known, _ in self.encoder.named_modules() if known]
         if name not in names:
-            raise ValueError(f"{parameter}={name!r} is no submodule of the encoder; it has {names}")
+            raise ValueError(
+                f"{parameter}={name!r} is no submodule of the encoder; use one of {names}"
+            )
 
     def layer(self, x: Tensor, name: str) -> Tensor:
         """Return the output of the encoder's submodule ``name``, flattened to (M, n)."""
         return torch.flatten(self.feature_map(x, name), 1)
 
     def feature_map(self, x: Tensor, name: str) -> Tensor:
-        """Return the output of the encoder's submodule ``name``, in its own shape."""
+        """Return the output of the encoder's submodule ``name``, without flattening."""
         with self._reading(name) as kept:
             self.encoder(self.shaped(x))
         return kept[-1]
@@ -207,7 +207,7 @@ class EncoderNetwork(nn.Module):
 
 @contextmanager
 def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
-    """Extend the encoder's errors by a shape that the augmentation has changed.
+    """Add the shapes changed by the augmentation to errors of the encoder.
 
     A changed shape alone is not an error, because some encoders accept images of any size.
     """
@@ -218,7 +218,7 @@ def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
         if not shapes:
             raise
         raise ValueError(
-            f"augmentation made {', '.join(map(str, shapes))} of inputs of shape "
-            f"{tuple(inputs.shape)}, which the encoder does not accept ({error}): return the "
-            "input's shape, or use an encoder for images of any size"
+            f"augmentation changed the shape {tuple(inputs.shape)} of the inputs to "
+            f"{', '.join(map(str, shapes))}, which the encoder does not accept ({error}): keep the "
+            "shape, or use an encoder for images of any size"
         ) from error

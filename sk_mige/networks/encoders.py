@@ -1,4 +1,4 @@
-"""Multi-layer perceptron, and the convolutional encoder of Deep InfoMax."""
+"""Multilayer perceptron, and the convolutional encoder of Deep InfoMax."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ConvEncoder", "MLPEncoder"]
 
 
 class MLPEncoder(nn.Sequential):
-    r"""Multi-layer perceptron of hidden blocks linear → batch norm → ReLU and a linear layer.
+    r"""Multilayer perceptron with batch normalisation and ReLU in each hidden layer.
 
     .. math:: h_l = \mathrm{ReLU}(\mathrm{BN}(W_l h_{l-1})), \qquad Y = V h_L + b
 
@@ -25,10 +25,10 @@ class MLPEncoder(nn.Sequential):
     hidden_layer_sizes : sequence of int, default=(512, 512)
         Widths of the hidden layers. An empty sequence gives a linear encoder.
     batch_norm : bool, default=True
-        Whether to normalise each hidden layer over the batch. The encoder is then invariant to
-        the units of its input.
+        Whether to normalise each hidden layer over the batch. Batch normalisation makes the encoder
+        invariant to the scale of the input.
     dropout : float, default=0.0
-        Fraction of the units of each hidden layer that are dropped in training.
+        Fraction of hidden units that are dropped in each layer in training.
 
     Notes
     -----
@@ -57,7 +57,7 @@ class MLPEncoder(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = n_features
         for index, size in enumerate(hidden_layer_sizes, start=1):
-            # Batch norm subtracts the mean, so a bias before it would have no effect.
+            # Batch normalisation subtracts the mean, so a bias of the linear layer has no effect.
             block: list[nn.Module] = [nn.Linear(width, size, bias=not batch_norm)]
             if batch_norm:
                 block.append(nn.BatchNorm1d(size))
@@ -76,10 +76,10 @@ class MLPEncoder(nn.Sequential):
 
 
 class ConvEncoder(nn.Sequential):
-    """Convolutional encoder of strided convolutions, one fully connected and one linear layer.
+    """Convolutional encoder with strided convolutions, a fully connected and a linear layer.
 
-    Each convolution has kernel 4, stride 2 and padding 1, and halves the image. Batch norm and
-    ReLU follow each convolution and the fully connected layer.
+    Each convolution has kernel size 4, stride 2 and padding 1, and halves height and width. Batch
+    normalisation and ReLU follow each convolution and the fully connected layer.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ class ConvEncoder(nn.Sequential):
         Width of the output.
     channels : sequence of int, default=None
         Channels of the convolutions. None means (64, 128, 256), followed by 512 until the shorter
-        side is below 8 pixels. As in Deep InfoMax, images of 32 x 32 pixels have three
-        convolutions, (64, 128, 256). Images of 64 x 64 and 96 x 96 pixels have four convolutions,
-        (64, 128, 256, 512).
+        side of the feature map is below 8 pixels. As in Deep InfoMax, the channels are
+        (64, 128, 256) for images of 32 x 32 pixels. For images of 64 x 64 and 96 x 96 pixels, the
+        channels are (64, 128, 256, 512).
     fc_size : int, default=1024
         Width of the fully connected layer.
 
@@ -102,8 +102,7 @@ class ConvEncoder(nn.Sequential):
 
     Notes
     -----
-    The layers are submodules ``conv`` (feature maps of shape (channels, height, width)), ``fc``
-    and ``Y``.
+    The submodules are ``conv`` (feature maps of shape (channels, height, width)), ``fc`` and ``Y``.
 
     References
     ----------
@@ -134,7 +133,7 @@ class ConvEncoder(nn.Sequential):
         if min(height, width) < smallest:
             raise ValueError(
                 f"input_shape: images of {height} x {width} pixels are too small for "
-                f"{len(channels)} convolutions that each halve them; at least {smallest} x "
+                f"{len(channels)} convolutions that each halve the image; at least {smallest} x "
                 f"{smallest} pixels are needed. Use fewer channels, or encoder='mlp'"
             )
         convolutions: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""Evaluation of a trained network on many rows, and a module for its export."""
+"""Evaluation of a trained network on many rows, and export of a trained network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Representation", "evaluate"]
 # Convolutions and GPUs need larger chunks for full speed.
 CPU_CHUNK_VALUES = 2**20
 CHUNK_VALUES = 2**24
-# Number of values that convolutions make of each input value, in 64 channels of a quarter of the
-# pixels.
+# Number of values in the first feature map for each input value: 64 channels have a quarter of the
+# pixels each.
 VALUES_OF_A_PIXEL = 16
-# Matrix products of fewer rows use other code paths, which round differently.
+# Smallest number of rows in a matrix product. Products of fewer rows round differently.
 FEWEST_ROWS = 32
 
 
@@ -34,26 +34,26 @@ def evaluate(
     read: Callable[[Any, list[slice]], Iterable[Any]] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Evaluate a function of rows chunk by chunk, with the network in evaluation mode.
+    """Evaluate a function chunk by chunk for many rows, with the network in evaluation mode.
 
     Parameters
     ----------
     network : EncoderNetwork
         Network that the function calls. Chunks are moved to the network's device.
     function : callable
-        Function from float32 rows (m, n_features) to a tensor of m rows.
+        Function that maps float32 rows (m, n_features) to a tensor of m rows.
     rows : ndarray or tensor of shape (n, n_features)
         Rows.
     read : callable, default=None
-        Function of ``rows`` and of slices that yields the chunk of each slice. None indexes
+        Function ``read(rows, slices)`` that yields the chunk for each slice. None means to index
         ``rows``.
     out : ndarray of n rows, default=None
-        Array that is filled chunk by chunk and returned; with None, a new array is created.
+        Array that is filled chunk by chunk and returned. With None, a new array is created.
 
     Returns
     -------
     ndarray of n rows
-        Values of the function. A row's value does not depend on the other rows.
+        Values of the function. The value for a row does not depend on other rows.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def evaluate(
     results = []
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         for part, chunk in zip(parts, chunks, strict=True):
-            if isinstance(chunk, np.ndarray):  # copied, because it may be read-only
+            if isinstance(chunk, np.ndarray):  # a copy, because the chunk may be read-only
                 chunk = np.array(chunk, dtype=np.float32)
             x = torch.as_tensor(chunk, dtype=torch.float32, device=device)
             values = function(_padded(x)).cpu().numpy()[: len(x)]
@@ -98,11 +98,11 @@ def _padded(x: Tensor) -> Tensor:
 
 
 class Representation(nn.Module):
-    """Trained network as a module with one input tensor, for exporters.
+    """Trained network as a module with one input tensor, for export.
 
-    The module is a copy of the network on the CPU in evaluation mode, without corruption and
-    without draws. Batch norms use their running averages. The module is a valid input of
-    ``torch.export.export``, ``torch.onnx.export`` and ``torch.compile``.
+    The module is a copy of the network on the CPU in evaluation mode, without corruption and random
+    draws. Batch norms use running averages. The module is a valid input of ``torch.export.export``,
+    ``torch.onnx.export`` and ``torch.compile``.
 
     Parameters
     ----------
@@ -128,10 +128,10 @@ class Representation(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Representation:
-        """Stay in evaluation mode for every value of ``mode``."""
+        """Keep the module in evaluation mode, whatever the value of ``mode``."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return representations (M, K) of the rows x (M, n_features), float32."""
+        """Return float32 representations (M, K) of the rows x (M, n_features)."""
         z: Tensor = self.network(x).z
         return z

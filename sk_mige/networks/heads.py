@@ -24,17 +24,17 @@ class Code(NamedTuple):
     Attributes
     ----------
     z : tensor of shape (M, K) or (S, M, K)
-        Representation. In training, z has one or S reparameterised draws for each input. In
-        evaluation mode, z is the mean.
+        Representation. In training, z contains one or S reparameterised draws for each input. In
+        evaluation mode, z is the mean of q(z | x).
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
-        Gaussian q(z | x) from which z was drawn. None for a deterministic encoder, and for an
-        implicit encoder, whose density is unknown.
+        Gaussian q(z | x) from which z was drawn. None for a deterministic head, and for an implicit
+        head, whose density is unknown.
     prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
         Output of the decoder at z, or None without a decoder.
     features : tensor of shape (M, ...), or None
-        Output of an inner layer of the encoder, or None if the objective does not need it.
+        Output of an inner layer of the encoder, or None if the objective uses no inner layer.
     beta : tensor of shape (), or None
-        Weight of the information that a :class:`ConditionedHead` chose for this batch, or None.
+        Weight β of the batch in a :class:`ConditionedHead`, or None for other heads.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Head(nn.Module):
     closed_form : bool
         Whether q(z | x) is a Gaussian whose mean and scale are in the code.
     inputs : str
-        Meaning of the encoder's output, for errors.
+        Description of the encoder's output in error messages.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class Head(nn.Module):
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K).
 
-        A head without noise returns its single value (1, M, K).
+        A deterministic head returns z as a tensor of shape (1, M, K).
         """
         if self.stochastic:
             raise NotImplementedError(f"{type(self).__name__} is stochastic and must define draws")
@@ -107,7 +107,7 @@ class Head(nn.Module):
 
 
 class DeterministicHead(Head):
-    """Deterministic representation, in which z is the encoder's output.
+    """Head whose representation z is the encoder's output.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class DeterministicHead(Head):
     Attributes
     ----------
     n_inputs : int
-        Width that the encoder's output must have: K.
+        Required width K of the encoder's output.
 
     Examples
     --------
@@ -137,15 +137,15 @@ class DeterministicHead(Head):
 
 
 class StandardizingHead(DeterministicHead):
-    r"""Standardised components: :math:`z_k = (h_k - \mu_k) / \sigma_k`.
+    r"""Head that standardises each component, :math:`z_k = (h_k - \mu_k) / \sigma_k`.
 
-    In training, the statistics are computed from the batch. In evaluation mode, they are running
-    averages, as in a batch norm without weights. Mutual information does not depend on the units of
-    z, but its *estimate* does. An estimated entropy grows with the scale of z, and a kernel of one
-    bandwidth is sensitive only to the components of largest variance. Fixed units prevent both
-    effects.
+    In training, μ and σ are computed from the batch. In evaluation mode, μ and σ are running
+    averages, as in batch normalisation without weights. Mutual information does not depend on the
+    scale of z, but the *estimate* of mutual information does. The estimated entropy grows with the
+    scale of z. A kernel with a single bandwidth is sensitive only to the components with the
+    largest variance. Standardisation fixes the scale of each component.
 
-    In evaluation mode, z is multiplied by ``alignment``, which is the identity at first.
+    In evaluation mode, z is multiplied by ``alignment``, which is initially the identity.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ class StandardizingHead(DeterministicHead):
     Attributes
     ----------
     n_inputs : int
-        Width that the encoder's output must have: K.
+        Required width K of the encoder's output.
     alignment : tensor of shape (K, K)
-        Invertible linear map of z in evaluation mode, a buffer.
+        Invertible linear map of z in evaluation mode, stored as a buffer.
 
     Examples
     --------
@@ -181,7 +181,7 @@ class StandardizingHead(DeterministicHead):
 
 
 class GaussianHead(Head):
-    r"""Gaussian representation with independent components and a learned scale.
+    r"""Head with a Gaussian representation of independent components with learned scales.
 
     .. math:: z = \mu + \sigma \circ \varepsilon, \qquad (\mu, \rho) = h, \quad
               \sigma = \mathrm{softplus}(\rho - 5), \quad \varepsilon \sim N(0, I)
@@ -192,17 +192,17 @@ class GaussianHead(Head):
         Width K of the representation.
     n_draws : int, default=1
         Number S of draws of z for each input in training. The shape of z is (M, K) for one draw
-        and (S, M, K) for more.
+        and (S, M, K) for several draws.
 
     Attributes
     ----------
     n_inputs : int
-        Width 2 K that the encoder's output must have, with the means first.
+        Required width 2 K of the encoder's output, with the means first.
 
     Notes
     -----
-    In evaluation mode z is the mean. σ starts near softplus(−5) = 0.0067, almost without noise. σ
-    stays above 1e-6, so that float32 distinguishes z from its mean.
+    In evaluation mode, z is the mean μ. Initially, σ is near softplus(−5) = 0.0067, so the noise is
+    small. σ is at least 1e-6, so that float32 distinguishes z from μ.
 
     Examples
     --------
@@ -224,7 +224,7 @@ class GaussianHead(Head):
         self.n_inputs = 2 * n_components
 
     def forward(self, h: Tensor) -> Code:
-        """Return draws of z, or their means in evaluation mode, with their Gaussian."""
+        """Return draws of z in training and the mean in evaluation mode, with mean and scale."""
         mean, scale = self.parts(h)
         if not self.training:
             return Code(mean, (mean, scale))
@@ -250,9 +250,8 @@ class ImplicitHead(Head):
     .. math:: z = \mu + V \, \mathrm{ReLU}(a + U \varepsilon), \qquad (\mu, a) = h, \quad
               \varepsilon \sim N(0, I_K)
 
-    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. The density of
-    this conditional is unknown, so the gradient of H(z | x) is estimated from the scores of several
-    draws.
+    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. The density
+    q(z | x) is unknown, so the gradient of H(z | x) is estimated from the scores of several draws.
 
     Parameters
     ----------
@@ -267,7 +266,7 @@ class ImplicitHead(Head):
     Attributes
     ----------
     n_inputs : int
-        Width K + n_hidden of the encoder's output, first the means, then the thresholds.
+        Required width K + n_hidden of the encoder's output, with the means first.
 
     Notes
     -----
@@ -297,7 +296,7 @@ class ImplicitHead(Head):
         self.register_buffer("noise", torch.randn(64, n_components))
 
     def forward(self, h: Tensor) -> Code:
-        """Return draws of z, or their averages in evaluation mode."""
+        """Return draws of z in training, and the average over draws in evaluation mode."""
         if not self.training:
             return Code(self._mean(h))
         shape = (self.n_draws, h.shape[0], self.n_components)

@@ -1,4 +1,4 @@
-"""Marginal density of the codes of training rows, which shows how typical a new code is."""
+"""Marginal density of the codes of training rows, for the detection of novel rows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class CodeMarginal:
     def log_density(self, codes: Tensor) -> Tensor:
         r"""Return :math:`\log m(z)` of codes (M, 1, K), or minus the rate of codes (M, 2, K).
 
-        The rate is bounded by :math:`-\log\sum_c w_c \exp(-\mathrm{KL}(q(z|x) \| m_c))`.
+        The rate is the divergence of q(z | x) from m, replaced by the upper bound
+        :math:`-\log\sum_c w_c \exp(-\mathrm{KL}(q(z|x) \| m_c))`.
         """
         mean, scale = codes[:, 0].double(), codes[:, 1:].double()
         expected = []  # E_q log of the weighted density of each class

@@ -14,10 +14,10 @@ __all__ = ["ResNet18"]
 
 
 class ResNet18(nn.Sequential):
-    """ResNet-18 for small images: a 3 x 3 convolution first, without max-pooling.
+    """ResNet-18 for small images, with a 3 x 3 first convolution and without max-pooling.
 
-    Four stages of two residual blocks follow the first convolution. Stages 2 to 4 halve height and
-    width. The last feature map is averaged over its locations.
+    Four stages of two residual blocks each follow the first convolution. Stages 2 to 4 halve height
+    and width. The last feature map is averaged over all locations.
 
     Parameters
     ----------
@@ -27,16 +27,15 @@ class ResNet18(nn.Sequential):
         Width of the output.
     projector : sequence of int, default=()
         Widths of the hidden layers between the averaged features and the output. Losses of several
-        views are often applied to the output of such a projector, with the features as the
-        representation.
+        views often use the output of a projector, and the averaged features are the representation.
     channels : sequence of int, default=(64, 128, 256, 512)
         Channels of the four stages.
 
     Notes
     -----
-    The layers are submodules ``conv`` (feature maps), ``fc`` (features averaged over locations)
-    and ``Y`` (projector and output). ``MIGEEncoder(encoder=ResNet18, output="fc")`` returns the
-    averaged features. Pass ``partial(ResNet18, projector=(2048,))`` for a projector.
+    The submodules are ``conv`` (feature maps), ``fc`` (features averaged over locations) and ``Y``
+    (projector and output). ``MIGEEncoder(encoder=ResNet18, output="fc")`` returns the averaged
+    features. Pass ``encoder=partial(ResNet18, projector=(2048,))`` for a projector.
 
     References
     ----------
@@ -89,7 +88,7 @@ class _Block(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Sequential(*projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output, of ``n_outputs`` channels."""
+        """Return the output of the block, with ``n_outputs`` channels."""
         return relu(self.residual(x) + self.shortcut(x))
 
 

@@ -1,4 +1,4 @@
-"""Score network, trained by sliced score matching."""
+"""Score network for sliced score matching."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["ScoreNetwork", "SlicedScore"]
 
 
 class SlicedScore(NamedTuple):
-    r"""Scores of a batch and their curvature, as needed by sliced score matching.
+    r"""Scores of a batch, and their derivatives along random directions.
 
     Attributes
     ----------
     score : Tensor of shape (n, d)
         Scores.
     curvature : Tensor of shape (n,)
-        Mean over random directions v of :math:`v^\top J v`.
+        Mean of :math:`v^\top J v` over random directions v, where J is the Jacobian of the score.
 
     Examples
     --------
@@ -34,11 +34,11 @@ class SlicedScore(NamedTuple):
 
 
 class ScoreNetwork(nn.Module):
-    r"""Score of a standard Gaussian plus a perceptron, :math:`s(x) = -x + f(x)`.
+    r"""Score of a standard Gaussian plus a multilayer perceptron, :math:`s(x) = -x + f(x)`.
 
     In training mode, the forward pass returns scores and :math:`v^\top J_s(x) v` for random
-    directions v with :math:`E[v v^\top] = I`. Each direction requires one more backward pass,
-    whatever the dimension.
+    directions v with :math:`E[v v^\top] = I`. Each direction requires one backward pass, whatever
+    the dimension d.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class ScoreNetwork(nn.Module):
         scores = self.score(x)
         curvature = x.new_zeros(len(x))
         for _ in range(self.n_directions):
-            # Rademacher directions have the least variance of all with unit covariance.
+            # Rademacher directions minimise the variance among directions with unit covariance.
             v = torch.randint(0, 2, x.shape, device=x.device).to(x) * 2 - 1
             (pulled,) = torch.autograd.grad((scores * v).sum(), x, create_graph=True)
             curvature = curvature + (pulled * v).sum(1) / self.n_directions

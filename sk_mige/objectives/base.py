@@ -33,14 +33,14 @@ class Objective(nn.Module):
     """Base class of objectives: the loss of a batch.
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
-    held-out rows. The loop reads only the attributes listed here.
+    held-out rows. The training loop reads no attributes except ``has_value`` and ``classifies``.
 
     Attributes
     ----------
     has_value : bool
-        Whether ``held_out`` is a meaningful number. The value of a surrogate is not meaningful. If
-        False, the loss of held-out rows is minus the information that two incomplete copies of a
-        row share.
+        Whether the value of ``held_out`` is meaningful. Only the gradient of a surrogate is
+        meaningful. If ``has_value`` is False, the loss of held-out rows is minus the mutual
+        information between the codes of two incomplete copies of each row.
     classifies : bool
         Whether the code's predictions are logits of classes.
 
@@ -64,25 +64,25 @@ class Objective(nn.Module):
 
     @abstractmethod
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of the code of inputs x (M, d) with targets y, a scalar tensor."""
+        """Return the loss of inputs x (M, d), their code and targets y, as a scalar tensor."""
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of held-out rows, by default the training loss."""
+        """Return the loss of held-out rows, which is the training loss by default."""
         loss: Tensor = self(code, x, y)
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Reuse the learned parts of the previous objective, which the optimizer updates.
+        """Reuse the learned parts of the previous objective, whose parameters the optimizer holds.
 
         Parameters
         ----------
         previous : Objective
-            Objective of the training so far.
+            Objective that has been trained so far.
 
         Raises
         ------
         ValueError
-            If the two objectives do not learn the same parts.
+            If the learned parts of the two objectives differ in name or shape.
         """
         own = dict(self.named_parameters(recurse=False))
         theirs = dict(previous.named_parameters(recurse=False))
@@ -94,8 +94,9 @@ class Objective(nn.Module):
             for name, part in learning.items()
         ):
             raise ValueError(
-                "mode: the objective learns other parameters than before, such as another "
-                "critic or prior matching; call fit with warm_start=False to start anew"
+                "mode: the learned parameters of the objective have changed, for example by "
+                "another critic or prior matching; call fit with warm_start=False to restart "
+                "training"
             )
         for name in own:
             setattr(self, name, theirs[name])
@@ -104,15 +105,16 @@ class Objective(nn.Module):
 
 
 class FunctionObjective(Objective):
-    """Objective from a function or module ``loss(code, x, y)``.
+    """Objective defined by a function or module ``loss(code, x, y)``.
 
     Parameters
     ----------
     loss : callable
         Loss of a batch. A module is copied, and the parameters of the copy are trained with the
-        network. An :class:`Objective` keeps its ``held_out``, ``has_value`` and ``classifies``.
+        network. If ``loss`` is an :class:`Objective`, its own ``held_out``, ``has_value`` and
+        ``classifies`` are used.
     has_value : bool, default=True
-        Whether the loss is a meaningful number on held-out rows.
+        Whether the value of the loss on held-out rows is meaningful.
     classifies : bool, default=False
         Whether the code's predictions are logits of classes.
 
@@ -135,11 +137,11 @@ class FunctionObjective(Objective):
         self.classifies = classifies
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the function's value, a scalar tensor."""
+        """Return the value of the function as a scalar tensor."""
         return self._checked(self.loss(code, x, y))
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the function's value, or the held-out loss of an objective."""
+        """Return the value of the function, or the held-out loss if ``loss`` is an objective."""
         held_out = self.loss.held_out if isinstance(self.loss, Objective) else self.loss
         return self._checked(held_out(code, x, y))
 
@@ -147,13 +149,13 @@ class FunctionObjective(Objective):
         if not isinstance(loss, Tensor) or loss.ndim > 0:
             got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise ValueError(
-                f"mode: the loss of a batch must be a tensor of shape (), got {got}; return its "
-                "mean over the rows"
+                f"mode: the loss of a batch must be a tensor of shape (), got {got}; return the "
+                "mean loss over the rows"
             )
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Keep the module of the previous objective, with its parameters and buffers."""
+        """Reuse the module of the previous objective, with all parameters and buffers."""
         theirs = getattr(previous, "loss", None)
         if isinstance(self.loss, nn.Module):
             super().continue_from(previous)
@@ -163,16 +165,16 @@ class FunctionObjective(Objective):
 
 @dataclass(frozen=True)
 class Problem:
-    """Properties of data and network from which a description builds its objective.
+    """Properties of data and network from which a description builds an objective.
 
     Attributes
     ----------
     n_features, n_components, n_targets : int
-        Width of a row, of its code and of its prediction.
+        Number of values in a row, in a code and in a prediction.
     device : torch.device
         Device of the training.
     score : callable
-        Score function of a batch, which the gradient of information uses.
+        Function that estimates the scores of a batch, for the gradient of information.
     projection : tensor of shape (k, n_features) or None
         Random projection that is applied to x before distances are computed.
     feature_shape : tuple of int or None
@@ -212,19 +214,19 @@ class ShorthandMixin(BaseEstimator):
     Attributes
     ----------
     _shorthands : mapping of str to callable
-        For each parameter with a shorthand, a function that returns the object for a shorthand, and
-        returns an object unchanged.
+        Functions by parameter name. Each function converts a shorthand to an object, and returns
+        objects unchanged.
     """
 
     _shorthands: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, nested ones by ``name__parameter``.
+        """Set parameters, including nested parameters as ``name__parameter``.
 
         Parameters
         ----------
         **params : dict
-            Parameters. A shorthand is replaced by its object if nested parameters are set.
+            Parameters. If nested parameters are set, a shorthand is replaced by its object.
 
         Returns
         -------
@@ -261,15 +263,16 @@ class ShorthandMixin(BaseEstimator):
 
 
 class Description(ShorthandMixin):
-    """Base class of ``MIGEEncoder``'s ``mode``: parameters from which an objective is built.
+    """Base class of the objects that ``MIGEEncoder`` accepts as ``mode``.
 
-    A description has parameters and no state. A description can be cloned, searched over and
-    stored. Subclasses define ``network_settings``, ``architecture`` and ``build``.
+    A description holds the parameters of an objective, and builds the objective in ``fit``. A
+    description has no fitted state, and can be cloned, searched over and stored. Subclasses define
+    ``network_settings``, ``architecture`` and ``build``.
 
     Attributes
     ----------
     task : {"classification", "regression"} or None
-        Kind of the targets, or None without targets.
+        Kind of the targets, or None for an objective without targets.
 
     Examples
     --------
@@ -293,9 +296,10 @@ class Description(ShorthandMixin):
 
     @abstractmethod
     def network_settings(self) -> dict[str, Any]:
-        """Return the settings that determine the network, keyed by parameter.
+        """Return the settings that determine the network, by parameter name.
 
-        These settings cannot change while training continues.
+        The encoder raises an error if a setting of the network changes between two calls that
+        continue one training.
         """
 
     @abstractmethod
@@ -304,13 +308,13 @@ class Description(ShorthandMixin):
 
     @abstractmethod
     def build(self, problem: Problem) -> Objective:
-        """Return a new objective, with newly initialised parameters if it learns any."""
+        """Return a new objective, with newly initialised parameters if it has any."""
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of settings that are unsuitable for batches of this size."""
+        """Warn of settings that are unsuitable for the batch size or number of components."""
 
     def takes_targets(self) -> bool:
-        """Return whether the loss is a user's function, which accepts targets of any kind."""
+        """Return whether the loss is a custom function, which accepts targets of any kind."""
         return False
 
     def uses_score(self) -> bool:
@@ -318,7 +322,7 @@ class Description(ShorthandMixin):
         return False
 
     def unused_score(self) -> str | None:
-        """Return why ``score_estimator`` has no effect, or None if it has an effect."""
+        """Return the reason why ``score_estimator`` is unused, or None if it is used."""
         return None
 
     def input_replaced_by(self) -> str | None:
@@ -329,8 +333,8 @@ class Description(ShorthandMixin):
 class InformationTerm(nn.Module):
     """Base class of the estimates of I(x; z) that a bottleneck minimises.
 
-    ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of the learned
-    parts or None.
+    A call ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of the
+    learned parts or None.
 
     Attributes
     ----------
@@ -342,7 +346,7 @@ class InformationTerm(nn.Module):
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, the log-determinant of a Gaussian code."""
+        """Return the log-determinant upper bound of I(x; z) for a Gaussian code, in nats."""
         assert code.conditional is not None
         return gaussian_mutual_info(*code.conditional)
 
@@ -367,15 +371,15 @@ class BottleneckSettings(Protocol):
 
 
 class Information(ShorthandMixin):
-    """Base class of the estimators of information inside ``InfoMax`` and ``InformationBottleneck``.
+    """Base class of estimators of information for ``InfoMax`` and ``InformationBottleneck``.
 
-    A subclass builds the objective that maximises the information, the term that minimises it, or
-    both.
+    A subclass defines ``build_infomax`` to maximise information, ``build_term`` to minimise
+    information, or both methods.
 
     Attributes
     ----------
     uses_score : bool
-        Whether the information is estimated from scores, by ``MIGEEncoder``'s ``score_estimator``.
+        Whether the estimator of information uses the ``score_estimator`` of ``MIGEEncoder``.
 
     Examples
     --------
@@ -396,20 +400,20 @@ class Information(ShorthandMixin):
         return False
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError if ``mode`` cannot maximise information by this estimator."""
+        """Raise ValueError if the estimator does not support the InfoMax settings ``mode``."""
         if type(self).build_infomax is Information.build_infomax:
             raise ValueError(
-                f"information={self!r} defines no objective to maximise: use it in "
-                "InformationBottleneck, or another information here"
+                f"information={self!r} cannot be maximised by InfoMax: use it in "
+                "InformationBottleneck, or pass another information"
             )
         self._validate_params()
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError if ``mode`` cannot limit information by this estimator."""
+        """Raise ValueError if the estimator does not support the bottleneck settings ``mode``."""
         if type(self).build_term is Information.build_term:
             raise ValueError(
-                f"information={self!r} defines no information to lower: use it in InfoMax, or "
-                "another information here"
+                f"information={self!r} cannot be minimised by InformationBottleneck: use it in "
+                "InfoMax, or pass another information"
             )
         self._validate_params()
 
@@ -418,24 +422,24 @@ class Information(ShorthandMixin):
         raise NotImplementedError
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the term of a bottleneck's loss, which estimates I(x; z)."""
+        """Return the term that estimates I(x; z) in the loss of a bottleneck."""
         raise NotImplementedError
 
 
 class FunctionDescription(Description):
-    """Description of a user's loss function, for a deterministic code.
+    """Description of a custom loss function for a deterministic code.
 
     Parameters
     ----------
     loss : callable
-        ``loss(code, x, y)``.
+        Function ``loss(code, x, y)`` that returns the loss of a batch.
     """
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
 
     def check(self) -> None:
-        """Raise TypeError for a class instead of an instance."""
+        """Raise TypeError if the loss is a class instead of an instance."""
         if isinstance(self.loss, type):
             raise TypeError(
                 f"mode must be a loss function or an instance, got the class "
@@ -443,7 +447,7 @@ class FunctionDescription(Description):
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return the loss, whose parameters the optimizer updates."""
+        """Return the loss, which can have trained parameters."""
         return {"loss": self.loss}
 
     def architecture(self) -> dict[str, Any]:
@@ -455,11 +459,11 @@ class FunctionDescription(Description):
         return FunctionObjective(self.loss).float().to(problem.device)
 
     def takes_targets(self) -> bool:
-        """Return True."""
+        """Return True, because a custom loss accepts targets of any kind."""
         return True
 
     def unused_score(self) -> str | None:
-        """Return why ``score_estimator`` has no effect: a custom loss does not use it."""
+        """Return the reason why a custom loss does not use ``score_estimator``."""
         return "mode is a loss function"
 
 

@@ -19,9 +19,9 @@ from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 __all__ = ["BottleneckLoss", "InformationBottleneck"]
 
-# Draws of z for each x from which the score of q(z | x) is estimated.
+# Default number of draws of z for each x, if the score of q(z | x) is estimated.
 SCORE_DRAWS = 16
-# Relative step of the dual variable far from the limit, a factor e in 20 batches.
+# Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.
 DUAL_RATE = 0.05
 LOG_BETAS = (math.log(1e-7), math.log(1e3))
 
@@ -30,38 +30,38 @@ class BottleneckLoss(Objective):
     r"""Loss of the information bottleneck, :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
 
     With ``max_information`` c, the problem is :math:`\min -\mathbb{E}\log p(y | z)` subject to
-    :math:`I(z; x) \le c`. Then β is the dual variable, which increases while the information
-    exceeds c and decreases otherwise,
+    :math:`I(z; x) \le c`. The weight β is the dual variable of the limit. β increases while the
+    information exceeds c, and decreases otherwise:
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 
-    If the code has a β, as with :class:`sk_mige.networks.ConditionedHead`, this β replaces
-    ``beta``. The loss is then divided by :math:`1 + \beta / \beta_m`, where :math:`\beta_m` is
-    ``beta``.
+    A code of :class:`sk_mige.networks.ConditionedHead` contains a weight β, which replaces
+    ``beta``. The loss of a code with a weight is divided by :math:`1 + \beta / \beta_m`, where
+    :math:`\beta_m` is the parameter ``beta``.
 
     Parameters
     ----------
     likelihood : torch.nn.Module
         Module ``likelihood(prediction, y)`` that returns the mean negative log-likelihood in nats.
     information : InformationTerm
-        ``information(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of
-        its learned parts or None. Subclasses are :class:`MIGETerm`, :class:`VariationalTerm` and
-        :class:`CriticTerm`.
+        Estimate of I(x; z): :class:`MIGETerm`, :class:`VariationalTerm`, :class:`CriticTerm` or
+        another subclass.
     beta : float
-        Weight of the information, per nat. With ``max_information``, the initial value of the dual
-        variable. For codes with a β, the geometric middle of the range of β.
+        Weight of one nat of information. With ``max_information``, ``beta`` is the initial value of
+        the dual variable. For codes with a weight β, ``beta`` is the geometric mean of the smallest
+        and the largest β.
     max_information : float, default=None
-        Limit c in nats. The code must be Gaussian, because the limit applies to an upper bound for
-        Gaussian codes.
+        Upper limit c of I(z; x) in nats. The code must be Gaussian, because the limit applies to an
+        upper bound for Gaussian codes.
 
     Attributes
     ----------
     ramp : float
-        Factor of β in the next batch, which :class:`sk_mige.training.BetaWarmup` changes.
+        Factor of β in the next batch, set by :class:`sk_mige.training.BetaWarmup`.
     current_beta : float
         Current weight β, constant or a dual variable.
     reached : Tensor or None
-        Moving average over about 20 batches of the upper bound of I(z; x), in nats. None without
+        Moving average of the upper bound of I(z; x) over about 20 batches, in nats. None without
         ``max_information``.
 
     Examples
@@ -95,21 +95,21 @@ class BottleneckLoss(Objective):
         self.max_information = max_information
         self.ramp = 1.0
         start = None
-        if max_information is not None:  # a β of 0 could not increase by factors
+        if max_information is not None:  # multiplicative steps cannot increase a β of 0
             start = torch.tensor(beta, dtype=torch.float32).log().clamp(*LOG_BETAS)
         self.register_buffer("log_beta", start)
         self.register_buffer("reached", None if start is None else torch.tensor(math.nan))
 
     @property
     def current_beta(self) -> float:
-        """Weight of a nat of information."""
+        """Current weight of one nat of information."""
         return self.beta if self.log_beta is None else float(self.log_beta.exp())
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of a batch, in which the information is a surrogate."""
+        """Return the loss of a batch, with a surrogate of the information."""
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
-        # The dual variable is not read, because reading it would wait for a GPU.
+        # The dual variable stays a tensor, because conversion to a float would wait for a GPU.
         adjusted = code.beta if self.log_beta is None else self.log_beta.exp()
         beta = self.ramp * (self.beta if adjusted is None else adjusted)
         information, own_loss = None, None
@@ -124,7 +124,7 @@ class BottleneckLoss(Objective):
         return loss if own_loss is None else loss + own_loss
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the likelihood alone, because the value of the surrogate has no meaning."""
+        """Return the negative log-likelihood, without the surrogate of the information."""
         assert code.prediction is not None
         loss: Tensor = self.likelihood(code.prediction, y)
         return loss
@@ -137,14 +137,14 @@ class BottleneckLoss(Objective):
             self.log_beta, self.reached = previous.log_beta, previous.reached
 
     def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
-        """Return the information's value in nats if it is an upper bound, else a Gaussian bound."""
+        """Return the value of the term if it is an upper bound, else the Gaussian bound."""
         known = self.information.is_upper_bound and code.conditional is not None
         if value is None or not known:
             return self.information.upper_bound(code, y)
         return value.detach()
 
     def _adjust(self, information: Tensor) -> None:
-        """Take one step of the dual variable, or no step if the information is not finite."""
+        """Update the dual variable, except if the information is not finite."""
         assert self.log_beta is not None
         assert self.reached is not None
         information = information.float()
@@ -161,54 +161,53 @@ class InformationBottleneck(InformationDescription):
 
     .. math:: \min_\phi\; -\mathbb{E}\log p(y \mid z) + \beta\, I(z; x)
 
-    With :math:`\beta = (\beta_0, \beta_1)`, a single run trains the encoders of all β in the range,
+    With :math:`\beta = (\beta_0, \beta_1)`, a single run trains encoders for all β in the range:
 
     .. math:: \min_\phi\; \mathbb{E}_\beta\, \frac{-\mathbb{E}\log p(y \mid z)
               + \beta\, I_\beta(z; x)}{1 + \beta / \sqrt{\beta_0 \beta_1}}, \qquad
               \log\beta \sim U(\log\beta_0, \log\beta_1) .
 
     ``MIGEEncoder(mode=InformationBottleneck(...))`` is a classifier or a regressor.
-    ``mode="ib"`` is short for ``mode=InformationBottleneck()``.
+    ``mode="ib"`` is a shorthand for ``mode=InformationBottleneck()``.
 
     Parameters
     ----------
     information : str, MIGE, Critic, Variational, Information or callable, default="mige"
-        Estimator of I(z; x). The name "mige" is short for :class:`MIGE`, "variational" for
-        :class:`Variational`, and the name of a bound for :class:`Critic`. A callable
-        ``information(code, x, y)`` returns the scalar tensor to be minimised, in nats.
+        Estimator of I(z; x). The name "mige" means :class:`MIGE`, and the name "variational" means
+        :class:`Variational`. The name of a bound, such as "infonce", means :class:`Critic`. A
+        callable ``information(code, x, y)`` returns the scalar tensor to be minimised, in nats.
     head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
         Distribution of z given x. With "gaussian", z is drawn with a learned mean and scale. With
         "deterministic", z is the encoder's output. With "implicit", a network transforms noise to
-        z (:class:`sk_mige.networks.ImplicitHead`), so that the density is unknown. The implicit
-        head suits 16 components or fewer, because scores of q(z | x) are estimated from a few
-        draws.
+        z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown. Use the implicit head
+        for at most 16 components, because scores of q(z | x) are estimated from a few draws.
     n_draws : int, default=None
         Number of draws of z for each row and training step. None means 16 if scores of q(z | x) are
         estimated, else 1.
     beta : float, default=1e-3
-        Weight of a nat of information about x, in nats of log-likelihood. With a large value from
-        the start, training can stay at a constant z. :class:`sk_mige.training.BetaWarmup` prevents
-        such a collapse.
+        Weight of one nat of information about x, relative to one nat of log-likelihood. With a
+        large ``beta`` from the first epoch, training can stay at a constant z.
+        :class:`sk_mige.training.BetaWarmup` prevents a constant z.
 
         A pair (low, high) of positive weights trains one encoder for all weights in the range. The
         method ``at_beta`` of the fitted encoder returns the encoder for a single weight. All other
-        methods use the geometric middle of the range.
+        methods use the geometric mean of ``low`` and ``high``.
     max_information : float, default=None
-        Upper limit of I(z; x) in nats. ``beta`` is then the initial value of a dual variable. Each
-        batch adjusts the dual variable until an upper bound of I(z; x) meets the limit. Requires
-        ``head="gaussian"``.
+        Upper limit of I(z; x) in nats. With a limit, ``beta`` is the initial value of a dual
+        variable. Each batch adjusts the dual variable until an upper bound of I(z; x) meets the
+        limit. A limit requires ``head="gaussian"``.
     task : {"classification", "regression"}, default="classification"
         Kind of the targets y.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the cross-entropy. "balanced" is inversely proportional to the
-        frequency of a class. The information is not weighted.
+        Weights of the classes in the cross-entropy. With "balanced", the weights are inversely
+        proportional to the class frequencies. Class weights do not apply to the information.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread over all classes, for classification.
     confidence_penalty : float, default=0.0
         Weight of the predictive-entropy bonus, for classification.
     n_prediction_samples : int, default=12
         Number of draws of z over which predictions are averaged. With 0, predictions use the mean
-        of z. The number can be changed after ``fit``.
+        of z. ``n_prediction_samples`` can be changed after ``fit``.
 
     See Also
     --------
@@ -217,19 +216,19 @@ class InformationBottleneck(InformationDescription):
 
     Notes
     -----
-    With a pair, each batch has one β, because the marginal of z depends on β. The entropy of z in
-    a batch of several β is that of a mixture,
+    With ``beta=(low, high)``, each batch has one β, because the marginal of z depends on β. In a
+    batch with several β, the entropy of z would be the entropy of a mixture:
 
-    .. math:: H(z) = H(z \mid \beta) + I(z; \beta) ,
+    .. math:: H(z) = H(z \mid \beta) + I(z; \beta) .
 
-    and training would also minimise I(z; β).
+    Training with several β in a batch would therefore also minimise I(z; β).
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
     β. Without the divisor, batches with a large β have the largest gradients and dominate the
-    updates of the shared weights. All β share a :class:`Critic` and the learned prior of
-    :class:`Variational`. The bounds of both estimators are therefore looser than for a single β.
-    For regression, the variance of the likelihood is the mean squared error of the batch, because
-    the optimal variance depends on β.
+    updates of the shared weights. All β share the critic of :class:`Critic` and the learned prior
+    of :class:`Variational`. A shared critic or prior gives a looser bound than a critic or prior
+    for a single β. For regression with a pair, the variance of the likelihood is the mean squared
+    error of the batch, because the optimal variance depends on β.
 
     References
     ----------
@@ -292,7 +291,7 @@ class InformationBottleneck(InformationDescription):
         head = HEADS[self.head]
         if self.n_draws is not None and not head.stochastic:
             raise ValueError(
-                f"n_draws={self.n_draws} is for heads that draw z, got head={self.head!r}: use "
+                f"n_draws={self.n_draws} is for stochastic heads, got head={self.head!r}: use "
                 "n_draws=None, or head='gaussian'"
             )
         if self.max_information is not None and not head.closed_form:
@@ -315,7 +314,7 @@ class InformationBottleneck(InformationDescription):
             )
 
     def _check_betas(self) -> None:
-        """Raise ValueError for a pair of weights that is not a range, or contradicts a limit."""
+        """Raise ValueError if ``beta`` is an invalid pair, or a pair with ``max_information``."""
         if not isinstance(self.beta, tuple | list):
             return
         numbers = len(self.beta) == 2 and all(isinstance(beta, Real) for beta in self.beta)
@@ -326,7 +325,7 @@ class InformationBottleneck(InformationDescription):
             )
         if self.max_information is not None:
             raise ValueError(
-                f"beta={self.beta!r} is a range of weights, and max_information="
+                f"beta={self.beta!r} is a range of weights, but max_information="
                 f"{self.max_information!r} adjusts a single weight: use max_information=None, or a "
                 "number as beta"
             )
@@ -348,13 +347,13 @@ class InformationBottleneck(InformationDescription):
         return HEADS[self.head].closed_form and not by_score
 
     def resolved_draws(self) -> int:
-        """Return the number of draws of z for each row in training."""
+        """Return the number of draws of z for each row and training step."""
         if self.n_draws is not None:
             return int(self.n_draws)
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return head, number of draws, task, and the learned parts of the information."""
+        """Return the head, the number of draws, the task and the learned parts."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),
@@ -364,11 +363,11 @@ class InformationBottleneck(InformationDescription):
         }
 
     def architecture(self) -> dict[str, Any]:
-        """Return head, draws and the range of weights."""
+        """Return the head, the number of draws and the range of weights."""
         return {"head": self.head, "n_draws": self.resolved_draws(), "betas": self.betas()}
 
     def build(self, problem: Problem) -> BottleneckLoss:
-        """Return a new loss, with newly initialised parameters if it learns any."""
+        """Return a new loss, with newly initialised parameters if it has any."""
         term = self.estimator.build_term(self, problem)
         betas = self.betas()
         likelihood: nn.Module = GaussianLikelihood(problem.n_targets, learned=betas is None)
@@ -383,7 +382,7 @@ class InformationBottleneck(InformationDescription):
         return loss.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of more components than draws if scores of q(z | x) are estimated."""
+        """Warn if scores of q(z | x) are estimated from fewer draws than components."""
         draws = self.resolved_draws()
         if self.uses_score() and self.estimates_conditional() and n_components > draws:
             warn_user(
@@ -393,7 +392,7 @@ class InformationBottleneck(InformationDescription):
             )
 
     def unused_score(self) -> str | None:
-        """Return why ``score_estimator`` has no effect, or None if entropies use scores."""
+        """Return the reason why ``score_estimator`` is unused, or None if it is used."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
             "score",
             "stein",
@@ -404,5 +403,5 @@ class InformationBottleneck(InformationDescription):
             return None
         return (
             f"head={self.head!r} has entropies in closed form; "
-            "information=MIGE(marginal='score') estimates the marginal's from scores"
+            "information=MIGE(marginal='score') estimates the entropy of z from scores"
         )

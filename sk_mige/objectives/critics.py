@@ -34,7 +34,7 @@ __all__ = [
 CRITICS: dict[str, Callable[..., nn.Module]] = {
     "separable": SeparableCritic,
     "concatenated": ConcatenatedCritic,
-    # The temperature that SimCLR's authors found best on CIFAR-10.
+    # 0.5 is the best temperature on CIFAR-10 in the SimCLR paper.
     "cosine": partial(SeparableCritic, temperature=0.5),
 }
 
@@ -49,30 +49,30 @@ class CriticBound(nn.Module):
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic. Each form has a hidden layer of 512 units. A callable returns a critic
-        for (n_features, n_components). The bound "club" learns a conditional Gaussian instead of a
-        critic.
+        Form of the critic. Each named form has a hidden layer of 512 units. A callable returns a
+        critic for (n_features, n_components). The bound "club" learns a conditional Gaussian
+        instead of a critic.
     normalize : bool, default=True
-        Whether x is normalised over the batch, so that the units of x do not matter. Features of
-        an inner layer need no normalisation.
+        Whether x is standardised over the batch, so that the units of x do not matter. Features of
+        an inner layer need no standardisation.
     mixed_precision : bool, default=False
-        Whether the critic multiplies matrices in bfloat16. The critic's scores have the precision
+        Whether the critic multiplies matrices in bfloat16. The output of the critic has the dtype
         of z. The critic of "club" is a density and always has full precision.
     **sizes : sequence of int
         Further arguments of the named critic, such as ``hidden=(512, 512)``.
 
     Notes
     -----
-    InfoMax follows the bounds as published. A bottleneck needs nats, because β is a weight per
-    nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is bounded, while
-    I is unbounded. In a bottleneck, this divergence trains the critic, and z has the gradient of
-    the value in nats,
+    InfoMax uses the bounds as published. A bottleneck needs an estimate in nats, because β is a
+    weight per nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is
+    bounded, whereas I is unbounded. In a bottleneck, the Jensen-Shannon divergence trains the
+    critic, and the encoder minimises an estimate in nats:
 
-    .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] ,
+    .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] .
 
-    with a clipped T in the second term for "smile". By the envelope theorem, this gradient equals
-    the gradient of I if the critic is optimal. The bound "infonce" saturates at log M, and "club"
-    is an upper bound.
+    For "smile", T is clipped in the second term. If the critic is optimal, the gradient of the
+    estimate equals the gradient of I by the envelope theorem. The bound "infonce" is at most log M
+    for batches of M rows, and "club" is an upper bound.
 
     Examples
     --------
@@ -105,12 +105,12 @@ class CriticBound(nn.Module):
             self.critic = CRITICS[critic](n_features, n_components, **sizes)
         else:
             self.critic = _made(critic, n_features, n_components)
-        # A density is a difference of squares, for which bfloat16 has too few digits.
+        # A log-density is a difference of squares, and bfloat16 has too few digits for differences.
         self.mixed_precision = mixed_precision and self.bound.critic != "density"
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the critic's scores of all pairs, optionally with given parameters."""
-        # The cache is off, because it outlives a step inside another autocast context.
+        """Return the critic's scores of all pairs (x, z), optionally with given parameters."""
+        # Inside another autocast context, the cache would outlive the training step.
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
         ):
@@ -126,28 +126,29 @@ class CriticBound(nn.Module):
         return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return a loss whose gradient increases I(x; z) through z and tightens the bound."""
+        """Return the loss that trains z to maximise I(x; z) and the critic to tighten the bound."""
         x = self.normalize(x.flatten(1))
         estimate = self.bound(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:
             return -estimate.objective
-        # The objectives of z and of the critic differ, so each is trained with the other fixed.
+        # The objectives of z and of the critic differ. z is trained with a fixed critic, and the
+        # critic is trained with a fixed z.
         return -self.bound(self._scores_of_fixed_critic(x, z)).objective + self._critic_loss(x, z)
 
     def minimise(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return the bound in nats, to be minimised by the encoder, and the critic's loss.
 
-        Information is never negative. A negative bound shows that the critic is not trained
-        enough, and minimising the bound further would diverge. With a negative bound, z therefore
-        receives no gradient.
+        Mutual information is never negative. A negative bound shows that the critic is not trained
+        enough, and minimising a negative bound would diverge. A negative bound therefore has no
+        gradient with respect to z.
         """
         x = self.normalize(x.flatten(1))
         nats = self.bound.nats(self._scores_of_fixed_critic(x, z))
-        # A choice on the device, because reading the number would wait for it.
+        # torch.where stays on the device. A Python condition would wait for the device.
         return torch.where(nats > 0, nats, nats.detach()), self._critic_loss(x, z)
 
     def held_out(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the bound's criterion on held-out rows, without training the critic."""
+        """Return the value of the bound on held-out rows, without training the critic."""
         return self.bound.held_out(self.scores(self.normalize(x.flatten(1)), z))
 
     def _scores_of_fixed_critic(self, x: Tensor, z: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ class CriticBound(nn.Module):
 
 
 class CriticInfoMax(Objective):
-    """InfoMax by a learned critic, as in Deep InfoMax and its successors.
+    """InfoMax with a learned critic, as in Deep InfoMax.
 
     Parameters
     ----------
@@ -182,16 +183,16 @@ class CriticInfoMax(Objective):
         self.information = information
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the bound, the loss of both encoder and critic."""
+        """Return the negative bound, the loss of encoder and critic."""
         return self.information.maximise(x, code.z)
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the bound of held-out rows."""
+        """Return the negative bound on held-out rows."""
         return -self.information.held_out(x, code.z)
 
 
 class CriticTerm(InformationTerm):
-    """Bound of I(x; z) by a critic, as the information term of a bottleneck.
+    """Information term of a bottleneck, with a critic's bound of I(x; z).
 
     Parameters
     ----------
@@ -217,12 +218,12 @@ class CriticTerm(InformationTerm):
 
 
 class FeatureCriticInfoMax(Objective):
-    r"""Deep InfoMax, a critic's bound of I(h; z) for features h of an inner layer.
+    r"""Deep InfoMax: a critic's bound of I(h; z) for features h of an inner layer.
 
-    In DIM(G), h is the whole feature map. In DIM(L), h is a single location of the map. All
-    locations share one critic, and the bounds are averaged over the locations. All other rows of a
-    batch are negative examples. For DIM(L) with InfoNCE, the negative examples are the locations of
-    all other images.
+    In DIM(G), h is the whole feature map. In DIM(L), h is a single location of the feature map. All
+    locations share one critic, and the bounds are averaged over the locations. The negative
+    examples of a row are all other rows of the batch. For DIM(L) with InfoNCE, the negative
+    examples are the locations of all other images.
 
     Parameters
     ----------
@@ -255,7 +256,7 @@ class FeatureCriticInfoMax(Objective):
         self.local = local
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the bound, the loss of both encoder and critic."""
+        """Return the negative bound, the loss of encoder and critic."""
         assert code.features is not None
         if not self.local:
             return self.information.maximise(code.features, code.z)
@@ -270,16 +271,16 @@ class ViewCriticInfoMax(Objective):
 
     .. math:: \frac{1}{S (S - 1)} \sum_{s \ne t} \hat I(z_s; z_t)
 
-    for the S views of a batch's rows, each independently augmented. Views are independent given x,
-    so :math:`I(z_s; z_t) \le I(x; z_s)`. The bound therefore measures information that survives
-    the augmentation. With InfoNCE and the cosine of a shared embedding, this objective is that of
-    SimCLR [1]_ except for the negative examples. The negative examples here are the other rows of
-    the other view. The negative examples of SimCLR are the other rows of both views.
+    Each of the S views of a row is augmented independently. Given x, the views are independent, and
+    therefore :math:`I(z_s; z_t) \le I(x; z_s)`. The bound measures information that survives the
+    augmentation. With InfoNCE and the cosine of a shared embedding, the objective differs from
+    SimCLR [1]_ only in the negative examples. The negative examples of row m in view s are the
+    other rows of view t. SimCLR uses the other rows of both views s and t.
 
     Parameters
     ----------
     information : CriticBound
-        Bound and critic, which takes two representations.
+        Bound, with a critic for pairs of representations.
 
     References
     ----------
@@ -303,20 +304,20 @@ class ViewCriticInfoMax(Objective):
         self.information = information
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return minus the mean bound over pairs of views, the loss of encoder and critic."""
+        """Return the negative mean bound over pairs of views, the loss of encoder and critic."""
         pairs = permutations(code.z.unbind(), 2)
         return torch.stack([self.information.maximise(one, other) for one, other in pairs]).mean()
 
 
 def _made(critic: Any, n_features: int, n_components: int) -> nn.Module:
-    """Return the module that a user's function creates."""
+    """Return the critic that a user's function creates."""
     made = None if isinstance(critic, nn.Module) else critic(n_features, n_components)
     if not isinstance(made, nn.Module):
-        got = f"it returned {type(made).__name__}"
+        got = f"the function returned {type(made).__name__}"
         if made is None:
             got = f"got the module {type(critic).__name__} itself"
         raise TypeError(
-            "critic must be a name or a function that, called with (n_features, n_components), "
-            f"returns a torch.nn.Module: {got}"
+            "critic must be a name, or a function of (n_features, n_components) that returns a "
+            f"torch.nn.Module: {got}"
         )
     return copy.deepcopy(made)  # the function may return a module that it keeps

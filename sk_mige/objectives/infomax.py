@@ -19,65 +19,65 @@ __all__ = ["InfoMax"]
 
 
 class InfoMax(InformationDescription):
-    r"""InfoMax: keep as much information about x in z as possible, without targets.
+    r"""InfoMax: maximise the information about x in z, without targets.
 
     .. math:: \max_\phi\; I(x; z), \qquad z = E_\phi(x)
 
-    ``MIGEEncoder(mode=InfoMax(...))`` is a transformer. ``mode="infomax"`` is short for
+    ``MIGEEncoder(mode=InfoMax(...))`` is a transformer. ``mode="infomax"`` is a shorthand for
     ``mode=InfoMax()``.
 
     Parameters
     ----------
     information : str, MIGE, Critic, Information or callable, default="mige"
-        Estimator of I(x; z). The name "mige" is short for :class:`MIGE`, and the name of a bound
-        for :class:`Critic`. The names "barlow-twins", "coding-rate", "sigreg" and "vicreg" are
-        short for :class:`BarlowTwins`, :class:`CodingRate`, :class:`SIGReg` and :class:`VICReg`,
-        which need ``n_views=2`` or more. A callable ``loss(code, x, y)`` returns the loss of a
-        batch, a scalar tensor. The argument y holds the targets of ``fit``, or zeros without
-        targets. With several views, ``code.z`` has the shape (S, M, K).
+        Estimator of I(x; z). The name "mige" means :class:`MIGE`. The name of a bound, such as
+        "infonce", means :class:`Critic`. The names "barlow-twins", "coding-rate", "sigreg" and
+        "vicreg" mean :class:`BarlowTwins`, :class:`CodingRate`, :class:`SIGReg` and
+        :class:`VICReg`, which need ``n_views=2`` or more. A callable ``loss(code, x, y)`` returns
+        the loss of a batch, a scalar tensor. The argument y of the callable holds the targets of
+        ``fit``, or zeros without targets. With S views, ``code.z`` has the shape (S, M, K).
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
-        values are divided by ``1 - corruption``. The information between x and the representation
-        of a corrupted x is finite, and robust features contribute more to this information.
+        values are divided by ``1 - corruption``. With corruption, the information about x is
+        finite, and robust features contribute more information than other features.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
-        each view. The objective is the information about the original rows. Transforms of
-        torchvision apply the same random change to all images of a batch. Use
+        each view. The objective remains the information about the original rows. For images, use
+        :class:`sk_mige.training.ImageAugmentation`, which draws a random change for each image. A
+        torchvision transform ``t`` makes the same random change to all images of a batch. Use
         ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
-        Pickling the encoder requires a picklable function. For images, use
-        :class:`sk_mige.training.ImageAugmentation`, which draws a change for each image.
+        Pickling the encoder requires a picklable function.
     n_views : int, default=1
-        Number of copies of each row, independently augmented and corrupted, in a training step. A
-        single copy is compared with x itself. With two or more copies, the differences between
-        copies count as noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The
-        cost of a step grows with ``n_views``. Batches should have
+        Number of views in a training step. A view is an independently augmented and corrupted copy
+        of each row. A single view is compared with x. With two or more views, the differences
+        between views count as noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`).
+        The cost of a step grows with ``n_views``. Batches should have
         ``2 * n_components / (n_views - 1)`` rows or more. With a critic, the objective is a bound
-        of the information between the copies.
+        of the information between views.
     layer : str, default=None
-        Name of a submodule of the encoder. The submodule's output h replaces x, so I(h; z) is
-        maximised. An example is "conv" of ``encoder="conv"``. With MIGE, this objective is the
-        paper's circumstance II. With "jsd" or "infonce", this objective is Deep InfoMax's global
-        DIM(G).
+        Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
+        the submodule replaces x, and the objective is I(h; z). With MIGE, I(h; z) is
+        circumstance II of the paper. With "jsd" or "infonce", I(h; z) is the global objective
+        DIM(G) of Deep InfoMax.
     local : bool, default=False
         Whether to average the information over single locations h of the feature map of ``layer``.
-        For the layer "conv.5", the result is Deep InfoMax's local objective DIM(L).
+        ``layer="conv.5"`` gives the local objective DIM(L) of Deep InfoMax.
     prior_weight : float, default=0.0
-        Weight of the prior-matching loss, which moves the sigmoid of each component to a uniform
-        distribution. With 0, there is no prior matching.
+        Weight of the prior-matching loss, which makes the sigmoid of each component uniformly
+        distributed. 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
-        Units of z. Mutual information does not depend on the units of z, but its estimate does.
-        With "unit", the network ends with a batch norm without weights. With "input", the network
-        has the same batch norm in training. Afterwards, ``fit`` maps z linearly to the units of x,
-        as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit`` does not change this
-        map. With None, the scale is free in training.
+        Scale of z. Mutual information does not depend on the scale of z, but the estimate does.
+        With "unit", the network ends with batch normalisation without weights. With "input", the
+        network ends with the same batch normalisation during training. After training, ``fit`` maps
+        z linearly to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`).
+        ``partial_fit`` does not change the linear map. With None, the scale is free in training.
 
     See Also
     --------
     InformationBottleneck : Objective with targets.
     MIGE : Gradient of information by score estimation.
     Critic : Bounds of information by trained critics.
-    VICReg : Objective of several views without estimated information.
+    VICReg : Objective for several views, without an estimate of information.
 
     References
     ----------
@@ -133,29 +133,29 @@ class InfoMax(InformationDescription):
         if self.local and self.layer is None:
             raise ValueError(
                 "local=True needs layer, the name of a submodule whose output is a feature map: "
-                "'conv' or 'conv.5' for encoder='conv'"
+                "use 'conv' or 'conv.5' for encoder='conv'"
             )
         if self.n_views == 1:
             return
         if self.augmentation is None and self.corruption == 0:
             raise ValueError(
                 f"n_views={self.n_views} makes equal copies: pass an augmentation, or "
-                "corruption > 0, so that they differ"
+                "corruption > 0, so that the copies differ"
             )
         if self.layer is not None:
             raise ValueError(
-                f"n_views={self.n_views} compares views with each other, layer={self.layer!r} "
+                f"n_views={self.n_views} compares views with each other, but layer={self.layer!r} "
                 "compares an inner layer with z: set n_views=1, or layer=None"
             )
 
     def network_settings(self) -> dict[str, Any]:
-        """Return the settings of training inputs and codes, and the information's learned parts."""
+        """Return the settings of training inputs and codes, and the learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
         return {**settings, "information": self.learned_parts()}
 
     def architecture(self) -> dict[str, Any]:
-        """Return the head and the changes of training inputs."""
+        """Return the head and the settings of the training inputs."""
         return {
             "head": "deterministic" if self.output_scale is None else "standardizing",
             "corruption": float(self.corruption),
@@ -166,21 +166,21 @@ class InfoMax(InformationDescription):
         }
 
     def build(self, problem: Problem) -> Objective:
-        """Return a new objective, with newly initialised parameters if it learns any."""
+        """Return a new objective, with newly initialised parameters if it has any."""
         objective = self.estimator.build_infomax(self, problem)
         if self.prior_weight > 0:
             objective = PriorMatched(objective, problem.n_components, self.prior_weight)
         return objective.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of batches with too few rows to estimate scores."""
+        """Warn if batches have too few rows to estimate scores."""
         if not self.uses_score():
             return
         needed = -(-2 * n_components // max(1, self.n_views - 1))
         if self.n_views == 1 and batch_size < n_components:
             warn_user(
-                f"batches of {batch_size} rows are fewer than n_components={n_components}, so the "
-                "estimated scores are too small: use a larger batch_size, or fewer components"
+                f"batches of {batch_size} rows are smaller than n_components={n_components}, so "
+                "the estimated scores are too small: use a larger batch_size, or fewer components"
             )
         elif self.n_views > 1 and batch_size < needed:
             warn_user(

@@ -43,14 +43,14 @@ __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescript
 
 
 class LearnedParts:
-    """Learned parts of an estimator of information, compared by the estimator's parameters.
+    """Learned parts of an estimator of information, with equality by the estimator's parameters.
 
     All estimators without learned parts are equal, so that training can continue with another
     estimator.
     """
 
     def __init__(self, information: Information) -> None:
-        self.information = copy.copy(information)  # because its parameters may be set later
+        self.information = copy.copy(information)  # the parameters of the original may change
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LearnedParts):
@@ -69,34 +69,34 @@ class LearnedParts:
 class MIGE(Information):
     """Gradient of mutual information by score estimation.
 
-    No critic is trained. In InfoMax, ``MIGEEncoder``'s ``score_estimator`` estimates the scores in
-    each batch. A bottleneck with a Gaussian head needs no scores by default, because both entropies
-    have closed forms. MIGE is the default. Use a critic if distances between rows are not
-    meaningful.
+    MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
+    scores of each batch. A bottleneck with a Gaussian head estimates no scores by default, because
+    the entropies of z and of z given x have closed forms. MIGE is the default estimator of
+    information. Use :class:`Critic` if distances between rows are not meaningful.
 
     Parameters
     ----------
     x_scale : float, default=1.0
-        Weight of x relative to z in the kernel of their joint score, after both are scaled to the
-        same median distance. The weight applies only if the kernel uses x. The kernel uses x in
-        InfoMax with one view and no ``layer``, and in a bottleneck with ``head="deterministic"``.
+        Weight of x relative to z in the kernel of the joint score, after x and z are scaled to the
+        same median distance. A joint score is estimated in InfoMax with one view and no ``layer``,
+        and in a bottleneck with ``head="deterministic"``. Otherwise, ``x_scale`` must be 1.
     marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
 "classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck
         (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). For a Gaussian head, "auto"
         is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other
         heads, "auto" estimates scores. With "classes", the log-determinant is taken within
-        classes, so that information about the class is not penalised. "classes" requires
+        classes, so that information about the class is not penalised. The value "classes" requires
         classification with a Gaussian head.
     conditional : {"auto", "closed-form", "score"}, default="auto"
         Estimate of the entropy of z given x in a bottleneck. With "closed-form", the entropy of
         the Gaussian head is exact. With "score", scores are estimated from several draws of z for
-        each x. With "auto", the closed form is used if it exists, else "score".
+        each x. "auto" is "closed-form" for a Gaussian head, and "score" for an implicit head.
 
     See Also
     --------
     Critic : Bounds of information by trained critics.
-    Variational : Upper bound of a bottleneck's information.
+    Variational : Variational upper bound of the information of a bottleneck.
 
     References
     ----------
@@ -125,7 +125,7 @@ class MIGE(Information):
         self.conditional = conditional
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError for a bottleneck's parameters, or for an ``x_scale`` without effect."""
+        """Raise ValueError for parameters that have no effect in InfoMax."""
         self._validate_params()
         for name in ("marginal", "conditional"):
             if getattr(self, name) != "auto":
@@ -136,12 +136,12 @@ class MIGE(Information):
         if self.x_scale != 1 and (mode.n_views > 1 or mode.layer is not None):
             other = f"n_views={mode.n_views}" if mode.n_views > 1 else f"layer={mode.layer!r}"
             raise ValueError(
-                f"x_scale={self.x_scale} weighs x in a kernel, and with {other} x is in none: use "
-                "x_scale=1"
+                f"x_scale={self.x_scale} is the weight of x in a kernel, but no kernel uses x with "
+                f"{other}: use x_scale=1"
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError for estimates of entropy that the head does not allow."""
+        """Raise ValueError for parameters that the head does not support."""
         self._validate_params()
         head = HEADS[mode.head]
         if self.conditional != "auto" and not head.stochastic:
@@ -151,8 +151,9 @@ class MIGE(Information):
             )
         if self.conditional == "closed-form" and not head.closed_form:
             raise ValueError(
-                f"conditional='closed-form' needs a known density, and that of head={mode.head!r} "
-                "is unknown: use conditional='score' or 'auto', or head='gaussian'"
+                f"conditional='closed-form' needs a known density q(z | x), which head="
+                f"{mode.head!r} does not have: use conditional='score' or 'auto', or "
+                "head='gaussian'"
             )
         if self.marginal != "auto" and not head.stochastic:
             raise ValueError(
@@ -161,8 +162,8 @@ class MIGE(Information):
             )
         if self.x_scale != 1 and head.stochastic:
             raise ValueError(
-                f"x_scale={self.x_scale} weighs x in a kernel, and with head={mode.head!r} x is in "
-                "none: use x_scale=1, or head='deterministic'"
+                f"x_scale={self.x_scale} is the weight of x in a kernel, but no kernel uses x with "
+                f"head={mode.head!r}: use x_scale=1, or head='deterministic'"
             )
         if self.marginal == "classes" and not mode.uses_closed_form():
             raise ValueError(
@@ -176,7 +177,7 @@ class MIGE(Information):
             )
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective between x and z, between views, or between a layer and z."""
+        """Return the objective for x and z, for several views, or for a layer and z."""
         if problem.feature_shape is not None:
             return FeatureInfoMax(problem.score, local=mode.local)
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
@@ -193,7 +194,7 @@ class MIGE(Information):
 
 
 class Critic(Information):
-    """Bound of mutual information by a critic that is trained with the encoder.
+    """Bound of mutual information with a critic that is trained together with the encoder.
 
     Parameters
     ----------
@@ -202,15 +203,15 @@ class Critic(Information):
         "smile" and "club" (:func:`sk_mige.information.make_bound`).
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
-        "concatenated" critic is a perceptron of the pair (x, z). If a concatenated critic
-        separates all pairs of a batch, its gradient vanishes. A "cosine" critic is the cosine of
-        the embeddings divided by a temperature of 0.5, as in SimCLR. A callable takes (n_features,
-        n_components) and returns a module that maps x and z to the scores of all pairs (M, M). The
-        bound "club" always uses a conditional Gaussian.
+        "concatenated" critic is a multilayer perceptron of the pair (x, z). The gradient of a
+        concatenated critic vanishes if the critic separates all pairs of a batch. A "cosine" critic
+        is the cosine of the embeddings divided by a temperature of 0.5, as in SimCLR. A callable
+        takes (n_features, n_components) and returns a module that maps x and z to the scores of
+        all pairs (M, M). The bound "club" always uses a conditional Gaussian.
 
     See Also
     --------
-    MIGE : Gradient of information without a critic.
+    MIGE : Gradient of mutual information by score estimation, without a critic.
 
     Examples
     --------
@@ -252,18 +253,18 @@ class Critic(Information):
         self._check_critic()
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the bound between x and z, between views, or between a layer and z."""
+        """Return the objective for x and z, for several views, or for a layer and z."""
         if problem.feature_shape is not None:
             shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
-            # 512 units for either side, as in Deep InfoMax's code; "concatenated" has the two
-            # layers of its text.
+            # Embeddings have 512 units, as in the code of Deep InfoMax. The concatenated critic
+            # has two hidden layers, as in the paper.
             sizes: dict[str, Any] = {"n_embedding": 512}
             if self.critic == "concatenated":
                 sizes = {"hidden": (512, 512)}
             between = self._between(prod(shape), problem, normalize=False, **sizes)
             return FeatureCriticInfoMax(between, local=mode.local)
         if mode.n_views > 1:
-            # Layers of 512 and 128 units are SimCLR's projection.
+            # SimCLR's projection head has layers of 512 and 128 units.
             sizes = {"n_embedding": 128, "shared": make_bound(self.bound).shares_embedding}
             return ViewCriticInfoMax(
                 self._between(problem.n_components, problem, normalize=False, **sizes)
@@ -271,7 +272,7 @@ class Critic(Information):
         return CriticInfoMax(self._between(problem.n_features, problem))
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the bound as a bottleneck's information."""
+        """Return the bound as the information term of a bottleneck."""
         return CriticTerm(self._between(problem.n_features, problem))
 
     def _between(
@@ -295,14 +296,14 @@ class Critic(Information):
 class Variational(Information):
     """Upper bound of a bottleneck's information by a model of the marginal of z.
 
-    The bound is the divergence of q(z | x) from the model. This divergence is the information term
-    of the deep variational bottleneck, the usual baseline. ``head="gaussian"`` is required.
+    The bound is the mean Kullback-Leibler divergence of q(z | x) from the model, as in the deep
+    variational information bottleneck. ``head="gaussian"`` is required.
 
     Parameters
     ----------
     prior : {"standard", "learned"}, default="standard"
-        Model of the marginal, the standard normal distribution or a Gaussian with learned means
-        and scales.
+        Model of the marginal of z. "standard" is the standard normal distribution. "learned" is a
+        Gaussian with learned means and scales.
 
     References
     ----------
@@ -326,7 +327,7 @@ class Variational(Information):
         return self.prior == "learned"
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError for heads without a known density."""
+        """Raise ValueError for heads without a known density q(z | x)."""
         self._validate_params()
         if not HEADS[mode.head].closed_form:
             raise ValueError(
@@ -335,12 +336,12 @@ class Variational(Information):
             )
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the divergence of q(z | x) from the model, as a term of the loss."""
+        """Return the divergence of q(z | x) from the model, as the information term."""
         return VariationalTerm(problem.n_components, learned=self.prior == "learned")
 
 
 class FunctionInformation(Information):
-    """User's function ``information(code, x, y)`` of a batch.
+    """Custom function ``information(code, x, y)`` of a batch.
 
     Parameters
     ----------
@@ -357,17 +358,15 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as the loss, which has no held-out value with several views."""
+        """Return the function as an objective, without held-out value for views or a layer."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
-        """Return the function as a bottleneck's information."""
+        """Return the function as the information term of a bottleneck."""
         return _FunctionTerm(self.function)
 
 
 class _FunctionTerm(InformationTerm):
-    """A function ``information(code, x, y)`` as a term of a bottleneck's loss."""
-
     def __init__(self, function: Loss) -> None:
         super().__init__()
         self.function = FunctionObjective(function)
@@ -412,15 +411,15 @@ class InformationDescription(Description):
 
     @property
     def estimator(self) -> Information:
-        """Estimator object of the parameter ``information``, which may be a name."""
+        """Estimator object for the parameter ``information``."""
         return as_information(self.information)
 
     def learned_parts(self) -> LearnedParts:
-        """Return the learned parts of the estimator, which cannot change during training."""
+        """Return the learned parts of the estimator."""
         return LearnedParts(self.estimator)
 
     def takes_targets(self) -> bool:
-        """Return whether the information is a user's function."""
+        """Return whether the information is a custom function."""
         return isinstance(self.estimator, FunctionInformation)
 
     def uses_score(self) -> bool:
@@ -428,7 +427,7 @@ class InformationDescription(Description):
         return self.estimator.uses_score
 
     def unused_score(self) -> str | None:
-        """Return why ``score_estimator`` has no effect, or None if scores are estimated."""
+        """Return the reason why ``score_estimator`` is unused, or None if it is used."""
         return (
             None if self.uses_score() else f"information={self.information!r} estimates no scores"
         )

@@ -18,9 +18,9 @@ class ClassLikelihood(nn.Module):
     Parameters
     ----------
     weight : tensor of shape (n_classes,), default=None
-        Weights of the rows of each class. None means a weight of 1 for each class.
+        Weight of each class. None means a weight of 1 for each class.
     label_smoothing : float, default=0.0
-        Fraction s of each target that is spread over all classes. With ``weight``, the part of
+        Fraction s of each target that is spread over all classes. With ``weight``, the term of
         each class is weighted, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
         Weight λ of the predictive-entropy bonus [1]_. ``weight`` does not apply to the bonus.
@@ -52,7 +52,7 @@ class ClassLikelihood(nn.Module):
         self.confidence_penalty = confidence_penalty
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the mean over rows, for class indices y (M,) and logits (M, C) or (S, M, C)."""
+        """Return the mean loss over rows, for indices y (M,) and logits (M, C) or (S, M, C)."""
         y = y.expand(logits.shape[:-1]).flatten()
         logits = logits.flatten(0, -2)
         loss = cross_entropy(logits, y, self.weight, label_smoothing=self.label_smoothing)
@@ -69,17 +69,17 @@ class GaussianLikelihood(nn.Module):
     .. math:: \frac{(y - \hat y)^2}{2 v} + \frac12 \log 2 \pi v,
               \qquad v = \mathrm{softplus}(\rho) + 10^{-4}
 
-    Targets should have variance 1. The floor of v bounds the loss of a network that fits its
-    training data exactly.
+    Targets should have variance 1. The lower limit of v keeps the loss finite if a network fits
+    the training data exactly.
 
     Parameters
     ----------
     n_targets : int
         Number of targets.
     learned : bool, default=True
-        Whether ρ is learned. If False, v is the mean squared error of the batch plus the floor. A
-        bottleneck with a range of weights β needs a variance for each batch, because the optimal v
-        depends on β.
+        Whether ρ is learned. If False, v is the mean squared error of the batch plus
+        :math:`10^{-4}`. A bottleneck with a range of weights β needs a variance for each batch,
+        because the optimal v depends on β.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class GaussianLikelihood(nn.Module):
         self.rho = nn.Parameter(start) if learned else None
 
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """Return the mean over rows of the sum over targets, in nats."""
+        """Return the loss in nats, summed over targets and averaged over rows."""
         errors = (prediction - y).square()
         # At v = mean squared error, the derivative of the loss with respect to v is 0.
         free = errors.detach().flatten(0, -2).mean(0) if self.rho is None else softplus(self.rho)

@@ -24,7 +24,7 @@ __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE: circumstance I for one view of x, circumstance III for several views.
+    r"""InfoMax by MIGE, in circumstance I for one view and circumstance III for several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
@@ -62,7 +62,7 @@ class MIGEInfoMax(Objective):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(x; z). Only the gradient of the surrogate has a meaning."""
+        """Return a surrogate whose gradient estimates that of −I(x; z)."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
         return -mutual_info_surrogate(
@@ -71,7 +71,7 @@ class MIGEInfoMax(Objective):
 
 
 class FeatureInfoMax(Objective):
-    r"""InfoMax between features h of an inner layer and z by MIGE, in circumstance II.
+    r"""InfoMax by MIGE between features h of an inner layer and z, in circumstance II.
 
     .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
 
@@ -83,7 +83,7 @@ class FeatureInfoMax(Objective):
     score : callable
         Score function of h, of z and of the pair.
     local : bool, default=False
-        Whether h is a single location of the feature map, instead of the whole map.
+        Whether h is a single location of the feature map, instead of the whole feature map.
     n_locations : int, default=4
         Number of locations drawn at random for each batch. The average gradient over the drawn
         locations is an unbiased estimate of the average over all locations.
@@ -109,7 +109,7 @@ class FeatureInfoMax(Objective):
         self.n_locations = n_locations
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate of −I(h; z). Only the gradient of the surrogate has a meaning."""
+        """Return a surrogate whose gradient estimates that of −I(h; z)."""
         assert code.features is not None
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
@@ -120,23 +120,23 @@ class FeatureInfoMax(Objective):
 
 
 class MIGETerm(InformationTerm):
-    r"""Gradient of I(x; z) by MIGE for a bottleneck, in the circumstance that suits the code.
+    r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
-    Circumstance I applies to a deterministic code, and circumstance III to a drawn code. If q(z |
-    x) is known, H(z | x) has a closed form. Otherwise, H(z | x) is estimated from several draws of
-    z for each x.
+    Circumstance I applies to a deterministic code, and circumstance III to a stochastic code. If
+    q(z | x) is known, H(z | x) has a closed form. Otherwise, H(z | x) is estimated from several
+    draws of z for each x.
 
     Parameters
     ----------
     score : callable
         Score function of z and of the pair (x, z).
     marginal : str, default="auto"
-        Estimate of the entropy of z
-        (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). The value "classes" is
+        Estimate of the entropy of z, as in
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. The value "classes" is
         :func:`sk_mige.information.gaussian_mutual_info` with labels. The value "classes" requires
         a Gaussian code and class indices as targets.
     closed_form : bool, default=True
-        Whether H(z | x) uses its closed form if q(z | x) is known.
+        Whether H(z | x) is computed in closed form if q(z | x) is known.
     x_scale : float, default=1.0
         Weight of x in the joint kernel of circumstance I.
     projection : tensor of shape (k, d), default=None
@@ -175,7 +175,7 @@ class MIGETerm(InformationTerm):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
-        """Return a surrogate of I(x; z), and None because the term learns nothing."""
+        """Return a surrogate of I(x; z), and None because the term has no learned parts."""
         return self._surrogate(code, x, y), None
 
     @torch.no_grad()
@@ -202,7 +202,7 @@ class MIGETerm(InformationTerm):
 
 
 def patches(features: Tensor) -> Tensor:
-    """Return feature maps (M, C, ...) as values at each of P locations, shape (M, P, C).
+    """Reshape feature maps (M, C, ...) to the values at each of P locations, (M, P, C).
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def patches(features: Tensor) -> Tensor:
     Returns
     -------
     tensor of shape (M, P, C)
-        P is the number of locations.
+        Values of the C channels at each of P locations.
 
     Examples
     --------

@@ -13,14 +13,14 @@ __all__ = ["PriorMatched"]
 
 
 class PriorMatched(Objective):
-    r"""Objective plus an adversary that moves the codes' distribution towards a uniform prior.
+    r"""Objective plus an adversarial loss that makes the codes uniformly distributed.
 
-    The sigmoid of each component is compared with U(0, 1), as in Deep InfoMax.
+    The adversary compares the sigmoid of each component with U(0, 1), as in Deep InfoMax.
 
     Parameters
     ----------
     objective : Objective
-        Loss to which prior matching is added.
+        Objective to which the prior-matching loss is added.
     n_components : int
         Dimension of z.
     weight : float
@@ -49,7 +49,7 @@ class PriorMatched(Objective):
         self.weight = weight
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the sum of objective, adversary's loss and weighted prior-matching loss."""
+        """Return the sum of objective, adversary loss and weighted prior-matching loss."""
         z = code.z.flatten(0, -2)  # rows of all views
         adversary, encoder = self.matching(z.sigmoid())
         loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder

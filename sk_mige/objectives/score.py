@@ -10,25 +10,26 @@ from sk_mige.score import ssge
 
 __all__ = ["TRAINING_EIGEN_THRESHOLD", "default_training_score"]
 
-# With far fewer eigenfunctions, an encoder collapses to the few directions that they can express;
+# With far fewer eigenfunctions, an encoder collapses to the few directions of the eigenfunctions;
 # see docs/guide/choosing.rst.
 TRAINING_EIGEN_THRESHOLD = 0.999
-# This ridge is as accurate as the cut; see docs/guide/choosing.rst.
+# A ridge of 1e-4 is as accurate as the spectral cutoff at 0.999; see docs/guide/choosing.rst.
 TRAINING_RIDGE = 1e-4
 
 
 def default_training_score(mode: str) -> partial[torch.Tensor]:
-    r"""Return SSGE with the regularisation that encoders are trained with by default.
+    r"""Return SSGE with the default regularisation for training encoders.
 
-    InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device. A Cholesky factorisation takes
-    a fraction of the time of an eigendecomposition. On held-out rows, the representations are as
-    accurate as with the spectral cutoff at 0.999. The scores of a bottleneck's implicit
-    conditionals use this cutoff, because the conditionals of a batch are many small problems.
+    InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device, because a Cholesky
+    factorisation takes a fraction of the time of an eigendecomposition. On held-out rows,
+    representations trained with the ridge are as accurate as with the spectral cutoff at 0.999. A
+    bottleneck uses the spectral cutoff, because the implicit conditionals of a batch are many small
+    problems.
 
     Parameters
     ----------
     mode : {"infomax", "ib"}
-        Whether information is maximised or limited.
+        Objective: "infomax" maximises information, and "ib" limits information.
 
     Returns
     -------

@@ -17,15 +17,15 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad \mathbb E[v v^\top] = I ,
 
-    This is the variance-reduced form, in which the norm is exact and only the divergence is
-    sliced.
+    The loss is the variance-reduced form of sliced score matching. The norm of s(x) is exact, and
+    random directions estimate only the divergence.
 
     Parameters
     ----------
     output : SlicedScore
         Output of a :class:`sk_mige.networks.ScoreNetwork` in training mode.
     x, y : object, default=None
-        Ignored, because the loss needs no inputs or targets.
+        Ignored. The parameters exist because the training loop passes inputs and targets.
 
     Returns
     -------

@@ -16,19 +16,18 @@ __all__ = ["VariationalTerm"]
 class VariationalTerm(InformationTerm):
     r"""Upper bound of I(x; z) by a model r(z) of the marginal.
 
-    The deep variational bottleneck uses this bound.
-
     .. math:: I(x; z) \le \mathbb{E}_x D\big(q(z \mid x) \,\|\, r(z)\big)
 
-    The bound is tight where r is the marginal q(z). The distributions q(z | x) and r are Gaussians
-    with independent components, so the divergence has a closed form.
+    D is the Kullback-Leibler divergence, as in the deep variational information bottleneck. The
+    bound is tight if r is the marginal q(z). The distributions q(z | x) and r are Gaussians with
+    independent components, so the divergence has a closed form.
 
     Parameters
     ----------
     n_components : int
         Dimension of z.
     learned : bool, default=False
-        Whether mean and scale of r are learned. If False, the mean is 0 and the scale is 1.
+        Whether the mean and scale of r are learned. If False, the mean is 0 and the scale is 1.
 
     References
     ----------
@@ -58,7 +57,7 @@ class VariationalTerm(InformationTerm):
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return the divergence without its gradient."""
+        """Return the mean divergence over rows in nats, without a gradient."""
         return self._divergence(code)
 
     def _divergence(self, code: Code) -> Tensor:

@@ -1,4 +1,4 @@
-"""Objectives that compare several views of each row without estimated scores."""
+"""Objectives that compare several views of each row without score estimation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WEIGHT = [Interval(Real, 0, None, closed="left")]
 
 
 class ViewInformation(Information):
-    r"""Base class of objectives that are a function of the representations of S ≥ 2 views.
+    r"""Base class of objectives that depend only on the representations of S ≥ 2 views.
 
-    Each of these objectives decreases the distance between views of the same row, and keeps the
-    components of z from becoming constant or equal. A subclass defines ``loss(z)`` for
-    representations of shape (S, M, K). The loss has no value on held-out rows, because these rows
-    have one view. ``InfoMax(information=..., n_views=2)`` uses the objective.
+    A view-based objective decreases the distance between views of the same row, and prevents
+    constant or equal components of z. A subclass defines ``loss(z)`` for representations of shape
+    (S, M, K). The loss has no value on held-out rows, because held-out rows have one view. Pass the
+    objective to InfoMax, as in ``InfoMax(information=..., n_views=2)``.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class ViewInformation(Information):
         return FunctionObjective(copy.copy(self)._batch_loss, has_value=False)
 
     def loss(self, z: Tensor) -> Tensor:
-        """Return the loss of representations z of shape (S, M, K), a scalar tensor."""
+        """Return the loss of representations z (S, M, K) as a scalar tensor."""
         raise NotImplementedError
 
     def _batch_loss(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class ViewInformation(Information):
 
 
 class BarlowTwins(ViewInformation):
-    r"""Barlow Twins: the correlation matrix of two views is close to the identity.
+    r"""Barlow Twins: loss that makes the correlation matrix of two views the identity.
 
     .. math:: \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2, \qquad
               C = \mathrm{corr}(z_s, z_t)
@@ -75,7 +75,8 @@ class BarlowTwins(ViewInformation):
     Parameters
     ----------
     redundancy : float, default=5e-3
-        Weight λ of the correlations between different components. The default is the paper's.
+        Weight λ of the correlations between different components. The default value is from the
+        paper.
 
     References
     ----------
@@ -108,26 +109,26 @@ class BarlowTwins(ViewInformation):
 
 
 class VICReg(ViewInformation):
-    r"""VICReg: equal views, with lower bounds of variances and small covariances.
+    r"""VICReg: loss for equal views, standard deviations of at least 1 and small covariances.
 
     .. math:: \frac{\lambda}{K M} \sum_m \lVert z_{sm} - z_{tm} \rVert^2
               + \mu\, [v(z_s) + v(z_t)] + \nu\, [c(z_s) + c(z_t)],
     .. math:: v(z) = \frac1K \sum_i \max(0, 1 - \sqrt{\mathrm{Var}\, z_i + 10^{-4}}), \qquad
               c(z) = \frac1K \sum_{i \ne j} \mathrm{Cov}(z_i, z_j)^2
 
-    With more than two views, the loss is the mean over pairs of views s ≠ t. The default
-    ``output_scale`` of InfoMax standardises z, so the variance term is then close to 0. With
+    With more than two views, the loss is the mean over pairs of views s ≠ t. With the default
+    ``output_scale`` of InfoMax, z is standardised and the variance term is close to 0. With
     ``output_scale=None``, the variance term alone controls the scale, as in the paper. The default
-    weights are the paper's.
+    weights are from the paper.
 
     Parameters
     ----------
     invariance : float, default=25.0
         Weight λ of the mean squared difference between views.
     variance : float, default=25.0
-        Weight μ of standard deviations below 1.
+        Weight μ of the penalty on standard deviations below 1.
     covariance : float, default=1.0
-        Weight ν of squared covariances between different components.
+        Weight ν of the squared covariances between different components.
 
     References
     ----------
@@ -169,15 +170,15 @@ class VICReg(ViewInformation):
 
 
 class CodingRate(ViewInformation):
-    r"""Log-determinant of z with similarity to the mean view, as in MCR² and EMP-SSL.
+    r"""Coding rate of z plus similarity to the mean view, as in MCR² and EMP-SSL.
 
     .. math:: -\frac1S \sum_s \Big[ \tfrac12 \log\det\Big(I + \frac{K}{M \epsilon^2}
               z_s^\top z_s\Big) + \frac{\lambda}{M} \sum_m \cos(z_{sm}, \bar z_m) \Big], \qquad
               \bar z = \frac1S \sum_s z_s
 
     Each representation is first divided by its norm. The log-determinant is the *total coding
-    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective of several views. The
-    default parameters are those of EMP-SSL.
+    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective for several views. The
+    default parameters are from EMP-SSL.
 
     Parameters
     ----------
@@ -219,22 +220,22 @@ class CodingRate(ViewInformation):
 
 
 class SIGReg(ViewInformation):
-    r"""LeJEPA's loss: equal views, and a standard normal distribution of z by SIGReg.
+    r"""Loss of LeJEPA for equal views and normally distributed representations.
 
     .. math:: (1 - \lambda)\, \frac{1}{S M K} \sum_{s,m} \lVert z_{sm} - \bar z_m \rVert^2
               + \frac{\lambda}{S} \sum_s \mathbb{E}_a \Big[ M \int_{-5}^5
               \big| \hat\varphi_{a^\top z_s}(t) - e^{-t^2/2} \big|^2 e^{-t^2/2}\, dt \Big]
 
-    The second term, *sketched isotropic Gaussian regularisation*, compares the characteristic
-    function of projections of z on random unit vectors a with that of N(0, 1). The integral is the
-    statistic of the Epps-Pulley test, and is computed by the trapezoidal rule with 17 points.
-    Torch's generator draws new vectors in each batch. A batch needs memory for about 40 numbers for
-    each view, row and direction. The default parameters are the paper's.
+    The second term is *sketched isotropic Gaussian regularisation* (SIGReg). SIGReg compares
+    characteristic functions: that of z projected on random unit vectors a, and that of N(0, 1). The
+    integral is the statistic of the Epps-Pulley test, and is computed by the trapezoidal rule with
+    17 points. Each batch draws new unit vectors from torch's generator. A batch needs memory for
+    about 40 numbers per view, row and direction. The default parameters are from the paper.
 
     Parameters
     ----------
     weight : float, default=0.05
-        Weight λ of the regularisation, between 0 and 1.
+        Weight λ of SIGReg, between 0 and 1.
     n_directions : int, default=1024
         Number of random unit vectors in each batch.
 

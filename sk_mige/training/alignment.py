@@ -27,7 +27,7 @@ ROUNDING = 1e-12
 def input_alignment(
     encode: Callable[[Tensor], Tensor], batches: Iterable[Tensor], *, floor: float = 0.1
 ) -> Tensor:
-    r"""Return the map A for which zA are the principal components of the prediction of x from z.
+    r"""Return the matrix A for which zA are the principal components of x predicted from z.
 
     Let :math:`\hat x = z W` be the best linear prediction of (centred) x from (centred) z. Then
 
@@ -35,19 +35,20 @@ def input_alignment(
               \qquad zA = \hat x\, Q .
 
     The components of zA are uncorrelated and have the units of x. As in PCA, the variance of
-    component k is :math:`s_k^2`, the variance of x that the component explains. Variances are in
-    descending order. If a linear encoder finds the principal subspace, the columns of zA are the
-    principal components of x. A is invertible, so zA has the same information about x as z.
+    component k is :math:`s_k^2`, the variance of x that the component explains. The components are
+    sorted by descending variance. If a linear encoder finds the principal subspace, the columns of
+    zA are the principal components of x. A is invertible, so zA has the same information about x
+    as z.
 
     Parameters
     ----------
     encode : callable
-        Function from x (M, ...) to z (M, K).
+        Function that maps x (M, ...) to z (M, K).
     batches : iterable of tensors of shape (M, ...)
         Inputs.
     floor : float, default=0.1
         Smallest :math:`s_k`, as a fraction of the root mean square of all :math:`s_k`. The floor
-        keeps A invertible where components of z do not predict x linearly.
+        keeps A invertible if components of z do not predict x linearly.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def input_alignment(
     # The computed variance of a constant is the rounding error of its square, not 0.
     if values[-1] <= ROUNDING * sums[2].diagonal().max() / n:
         return torch.eye(len(cov_z), dtype=torch.float32)
-    # Directions in which z does not vary on these rows would be divided by 0.
+    # The lower limit prevents division by 0 in directions in which z does not vary.
     inverse_root = vectors * values.clamp_min(1e-6 * values[-1]).rsqrt()  # L⁻ᵀ
     whitened = inverse_root.T @ cov_zx  # LᵀW
     explained, rotation = torch.linalg.eigh(whitened @ whitened.T)
@@ -95,7 +96,7 @@ def input_alignment(
 
 
 def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> bool:
-    """Set the alignment of a network's standardising head, from at most 10,000 rows.
+    """Compute the alignment of a network's standardising head from at most 10,000 rows.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
     rows : ndarray, tensor or ItemRows of shape (n, d)
         Rows.
     generator : torch.Generator
-        Random generator that chooses the rows.
+        Random generator for the choice of the rows.
 
     Returns
     -------

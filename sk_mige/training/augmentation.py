@@ -1,4 +1,4 @@
-"""Random changes of images for objectives of several views."""
+"""Random augmentation of images for objectives with several views."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ JITTERED = 0.8
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    r"""Random crop, mirror image, colours, greyscale and blur, different for each image of a batch.
+    r"""Random crop, flip, colour jitter, greyscale and blur, drawn for each image of a batch.
 
-    The object maps images of shape (M, channels, height, width) to changed images, as the parameter
-    ``augmentation`` of :class:`sk_mige.InfoMax` requires. The changes are those of SimCLR. All
-    images of a batch are changed at once, on the device of the batch. The random numbers come from
-    torch's generator for the CPU, which ``fit`` seeds. Equal seeds therefore give equal changes on
-    each device.
+    An instance maps images of shape (M, channels, height, width) to augmented images. Pass the
+    instance as ``augmentation`` to :class:`sk_mige.InfoMax`. The augmentation is that of SimCLR.
+    All images of a batch are augmented at once, on the device of the batch. The random numbers come
+    from torch's CPU generator, which ``fit`` seeds. The same seed therefore gives the same
+    augmentation on every device.
 
     Parameters
     ----------
     size : int, default=None
         Height and width of the output in pixels. None means the size of the input. Encoders with a
-        fully connected layer, such as "conv", need the size of their ``input_shape``.
+        fully connected layer, such as "conv", require the size given by ``input_shape``.
     scale : tuple of two floats, default=(0.2, 1.0)
         Smallest and largest area of a crop, as a fraction of the image's area. The area is uniform
-        between the two values. The aspect ratio is log-uniform between 3/4 and 4/3, or in the range
-        in which the crop fits into the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
+        between the two values. The aspect ratio is log-uniform between 3/4 and 4/3, or within a
+        narrower range for which the crop fits into the image. EMP-SSL uses 20 views with
+        ``scale=(0.25, 0.25)``.
     flip : float, default=0.5
-        Probability of the mirror image.
+        Probability of a horizontal flip.
     jitter : float, default=0.4
-        Strength s of changes of colour, in 80 % of the images. Brightness, contrast and saturation
-        are multiplied by independent factors from 1 - s to 1 + s. The hue is rotated by up to
-        s/4 of a turn. Images with other than three channels have no hue.
+        Strength s of the colour jitter, which is applied to 80 % of the images. Brightness,
+        contrast and saturation are multiplied by independent factors from 1 - s to 1 + s. The hue
+        of images with three channels is rotated by up to s/4 of a turn.
     grey : float, default=0.2
         Probability of a greyscale image, whose channels are all equal to the luminance.
     blur : float, default=0.0
@@ -55,8 +56,8 @@ class ImageAugmentation:
 
     Notes
     -----
-    All changes are linear in the pixels, so pixels can have any unit. Values are not clipped. For
-    pixels from 0 to 1, the output can therefore be above 1.
+    The augmentation is linear in the pixel values, so pixel values can have any unit. Values are
+    not clipped. For pixel values from 0 to 1, the output can therefore be above 1.
 
     References
     ----------
@@ -87,8 +88,8 @@ class ImageAugmentation:
         smallest, largest = self.scale
         if not 0 < smallest <= largest <= 1:
             raise ValueError(
-                "scale must be two areas as fractions of the image, the smaller one first and "
-                f"both in (0, 1], got {self.scale}"
+                "scale must be a pair (smallest, largest) of areas in (0, 1], as fractions of the "
+                f"image, got {self.scale}"
             )
         for name in ("flip", "jitter", "grey", "blur"):
             value = vars(self)[name]
@@ -97,7 +98,7 @@ class ImageAugmentation:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Return changed copies of images (M, channels, height, width)."""
+        """Return augmented copies of images (M, channels, height, width)."""
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(
                 "ImageAugmentation needs floating-point images of shape (M, channels, height, "
@@ -148,7 +149,7 @@ class ImageAugmentation:
 
 
 def _rotated(color: Tensor, angle: Tensor) -> Tensor:
-    """Rotate differences from the luminance about the grey axis, without changing the luminance."""
+    """Rotate the hue of differences from the luminance, without changing the luminance."""
     if color.shape[1] != 3:
         return color
     across = (color.roll(1, 1) - color.roll(-1, 1)) / math.sqrt(3)  # cross product with the axis
@@ -161,6 +162,6 @@ def _luminance(images: Tensor) -> Tensor:
     """Return the weight of each channel in the luminance, shape (channels, 1, 1)."""
     channels = images.shape[1]
     weights = LUMINANCE if channels == 3 else [1 / channels] * channels
-    # A copy that does not wait for a GPU.
+    # A non-blocking copy does not wait for a GPU.
     found = torch.tensor(weights, dtype=torch.float64, device="cpu")
     return found.to(images, non_blocking=True)[:, None, None]

@@ -1,4 +1,4 @@
-"""Checkpoints, from which a killed run continues after its last finished epoch."""
+"""Checkpoints for continuing a killed run after the last finished epoch."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ N_ROWS = 64
 
 
 class Checkpoint(Callback):
-    """Callback that stores the state of training after each epoch, and continues from the file.
+    """Callback that stores the training state after each epoch, and resumes from the file.
 
-    With ``MIGEEncoder(callbacks=[Checkpoint(path)])``, call ``fit`` again with the same parameters
-    and data after the process was killed. Training continues after the last finished epoch. On the
-    same machine, the result equals that of an uninterrupted run exactly. If the file holds a
-    finished run, ``fit`` restores that run without training. A larger ``max_epochs`` continues the
-    restored run.
+    Pass the callback as ``MIGEEncoder(callbacks=[Checkpoint(path)])``. If the process is killed,
+    call ``fit`` again with the same parameters and data. Training then continues after the last
+    finished epoch. On the same machine, the result is identical to that of an uninterrupted run. If
+    the file contains a finished run, ``fit`` restores the finished run without training. A larger
+    ``max_epochs`` continues the restored run.
 
     Parameters
     ----------
     path : str or path-like
-        Path of the file. Each run needs a separate file. To train anew, delete the file or use
-        another path. A search or cross-validation raises an error at its second fit, because every
-        fit is a separate run.
+        Path of the file. Each run needs a separate file. To restart training from the first epoch,
+        delete the file or use another path. A parameter search or cross-validation raises an error
+        at the second fit, because every fit is a separate run.
 
     Raises
     ------
@@ -56,13 +56,13 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    The file keeps the weights, the learned parts of the objective (critics, adversaries), the
+    The file contains the weights, the learned parts of the objective (critics, adversaries), the
     optimizer's moments, the states of the random generators and the history. The file is read with
-    ``weights_only=True``, so nothing is unpickled. The old file is replaced after
+    ``weights_only=True``, which does not unpickle arbitrary objects. The old file is replaced after
     the new file is complete, so an interruption during writing loses at most one epoch. The
     parameters of the encoder and a digest of 64 rows identify the run. Functions and modules are
-    compared by name. Averages of :class:`WeightAveraging` and the states of the user's callbacks
-    are not stored.
+    compared by name. The file does not contain averages of :class:`WeightAveraging` or states of
+    the user's callbacks.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Checkpoint(Callback):
             self._restore(net, self._read())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the file, in the first process only."""
+        """Write the file in the first process."""
         if net.rank > 0:
             return
         state = {
@@ -118,7 +118,7 @@ class Checkpoint(Callback):
             raise
         except Exception as error:  # a damaged file can raise any error
             raise ValueError(
-                f"{self.path} is damaged or no checkpoint ({error}): delete the file, or use "
+                f"{self.path} is damaged or is no checkpoint ({error}): delete the file, or use "
                 "another path"
             ) from error
         if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
@@ -135,7 +135,7 @@ class Checkpoint(Callback):
         self._check_run(state["run"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        # The net copied its initial weights as the last good weights before this call.
+        # Before this call, the net copied the initial weights as the last good weights.
         for tensor, good in zip(net._good_weights, state["good"], strict=True):
             tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]
@@ -172,14 +172,14 @@ class Checkpoint(Callback):
         name = next((n for n in names if self.run_.get(n) != theirs.get(n)), None)
         if name is not None:
             raise ValueError(
-                f"{self.path} is a checkpoint of another run: its {name} was {theirs.get(name)}, "
-                f"here it is {self.run_.get(name)}. Each run needs a separate file: use another "
-                "path, or delete the file"
+                f"{self.path} is a checkpoint of another run: {name} was {theirs.get(name)} in the "
+                f"other run, and is {self.run_.get(name)} in this run. Each run needs a separate "
+                "file: use another path, or delete the file"
             )
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Convert an epoch's record to types that ``weights_only=True`` can read."""
+    """Convert the record of an epoch to types that ``weights_only=True`` can read."""
     return {
         key: value if isinstance(value, bool | int) else float(value)
         for key, value in row.items()
@@ -205,9 +205,9 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 
 
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Describe as text the parameters of an estimator that a continued run must not change.
+    """Return as text the parameters that must not change when a run continues.
 
-    Functions and modules appear by their names. Nested estimators appear by their parameters.
+    Functions and modules are represented by name, and nested estimators by their parameters.
 
     Examples
     --------

@@ -21,11 +21,11 @@ FEW_VALUES = 2**24
 
 
 class ArrayDataset(Dataset[Batch]):
-    """Rows of arrays as float32 tensors, with a whole batch at each access.
+    """Data set that returns whole batches of rows as float32 tensors.
 
-    Indexing a batch at once, by ``__getitems__``, is ten times faster than stacking single rows.
-    Indexing copies the rows, so read-only arrays and memory maps work. The whole array is not
-    copied to float32.
+    Indexing a whole batch with ``__getitems__`` is ten times faster than stacking single rows.
+    Indexing copies the rows, so read-only arrays and memory maps work. Only the indexed rows are
+    converted to float32.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ArrayDataset(Dataset[Batch]):
         Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
         which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets; integers for classes. With None, targets are 0.
+        Targets, which are integers for classes. With None, all targets are 0.
 
     Examples
     --------
@@ -69,24 +69,25 @@ class ArrayDataset(Dataset[Batch]):
 
 
 class EqualBatchSampler(Sampler[list[int]]):
-    """Batches of nearly equal size, with all rows in each pass.
+    """Sampler of batches of nearly equal size, which uses all rows in each pass.
 
-    The sizes of the batches differ by one row at most. No pass ends with a batch that has too few
-    rows for a score or a batch norm.
+    Batch sizes differ by at most one row. Small last batches, which would harm score estimates and
+    batch norms, do not occur.
 
     Parameters
     ----------
     n : int
         Number of rows.
     batch_size : int
-        Largest size of a batch. With n=3 and batch_size=2, the only batch has three rows.
+        Largest number of rows in a batch. Each batch has at least two rows, so ``n=3`` and
+        ``batch_size=2`` give one batch of three rows.
     generator : torch.Generator or None
-        Random generator of the row order. With None, the rows keep their order.
+        Random generator for the order of the rows. With None, rows keep the original order.
 
     Attributes
     ----------
     share : slice
-        Part of each batch that is returned, by default all rows. If k processes train together,
+        Part of each batch that is returned. The default is all rows. If k processes train together,
         each process returns every k-th row.
 
     Examples
@@ -120,12 +121,12 @@ class EqualBatchSampler(Sampler[list[int]]):
 def resident(
     rows: NDArray[Any] | Tensor | ItemRows, device: torch.device
 ) -> NDArray[Any] | Tensor | ItemRows:
-    """Convert few rows to float32, or move rows to the GPU, once for all batches.
+    """Convert rows to float32 or move rows to the GPU once, before training.
 
-    Rows that take at most a quarter of a GPU's free memory are moved to the GPU, and batches are
-    indexed there. Otherwise, each batch is indexed on the CPU and copied, which takes longer than a
-    step of a small network. On a CPU, at most 2²⁴ values of a dtype of 8 bytes become float32.
-    Memory maps and items of data sets stay on disk.
+    Rows are moved to the GPU if the rows need at most a quarter of the GPU's free memory. Batches
+    of larger data are indexed on the CPU and copied to the GPU. Copying a batch takes longer than a
+    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each become
+    float32. Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def resident(
     Returns
     -------
     ndarray, tensor or ItemRows of shape (n, d)
-        Rows on the device, in float32 or in a narrower type of X; otherwise the given rows.
+        Rows on the device in float32 or a narrower dtype of ``rows``, or ``rows`` unchanged.
 
     Examples
     --------
@@ -158,20 +159,20 @@ def resident(
     if not hasattr(module, "mem_get_info"):  # Apple's GPUs share the CPU's memory
         return rows
     free = module.mem_get_info(device)[0]
-    # Narrow types, such as bytes of images, become float32 one batch at a time.
+    # Narrow dtypes, such as uint8 of images, are converted to float32 batch by batch.
     kept = str(rows.dtype).removeprefix("torch.") in ("uint8", "int8", "int16", "float16")
     itemsize = rows.dtype.itemsize if kept else 4
     if itemsize * n_values > free / 4:
         return rows
     if isinstance(rows, np.ndarray):
-        # Torch refuses negative strides and warns of read-only arrays.
+        # torch rejects negative strides and warns of read-only arrays.
         rows = np.array(rows, rows.dtype if kept else np.float32, order="C",
                         copy=None if rows.flags.writeable else True)  # fmt: skip
     return torch.as_tensor(rows, dtype=None if kept else torch.float32, device=device)
 
 
 def _is_mapped(rows: Any) -> bool:
-    """Return whether an array is a view of a memory map, which validation may hide."""
+    """Return whether an array is a memory map or a view of a memory map."""
     while rows is not None:
         if isinstance(rows, np.memmap):
             return True
@@ -182,7 +183,7 @@ def _is_mapped(rows: Any) -> bool:
 class BatchLoader(DataLoader[Any]):
     """Loader for a data set that returns whole batches.
 
-    Worker processes read the batches if the rows have options of a loader with ``num_workers``.
+    Worker processes read the batches if the rows come from a ``DataLoader`` with ``num_workers``.
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ class BatchLoader(DataLoader[Any]):
     batches : Sampler or list
         Lists of indices, or slices.
     generator : torch.Generator, default=None
-        Random generator of the seeds of worker processes; None means torch's global generator.
+        Random generator for the seeds of worker processes. None means torch's global generator.
 
     Examples
     --------
@@ -215,13 +216,13 @@ class BatchLoader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Any:
-        """Return an iterator, whose seed is drawn on the CPU for every default device."""
+        """Return an iterator whose seed is drawn on the CPU, whatever torch's default device."""
         with on_cpu():
             return super().__iter__()
 
 
 def keep_batch(batch: Any) -> Any:
-    """Return the batch unchanged, in place of the loader's collation of single rows.
+    """Return the batch unchanged, as ``collate_fn`` of a loader of whole batches.
 
     Examples
     --------
@@ -261,7 +262,7 @@ def read_parts(
 
 
 def _loader_options(data: Any) -> Mapping[str, Any]:
-    """Return the options of the loader that the user passed, or none."""
+    """Return the options of the ``DataLoader`` that the user passed, or no options."""
     while isinstance(data, Subset):
         data = data.dataset
     rows = data.X if isinstance(data, ArrayDataset) else data

@@ -1,4 +1,4 @@
-"""Devices, and random numbers that leave torch's global generators unchanged."""
+"""Choice of devices, and contexts for random numbers, dtypes and gradients."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ FACTORIES = {"empty", "eye", "ones", "rand", "randn", "zeros"}
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device of this name; "auto" is CUDA if available, else the CPU.
+    """Return the torch device for a name, where "auto" is CUDA if available, else the CPU.
 
     Parameters
     ----------
     device : str or torch.device
-        Name of a device of torch, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto". The
-        name "auto" selects CUDA or the CPU, never another device. MPS has no float64.
+        Name of a torch device, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto". The name
+        "auto" never selects another device, such as MPS, which has no float64.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If torch has no device type of this name.
+        If torch has no device type with the given name.
     RuntimeError
-        If this machine has no such device.
+        If the machine does not have the device.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def available_device(device: str | torch.device) -> torch.device:
-    """Return the device of this name, or the device of "auto" if the machine has no such device.
+    """Return the torch device for a name, or for "auto" if the named device is not available.
 
     Examples
     --------
@@ -91,10 +91,10 @@ def available_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside the context, and restore them at its end.
+    """Seed torch's global generators inside the context, and restore their state afterwards.
 
-    Modules draw initial values, dropout and noise from these generators. All threads share the
-    generators, so one thread at a time can be inside the context. Other threads wait.
+    Modules draw initial values, dropout and noise from torch's global generators. All threads share
+    the generators, so only one thread at a time can enter the context.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Enable gradients and disable autocast inside the context, for every caller.
+    """Enable gradients and disable autocast inside the context, whatever the caller's settings.
 
     Examples
     --------
@@ -153,9 +153,10 @@ def building(device: torch.device) -> Iterator[None]:
 def built_apart(seed: int) -> Iterator[None]:
     """Seed the initialisation of layers inside the context, in the calling thread only.
 
-    Unlike :func:`seeded`, the context does not wait for other threads that train. A stored network
-    can therefore be loaded while another thread trains. The seed covers torch's layers and modules
-    that consist of torch's layers. Other random functions in a user's module are not seeded.
+    Unlike :func:`seeded`, the context does not wait for other threads. A stored network can
+    therefore be loaded while another thread trains. The seed determines the weights of torch's
+    layers and of modules built from torch's layers. Other random functions in a user's module are
+    not seeded.
 
     Examples
     --------
@@ -175,7 +176,7 @@ def built_apart(seed: int) -> Iterator[None]:
 class _OwnLayers(TorchFunctionMode):
     """Replace torch's default dtype by float32, and the global generator by a given generator.
 
-    Layers draw initial values in their dtype, and other dtypes give other values.
+    The initial values of a layer depend on the dtype in which the values are drawn.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Net that several processes train together, by Hugging Face's accelerate."""
+"""skorch net that several processes train together with Hugging Face's accelerate."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["DistributedNet"]
 
 
 class DistributedNet(AccelerateMixin, EncoderNet):
-    """An :class:`EncoderNet` whose objective sees the rows of all processes.
+    """Variant of :class:`EncoderNet` that computes the objective from the rows of all processes.
 
-    Every process passes ``batch_size`` rows through its copy of the network. The codes are
-    gathered, and each process computes the objective of the joint batch. Scores estimated from k·b
-    rows are more accurate than the mean of k scores from b rows each. ``DistributedDataParallel``
-    of torch averages the gradients. The average equals the gradient of one process with the joint
-    batch.
+    Every process passes ``batch_size`` rows through a copy of the network. The codes of all
+    processes are gathered, and each process computes the objective of the joint batch. Scores
+    estimated from k·b rows are more accurate than the mean of k estimates from b rows each. torch's
+    ``DistributedDataParallel`` averages the gradients over the processes. The average equals the
+    gradient of the joint batch in a single process.
     """
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Rank of the current process."""
         return int(self.accelerator.process_index)
 
     def _initialize_accelerator(self) -> DistributedNet:
-        # Hidden from skorch, which would wrap network and objective. Callbacks and the estimator
-        # use the bare network, and _backward averages the gradients of the objective.
+        # skorch would wrap the network and the objective. Callbacks and the estimator use the
+        # unwrapped network, and _backward averages the gradients of the objective.
         module: Any = self.module_
         objective: Any = self.criterion_
         self.module_: Any = None
@@ -46,7 +46,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return self
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Return this process's part of each joint batch, or all held-out rows in validation."""
+        """Return the process's part of each joint batch, or all held-out rows in validation."""
         if not training:
             return super(AccelerateMixin, self).get_iterator(dataset, training)
         processes = int(self.accelerator.num_processes)
@@ -59,18 +59,18 @@ class DistributedNet(AccelerateMixin, EncoderNet):
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
     ) -> Tensor:
-        """Return the objective's value on the joint batch."""
+        """Return the training loss of the joint batch."""
         assert X is not None
         code, y, x = gather_code(y_pred), gather_rows(y_true), gather_rows(X)
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Compute codes; in training, call the wrapper that averages gradients."""
+        """Compute codes, in training with the wrapper that averages gradients."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Run both passes of this process's rows, and raise everywhere for a non-finite loss."""
+        """Run the forward and backward pass, and raise in all processes for a non-finite loss."""
         return EncoderNet.train_step_single(self, batch, **fit_params)
 
     def _joint(self, loss: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
                 parameter.grad = mean_over_processes(parameter.grad)
 
     def save_params(self, *args: Any, **kwargs: Any) -> None:
-        """Write the weights in the first process only."""
+        """Write the weights in the first process."""
         if self.accelerator.is_main_process:
             EncoderNet.save_params(self, *args, **kwargs)
         self.accelerator.wait_for_everyone()

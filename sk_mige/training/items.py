@@ -1,4 +1,4 @@
-"""Items of a data set as rows, which are read when they are indexed."""
+"""Rows that are read on demand from the items of a data set."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 TARGET_KEYS = ("label", "labels", "target")
 # Attributes in which data sets keep the targets of all items.
 TARGET_ATTRIBUTES = ("targets", "labels")
-# Number of items that are read at once for their targets.
+# Number of items that are read at once to collect targets.
 TARGETS_AT_ONCE = 256
 
 
 class ItemRows:
-    """Inputs of a data set as an array of rows, each of which is read when it is indexed.
+    """Inputs of a data set as an array of rows, which are read on demand.
 
     An item is an input, a pair (input, target), or a mapping. In a mapping, the target is the
-    entry "label", "labels" or "target". The input is the only other entry with dimensions. Every
-    input is a tensor or array, and all inputs have the shape and dtype of the first input.
+    entry "label", "labels" or "target". The input of a mapping is the only other entry with at
+    least one dimension. Every input is a tensor or array, and all inputs have the shape and dtype
+    of the first input.
 
     Parameters
     ----------
     dataset : object
-        Data set with a length, whose items are read by their index.
+        Data set with ``__len__`` and ``__getitem__``.
     options : mapping, default={}
         Arguments of the loaders that read the data set, such as ``num_workers``.
 
     Attributes
     ----------
     shape : tuple of int
-        Number of items, and number of values of an input.
+        Number of items, and number of values in an input.
     dtype : dtype
-        float64 if the inputs are float64, else float32. Results for the data set have this dtype.
+        dtype of results for the data set: float64 for float64 inputs, else float32.
     item_shape : tuple of int
         Shape of an input.
 
@@ -84,16 +85,16 @@ class ItemRows:
         return self.shape[0]
 
     def __getitem__(self, index: slice | Sequence[int]) -> Tensor:
-        """Return rows (m, d) in float32, and raise for an input that is not finite."""
+        """Return rows (m, d) in float32, and raise if an input is not finite."""
         indices = range(len(self))[index] if isinstance(index, slice) else index
         rows = self.read(indices).float()
-        # A sum is finite only for finite values, and takes a fraction of the time.
+        # If the sum is finite, all values are finite. A sum takes a fraction of the time.
         if not math.isfinite(float(rows.sum())) and not bool(rows.isfinite().all()):
             position = int((~rows.isfinite().all(1)).nonzero()[0])
             raise ValueError(
                 f"item {indices[position]} of X contains NaN, infinity, or a value too large for "
-                "dtype('float32') of the networks: drop the item, or mend its values in the data "
-                "set"
+                "dtype('float32') of the networks: drop the item, or correct its values in the "
+                "data set"
             )
         return rows
 
@@ -107,9 +108,9 @@ class ItemRows:
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.
 
-        Data sets of torchvision keep all targets in an attribute ``targets``. The attribute is used
-        if it agrees with the targets of the first and the last item. Otherwise, all items are read
-        once.
+        Data sets of torchvision store all targets in an attribute ``targets``. The attribute is
+        used if its first and last values equal the targets of the first and last item. Otherwise,
+        all items are read once.
         """
         first, last = self._targets([0, len(self) - 1])
         if first is None:
@@ -133,17 +134,17 @@ class ItemRows:
             return _stacked([target for batch in loader for target in batch])
 
     def _targets(self, indices: Sequence[int]) -> list[Any]:
-        """Return targets as NumPy arrays or Python objects; None for an item without a target."""
+        """Return the targets of items, or None for each item without a target."""
         return [_as_target(self._parts(index)[1]) for index in indices]
 
     def _parts(self, index: int) -> tuple[Any, Any]:
-        """Return input and target of an item."""
+        """Return the input and the target of an item."""
         try:
             item = self.dataset[index]
         except Exception as error:
             raise ValueError(
-                f"item {index} of X cannot be read, {type(error).__name__}: {error}; mend or drop "
-                "the item, for example by torch.utils.data.Subset"
+                f"item {index} of X cannot be read, {type(error).__name__}: {error}; correct the "
+                "item, or drop the item with torch.utils.data.Subset"
             ) from error
         return _split(item, index)
 
@@ -151,23 +152,24 @@ class ItemRows:
         return _as_input(self._parts(index)[0], index)
 
     def _like_first(self, index: int) -> Tensor:
-        """Return an input, and raise if it differs from the first in shape or dtype."""
+        """Return an input, and raise if its shape or dtype differs from the first input."""
         value = self._input(index)
         found, first = (tuple(value.shape), value.dtype), (self.item_shape, self.item_dtype)
         if found != first:
             raise ValueError(
                 f"item {index} of X has the shape {found[0]} and dtype {found[1]}, but item 0 has "
-                f"the shape {first[0]} and dtype {first[1]}: convert all items alike, for images "
-                "by a transform such as torchvision's Resize"
+                f"the shape {first[0]} and dtype {first[1]}: convert all items to one shape and "
+                "dtype, for images with a transform such as torchvision's Resize"
             )
         return value
 
 
 def is_data_set(X: Any) -> bool:
-    """Return whether X is a data set or a loader, whose items are inputs, not an array-like.
+    """Return whether X is a data set or a ``DataLoader``, instead of an array-like.
 
-    Data sets of torch and skorch are recognised by their class. Other data sets, such as Hugging
-    Face's, have a length and items, but no conversion to an array or a data frame.
+    Data sets of torch and skorch are recognised by their class. Any other object with a length and
+    items is a data set if the object has no conversion to an array or data frame. Hugging Face's
+    data sets are an example.
 
     Examples
     --------
@@ -191,11 +193,11 @@ def is_data_set(X: Any) -> bool:
 
 
 def on_cpu() -> AbstractContextManager[Any]:
-    """Return a context in which torch makes tensors on the CPU.
+    """Return a context in which torch creates tensors on the CPU.
 
-    The context of ``torch.device`` slows every call of torch, also in worker processes that start
-    inside the context. The context of ``torch.device`` is therefore returned only if torch's
-    default device is not the CPU.
+    The context ``torch.device("cpu")`` slows down every torch call, also in worker processes that
+    start inside the context. If torch's default device is the CPU, the function therefore returns
+    an empty context.
 
     Examples
     --------
@@ -210,7 +212,7 @@ def on_cpu() -> AbstractContextManager[Any]:
 
 
 class _Targets(Dataset[Any]):
-    """Targets of the items, as a data set for a loader."""
+    """Data set of the targets of all items."""
 
     def __init__(self, rows: ItemRows) -> None:
         self.rows = rows
@@ -223,7 +225,7 @@ class _Targets(Dataset[Any]):
 
 
 def _split(item: Any, index: int) -> tuple[Any, Any]:
-    """Return input and target of an item, where a missing target is None."""
+    """Return the input and the target of an item, or None for a missing target."""
     if isinstance(item, Mapping):
         return _split_mapping(item, index)
     if not isinstance(item, tuple | list):
@@ -253,7 +255,8 @@ def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
 def _as_input(value: Any, index: int) -> Tensor:
     """Return an input as a tensor, and raise for other types and for single numbers."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        # A copy, because the data set may reuse its memory. Torch has one byte order.
+        # The input is copied, because the data set may reuse the memory. torch supports only the
+        # native byte order.
         value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
     if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
         raise TypeError(
@@ -274,7 +277,7 @@ def _as_target(target: Any) -> Any:
 
 
 def _stored_targets(dataset: Any) -> NDArray[Any] | None:
-    """Return the targets that a data set keeps beside its items, or None."""
+    """Return the targets that a data set stores in an attribute, or None."""
     if isinstance(dataset, Subset):
         inner = _stored_targets(dataset.dataset)
         return None if inner is None else inner[np.asarray(dataset.indices)]

@@ -1,4 +1,4 @@
-"""Callbacks that evaluate representations during training, and the votes of nearest neighbours."""
+"""Callbacks that evaluate representations during training, and nearest-neighbour votes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Monitor(Shown):
         return type(self)(**self.get_params(deep=False))
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Read the rows and their targets."""
+        """Read the rows of the monitor."""
         if self.every < 1:
             raise ValueError(f"{type(self).__name__}: every={self.every!r} must be 1 or more")
         self.data_ = ArrayDataset(_as_rows(self.X))
@@ -51,7 +51,7 @@ class Monitor(Shown):
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record the number of this epoch."""
+        """Compute and record the number after every ``every`` epochs."""
         if net.finished_epochs % self.every:
             return
         # Modules may draw from the global generators in evaluation mode, too.
@@ -61,28 +61,28 @@ class Monitor(Shown):
         net.history.record(self.name, float(self.measure(z)) if finite else float("nan"))
 
     def measure(self, z: NDArray[np.float64]) -> float:
-        """Return the recorded number for the codes (n, K)."""
+        """Return the number to record for the codes (n, K)."""
         raise NotImplementedError
 
 
 class OnlineProbe(Monitor):
     """Accuracy of a linear probe, recorded during training.
 
-    After every few epochs, scikit-learn's ``LogisticRegression`` is fitted to the standardised
-    codes of a random 70 % of the rows. The accuracy on the remaining rows is recorded in the
-    history of the encoder. The weights of the encoder are the same with and without the callback.
+    After every ``every`` epochs, scikit-learn's ``LogisticRegression`` is fitted to the
+    standardised codes of a random 70 % of the rows. The accuracy on the other 30 % of the rows is
+    recorded in ``history_``. The callback does not change the training of the encoder.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-        Rows with labels, as the encoder receives them. In a pipeline, these are the rows after the
-        preceding steps.
+        Labelled rows, in the same form as the training data of the encoder. In a pipeline, pass the
+        output of the steps before the encoder.
     y : array-like of shape (n_samples,), default=None
-        Class labels. With None, X is a data set, and the labels are the targets of its items.
+        Class labels. None means the targets of the data set X.
     every : int, default=1
-        Number of epochs from one record to the next.
+        Number of epochs between two records.
     name : str, default="probe_accuracy"
-        Key of the record in ``history_``, a fraction from 0 to 1.
+        Key of the accuracy in ``history_``. The accuracy is a fraction from 0 to 1.
 
     Raises
     ------
@@ -93,11 +93,11 @@ class OnlineProbe(Monitor):
     See Also
     --------
     OnlineKNN : Accuracy of weighted nearest neighbours.
-    EffectiveRank : Number of directions that the codes use.
+    EffectiveRank : Effective number of directions in which the codes vary.
 
     Notes
     -----
-    Copies of the callback share X and y. A stored encoder stores its callbacks with X and y.
+    Copies of the callback share X and y. Storing an encoder also stores X and y of the callbacks.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class OnlineProbe(Monitor):
         self.name = name
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Read the rows and their labels, and split them."""
+        """Read the rows and labels, and split the rows into training and test rows."""
         super().on_train_begin(net, X=X, **kwargs)
         rows = self.data_.X
         y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
@@ -139,7 +139,7 @@ class OnlineProbe(Monitor):
         )
 
     def measure(self, z: NDArray[np.float64]) -> float:
-        """Return the accuracy on the rows that the probe was not fitted to."""
+        """Return the accuracy on the test rows."""
         found = self.labels(z[self.train_], self.labels_[self.train_], z[self.test_])
         return float((found == self.labels_[self.test_]).mean())
 
@@ -155,20 +155,20 @@ class OnlineProbe(Monitor):
 class OnlineKNN(OnlineProbe):
     """Accuracy of weighted nearest neighbours, recorded during training.
 
-    The callback is an :class:`OnlineProbe` whose classifier is
-    :class:`sk_mige.WeightedKNNClassifier` with its defaults: 200 neighbours and temperature 0.1.
-    With fewer rows, all rows are neighbours.
+    The callback works like :class:`OnlineProbe`, with the classifier
+    :class:`sk_mige.WeightedKNNClassifier`. The classifier uses 200 neighbours and temperature 0.1.
+    With fewer than 200 training rows, all training rows are neighbours.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-        Rows with labels, as the encoder receives them.
+        Labelled rows, in the same form as the training data of the encoder.
     y : array-like of shape (n_samples,), default=None
-        Class labels. With None, X is a data set, and the labels are the targets of its items.
+        Class labels. None means the targets of the data set X.
     every : int, default=1
-        Number of epochs from one record to the next.
+        Number of epochs between two records.
     name : str, default="knn_accuracy"
-        Key of the record in ``history_``, a fraction from 0 to 1.
+        Key of the accuracy in ``history_``. The accuracy is a fraction from 0 to 1.
 
     See Also
     --------
@@ -192,7 +192,7 @@ class OnlineKNN(OnlineProbe):
         super().__init__(X, y, every=every, name=name)
 
     def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
-        """Return the classes with most votes."""
+        """Return the class with the most votes for each query."""
         found: NDArray[Any] = neighbour_votes(z, y, queries).argmax(1)
         return found
 
@@ -202,18 +202,19 @@ class EffectiveRank(Monitor):
 
     .. math:: r = \exp\Big(-\sum_k p_k \log p_k\Big), \qquad p_k = \frac{s_k}{\sum_l s_l}
 
-    with the singular values :math:`s_k` of the centred codes. The rank is K if all K components
-    are uncorrelated and have the same variance, and 1 if the codes vary along one direction only.
-    A falling rank shows a collapse. Constant codes have rank 0.
+    The numbers :math:`s_k` are the singular values of the centred codes. The rank is K if all K
+    components are uncorrelated and have the same variance. The rank is 1 if the codes vary along
+    one direction only. A decreasing rank indicates a collapse. Constant codes have rank 0.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-        Rows, as the encoder receives them. Use several times as many rows as components.
+        Rows, in the same form as the training data of the encoder. The number of rows should be
+        several times the number of components.
     every : int, default=1
-        Number of epochs from one record to the next.
+        Number of epochs between two records.
     name : str, default="effective_rank"
-        Key of the record in ``history_``.
+        Key of the effective rank in ``history_``.
 
     See Also
     --------
@@ -221,9 +222,8 @@ class EffectiveRank(Monitor):
 
     Notes
     -----
-    The rank is computed from the codes in the units of training. With
-    ``InfoMax(output_scale="input")``, the codes of training have variance 1 in each component, and
-    ``fit`` rescales the codes after training.
+    The rank is computed from the codes during training. With ``InfoMax(output_scale="input")``,
+    each component has variance 1 during training, and ``fit`` rescales the codes after training.
 
     References
     ----------
@@ -262,17 +262,17 @@ def neighbour_votes(
     n_neighbors: int = 200,
     temperature: float = 0.1,
 ) -> NDArray[np.float64]:
-    r"""Return the fraction of the votes of nearest neighbours for each class.
+    r"""Return the fraction of nearest-neighbour votes for each class.
 
-    A neighbour votes for its class with weight :math:`\exp(s / T)`, with the cosine s of neighbour
-    and query.
+    A neighbour votes for its class with weight :math:`\exp(s / T)`, where s is the cosine
+    similarity of neighbour and query.
 
     Parameters
     ----------
     known : ndarray of shape (n, K)
         Codes with labels.
     labels : ndarray of shape (n,)
-        Classes, from 0 to the number of classes minus 1.
+        Class indices, from 0 to the number of classes minus 1.
     queries : ndarray of shape (m, K)
         Codes without labels.
     n_neighbors : int, default=200
@@ -283,7 +283,7 @@ def neighbour_votes(
     Returns
     -------
     ndarray of shape (m, n_classes)
-        Fractions, whose sum is 1 in each row.
+        Fractions of votes. Each row sums to 1.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def neighbour_votes(
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
     known, queries = normalize(known), normalize(queries)
     zero = ~known.any(1)
-    if zero.any():  # rows of zeros have the cosine 0, as rows along another axis
+    if zero.any():  # a further axis gives rows of zeros the cosine 0
         known, queries = np.c_[known, zero], np.c_[queries, np.zeros_like(queries[:, 0])]
     distances, indices = search.fit(known).kneighbors(queries)
     squares = np.square(distances, dtype=np.float64)  # 2 - 2 s

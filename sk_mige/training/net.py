@@ -25,8 +25,8 @@ from .device import isolated, moved
 
 __all__ = ["EncoderNet", "NonFiniteLossError"]
 
-# Fewest rows whose copies can be compared. Few rows are copied several times, to about ENOUGH_PAIRS
-# pairs, because the random choice of the values adds noise.
+# Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
+# up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
 FEWEST_PAIRS = 4
 ENOUGH_PAIRS = 1000
 # Largest number of values that are read at once.
@@ -55,22 +55,22 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class EncoderNet(NeuralNet):
-    """A skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
+    """skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
 
-    The objective reads the code, the inputs and the targets of a batch. Weights are copied at each
-    step with a finite loss, so that a diverging run can return to the last good weights. The class
-    :class:`Trainer` creates the nets.
+    The objective reads the code, the inputs and the targets of a batch. The weights are copied at
+    each step with a finite loss, so that a diverging run can return to the last good weights.
+    :class:`Trainer` creates the net.
 
     Attributes
     ----------
     run_settings : mapping of str to str
-        Settings that identify the run, for callbacks that store it.
+        Settings that identify the run, for callbacks that store the run.
     epochs_before : int
-        Finished epochs that are not in the history, such as epochs before the model was loaded.
+        Number of finished epochs outside the history, such as epochs before the model was loaded.
     run_start : int
-        Finished epochs when the current run began.
+        Number of finished epochs at the start of the current run.
     batches_an_epoch : int
-        Batches of an epoch.
+        Number of batches in an epoch.
 
     Examples
     --------
@@ -91,12 +91,12 @@ class EncoderNet(NeuralNet):
 
     @property
     def rank(self) -> int:
-        """Rank of this process among the processes that train together."""
+        """Rank of the current process among the processes that train together."""
         return 0
 
     @property
     def finished_epochs(self) -> int:
-        """Number of finished epochs, in all runs."""
+        """Number of finished epochs in all runs."""
         return self.epochs_before + sum("dur" in row for row in self.history)
 
     @property
@@ -104,13 +104,13 @@ class EncoderNet(NeuralNet):
         return [pair for pair in super()._default_callbacks if pair[0] != "print_log"]
 
     def initialize_criterion(self) -> EncoderNet:
-        """Set the given objective, which needs no construction."""
+        """Use the given objective as criterion."""
         self.criterion_ = self.criterion
         return self
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Keep the weights at the start of training."""
-        # Listed once, because the lists take as long as small layers.
+        """Copy the weights at the start of training."""
+        # Modules are listed once, because listing takes as long as computing small layers.
         self._listed = [module for part in self._parts() for module in part.modules()]
         self._places = [place for part in self._parts() for place in _places(part)]
         self._good_weights = [tensor.clone() for tensor in self._tensors()]
@@ -122,12 +122,12 @@ class EncoderNet(NeuralNet):
         super().on_train_end(net, X=X, y=y, **kwargs)
 
     def _set_training(self, training: bool = True) -> None:
-        # Most calls change nothing, and a look is faster than setting each flag.
+        # Most calls change nothing, and checking the flags is faster than setting them.
         if not self._listed or any(part.training != training for part in self._listed):
             super()._set_training(training)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
-        """Return random batches of equal size in training, and held-out rows in their order."""
+        """Return random batches in training, and batches in the order of the rows otherwise."""
         if not training:
             return BatchLoader(dataset, EqualBatchSampler(len(dataset), self.batch_size, None))
         sampler = EqualBatchSampler(len(dataset), self.batch_size, self.generator)
@@ -137,7 +137,7 @@ class EncoderNet(NeuralNet):
     def get_loss(
         self, y_pred: Code, y_true: Tensor, X: Tensor | None = None, training: bool = False
     ) -> Tensor:
-        """Return the objective's value."""
+        """Return the training loss of a batch."""
         with in_training():
             return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
 
@@ -149,7 +149,7 @@ class EncoderNet(NeuralNet):
         loss = self.get_loss(code, y, X=x, training=True)
         joint = self._joint(loss)
         # Reading the loss waits until a GPU has finished all earlier work. The backward pass starts
-        # before, because non-finite gradients do no harm until the optimizer's step.
+        # first, because non-finite gradients have no effect before the optimizer's step.
         self._backward(loss)
         value = float(joint)
         if not math.isfinite(value):
@@ -160,14 +160,14 @@ class EncoderNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """Pass all batches once; held-out rows of a surrogate have the loss of their copies."""
+        """Process all batches once, and compute the held-out loss of a surrogate beforehand."""
         if iterator is not None and not training and not self.criterion_.has_value:
             self._copies_loss = torch.tensor(-self.information_of_copies(iterator.dataset))
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Return the objective's loss of held-out rows, or the loss of copies for a surrogate."""
+        """Return the held-out loss of the objective, or of incomplete copies for a surrogate."""
         self._set_training(False)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
@@ -176,17 +176,17 @@ class EncoderNet(NeuralNet):
         return {"loss": loss, "y_pred": self._answer(code)}
 
     def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
-        """Return the information that the codes of two incomplete copies of each row share.
+        """Return the mutual information between the codes of two incomplete copies of each row.
 
-        The copies are the same for each call and each network. At most 500 rows are copied
-        several times, and the mean is returned. ``shuffled`` compares each copy with the copy of
-        another row.
+        The copies are the same for each call and each network. If there are at most 500 rows, the
+        rows are copied several times, and the mean is returned. With ``shuffled=True``, each copy
+        is compared with a copy of another row.
         """
         n = len(data)  # type: ignore[arg-type]
         if n < FEWEST_PAIRS:
             raise ValueError(
-                f"at least {FEWEST_PAIRS} rows are needed to compare their incomplete copies with "
-                f"each other, got {n}: pass more rows, or a larger validation_fraction"
+                f"at least {FEWEST_PAIRS} rows are needed to compare incomplete copies of rows, "
+                f"got {n}: pass more rows, or a larger validation_fraction"
             )
         draws = max(1, ENOUGH_PAIRS // n)
         generator = torch.Generator().manual_seed(0)
@@ -203,7 +203,7 @@ class EncoderNet(NeuralNet):
         return torch.cat([self.codes(rows) for rows in _parts(data)])
 
     def codes(self, rows: Tensor) -> Tensor:
-        """Return the codes of rows on the CPU, computed batch by batch in evaluation mode."""
+        """Compute the codes of rows batch by batch in evaluation mode, and return CPU tensors."""
         self._set_training(False)
         with isolated(torch.device(self.device)), torch.no_grad():
             starts = range(0, len(rows), self.batch_size)
@@ -212,18 +212,18 @@ class EncoderNet(NeuralNet):
         return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Return the network's output for a batch, for skorch's ``predict_proba`` and scoring."""
+        """Return the network's output for a batch, which skorch uses for predictions."""
         with torch.set_grad_enabled(training):
             self._set_training(training)
             return self._answer(self.infer(unpack_data(batch)[0]))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class or the predicted value, or z if there is no decoder."""
+        """Return the predicted class or value, or z if the network has no decoder."""
         answers = np.asarray(self.predict_proba(X))
         return answers.argmax(-1) if self.criterion_.classifies else answers
 
     def _answer(self, code: Any) -> Any:
-        """Return predictions averaged over draws of z, or z if there is no decoder."""
+        """Return predictions averaged over draws of z, or z if the network has no decoder."""
         if not isinstance(code, Code):  # the output of another kind of network
             return code
         if code.prediction is None:
@@ -248,13 +248,13 @@ class EncoderNet(NeuralNet):
     @torch.no_grad()
     def _keep_weights(self) -> None:
         tensors = self._tensors()
-        # One kernel for each dtype instead of one for each tensor. Batch norms count in integers.
+        # One kernel copies all tensors of a dtype. Counters of batch norms are integers.
         for dtype in {good.dtype for good in self._good_weights}:
             same = [i for i, good in enumerate(self._good_weights) if good.dtype == dtype]
             torch._foreach_copy_([self._good_weights[i] for i in same], [tensors[i] for i in same])
 
     def _tensors(self) -> list[Tensor]:
-        # Read anew at each call: a module may assign another tensor to a buffer.
+        # Tensors are looked up at each call, because a module may replace the tensor of a buffer.
         return [table[name].detach() for table, name in self._places]
 
     def _parts(self) -> list[nn.Module]:
@@ -262,7 +262,7 @@ class EncoderNet(NeuralNet):
 
 
 def _parts(data: Any) -> Iterator[Tensor]:
-    """Yield the inputs of a data set in a few parts, without torch's global generators."""
+    """Yield the inputs of a data set in large parts, without using torch's global generators."""
     size = max(FEWEST_PAIRS, PART_VALUES // max(1, data[[0]][0].shape[1]))
     for rows, _ in BatchLoader(data, EqualBatchSampler(len(data), size, None), torch.Generator()):
         yield rows

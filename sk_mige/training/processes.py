@@ -1,4 +1,4 @@
-"""Joint batches of several processes: differentiable gathering of rows, joint batch norms."""
+"""Joint batches of several processes: gathering of rows, and joint batch normalisation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def is_joint() -> bool:
-    """Return whether other processes share the batches."""
+    """Return whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -34,7 +34,7 @@ def make_accelerator(device: torch.device) -> Any:
     Parameters
     ----------
     device : torch.device
-        Type of the devices, CPU or CUDA. Each process uses the CUDA device of its rank.
+        Type of the devices, CPU or CUDA. With CUDA, each process uses the device of its rank.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def make_accelerator(device: torch.device) -> Any:
 
 
 def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
-    """Return this process's device, and the seed of the first process for all processes.
+    """Return the device of the current process, and the seed of the first process.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes, without gradient."""
+    """Return the mean of a tensor over the processes, without a gradient."""
     total = value.detach().clone()
     if is_joint():
         dist.all_reduce(total)
@@ -103,7 +103,7 @@ class _Gather(torch.autograd.Function):
         dist.all_gather(sizes, size)
         counts = [int(n) for n in sizes]
         ctx.counts = counts
-        # Collectives need equal shapes, and the shares of processes may differ by one row.
+        # Collectives need equal shapes, but the row counts of processes may differ by one.
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
         parts = [torch.empty_like(padded) for _ in counts]
@@ -121,23 +121,23 @@ class _Gather(torch.autograd.Function):
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     r"""Gather the rows of all processes in the order of their ranks, differentiably.
 
-    Let each of k processes compute a loss :math:`L_p` of the joint batch :math:`z`. The gradient
-    that reaches the rows of process p is :math:`\sum_q \partial L_q / \partial z_p`. Data-parallel
-    training takes the mean of the parameters' gradients over processes. The mean is exactly
+    Each process p of k processes computes a loss :math:`L_p` of the joint batch :math:`z`. The
+    rows of process p receive the gradient :math:`\sum_q \partial L_q / \partial z_p`. Data-parallel
+    training averages the gradients of the parameters over processes. The average equals
 
     .. math:: \frac1k \sum_q \frac{\partial L_q}{\partial \phi} .
 
     Parameters
     ----------
     rows : tensor
-        Rows of this process. Processes may have different numbers of rows.
+        Rows of the current process. Processes may have different numbers of rows.
     dim : int, default=0
         Axis of the rows.
 
     Returns
     -------
     tensor
-        Rows of the joint batch; in a single process, the given rows.
+        Rows of the joint batch. In a single process, the result is ``rows``.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def gather_code(code: Code) -> Code:
 
 
 class JointBatchNorm(_BatchNorm):
-    r"""Batch norm with the statistics of the joint batch, on CPUs as well as GPUs.
+    r"""Batch normalisation with the statistics of the joint batch, for CPUs and GPUs.
 
     Mean and variance are computed from the rows of all processes, and gradients flow through mean
     and variance to all rows. In contrast, ``torch.nn.SyncBatchNorm`` supports GPUs only.
@@ -190,7 +190,7 @@ class JointBatchNorm(_BatchNorm):
         pass  # any shape (M, num_features, ...)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise by statistics of the joint batch; in evaluation mode, by running averages."""
+        """Normalise by the joint batch in training, and by running averages in evaluation."""
         if not (self.training and is_joint()):
             return super().forward(input)
         kind = input.dtype

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with the remaining time, and tasks of scikit-learn's callbacks."""
+"""Progress of a run: progress bar, and tasks for scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class TrainingProgress(Callback):
         self.bar_.update(min(step, self.bar_.total - self.bar_.n))  # sums of fractions overshoot
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Count finished epochs of this run, such as those of a checkpoint."""
+        """Advance the bar by finished epochs, such as epochs restored from a checkpoint."""
         done = net.finished_epochs - net.run_start
         self.bar_.update(max(0.0, min(done, self.bar_.total) - self.bar_.n))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Show the epoch's mean loss."""
+        """Show the mean loss of the epoch."""
         self.bar_.set_postfix_str(f"loss {net.history[-1, 'train_loss']:.4g}", refresh=False)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -74,9 +74,9 @@ class EpochTasks(Callback):
     Parameters
     ----------
     estimator : estimator
-        Estimator that trains.
+        Estimator that is fitted.
     context : CallbackContext
-        Context of scikit-learn's callbacks for this fit.
+        Context of scikit-learn's callbacks for the fit.
     """
 
     def __init__(self, estimator: Any, context: Any) -> None:
@@ -89,6 +89,6 @@ class EpochTasks(Callback):
         self.task_ = task.call_on_fit_task_begin(estimator=self.estimator)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Close the task, and stop if a callback requests it."""
+        """Close the task, and stop training if a callback requests a stop."""
         if self.task_.call_on_fit_task_end(estimator=self.estimator):
             raise KeyboardInterrupt  # stops skorch after the epoch

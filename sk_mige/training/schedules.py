@@ -1,7 +1,7 @@
 """Callbacks that change learning rates, the weight β or the network's weights in training.
 
-The callbacks count finished epochs from the net's history. Later runs, and runs restored from a
-checkpoint, continue at the epoch where the earlier run ended.
+The callbacks count finished epochs in the history of the net. Later runs, and runs restored from a
+checkpoint, continue at the epoch at which the earlier run ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Shown(Callback):
 
 
 class Rates(Shown):
-    """Base class of callbacks that change learning rates, and restore them after a run."""
+    """Base class of callbacks that change learning rates and restore them after a run."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Store the initial learning rates."""
@@ -53,7 +53,7 @@ class Rates(Shown):
 
 
 class CosineDecay(Rates):
-    r"""Learning rate that falls from its initial value to 0 as half a cosine, within one run.
+    r"""Callback that decreases the learning rate from its initial value to 0 along a half cosine.
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
 
@@ -80,23 +80,23 @@ class CosineDecay(Rates):
         return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Set the learning rate of the coming step."""
+        """Set the learning rate of the next step."""
         if training:
             step = _step(net) - net.run_start * net.batches_an_epoch
             self._scale(net, self.factor(step, self.epochs * net.batches_an_epoch))
 
 
 class ExponentialDecay(Rates):
-    r"""Learning rate that is multiplied by a factor every few epochs, in equal steps.
+    r"""Callback that multiplies the learning rate by a constant factor in each epoch.
 
     .. math:: \eta_e = \eta_0\, q^{\,e / n}, \qquad e = 0, 1, 2, \ldots
 
-    The index e is the number of finished epochs of all runs.
+    The index e is the number of finished epochs in all runs.
 
     Parameters
     ----------
     rate : float
-        Factor q of the learning rate in n epochs.
+        Factor q by which the learning rate is multiplied in n epochs.
     epochs : int, default=1
         Number n of epochs.
 
@@ -124,20 +124,20 @@ class ExponentialDecay(Rates):
         super().on_train_begin(net)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Set the learning rate of the coming epoch."""
+        """Set the learning rate of the next epoch."""
         self._scale(net, self.factor(net.finished_epochs))
 
 
 class TorchSchedule(Rates, LRScheduler):
-    """Schedule of torch that starts anew in each run, and continues after a checkpoint.
+    """torch scheduler that restarts in each run, and continues after a checkpoint.
 
-    ``LRScheduler`` of skorch counts all epochs of the history. Each run starts from the initial
-    learning rate, so a count of all epochs would give most schedules of torch a wrong rate.
+    skorch's ``LRScheduler`` counts all epochs of the history. Each run starts from the initial
+    learning rate, so counting the epochs of earlier runs would give wrong learning rates.
     """
 
     @classmethod
     def like(cls, other: LRScheduler) -> TorchSchedule:
-        """Return a schedule with the parameters of skorch's callback."""
+        """Return a schedule with the parameters of a skorch ``LRScheduler``."""
         own = {name: getattr(other, name) for name in ("monitor", "event_name", "step_every")}
         return cls(other.policy, **own, **other.kwargs)
 
@@ -162,7 +162,7 @@ class TorchSchedule(Rates, LRScheduler):
 
 
 class BetaWarmup(Shown):
-    """Callback that increases the weight β of a bottleneck's information from 0.
+    """Callback that increases the weight β of a bottleneck from 0 to its full value.
 
     Pass the callback to the encoder:
     ``MIGEEncoder(mode=InformationBottleneck(...), callbacks=[BetaWarmup(5)])``.
@@ -170,8 +170,8 @@ class BetaWarmup(Shown):
     Parameters
     ----------
     epochs : int
-        Number of epochs over which β grows, by equal steps from batch to batch. The number
-        includes the epochs of earlier runs.
+        Number of epochs in which β increases linearly from batch to batch. Epochs of earlier runs
+        are counted.
 
     Examples
     --------
@@ -184,7 +184,7 @@ class BetaWarmup(Shown):
         self.epochs = epochs
 
     def factor(self, step: int, batches: int) -> float:
-        """Return the factor of β after ``step`` batches; an epoch has ``batches`` batches."""
+        """Return the factor of β after ``step`` batches, with ``batches`` batches per epoch."""
         return min(1.0, step / (self.epochs * batches))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -197,7 +197,7 @@ class BetaWarmup(Shown):
             )
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Set the factor of the coming batch."""
+        """Set the factor of β for the next batch."""
         if training:
             net.criterion_.ramp = self.factor(_step(net), net.batches_an_epoch)
 
@@ -207,7 +207,7 @@ class BetaWarmup(Shown):
 
 
 class WeightAveraging(Shown):
-    r"""Exponential moving average, which replaces the weights at the end of a run.
+    r"""Callback that replaces the weights by their exponential moving average at the end of a run.
 
     .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t)\, \theta_t,
               \qquad d_t = \min\big(d, \tfrac{1 + t}{10 + t}\big)
@@ -220,9 +220,8 @@ class WeightAveraging(Shown):
 
     Notes
     -----
-    Running statistics of batch norms are averaged as well. Weights with
-    a non-finite loss are not averaged. A run that ends at a non-finite loss therefore has a valid
-    average.
+    Running statistics of batch norms are averaged as well. Weights with a non-finite loss are not
+    averaged. A run that ends at a non-finite loss therefore has a valid average.
 
     Examples
     --------
@@ -235,7 +234,7 @@ class WeightAveraging(Shown):
         self.decay = decay
 
     def factor(self, step: int) -> float:
-        """Return the weight of the old average at step t."""
+        """Return the weight of the previous average at step t."""
         return min(self.decay, (1 + step) / (10 + step))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -249,7 +248,7 @@ class WeightAveraging(Shown):
         ).requires_grad_(False)
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
-        """Add the weights whose loss was just found finite."""
+        """Add the current weights, whose loss is finite, to the average."""
         self.taken_in_ = int(self.averaged_.n_averaged)
         self.averaged_.update_parameters(net.module_)
 
@@ -259,7 +258,7 @@ class WeightAveraging(Shown):
             net.module_.load_state_dict(self.averaged_.module.state_dict())
 
     def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
-        # The count as a number, read once in a step: n_averaged is a tensor.
+        # The tensor n_averaged is converted to a number once in each step.
         with torch.no_grad():
             update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
             update(averaged, current, n_averaged)
@@ -310,8 +309,8 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
         return [clone(schedule)]
     raise ValueError(
         f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
-        "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler, whose arguments "
-        "functools.partial adds"
+        "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler; functools.partial adds "
+        "arguments to a class"
     )
 
 

@@ -1,4 +1,4 @@
-"""Threads of torch: one thread for networks with little work in a step."""
+"""Number of torch threads: one thread for small training steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["is_small", "threads_for"]
 # A new thread of Python must not read torch's default while another thread changes it.
 _LOCK = threading.Lock()
 # Largest number of floating-point operations of a step in one thread: about 30 ms of one core.
-# More threads save a tenth of a smaller step, and spin while other processes use their cores.
+# More threads save a tenth of the time of a smaller step, and slow down other processes.
 LARGEST_STEP = 2e9
 # A step multiplies each weight by each row once forward and twice backward, and adds the products.
 OPERATIONS = 6
@@ -26,17 +26,17 @@ OPERATIONS = 6
 def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
     r"""Return whether a training step has at most :math:`2 \cdot 10^9` floating-point operations.
 
-    A step of W weights and a batch of M rows has :math:`6 W M` operations. The count is valid for
-    linear layers and batch norms. Other layers, such as convolutions, and critics of concatenated
-    pairs apply each weight several times to a row. A training step with such a layer or critic is
-    never counted as small.
+    A training step with W weights and M rows has :math:`6 W M` operations. The count is valid for
+    linear layers and batch norms. Other layers, such as convolutions, and concatenated critics
+    apply each weight several times to a row. Training steps with other layers or with concatenated
+    critics are never counted as small.
 
     Parameters
     ----------
     network : nn.Module
         Network that is trained.
     objective : nn.Module
-        Objective, whose parameters count as weights.
+        Objective, whose parameters are counted as weights.
     batch_size : int
         Number M of rows in a batch.
 
@@ -66,10 +66,10 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
 
 @contextmanager
 def threads_for(network: nn.Module, objective: nn.Module, batch_size: int) -> Iterator[None]:
-    """Compute in one thread of torch inside the context if a step is small.
+    """Use one torch thread inside the context if a training step is small.
 
-    torch keeps the number of threads for each thread of Python. Other threads are not affected. The
-    calling thread's number of torch threads is restored at the end of the context.
+    torch stores the number of torch threads separately for each Python thread. Other Python threads
+    are not affected. The previous number of torch threads is restored at the end of the context.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def threads_for(network: nn.Module, objective: nn.Module, batch_size: int) -> It
     try:
         with _LOCK:
             torch.set_num_threads(1)
-            # set_num_threads also sets the default of later threads, which this thread restores.
+            # set_num_threads also sets the default of new threads. The helper restores the default.
             helper = threading.Thread(target=torch.set_num_threads, args=(before,))
             helper.start()
             helper.join()

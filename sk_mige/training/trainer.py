@@ -43,14 +43,15 @@ FUSED = ("cpu", "cuda")
 
 
 class Trainer:
-    """Training of a network on an objective, in one run or several.
+    """Training of a network on an objective, in one or several runs.
 
     Parameters
     ----------
     module : nn.Module
-        Network from rows to a :class:`sk_mige.networks.Code`, or to another input of the objective.
+        Network that maps rows to a :class:`sk_mige.networks.Code`, or to another first argument of
+        the objective.
     objective : Objective
-        Loss of a batch.
+        Objective that computes the loss of a batch.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         Optimizer; see :func:`make_optimizer`.
     lr : float, default=1e-3
@@ -58,25 +59,25 @@ class Trainer:
     batch_size : int, default=256
         Largest number of rows in a batch.
     device : torch.device, default=None
-        Device of the training; None means the CPU.
+        Device of the training. None means the CPU.
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
-        Callbacks of skorch for all runs. They are copied.
+        skorch callbacks for all runs. The trainer copies the callbacks.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     epochs_before : int, default=0
-        Number of finished epochs of earlier trainings of this network.
+        Number of epochs for which the network has already been trained.
     distributed : bool, default=False
-        Whether the processes that torchrun started train together. Each process contributes
-        ``batch_size`` rows to a joint batch. The batch norms of the module become joint.
+        Whether all processes started by torchrun train together. Each process contributes
+        ``batch_size`` rows to a joint batch. Batch norms use the statistics of the joint batch.
     name : str, default="training"
         Text before the progress bar.
 
     Attributes
     ----------
     net : EncoderNet
-        The skorch net, initialised.
+        Initialised skorch net.
 
     Examples
     --------
@@ -121,7 +122,7 @@ class Trainer:
 
             kind = DistributedNet
             module = with_joint_batch_norms(module)
-            # The wrapper stays for all runs: the estimator keeps the bare module.
+            # The net keeps the wrapper for all runs. The estimator keeps the unwrapped module.
             joint = {"accelerator": accelerator, "unwrap_after_train": False}
         self.net = kind(
             module,
@@ -149,9 +150,9 @@ class Trainer:
         callbacks: Sequence[Any] | None,
         verbose: int,
     ) -> None:
-        """Apply settings that may change between runs, and keep the objective's learned parts.
+        """Apply settings that may change between runs, and keep the learned parts of the objective.
 
-        Callbacks that are the same objects as before keep their state, such as the best loss.
+        A callback keeps its state, such as the best loss, if the same object is passed again.
         """
         net = self.net
         objective.continue_from(net.criterion_)
@@ -178,31 +179,31 @@ class Trainer:
         held_out: Dataset[Any] | None = None,
         settings: dict[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Train for some epochs and return the records of these epochs.
+        """Train for a number of epochs, and return one record for each epoch.
 
         Ctrl-C ends the run with a warning. A non-finite loss ends the run at the last good weights.
-        The network stays usable in either case. Seed torch's global generators before the call,
-        because dropout, noise and draws of z use these generators.
+        The network remains usable after Ctrl-C and after a non-finite loss. Seed torch's global
+        generators before the call, because dropout, noise and draws of z use the global generators.
 
         Parameters
         ----------
         data : Dataset
-            Data set of rows and targets, which returns a whole batch at each access.
+            Data set of rows and targets that returns whole batches.
         epochs : int
             Number of passes over the data, including passes that a checkpoint restores.
         callbacks : sequence of skorch callbacks, default=()
-            Callbacks of this run only.
+            Callbacks for the current run only.
         held_out : Dataset, default=None
-            Rows on which ``valid_loss`` is computed, as the mean of the objective's ``held_out``
-            over batches. For an objective without a value, ``valid_loss`` is minus
-            :func:`sk_mige.information.copies.shared_information` of all rows.
+            Held-out rows. ``valid_loss`` is the mean of the objective's ``held_out`` over batches
+            of held-out rows. If ``has_value`` of the objective is False, ``valid_loss`` is minus
+            :func:`sk_mige.information.copies.shared_information` of all held-out rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 
         Returns
         -------
         list of dict
-            One record for each finished epoch: its number, its losses and its duration.
+            One record for each finished epoch, with the number, the losses and the duration.
 
         Raises
         ------
@@ -234,13 +235,13 @@ class Trainer:
         return self.records(known)
 
     def threads(self) -> AbstractContextManager[None]:
-        """Return the context of computations on the CPU: one thread if a step is small."""
+        """Return a context that uses one CPU thread if a training step is small."""
         if self.device.type != "cpu":
             return nullcontext()
         return threads_for(self.net.module_, self.net.criterion_, self.net.batch_size)
 
     def records(self, start: int = 0) -> list[dict[str, Any]]:
-        """Return the records of finished epochs, from index ``start`` of the net's history."""
+        """Return the records of finished epochs, from index ``start`` of the history."""
         return [_plain(row) for row in self.net.history[start:] if "dur" in row]
 
     def _fit_loop(self, data: Dataset[Any], epochs: int) -> None:
@@ -266,8 +267,8 @@ class Trainer:
         if history and "dur" in history[-1]:
             return  # a callback, such as early stopping, ended training after an epoch
         warn_user(
-            f"training was interrupted in epoch {len(history)}; the estimator keeps the weights "
-            "that it has reached"
+            f"training was interrupted in epoch {len(history)}; the estimator keeps the current "
+            "weights"
         )
 
     def _recover(self, error: NonFiniteLossError) -> None:
@@ -287,7 +288,7 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     Parameters
     ----------
     optimizer : {"adam", "adamw", "sgd"} or callable
-        Name or factory of the optimizer; "sgd" has a momentum of 0.9.
+        Name or factory of the optimizer. "sgd" has a momentum of 0.9.
     device : torch.device
         Device of the parameters.
 
@@ -328,7 +329,7 @@ def _copied(callback: Any, index: int) -> Any:
     if not hasattr(callback, "on_train_begin"):
         raise TypeError(
             f"callbacks[{index}] is {callback!r}, which is no skorch callback: pass a class, an "
-            "instance, or a pair (name, callback); set_callbacks sets scikit-learn's callbacks"
+            "instance, or a pair (name, callback); for scikit-learn's callbacks, use set_callbacks"
         )
     if isinstance(callback, type):
         return callback
@@ -352,7 +353,7 @@ def _expect_parameters(module: nn.Module, objective: Objective) -> None:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an epoch's record without its batches and skorch's bookkeeping."""
+    """Return the record of an epoch without batches and without skorch's internal entries."""
     return {
         key: float(value) if isinstance(value, np.floating) else value
         for key, value in row.items()

@@ -261,7 +261,7 @@ X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
         ),
         ({"head": "implicit", "max_information": 1.0}, r"max_information=1.0 needs an upper"),
         ({"head": "deterministic", "max_information": 1.0}, r"got head='deterministic'"),
-        ({"head": "deterministic", "n_draws": 4}, r"n_draws=4 is for heads that draw z"),
+        ({"head": "deterministic", "n_draws": 4}, r"n_draws=4 is for stochastic heads"),
         ({"head": "implicit", "n_draws": 1}, r"n_draws=1 is too few"),
         (
             {"information": MIGE(marginal="classes"), "task": "regression"},

@@ -370,7 +370,7 @@ REFUSED = {
     "stream": (Stream(), "Stream without a length.*partial_fit"),
     "stream of a loader": (DataLoader(Stream()), "Stream without a length"),
     "batches": (DataLoader(PAIRS, batch_size=4), r"DataLoader\(X.dataset, batch_size=None"),
-    "order": (DataLoader(PAIRS, batch_size=None, shuffle=True), "an order or a collate_fn"),
+    "order": (DataLoader(PAIRS, batch_size=None, shuffle=True), "the order or a collate_fn"),
     "numbers": (Items(lambda i: float(i)), "item 0 of X is a float"),
     "no dimension": (Items(lambda i: torch.tensor(i)), r"has the shape \(\)"),
     "pictures": (Items(lambda i: Image.new("L", (8, 8))), "is a Image.*ToTensor"),

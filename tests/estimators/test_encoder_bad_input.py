@@ -111,7 +111,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"mode": InfoMax(Critic("nats"))}, r"'bound' parameter of Critic.*Got 'nats' instead"),
         (
             {"mode": InfoMax("variational")},
-            r"no objective.*use it in InformationBottleneck",
+            r"cannot be maximised.*use it in InformationBottleneck",
         ),
         (
             {"mode": InfoMax(MIGE(marginal="stein"))},
@@ -119,7 +119,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ),
         (
             {"mode": InfoMax(MIGE(2.0), layer="hidden1")},
-            r"x_scale=2.0 weighs x.*layer='hidden1'.*use x_scale=1",
+            r"x_scale=2.0 is the weight of x.*layer='hidden1'.*use x_scale=1",
         ),
         ({"mode": InfoMax(local=True)}, r"local=True needs layer.*'conv.5' for encoder='conv'"),
         (
@@ -216,7 +216,7 @@ def test_unknown_layers_are_refused_with_the_known_ones() -> None:
     [
         (None, "classification", "requires y to be passed, but the target y is None"),
         (Y[:-1], "classification", "inconsistent numbers of samples"),
-        (np.zeros(40), "classification", r"at least two classes, y has one class: \[0.0\]"),
+        (np.zeros(40), "classification", r"at least two classes, but y has one class: \[0.0\]"),
         (
             X[:, 0],
             "classification",

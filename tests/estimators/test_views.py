@@ -75,7 +75,7 @@ def test_corruption_alone_makes_views_differ(X):
     [
         ({"mode__corruption": 0.0}, "n_views=2 makes equal copies: pass an augmentation, or"),
         ({"mode__layer": "hidden1"}, "n_views=2 compares views.*layer='hidden1'.*set n_views=1"),
-        ({"mode__information": MIGE(2.0)}, "x_scale=2.0 weighs x.*with n_views=2.*use x_scale=1"),
+        ({"mode__information": MIGE(2.0)}, "x_scale=2.0 is the weight.*n_views=2.*use x_scale=1"),
         ({"mode__n_views": 0}, "'n_views' parameter"),
     ],
 )

@@ -113,7 +113,7 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: losses([0.0], {1.0: [1.0]}), "values must be positive"),
         (lambda: losses([0.1], {}), "losses must be a dict"),
         (lambda: losses([0.1], [1.0]), "losses must be a dict"),
-        (lambda: losses([0.1], {"a": [1.0]}), "losses must have numbers as keys"),
+        (lambda: losses([0.1], {"a": [1.0]}), "losses must have bandwidth factors as keys"),
         (lambda: losses([0.1], {1.0: [np.inf]}), "losses has no finite loss"),
         (lambda: losses([0.1], {1.0: [1.0]}, best=(1.0, 0.1)), "best must be"),
         (lambda: field(Z, -Z, features=(0, 2)), "features must be two columns.*0 to 1"),

@@ -217,8 +217,8 @@ def test_a_users_critic_is_made_for_the_dimensions_of_its_inputs(parameters, dim
 @pytest.mark.parametrize(
     ("critic", "error", "message"),
     [
-        (Blind(5, 2), TypeError, "critic must be a name or a function.*the module Blind itself"),
-        (lambda d, k: "no module", TypeError, "critic must be .* it returned str"),
+        (Blind(5, 2), TypeError, "critic must be a name, or a function.*the module Blind itself"),
+        (lambda d, k: "no module", TypeError, "critic must be .* the function returned str"),
         (lambda d, k: torch.nn.Bilinear(d, k, 1), ValueError, r"shape \(64, 64\); got \(64, 1\)"),
         ("cosin", ValueError, "'critic' parameter"),
     ],

@@ -131,8 +131,8 @@ CONTRADICTIONS: list[tuple[Any, str]] = [
     (InfoMax(Critic(critic="cosin")), "'critic' parameter of Critic"),
     (IB(Variational("normal")), "'prior' parameter of Variational"),
     # contradictions of InfoMax
-    (InfoMax("variational"), "information=Variational.*no objective to maximise"),
-    (InfoMax(Variational("learned")), "information=Variational.*no objective to maximise"),
+    (InfoMax("variational"), "information=Variational.*cannot be maximised"),
+    (InfoMax(Variational("learned")), "information=Variational.*cannot be maximised"),
     (InfoMax(local=True), "local=True needs layer"),
     (InfoMax(n_views=2, corruption=0.0), "n_views=2 makes equal copies"),
     (InfoMax(n_views=2, layer="conv"), "n_views=2 compares views.*layer='conv'"),
@@ -141,7 +141,7 @@ CONTRADICTIONS: list[tuple[Any, str]] = [
     (InfoMax(MIGE(2.0), n_views=2), r"x_scale=2\.0 .* with n_views=2"),
     (InfoMax(MIGE(2.0), layer="conv"), r"x_scale=2\.0 .* with layer='conv'"),
     # contradictions of the bottleneck
-    (IB(head="deterministic", n_draws=2), "n_draws=2 is for heads that draw z"),
+    (IB(head="deterministic", n_draws=2), "n_draws=2 is for stochastic heads"),
     (IB(head="implicit", n_draws=1), "n_draws=1 is too few"),
     (IB(MIGE(conditional="score"), n_draws=1), "n_draws=1 is too few"),
     (IB(head="implicit", max_information=1.0), r"max_information=1\.0 .*head='implicit'"),

@@ -161,7 +161,9 @@ def test_parameters_of_the_objective_itself_continue() -> None:
     before, after = Half(), Half()
     after.continue_from(before)
     assert after.centre is before.centre
-    with pytest.raises(ValueError, match="mode: the objective learns other parameters"):
+    with pytest.raises(
+        ValueError, match="mode: the learned parameters of the objective have changed"
+    ):
         Half(3).continue_from(before)
 
 
@@ -210,7 +212,7 @@ def test_a_continued_objective_has_the_very_parameters_of_the_previous_one(name:
     ],
 )
 def test_other_learned_parts_are_refused(before: Any, after: Any) -> None:
-    with pytest.raises(ValueError, match=r"mode: the objective learns other.*warm_start=False"):
+    with pytest.raises(ValueError, match=r"mode: the learned parameters.*warm_start=False"):
         built(after).continue_from(built(before))
 
 

@@ -105,9 +105,9 @@ def test_blur_lowers_the_variance_and_keeps_constants(images: Tensor) -> None:
     ("parameters", "message"),
     [
         ({"size": 0}, "size must be a positive"),
-        ({"scale": (0.0, 1.0)}, "scale must be two areas"),
-        ({"scale": (0.5, 0.2)}, "scale must be two areas"),
-        ({"scale": (0.5, 2.0)}, "scale must be two areas"),
+        ({"scale": (0.0, 1.0)}, "scale must be a pair"),
+        ({"scale": (0.5, 0.2)}, "scale must be a pair"),
+        ({"scale": (0.5, 2.0)}, "scale must be a pair"),
         ({"flip": -0.1}, "flip must be between 0 and 1"),
         ({"jitter": 2.0}, "jitter must be between 0 and 1"),
         ({"grey": float("nan")}, "grey must be between 0 and 1"),

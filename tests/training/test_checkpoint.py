@@ -152,10 +152,10 @@ def test_a_checkpoint_holds_tensors_and_numbers_only(X: np.ndarray, tmp_path: Pa
         ({"n_components": 5}, r"another module.*\(3, 16\).*\(5, 16\)"),
         ({"hidden_layer_sizes": (16, 16)}, "another module"),
         ({"mode": InfoMax("jsd")}, "another objective"),
-        ({"mode": InfoMax(corruption=0.5)}, r"its mode__corruption was 0\.3, here it is 0\.5"),
-        ({"lr": 0.02}, r"another run: its lr was 0\.001, here it is 0\.02"),
-        ({"random_state": 1}, "its random_state was 0, here it is 1"),
-        ({"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)}, "its score_estimator"),
+        ({"mode": InfoMax(corruption=0.5)}, r"mode__corruption was 0\.3 .* is 0\.5 in this"),
+        ({"lr": 0.02}, r"another run: lr was 0\.001 .* is 0\.02 in this"),
+        ({"random_state": 1}, "random_state was 0 .* is 1 in this"),
+        ({"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)}, "score_estimator was"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(
@@ -174,7 +174,7 @@ def test_a_search_does_not_continue_one_candidate_from_another(
     encoder = MIGEEncoder(**SMALL, mode="ib", callbacks=[Checkpoint(tmp_path / "run.pt")])
     y = (X[:, 0] > 0).astype(int)
     search = GridSearchCV(encoder, {"mode__beta": [0.0, 0.1]}, cv=2, error_score="raise")
-    with pytest.raises(ValueError, match=r"another run: its (rows|mode__beta) was"):
+    with pytest.raises(ValueError, match=r"another run: (rows|mode__beta) was"):
         search.fit(X, y)
 
 
@@ -209,7 +209,7 @@ def test_a_finished_run_can_be_made_longer_and_restored_on_another_device(
 def test_a_damaged_file_is_named(X: np.ndarray, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"run\.pt is damaged or no checkpoint"):
+    with pytest.raises(ValueError, match=r"run\.pt is damaged or is no checkpoint"):
         MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
 
 

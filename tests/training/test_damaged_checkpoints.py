@@ -59,7 +59,7 @@ def test_a_damaged_file_is_named_or_harmless(tmp_path: Path, damage: Damage) -> 
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"{tmp_path} is damaged or no checkpoint"):
+    with pytest.raises(ValueError, match=f"{tmp_path} is damaged or is no checkpoint"):
         encoder(tmp_path).fit(X)
 
 

@@ -5,11 +5,11 @@
     python examples/defaults.py --only "batch_size"      # lines whose name contains this
 
 Three classifiers are trained on each representation: a perceptron, logistic regression and nearest
-neighbours. The representations are raw values, principal components, an untrained encoder,
-MIGEEncoder with its defaults, and MIGEEncoder with one default changed. The seed of a line also
-determines the split into training and test rows, so lines with the same seed share their rows. Each
-finished line is appended to a file, so the next call continues a stopped run. The results are
-gathered in docs/results/defaults.json.
+neighbours. The representations are raw values, principal components, an untrained encoder, the
+default MIGEEncoder, and MIGEEncoder with one parameter changed. The seed of a line also determines
+the split into training and test rows, so lines with the same seed share their rows. Each finished
+line is appended to a file, and the next call continues an interrupted run. The results are written
+to docs/results/defaults.json.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@
     python examples/defaults.py --only "batch_size"      # lines whose name contains this
 
 Three classifiers are trained on each representation: a perceptron, logistic regression and nearest
-neighbours. The representations are raw values, principal components, an untrained encoder,
-MIGEEncoder with its defaults, and MIGEEncoder with one default changed. The seed of a line also
-determines the split into training and test rows, so lines with the same seed share their rows. Each
-finished line is appended to a file, so the next call continues a stopped run. The results are
-gathered in docs/results/defaults.json.
+neighbours. The representations are raw values, principal components, an untrained encoder, the
+default MIGEEncoder, and MIGEEncoder with one parameter changed. The seed of a line also determines
+the split into training and test rows, so lines with the same seed share their rows. Each finished
+line is appended to a file, and the next call continues an interrupted run. The results are written
+to docs/results/defaults.json.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ N_ROWS = 10_000  # training rows of the fetched images
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
-    """SSGE of z whitened by its shrunk covariance; the joint score is the default."""
+    """SSGE of whitened z for the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -67,7 +67,7 @@ class WhitenedMarginal(SSGEScoreEstimator):
 
 
 class GaussianMarginal(WhitenedMarginal):
-    """Score of a Gaussian for z; the joint score is the default."""
+    """Score of a Gaussian for the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -89,8 +89,7 @@ def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(**{"eigen_threshold": None, **parameters})
 
 
-# Changed parameters, keyed by the name of the line. The recorded results use the same names, from a
-# time when all parameters belonged to the encoder.
+# Changed parameters, keyed by the name of the line. The names are those of the recorded results.
 VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
@@ -141,7 +140,7 @@ def representations(seed: int) -> dict[str, Any]:
 
 @functools.cache
 def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training rows, test rows, and their labels; values from 0 to 1."""
+    """Return training rows, test rows and their labels, with values from 0 to 1."""
     if name in BUNDLED:
         X, y = BUNDLED[name](return_X_y=True)
         split = train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
@@ -155,7 +154,7 @@ def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def effective_rank(Z: np.ndarray) -> float:
-    """Return exp of the entropy of the covariance's spectrum."""
+    """Return the exponential of the entropy of the covariance's spectrum."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T)).clip(1e-12)
     share = eigenvalues / eigenvalues.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
@@ -210,7 +209,7 @@ def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def gather(log: Path, path: Path) -> None:
-    """Write all finished rows as a results file, in the order of the study."""
+    """Write all finished rows to the results file, in the order of the study."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     order = list(representations(0))
     rows = [row for line in lines for row in line["rows"] if row["method"] in order]

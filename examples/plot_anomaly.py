@@ -2,13 +2,14 @@
 Anomalies by log-density and by the norm of the score
 =====================================================
 
-Rank rows of a class that the fit has not seen, by two functions of one score estimator.
+This example ranks rows of an unseen class by the log-density and by the norm of the score of one
+fitted score estimator.
 """
 
 # %%
-# The score estimator is fitted to 20 principal components of handwritten digits without the eights.
-# A low log-density is evidence of an anomaly. The score of a row beside a mode also has a large
-# norm, because the log-density is steep beside a mode.
+# The score estimator is fitted to 20 principal components of handwritten digits without the
+# eights. A low log-density is evidence of an anomaly. A large norm of the score can also indicate
+# an anomaly, because the log-density is steep beside a mode.
 
 import matplotlib.pyplot as plt
 import numpy as np

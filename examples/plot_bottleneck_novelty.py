@@ -2,13 +2,13 @@
 Novelty detection with a bottleneck
 ===================================
 
-Two measures of novelty for images of unseen kinds: the rate of an image's code, and the largest
-class probability.
+This example compares two measures of novelty for images of unseen kinds, the rate of an image and
+the largest class probability.
 """
 
 # %%
-# Bottlenecks are trained on eight of the ten digits. The novel images are the other two digits,
-# patches of a photograph, and test images whose pixels are shuffled.
+# Bottlenecks are trained on eight of the ten digits. The novel images are the remaining two
+# digits, patches of a photograph, and test images with shuffled pixels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,9 +38,9 @@ novel = {
 
 # %%
 # ``score_samples`` returns minus the *rate* of each image, KL(q(z | x) ‖ m(z)) in nats. The
-# marginal m is a mixture of Gaussians, one for each class. The rate is large if the codes of all
-# classes differ from the code of the image. The second measure is minus the largest class
-# probability, a common baseline.
+# marginal m is a mixture of one Gaussian for each class. The rate is large if the code of an image
+# is far from the codes of all classes. The second measure is minus the largest class probability,
+# a common baseline.
 
 
 def rate(model, images):
@@ -78,8 +78,8 @@ for beta in betas:
 # %%
 # In this run, the rate has the larger area for photographs and shuffled pixels at every β. For
 # digits 8 and 9, the areas of the two measures differ by at most 0.006. As β grows from 0.001 to
-# 0.4, the area of the rate falls from 0.980 to 0.954 for digits 8 and 9, and grows for the other
-# novel images.
+# 0.4, the area of the rate falls from 0.980 to 0.954 for digits 8 and 9, and grows for photographs
+# and shuffled pixels.
 
 fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
 for color, name in zip(("tab:blue", "tab:orange", "tab:green"), novel, strict=True):

@@ -2,13 +2,14 @@
 Choosing the number of eigenfunctions
 =====================================
 
-The share of the spectrum to keep, chosen by cross-validation, and the error of the estimated
-scores for each share.
+Cross-validation chooses the fraction of the spectrum to keep. This example compares the held-out
+loss with the true error of the estimated scores.
 """
 
 # %%
-# ``score`` returns minus Hyvärinen's loss, which needs held-out samples but no true scores. The
-# same loss chooses the strength of the default regularisation, which ``eigen_threshold`` replaces.
+# ``score`` returns minus Hyvärinen's loss, which needs held-out samples but no true scores. By
+# default, the same loss chooses a regularisation strength. Here, ``eigen_threshold`` replaces the
+# default regularisation.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,9 +32,10 @@ errors = [
 ]
 
 # %%
-# For infinitely many held-out samples, the loss is half the mean squared error plus a constant.
-# Both curves fall steeply at the same shares. The dotted line marks the minimum of the loss, after
-# this fall. The error changes little to the right of the line, but its minimum is at another share.
+# With infinitely many held-out samples, the loss is half the mean squared error plus a constant.
+# Loss and error fall steeply at the same fractions of the spectrum. The dotted line marks the
+# minimum of the loss. To the right of the dotted line, the error changes little, but the minimum
+# of the error is at a different fraction.
 
 best = search.best_index_
 print(f"error at the chosen threshold {errors[best]:.2f}, smallest error {min(errors):.2f}")

@@ -2,14 +2,16 @@
 Denoising by Tweedie's formula
 ==============================
 
-Remove Gaussian noise from images, with the score of noisy or of clean images.
+This example removes Gaussian noise from images with the score of noisy images, and compares the
+result with two other estimates.
 """
 
 # %%
 # The rows are 20 principal components of handwritten digits. The noise has the standard deviation
-# :math:`\sigma = 4` in each component. Tweedie's formula :math:`x + \sigma^2\, \nabla \log
-# q_\sigma(x)` needs the score of *noisy* rows. The formula does not hold for the score of clean
-# rows. Estimators are fitted to half of the images. Errors are measured on the other half.
+# :math:`\sigma = 4` in each component. Tweedie's formula
+# :math:`x + \sigma^2\, \nabla \log q_\sigma(x)` needs the score of *noisy* rows, and does not hold
+# for the score of clean rows. Estimators are fitted to half of the images, and errors are measured
+# on the second half.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +32,8 @@ by_noisy = SSGEScoreEstimator().fit(noisy_train)
 by_clean = SSGEScoreEstimator().fit(train)
 
 # %%
-# The Wiener filter is the best linear filter. For Gaussian data, Tweedie's formula is this filter.
+# The Wiener filter is the best linear filter. For Gaussian data, Tweedie's formula is identical to
+# the Wiener filter.
 
 mean, covariance = noisy_train.mean(0), np.cov(noisy_train.T)
 wiener = mean + (noisy - mean) @ np.linalg.solve(covariance, covariance - sigma**2 * np.eye(20))
@@ -53,9 +56,9 @@ for row, (name, values) in zip(axes, {"clean": test, **denoised}.items(), strict
 plt.show()
 
 # %%
-# The formula with the score of noisy rows has the smallest error. The step along the score of clean
-# rows is too long, because the log-density of clean rows is steeper. The result of this step has a
-# larger error than the noisy images.
+# Tweedie's formula with the score of noisy rows has the smallest error. The log-density of clean
+# rows is steeper than that of noisy rows. With the score of clean rows, the step is therefore too
+# long, and the result has a larger error than the noisy images.
 
 assert errors["score of noisy rows"] < errors["Wiener filter"] < errors["noisy"]
 assert errors["score of clean rows"] > errors["noisy"]

@@ -2,8 +2,8 @@
 Handwritten digits in two dimensions
 ====================================
 
-A two-dimensional representation learned by InfoMax, and the first two principal components. Labels
-are used for the colours only.
+This example compares a two-dimensional representation learned by InfoMax with the first two
+principal components. Labels are used only for the colours.
 """
 
 # %%
@@ -37,8 +37,8 @@ axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The loss is a surrogate. The gradient of the loss estimates the gradient of minus the information.
-# The value of the loss has no meaning (:doc:`/guide/mi_gradients`).
+# The loss is a surrogate, whose gradient estimates the gradient of minus the mutual information.
+# The value of the surrogate is meaningless (:doc:`/guide/mi_gradients`).
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(encoder, ax=ax)

@@ -2,14 +2,15 @@
 Information of a noisy channel
 ==============================
 
-The derivative of the mutual information of a channel's input and output with respect to the
-standard deviation σ of its noise.
+This example estimates the derivative of the mutual information between input and output of a
+channel. The derivative is with respect to the standard deviation σ of the channel's noise.
 """
 
 # %%
-# The output is the signal plus Gaussian noise. The estimate uses the conditional distribution of
-# the output, which is known, and samples of the output. A Gaussian signal has an information of
-# ½ log(1 + 1/σ²) nats. For a binary signal of ±1, the information is computed by quadrature.
+# The output of the channel is the signal plus Gaussian noise. The estimate uses samples of the
+# output and the known conditional distribution of the output. For a Gaussian signal, the mutual
+# information is ½ log(1 + 1/σ²) nats. For a binary signal of ±1, the mutual information is
+# computed by quadrature.
 
 from functools import partial
 
@@ -41,8 +42,9 @@ truths = {
 }
 
 # %%
-# For small σ, the binary signal's output has two narrow modes far apart. The eigenfunctions that
-# describe one mode then have small eigenvalues, so ``eigen_threshold`` is larger than the default.
+# For a binary signal and small σ, the output has two narrow modes far apart. The eigenfunctions
+# that describe one mode then have small eigenvalues, so ``eigen_threshold`` is larger than the
+# default.
 
 score = partial(ssge, eigen_threshold=0.9999)
 
@@ -69,5 +71,5 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# The information of the binary signal decreases fastest where the two modes of the output begin to
-# overlap. For smaller σ, the derivative is near 0, and the estimate is less accurate.
+# For the binary signal, the mutual information decreases fastest where the two modes of the output
+# begin to overlap. For smaller σ, the derivative is near 0, and the estimate is less accurate.

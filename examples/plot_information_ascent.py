@@ -2,8 +2,8 @@ r"""
 Gradient ascent on mutual information
 =====================================
 
-The gradient of mutual information optimises two designs: the powers of four sensors, and a
-projection of five variables to one. Closed forms and quadrature give the errors.
+Gradient ascent on mutual information optimises the powers of four sensors, and a projection of
+five variables to one variable. The results are compared with exact solutions.
 """
 
 # %%
@@ -11,9 +11,9 @@ projection of five variables to one. Closed forms and quadrature give the errors
 # -----------------
 #
 # Sensor i measures :math:`y_i = \sqrt{p_i}\, x_i + \sigma_i \varepsilon_i`, where signal and noise
-# are standard normal. The powers :math:`p_i` sum to 4. The information is
-# :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. Water-filling gives its maximum at
-# :math:`p_i = \max(0, \mu - \sigma_i^2)`, where μ is chosen so that the powers sum to 4.
+# are standard normal. The powers :math:`p_i` sum to 4. The mutual information is
+# :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. Its maximum, by water-filling, is at
+# :math:`p_i = \max(0, \mu - \sigma_i^2)`, with μ chosen so that the powers sum to 4.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +41,8 @@ def information(p):
 
 
 # %%
-# Each step draws 500 new samples. The gradient needs no formula of the information.
+# Each step of the ascent draws 500 new samples. The estimated gradient does not use the formula of
+# the mutual information.
 
 rng = np.random.default_rng(0)
 theta = torch.zeros(4, dtype=torch.float64)
@@ -59,12 +60,12 @@ print(f"water-filling: {optimum.round(2)}, information {information(optimum):.3f
 print(f"ascent:        {allocation[-1].round(2)}, information {information(allocation[-1]):.3f}")
 
 # %%
-# A projection that no linear method finds
-# ----------------------------------------
+# Nonlinear dependence on a projection
+# ------------------------------------
 #
 # The target is :math:`y = (w_0^\top x)^2 + \frac12 \varepsilon` with a standard normal x in five
 # dimensions. Principal components and canonical correlations cannot find :math:`w_0`, because all
-# variances of x are equal and y is uncorrelated with x. The ascent maximises
+# variances of x are equal and y is uncorrelated with x. Gradient ascent maximises
 # :math:`I(w^\top x; y)` over unit vectors w, from four random directions.
 
 n, d = 2000, 5
@@ -92,8 +93,8 @@ paths = [ascend(w) for w in rng.standard_normal((4, d))]
 # %%
 # The estimated information selects the best of the four results. Quadrature over the density of y
 # gives the true maximum. Two ascents fail, because the gradient is nearly zero in directions with
-# almost no information. Several starts are therefore necessary. The direction of the linear fit is
-# random, as x and y are uncorrelated.
+# almost no information, so several starts are necessary. The direction of the linear fit is
+# random, because x and y are uncorrelated.
 
 grid, u = np.linspace(-3, 40, 4001), np.linspace(-6, 6, 2001)
 weight = np.exp(-(u**2) / 2) / np.exp(-(u**2) / 2).sum()
@@ -136,5 +137,5 @@ axes[2].legend(frameon=False)
 plt.show()
 
 # %%
-# The powers approach those of water-filling. The softmax keeps the power of the last sensor
-# positive, but the optimal power is zero. The information is 0.01 nats below the maximum.
+# The powers approach those of water-filling. The optimal power of the last sensor is zero, but the
+# softmax keeps its power positive. The mutual information is 0.01 nats below the maximum.

@@ -2,8 +2,8 @@
 Representations of an information bottleneck
 ============================================
 
-Two-dimensional representations of digits for four values of β, the weight of the information that
-z keeps about x.
+This example shows two-dimensional representations of digits for four values of β, the weight of
+the information about x in z.
 """
 
 import matplotlib.pyplot as plt
@@ -34,8 +34,8 @@ for ax, beta in zip(axes.flat, betas, strict=True):
 plt.show()
 
 # %%
-# The information plane shows I(z; y), about the digit, against I(x; z), about the image. Both
-# values are lower bounds in nats on held-out images.
+# The information plane shows I(z; y), the information about the digit, against I(x; z), the
+# information about the image. The two values are lower bounds in nats on held-out images.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 InformationPlaneDisplay.from_estimators(models, X_test, y_test, ax=ax)

@@ -2,14 +2,14 @@
 Linear InfoMax in a training loop
 =================================
 
-A linear encoder z = w·x + noise with unit vector w, trained by the estimated gradient of I(x; z) in
-a torch loop.
+A PyTorch loop trains the linear encoder z = w·x + noise, with a unit vector w, by the estimated
+gradient of I(x; z).
 """
 
 # %%
-# For Gaussian x, the direction with the most information is the first principal component (Linsker,
-# 1988). The noise does not depend on w, so H(z | x) is constant. The gradient of I(x; z) is
-# therefore the gradient of the entropy H(z).
+# For Gaussian x, the direction with the most information is the first principal component
+# (Linsker, 1988). The noise does not depend on w, so H(z | x) is constant, and the gradient of
+# I(x; z) equals the gradient of the entropy H(z).
 
 import matplotlib.pyplot as plt
 import numpy as np

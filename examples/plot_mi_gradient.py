@@ -2,14 +2,14 @@
 Gradient of mutual information
 ==============================
 
-The derivative of the mutual information of two correlated Gaussian vectors with respect to their
-correlation ρ, estimated from 256 samples.
+This example estimates the derivative of the mutual information of two Gaussian vectors with
+respect to their correlation ρ, from 256 samples.
 """
 
 # %%
 # With d coordinates, the mutual information is −d/2 · log(1 − ρ²), and its derivative is dρ / (1 −
-# ρ²). The estimate is the derivative of a surrogate with respect to ρ, and no critic is trained.
-# For each repetition, x and ε are drawn once, and only ρ changes along a curve.
+# ρ²). The estimate is the derivative of a surrogate with respect to ρ. For each repetition, x and
+# ε are drawn once, and only ρ changes along a curve.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,8 @@ def gradient(rho, x, eps):
 
 
 # %%
-# Each panel shows the truth, every repetition, and their mean with a band of two standard errors.
+# Each panel shows the exact derivative, all repetitions, and the mean of the repetitions with a
+# band of two standard errors.
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, layout="constrained")
 for ax, d in zip(axes, (5, 10, 20), strict=True):
@@ -47,5 +48,5 @@ plt.show()
 
 # %%
 # The curves are smooth because all ρ of a curve share the same x and ε. In 20 dimensions, 256
-# samples are few for SSGE. The estimated scores are then too short, and the derivative is too small
-# for large ρ.
+# samples are few for SSGE. The estimated scores are therefore too short, and the derivative is too
+# small for large ρ.

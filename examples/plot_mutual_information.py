@@ -2,14 +2,15 @@
 Values of mutual information
 ============================
 
-Mutual information with its 90 % interval against the number of rows. The pairs are Gaussian, an
-oscillating function with noise, and a noisy measurement of a class.
+This example shows estimates of mutual information with 90 % intervals against the number of rows.
+The three pairs of variables are Gaussian, an oscillating function with noise, and a noisy
+measurement of a class.
 """
 
 # %%
-# :class:`~sk_mige.MutualInfoEstimator` compares several candidates by their held-out pointwise
-# information. The estimator averages candidates with equal evidence. The information of each pair
-# is known.
+# :class:`~sk_mige.MutualInfoEstimator` compares several candidate estimates by their held-out
+# pointwise information, and averages candidates with equal evidence. The true mutual information
+# of each pair is known.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,10 +23,11 @@ rng = np.random.default_rng(0)
 x, noise = rng.standard_normal((2, n))
 
 # %%
-# The correlation ρ = 0.8 gives −½ log(1 − ρ²) = 0.51 nats. In the second pair, x is uniform in
-# (−1, 1), and y = sin(8x) + 0.3 ε. In the third pair, y is a class of 0, 1 or 2, and x is the class
-# plus a Gaussian ε of standard deviation 0.5. The second and third values are H(output) − H(ε), by
-# quadrature.
+# The Gaussian pair with correlation ρ = 0.8 has a mutual information of −½ log(1 − ρ²) = 0.51
+# nats. In the second pair, x is uniform in (−1, 1), and y = sin(8x) + 0.3 ε. In the third pair, y
+# is a class 0, 1 or 2, and x is the class plus Gaussian noise of standard deviation 0.5. For the
+# second and third pair, the true value is the entropy of the noisy variable minus that of the
+# noise, by quadrature.
 
 
 def entropy(values, scale):
@@ -69,7 +71,7 @@ for ax, (name, (first, second, truth)) in zip(axes, pairs.items(), strict=True):
 plt.show()
 
 # %%
-# The interval of the largest number of rows contains the truth for each pair, and intervals narrow
-# with more rows. With 250 rows of the oscillating pair, the wide interval shows that the rows do
-# not resolve the oscillation. For this pair, the Gaussian and t-copulas stay near 0 with all rows,
-# and the evidence gives both candidates no weight.
+# With all rows, the interval of each pair contains the true value. Intervals narrow with more
+# rows. For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is
+# wide. The Gaussian and t-copulas of the oscillating pair stay near 0 for all numbers of rows, and
+# have no weight in the estimate.

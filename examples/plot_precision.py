@@ -2,14 +2,14 @@
 Precision of eigendecompositions
 ================================
 
-Eigenvalues and scores computed in float32 and in float64.
+This example compares eigenvalues and scores in float32 and in float64.
 """
 
 # %%
 # A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
-# :math:`10^{-7}` times the largest eigenvalue. Smaller eigenvalues are noise, and some of these
-# eigenvalues are negative. The functions of this package therefore decompose float32 data in
-# float64.
+# :math:`10^{-7}` times the largest eigenvalue. Eigenvalues below the rounding errors are noise,
+# and some are negative. The functions of this package therefore decompose the Gram matrix of
+# float32 data in float64.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +37,7 @@ plt.show()
 
 # %%
 # Scores of the same float32 samples are computed by the published formula in float32 and by this
-# package. Both results are compared with the estimate from float64 samples.
+# package. The two results are compared with the estimate from float64 samples.
 
 
 def in_float32(x: torch.Tensor, n_eigen: int) -> torch.Tensor:

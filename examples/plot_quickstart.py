@@ -2,13 +2,13 @@
 A first notebook
 ================
 
-A representation of handwritten digits, learned without labels. The links at the end of the page
-download it as a notebook.
+This example learns a representation of handwritten digits without labels. Links at the end of the
+page download the example as a notebook.
 """
 
 # %%
-# :class:`~sk_mige.MIGEEncoder` is a transformer and can replace ``PCA`` in a pipeline. A notebook
-# shows an estimator with its parameters.
+# :class:`~sk_mige.MIGEEncoder` is a transformer and can replace ``PCA`` in a pipeline. In a
+# notebook, an estimator is displayed with its parameters.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -32,22 +32,22 @@ model = make_pipeline(
 model
 
 # %%
-# The pipeline passes y to each step. In this mode, the encoder ignores y, and only the logistic
-# regression uses it. ``verbose=1`` shows a progress bar.
+# The pipeline passes y to each step. With the default ``mode="infomax"``, the encoder ignores y,
+# and only the logistic regression uses y. ``verbose=1`` shows a progress bar.
 
 model.fit(X_train, y_train)
 print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``history_`` has a record for each epoch. The loss is a surrogate. The gradient of the loss
-# estimates the gradient of minus the information. The value of the loss has no meaning
+# ``history_`` has a record for each epoch. The loss is a surrogate, whose gradient estimates the
+# gradient of minus the mutual information. The value of the surrogate is meaningless
 # (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)
 
 # %%
-# Displays take fitted estimators, pipelines or searches, and draw on given axes.
+# Display classes plot fitted estimators, pipelines or searches, and draw on given axes.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(model, ax=left)
@@ -57,5 +57,5 @@ right.set_title("the first two of sixteen components")
 plt.show()
 
 # %%
-# The guide continues with the objective (:doc:`/guide/infomax`), encoders trained with labels
+# The user guide describes the objective (:doc:`/guide/infomax`), encoders trained with labels
 # (:doc:`/guide/bottleneck`) and the choice of parameters (:doc:`/guide/choosing`).

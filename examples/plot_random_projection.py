@@ -2,13 +2,13 @@
 Dimension of the random projection
 ==================================
 
-Relative error of scores in 1,000 dimensions against the number of dimensions of the random
-projection.
+This example shows the relative error of scores in 1,000 dimensions against the number of
+dimensions of the random projection.
 """
 
 # %%
-# The kernel depends on distances only, and a random projection approximately preserves distances.
-# The data are a mixture of eight Gaussians.
+# The kernel depends only on distances, which a random projection approximately preserves. The data
+# are a mixture of eight Gaussians.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,6 +44,6 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# The correction by kernels to the base density lies in the span of the projection's rows. With few
-# dimensions, the correction is small. With more dimensions, the error approaches the error without
-# projection.
+# The kernel expansion lies in the span of the rows of the projection matrix. With few projected
+# dimensions, the kernel expansion is small. With more dimensions, the error approaches the error
+# without projection.

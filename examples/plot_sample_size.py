@@ -2,8 +2,8 @@
 Error against the number of samples
 ===================================
 
-Relative error of the score, E‖ĝ − g‖² / E‖g‖² at new points, for the default settings and for the
-published estimator with two shares of the spectrum.
+This example compares the default score estimator with the published estimator at two thresholds.
+The error is the relative error E‖ĝ − g‖² / E‖g‖² at new points.
 """
 
 # %%
@@ -37,8 +37,8 @@ def error(estimator, make, n, seed):
 
 
 # %%
-# Errors are geometric means over three draws of the samples. A score of zero everywhere has an
-# error of 1.
+# Errors are geometric means over three draws of the samples. An estimate of zero has an error of
+# 1.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, layout="constrained")
 for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
@@ -56,7 +56,7 @@ for ax in axes[:, 0]:
 plt.show()
 
 # %%
-# For the banana and the three modes, a fixed share of the spectrum keeps few eigenfunctions, and
-# the published estimator improves little with more samples. The Gaussian has a condition number of
-# 100, and its scores are largest in narrow directions. With a share of 0.94, the error stays close
-# to 1.
+# For the banana and the three modes, a fixed threshold keeps few eigenfunctions, and the published
+# estimator improves little with more samples. The covariance of the Gaussian has a condition
+# number of 100, and its scores are largest in narrow directions. For this Gaussian, the error with
+# a threshold of 0.94 stays close to 1.

@@ -2,13 +2,14 @@
 Error against the dimension
 ===========================
 
-Relative error of the score, E‖ĝ − g‖² / E‖g‖² at new points, for 256 samples and 2 to 512 features.
+This example shows the relative error of score estimates from 256 samples with 2 to 512 features.
+The relative error is E‖ĝ − g‖² / E‖g‖² at new points.
 """
 
 # %%
 # The densities are a standard normal distribution and Gaussians at the corners of a cube. The
-# default estimator adds a correction by kernels to a base density. The published estimator has no
-# base density.
+# default estimator adds a kernel expansion to the score of a base density. The published estimator
+# has no base density.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,6 +47,7 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# The grey line marks 256 features, the number of samples. A score of zero everywhere has an error
-# of 1. With 512 features, the error of the published estimator is close to 1. The error of the
-# default is then below 2 % for the normal distribution and below 20 % for the corners.
+# The grey line marks 256 features, the number of samples. An estimate of zero has an error of 1.
+# With 512 features, the error of the published estimator is close to 1. With 512 features, the
+# error of the default estimator is below 2 % for the normal distribution and below 20 % for the
+# corners.

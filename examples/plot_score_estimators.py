@@ -2,15 +2,14 @@
 Published, default and cross-validated score estimators
 =======================================================
 
-Score fields of a ring, estimated from 250 samples in three ways.
+This example compares three estimates of the score of a ring from 250 samples.
 """
 
 # %%
-# The ring has mean 0, and its covariance is a multiple of the identity. A Gaussian fit therefore
-# does not show the shape of the ring. The published estimator keeps a given share of the spectrum.
-# The default estimator chooses the strength of regularisation on held-out samples. The
-# cross-validated estimator also chooses the bandwidth, the base, the shrinkage and the kind of
-# expansion.
+# The covariance of the ring is a multiple of the identity, so a Gaussian fit does not show the
+# shape of the ring. The published estimator keeps a given fraction of the spectrum. The default
+# estimator chooses the regularisation strength on held-out samples. The cross-validated estimator
+# also chooses the bandwidth, the base, the shrinkage and ``curl_free``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,14 +44,14 @@ for ax, (title, field) in zip(axes.flat, fields.items(), strict=True):
 plt.show()
 
 # %%
-# The cross-validated estimator chose these parameters:
+# The cross-validated estimator chose the following parameters:
 
 print(estimators["cross-validated"].best_params_)
 
 # %%
-# The left panel shows the loss on held-out samples against the strength of regularisation, for each
-# bandwidth and the best of the other parameters. The right panel shows the spectrum of the
-# published estimator's kernel, and the number of kept eigenfunctions.
+# The left panel shows the loss on held-out samples against the regularisation strength for each
+# bandwidth, with the best of the remaining parameters. The right panel shows the spectrum of the
+# published estimator's kernel matrix, and the number of kept eigenfunctions.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 ScoreCVDisplay.from_estimator(estimators["cross-validated"], param="alpha", ax=left)

@@ -2,7 +2,7 @@
 Score fields of samples
 =======================
 
-Scores estimated from 500 samples, and the exact scores.
+This example compares scores estimated from 500 samples with the exact scores.
 """
 
 # %%
@@ -33,5 +33,5 @@ plt.show()
 
 # %%
 # :class:`~sk_mige.inspection.ScoreFieldDisplay` draws arrows only near samples, because estimates
-# far from all samples are unreliable. :doc:`plot_sample_size` shows errors for other numbers of
-# samples.
+# far from all samples are unreliable. :doc:`plot_sample_size` shows errors for different numbers
+# of samples.

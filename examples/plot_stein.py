@@ -2,16 +2,16 @@
 Thinning and a goodness-of-fit test
 ===================================
 
-Select rows that represent a density, and test rows against a score.
+This example selects rows that represent a density, and tests rows against a score.
 """
 
 # %%
 # Stein thinning
 # --------------
 #
-# The density of the candidates is wider than the target density, and shifted. With the exact score
-# of the target density, the selected rows represent the target density. The score does not need the
-# normalising constant.
+# The candidates are samples of a wider and shifted density. With the exact score of the target
+# density, the selected rows represent the target density. The score does not depend on the
+# normalising constant of the target density.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,11 +43,11 @@ axes[0].set(ylabel="x₂")
 plt.show()
 
 # %%
-# The test
-# --------
+# Goodness-of-fit test
+# --------------------
 #
-# The test compares the rows with a score. Under the null hypothesis p-values are uniform, and 5 %
-# of them are at most 0.05. The power of the test grows with the shift of the rows.
+# The test compares rows with a score. Under the null hypothesis, 5 % of the p-values are at most
+# 0.05. The power of the test grows with the shift of the rows.
 
 shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 

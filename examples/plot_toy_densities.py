@@ -2,14 +2,15 @@ r"""
 Toy densities and their exact scores
 ====================================
 
-Densities with known scores :math:`\nabla \log q`, on which score estimators can be tested.
+This example shows densities with known scores :math:`\nabla \log q`, which serve to test score
+estimators.
 """
 
 # %%
 # Each ``make_*`` function of :mod:`sk_mige.datasets` returns samples and a callable that computes
 # the exact score. Arrows show the score, colours show the log-density, and dots show 300 samples.
-# The length of an arrow is the square root of the norm of the score. Arrows are omitted where the
-# density is below a thousandth of its maximum.
+# The length of an arrow is proportional to the square root of the norm of the score. Arrows are
+# omitted where the density is below a thousandth of its maximum.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -76,8 +77,8 @@ for ax, (title, (X, score)) in zip(axes.flat, toys.items(), strict=True):
     ax.set_title(title, fontsize=11)
 
 # %%
-# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table shows
-# the largest deviation in a mean over 100,000 samples.
+# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table
+# lists the largest deviation from the identity in a mean over 100,000 samples.
 
 for title, (_, score) in toys.items():
     X = score.sample(100_000, random_state=1)

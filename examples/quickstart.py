@@ -1,4 +1,4 @@
-"""Learn a representation of handwritten digits without labels, and test it with a classifier.
+"""Learn a representation of handwritten digits without labels, and test with a classifier.
 
     python examples/quickstart.py                # scikit-learn's 1,797 digits: a minute
     python examples/quickstart.py --data mnist   # 10,000 digits of MNIST: some minutes

@@ -31,7 +31,7 @@ EXPLORE_FACTOR = 10
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Draw more examples where new ones are drawn."""
+    """Increase the number of examples of tests with new random examples."""
     if config.getoption("--hypothesis-profile", default=None) != "explore":
         return
     # The items of a parametrised test share one function, which is changed once.
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--device` and `--dtype`, which run the same statements elsewhere."""
+    """Add the options `--device` and `--dtype` for the device and the precision of the tests."""
     group = parser.getgroup("sk_mige")
     group.addoption(
         "--device",
@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a device that is not there before any test runs, rather than skip them all."""
+    """Raise an error before the first test if the device is missing."""
     name = config.getoption("--device")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise pytest.UsageError(
@@ -81,7 +81,7 @@ def _device(config: pytest.Config) -> torch.device:
 
 @pytest.fixture(scope="session")
 def device(pytestconfig: pytest.Config) -> torch.device:
-    """Return the device under test, with float32 in full where cards would round to TF32."""
+    """Return the device under test, with float32 products in full precision instead of TF32."""
     torch.backends.cudnn.allow_tf32 = False  # for convolutions alone it is on as a rule
     return _device(pytestconfig)
 
@@ -94,13 +94,13 @@ def dtype(pytestconfig: pytest.Config) -> torch.dtype:
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """Return NumPy's generator, seeded alike for every test."""
+    """Return NumPy's generator, with the same seed for every test."""
     return np.random.default_rng(0)
 
 
 @pytest.fixture
 def generator() -> torch.Generator:
-    """Return torch's generator on the processor, seeded alike for every test."""
+    """Return torch's generator on the CPU, with the same seed for every test."""
     return torch.Generator().manual_seed(0)
 
 
@@ -117,7 +117,7 @@ def _random_state() -> dict[str, Any]:
 
 @pytest.fixture
 def global_random_state_untouched() -> Iterator[None]:
-    """Assert that the test leaves NumPy's and torch's global generators as they were."""
+    """Assert that the test does not change NumPy's and torch's global generators."""
     before = _random_state()
     yield
     after = _random_state()
@@ -127,7 +127,7 @@ def global_random_state_untouched() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def closed_figures() -> Iterator[None]:
-    """Close all figures, also those of earlier examples in docstrings."""
+    """Close all figures, including figures of earlier examples in docstrings."""
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")

@@ -1,9 +1,8 @@
-"""A graphics card simulated on the processor, for machines without one: ``--device simulated``.
+"""A GPU simulated on the CPU, for machines without a GPU: ``--device simulated``.
 
-Its tensors hold their values in the processor's memory and compute with its kernels, but behave as
-a card's do where programs go wrong: an operation on tensors here and there fails, and so does a
-draw there from a generator here. Numbers (tensors without dimensions) and indices may stay here,
-as on CUDA.
+Tensors of the simulated device are stored and computed on the CPU. As on a GPU, operations on
+tensors of different devices raise an error, and so do draws from a generator of the CPU. Numbers
+(tensors without dimensions) and indices may be on the CPU, as with CUDA.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_
 
 
 class SimulatedTensor(torch.Tensor):
-    """What a program sees of values that are on the card."""
+    """Tensor on the simulated device."""
 
     values_here: torch.Tensor
 
@@ -60,7 +59,7 @@ class SimulatedTensor(torch.Tensor):
 
 
 class _Module(backend_registration._DummyBackendModule):
-    """What ``torch.cuda`` is to a CUDA device: the card draws from the processor's generator."""
+    """Device module, like ``torch.cuda``, with the random generator of the CPU."""
 
     def get_rng_state(self, device: Any = 0) -> torch.Tensor:
         return torch.get_rng_state()
@@ -85,7 +84,7 @@ class _Module(backend_registration._DummyBackendModule):
 
 
 def install() -> list[torch.library.Library]:
-    """Make the device known to torch, for the rest of the process; the result must be kept."""
+    """Register the device in torch for the rest of the process; the result must be kept."""
     backend_registration._setup_privateuseone_for_python_backend(NAME, _Module())
     for name in torch._C._dispatch_get_all_op_names():  # torch finds those that Python has seen
         namespace, _, name = name.partition("::")

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks: all of them, for every estimator, in every mode.
+"""All checks of scikit-learn, for every estimator in every mode.
 
 With ``SCIPY_ARRAY_API=1`` in the environment, the checks of array API inputs run as well.
 """
@@ -39,7 +39,7 @@ LEARNING = {**SMALL, "max_epochs": 25, "lr": 1e-2}
 
 
 class Spread:
-    """A loss function whose repr, the name of its tests, is the same in each process."""
+    """A loss function with the same repr, which names its tests, in each process."""
 
     def __call__(self, code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return -torch.logdet(torch.eye(code.z.shape[1]) + code.z.T.cov())

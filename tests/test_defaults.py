@@ -1,4 +1,4 @@
-"""The study of defaults: each of its lines can still be fitted."""
+"""The study of defaults: each setting can be fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation is correct: its code runs, its commands are those of the Makefile."""
+"""The documentation: code that runs, and commands that agree with the Makefile."""
 
 from __future__ import annotations
 

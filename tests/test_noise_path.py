@@ -34,7 +34,7 @@ def test_exponential_rates(k):
 
 @pytest.mark.parametrize("m", [0.5, 0.8, 0.9, 0.95, 0.99])
 def test_divergence_of_a_mixture_from_its_gaussian(m):
-    """Two clusters of variance 1 - m² at ±m; along the path they approach and widen."""
+    """Two clusters of variance 1 - m² at ±m, which approach and widen along the path."""
 
     def rate(s: float) -> torch.Tensor:
         log_p, score = mixture(m * math.exp(-s / 2), 1 - m * m * math.exp(-s))
@@ -60,7 +60,7 @@ def test_divergence_of_gaussians_however_narrow(log_variance):
 
 
 def test_what_comes_from_small_steps_is_told():
-    """Noise of variance v around a curve: the rate is 1/s down to v, and half a nat an e-fold."""
+    """For noise of variance v around a curve, the rate is 1/s down to v."""
     v = 1e-5
 
     def rate(s: float) -> torch.Tensor:

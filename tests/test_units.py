@@ -1,6 +1,7 @@
-"""Units and magnitudes: no result depends on the unit or the sign of a single column.
+"""Units and magnitudes: results do not depend on the unit or the sign of a single column.
 
-One table lists every estimator and function of samples. A new one is covered by being listed.
+One table lists every estimator and every function of samples. Add new estimators and functions to
+the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tiny files in the official formats, and a web server on this machine that offers them."""
+"""Small files in the official formats, and a local web server for the files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 @pytest.fixture
 def data_home(tmp_path, monkeypatch):
-    """Return an empty data home, the only one that the readers know of."""
+    """Return an empty data folder, the only one that the readers use."""
     home = tmp_path / "data"
     monkeypatch.setenv("SK_MIGE_DATA", str(home))
     return home
@@ -33,7 +33,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def random_images(n, height, width, channels, seed=0):
-    """Return images as cameras give them, shape (n, height, width, channels)."""
+    """Return images of shape (n, height, width, channels)."""
     return np.random.default_rng(seed).integers(
         256, size=(n, height, width, channels), dtype=np.uint8
     )
@@ -53,7 +53,7 @@ def write_mnist(data_home):
 
 
 def pixel_by_pixel(image, order):
-    """Return one image as bytes, plane by plane, read by rows or by columns: no transposition."""
+    """Return one image as bytes, plane by plane, in row or column order."""
     height, width, channels = image.shape
     if order == "rows":
         places = [(i, j) for i in range(height) for j in range(width)]
@@ -64,7 +64,7 @@ def pixel_by_pixel(image, order):
 
 @pytest.fixture
 def write_cifar(data_home):
-    """Return a function that writes rows of label bytes and pixels, as the binary version has."""
+    """Return a function that writes rows of label bytes and pixels, as in the binary version."""
 
     def write(path, label_rows, seed=0):
         images = random_images(len(label_rows), 32, 32, 3, seed)
@@ -171,7 +171,7 @@ def website(tmp_path, monkeypatch):
 
 @pytest.fixture
 def publish(website):
-    """Return a function that publishes bytes and gives back the file's description, rewritten."""
+    """Return a function that publishes bytes and returns the updated description of the file."""
     folder, address = website
 
     def put(file, content: bytes, *, dead_mirror=False):

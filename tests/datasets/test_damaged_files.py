@@ -1,4 +1,4 @@
-"""Damaged or foreign files: an error that names the file and what is wrong with it."""
+"""Damaged or foreign files: errors that name the file and the fault."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Toy densities: the score is the gradient of the log-density, and the samples are the density's.
+"""Toy densities: scores are gradients of log-densities, and samples agree with the densities.
 
-The log-densities on the other side of each equation are written with torch alone, and
-differentiated by it.
+The reference log-densities are written and differentiated in torch alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where data is looked for, and how it is fetched: by known hash from known addresses only."""
+"""Data folders and downloads: only files with known hashes, from known addresses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROW = bytes([3]) + bytes(range(256)) * 12
 
 @pytest.fixture
 def cifar_members():
-    """What the official archive holds, and what a malicious one would hold besides."""
+    """Members of the official archive, and further members of a malicious archive."""
     folder = "cifar-10-batches-bin"
     members = {f"{folder}/{name}": ROW for name in _cifar.CIFAR10.members}
     members[f"{folder}/{NAMES}"] = b"a\nb\nc\nd\n"
@@ -37,7 +37,7 @@ def cifar_members():
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Put the official addresses where nobody answers, quickly."""
+    """Replace the official addresses by an address without a server."""
     monkeypatch.setenv("NO_PROXY", "*")
     nobody = "http://127.0.0.1:9/"
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""The `make_*` functions: what they draw is what their parameters say."""
+"""The `make_*` functions: samples agree with the parameters."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_student_t_has_its_variance_and_its_tails():
 
 @pytest.mark.parametrize("rho", [-0.9, 0.0, 0.3, 0.8])
 def test_correlated_pair_knows_its_information(rho):
-    """Checked through entropies of torch's Gaussians: I = H(x) + H(y) − H(x, y)."""
+    """The reference is I = H(x) + H(y) − H(x, y), with entropies of torch's Gaussians."""
     import torch
     from torch.distributions import MultivariateNormal
 
@@ -139,7 +139,7 @@ def test_correlated_pair_knows_its_information(rho):
 
 
 def test_pathwise_gradient_is_the_derivative_of_y():
-    """One seed gives one x and one ε, whatever ρ: so y can be differentiated by differences."""
+    """A seed determines x and ε for every ρ, so y can be differentiated by differences."""
     step = 1e-5
     below, above = (
         make_correlated_gaussian(7, 2, rho=0.6 + s, random_state=0) for s in (-step, step)

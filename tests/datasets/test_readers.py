@@ -1,4 +1,4 @@
-"""Readers of image files: every pixel and label comes out where the official format puts it."""
+"""Readers of image files: pixels and labels have the positions of the official formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sk_mige.datasets import (
 
 
 def _as_camera_images(bunch):
-    """(n, height, width, channels), as the files were made from."""
+    """The images of the files, of shape (n, height, width, channels)."""
     return bunch.data.reshape(-1, *bunch.image_shape).transpose(0, 2, 3, 1)
 
 
@@ -131,7 +131,7 @@ def test_tiny_imagenet10(data_home, subset):
 def fetch_written(
     request, data_home, write_mnist, write_cifar10_set, write_cifar100_set, write_stl10
 ):
-    """Each reader, its tiny test set written."""
+    """Each reader, with a small test set."""
     if request.param == "mnist":
         write_mnist(prefix="t10k")
         return fetch_mnist

@@ -1,4 +1,4 @@
-"""feature_information: a score function that finds what linear scores miss."""
+"""feature_information: a score function that detects nonlinear dependence."""
 
 from __future__ import annotations
 

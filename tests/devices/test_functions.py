@@ -1,7 +1,7 @@
-"""Functions of tensors give the same numbers on every device, values and gradients, and stay there.
+"""Functions of tensors have the same values and gradients on every device.
 
-``pytest --device cuda`` runs these statements on a graphics card, ``--device simulated`` on one
-without arithmetic of its own that is strict about what is where.
+``pytest --device cuda`` runs the tests on a GPU, and ``--device simulated`` on the simulated
+device.
 """
 
 from __future__ import annotations

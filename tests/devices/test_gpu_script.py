@@ -1,4 +1,4 @@
-"""The script that measures on a GPU, in small on the CPU."""
+"""The script for measurements on a GPU, in a small run on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations of a training step for which the processor waits for the device."""
+"""Operations of a training step in which the CPU waits for the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run as one of two processes: an encoder that trains until it is stopped."""
+"""Train an encoder until the process is stopped, as one of two processes."""
 
 from __future__ import annotations
 

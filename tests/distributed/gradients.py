@@ -1,4 +1,4 @@
-"""Run by torchrun on two processes: compare gradients with those of one on the joint batch."""
+"""Compare gradients of two torchrun processes with gradients of one process on the joint batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ N, D, K, BATCH = 49, 6, 3, 25  # an odd number: the processes' shares differ by 
 
 
 class Likelihood(Objective):
-    """A loss of codes and targets with a parameter of its own."""
+    """A loss of codes and targets with a trained parameter."""
 
     def __init__(self) -> None:
         super().__init__()

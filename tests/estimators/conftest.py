@@ -1,4 +1,4 @@
-"""Shared by the estimators' tests: a small encoder, its data, and Ctrl-C at a chosen step."""
+"""Fixtures of the estimators' tests: a small encoder, its data, and Ctrl-C at a given step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {
 
 
 def small(mode: Any = "infomax", **parameters: Any) -> MIGEEncoder:
-    """Return an encoder with the SMALL settings, as far as they suit its parameters."""
+    """Return an encoder with the SMALL settings that are compatible with its parameters."""
     settings = dict(SMALL)
     if parameters.get("encoder", "mlp") != "mlp":
         del settings["hidden_layer_sizes"]
@@ -41,7 +41,7 @@ def y(X: np.ndarray) -> np.ndarray:
 
 
 def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interrupt training at its nth step, counted over all epochs from 1."""
+    """Interrupt training at the nth step, counted over all epochs from 1."""
     original, steps = EncoderNet.train_step_single, iter(range(1, step + 1))
 
     def interrupted(net: EncoderNet, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def test_implicit_noise_grows_with_beta(data: tuple[np.ndarray, np.ndarray]) -> 
 
 
 class Schedules(Callback):
-    """Records β and the learning rate of each batch."""
+    """Record β and the learning rate of each batch."""
 
     def on_grad_computed(self, net: Any, **kwargs: Any) -> None:
         net.history.record_batch("beta", net.criterion_.ramp * net.criterion_.current_beta)

@@ -1,4 +1,4 @@
-"""Information through parametric channels, in scikit-learn's manner."""
+"""Information through parametric channels: the estimator."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_another_family_may_have_other_noise(rng):
 
 
 def test_a_tensor_gives_the_same_with_and_without_array_api_dispatch():
-    """In a process of its own: SciPy reads SCIPY_ARRAY_API when it is imported."""
+    """A separate process is needed, because SciPy reads SCIPY_ARRAY_API at import."""
     program = """
         import sklearn, torch
         from sk_mige import MutualInfoGradientEstimator

@@ -1,4 +1,4 @@
-"""Rows pass the network in chunks, which are smaller for wide layers and images."""
+"""Chunks of rows in transform, which are smaller for wide layers and images."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 
 
 def results(fitted: Any) -> list[Any]:
-    """Everything that the estimator computes from rows."""
+    """Results of all methods of the estimator on rows."""
     names = ("transform", "predict_proba", "score")
     arguments: dict[str, tuple[Any, ...]] = {"score": (X, Y)}
     return [
@@ -111,7 +111,7 @@ def test_the_default_dtype_changes_no_model(estimator: Any) -> None:
 
 
 class Writer:
-    """A stream with the two methods that print needs."""
+    """A stream with the two methods that ``print`` needs."""
 
     def write(self, text: str) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Data sets and images as X: one fit, whatever holds the inputs."""
+"""Data sets and images as X: the same fit for every type of input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAIRS = TensorDataset(torch.as_tensor(IMAGES), torch.as_tensor(LABELS))
 
 
 class Items(Dataset[Any]):
-    """Data set of given items; a function of the index reads each."""
+    """Data set of given items, each read by a function of the index."""
 
     def __init__(self, read: Callable[[int], Any], n: int = 96) -> None:
         self.read, self.n = read, n
@@ -45,7 +45,7 @@ class Items(Dataset[Any]):
 
 
 class Mappings:
-    """Data set in the style of Hugging Face: no class of torch, items are dictionaries."""
+    """Data set as in Hugging Face, with dictionaries as items and no torch class."""
 
     shape = (96, 3)
 
@@ -57,7 +57,7 @@ class Mappings:
 
 
 class Folder:
-    """Images and classes in a folder, as torchvision's ImageFolder with ToTensor gives them."""
+    """Images and classes in a folder, as in torchvision's ImageFolder with ToTensor."""
 
     def __init__(self, root: Path) -> None:
         self.files = sorted(root.glob("*.png"))
@@ -76,7 +76,7 @@ def pair(index: int) -> tuple[np.ndarray, int]:
 
 
 def broken(value: Any) -> Items:
-    """Return a data set of 600 images whose item 500 is a value, or raises an exception."""
+    """Return a data set of 600 images in which item 500 is a value or raises an exception."""
 
     def read(i: int) -> Any:
         if i == 500 and isinstance(value, Exception):

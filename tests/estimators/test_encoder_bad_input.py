@@ -1,4 +1,4 @@
-"""Bad input is refused with the parameter, the value and a remedy."""
+"""Bad input: errors that name the parameter, the value and a remedy."""
 
 from __future__ import annotations
 

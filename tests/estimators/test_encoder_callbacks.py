@@ -81,7 +81,7 @@ def test_other_errors_of_callbacks_are_left_as_they_are(X: np.ndarray) -> None:
 
 
 class Writer:
-    """A writer for skorch's TensorBoard, which cannot be copied, as the real one."""
+    """A writer for skorch's TensorBoard, which cannot be copied, like SummaryWriter."""
 
     def __init__(self) -> None:
         self.tags: list[str] = []
@@ -105,7 +105,7 @@ WRITERS: dict[str, Writer] = {}
 
 
 class Logger(TensorBoard):
-    """Opens its writer when training begins: the form that searches and pickles can copy."""
+    """A callback that opens its writer when training begins, and can be copied."""
 
     def __init__(self, writer: Any = None, folder: str = "runs", **kwargs: Any) -> None:
         super().__init__(writer, **kwargs)
@@ -136,7 +136,7 @@ def test_scores_of_an_epoch_are_in_the_history(X: np.ndarray) -> None:
 
 
 class Failing(Callback):
-    """A logger whose server goes away at the end of the second epoch, or amid the next one."""
+    """A logger that fails at the end of the second epoch, or within the third epoch."""
 
     def __init__(self, amid: bool) -> None:
         self.amid = amid

@@ -1,4 +1,4 @@
-"""Parameters that may change between two calls that train one encoder, and those refused."""
+"""Changes of parameters between two calls that train one encoder, allowed and refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spread(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 class Trained(nn.Module):
-    """An objective of a user's own with a parameter."""
+    """A user-defined objective with a parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def linear(n_features: int, n_outputs: int) -> nn.Module:
 
 
 class Note(Callback):
-    """Counts the epochs that it has seen."""
+    """Count the epochs."""
 
     def initialize(self) -> Note:
         self.epochs_ = 0
@@ -76,7 +76,7 @@ class Note(Callback):
 
 
 def named(value: Any) -> str:
-    """Parameters by their names: a function's own text differs from process to process."""
+    """Names of parameters, because the representation of a function differs between processes."""
     return "-".join(value) if isinstance(value, dict) else "refused"
 
 

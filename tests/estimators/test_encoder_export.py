@@ -1,4 +1,4 @@
-"""Export of trained networks by safetensors, torch.export and ONNX; files hold no data."""
+"""Export of trained networks by safetensors, torch.export and ONNX; files without data."""
 
 from __future__ import annotations
 

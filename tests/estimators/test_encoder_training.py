@@ -19,7 +19,7 @@ from .conftest import small
 
 
 class At(Callback):
-    """Calls a function at a certain batch, counted over all epochs."""
+    """Call a function at a given batch, counted over all epochs."""
 
     def __init__(self, batch: int, action: Any) -> None:
         self.batch = batch
@@ -130,7 +130,7 @@ def test_silent_unless_asked(X: np.ndarray, capfd: pytest.CaptureFixture[str]) -
 
 
 class Tasks:
-    """A scikit-learn callback that notes finished tasks, and may ask to stop."""
+    """A scikit-learn callback that records finished tasks, and can request a stop."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.finished: list[str] = []

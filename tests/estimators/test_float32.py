@@ -1,4 +1,4 @@
-"""Networks compute in float32, and rows that lose much by that are refused or warned of."""
+"""Networks in float32: errors and warnings for rows that lose precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invalid labels are refused alike by all classifiers."""
+"""Invalid labels: the same errors of all classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ridge leverages, by which landmarks are drawn, against their definition."""
+"""Ridge leverage scores for the choice of landmarks, compared with their definition."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from sk_mige.score.landmarks import ridge_leverages
 
 
 class Recorder:
-    """Random generator that keeps the probabilities it is asked to draw by."""
+    """Random generator that records the probabilities of its draws."""
 
     def choice(self, n, size, replace, p=None):
         assert not replace

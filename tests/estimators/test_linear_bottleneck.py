@@ -1,11 +1,11 @@
-"""The bottleneck of a linear-Gaussian pair is known in closed form (Chechik et al. 2005).
+"""The bottleneck of a linear-Gaussian pair, in closed form (Chechik et al. 2005).
 
 With y = w·x + noise and R² = 1 - λ, minimising H(y | z) + β I(z; x) is minimising
 I(z; x) - I(z; y) / β. Below β = R² the optimum keeps one direction, with
 
     I(z; x) = ½ log((1/β - 1) (1 - λ) / λ),    I(z; y) = I(z; x) - ½ log((1 - λ) / β),
 
-and from there on nothing.
+and above R² no direction.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def linear(
 
 
 def information(encoder: MIGEEncoder, X: np.ndarray) -> tuple[float, float]:
-    """I(z; x) and I(z; y) in nats, both exact for linear-Gaussian encoders."""
+    """I(z; x) and I(z; y) in nats, exact for linear-Gaussian encoders."""
     with torch.no_grad():
         code = encoder.module_(torch.as_tensor(X, dtype=torch.float32))
         unexplained = torch.nn.functional.softplus(encoder.net_.criterion_.likelihood.rho) + 1e-4

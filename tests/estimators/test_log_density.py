@@ -119,7 +119,7 @@ def test_other_log_densities_have_nearly_the_score_as_their_gradient(name):
 
 
 def best_kernel_density(X, fresh, exact):
-    """Return the errors of the bandwidth that is best on the points of the comparison."""
+    """Return the errors of the bandwidth that is best on the evaluation points."""
     widths = np.geomspace(0.05, 1.5, 25)
     estimates = (KernelDensity(bandwidth=h).fit(X).score_samples(fresh) for h in widths)
     return min((values - exact for values in estimates), key=np.std)

@@ -48,7 +48,7 @@ def score(encoder: MIGEEncoder, X: np.ndarray, y: np.ndarray) -> float:
 
 
 def explicit(encoders: list[MIGEEncoder], data: Any) -> np.ndarray:
-    """Return the same scores of the encoders themselves."""
+    """Return the same scores, computed from the encoders directly."""
     return np.concatenate([search(encoder, "verbose", [0], data) for encoder in encoders])
 
 

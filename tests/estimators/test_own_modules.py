@@ -1,4 +1,4 @@
-"""Functions and modules of the user's own: encoders, augmentations and losses."""
+"""User-defined functions and modules: encoders, augmentations and losses."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_other_errors_of_the_encoder_are_left_as_they_are() -> None:
 
 @pytest.fixture
 def blur() -> nn.Module:
-    """An augmentation that has weights, and that training mode makes random."""
+    """An augmentation with weights, which is random in training mode."""
     return nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Dropout2d(0.1))
 
 
@@ -126,7 +126,7 @@ def spread(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 class Regression(nn.Module):
-    """The squared error of a linear prediction of y, with weights of its own."""
+    """The squared error of a linear prediction of y with trained weights."""
 
     def __init__(self) -> None:
         super().__init__()

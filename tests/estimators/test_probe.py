@@ -1,4 +1,4 @@
-"""The probe classifies fixed features, and its result is repeatable."""
+"""The probe: classification of fixed features, and repeatable results."""
 
 from __future__ import annotations
 

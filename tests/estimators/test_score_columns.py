@@ -1,4 +1,4 @@
-"""Constant and collinear columns are left out by every kind of fit."""
+"""Constant and collinear columns, which every kind of fit omits."""
 
 from __future__ import annotations
 

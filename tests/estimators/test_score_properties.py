@@ -36,7 +36,7 @@ def seeds():
     log_condition=st.floats(0, 1),
 )
 def test_gaussians_are_estimated_with_an_error_of_order_d_over_n(seed, d, n, log_condition):
-    """Estimating mean and covariance costs about (d + 2) / n, and selection adds to it."""
+    """The estimation of mean and covariance adds an error of about (d + 2) / n."""
     X, exact = make_gaussian(
         n,
         d,

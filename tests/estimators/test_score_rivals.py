@@ -1,4 +1,4 @@
-"""Score estimators that the paper compares with have the same interface."""
+"""Score estimators for comparison, which have the same interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums over landmarks do not depend on how rows arrive, and no other rows are kept."""
+"""Sums over landmarks, which do not depend on the batches, and are kept instead of rows."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_other_variances_and_shapes_are_detected(change):
 
 
 def test_wrong_weights_of_far_modes_are_not_detected():
-    """The score near a mode does not depend on the weights; the guide states this."""
+    """The score near a mode does not depend on the weights, as stated in the guide."""
     far = np.array([10.0, 0.0])
     score = GaussianMixtureScore([-far, far])
     found = p_values(lambda seed: normal(200, 2, seed) + far, score)

@@ -64,7 +64,7 @@ def test_early_stopping_ends_the_training_on_noise(X: np.ndarray) -> None:
 
 
 def shown(mode: Any) -> str:
-    """The mode in words, without the addresses of functions."""
+    """The representation of the mode without addresses of functions."""
     return re.sub(r"<function (\w+) at \w+>", r"\1", str(mode))
 
 

@@ -22,13 +22,13 @@ def encode(mode, **parameters):
 
 @pytest.fixture
 def X():
-    """Two columns that stay and two that augmentation draws anew, of five times the size."""
+    """Two constant columns, and two larger columns that the augmentation redraws."""
     rng = np.random.default_rng(0)
     return np.hstack([rng.normal(size=(512, 2)), 5 * rng.normal(size=(512, 2))]).astype(np.float32)
 
 
 def redraw(batch):
-    """Draw all but the first two columns anew."""
+    """Redraw all but the first two columns."""
     return torch.cat([batch[:, :2], 5 * torch.randn(len(batch), 2)], dim=1)
 
 

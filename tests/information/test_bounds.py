@@ -31,7 +31,7 @@ RHO = 0.6
 
 @pytest.fixture(autouse=True)
 def _seed_networks():
-    """Networks draw their weights from the global generator, which is put back afterwards."""
+    """Networks draw weights from the global generator, which is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(0)
         yield

@@ -117,7 +117,7 @@ def test_network_uses_the_coordinates_that_predict_held_out_rows() -> None:
 
 
 def test_the_interval_extends_to_what_more_components_would_resolve() -> None:
-    """The density of a ring has edges, which few Gaussians cannot follow."""
+    """The density of a ring has edges, which a few Gaussians cannot approximate."""
     n = 1000
     rng = np.random.default_rng(1)
     z = rng.standard_normal((n, 2))

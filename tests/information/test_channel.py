@@ -65,7 +65,7 @@ def test_families_that_make_no_sense_are_named(family, theta, message, rng):
 
 
 def test_the_noise_is_not_the_data_again():
-    """A channel whose noise repeated x would lose nothing, whatever its noise."""
+    """A channel with x itself as noise would be invertible."""
     for x in (
         np.random.default_rng(0).standard_normal((300, 1)),
         torch.randn(300, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64),

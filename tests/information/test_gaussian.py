@@ -15,8 +15,7 @@ from .conftest import exact_normal
 @pytest.mark.parametrize("d", [2, 8, 32, 128, 256])
 @pytest.mark.parametrize("signal", [0.3, 1.0])
 def test_information_and_gradient_at_a_hundred_samples_in_any_dimension(d, signal, generator):
-    """I = d/2 log(1 + s²) and dI/dlog σ = -d s²/(1 + s²), of which the sample covariance loses
-    up to half."""
+    """I = d/2 log(1 + s²) and dI/dlog σ = -d s²/(1 + s²), without the bias of up to half."""
     log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
     value = torch.zeros((), dtype=torch.float64)
     n_batches = 20
@@ -59,7 +58,7 @@ def test_the_gradient_is_that_of_the_value(shape, signal, generator):
 @pytest.mark.parametrize("strong", [0.0, 1e4, 1e8])
 @pytest.mark.parametrize("shape", [(100, 10), (100, 80), (100, 256), (500, 10)])
 def test_a_few_strong_directions_do_not_hide_the_others(shape, strong, generator):
-    """As the means of ten classes are: of variance far above that of what is in a class."""
+    """Ten distinct means, with a variance far above the variance within a class."""
     m, d = shape
     variance = torch.full((d,), 0.5, dtype=torch.float64)
     variance[:5] += strong
@@ -126,7 +125,8 @@ def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, brok
 
 @pytest.mark.parametrize("signal", [1.0, 30.0])
 def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, generator):
-    """One eigenvalue stands for 256; were it any number of them, I would be signal² d / 2."""
+    """A single eigenvalue represents 256 eigenvalues, and I would be signal² d / 2 for any
+    number."""
     values = [
         gaussian_mutual_info(signal * torch.randn(2, 256, generator=generator), torch.ones(256))
         for _ in range(10)

@@ -1,4 +1,4 @@
-"""Maps of margins towards the normal distribution, whatever the numbers come as."""
+"""Maps of margins towards the normal distribution, for all types of numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_cubics_derivative_is_its_own_and_positive(places, levels):
 
 
 def test_a_coordinate_with_ties_has_the_derivative_of_its_map():
-    """Quantiles that coincide are one knot, of the mean of their heights."""
+    """Equal quantiles are a single knot, with the mean of their heights."""
     knots, heights = torch.tensor([0.0, 1.0, 1.0, 1.0, 3.0]).double(), rising([1.0] * 5)
     x = torch.linspace(0.01, 2.99, 50).double()
     _, derivative = _with_ties(x, knots, heights)

@@ -1,4 +1,4 @@
-"""dI/dρ of Figure 1 and its variations, and what is refused."""
+"""dI/dρ of Figure 1 and variations, and errors."""
 
 from __future__ import annotations
 

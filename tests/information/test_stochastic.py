@@ -1,4 +1,4 @@
-"""Circumstance III: explicit and implicit conditionals, and every way to the marginal."""
+"""Circumstance III: explicit and implicit conditionals, and all estimates of the marginal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARGINALS = ["auto", "gaussian", "whitened", "score", "stein", "mixture", "leave
 
 
 def linear_channel(m, d_x, d, generator, signal=1.0):
-    """Live mean and scale of z = W x + σ ε, its parameters, and the information."""
+    """Differentiable mean and scale of z = W x + σ ε, the parameters, and the information."""
     x = torch.randn(m, d_x, generator=generator, dtype=torch.float64)
     w = torch.randn(d, d_x, generator=generator, dtype=torch.float64) * signal / math.sqrt(d_x)
     w.requires_grad_()
@@ -33,7 +33,7 @@ def linear_channel(m, d_x, d, generator, signal=1.0):
 @settings(max_examples=20)
 @given(d_x=st.integers(1, 5), d=st.integers(1, 5), seed=st.integers(0, 100))
 def test_the_gradient_at_every_weight_with_exact_scores(d_x, d, seed):
-    """Samples with exact moments and the Gaussian's scores leave no error at all."""
+    """Samples with exact moments and Gaussian scores give exact gradients."""
     generator = torch.Generator().manual_seed(seed)
     _, w, log_scale, information = linear_channel(2, d_x, d, generator)
     x, noise = exact_normal(80, d_x + d, generator).split([d_x, d], dim=1)
@@ -65,7 +65,7 @@ def test_every_marginal_is_right_for_many_samples_in_few_dimensions(marginal, ge
 
 @pytest.mark.parametrize("d", [2, 8, 32, 128, 256])
 def test_the_default_does_not_reward_noise_at_a_hundred_samples(d, generator):
-    """The bottleneck's trap: here a literal score is wrong by its own size from d = 128 on."""
+    """From d = 128 on, the relative error of a literal score is about 1."""
     w, log_scale, information = linear_channel(1, d, d, generator)[1:]
     total = torch.zeros_like(log_scale)
     for _ in range(10):
@@ -118,7 +118,7 @@ def test_a_laplace_conditional_is_differentiated(generator):
 
 @pytest.mark.parametrize("d", [1, 4, 16])
 def test_an_implicit_conditional_of_any_shape_grows_by_one_nat_a_log_scale(d, generator):
-    """H(c + σ η | x) = H(η) + Σ log σ_k: skewed noise, and but 32 draws of it for each x."""
+    """H(c + σ η | x) = H(η) + Σ log σ_k, for skewed noise and only 32 draws for each x."""
     log_scale = torch.zeros(d, dtype=torch.float64, requires_grad=True)
     noise = torch.rand(32, 12, d, generator=generator, dtype=torch.float64).log()
     z = 3.0 + log_scale.exp() * noise

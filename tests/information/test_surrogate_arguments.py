@@ -1,4 +1,4 @@
-"""Tensors that surrogates cannot use: errors and warnings that name the parameter."""
+"""Unusable tensors in surrogates: errors and warnings that name the parameter."""
 
 from __future__ import annotations
 

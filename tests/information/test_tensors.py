@@ -1,4 +1,4 @@
-"""Functions of tensors name an argument that is none, or none of finite real numbers."""
+"""Functions of tensors: errors for arguments that are not tensors of finite real numbers."""
 
 from __future__ import annotations
 

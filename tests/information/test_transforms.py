@@ -1,4 +1,4 @@
-"""Surrogates inside torch.compile and torch.func have the gradients that they have outside."""
+"""Surrogates in torch.compile and torch.func have unchanged gradients."""
 
 from __future__ import annotations
 

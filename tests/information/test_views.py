@@ -1,4 +1,4 @@
-"""Several views of each input: the bound's gradient, what it is indifferent to, what it rewards."""
+"""Several views of each input: gradient and invariances of the bound."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from .conftest import exact_normal, gaussian_score
 
 
 def linear_views(m, s, d_x, d, generator):
-    """Views z = W x + B ε of exact moments, and their parameters."""
+    """Views z = W x + B ε with exact moments, and their parameters."""
     x, *noise = exact_normal(m, d_x + s * d, generator).split([d_x] + s * [d], dim=1)
     w = torch.randn(d, d_x, generator=generator, dtype=torch.float64, requires_grad=True)
     b = torch.randn(d, d, generator=generator, dtype=torch.float64) + 2 * torch.eye(d).double()

@@ -1,4 +1,4 @@
-"""Arguments that no display can draw: each error names the parameter, and no figure is empty."""
+"""Invalid arguments of displays: errors that name the parameter, without an empty figure."""
 
 from __future__ import annotations
 

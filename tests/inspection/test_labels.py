@@ -1,4 +1,4 @@
-"""Labels of every kind colour the points of a representation."""
+"""Labels of all types as colours of the points of a representation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""bfloat16 is for matrix products of encoder and critic in training, and for nothing else."""
+"""bfloat16 only in matrix products of encoder and critic during training."""
 
 import numpy as np
 import pytest

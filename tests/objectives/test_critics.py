@@ -1,4 +1,4 @@
-"""Critics: they tighten their bound, which the encoder maximises or minimises."""
+"""Critics: training of the bound, which the encoder maximises or minimises."""
 
 import math
 
@@ -91,7 +91,7 @@ def test_minimising_reverses_the_gradient_of_z_and_keeps_that_of_the_critic(info
 
 @pytest.mark.parametrize("information", ["mine", "mine-f"], indirect=True)
 def test_an_estimate_below_zero_trains_the_critic_only(information):
-    """Otherwise z would diverge, and the estimate would fall to minus infinity."""
+    """Without this rule, z would diverge, and the estimate would fall to minus infinity."""
     x, z = batch()
     z = (-3 * z).detach().requires_grad_()
     assert information.bound(information.scores(information.normalize(x), z)).value < 0
@@ -145,7 +145,7 @@ def test_a_shared_embedding_is_learned_once():
 
 
 def test_the_likelihood_of_an_upper_bound_trains_the_critic_only():
-    """Features that are trained to be predictable would raise the error of the bound."""
+    """Features that are trained to be predictable would increase the error of the bound."""
     information = CriticBound("club", 3, 2, normalize=False)
     h, z = torch.randn(8, 3, requires_grad=True), torch.randn(8, 2, requires_grad=True)
     loss = information._critic_loss(h, z)
@@ -168,7 +168,7 @@ def test_the_moving_average_is_updated_in_training_only_and_recovers_from_nan():
 
 
 def test_the_loss_of_held_out_rows_is_minus_the_bound():
-    """MINE's objective grows with a constant added to all scores; its bound does not."""
+    """A constant added to all scores changes MINE's objective, but not the bound."""
     information = CriticBound("mine", 5, 2)
     x, z = batch()
     information.maximise(x, z)

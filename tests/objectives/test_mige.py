@@ -1,4 +1,4 @@
-"""MIGE's objectives: gradients of the right sign and, where it is known, of the right size."""
+"""MIGE's objectives: signs of gradients and, if known, sizes of gradients."""
 
 from __future__ import annotations
 

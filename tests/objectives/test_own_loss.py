@@ -1,4 +1,4 @@
-"""A loss of the user's own as the encoder's mode: functions and modules."""
+"""User-defined losses as the encoder's mode: functions and modules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def square_error(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 class Reconstruction(nn.Module):
-    """Error of a linear reconstruction of x from z, whose weights are trained."""
+    """Error of a linear reconstruction of x from z, with trained weights."""
 
     def __init__(self, n_components: int, n_features: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Reconstruction(nn.Module):
 
 
 def test_the_loss_of_an_epoch_is_that_of_the_function(X: np.ndarray) -> None:
-    """One batch holds all rows, so the epoch's loss is that of the first code."""
+    """One batch contains all rows, so the epoch's loss is that of the first code."""
     linear = nn.Linear(4, 2)
     encoder = MIGEEncoder(2, mode=log_determinant, encoder=linear, max_epochs=1, batch_size=90,
                           device="cpu").fit(X)  # fmt: skip

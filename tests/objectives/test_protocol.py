@@ -1,4 +1,4 @@
-"""The protocol of objectives: values, learned parts, continuing, a user's own function."""
+"""The protocol of objectives: values, learned parts, continued training, user functions."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_scalar_tensor_is_named(value: Any, got: str) -> None:
 
 
 class Half(Objective):
-    """An objective with a parameter, whose held-out loss is half of that of training."""
+    """An objective with a parameter and a held-out loss of half the training loss."""
 
     has_value = False
     classifies = True

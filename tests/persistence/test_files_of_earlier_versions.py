@@ -1,4 +1,4 @@
-"""Files of earlier versions are read, and their estimators compute the same."""
+"""Files of earlier versions: loaded estimators with unchanged results."""
 
 from __future__ import annotations
 

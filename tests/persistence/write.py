@@ -81,7 +81,7 @@ ESTIMATORS = {
 
 
 def computed(name: str, estimator: Any, X: np.ndarray) -> dict[str, np.ndarray]:
-    """Return results of a fitted estimator, by the names under which they are stored."""
+    """Return results of a fitted estimator, keyed by their names in the file."""
     found = {
         f"{name}.{method}": getattr(estimator, method)(X)
         for method in ("transform", "predict", "predict_proba")

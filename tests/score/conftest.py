@@ -1,4 +1,4 @@
-"""Expansions of every kind, from which models and sums are made."""
+"""Expansions of every kind, for models and sums."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def fit_kind(kind: str) -> tuple[ScoreFit, Tensor]:
 
 @pytest.fixture
 def expand() -> Callable[..., tuple[KernelExpansion, Tensor, Tensor]]:
-    """Make an expansion over 12 landmarks and two sets of samples."""
+    """Return an expansion over 12 landmarks and two sets of samples."""
     from sk_mige.score import build_expansion
 
     def make(

@@ -1,4 +1,4 @@
-"""Choosing among candidates by their held-out losses."""
+"""Choice among candidates by held-out losses."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_smallest_bound_wins_among_losses_that_differ_by_noise_only():
 
 
 def test_a_gain_over_a_reference_must_exceed_its_noise():
-    """Two folds favour the correction and one the base, which is no clear gain."""
+    """The expansion is better in two folds and the base in one fold, which is not a clear gain."""
     base = torch.tensor([[-0.50], [-0.53], [-0.51]])
     wild = torch.tensor([[-1.2], [-0.1], [-1.2]])
     steady = torch.tensor([[-0.60], [-0.64], [-0.63]])
@@ -115,7 +115,7 @@ def test_a_gain_over_a_reference_must_exceed_its_noise():
 
 
 def test_a_lucky_fold_does_not_decide():
-    """The lowest mean loss is that of a candidate with a very low loss on a single fold."""
+    """The candidate with the lowest mean loss has a very low loss on a single fold."""
     steady = torch.tensor([[1.0], [1.0], [1.0], [1.0], [1.0]])
     lucky = torch.tensor([[2.0], [2.0], [2.0], [2.0], [-3.5]])
     losses = torch.cat([lucky, steady, steady + 0.01], dim=1)

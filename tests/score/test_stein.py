@@ -33,7 +33,7 @@ def literal_value(kernel, a, b, s, t):
 
 
 def literal_thinning(matrix, n_points):
-    """Minimise the discrepancy of the selected rows over all rows, from the whole matrix."""
+    """Minimise the discrepancy of the selected rows over all rows, with the whole matrix."""
     picked = []
     for _ in range(n_points):
         trials = [[*picked, i] for i in range(len(matrix))]

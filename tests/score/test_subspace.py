@@ -1,4 +1,4 @@
-"""Directions along which samples do not vary are found in any units and left out."""
+"""Directions without variance, which are detected in any units and omitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whitening, its shrinkage, and the radii that leave one sample out."""
+"""Whitening, shrinkage, and leave-one-out radii."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def correlated(n, d, seed=0):
 
 
 def left_out(x, i, rho, scale=None):
-    """Shrunk covariance and displacement of row i, from the moments of the other rows."""
+    """Shrunk covariance and displacement of row i, from the moments of all other rows."""
     d = x.shape[1]
     others = torch.cat([x[:i], x[i + 1 :]])
     scale = torch.cov(others.mT).trace() / d if scale is None else scale

@@ -1,4 +1,4 @@
-"""Augmentations of images: sizes, seeds, units, and each change by itself."""
+"""Augmentations of images: sizes, seeds, units, and each change separately."""
 
 from __future__ import annotations
 

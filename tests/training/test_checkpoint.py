@@ -1,4 +1,4 @@
-"""Checkpoints: a killed fit continues, and ends as one that was not killed."""
+"""Checkpoints: a killed fit continues, with the result of an uninterrupted fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {
 
 
 class Killed(BaseException):
-    """An exception that nothing in the package catches."""
+    """An exception that the package does not catch."""
 
 
 class KillAt(Callback):
@@ -60,7 +60,7 @@ def killed_and_continued(
 
 
 class Centred(nn.Module):
-    """A loss with a parameter of its own."""
+    """A loss with a trained parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_something_else_is_refused(
 def test_a_search_does_not_continue_one_candidate_from_another(
     X: np.ndarray, tmp_path: Path
 ) -> None:
-    """Each fit of a search is a run of its own and needs a file of its own."""
+    """Each fit of a search is a separate run and needs a separate file."""
     encoder = MIGEEncoder(**SMALL, mode="ib", callbacks=[Checkpoint(tmp_path / "run.pt")])
     y = (X[:, 0] > 0).astype(int)
     search = GridSearchCV(encoder, {"mode__beta": [0.0, 0.1]}, cv=2, error_score="raise")

@@ -1,4 +1,4 @@
-"""A damaged checkpoint is refused by an error that names the file, or read without an error."""
+"""Damaged checkpoints: errors that name the file, or results without an error."""
 
 from __future__ import annotations
 

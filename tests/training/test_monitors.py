@@ -1,4 +1,4 @@
-"""Callbacks that record probes and ranks, and leave the training as it is."""
+"""Callbacks that record probes and ranks without an effect on training."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def weight(trainer: Trainer) -> torch.Tensor:
 
 
 class At(Callback):
-    """Call a function at a certain training batch, counted over all epochs from 1."""
+    """Call a function at a given training batch, counted over all epochs from 1."""
 
     def __init__(self, batch: int, action: Callable[[Any], None]) -> None:
         self.batch = batch

@@ -40,7 +40,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class InformationEstimate:
-    """Sum of mutual informations, some with a negative sign, with a 90 % interval.
+    """Signed sum of mutual informations, with a 90 % interval.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class InformationEstimate:
     interval : tuple of float
         Ends of the 90 % interval, in nats.
     pointwise : ndarray of shape (n_samples,)
-        Held-out pointwise information of each row, in nats. Single rows may be negative.
+        Held-out pointwise information of each row, in nats. Values of single rows may be negative.
     terms : dict of str to MutualInfoEstimator
         Fitted estimator of each term, for example ``"I(x; y, z)"`` and ``"-I(x; z)"``.
 
@@ -117,7 +117,8 @@ def parts_of(name: str, values: Any) -> tuple[Part, ...]:
 def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
     """Return a sort key of a variable: kind, number of columns, and ranks of the first rows.
 
-    Variables of labels come first. Monotone maps of columns do not change the key.
+    Variables of labels are sorted before variables of numbers. Monotone maps of columns do not
+    change the key.
     """
     columns = [(part.is_label, column) for part in variable for column in part.values.T]
     first_rows = [_place(column, is_label) for is_label, column in columns]
@@ -125,14 +126,14 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
 
 
 def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Return the rank distances of the first rows from the median, or label matches with row 0."""
+    """Return eight rank distances from the median, or for labels the matches with row 0."""
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
     return central_ranks(column)
 
 
 def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[Term]:
-    """Decompose I(left; right) into terms whose sides are either all labels or all numbers.
+    """Decompose I(left; right) into terms with only labels or only numbers on each side.
 
     With labels a, c and numbers b, d, the chain rule is
     I(a, b; c, d) = I(a; c) + I(a; d | c) + I(b; c | a) + I(b; d | a, c).
@@ -154,7 +155,7 @@ def sum_of(
     *,
     is_series: bool = False,
 ) -> InformationEstimate:
-    """Estimate a sum of terms without warnings.
+    """Estimate the added terms minus the subtracted terms, without warnings.
 
     A term that is both added and subtracted cancels. The value is NaN if a subtracted term is
     infinite.
@@ -210,7 +211,7 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> Iterator
 
 
 def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> MutualInfoEstimator:
-    """Keep the candidates for labels or those for numbers. Tables of labels use no candidates."""
+    """Keep the candidates for labels or for numbers, and return "auto" for pairs of labels."""
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:
@@ -238,7 +239,7 @@ def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualIn
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
-    """Standard error of the mean, which includes the autocorrelation of a series."""
+    """Return the standard error of the mean, with autocorrelation if the rows are a series."""
     n = len(pointwise)
     centred = pointwise - pointwise.mean()
     variance = centred @ centred / n
@@ -253,7 +254,7 @@ def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
 
 
 def _resolution(fit: _Fit) -> tuple[float, float]:
-    """Lower and upper errors of the value, excluding the sampling error."""
+    """Return the lower and upper errors of a term, without the sampling error."""
     fitted, weight = fit.estimator, abs(fit.weight)
     value, (low, high) = fitted.mutual_info_, fitted.interval_
     sampling = Z_90 * _standard_error(fitted.pointwise_, False)
@@ -269,7 +270,7 @@ def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:
         names = [name for name, fitted in found.terms.items() if math.isinf(fitted.mutual_info_)]
         warn_user(
             f"{', '.join(names)} is infinite: the variables share a linear combination of columns "
-            "without noise; remove the combination from one, or add the noise of the measurement"
+            "without noise. Remove the combination from one variable, or add the measurement noise"
         )
     elif is_wide(found.value, found.interval):
         widths = {name: np.ptp(fitted.interval_) for name, fitted in found.terms.items()}

@@ -40,7 +40,7 @@ def conditional_mutual_info(
     Parameters
     ----------
     x : array-like of shape (n_samples,) or (n_samples, n_columns)
-        Rows of x: numbers or labels.
+        Rows of x, as numbers or labels.
     y : array-like of shape (n_samples,) or (n_samples, n_columns)
         Rows of y.
     z : array-like of shape (n_samples,) or (n_samples, n_columns)
@@ -58,7 +58,7 @@ def conditional_mutual_info(
     ------
     ValueError
         If the numbers of rows differ, a value is missing, or a class has too few rows. If z has
-        exact linear relations with both x and y.
+        exact linear relations with x and with y.
 
     Warns
     -----
@@ -67,17 +67,17 @@ def conditional_mutual_info(
 
     See Also
     --------
-    sk_mige.information.conditional_mutual_info_gradient : Gradient of this information.
+    sk_mige.information.conditional_mutual_info_gradient : Gradient of the estimate.
 
     Notes
     -----
-    Both terms are estimated from the same rows, and their errors are correlated. The sampling error
-    is therefore the standard error of the row-by-row difference of pointwise informations. The
-    terms' remaining errors are added, because biases need not cancel.
+    The two terms are estimated from the same rows, so their sampling errors are correlated. The
+    total sampling error is the standard error of the row-by-row difference of pointwise
+    information. The remaining errors of the terms are added, because biases need not cancel.
 
-    Exchanging x and y does not change the estimate. Let z hold labels, and let x or y hold numbers.
-    The estimate is then the mean of :math:`I(x; y \mid z = k)` over the classes k of z, weighted by
-    class size. Each class needs at least 10 rows.
+    Exchanging x and y does not change the estimate. If z holds labels and x or y holds numbers, the
+    estimate is the mean of :math:`I(x; y \mid z = k)` over the classes k of z. Classes are weighted
+    by size, and each class needs at least 10 rows.
 
     References
     ----------
@@ -110,7 +110,7 @@ def total_correlation(
     Parameters
     ----------
     *variables : array-like of shape (n_samples,) or (n_samples, n_columns)
-        At least two variables: numbers or labels. For the columns of a table, pass
+        At least two variables, as numbers or labels. For the columns of a table, pass
         ``*table.T``.
     estimator : MutualInfoEstimator, default=None
         Estimator of the mutual information in each term. The estimator is cloned before each fit.
@@ -134,7 +134,7 @@ def total_correlation(
 
     See Also
     --------
-    sk_mige.information.total_correlation_gradient : Gradient of this information.
+    sk_mige.information.total_correlation_gradient : Gradient of the total correlation.
 
     Notes
     -----
@@ -187,11 +187,11 @@ def transfer_entropy(
     Parameters
     ----------
     source : array-like of shape (n_times,) or (n_times, n_columns)
-        Series x: numbers or labels, equally spaced in time.
+        Series x of numbers or labels, equally spaced in time.
     target : array-like of shape (n_times,) or (n_times, n_columns)
         Series y at the same times.
     lag : int, default=1
-        Number L of past values of either series.
+        Number L of past values of each series.
     estimator : MutualInfoEstimator, default=None
         Estimator of the mutual information in each term. The estimator is cloned before each fit.
         None means ``MutualInfoEstimator()``.
@@ -215,13 +215,13 @@ def transfer_entropy(
 
     See Also
     --------
-    conditional_mutual_info : The information that is estimated.
-    sk_mige.information.transfer_entropy_gradient : Gradient of this information.
+    conditional_mutual_info : Conditional mutual information without time.
+    sk_mige.information.transfer_entropy_gradient : Gradient of the transfer entropy.
 
     Notes
     -----
-    The series must be stationary. The sampling error includes the correlation of pointwise
-    informations up to n^(1/3) steps apart.
+    The series must be stationary. The sampling error includes the autocorrelation of pointwise
+    information up to lag n^(1/3).
 
     References
     ----------
@@ -268,12 +268,12 @@ def _conditional(
     names = ["/".join(part.name for part in variable) for variable in (x, y, z)]
     raise ValueError(
         f"{names[0]} and {names[1]} each share a linear combination of columns with {names[2]}, "
-        "without noise; remove the combination from one of them"
+        "without noise; remove the combination from one variable"
     )
 
 
 def _variables(named: dict[str, Any]) -> list[tuple[Part, ...]]:
-    """Validate variables, which must have the same number of rows."""
+    """Validate variables, and check that their numbers of rows are equal."""
     parts = [parts_of(name, values) for name, values in named.items()]
     check_same_length({p[0].name: p[0].values for p in parts})
     return parts

@@ -27,16 +27,16 @@ def feature_information(
 
     The function is a ``score_func`` for :class:`~sklearn.feature_selection.SelectKBest` and other
     selectors. The columns of a group are scored together. The score of a group can exceed the
-    scores of the group's columns, for example if the target is a parity.
+    scores of its single columns, for example if the target is a parity.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Features: numbers or labels.
+        Features, as numbers or labels.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        Target: numbers or labels.
+        Target, as numbers or labels.
     groups : array-like of shape (n_features,), default=None
-        Group of each feature. By default, each feature is a group.
+        Group of each feature. By default, each feature is a separate group.
     estimator : MutualInfoEstimator, default=None
         Estimator of the mutual information. The estimator is cloned before each fit. None means
         ``MutualInfoEstimator()``.
@@ -61,7 +61,7 @@ def feature_information(
 
     See Also
     --------
-    sklearn.feature_selection.mutual_info_classif : Nearest neighbours, single columns.
+    sklearn.feature_selection.mutual_info_classif : Nearest-neighbour estimates for single columns.
     conditional_mutual_info : Information of a feature beyond that of selected features.
 
     Notes
@@ -71,7 +71,7 @@ def feature_information(
 
     Examples
     --------
-    y is the parity of two columns. Each of the two columns alone is independent of y:
+    The target y is the parity of two columns, but is independent of each single column:
 
     >>> import numpy as np
     >>> from functools import partial

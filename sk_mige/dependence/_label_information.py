@@ -17,13 +17,13 @@ from sk_mige.information.evidence import Evidence
 __all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information"]
 
 LABEL_CANDIDATES = ("table", "linear", "quadratic", "logistic", "neighbors", "boosting", "trees")
-# These candidates memorise training rows, so the in-sample log-loss is no bound.
+# Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
-# Differences of evidence below .005 nats are ignored.
+# Differences in evidence below .005 nats are treated as noise.
 TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-# With few rows per parameter, these candidates can miss information.
+# Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ Labels = NDArray[np.int64]
 
 @dataclass
 class LabelInformation:
-    """Mutual information with a label, and the compared candidates."""
+    """Mutual information with labels, and the candidates that were compared."""
 
     value: float
     interval: tuple[float, float]
@@ -70,13 +70,13 @@ def choose_label_information(
     scores : ndarray of shape (n, d)
         Normal scores of X.
     labels : ndarray of shape (n,)
-        Labels from 0.
+        Integer labels, from 0.
     names : sequence of str
-        Candidates.
+        Names of the candidates.
     folds : ndarray of shape (n,)
         Fold of each row.
     seed : int
-        Seed of the boosting.
+        Seed of the boosting and of the trees.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def choose_label_information(
     used = [e for e in judged if e.weight]
     for e in used:
         if e.name in MEMORISING:
-            # With a bias like 1 / n, the gain from twice the rows is half of the bias.
+            # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
             half = _cross_fit(e.name, scores, labels, folds, log_prior, seed, halve=True)[1]
             missing = e.held_out - float((half[np.arange(n), labels] - log_prior[labels]).mean())
             e.in_sample = e.held_out + 2 * max(0.0, missing)
@@ -123,7 +123,7 @@ def choose_label_information(
 
 
 def _unconfirmed(e: Evidence) -> float:
-    """Return the error of averaging the in-sample and the held-out mean."""
+    """Return the error of the average of the in-sample and held-out means."""
     half = (e.in_sample - e.held_out) / 2
     if e.name == "table":
         return math.hypot(half / 2, half**2)
@@ -132,9 +132,9 @@ def _unconfirmed(e: Evidence) -> float:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of parametric candidates if independence has a weight.
+    """Return the largest upper end of parametric candidates if independence has weight, else 0.
 
-    With few rows per parameter, classifiers overfit. Independence can then have the best evidence
+    With few rows per parameter, classifiers overfit, and independence can have the best evidence
     although the information is positive.
     """
     independent, *others = judged
@@ -160,7 +160,7 @@ class _Table(ClassifierMixin, BaseEstimator):
         np.add.at(counts, (owner, codes), 1)
         self.counts_ = {row.tobytes(): count for row, count in zip(rows, counts, strict=True)}
         own, total = counts[owner, codes] - 1, counts.sum(1)[owner] - 1
-        # A constant prior would ignore that the row itself is left out.
+        # The left-out row is removed from the prior as well.
         prior = np.maximum(self.prior_[codes] - 1 / len(codes), 0.5 / len(codes))
         likelihoods = [np.log((own + k * prior) / (total + k)).mean() for k in PSEUDOCOUNTS]
         self.pseudocount_ = PSEUDOCOUNTS[int(np.argmax(likelihoods))]
@@ -172,7 +172,7 @@ class _Table(ClassifierMixin, BaseEstimator):
         return np.asarray(shrunk / shrunk.sum(1, keepdims=True))
 
     def frequencies(self, x: Floats) -> Floats:
-        """Return the class frequencies of rows that fit has seen, without shrinkage."""
+        """Return the class frequencies of training rows, without shrinkage."""
         counts = self._counts(x)
         return np.asarray(counts / counts.sum(1, keepdims=True))
 
@@ -216,7 +216,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
 
 
 def _with_radius(classifier: Any) -> Any:
-    """Return a classifier of rows and their squared norms, for labels that depend on a radius."""
+    """Add the squared norm of the rows as a feature, for labels that depend on a radius."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
@@ -259,7 +259,7 @@ def _cross_fit(
 
 
 def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
-    """Return a fitted classifier, or a constant one if there is a single class."""
+    """Return a fitted classifier, or a constant classifier if there is a single class."""
     if len(classes) < 2:
         constant = np.zeros((1, int(classes.max()) + 1))
         constant[0, classes[0]] = 1
@@ -268,7 +268,7 @@ def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
 
 
 class _Constant:
-    """Classifier whose class probabilities are constant."""
+    """Classifier with constant class probabilities."""
 
     def __init__(self, posterior: Floats) -> None:
         self.posterior = posterior
@@ -280,7 +280,7 @@ class _Constant:
 
 
 def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Floats:
-    """Return the log-probability of every class, mixed with a small share of the prior."""
+    """Return the log-probability of each class, mixed with a small fraction of the prior."""
     probability = np.zeros((len(scores), len(log_prior)))
     probability[:, model.classes_] = model.predict_proba(scores)
     share = _smoothing(n)
@@ -288,12 +288,12 @@ def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Flo
 
 
 def _smoothing(n: int) -> float:
-    """Return the share of the prior in all predicted probabilities."""
+    """Return the weight of the prior in predicted probabilities."""
     return min(0.01, 5 / n)
 
 
 def _weigh(judged: list[Evidence], n: int) -> None:
-    """Weight the candidates by differences of evidence, in units of the standard errors."""
+    """Set the weights from differences in evidence, divided by their standard errors."""
     best = max(judged, key=lambda e: e.evidence)
     for e in judged:
         error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)

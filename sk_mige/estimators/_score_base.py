@@ -41,7 +41,7 @@ from ._stored import to_stored, to_tensors
 
 __all__ = ["AUTO_LANDMARKS", "BaseScoreEstimator", "choose_landmarks", "representative_rows"]
 
-# Dense fits hold several (n, n) float64 matrices, of 200 MiB each at this size.
+# Dense fits store several (n, n) float64 matrices, each of 200 MiB for 5,000 rows.
 MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
 # Number of rows from which whitening, base and landmarks are estimated.
@@ -51,7 +51,7 @@ REPRESENTATIVE_ROWS = 10_000
 class BaseScoreEstimator(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """Base class of estimators that hold a :class:`~sk_mige.score.ScoreModel`.
+    """Base class of estimators with a fitted :class:`~sk_mige.score.ScoreModel`.
 
     Subclasses implement ``_settings``.
     """
@@ -70,7 +70,7 @@ class BaseScoreEstimator(
         raise NotImplementedError
 
     def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None:
-        """Return the projection of the kernel's coordinates, if there is one."""
+        """Return the projection of the kernel's coordinates, or None without a projection."""
         return None
 
     def transform(self, X: Any) -> Any:
@@ -79,8 +79,8 @@ class BaseScoreEstimator(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Any points. The points are processed in chunks, so that millions of rows need little
-            memory. For a Dask array the result is a Dask array with the same blocks of rows.
+            Points, which are processed in chunks, so that millions of rows need little memory. For
+            a Dask array, the result is a Dask array with the same blocks of rows.
 
         Returns
         -------
@@ -100,32 +100,32 @@ class BaseScoreEstimator(
         return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
 
     def score(self, X: Any, y: None = None) -> float:
-        r"""Return minus the mean Hyvärinen loss on the rows of X.
+        r"""Return the negative mean Hyvärinen loss on the rows of X.
 
-        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. The
-        expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g - g\|^2` with g
-        the true score. On *held-out* rows the estimate closest to the true score thus has the
-        highest value, although the true score is unknown. The value is in input coordinates.
-        Values of different estimators are comparable on the same data, but not on differently
-        scaled data.
+        The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. On *held-out*
+        rows, the expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g -
+        g\|^2` with g the true score. The estimate closest to the true score therefore has the
+        highest expected value, although the true score is unknown. The value is computed in input
+        coordinates. Values of different estimators are comparable on the same data, but not on
+        differently scaled data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples of the density that were not used by the fit.
         y : None
-            Ignored; present for scikit-learn's model selection.
+            Ignored. Present for scikit-learn's model selection.
 
         Returns
         -------
         float
-            Minus the loss; higher is better.
+            Negative mean loss. Higher values are better.
         """
         X = self._check_query(X)
         return -float(self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1]).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
-        """Compute Hyvärinen's loss of each row, whose negative mean is :meth:`score`.
+        """Compute Hyvärinen's loss of each row. The negative mean is :meth:`score`.
 
         Parameters
         ----------
@@ -170,28 +170,28 @@ class BaseScoreEstimator(
         the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
         correction to the base:
 
-        - With ``curl_free=True`` the potential is a sum of kernels, and the gradient of the
+        - With ``curl_free=True``, the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
           the log-density is again exactly the score.
-        - For other expansions, the correction is not a gradient. The potential is then a sum of
-          kernels whose gradient is closest to the correction, by least squares over the centres.
-          The integral of the score along a line is not used, because it depends on the path, and
+        - For other expansions, the correction is not a gradient. The potential is then the sum of
+          kernels with the gradient closest to the correction, by least squares over the centres.
+          Line integrals of the score are not used, because their values depend on the path, and
           most lines leave the data.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
-        of the features. Differences are log-ratios of densities. A low value is evidence of an
-        anomaly.
+        of the features. Differences of log-densities are log-ratios of densities. A low log-density
+        is evidence of an anomaly.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Points.
         normalize : bool, default=False
-            Whether to subtract the logarithm of the integral over the whole space. The integral is
-            estimated by importance sampling with 16,384 fixed draws from the base. The standard
-            error of the logarithm is about 0.1 or less, if the draws reach every mode. The density
-            then has units of 1 / (product of the units of the features).
+            Whether to subtract the logarithm of the integral of the density over the whole space.
+            The integral is estimated by importance sampling with 16,384 fixed draws from the base.
+            The standard error of the logarithm is about 0.1 or less, if the draws reach every mode.
+            A normalised density has units of 1 / (product of the units of the features).
 
         Returns
         -------
@@ -207,7 +207,7 @@ class BaseScoreEstimator(
 
         Notes
         -----
-        The projection of a dense fit to n samples costs O(n² (d + m) + m³) with
+        The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
         m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
         modes. The difference of log-densities between separate modes is therefore uncertain.
 
@@ -236,7 +236,8 @@ class BaseScoreEstimator(
 
         Here :math:`q_\sigma` is the density of the *noisy* rows. The estimator must therefore be
         fitted to noisy rows with the same noise. With the score of clean rows, the formula has a
-        larger error and can increase the noise. For Gaussian data the formula is the Wiener filter.
+        larger error and can increase the noise. For Gaussian data, the formula is the Wiener
+        filter.
 
         Parameters
         ----------
@@ -279,7 +280,7 @@ class BaseScoreEstimator(
                 f"features of X, got {noise!r}"
             )
         scores = self._by_chunks(ScoreModel.score, X, X.shape)
-        # One factor after the other, because the square of a large unit may overflow.
+        # Multiply by sigma twice, because the square of a large sigma may overflow.
         moved = scores * torch.from_numpy(sigma) * torch.from_numpy(sigma)
         moved += to_tensor(X, moved.device)
         check_finite(moved)
@@ -326,14 +327,15 @@ class BaseScoreEstimator(
 
         Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
         chains start. Steps are thus in coordinates of unit covariance, independent of scales and
-        correlations. The chains forget their starting points if the product of step size, number of
-        steps and acceptance rate exceeds 1.
+        correlations. The samples hardly depend on the starting points if the product of step size,
+        number of steps and acceptance rate exceeds 1.
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any
         bandwidth. The correction to the base is reduced linearly between two distances from the
         mean in whitened coordinates. The first distance is the 95 % quantile of the centres'
-        distances, and the second is the largest. Without a base, nothing brings chains back.
+        distances, and the second distance is the largest. Without a base, chains far from the data
+        do not return.
 
         Parameters
         ----------
@@ -343,12 +345,13 @@ class BaseScoreEstimator(
             Number of steps of each chain, at least 1.
         step_size : float, default=0.05
             Step size :math:`\epsilon`, as a fraction of the data's covariance. With long steps,
-            most proposals are rejected if ``adjusted=True``, and the samples are biased otherwise.
+            most proposals are rejected if ``adjusted=True``, and the samples are biased if
+            ``adjusted=False``.
         adjusted : bool, default=True
-            Whether to accept or reject each step (Metropolis). The difference of log-densities is
-            the integral of the score along the step, computed by Simpson's rule. Acceptance costs
-            one more evaluation of the score per step. Without acceptance, chains diverge if steps
-            are too long for the regions where the score changes fastest.
+            Whether to accept or reject each step by the Metropolis rule. The difference of
+            log-densities is the integral of the score along the step, computed by Simpson's rule.
+            True costs one more evaluation of the score per step. With False, chains diverge if
+            steps are too long for the regions where the score changes fastest.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 
@@ -360,17 +363,19 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If a number is out of range, if chains have diverged, or if every step was rejected.
+            If ``n_samples``, ``n_steps`` or ``step_size`` is out of range, if chains diverged, or
+            if every step was rejected.
 
         Warns
         -----
         UserWarning
-            If more than one chain in twenty has left the data or never moved from its starting
-            point. A chain has left the data if its depth exceeds four times the largest depth of a
-            centre. Depth is the difference of :meth:`log_density` to the highest value of the
-            centres. Without a base, a chain has also left the data if it is far from every centre.
-            If the chains are too short to forget their starting points. If steps without acceptance
-            are so long that most would be rejected.
+            If more than 5 % of the chains have left the data or never moved from their starting
+            points. The depth of a point is the largest :meth:`log_density` of a centre minus that
+            of the point. A chain has left the data if its depth exceeds four times the largest
+            depth of a centre. Without a base, a chain has also left the data if its last point is
+            far from every centre. A warning is also given if the chains are too short to be
+            independent of their starting points. With ``adjusted=False``, a warning is given if
+            most steps would be rejected.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:
@@ -400,7 +405,7 @@ class BaseScoreEstimator(
 
     @property
     def eigenvalues_(self) -> Any:
-        """Spectrum of the kernel operator, computed when it is first read."""
+        """Spectrum of the kernel operator, computed at the first access."""
         check_is_fitted(self, "bandwidth_")
         if self._spectrum is None:
             self._spectrum = spectrum_of(self._model.expansion).cpu().numpy()
@@ -411,7 +416,7 @@ class BaseScoreEstimator(
         return check_samples(self, X, reset=False)
 
     def _place(self) -> tuple[torch.device, torch.dtype]:
-        """Move the model to the requested device; return the device and the model's dtype."""
+        """Move the model to the requested device, and return the device and the model's dtype."""
         device = available_device(self.device)
         coefficients = self._model.coefficients
         if coefficients.device != device:
@@ -425,7 +430,7 @@ class BaseScoreEstimator(
         """Apply a function of the model to chunks of rows, and return the results in float64."""
         device, dtype = self._place()
         out = torch.empty(tuple(shape), dtype=torch.float64)
-        # A chunk's matrices of 4 MiB stay in the processor's cache.
+        # A chunk's matrices of 4 MiB fit into the processor's cache.
         for rows, x in row_chunks(X, 4 * self._width, device):
             # Points keep their dtype if the model maps them to a subspace first.
             x = x if self._model.subspace is not None else x.to(dtype)
@@ -435,7 +440,7 @@ class BaseScoreEstimator(
         return out
 
     def _log_density(self) -> LogDensity:
-        """Return the log-density of the model, computed at its first use."""
+        """Return the log-density of the model, computed at the first use."""
         self._place()
         if self._density is None:
             self._density = LogDensity.of(self._model)
@@ -465,7 +470,7 @@ class BaseScoreEstimator(
         given = self._given_landmarks()
         if given is not None and given > n_samples:
             raise ValueError(
-                f"n_landmarks={given} is more than the {n_samples} rows to choose them from; pass "
+                f"n_landmarks={given} is more than the {n_samples} rows of X; pass "
                 f"at most {n_samples}, or None to use every row"
             )
 
@@ -480,10 +485,10 @@ class BaseScoreEstimator(
         return AUTO_LANDMARKS
 
     def _warn_of_landmarks(self, n_samples: int, n_centers: int | None) -> None:
-        """Warn if the estimator, and not the user, has chosen landmarks."""
+        """Warn if n_landmarks="auto" has selected landmarks."""
         if self.n_landmarks == "auto" and n_centers is not None:
             warn_user(
-                f"X has {n_samples} rows, too many for a dense fit, so {n_centers} of them serve "
+                f"X has {n_samples} rows, too many for a dense fit, so {n_centers} rows serve "
                 f"as landmarks. Set n_landmarks={n_centers} to silence this warning, a larger "
                 "number for smaller errors, or None to use all rows"
             )
@@ -529,7 +534,7 @@ class BaseScoreEstimator(
         return self
 
     def _keep_model(self, model: ScoreModel, n_samples: int) -> None:
-        """Set the attributes that every model has."""
+        """Set the attributes common to all fitted estimators."""
         self._model = model
         self._density = None
         self._spectrum = None
@@ -553,7 +558,7 @@ class BaseScoreEstimator(
         state = dict(state)
         if "eigenvalues_" in state:  # files of earlier versions
             state["_spectrum"] = state.pop("eigenvalues_")
-        defaults = type(self)().get_params(deep=False)  # of parameters added since
+        defaults = type(self)().get_params(deep=False)  # of newer parameters
         super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
@@ -570,8 +575,8 @@ def representative_rows(
     """Draw the rows from which whitening, base and landmarks are estimated.
 
     The number of rows is at most the largest of 10,000, four times the number of features, and
-    the number of landmarks. The covariance of these rows is accurate enough, and memory does not
-    grow with the data.
+    the number of landmarks. The covariance of the drawn rows is accurate enough, and memory does
+    not grow with the data.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:
@@ -593,7 +598,7 @@ def choose_landmarks(
         # Imported here, because the import is slow.
         from sklearn.cluster import kmeans_plusplus
 
-        # The seeding passes over its rows once for each landmark, so only a sample is used.
+        # The seeding reads all rows once per landmark, so only a sample of rows is used.
         pool = rng.choice(n, min(n, 10 * n_landmarks), replace=False)
         _, picked = kmeans_plusplus(y[pool], n_landmarks, random_state=rng)
     elif method == "leverage":

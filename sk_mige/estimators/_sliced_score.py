@@ -1,4 +1,4 @@
-"""SlicedScoreMatching: a score network, trained by sliced score matching."""
+"""SlicedScoreMatching: score network trained by sliced score matching."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class SlicedScoreMatching(
     lr : float, default=1e-3
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the training; "auto" is CUDA if available, else the CPU.
+        Device of the training. "auto" selects CUDA if available, and the CPU otherwise.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. 1 shows a progress bar, and 2 prints a line for each epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and the random directions.
 
@@ -79,7 +79,7 @@ class SlicedScoreMatching(
     net_ : skorch.NeuralNet
         The skorch net that trained the network.
     history_ : list of dict
-        One record for each epoch: its number, ``train_loss`` and ``dur`` in seconds.
+        One record for each epoch, with ``epoch``, ``train_loss`` and ``dur`` in seconds.
     n_iter_ : int
         Number of finished epochs.
     n_features_in_ : int

@@ -19,7 +19,7 @@ __all__ = ["SteinScoreEstimator"]
 
 
 class SteinScoreEstimator(BaseScoreEstimator):
-    r"""Stein gradient estimator of the score, by Li and Turner.
+    r"""Stein gradient estimator of the score by Li and Turner.
 
     The scores at the samples are those of Tikhonov-regularised SSGE,
 
@@ -51,7 +51,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
     bandwidth_ : float
         Kernel width σ.
     shrinkage_ : float
-        Shrinkage intensity of the covariance; 1 if ``whiten=False``.
+        Shrinkage intensity of the covariance, which is 1 if ``whiten=False``.
     mean_ : ndarray of shape (n_features,)
         Mean of the samples.
     centers_ : ndarray of shape (n_samples, n_features)
@@ -114,7 +114,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. The estimator keeps all samples. The cost is O(n² d + n³).
+            Samples, at least two. The estimator stores all samples. The cost is O(n² d + n³).
         y : None
             Ignored.
 

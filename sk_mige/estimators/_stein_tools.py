@@ -42,11 +42,11 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     }
 
     def _score_source(self, X: Any) -> Any:
-        """Return a fitted estimator or a function of scores, used if no scores are given."""
+        """Return the fitted estimator or function that computes scores if none are given."""
         raise NotImplementedError
 
     def _fit_kernel(self, X: Any, y: Any) -> SteinKernel:
-        """Validate rows and scores, and return their kernel."""
+        """Validate rows and scores, and return the Stein kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
         check_varies(rows, "they have no distances")
         found = self._scores(X, rows, y)
@@ -83,7 +83,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         return y
 
     def _check_no_scores(self, rows: Any, y: Any) -> None:
-        """Raise if one-dimensional y may be scores of a single feature."""
+        """Raise ValueError if one-dimensional y may be scores of a single feature."""
         is_float = np.asarray(y).dtype.kind == "f"
         if self.score_estimator is None and rows.shape[1] == 1 and is_float:
             raise ValueError(
@@ -101,19 +101,19 @@ class KernelSteinTest(_SteinTool):
 
     with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). Only the score
     :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is
-    computed by the wild bootstrap, which gives the rows random signs. The test needs independent
-    rows. For rows of a Markov chain, keep only every k-th row, with k above the autocorrelation
-    time.
+    computed by the wild bootstrap, which assigns random signs to the rows. The test needs
+    independent rows. For rows of a Markov chain, keep only every k-th row, with k above the
+    autocorrelation time.
 
-    The test hardly detects wrong weights of separate modes, because the score near a mode does not
-    depend on the weights.
+    The test has little power against wrong weights of separate modes, because the score near a mode
+    does not depend on the weights.
 
     Parameters
     ----------
     score_estimator : callable or score estimator, default=None
         Score of the density p. A function maps an ndarray (n, d) to scores (n, d). A score
-        estimator of this package must be fitted. The rows of the estimator's fit must not be the
-        rows of the test. With None, pass scores as ``y`` of ``fit``.
+        estimator of this package must be fitted, and not to the rows of the test. If None, pass
+        scores as ``y`` of ``fit``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
@@ -123,8 +123,8 @@ class KernelSteinTest(_SteinTool):
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
-        ``"covariance"``, correlations of the features do not matter either. With None, features
-        are in the units of X.
+        ``"covariance"``, the statistic does not depend on correlations of the features either. With
+        None, features are in the units of X.
     n_bootstrap : int, default=999
         Number B of bootstrap replicates. The smallest p-value is 1 / (B + 1).
     random_state : int, RandomState instance or None, default=None
@@ -148,7 +148,7 @@ class KernelSteinTest(_SteinTool):
 
     See Also
     --------
-    sk_mige.score.kernel_stein_discrepancy : The discrepancy of tensors.
+    sk_mige.score.kernel_stein_discrepancy : Squared discrepancy for tensors.
     SteinThinning : Selects rows with a small discrepancy.
 
     References
@@ -247,9 +247,9 @@ class SteinThinning(_SteinTool):
 
     .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i) + \sum_{l < j} k_p(x_{\pi_l}, x_i) ,
 
-    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). The same row
-    can be selected repeatedly. With scores of a density p, the selected rows represent p, even if
-    the rows of X are biased samples of p. With estimated scores, the selected rows represent X.
+    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). A row can be
+    selected repeatedly. With scores of a density p, the selected rows represent p, even if X is a
+    biased sample of p. With scores estimated from X, the selected rows represent X.
 
     Parameters
     ----------
@@ -257,9 +257,9 @@ class SteinThinning(_SteinTool):
         Number m of rows to select.
     score_estimator : callable or score estimator, default=None
         Source of the scores. A function maps an ndarray (n, d) to scores (n, d). A fitted score
-        estimator is used without a further fit. A clone of an unfitted estimator is fitted to X.
-        None means the scores ``y`` of ``fit``, or without ``y`` an :class:`SSGEScoreEstimator` with
-        ``random_state=0``.
+        estimator is not fitted again. A clone of an unfitted estimator is fitted to X. If None, the
+        scores are ``y`` of ``fit``, or without ``y`` those of
+        ``SSGEScoreEstimator(random_state=0)``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
@@ -269,8 +269,8 @@ class SteinThinning(_SteinTool):
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With
-        ``"covariance"``, correlations of the features do not matter either. With None, features
-        are in the units of X.
+        ``"covariance"``, the selection does not depend on correlations of the features either. With
+        None, features are in the units of X.
 
     Attributes
     ----------
@@ -279,9 +279,10 @@ class SteinThinning(_SteinTool):
     points_ : ndarray of shape (n_points, n_features)
         Selected rows of X.
     discrepancy_ : float
-        Kernel Stein discrepancy of the selected rows, the root of the V-statistic, without unit.
+        Kernel Stein discrepancy of the selected rows, the square root of the V-statistic, without
+        unit.
     score_estimator_ : estimator, callable or None
-        Fitted source of the scores; None if scores were given.
+        Fitted source of the scores, or None if ``y`` holds the scores.
     bandwidth_ : float
         Bandwidth of the kernel.
     n_features_in_ : int
@@ -291,7 +292,7 @@ class SteinThinning(_SteinTool):
 
     See Also
     --------
-    sk_mige.score.stein_thinning : The same selection for tensors.
+    sk_mige.score.stein_thinning : Stein thinning of tensors.
     KernelSteinTest : Tests whether rows have a given score.
 
     References
@@ -369,7 +370,7 @@ class SteinThinning(_SteinTool):
         Parameters
         ----------
         values : array-like of shape (n_samples,) or (n_samples, n_columns)
-            Values for the rows of X of ``fit``, such as X itself, labels or weights.
+            Values for the rows of X in ``fit``, such as X, labels or weights.
 
         Returns
         -------

@@ -161,8 +161,8 @@ def langevin(
         spread = ((x - centers.mean(0)) @ inverse).square().mean(1)
         if confined and _are_biased(log_ratio, spread):
             warn_user(
-                f"step_size={step_size:g} is too long for sample with adjusted=False, and the chains "
-                f"do not have the estimated density: their variance is {float(spread.mean()):.2g} "
+                f"step_size={step_size:g} is too long for sample with adjusted=False: the chains "
+                f"do not have the estimated density. Their variance is {float(spread.mean()):.2g} "
                 f"times that of the data, and {_acceptance(log_ratio):.0%} of the steps would be "
                 f"accepted; use adjusted=True, or {steps.advice(centers, step_size, ALWAYS)}"
             )
@@ -292,7 +292,7 @@ def _check_long(n_steps: int, step_size: float, rate: float) -> None:
     if duration < 1:
         wanted = float(f"{1.05 / (step_size * rate):.2g}")
         warn_user(
-            "the chains of sample are still close to their starting points, because "
+            "the chains of sample are still close to their starting points: "
             f"n_steps={n_steps} is too small for step_size={step_size:g} and an acceptance rate of "
             f"{rate:.2g}; use n_steps={wanted:.0f} or more, or a larger step_size"
         )

@@ -68,7 +68,7 @@ class SlicedScoreMatching(
     lr : float, default=1e-3
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the training; "auto" is CUDA if available, else the CPU.
+        Device of the training. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -79,7 +79,7 @@ class SlicedScoreMatching(
     net_ : skorch.NeuralNet
         The skorch net that trained the network.
     history_ : list of dict
-        One record for each epoch: its number, ``train_loss`` and ``dur`` in seconds.
+        One record for each epoch: ``epoch``, ``train_loss`` and ``dur`` in seconds.
     n_iter_ : int
         Number of finished epochs.
     n_features_in_ : int

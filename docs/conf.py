@@ -50,7 +50,7 @@ numpydoc_xref_param_type = False
 def skip_foreign_member(
     app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Leave out what is inherited from elsewhere and documented there."""
+    """Omit members that are inherited from other packages."""
     origin = getattr(obj, "__module__", None) or ""
     if name.startswith("set_") and name.endswith("_request"):
         return True
@@ -119,5 +119,5 @@ html_sidebars = {
 
 
 def setup(app: Any) -> None:
-    """Connect what this file itself defines."""
+    """Connect the functions of this file."""
     app.connect("autodoc-skip-member", skip_foreign_member)

@@ -54,9 +54,9 @@ metadata routing.
 
 
 def public_names(package: str) -> list[str]:
-    """Return the names of one package that have a page; an absent package has none.
+    """Return the names of one package that have a page, or no names if the package is absent.
 
-    A name of ``sk_mige`` itself has its page there only.
+    A name of ``sk_mige`` has its only page under ``sk_mige``.
     """
     module = _module(package)
     if module is None:
@@ -68,7 +68,7 @@ def public_names(package: str) -> list[str]:
 
 
 def _documented(value: object) -> bool:
-    """Return whether a name has a page: classes and functions do, modules and constants do not."""
+    """Return whether a name is a class or a function, which has a page."""
     return inspect.isclass(value) or inspect.isroutine(value)
 
 

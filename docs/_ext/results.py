@@ -1,15 +1,15 @@
 """Tables from the files of results ``docs/results/NAME.json``.
 
 ``.. results:: NAME`` puts the table of one file on a page, or a note if the file is missing. Rows
-that differ only in seed and time are one line: mean, standard deviation, number of seeds. Columns
-with the same value in all lines are written below the table. A picture ``docs/images/NAME.png`` is
-placed above it.
+that differ only in seed and time are one line with mean, standard deviation and number of seeds.
+Columns with the same value in all lines are written below the table. A picture
+``docs/images/NAME.png`` is placed above the table.
 
-Options select rows: ``:metric: accuracy``, or several values with ``;`` between them. ``:features:
-across`` gives each feature a column, with the paper's value next to it. ``:measured: above`` refers
-to the previous table for command and machine. ``:result:`NAME: metric=accuracy; method=PCA``` is
-one number within a sentence. At the start of a build, a page for each file is written to
-``docs/paper/generated``.
+Options select rows: ``:metric: accuracy``, or several values with ``;`` between them.
+``:features: across`` gives each feature a column, with the paper's value next to it.
+``:measured: above`` refers to the previous table for command and machine. ``:result:`NAME:
+metric=accuracy; method=PCA``` inserts one number into a sentence. At the start of a build, a page
+for each file is written to ``docs/paper/generated``.
 """
 
 from __future__ import annotations

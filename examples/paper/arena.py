@@ -1,12 +1,12 @@
-"""Arena: MIGE and other objectives of several views, on equal images, encoders and time.
+"""Arena: MIGE and other objectives of several views, with equal images, encoders and time.
 
     python examples/paper/arena.py --quick                # every method in small: some minutes
     python examples/paper/arena.py --tune --minutes 10    # choose settings on training images
     python examples/paper/arena.py --minutes 120 --seeds 0 1 2   # two hours a method and seed
 
-An interrupted run continues after the last finished epoch when it is called again. On a CPU,
-minutes are processor time divided by the number of threads. Other programs then do not change the
-results. On a GPU, minutes are wall time.
+The next call continues an interrupted run after the last finished epoch. On a CPU, minutes are
+processor time divided by the number of threads, so other programs do not change the results. On a
+GPU, minutes are wall time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ views = partial(InfoMax, corruption=0.0, output_scale=None, augmentation=AUGMENT
 
 
 def candidates(mode: Parameters, other: Parameters) -> list[Parameters]:
-    """Return three settings: two learning rates, and another value of one parameter."""
+    """Return three settings, which differ in the learning rate or in one other parameter."""
     return [{"lr": 5e-4, **mode}, {"lr": 1e-3, **mode}, {"lr": 5e-4, **other}]
 
 
@@ -181,7 +181,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def best_settings(path: Path, data: str) -> dict[str, int]:
-    """Return the setting of each method with the best mean accuracy of fc and Y, or the first."""
+    """Return the best setting of each method by the mean accuracy of fc and Y, or the first."""
     found: dict[str, dict[int, float]] = {}
     for line in read(path):
         cell, accuracy = line["cell"], line["accuracy"]

@@ -1,8 +1,8 @@
 """Data and measurements of Tables 1, 2 and 4 and Figure 2, in cells that can be resumed.
 
-A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint is
-written after each epoch of the encoder. Each finished cell is a line of a file, and the next run
-skips the cells in that file.
+A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint
+is written after each epoch of the encoder. Each finished cell is a line of a file, and the next
+run skips finished cells.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path)
 
 
 def eigenvalue_shares(Z: np.ndarray) -> np.ndarray:
-    """Return each principal component's share of the variance, in descending order."""
+    """Return the fraction of the variance of each principal component, in descending order."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T.astype(np.float64))).clip(1e-12)[::-1]
     return eigenvalues / eigenvalues.sum()
 
@@ -206,7 +206,7 @@ def run_table(
     paper: dict[tuple[str, str, str], float],
     finish: Callable[[list[dict[str, Any]], Path], None] | None = None,
 ) -> None:
-    """Measure the missing cells and write the results of all finished ones."""
+    """Measure the missing cells, and write the results of all finished cells."""
     args = parse(name, doc, data, methods, epochs)
     lines = args.cells.read_text().splitlines() if args.cells.exists() else []
     finished = {json.dumps(json.loads(line)["cell"]): json.loads(line) for line in lines}
@@ -250,6 +250,6 @@ def run_table(
 
 
 def _file_name(cell: dict[str, Any]) -> str:
-    """Return a file name from the encoder's settings only, because checkpoints hold no probe."""
+    """Return the name of a checkpoint, from the settings of the encoder without the probe."""
     parts = [str(value) for key, value in cell.items() if not key.startswith("probe")]
     return "-".join("".join(c for c in part if c.isalnum() or c in ".+()") for part in parts)

@@ -52,7 +52,7 @@ N_ROWS = 10_000  # training rows of the fetched images
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
-    """SSGE of whitened z for the marginal score, with the default joint score."""
+    """SSGE of whitened z as the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -67,7 +67,7 @@ class WhitenedMarginal(SSGEScoreEstimator):
 
 
 class GaussianMarginal(WhitenedMarginal):
-    """Score of a Gaussian for the marginal score, with the default joint score."""
+    """Gaussian estimate of the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:

@@ -3,7 +3,7 @@ Denoising by Tweedie's formula
 ==============================
 
 This example removes Gaussian noise from images by Tweedie's formula with the score of noisy
-images. Two alternatives are the score of clean images and the Wiener filter.
+images. For comparison, the example also uses the score of clean images and the Wiener filter.
 """
 
 # %%

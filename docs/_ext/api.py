@@ -30,7 +30,7 @@ PACKAGES = {
     "sk_mige.training": "Training",
 }
 
-# Public names of packages whose other names serve the estimators and may change.
+# Public names of packages in which all other names are internal and may change.
 PUBLIC_OF = {
     "sk_mige.training": (
         "BetaWarmup",
@@ -47,9 +47,9 @@ PUBLIC_OF = {
 }
 
 INTRODUCTION = """\
-All names on these pages are public, and the :doc:`/changelog` lists their changes. Estimators also
-have the methods of every scikit-learn estimator: ``get_params``, ``set_params``, ``set_output`` and
-metadata routing.
+All names in the API reference are public, and the :doc:`/changelog` lists changes to public names.
+Estimators also have the methods of every scikit-learn estimator, such as ``get_params``,
+``set_params``, ``set_output`` and metadata routing.
 """
 
 

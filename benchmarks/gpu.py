@@ -591,7 +591,7 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--device", default=str(torch.accelerator.current_accelerator() or "cpu"))
     parser.add_argument("--quick", action="store_true", help="small sizes, to test the script")
-    parser.add_argument("--minutes", type=float, default=9.0, help="time in which cells start")
+    parser.add_argument("--minutes", type=float, default=9.0, help="latest start of a cell")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--jobs", type=int, default=6, help="networks trained at the same time")
     parser.add_argument("--folder", type=Path, default=PROGRESS, help="folder of finished cells")

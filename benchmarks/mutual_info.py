@@ -146,9 +146,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
     parser.add_argument("--part", default="tasks", choices=("tasks", "digits"))
-    parser.add_argument("--only", default="", help="tasks whose name contains this")
-    parser.add_argument("--report", action="store_true", help="only write what was measured")
-    parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
+    parser.add_argument("--only", default="", help="part of the names of tasks to run")
+    parser.add_argument("--report", action="store_true", help="only write stored results")
+    parser.add_argument("--fresh", action="store_true", help="delete stored measurements first")
     options = parser.parse_args()
     PROGRESS.mkdir(exist_ok=True)
     path = PROGRESS / "mutual_info.jsonl"

@@ -182,10 +182,10 @@ def load(path: Path) -> dict[tuple, dict]:
 def main() -> None:
     """Take the missing measurements, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", help="densities whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of densities to run")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--max-size", type=int, default=10**9, help="largest number of samples")
-    parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
+    parser.add_argument("--fresh", action="store_true", help="delete stored measurements first")
     parser.add_argument("--others", action="store_true", help="measure other kernels and methods")
     options = parser.parse_args()
 

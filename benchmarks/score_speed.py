@@ -334,7 +334,7 @@ PARTS = [
 def main() -> None:
     """Run all parts, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", help="parts whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of parts to run")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:

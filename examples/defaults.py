@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=[*BUNDLED, *FETCHED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--only", default="", help="lines whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of lines to run")
     parser.add_argument("--log", type=Path, default=ROOT / "examples/output/defaults.jsonl")
     parser.add_argument("--results", type=Path, default=ROOT / "docs/results/defaults.json")
     arguments = parser.parse_args()

@@ -164,7 +164,7 @@ def parse() -> argparse.Namespace:
                         "the settings in --tune")  # fmt: skip
     parser.add_argument("--tune", action="store_true", help="measure all settings of each method "
                         "with seed 0; later runs use the best one")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="a small run; no results")
+    parser.add_argument("--quick", action="store_true", help="a small run without a results file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="folder of results")

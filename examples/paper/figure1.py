@@ -232,8 +232,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="all repeats, as in the documentation")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
-    parser.add_argument("--output", type=Path, help="file of results; pictures are saved beside it")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, which are skipped")
+    parser.add_argument("--output", type=Path, help="file of results, beside the pictures")
     args = parser.parse_args()
     name = "figure1" if args.full else "figure1-quick"
     folder = ROOT / "docs" / "results" if args.full else Path()

@@ -174,9 +174,9 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument(
-        "--quick", action="store_true", help="a small run of some minutes; no results"
+        "--quick", action="store_true", help="a small run of some minutes without a results file"
     )
-    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, which are skipped")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints",
                         help="folder of checkpoints")  # fmt: skip
     parser.add_argument("--output", type=Path, help="file of results")

@@ -1,7 +1,7 @@
-"""Anomaly ranking on real data: log-density and size of estimated scores beside scikit-learn.
+"""Anomaly ranking on real data by log-density, norm of the score, and scikit-learn.
 
-The inliers are one part of the classes, split in halves. A detector is fitted to one half, and
-ranks the other half together with the rows of the remaining classes. Features are standardised by
+The inliers are rows of some classes, split in halves. A detector is fitted to the first half, and
+ranks the second half together with the rows of the remaining classes. Features are standardised by
 the rows of the fit. Digits are reduced to 20 principal components. Run::
 
     python benchmarks/anomaly.py
@@ -72,7 +72,7 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def measure(name: str, X: np.ndarray, anomaly: np.ndarray, seed: int) -> list[dict]:
-    """Return the area under the ROC curve of each method, in per cent."""
+    """Return the area under the ROC curve of each method, in percent."""
     fitted, rest = train_test_split(X[~anomaly], test_size=0.5, random_state=seed)
     steps = [PCA(20, random_state=0)] if name.startswith("digits") else []
     prepare = make_pipeline(*steps, StandardScaler()).fit(fitted)

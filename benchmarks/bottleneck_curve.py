@@ -1,14 +1,14 @@
-"""One training with a range of weights β, beside a training for each β.
+"""A single training run for a range of weights β, compared with a run for each β.
 
-``InformationBottleneck(beta=(1e-4, 1.0))`` is trained once and evaluated at five weights, each of
-which is also trained alone. The network is 784-512-512 with 64 components, and MNIST has 10,000 or
-60,000 training images. The rate is the upper bound of I(x; z) of the test images by
-``gaussian_mutual_info``.
+``InformationBottleneck(beta=(1e-4, 1.0))`` is trained once and evaluated at five weights. For
+comparison, an encoder is trained for each weight. The network is 784-512-512 with 64 components,
+and MNIST has 10,000 or 60,000 training images. The rate is the upper bound of I(x; z) of the test
+images by ``gaussian_mutual_info``.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_curve.py
 
-Each finished training is a line of ``.benchmarks/bottleneck_curve.jsonl``, and is not repeated when
-the script is called again.
+Each finished run is a line of ``.benchmarks/bottleneck_curve.jsonl``, and the next call skips
+finished runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BETAS = (1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 
 
 def cells(images: int, epochs: int, seeds: int) -> Iterator[dict[str, Any]]:
-    """Yield the trainings: one for the range and one for each weight."""
+    """Yield the training runs, one for the range and one for each weight."""
     for seed in range(seeds):
         for beta in (list(RANGE), *BETAS):
             yield {"images": images, "epochs": epochs, "seed": seed, "beta": beta}
@@ -88,7 +88,7 @@ def results_rows(finished: list[dict[str, Any]]) -> list[dict]:
 
 
 def main() -> None:
-    """Train the missing cells, and write the results."""
+    """Train the missing encoders, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=20)

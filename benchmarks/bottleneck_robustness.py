@@ -1,17 +1,18 @@
 """Accuracy of bottlenecks and of other classifiers under adversarial attacks on MNIST.
 
-The networks are those of bottleneck_trust.py, trained on eight digits. An attack moves each pixel
-by at most ε, within 0 to 1. The attacks are:
+The networks are those of bottleneck_trust.py, trained on eight digits. An attack changes each
+pixel by at most ε, within 0 to 1. The attacks are:
 
 - one step: the sign of the gradient, at one draw of the noise of z.
 - PGD: 40 steps of the sign of the gradient, averaged over 12 new draws of the noise at each step.
   PGD runs once with the cross-entropy and once with the margin between logits. An image counts as
-  correct only if both runs fail.
+  correct only if the two attacks fail.
 - transfer: PGD against the plain network of the same seed.
-- squares: 200 random changes of squares. A change is kept if it lowers the margin between the
+- squares: 200 random changes of squares. A change is kept if it reduces the margin between the
   predicted probabilities. The attack uses no gradients.
 
-The line "all attacks" counts images that resist every attack.
+The line "all attacks" is the percentage of images that are classified correctly under every
+attack.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_robustness.py
 
@@ -90,7 +91,7 @@ def gradient_attack(
 def square_attack(
     model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float, queries: int = 200
 ) -> Tensor:
-    """Return images after random changes of squares that lower the margin."""
+    """Return images after random changes of squares that reduce the margin."""
     rng = np.random.default_rng(0)
 
     def margin(x: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder
 
 @cache
 def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
-    """Return the images that PGD makes against the plain network."""
+    """Return adversarial images of the plain network by PGD."""
     X, y, plain = attacked_images(seed, images)
     return [gradient_attack(plain, X, y, epsilon, loss, **PGD) for loss in LOSSES]
 
@@ -132,7 +133,7 @@ def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
 def attacks(
     model: MIGEEncoder, X: Tensor, y: Tensor, epsilon: float
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield attacked images; several attacks may have the same name."""
+    """Yield names and attacked images, where several attacks can have the same name."""
     yield "one step", gradient_attack(model, X, y, epsilon, LOSSES[0], steps=1, draws=1)
     for loss in LOSSES:
         yield "PGD", gradient_attack(model, X, y, epsilon, loss, **PGD)
@@ -163,7 +164,7 @@ def measure(cell: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 def cells() -> Iterator[dict[str, Any]]:
-    """Yield the cells to be measured, bottlenecks by MIGE at a second, larger β as well."""
+    """Yield the cells to be measured, including MIGE bottlenecks at a second, larger β."""
     results = [json.loads(line) for line in TUNED.read_text(encoding="utf-8").splitlines()]
     for seed in NOVEL_DIGITS:
         for name in METHODS:
@@ -175,7 +176,7 @@ def cells() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure the cells that are not yet measured, and write the table."""
+    """Measure the missing cells, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=200, help="number of attacked images")
     options = parser.parse_args()

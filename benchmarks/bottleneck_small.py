@@ -1,11 +1,11 @@
 """Test error of information bottlenecks and other regularisers with few training rows.
 
-Every method trains the same network, in the paper's form, on the same rows. Ten draws of rows give
-paired differences, with intervals of Student's t over the draws. The strength of each regulariser
-is chosen among four values before the test. In other draws of training rows, four fifths of the
-rows train the network, and the strength with the lowest error on the remaining fifth is chosen. If
-errors are equal, the lower log loss decides. Every finished fit is a line of a file, and a second
-call continues where the first call stopped. The folder that ``SK_MIGE_DATA`` names holds MNIST.
+Every method trains the same network on the same rows. Ten draws of rows give paired differences,
+with intervals of Student's t over the draws. The strength of each regulariser is chosen among four
+values on separate draws of training rows. Four fifths of the rows train the network, and the
+strength with the lowest error on the remaining fifth is chosen. If errors are equal, the lower log
+loss decides. Every finished fit is a line of a file, and the next call continues an interrupted
+run. The folder ``SK_MIGE_DATA`` contains MNIST.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/bottleneck_small.py
 """
@@ -40,7 +40,7 @@ DRAWS, FIRST_TUNING_DRAW = range(10), 100
 
 
 class Problem(NamedTuple):
-    """Number of training rows, epochs, batch size, and draws of rows that choose strengths."""
+    """Number of training rows, epochs, batch size, and draws of rows for tuning."""
 
     n_rows: int
     epochs: int
@@ -49,7 +49,7 @@ class Problem(NamedTuple):
 
 
 class Method(NamedTuple):
-    """Objective, tuned parameter, and the values that are tried."""
+    """Objective, tuned parameter, and candidate values."""
 
     mode: InformationBottleneck
     tuned: str = ""
@@ -76,7 +76,7 @@ PROBLEMS = {
 
 @functools.cache
 def data(name: str) -> tuple[Array, Array, Array, Array]:
-    """Return rows from which the training rows are drawn, and test rows; empty if drawn as well."""
+    """Return a pool of training rows, and test rows, which are empty if drawn from the pool."""
     if name.startswith("MNIST"):
         parts = [fetch_mnist(subset=s, return_X_y=True, as_float=True) for s in ("train", "test")]
         (X, y), (X_test, y_test) = parts
@@ -92,7 +92,7 @@ def data(name: str) -> tuple[Array, Array, Array, Array]:
 
 
 def rows_of(name: str, draw: int) -> tuple[Array, Array, Array, Array]:
-    """Return training and test rows of a draw, where tables are scaled by their training rows."""
+    """Return training and test rows of a draw, with tables scaled by the training rows."""
     X, y, X_test, y_test = data(name)
     n = PROBLEMS[name].n_rows
     if len(X_test):
@@ -104,7 +104,7 @@ def rows_of(name: str, draw: int) -> tuple[Array, Array, Array, Array]:
 
 
 def encoder_of(problem: Problem, method: Method, strength: float | None, seed: int) -> MIGEEncoder:
-    """Return the paper's network in small, with one method's regularisation."""
+    """Return a small version of the paper's network, with the regularisation of one method."""
     settings = {} if method.tuned in ("", "dropout") else {f"mode__{method.tuned}": strength}
     dropout = strength if method.tuned == "dropout" else 0.0
     encoder = MIGEEncoder(
@@ -118,7 +118,7 @@ def encoder_of(problem: Problem, method: Method, strength: float | None, seed: i
 
 
 def measure(part: str, name: str, method: str, strength: float | None, draw: int) -> dict[str, Any]:
-    """Train one network; return its error in percent and its log loss on held-out rows."""
+    """Train one network, and return error in percent and log loss on held-out rows."""
     X, y, X_held, y_held = rows_of(name, draw)
     if part == "validation":
         X, X_held, y, y_held = train_test_split(X, y, test_size=0.2, stratify=y, random_state=draw)
@@ -143,7 +143,7 @@ class Log:
         self.done = {tuple(line["cell"]): line for line in map(json.loads, lines)}
 
     def measured(self, *cell: Any) -> dict[str, Any]:
-        """Return the results of a fit, which is made unless it is in the file."""
+        """Return the results of a fit, from the file if it is stored."""
         if cell not in self.done:
             self.done[cell] = {"cell": cell, **measure(*cell)}
             with self.path.open("a") as file:
@@ -177,7 +177,7 @@ def differences(values: dict[str, Array]) -> list[tuple[str, str, float, list[fl
 
 
 def draw_picture(rows: list[dict[str, Any]]) -> None:
-    """Draw the differences to the baseline with intervals: a column a data set, a row a metric."""
+    """Draw the differences from the baseline with intervals, by data set and metric."""
     from matplotlib import pyplot as plt
 
     rows = [r for r in rows if r["compared with"] == "baseline"]
@@ -232,7 +232,7 @@ def report(log: Log, names: list[str]) -> None:
 
 
 def main() -> None:
-    """Measure what is missing, print the table, write it."""
+    """Measure the missing fits, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", nargs="+", default=list(PROBLEMS), choices=PROBLEMS)
     options = parser.parse_args()

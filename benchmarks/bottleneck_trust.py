@@ -1,10 +1,10 @@
 """Trust in the predictions of bottlenecks and of other classifiers on MNIST.
 
-Each network, 784-512-512-64, is trained on eight digits. The other two digits, images of other
-kinds and noise are the novel images. The script measures the error, the calibration, selective
+Each network, 784-512-512-64, is trained on eight digits. The novel images are the remaining two
+digits, images of other kinds, and noise. The script measures the error, the calibration, selective
 prediction, and the detection of novel images. ``--tune`` trains each method with four strengths on
 five sixths of the training images. The chosen strength has the smallest negative log-likelihood on
-the other training images.
+the remaining training images.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py --tune
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py
@@ -44,7 +44,7 @@ NOVEL_DIGITS = {0: (8, 9), 1: (4, 5), 2: (0, 1)}
 
 
 class Method(NamedTuple):
-    """A method, with its objective, its tuned parameter and the values that are tried."""
+    """A method, with its objective, its tuned parameter and the candidate values."""
 
     mode: InformationBottleneck
     tuned: str | None = None
@@ -99,7 +99,7 @@ def trained(name: str, strength: float | None, epochs: int, seed: int) -> MIGEEn
 
 
 def novel_images(X: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield images of other kinds, as many as in X, or all that there are."""
+    """Yield images of other kinds, as many as in X if available."""
     rng = np.random.default_rng(seed)
     squares = X.reshape(-1, 28, 28)
     data = fetch_mnist(subset="test", as_float=True)
@@ -235,7 +235,7 @@ def rows_of(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def draw(rows: list[dict[str, Any]], picture: Path) -> None:
-    """Draw calibration errors and mean areas of all methods, a point for each seed."""
+    """Draw calibration errors and mean areas of all methods, with one point for each seed."""
     names = list(METHODS)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
 
@@ -257,7 +257,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
 
 
 def main() -> None:
-    """Measure the cells that are not yet measured, and write the table."""
+    """Measure the missing cells, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tune", action="store_true", help="choose strengths by validation")
     parser.add_argument("--epochs", type=int, default=10)

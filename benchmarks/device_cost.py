@@ -1,11 +1,11 @@
 """Images per second on a GPU, and times of the parts of a training step.
 
-Steps are measured for batches of 32 × 32 images with the convolutional encoder. The losses are MIGE
-with a truncated spectrum, MIGE with a ridge (the default), Deep InfoMax with infoNCE, and a loss
-without information. Epochs of MIGEEncoder also fetch the batches, and are compared with a bare
-loop. The parts of a batch's scores are measured separately: medians, eigenpairs on device or host,
-Cholesky factorisation, and subspace iteration. All methods run in turns in one process, and the
-table has medians. Times are wall-clock times.
+Steps are measured for batches of 32 × 32 images with the convolutional encoder. The losses are
+MIGE with a truncated spectrum, MIGE with a ridge (the default), Deep InfoMax with infoNCE, and a
+loss without information. Epochs of MIGEEncoder, which include fetching the batches, are compared
+with a bare loop. The parts of a batch's scores are measured separately: medians, eigenpairs on
+device or host, Cholesky factorisation, and subspace iteration. All methods run in turns in one
+process, and the table lists medians. Times are wall-clock times.
 
     python benchmarks/device_cost.py                    # the GPU if there is one
     python benchmarks/device_cost.py --device cpu --images 2560 --output /tmp/device_cost.json
@@ -45,7 +45,7 @@ RIDGE = partial(ssge, eigen_threshold=None, alpha=1e-4, solver="cholesky")
 
 
 def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Return wall-clock times of functions that are called in turns, without the first turn."""
+    """Return wall-clock times of functions called in turns, without the first turn."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(1 + turns):
         for name, function in functions.items():

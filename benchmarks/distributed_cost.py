@@ -1,4 +1,4 @@
-"""Time of a training step in one and two processes, and a model for more.
+"""Time of a training step in one and two processes, and predictions for more processes.
 
     python benchmarks/distributed_cost.py
     python benchmarks/distributed_cost.py --draw    # only the picture, from the results file
@@ -13,8 +13,7 @@ step in k processes of b rows is modelled as
     t(k, b) = network(b) + objective(k b) + 2 (k - 1)/k gradients/bandwidth
               + (k - 1) b rows/bandwidth + calls log2(k) latency
 
-The model assumes that sums take the time of a ring, and that every process computes the whole
-objective.
+The model assumes ring all-reduce for the sums. Every process computes the whole objective.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def timed(function: Callable[[], Any], repeats: int) -> float:
 
 
 def fastest(function: Callable[[], Any], repeats: int) -> float:
-    """Return the shortest elapsed time of a call in milliseconds, for calls that mostly wait."""
+    """Return the shortest wall time of a call in milliseconds, for calls that mostly wait."""
     spans = []
     for _ in range(1 + repeats):
         start = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Images a second of an encoder on a folder of JPEG files, relative to a bare DataLoader loop.
+"""Images per second of an encoder on a folder of JPEG files, relative to a DataLoader loop.
 
-The folder is made in a temporary place. Both loops read it with the same number of worker
-processes, the same batch size and the same decoding, train a linear network for one epoch, and
-then compute its outputs. The bare loop shuffles, collates and steps as PyTorch's tutorials do. The
-loops run in turns, and the ratio is the median over the turns. The ratio of processor times, of the
-main process and its workers together, depends little on other work of the machine. The memory is
-the largest resident size of the main process and of a worker, in a new process for each number of
-images.
+The script creates a temporary folder. The encoder and the bare loop read the folder with the same
+number of worker processes, batch size and decoding. Each trains a linear network for one epoch,
+and then computes the outputs. The bare loop shuffles, collates and steps as in PyTorch's
+tutorials. The loops run in turns, and the ratio is the median over the turns. The ratio of
+processor times, summed over the main process and its workers, depends little on other programs.
+The memory is the largest resident size of the main process and of a worker, in a new process for
+each number of images.
 
     OMP_NUM_THREADS=1 python benchmarks/folder_throughput.py
 """
@@ -70,7 +70,7 @@ def make_files(folder: Path, n: int) -> None:
 
 
 def encoder_of() -> MIGEEncoder:
-    """Return a linear encoder, whose loss costs next to nothing."""
+    """Return a linear encoder with a loss that takes almost no time."""
     return MIGEEncoder(
         2, mode=lambda code, x, y: code.z.square().mean(), hidden_layer_sizes=(), max_epochs=1,
         batch_size=BATCH, device="cpu", random_state=0,
@@ -110,7 +110,7 @@ def processor_seconds() -> float:
 
 
 def compare(folder: Path, n: int, workers: int, turns: int) -> list[dict[str, Any]]:
-    """Return images a second of both loops and their ratios, for training and outputs."""
+    """Return images per second of both loops and their ratios, for training and outputs."""
     data = Folder(folder, n)
     loader = DataLoader(data, batch_size=None, num_workers=workers)
     few = Folder(folder, FILES_A_FOLDER)
@@ -161,7 +161,7 @@ def print_memory(folder: Path, n: int, workers: int) -> None:
 
 
 def main() -> None:
-    """Make the folder, measure, print and write the table."""
+    """Create the folder, measure, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)

@@ -5,9 +5,9 @@
     python benchmarks/gpu.py --device cpu --quick   # all parts in small; results in .benchmarks
 
 A part consists of cells. Each finished cell is a line of .benchmarks/gpu.jsonl, and the next run
-skips the cells in this file. No cell starts after ``--minutes``. An interrupted table continues
-after the last finished epoch. Part "training" takes several runs. Each other part takes one run.
-Each run on a GPU writes the rows of all finished cells to docs/results/gpu.json.
+skips finished cells. No cell starts after ``--minutes`` minutes. An interrupted table continues
+after the last finished epoch. Part "training" takes several runs, and each other part takes one
+run. Each run on a GPU writes the rows of all finished cells to docs/results/gpu.json.
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ def deterministic(s: argparse.Namespace) -> list[dict]:
 
 
 def measured(s: argparse.Namespace) -> argparse.Namespace:
-    """Return the options of device_cost."""
+    """Return the options for ``device_cost``."""
     small = {"batch": 64, "images": 128, "turns": 1} if s.quick else {}
     return argparse.Namespace(**{"batch": 256, "images": 51_200, "turns": s.turns} | small)
 
@@ -380,7 +380,7 @@ def captured(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 def throughput(s: argparse.Namespace) -> Cells:
-    """Yield images a second in both precisions, with and without augmentation."""
+    """Yield images per second in both precisions, with and without augmentation."""
     for mixed, augmented in ((False, False), (False, True), (True, False), (True, True)):
         if not s.quick or (mixed == augmented):
             name = f"images a second, bfloat16 {mixed}, augmented {augmented}"
@@ -435,7 +435,7 @@ def against_floors(s: argparse.Namespace, dataset: str, z: Tensor, turns: int) -
 
 
 def dense(s: argparse.Namespace, m: int) -> list[dict]:
-    """Compare dense estimates of M samples with their floors; large M have a single turn."""
+    """Compare dense estimates of M samples with their floors, in a single turn for large M."""
     z = torch.randn(m, 64, generator=torch.Generator().manual_seed(0)).to(s.device)
     turns = max(1, min(s.turns, 8192 // m))
     return against_floors(s, f"M={m:,}, d=64", z, turns)
@@ -531,7 +531,7 @@ def trained_table(s: argparse.Namespace, table: str) -> list[dict]:
 
 
 def table_rows(s: argparse.Namespace) -> list[dict]:
-    """Return the rows of all trained networks, also of unfinished tables."""
+    """Return the rows of all trained networks, including those of unfinished tables."""
     rows = []
     for line in lines(s.folder / "gpu-table1.jsonl"):
         cell = line["cell"]
@@ -591,7 +591,7 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--device", default=str(torch.accelerator.current_accelerator() or "cpu"))
     parser.add_argument("--quick", action="store_true", help="small sizes, to test the script")
-    parser.add_argument("--minutes", type=float, default=9.0, help="time in which cells start")
+    parser.add_argument("--minutes", type=float, default=9.0, help="latest start of a cell")
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--jobs", type=int, default=6, help="networks trained at the same time")
     parser.add_argument("--folder", type=Path, default=PROGRESS, help="folder of finished cells")

@@ -17,7 +17,7 @@ CODE = "import time; t = time.process_time(); import {}; print(time.process_time
 
 
 def seconds(modules: str) -> float:
-    """Return the processor time of an import, which other processes do not change."""
+    """Return the processor time of an import, which does not depend on other processes."""
     command = [sys.executable, "-c", CODE.format(modules)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -2,14 +2,14 @@
 
 The loss is compared with its floor: two matrix products for the distances, the exponentials of two
 kernels, two Cholesky factorisations, and their solves. A step on large images is measured with
-exact distances of the input, with a random projection to 512 dimensions, and with the tensor
-formulation of public code. All methods run in turns in one process, so that other processes slow
-all of them. The table has medians of processor times. Peak memory is that of a fresh process, minus
-that of a process that makes the same step without MIGE.
+exact distances of the input and with a random projection to 512 dimensions. The tensor formulation
+of public code is measured for comparison. All methods run in turns in one process, so other
+processes affect all methods equally. The table lists medians of processor times. Peak memory is
+measured in a new process, minus the peak memory of the same step without MIGE.
 
     OMP_NUM_THREADS=1 python benchmarks/infomax_cost.py
 
-The images are ten classes of Tiny ImageNet if ``SK_MIGE_DATA`` has them, else noise.
+The images are ten classes of Tiny ImageNet if available in ``SK_MIGE_DATA``, else noise.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def exact_loss(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 
 def losses(d: int) -> dict[str, Loss]:
-    """Return the losses to compare. The first of them estimates no scores."""
+    """Return the losses to compare. The first loss estimates no scores."""
     matrix = projection(512, d)
     return {
         "no MIGE": lambda x, z: z.square().mean(),
@@ -115,7 +115,7 @@ def run_job(name: str) -> None:
 
 
 def floor(x: torch.Tensor, z: torch.Tensor, *, solve: bool) -> Callable[[], None]:
-    """Return the products, exponentials and factorisations that MIGE's ridge loss cannot avoid."""
+    """Return the products, exponentials and factorisations that MIGE's ridge loss needs."""
     m = len(x)
     kernels = squared_distances(z).div(-z.shape[1]).exp() + 1e-4 * m * torch.eye(m)
     kernels, both = kernels.expand(2, m, m).clone(), z.detach().expand(2, *z.shape).clone()
@@ -192,7 +192,7 @@ def distances(turns: int) -> Iterator[dict]:
 
 
 def narrow_steps(turns: int) -> Iterator[dict]:
-    """Yield the loss's share of a step at 32 × 32 pixels, and the cost of MIGEEncoder."""
+    """Yield the fraction of a step in the loss at 32 × 32 pixels, and the time of MIGEEncoder."""
     x = pictures(64, 32)
     z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}

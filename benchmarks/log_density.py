@@ -1,8 +1,8 @@
-"""Errors of log-densities: score estimators beside kernel density estimates.
+"""Errors of log-densities by score estimators and by kernel density estimates.
 
-The error is the standard deviation of the difference from the exact log-density at 1,000 new
-points. The bandwidth of the kernel density estimate is the one with the lowest error at these
-points, which favours the kernel density estimate. Run::
+The error is the standard deviation of the difference from the exact log-density at 1,000 points.
+The bandwidth of the kernel density estimate has the lowest error at these points, in favour of the
+kernel density estimate. Run::
 
     python benchmarks/log_density.py
 """

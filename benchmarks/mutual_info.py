@@ -1,16 +1,16 @@
-"""Mutual information on the 40 tasks of `benchmark-mi`, whose truth is known.
+"""Mutual information on the 40 tasks of `benchmark-mi`, with known values.
 
 The benchmark compares `MutualInfoEstimator` with KSG (k = 10), the Gaussian copula (CCA of normal
 scores), and critics trained on InfoNCE and MINE. Each finished measurement is appended to a file,
-and a second run skips the finished ones. The folder ``SK_MIGE_DATA`` holds one file
-``bmi_seedN.npz`` per seed N with the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats). The arrays
-are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)``.
+and the next run skips finished measurements. The folder ``SK_MIGE_DATA`` contains one file
+``bmi_seedN.npz`` per seed N with the keys ``TASK|x``, ``TASK|y`` and ``TASK|mi`` (nats). The
+arrays are those of ``bmi.benchmark.BENCHMARK_TASKS[TASK].sample(10_000, seed=N)``.
 
 ``--part digits`` uses pairs of images of MNIST. The classes of a pair have a known joint
-distribution, so the information of the classes is known. An image determines the image's class. The
-images are independent given the classes, so the information of the images is the same number. The
-estimator receives 8 features of either image. Features can only lose information, so an estimate
-should be near the truth or below.
+distribution, so the information of the classes is known. An image determines its class, and the
+images are independent given the classes. The information of the images is therefore equal to that
+of the classes. The estimator receives 8 features of each image. Features can only lose
+information, so an estimate should be near the true value or below.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/mutual_info.py [--seeds 0 1 2]
     SK_MIGE_DATA=folder python benchmarks/mutual_info.py --part digits
@@ -103,7 +103,7 @@ def copula(x: Array, y: Array) -> dict[str, Any]:
 
 
 def critic(name: str, x: Array, y: Array) -> dict[str, Any]:
-    """Train a critic on half of the rows; evaluate its bound on the other half."""
+    """Train a critic on half of the rows, and evaluate its bound on the second half."""
     u, v = (scores(z).float() for z in (x, y))
     half = len(u) // 2
     bound = make_bound(name)
@@ -146,9 +146,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS)[:3], choices=list(METHODS))
     parser.add_argument("--part", default="tasks", choices=("tasks", "digits"))
-    parser.add_argument("--only", default="", help="tasks whose name contains this")
-    parser.add_argument("--report", action="store_true", help="only write what was measured")
-    parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
+    parser.add_argument("--only", default="", help="part of the names of tasks to run")
+    parser.add_argument("--report", action="store_true", help="only write stored results")
+    parser.add_argument("--fresh", action="store_true", help="delete stored measurements first")
     options = parser.parse_args()
     PROGRESS.mkdir(exist_ok=True)
     path = PROGRESS / "mutual_info.jsonl"
@@ -256,7 +256,7 @@ def digits(seed: int) -> list[dict[str, Any]]:
 
 
 def digit_pairs(classes: Array, agreement: float, generator: Any) -> tuple[Array, Array]:
-    """Return indices of images; the second image has the first image's class with a probability."""
+    """Return indices of pairs of images, which have equal classes with a given probability."""
     half = len(classes) // 2
     left = generator.permutation(half)[:N_DIGIT_PAIRS]
     own = classes[left].astype(int)

@@ -1,11 +1,10 @@
-"""Criteria that judge a representation without labels, beside the accuracy of a linear probe.
+"""Criteria for representations without labels, compared with the accuracy of a linear probe.
 
-Encoders of some twenty settings are trained on five data sets. A logistic regression on the codes
-measures how well each of them separates the classes. The criteria see held-out rows without
+Encoders with some twenty settings are trained on five data sets. The accuracy of an encoder is
+that of logistic regression on its codes. The criteria are computed from held-out rows without
 labels. The results are rank correlations of each criterion with the accuracy, and the accuracy of
-the encoder that each criterion chooses. Every run is written down as soon as it is made, and a
-second call continues where the first one stopped. The folder that ``SK_MIGE_DATA`` names holds
-MNIST and CIFAR-10.
+the encoder that each criterion chooses. Every finished run is stored, and the next call continues
+an interrupted benchmark. The folder ``SK_MIGE_DATA`` contains MNIST and CIFAR-10.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/representation_criteria.py
 """
@@ -123,7 +122,7 @@ def lidar(a: Array, b: Array) -> float:
 
 
 def reconstruction(z: Array, x: Array) -> float:
-    """Share of the variance of held-out rows that a ridge regression on codes predicts."""
+    """Fraction of the variance of held-out rows that ridge regression on the codes predicts."""
     half = len(z) // 2
     model = make_pipeline(StandardScaler(), Ridge(1.0)).fit(z[:half], x[:half])
     error = ((model.predict(z[half:]) - x[half:]) ** 2).sum()
@@ -131,7 +130,7 @@ def reconstruction(z: Array, x: Array) -> float:
 
 
 def measure(name: str, setting: str, seed: int) -> dict[str, float]:
-    """Train one encoder; return its accuracy and all criteria on held-out rows."""
+    """Train one encoder, and return its accuracy and all criteria on held-out rows."""
     X, y, n, epochs = data(name)
     parameters = {
         "n_components": min(32, max(2, X.shape[1] // 2)),
@@ -157,7 +156,7 @@ def measure(name: str, setting: str, seed: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure what is missing, print the table, write it."""
+    """Measure the missing runs, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = ["digits", "wine", "breast cancer", "MNIST", "CIFAR-10"]
     parser.add_argument("--data", nargs="+", default=names, choices=names)
@@ -180,7 +179,7 @@ def main() -> None:
 
 
 def report(done: list[dict[str, Any]]) -> None:
-    """Write rank correlations, and the accuracy of what each criterion chooses."""
+    """Write rank correlations, and the accuracy of the encoder that each criterion chooses."""
     names = list(dict.fromkeys(d["data"] for d in done))
     criteria = [k for k in done[0] if k not in ("data", "setting", "seed", "accuracy")]
     rows, table = [], []
@@ -226,7 +225,7 @@ def limit(runs: list[dict[str, Any]]) -> float | None:
 
 
 def averages(runs: list[dict[str, Any]]) -> Callable[[str], Array]:
-    """Return a function from a key to its mean over seeds, one value for each setting."""
+    """Return a function from a key to its means over seeds, with one mean for each setting."""
 
     def mean(key: str) -> Array:
         return np.array([

@@ -1,8 +1,8 @@
-"""Accuracy of the score estimators on densities whose score is known.
+"""Accuracy of the score estimators on densities with a known score.
 
 The relative error is E‖ĝ − g‖² / E‖g‖² at 512 fresh points, for five seeds. The methods are the
 default settings, the cross-validated estimator, and SSGE as published with thresholds 0.94 and
-0.99. Each measurement is stored at once, and a second run continues after the last stored
+0.99. Each measurement is stored at once, and the next run continues after the last stored
 measurement. With ``--fresh``, stored measurements are deleted first. With ``--others``, the script
 prints the errors of other kernels, of a regularised kernel density estimate and of the ν-method.
 
@@ -59,7 +59,7 @@ class DensityScore:
     """
 
     def fit(self, X: np.ndarray) -> DensityScore:
-        """Keep the samples in standard deviations."""
+        """Store the samples in units of their standard deviations."""
         self.mean, self.scale = X.mean(0), X.std(0)
         self.samples = (X - self.mean) / self.scale
         return self
@@ -180,12 +180,12 @@ def load(path: Path) -> dict[tuple, dict]:
 
 
 def main() -> None:
-    """Make the missing measurements, and print and write the table."""
+    """Take the missing measurements, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", help="densities whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of densities to run")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--max-size", type=int, default=10**9, help="largest number of samples")
-    parser.add_argument("--fresh", action="store_true", help="forget an earlier run")
+    parser.add_argument("--fresh", action="store_true", help="delete stored measurements first")
     parser.add_argument("--others", action="store_true", help="measure other kernels and methods")
     options = parser.parse_args()
 
@@ -238,7 +238,7 @@ def compare_others(problems: list[tuple[Density, int]], seeds: int) -> None:
 
 
 def save(done: dict, seeds: int) -> Path:
-    """Write all measurements made so far."""
+    """Write all stored measurements."""
     rows = [
         done[key]
         for density in DENSITIES

@@ -1,7 +1,7 @@
-"""Time and memory of the score estimators, as ratios to yardsticks of the same run.
+"""Time and memory of the score estimators, relative to references in the same run.
 
-The yardsticks run in turns with each problem in the same process, so that other processes slow all
-of them alike:
+The references run in turns with each problem in the same process, so other processes affect all
+times equally:
 
 - the tensor formulation of public implementations of SSGE, with arrays of shape (M, M, d);
 - the floor, which is one eigendecomposition and the matrix products;
@@ -91,7 +91,7 @@ def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, l
 
 
 def ratio_of(above: list[float], below: list[float]) -> float:
-    """Return the ratio of the shortest times, which other processes disturb least."""
+    """Return the ratio of the shortest times, which depend least on other processes."""
     return min(above) / min(below)
 
 
@@ -135,7 +135,7 @@ def own_peak() -> int:
 
 
 def batches(n: int, d: int = 64, size: int = 10_000) -> Any:
-    """Yield rows that exist only while they are summed."""
+    """Yield batches of rows that are not stored."""
     rng = np.random.default_rng(0)
     for _ in range(n // size):
         yield rng.standard_normal((size, d))
@@ -190,7 +190,7 @@ def against_floor(rows: list[dict]) -> None:
 
 
 def many_rows(rows: list[dict]) -> None:
-    """Time default fits to thousands of rows, on both sides of the bound of dense fits."""
+    """Time default fits to thousands of rows, below and above the limit of dense fits."""
     for n in (2_000, 4_000, 5_000, 5_001):
         X, score = make_banana(n, random_state=0)
         fresh = score.sample(1000, random_state=1)
@@ -313,7 +313,7 @@ def selection(rows: list[dict]) -> None:
 
 def add(rows: list[dict], dataset: str, method: str, metric: str, value: float, target: str,
         met: bool, **others: Any) -> None:  # fmt: skip
-    """Note a measurement and print it."""
+    """Record and print a measurement."""
     reached = "" if not target else "yes" if met else "no"
     rows.append(row(dataset, method, metric, value, target=target, reached=reached, **others))
     print(f"{dataset}, {method}: {value:.3g} {metric} (target {target or 'none'})", flush=True)
@@ -332,9 +332,9 @@ PARTS = [
 
 
 def main() -> None:
-    """Run all parts, print the table, write it."""
+    """Run all parts, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", help="parts whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of parts to run")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.job:

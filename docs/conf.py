@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# The gallery's small matrices are fastest on one thread, by far when the machine is busy.
+# One thread is fastest for the gallery's small matrices, especially on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ nitpicky = False
 # -- API reference --------------------------------------------------------------------------------
 autosummary_generate = True
 autosummary_ignore_module_all = False
-autodoc_typehints = "none"  # the docstrings say it, with shapes
+autodoc_typehints = "none"  # types are in the docstrings, with shapes
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -50,7 +50,7 @@ numpydoc_xref_param_type = False
 def skip_foreign_member(
     app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Leave out what is inherited from elsewhere and documented there."""
+    """Omit members that are inherited from other packages."""
     origin = getattr(obj, "__module__", None) or ""
     if name.startswith("set_") and name.endswith("_request"):
         return True
@@ -62,7 +62,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"[\\/]plot_",
-    # Scripts that are no gallery entry (quickstart, studies) are run by hand, not shown here.
+    # Scripts without the prefix plot_ (quickstart, studies) are not in the gallery.
     "ignore_pattern": r"(^|[\\/])(?!plot_)\w+\.py$",
     "copyfile_regex": r"",
     "nested_sections": False,
@@ -79,7 +79,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
-# -- links to other projects' documentation need the network, so they are asked for ---------------
+# -- links to other projects' documentation, optional because they need the network ----------------
 if os.environ.get("SK_MIGE_INTERSPHINX") == "1":
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
@@ -90,7 +90,7 @@ if os.environ.get("SK_MIGE_INTERSPHINX") == "1":
         "skorch": ("https://skorch.readthedocs.io/en/stable", None),
     }
 
-# The formulas: MathJax comes with the site. A formula too wide for the page scrolls.
+# MathJax is part of the site. A formula that is too wide for the page scrolls.
 mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1.5em"}}
 
 # -- HTML -----------------------------------------------------------------------------------------
@@ -119,5 +119,5 @@ html_sidebars = {
 
 
 def setup(app: Any) -> None:
-    """Connect what this file itself defines."""
+    """Connect the functions of this file."""
     app.connect("autodoc-skip-member", skip_foreign_member)

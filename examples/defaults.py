@@ -52,7 +52,7 @@ N_ROWS = 10_000  # training rows of the fetched images
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
-    """SSGE of whitened z for the marginal score, with the default joint score."""
+    """SSGE of whitened z as the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -67,7 +67,7 @@ class WhitenedMarginal(SSGEScoreEstimator):
 
 
 class GaussianMarginal(WhitenedMarginal):
-    """Score of a Gaussian for the marginal score, with the default joint score."""
+    """Gaussian estimate of the marginal score, with the default joint score."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=[*BUNDLED, *FETCHED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--only", default="", help="lines whose name contains this")
+    parser.add_argument("--only", default="", help="part of the names of lines to run")
     parser.add_argument("--log", type=Path, default=ROOT / "examples/output/defaults.jsonl")
     parser.add_argument("--results", type=Path, default=ROOT / "docs/results/defaults.json")
     arguments = parser.parse_args()

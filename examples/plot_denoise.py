@@ -2,8 +2,8 @@
 Denoising by Tweedie's formula
 ==============================
 
-This example removes Gaussian noise from images with the score of noisy images, and compares the
-result with two other estimates.
+This example removes Gaussian noise from images by Tweedie's formula with the score of noisy
+images. For comparison, the example also uses the score of clean images and the Wiener filter.
 """
 
 # %%

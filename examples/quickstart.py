@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=["digits", "mnist"], default="digits")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=None, help="default: the encoder's own")
+    parser.add_argument("--epochs", type=int, default=None, help="default: as in the encoder")
     parser.add_argument("--picture", type=Path, default=Path("quickstart.png"))
     arguments = parser.parse_args()
     seed = arguments.seed

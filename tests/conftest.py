@@ -50,14 +50,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--device",
         default="cpu",
-        help="torch device of the tensors in the tests: cpu, cuda, auto, or simulated, a card "
-        "without arithmetic of its own that is strict about what is where",
+        help="torch device of the tensors in the tests: cpu, cuda, auto, or simulated (a GPU "
+        "simulated on the CPU)",
     )
     group.addoption(
         "--dtype",
         default="float64",
         choices=["float32", "float64"],
-        help="dtype of the tensors in the tests that are not about dtypes",
+        help="dtype of the tensors, except in tests of dtypes",
     )
 
 

@@ -30,7 +30,7 @@ PACKAGES = {
     "sk_mige.training": "Training",
 }
 
-# Public names of packages whose other names serve the estimators and may change.
+# Public names of packages in which all other names are internal and may change.
 PUBLIC_OF = {
     "sk_mige.training": (
         "BetaWarmup",
@@ -47,16 +47,16 @@ PUBLIC_OF = {
 }
 
 INTRODUCTION = """\
-All names on these pages are public, and the :doc:`/changelog` lists their changes. Estimators also
-have the methods of every scikit-learn estimator: ``get_params``, ``set_params``, ``set_output`` and
-metadata routing.
+All names in the API reference are public, and the :doc:`/changelog` lists changes to public names.
+Estimators also have the methods of every scikit-learn estimator, such as ``get_params``,
+``set_params``, ``set_output`` and metadata routing.
 """
 
 
 def public_names(package: str) -> list[str]:
-    """Return the names of one package that have a page; an absent package has none.
+    """Return the names of one package that have a page, or no names if the package is absent.
 
-    A name of ``sk_mige`` itself has its page there only.
+    A name of ``sk_mige`` has its only page under ``sk_mige``.
     """
     module = _module(package)
     if module is None:
@@ -68,7 +68,7 @@ def public_names(package: str) -> list[str]:
 
 
 def _documented(value: object) -> bool:
-    """Return whether a name has a page: classes and functions do, modules and constants do not."""
+    """Return whether a name is a class or a function, which has a page."""
     return inspect.isclass(value) or inspect.isroutine(value)
 
 

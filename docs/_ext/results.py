@@ -1,15 +1,15 @@
 """Tables from the files of results ``docs/results/NAME.json``.
 
 ``.. results:: NAME`` puts the table of one file on a page, or a note if the file is missing. Rows
-that differ only in seed and time are one line: mean, standard deviation, number of seeds. Columns
-with the same value in all lines are written below the table. A picture ``docs/images/NAME.png`` is
-placed above it.
+that differ only in seed and time are one line with mean, standard deviation and number of seeds.
+Columns with the same value in all lines are written below the table. A picture
+``docs/images/NAME.png`` is placed above the table.
 
-Options select rows: ``:metric: accuracy``, or several values with ``;`` between them. ``:features:
-across`` gives each feature a column, with the paper's value next to it. ``:measured: above`` refers
-to the previous table for command and machine. ``:result:`NAME: metric=accuracy; method=PCA``` is
-one number within a sentence. At the start of a build, a page for each file is written to
-``docs/paper/generated``.
+Options select rows: ``:metric: accuracy``, or several values with ``;`` between them.
+``:features: across`` gives each feature a column, with the paper's value next to it.
+``:measured: above`` refers to the previous table for command and machine. ``:result:`NAME:
+metric=accuracy; method=PCA``` inserts one number into a sentence. At the start of a build, a page
+for each file is written to ``docs/paper/generated``.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class ResultsDirective(SphinxDirective):
         self.env.note_dependency(str(path))
         self.env.note_dependency(__file__)
         if not path.exists():
-            text = f"No measurements of {path.stem!r} are in this version of the documentation."
+            text = f"This version of the documentation has no measurements of {path.stem!r}."
             return [nodes.note("", nodes.paragraph(text=text))]
         results = load(path)
         form = ("features", "measured")
@@ -242,17 +242,17 @@ def _provenance(
 ) -> nodes.Node:
     paragraph = nodes.paragraph(classes=["provenance"])
     if length > _LONG:
-        paragraph += nodes.Text(f"{length} lines: the table scrolls. ")
+        paragraph += nodes.Text(f"The table has {length} lines and scrolls. ")
     if said_once:
         everywhere = ", ".join(f"{title.lower()} {cell}" for title, cell in said_once.items())
-        paragraph += nodes.Text(f"The same in all lines: {everywhere}. ")
+        paragraph += nodes.Text(f"Common to all lines: {everywhere}. ")
     if repeated:
         paragraph += nodes.Text("Measured as above.")
         return paragraph
     paragraph += nodes.Text("Measured by ")
     paragraph += nodes.literal(text=_format(results["command"]))
     details = "; ".join(_format(results[key]) for key in ("versions", "machine") if results[key])
-    paragraph += nodes.Text(f" ({details}). With several seeds: mean ± standard deviation.")
+    paragraph += nodes.Text(f" ({details}). Values of several seeds are mean ± standard deviation.")
     return paragraph
 
 
@@ -262,7 +262,7 @@ def write_pages(app: Sphinx, config: Config) -> None:
     names = sorted(path.stem for path in RESULTS.glob("*.json"))
     pages = {name: _page(name) for name in names}
     listed = "\n".join(f"   {name}" for name in names)
-    body = f".. toctree::\n   :maxdepth: 1\n\n{listed}\n" if names else "Nothing yet.\n"
+    body = f".. toctree::\n   :maxdepth: 1\n\n{listed}\n" if names else "No measurements.\n"
     pages["index"] = f"{_title('All measurements')}\n{body}"
     for stale in set(GENERATED.glob("*.rst")) - {GENERATED / f"{name}.rst" for name in pages}:
         stale.unlink()

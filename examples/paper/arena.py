@@ -1,12 +1,12 @@
-"""Arena: MIGE and other objectives of several views, on equal images, encoders and time.
+"""Arena: MIGE and other objectives of several views, with equal images, encoders and time.
 
     python examples/paper/arena.py --quick                # every method in small: some minutes
     python examples/paper/arena.py --tune --minutes 10    # choose settings on training images
     python examples/paper/arena.py --minutes 120 --seeds 0 1 2   # two hours a method and seed
 
-An interrupted run continues after the last finished epoch when it is called again. On a CPU,
-minutes are processor time divided by the number of threads. Other programs then do not change the
-results. On a GPU, minutes are wall time.
+The next call continues an interrupted run after the last finished epoch. On a CPU, minutes are
+processor time divided by the number of threads, so other programs do not change the results. On a
+GPU, minutes are wall time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ views = partial(InfoMax, corruption=0.0, output_scale=None, augmentation=AUGMENT
 
 
 def candidates(mode: Parameters, other: Parameters) -> list[Parameters]:
-    """Return three settings: two learning rates, and another value of one parameter."""
+    """Return three settings, which differ in the learning rate or in one other parameter."""
     return [{"lr": 5e-4, **mode}, {"lr": 1e-3, **mode}, {"lr": 5e-4, **other}]
 
 
@@ -164,7 +164,7 @@ def parse() -> argparse.Namespace:
                         "the settings in --tune")  # fmt: skip
     parser.add_argument("--tune", action="store_true", help="measure all settings of each method "
                         "with seed 0; later runs use the best one")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="a small run; no results")
+    parser.add_argument("--quick", action="store_true", help="a small run without a results file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="folder of results")
@@ -181,7 +181,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def best_settings(path: Path, data: str) -> dict[str, int]:
-    """Return the setting of each method with the best mean accuracy of fc and Y, or the first."""
+    """Return the best setting of each method by the mean accuracy of fc and Y, or the first."""
     found: dict[str, dict[int, float]] = {}
     for line in read(path):
         cell, accuracy = line["cell"], line["accuracy"]

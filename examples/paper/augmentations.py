@@ -1,4 +1,4 @@
-"""Augmentations of batches of images, drawn for each image, on the images' device."""
+"""Augmentations of batches of images, drawn for each image, on the device of the images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 
 def shift_and_mirror(images: Tensor, by: int = 4) -> Tensor:
-    """Shift each image by up to ``by`` pixels, and mirror half of them."""
+    """Shift each image by up to ``by`` pixels, and mirror half of the images."""
     m, _, height, width = images.shape
     top, left = torch.randint(2 * by + 1, (2, m))
     rows = top[:, None] + torch.arange(height)
@@ -24,17 +24,17 @@ def shift_and_mirror(images: Tensor, by: int = 4) -> Tensor:
 
 
 def crop_and_color(images: Tensor) -> Tensor:
-    """Crop each image, mirror half of them, and change their colours.
+    """Crop each image, mirror half of the images, and change the colours.
 
     Crops cover 30 % to 100 % of the area, with aspect ratios from 3/4 to 4/3, and are resized to
-    the image's size. Brightness, contrast and saturation are multiplied by 0.6 to 1.4, each in
-    80 % of the images. 20 % of the images are made grey.
+    the image's size. Brightness, contrast and saturation are multiplied by 0.6 to 1.4, each in 80
+    % of the images. 20 % of the images are converted to greyscale.
     """
     return colored(cropped(images)).clamp(0, 1)
 
 
 def cropped(images: Tensor, smallest: float = 0.3) -> Tensor:
-    """Crop a random part of each image, resize it, and mirror half of the images."""
+    """Crop and resize a random part of each image, and mirror half of the images."""
     m, device = len(images), images.device
     area = smallest + (1 - smallest) * torch.rand(m, device=device)
     aspect = torch.exp(math.log(4 / 3) * (2 * torch.rand(m, device=device) - 1))
@@ -49,7 +49,7 @@ def cropped(images: Tensor, smallest: float = 0.3) -> Tensor:
 
 
 def colored(images: Tensor, by: float = 0.4, changed: float = 0.8, grey: float = 0.2) -> Tensor:
-    """Change brightness, contrast and saturation, and make some images grey."""
+    """Change brightness, contrast and saturation, and convert some images to greyscale."""
 
     def drawn() -> Tensor:
         return torch.rand(len(images), 1, 1, 1, device=images.device)

@@ -12,12 +12,13 @@ The panels are
 (e) mutual information from 0.1 to 20 nats;
 (f) processor seconds of MINE's curve, divided by MIGE's, measured in turns in one process.
 
-Each finished cell is a line of the file ``--cells``. An interrupted run continues after the last
-line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam at
-1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values, which gives smaller
-errors than 32. Critics get new samples in each step, while MIGE has one set of 256. In panel (e),
-critics are trained on the 4,000 samples of the score-based estimate. Training takes 2,000 steps of
-Adam at 5e-4. Training stops early if the bound on held-out pairs no longer increases.
+Each finished cell is a line of the file ``--cells``, and an interrupted run continues after the
+last line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam
+at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values, which gives smaller
+errors than 32. Critics are trained on new samples in each step, but MIGE uses a single set of 256
+samples. In panel (e), critics are trained on the 4,000 samples of the score-based estimate.
+Training takes 2,000 steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no
+longer increases.
 """
 
 from __future__ import annotations
@@ -200,7 +201,7 @@ def critic_point(
 
 
 def mean_bound(critic: torch.nn.Module, pairs: list[torch.Tensor], cell: dict[str, Any]) -> float:
-    """Return the bound's mean over batches of 256."""
+    """Return the mean of the bound over batches of 256."""
     bound = make_bound(BOUNDS[cell["method"]])
     with torch.no_grad():
         batches = zip(pairs[0].split(256), pairs[1].split(256), strict=True)
@@ -231,8 +232,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="all repeats, as in the documentation")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
-    parser.add_argument("--output", type=Path, help="file of results; pictures are saved beside it")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, which are skipped")
+    parser.add_argument("--output", type=Path, help="file of results, beside the pictures")
     args = parser.parse_args()
     name = "figure1" if args.full else "figure1-quick"
     folder = ROOT / "docs" / "results" if args.full else Path()

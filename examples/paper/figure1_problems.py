@@ -66,7 +66,7 @@ class Problem:
 
 
 class Mixture(Problem):
-    """The same channel with two clusters, where each coordinate of x is ±0.95 plus noise."""
+    """The Gaussian channel for two clusters, where each coordinate of x is ±0.95 plus noise."""
 
     center = 0.95
 

@@ -91,7 +91,7 @@ def result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def spread_rows(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the repeats' standard deviation along the curve, relative to the RMS of the truth."""
+    """Return the standard deviation over repeats, relative to the RMS of the true curve."""
     groups = defaultdict(list)
     for result in results:
         cell = result["cell"]

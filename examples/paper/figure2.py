@@ -3,7 +3,7 @@
     python examples/paper/figure2.py --quick              # every dimension in small: some minutes
     python examples/paper/figure2.py                      # 64 × 64 pixels, 8 epochs, 3 seeds
 
-An interrupted run continues after the last finished epoch when it is called again.
+The next call continues an interrupted run after the last finished epoch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Data and measurements of Tables 1, 2 and 4 and Figure 2, in cells that can be resumed.
 
-A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint is
-written after each epoch of the encoder. Each finished cell is a line of a file, and the next run
-skips the cells in that file.
+A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint
+is written after each epoch of the encoder. Each finished cell is a line of a file, and the next
+run skips finished cells.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def measure(cell: dict[str, Any], images: Images, device: str, checkpoint: Path)
 
 
 def eigenvalue_shares(Z: np.ndarray) -> np.ndarray:
-    """Return each principal component's share of the variance, in descending order."""
+    """Return the fraction of the variance of each principal component, in descending order."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T.astype(np.float64))).clip(1e-12)[::-1]
     return eigenvalues / eigenvalues.sum()
 
@@ -174,9 +174,9 @@ def parse(name: str, doc: str, data: list[str], methods: list[str], epochs: int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in training")
     parser.add_argument(
-        "--quick", action="store_true", help="a small run of some minutes; no results"
+        "--quick", action="store_true", help="a small run of some minutes without a results file"
     )
-    parser.add_argument("--cells", type=Path, help="file of finished cells; they are skipped")
+    parser.add_argument("--cells", type=Path, help="file of finished cells, which are skipped")
     parser.add_argument("--checkpoints", type=Path, default=ROOT / "examples/output/checkpoints",
                         help="folder of checkpoints")  # fmt: skip
     parser.add_argument("--output", type=Path, help="file of results")
@@ -206,7 +206,7 @@ def run_table(
     paper: dict[tuple[str, str, str], float],
     finish: Callable[[list[dict[str, Any]], Path], None] | None = None,
 ) -> None:
-    """Measure the missing cells and write the results of all finished ones."""
+    """Measure the missing cells, and write the results of all finished cells."""
     args = parse(name, doc, data, methods, epochs)
     lines = args.cells.read_text().splitlines() if args.cells.exists() else []
     finished = {json.dumps(json.loads(line)["cell"]): json.loads(line) for line in lines}
@@ -250,6 +250,6 @@ def run_table(
 
 
 def _file_name(cell: dict[str, Any]) -> str:
-    """Return a file name from the encoder's settings only, because checkpoints hold no probe."""
+    """Return the name of a checkpoint, from the settings of the encoder without the probe."""
     parts = [str(value) for key, value in cell.items() if not key.startswith("probe")]
     return "-".join("".join(c for c in part if c.isalnum() or c in ".+()") for part in parts)

@@ -37,7 +37,7 @@ def projected(k: int) -> Parameters:
 
 
 def contrastive(temperature: float, **parameters: Any) -> Parameters:
-    """Return InfoNCE between two views by the cosine of a shared embedding, as in SimCLR."""
+    """Return InfoNCE between two views by cosine similarity, as in SimCLR."""
     critic = partial(SeparableCritic, n_embedding=128, temperature=temperature, shared=True)
     mode = infomax(Critic("infonce", critic), augmentation=crop_and_color, n_views=2)
     return {"mode": mode, **CROPPED, **parameters}

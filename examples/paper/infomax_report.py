@@ -36,7 +36,7 @@ def write_results(
 ) -> None:
     """Write the results file and print its rows.
 
-    ``usual`` holds the settings of a cell that are the defaults of ``script``.
+    ``usual`` contains the settings of a cell that are the defaults of ``script``.
     """
     rows = [row for result in results for row in result_rows(result, paper)]
     rows += paired_differences(results)
@@ -122,7 +122,7 @@ def layer_name(feature: str) -> str:
 def paired_differences(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the accuracies of ``OURS`` minus those of other methods.
 
-    Both methods of a pair have the same seed, epochs and images.
+    The two methods of a pair have the same seed, epochs and images.
     """
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for result in results:

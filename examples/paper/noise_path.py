@@ -1,4 +1,4 @@
-"""De Bruijn's integral over noise levels that decrease geometrically."""
+"""De Bruijn's integral over geometrically decreasing noise levels."""
 
 from __future__ import annotations
 

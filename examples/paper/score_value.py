@@ -1,14 +1,15 @@
 r"""Mutual information from scores along a path of increasing noise, for Figure 1.
 
-By de Bruijn's identity, the divergence of a distribution from the Gaussian g with the same mean
-and covariance is the integral of its relative Fisher information along the Ornstein-Uhlenbeck
-path. With a permutation :math:`\pi` of the samples, which makes x and y independent,
+Let g be the Gaussian with the mean and covariance of a distribution p. By de Bruijn's identity,
+the divergence of p from g is the integral of the relative Fisher information along the
+Ornstein-Uhlenbeck path. With a permutation :math:`\pi` of the samples, which makes x and y
+independent,
 
 .. math:: I(x; y) = I_\text{Gauss} + D(p_{x, y} \| g) - D(p_{x, \pi y} \| g_\pi) .
 
 The value is accurate for pairs that are Gaussian after a map of the margins, such as the pairs of
-the figure. For other pairs, the errors of the two divergences do not cancel, and the value has no
-error bar that contains this bias. :class:`sk_mige.MutualInfoEstimator` has intervals for all pairs.
+Figure 1. For other pairs, the errors of the two divergences do not cancel, and no error bar
+includes the resulting bias. :class:`sk_mige.MutualInfoEstimator` has intervals for all pairs.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def score_based_value(
 
 
 def _normal_scores(z: Tensor) -> Tensor:
-    """Return normal scores, in independent axes if there are any."""
+    """Return normal scores, in independent axes if available."""
     axes = independent_axes(z)
     return gaussianize_ranks(z if axes is None else z @ axes)
 

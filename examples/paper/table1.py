@@ -4,7 +4,7 @@
     python examples/paper/table1.py                       # CIFAR-10, 20 epochs, 3 seeds: a day
     python examples/paper/table1.py --data cifar100 --seeds 0
 
-An interrupted run continues after the last finished epoch when it is called again.
+The next call continues an interrupted run after the last finished epoch.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python examples/paper/table2.py                       # the substitute for STL-10, 8 epochs
     python examples/paper/table2.py --data stl10          # STL-10
 
-The substitute has ten classes pooled from Tiny ImageNet, resized to 96 × 96 pixels. Accuracies on
-the substitute cannot be compared with those on STL-10. An interrupted run continues after the last
-finished epoch when it is called again.
+The substitute for STL-10 has ten classes of Tiny ImageNet, resized to 96 × 96 pixels. Accuracies
+on the substitute cannot be compared with those on STL-10. The next call continues an interrupted
+run after the last finished epoch.
 """
 
 from __future__ import annotations

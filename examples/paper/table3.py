@@ -9,14 +9,14 @@
 
 The network is 784-1024-1024-256 with a linear decoder. Batches have 100 images. The optimizer is
 Adam (β₁ = 0.5) with a learning rate of 2e-4 times 0.96 every two epochs. Weights are averaged with
-a decay of 0.999. Predictions are averaged over 12 draws of z, the same for every row. ``--tune``
-trains each method on 50,000 training images for 20 epochs with each of four strengths. The chosen
-strength has the fewest errors on the other 10,000 training images. With ``--hide``, random pixels
-of each batch are set to the background, for all methods. ``--hide --tune`` tries three shares of
-pixels in the same way, at the chosen strengths.
+a decay of 0.999. Predictions are averaged over 12 draws of z, with the same noise for every row.
+``--tune`` trains each method on 50,000 training images for 20 epochs with each of four strengths.
+The chosen strength has the fewest errors on the remaining 10,000 training images. With ``--hide``,
+random pixels of each batch are set to the background, for all methods. ``--hide --tune`` tries
+three shares of pixels in the same way, at the chosen strengths.
 
-An interrupted run continues after the last finished epoch when it is called again. Each finished
-cell is a line of docs/results/cells/table3.jsonl.
+The next call continues an interrupted run after the last finished epoch. Each finished cell is a
+line of docs/results/cells/table3.jsonl.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def settings(
 
 
 def measure(cell: dict[str, Any], checkpoints: Path, device: str) -> dict[str, Any]:
-    """Train one network, from its checkpoint if there is one, and count its errors."""
+    """Train one network, from its checkpoint if available, and count its errors."""
     data = fetch_mnist(subset="train", as_float=True)
     X, y = 2 * data.data - 1, data.target
     if cell["part"] == "validation":

@@ -56,9 +56,9 @@ def row(result: Result, metric: str, value: float) -> Result:
 
 
 def difference_rows(tests: list[Result]) -> list[Result]:
-    """Return rows of our error minus that of another method, with half the 95 % interval.
+    """Return rows of the error of MIGE-IB minus that of another method, with intervals.
 
-    Both methods are compared on the same images and seeds. The difference for each image is
+    The two methods are compared on the same images and seeds. The difference for each image is
     averaged over seeds, and these averages are treated as independent.
     """
     rows = []

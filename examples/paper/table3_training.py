@@ -17,10 +17,10 @@ from sk_mige.training import ExponentialDecay, WeightAveraging
 
 
 class Method(NamedTuple):
-    """A method, with its objective, its tuned parameter and the values that are tried.
+    """A method, with its objective, its tuned parameter and the candidate values.
 
-    The tuned parameter is one of the objective, or "dropout". The name of the method is in the
-    recorded results.
+    The tuned parameter is a parameter of the objective, or "dropout". The recorded results contain
+    the name of the method.
     """
 
     mode: InformationBottleneck
@@ -78,8 +78,8 @@ def make_encoder(
 class Checkpoint(Callback):
     """Store a run with the average of its weights after each epoch, and continue stored runs.
 
-    The callback must come after WeightAveraging, because the callback restores the average. The
-    callback also prints the remaining time.
+    The callback must come after WeightAveraging, because it restores the average. It also prints
+    the remaining time.
     """
 
     def __init__(self, path: str, epochs: int, label: str) -> None:
@@ -88,7 +88,7 @@ class Checkpoint(Callback):
         self.label = label
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Continue where the last run was interrupted."""
+        """Continue an interrupted run."""
         self.seconds_ = 0.0
         stored = load(Path(self.path))
         if stored is None:
@@ -106,7 +106,7 @@ class Checkpoint(Callback):
         torch.set_rng_state(stored["noise"])  # fit has forked the global generator
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Store the run. The last file is replaced when the new file is complete."""
+        """Store the run. Replace the last file when the new file is complete."""
         epoch = net.finished_epochs
         self.seconds_ += net.history[-1, "dur"]
         state = {

@@ -160,8 +160,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     --------
     SSGEScoreEstimatorCV : Chooses bandwidth, regularisation, base and whitening by
         cross-validation.
-    RandomProjectionSSGE : Computes kernel distances after a random projection. sk_mige.score.ssge :
-    Published estimator for batches of tensors.
+    RandomProjectionSSGE : Computes kernel distances after a random projection.
+    sk_mige.score.ssge : Published estimator for batches of tensors.
 
     Notes
     -----

@@ -116,7 +116,7 @@ def test_samples(name: str, generator: torch.Generator, device: torch.device) ->
         torch.testing.assert_close(there.cpu(), here, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.skipif("config.getoption('device') != 'simulated'", reason="other cards do so anyway")
+@pytest.mark.skipif("config.getoption('device') != 'simulated'", reason="simulated device only")
 def test_the_simulated_card_refuses_what_is_elsewhere(device: torch.device) -> None:
     there = torch.ones(3, 3, device=device)
     torch.testing.assert_close((there @ there + torch.tensor(1.0)).cpu(), torch.full((3, 3), 4.0))

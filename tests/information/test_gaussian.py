@@ -125,8 +125,7 @@ def test_means_that_are_not_finite_give_nan_rather_than_an_exception(shape, brok
 
 @pytest.mark.parametrize("signal", [1.0, 30.0])
 def test_a_last_batch_of_two_rows_says_how_large_the_information_is(signal, generator):
-    """A single eigenvalue represents 256 eigenvalues, and I would be signal² d / 2 for any
-    number."""
+    """A single eigenvalue represents 256 eigenvalues here, not any number of eigenvalues."""
     values = [
         gaussian_mutual_info(signal * torch.randn(2, 256, generator=generator), torch.ones(256))
         for _ in range(10)

@@ -126,7 +126,7 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
 
 
 def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Return eight rank distances from the median, or for labels the matches with row 0."""
+    """Return the first rows' rank distances from the median, or matches with the first label."""
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
     return central_ranks(column)

@@ -125,7 +125,9 @@ class BaseScoreEstimator(
         return -float(self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1]).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
-        """Compute Hyvärinen's loss of each row. The negative mean is :meth:`score`.
+        """Compute Hyvärinen's loss of each row.
+
+        The negative mean of the losses is the result of :meth:`score`.
 
         Parameters
         ----------
@@ -334,8 +336,8 @@ class BaseScoreEstimator(
         data. With a base, chains far from the data therefore follow the score of the base, for any
         bandwidth. The correction to the base is reduced linearly between two distances from the
         mean in whitened coordinates. The first distance is the 95 % quantile of the centres'
-        distances, and the second distance is the largest. Without a base, chains far from the data
-        do not return.
+        distances, and the second distance is their maximum. Without a base, chains far from the
+        data do not return.
 
         Parameters
         ----------

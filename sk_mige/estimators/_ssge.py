@@ -54,7 +54,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
     :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
     :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
-    Without base and whitening the coefficients are
+    Without base and whitening, the coefficients are
 
     .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
@@ -100,20 +100,21 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         infinity. With ``None``, as in the published estimator, the estimate is zero far from all
         samples.
     curl_free : bool, default=False
-        Whether to expand the log-density instead of the score. The correction is then a gradient
-        with one coefficient per sample instead of d. A gradient needs fewer samples in few
-        dimensions. The fit costs a second eigendecomposition.
+        Whether to expand the log-density instead of the score. With True, the correction is a
+        gradient with one coefficient per sample instead of d. In few dimensions, a gradient
+        correction needs fewer samples. The fit needs a second eigendecomposition.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, time
         is linear in the number of rows, and memory is constant.
 
-        - "auto" uses all of up to 5,000 rows. For more rows, "auto" uses 1,000 landmarks and warns.
-          With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit is 2,000 rows.
+        - "auto" uses all rows if there are at most 5,000. For more rows, "auto" uses 1,000
+          landmarks and warns. With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit
+          is 2,000 rows.
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Radial kernel k(u). All methods use the kernel and its derivatives.
+        Radial kernel k(u). All methods of the estimator use the kernel and its derivatives.
 
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
@@ -166,7 +167,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Notes
     -----
     A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
-    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
+    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d, the fit uses the span of
     the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
     in float32 for folds with a well-conditioned Gram matrix.
 
@@ -181,8 +182,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
-    makes a fit two to eight times slower. A larger number is useful as long as :meth:`score` on
-    held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default number.
+    of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
+    number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. Chunks of a float32 stream are summed in float32 under two conditions,
@@ -196,7 +198,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     the first batch determines the subspace.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
-    raise an error. Drop or impute rows with missing values first.
+    raise an error. Drop or impute rows with missing values before the fit.
 
     References
     ----------

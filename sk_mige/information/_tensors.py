@@ -126,7 +126,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about constant or few samples, which are given by the training estimator."""
+    """Disable warnings about constant or few samples, because the training estimator warns."""
     token = _WARNS.set(False)
     try:
         yield

@@ -39,9 +39,9 @@ def independent_axes(z: Tensor) -> Tensor | None:
         - z has one dimension, fewer than 5 d samples or a constant coordinate.
         - The multivariate kurtosis does not differ from the kurtosis of a Gaussian, so the result
           of ICA would be random.
-        - A does not decrease the sum of marginal entropies by 0.03 nats for each coordinate. The
-          entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det A|`
-          corrects for the change of the joint entropy.
+        - The map A decreases the sum of marginal entropies by less than 0.03 nats per coordinate.
+          The entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det
+          A|` corrects for the change of the joint entropy.
 
     References
     ----------

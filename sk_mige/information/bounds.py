@@ -227,9 +227,9 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. However, the objective estimates a divergence
-    that increases with I, and not I. The optimal critic is the log density ratio. The ``value`` is
-    therefore the NWJ bound at T + 1.
+    The gradient is bounded and has a low variance. However, the objective is a divergence that
+    increases with I, not an estimate of I. The optimal critic is the log density ratio. The
+    ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def channel_gradient(
     ------
     ValueError
         If theta has more than one dimension. If y has the wrong number of rows, is constant or is
-        not finite. If y does not depend on the noise, because the information is then infinite.
+        not finite. If y does not depend on the noise, so that the information is infinite.
         Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples

@@ -145,11 +145,11 @@ def choose_information(
 
     Notes
     -----
-    The in-sample mean of the pointwise information is biased upwards, and the held-out mean
-    downwards. The two biases have the same size to first order in 1 / n. For a correct density with
-    m parameters, each bias is m / (2 n). The estimate is the average of the in-sample mean and the
-    held-out mean. The interval includes the sampling error, the difference between in-sample and
-    held-out means, and the spread of the candidates.
+    The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
+    biased downwards. The two biases have the same size to first order in 1 / n. For a correct
+    density with m parameters, each bias is m / (2 n). The estimate is the average of the in-sample
+    mean and the held-out mean. The interval includes the sampling error, the difference between
+    in-sample and held-out means, and the spread of the candidates.
 
     Examples
     --------

@@ -129,7 +129,7 @@ class ConcatenatedCritic(nn.Module):
 
 
 class GaussianCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, with a Gaussian density q given x.
+    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, where q is a Gaussian density.
 
     The network computes mean and variance of q from x. The CLUB bound needs a conditional density
     as critic, which is trained by maximum likelihood.

@@ -50,7 +50,7 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    where ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
+    Here ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
 
     Parameters
     ----------
@@ -202,8 +202,9 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
     With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
-    the norm of a projection. The same holds for the MI gradient. A random projection to k
-    dimensions gives the same result for every k, up to random error.
+    the norm of a projection. The MI gradient is therefore independent of units, dimension and
+    projection as well. A random projection to k dimensions gives the same result for every k, up to
+    random error.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tenso
 
 
 def gaussianize_ranks(z: Tensor) -> Tensor:
-    """Normal scores of each coordinate, which are its ranks mapped to quantiles of N(0, 1).
+    """Normal scores of each coordinate: ranks, mapped to quantiles of N(0, 1).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reference densities whose pointwise information has a closed form."""
+"""Reference densities with pointwise information in closed form."""
 
 from __future__ import annotations
 

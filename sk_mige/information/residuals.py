@@ -43,7 +43,7 @@ class LinearResiduals(ArrayState):
         Whether a relation is strong, and stronger than the relation of the normal scores. If values
         of columns are on a grid, the noise must also be much larger than the grid step.
     is_exact : bool
-        Whether a relation has no noise except rounding errors. The information is then infinite.
+        Whether a relation has no noise except rounding errors, so that the information is infinite.
 
     Examples
     --------

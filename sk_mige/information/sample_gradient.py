@@ -92,27 +92,28 @@ def mutual_info_gradient(
     dx : array-like of the shape of x, or with one more axis of length p, default=None
         Derivatives ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
-        increasing function (:func:`gaussianize_margins`). Before the map, samples are rotated to
-        independent axes if :func:`independent_axes` finds any. The map preserves the information,
-        and reverses transforms such as cubes, exponentials and heavy tails. With None, the samples
-        are used without a map.
+        Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
+        smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
+        rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
+        information, and reverses transforms such as cubes, exponentials and heavy tails. With None,
+        the samples are used without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. "coordinates" uses the coordinates of x, and requires 3 samples
-        for each coordinate of x and y. With "distances", leave-one-out predictions of y from the
-        distances of x replace x. This option suits more columns than samples, such as images.
-        "auto" uses "coordinates" if there are 3 samples for each coordinate, or if ``dx`` is given.
+        Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
+        requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
+        predictions of y from the distances of x replace x. The option "distances" suits more
+        columns than samples, such as images. The default "auto" selects "coordinates" if there are
+        3 samples for each coordinate, or if ``dx`` is given.
     score : callable, default=None
         Score function ``score(z)``. None means :func:`whitened_scores`, with a bandwidth of 1, 1/2,
         1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
         published estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
-        Method for the standard error. "jackknife" repeats the estimate without each batch of
-        samples in turn, and for two halves of the samples. The jackknife error includes the
-        variance of the scores and their resolution. "batch" uses the means of the batches with
-        fixed scores and takes no additional time. The batch error includes only the sampling of the
-        expectation. Near independence, or if the scores do not resolve the data, the batch error is
-        several times too small.
+        Method for the standard error. The method "jackknife" repeats the estimate without each
+        batch of samples in turn, and for two halves of the samples. The jackknife error includes
+        the variance of the scores and their resolution. The method "batch" uses the means of the
+        batches with fixed scores and takes no additional time. The batch error includes only the
+        sampling of the expectation. Near independence, or if the scores do not resolve the data,
+        the batch error is several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -152,8 +153,8 @@ def mutual_info_gradient(
     With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
     ratio, and the gradient is divided by the captured fraction. The division is exact for a linear
-    relation of Gaussians. The standard error includes 30 % of the missing part. The time grows as
-    n\ :sup:`3`.
+    relation of Gaussians. The standard error includes 30 % of the part of the gradient that the
+    predictions miss. The time grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns

@@ -59,7 +59,7 @@ def stochastic_mutual_info_surrogate(
     z : tensor of shape (M, d) or (S, M, d)
         One or S reparameterised draws of z for each of M inputs, differentiable.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
-        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) is a
+        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) describes a
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
         ``torch.distributions.Normal`` is equivalent to a pair (mean, standard deviation). Any other
         ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at z.
@@ -67,9 +67,9 @@ def stochastic_mutual_info_surrogate(
         each x. The number S should be at least 16 and at least d.
     marginal : str, default="auto"
         Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
-        "stein", "mixture" and "leave-one-out". The value "auto" is "gaussian" for a Gaussian
-        conditional. For other conditionals, "auto" is "whitened" with 3 d samples or more, and
-        "stein" with fewer.
+        "stein", "mixture" and "leave-one-out". The default "auto" selects "gaussian" for a Gaussian
+        conditional. For other conditionals, "auto" selects "whitened" with at least 3 d samples,
+        and "stein" with fewer samples.
     score, conditional_score : callable, default=None
         Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
         ``score=None`` means :func:`sk_mige.score.ssge`, and ``conditional_score=None`` means

@@ -51,9 +51,9 @@ def whitened_scores(
     whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
 
     Scores at new points need shrinkage and a separate whitening for each fold. At the samples
-    themselves, shrinkage and separate whitening make the error of Figure 1's gradients several
-    times larger. Without shrinkage and separate whitening, the bias of the inverse covariance
-    cancels between marginal and joint scores.
+    themselves, shrinkage and separate whitening make the error of the gradients in Figure 1 of the
+    paper several times larger. Without shrinkage and separate whitening, the bias of the inverse
+    covariance cancels between marginal and joint scores.
 
     Parameters
     ----------

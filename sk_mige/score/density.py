@@ -117,12 +117,12 @@ class LogDensity:
         Returns
         -------
         float
-            Logarithm of the constant, in nats.
+            Logarithm of the integral, in nats.
 
         Raises
         ------
         ValueError
-            If the model has no base, or if it has a density only in a subspace.
+            If the model has no base, or if the density exists only in a subspace.
             If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
             the importance weights.
         """
@@ -145,7 +145,7 @@ class LogDensity:
         return mean_weight + base.log_constant - white.log_determinant + log_units
 
     def _check_integrable(self) -> None:
-        """Raise if the density has no finite integral over the whole space."""
+        """Raise ValueError if the density has no finite integral over the whole space."""
         white = self.model.expansion.whitening
         if self.model.expansion.base.dof is None:
             raise ValueError(

@@ -61,8 +61,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     averaged. The spread of the averaged candidates widens the interval. ``results_`` holds the
     scores of all candidates.
 
-    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. Cross-validation then compares
-    the log-loss of classifiers.
+    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
+    compares the log-loss of classifiers.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of the results with random and
-    with equal ranks. The interval contains both results.
+    with equal ranks. The interval contains the results with random and with equal ranks.
 
     Examples
     --------

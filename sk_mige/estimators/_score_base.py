@@ -176,7 +176,7 @@ class BaseScoreEstimator(
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
           the log-density is again exactly the score.
-        - For other expansions, the correction is not a gradient. The potential is then the sum of
+        - For other expansions, the correction is not a gradient. The potential is the sum of
           kernels with the gradient closest to the correction, by least squares over the centres.
           Line integrals of the score are not used, because their values depend on the path, and
           most lines leave the data.
@@ -328,9 +328,9 @@ class BaseScoreEstimator(
                   \qquad \xi \sim N(0, I)
 
         Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
-        chains start. Steps are thus in coordinates of unit covariance, independent of scales and
-        correlations. The samples hardly depend on the starting points if the product of step size,
-        number of steps and acceptance rate exceeds 1.
+        chains start. Scaling steps by the covariance makes them independent of the features' scales
+        and correlations. The samples hardly depend on the starting points if the product of step
+        size, number of steps and acceptance rate exceeds 1.
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any

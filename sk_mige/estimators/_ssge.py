@@ -80,8 +80,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With ``inf``, the estimate is the score of the base, without a kernel correction. "auto"
           may choose ``inf``.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance between the samples of the fit, or a number. A number
-        is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ: the median distance between the samples of the fit, or a number. A number is
+        in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
         Whether to estimate in coordinates of unit covariance and map the score back. With True and
         a fixed ``alpha``, the estimate is equivariant under changes of scale and correlation. With
@@ -117,8 +117,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Radial kernel k(u). All methods of the estimator use the kernel and its derivatives.
 
         - "rbf" is the Gaussian kernel of the published estimator.
-        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
-          correction to the base then decays as the inverse of the distance from the samples.
+        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
+          "imq", the correction to the base decays as the inverse of the distance from the samples.
         - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
         - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
@@ -172,8 +172,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* If the modes are far apart, the median distance is about the distance between
-    the modes. The RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"``
-    resolves detail below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    the modes. With the median distance as bandwidth, the RBF is too wide for each mode.
+    ``kernel="matern"`` or ``kernel="imq"`` resolves detail below the bandwidth.
+    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` in the two estimators. Shrinkage improves a single score, but shortens the
@@ -697,7 +698,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The paper sums
-    :math:`y_m - y` instead, and the error at new points then grows with the number of samples.
+    :math:`y_m - y` instead, with an error at new points that grows with the number of samples.
 
     The paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
     orthonormal rows. The projections of scikit-learn preserve norms, so the factor is 1 here.

@@ -25,8 +25,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
-    As in SSGE, a kernel expansion extends the scores from the samples to other points; see
-    :func:`sk_mige.score.fit_stein`. The MIGE paper names Li and Turner's estimator as an
+    As in SSGE, a kernel expansion extends the scores from the samples to other points
+    (:func:`sk_mige.score.fit_stein`). The MIGE paper names Li and Turner's estimator as an
     alternative to SSGE.
 
     Parameters

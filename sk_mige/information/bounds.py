@@ -104,7 +104,8 @@ class Bound(nn.Module):
     def nats(self, scores: Tensor) -> Tensor:
         """Return a differentiable estimate of I(x; y) in nats, without updating any state.
 
-        The default is the objective. Bounds with an objective in other units override the method.
+        The default estimate is the objective. Bounds with an objective in other units override the
+        method.
         """
         return self(scores).objective
 
@@ -464,7 +465,7 @@ def make_bound(name: str) -> Bound:
     Returns
     -------
     Bound
-        Bound whose call ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores
+        Bound. The call ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores
         (M, M) of all pairs of a batch.
 
     Raises

@@ -79,10 +79,10 @@ def gaussian_mutual_info(
 
     Equivalently, the unit noise is replaced by w < 1, which compensates for the spread of the
     sample eigenvalues. If d > M and nearly all sample eigenvalues are large, w is close to 0 or
-    does not exist. The integral is then continued from the value of u at which :math:`w u` is the
-    floor. The continuation assumes that the remaining population eigenvalues, at most d, are equal.
-    The continued integrand keeps its value and slope at the start. A few strong directions affect
-    neither w nor the start of the continuation.
+    does not exist. For such small w, the integral is continued from the value of u at which
+    :math:`w u` is the floor. The continuation assumes that the remaining population eigenvalues, at
+    most d, are equal. The continued integrand keeps its value and slope at the start. A few strong
+    directions affect neither w nor the start of the continuation.
 
     References
     ----------

@@ -123,8 +123,8 @@ def stochastic_mutual_info_surrogate(
 
     The estimated score of an implicit conditional is too small as well, because there are few
     draws of each x. Except for ``marginal="score"``, the conditional score is rescaled to satisfy
-    Stein's identity in each coordinate and for each x. The derivative of H(z | x) with respect to
-    the log-scale of a coordinate is then exact.
+    Stein's identity in each coordinate and for each x. With the rescaled score, the derivative of
+    H(z | x) with respect to the log-scale of a coordinate is exact.
 
     References
     ----------

@@ -40,15 +40,16 @@ def multiview_mutual_info_surrogate(
 
     The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
     centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
-    g^\top (z - \bar z)] = -d` holds. The log-determinant is differentiated exactly. Both terms have
-    the derivative d with respect to the logarithm of the scale of z, so a change of scale has no
-    effect. The bound is largest for encoders that use only features unchanged by t.
+    g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
+    exactly. The two terms of the bound have the derivative d with respect to the logarithm of the
+    scale of z, so a change of scale has no effect. The bound is largest for encoders that use only
+    features unchanged by t.
 
     Parameters
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. The first views, with at least 512 rows together, are used to estimate H(z).
+        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total.
     score : callable, default=None
         Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3

@@ -38,11 +38,11 @@ class LogDensity:
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
     For a curl-free model, :math:`\kappa` is the kernel k. For the RBF in one dimension,
-    :math:`\kappa` is the integral of k, an error function. In these two cases, :math:`\alpha` are
-    the coefficients of the model, and the log-density is exact.
+    :math:`\kappa` is the integral of k, an error function. For curl-free models, and for the RBF in
+    one dimension, :math:`\alpha` are the coefficients of the model, and the log-density is exact.
 
-    For other expansions, the correction :math:`c(y)` has no potential in general. The correction is
-    then replaced by its curl-free projection, whose coefficients minimise
+    For other expansions, the correction :math:`c(y)` has no potential in general. The potential is
+    that of the curl-free projection of :math:`c(y)`, whose coefficients minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 

@@ -260,8 +260,8 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
     A cheaper extension to y solves Stein's identity for the samples and y together, with fixed
-    scores at the samples. The cheaper extension shrinks the score near a sample to :math:`\eta / (1
-    + \eta)` of the sample's score.
+    scores at the samples. The cheaper extension shrinks the score near a sample to
+    :math:`\eta / (1 + \eta)` of the sample's score.
 
     Parameters
     ----------
@@ -346,7 +346,7 @@ def _choose_alpha(
     x : Tensor of shape (n, r)
         Samples, in the coordinates of the fit.
     settings : ScoreSettings
-        Settings, with a number as bandwidth.
+        Settings with a numeric bandwidth.
     projection : Tensor of shape (k, r) or None
         Projection of the kernel's coordinates.
     n_features : int

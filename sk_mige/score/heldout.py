@@ -319,7 +319,7 @@ def held_out_losses(
     .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
               \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
 
-    Each further filter therefore costs O(r²).
+    Each additional filter costs O(r²).
 
     Parameters
     ----------

@@ -197,8 +197,8 @@ def stein_kernel(
     bandwidth : float, "median" or "scaled-median", default="median"
         Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, taken
         at regular intervals. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`. The
-        smaller bandwidth suits thinning, which needs more detail. A number is in standard
-        deviations, or with ``preconditioner=None`` in the units of x.
+        smaller bandwidth suits thinning, which needs more detail. A number is in units of standard
+        deviations, or in the units of x if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances

@@ -170,7 +170,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
 
     Every column is first divided by its standard deviation, so that the result does not depend on
     units. With S the correlations of the columns, the shrunk covariance is :math:`\hat\Sigma =
-    (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage thus keeps
+    (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The

@@ -118,7 +118,7 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
     """Return a sort key of a variable: kind, number of columns, and ranks of the first rows.
 
     Variables of labels are sorted before variables of numbers. Monotone maps of columns do not
-    change the key.
+    change the sort key.
     """
     columns = [(part.is_label, column) for part in variable for column in part.values.T]
     first_rows = [_place(column, is_label) for is_label, column in columns]
@@ -126,7 +126,7 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
 
 
 def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Return eight rank distances from the median, or for labels the matches with row 0."""
+    """Return the first rows' rank distances from the median, or matches with the first label."""
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
     return central_ranks(column)
@@ -239,7 +239,7 @@ def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualIn
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
-    """Return the standard error of the mean, with autocorrelation if the rows are a series."""
+    """Return the standard error of the mean, corrected for autocorrelation in a series."""
     n = len(pointwise)
     centred = pointwise - pointwise.mean()
     variance = centred @ centred / n

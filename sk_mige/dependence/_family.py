@@ -67,7 +67,7 @@ def conditional_mutual_info(
 
     See Also
     --------
-    sk_mige.information.conditional_mutual_info_gradient : Gradient of the estimate.
+    sk_mige.information.conditional_mutual_info_gradient : Gradient of the information.
 
     Notes
     -----

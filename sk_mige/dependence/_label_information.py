@@ -132,7 +132,7 @@ def _unconfirmed(e: Evidence) -> float:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of parametric candidates if independence has weight, else 0.
+    """Return the largest interval end of parametric candidates, or 0 if independence has weight 0.
 
     With few rows per parameter, classifiers overfit, and independence can have the best evidence
     although the information is positive.

@@ -61,8 +61,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     averaged. The spread of the averaged candidates widens the interval. ``results_`` holds the
     scores of all candidates.
 
-    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. Cross-validation then compares
-    the log-loss of classifiers.
+    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
+    compares the log-loss of classifiers.
 
     Parameters
     ----------
@@ -87,11 +87,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     interval_ : tuple of float
         Ends of the 90 % interval, in nats.
     results_ : dict of ndarrays
-        Arrays with one entry per candidate. "candidate" is the name, "value" the estimate in nats
-        and
-        "weight" the candidate's weight in the average. "in_sample" and "held_out" are the mean
-        pointwise information of training rows and of held-out rows. "evidence" is the score that
-        determines the weight.
+        Arrays with one entry per candidate. The keys "candidate", "value" and "weight" hold the
+        name, the estimate in nats and the weight in the average. The keys "in_sample" and
+        "held_out" hold the mean pointwise information of training rows and of held-out rows. The
+        key "evidence" holds the score that determines the weight.
     pointwise_ : ndarray of shape (n_samples,)
         Held-out pointwise information of each row, in nats.
     n_features_in_ : int
@@ -107,8 +106,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
     therefore do not change the estimate, with two exceptions. First, the network uses ranks of
     independent components if the components describe the columns of X or Y better than a Gaussian
-    copula. Second, X may explain more than 99 % of the variance of a linear combination of Y. The
-    residual then replaces the combination, because ranks do not resolve such small noise
+    copula. Second, if X explains more than 99 % of the variance of a linear combination of Y, the
+    residual replaces the combination. Ranks do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Copies of a row are counted once. Exchanging X and Y does not change the estimate. The folds
@@ -123,7 +122,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of the results with random and
-    with equal ranks. The interval contains both results.
+    with equal ranks. The interval contains the results with random and with equal ranks.
 
     Examples
     --------
@@ -257,7 +256,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Returns
         -------
         float
-            Probability of at least the observed statistic if X and Y are independent.
+            Probability, under independence, of a statistic at least as large as observed.
         """
         check_is_fitted(self)
         if n_permutations < 1:

@@ -125,7 +125,9 @@ class BaseScoreEstimator(
         return -float(self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1]).mean())
 
     def hyvarinen_loss(self, X: Any) -> Any:
-        """Compute Hyvärinen's loss of each row. The negative mean is :meth:`score`.
+        """Compute Hyvärinen's loss of each row.
+
+        The negative mean of the losses is the result of :meth:`score`.
 
         Parameters
         ----------
@@ -174,7 +176,7 @@ class BaseScoreEstimator(
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
           the log-density is again exactly the score.
-        - For other expansions, the correction is not a gradient. The potential is then the sum of
+        - For other expansions, the correction is not a gradient. The potential is the sum of
           kernels with the gradient closest to the correction, by least squares over the centres.
           Line integrals of the score are not used, because their values depend on the path, and
           most lines leave the data.
@@ -326,16 +328,16 @@ class BaseScoreEstimator(
                   \qquad \xi \sim N(0, I)
 
         Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
-        chains start. Steps are thus in coordinates of unit covariance, independent of scales and
-        correlations. The samples hardly depend on the starting points if the product of step size,
-        number of steps and acceptance rate exceeds 1.
+        chains start. Scaling steps by the covariance makes them independent of the features' scales
+        and correlations. The samples hardly depend on the starting points if the product of step
+        size, number of steps and acceptance rate exceeds 1.
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any
         bandwidth. The correction to the base is reduced linearly between two distances from the
         mean in whitened coordinates. The first distance is the 95 % quantile of the centres'
-        distances, and the second distance is the largest. Without a base, chains far from the data
-        do not return.
+        distances, and the second distance is their maximum. Without a base, chains far from the
+        data do not return.
 
         Parameters
         ----------

@@ -54,7 +54,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
     :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
     :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
-    Without base and whitening the coefficients are
+    Without base and whitening, the coefficients are
 
     .. math:: C = \sigma^{-2}\, U\, \Lambda^{-1} h(\Lambda)\, U^\top G,
               \qquad h(\lambda) = \frac{1[\lambda \text{ kept}]}{\lambda + n \alpha} .
@@ -80,8 +80,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With ``inf``, the estimate is the score of the base, without a kernel correction. "auto"
           may choose ``inf``.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance between the samples of the fit, or a number. A number
-        is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ: the median distance between the samples of the fit, or a number. A number is
+        in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
         Whether to estimate in coordinates of unit covariance and map the score back. With True and
         a fixed ``alpha``, the estimate is equivariant under changes of scale and correlation. With
@@ -100,24 +100,25 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         infinity. With ``None``, as in the published estimator, the estimate is zero far from all
         samples.
     curl_free : bool, default=False
-        Whether to expand the log-density instead of the score. The correction is then a gradient
-        with one coefficient per sample instead of d. A gradient needs fewer samples in few
-        dimensions. The fit costs a second eigendecomposition.
+        Whether to expand the log-density instead of the score. With True, the correction is a
+        gradient with one coefficient per sample instead of d. In few dimensions, a gradient
+        correction needs fewer samples. The fit needs a second eigendecomposition.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, time
         is linear in the number of rows, and memory is constant.
 
-        - "auto" uses all of up to 5,000 rows. For more rows, "auto" uses 1,000 landmarks and warns.
-          With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit is 2,000 rows.
+        - "auto" uses all rows if there are at most 5,000. For more rows, "auto" uses 1,000
+          landmarks and warns. With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit
+          is 2,000 rows.
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Radial kernel k(u). All methods use the kernel and its derivatives.
+        Radial kernel k(u). All methods of the estimator use the kernel and its derivatives.
 
         - "rbf" is the Gaussian kernel of the published estimator.
-        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
-          correction to the base then decays as the inverse of the distance from the samples.
+        - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
+          "imq", the correction to the base decays as the inverse of the distance from the samples.
         - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
         - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
@@ -166,13 +167,14 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Notes
     -----
     A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
-    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d the fit uses the span of
+    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d, the fit uses the span of
     the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
     in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* If the modes are far apart, the median distance is about the distance between
-    the modes. The RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"``
-    resolves detail below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    the modes. With the median distance as bandwidth, the RBF is too wide for each mode.
+    ``kernel="matern"`` or ``kernel="imq"`` resolves detail below the bandwidth.
+    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` in the two estimators. Shrinkage improves a single score, but shortens the
@@ -181,8 +183,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
-    makes a fit two to eight times slower. A larger number is useful as long as :meth:`score` on
-    held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default number.
+    of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
+    number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. Chunks of a float32 stream are summed in float32 under two conditions,
@@ -196,7 +199,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     the first batch determines the subspace.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
-    raise an error. Drop or impute rows with missing values first.
+    raise an error. Drop or impute rows with missing values before the fit.
 
     References
     ----------
@@ -695,7 +698,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The paper sums
-    :math:`y_m - y` instead, and the error at new points then grows with the number of samples.
+    :math:`y_m - y` instead, with an error at new points that grows with the number of samples.
 
     The paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
     orthonormal rows. The projections of scikit-learn preserve norms, so the factor is 1 here.

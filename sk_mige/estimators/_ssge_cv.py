@@ -69,8 +69,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Parameters
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
-        Kernel widths, as multiples of the median distance. Much wider kernels act as polynomials,
-        which fit the samples equally well but diverge outside the data.
+        Kernel widths, as multiples of the median distance. Factors far above 2 give kernels that
+        act as polynomials and diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
@@ -162,15 +162,15 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Notes
     -----
     With at most 2,048 rows, all candidates are compared on all rows, with the settings of the final
-    fit. The cost of ``best_score_`` is one further fit for each split.
+    fit. Computing ``best_score_`` takes one further fit for each split.
 
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are
     the best candidate and the best of each kind of expansion. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
     finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the loss of the choice is therefore at most that of the default. The cost is one fit for each
-    finalist. If landmarks are needed, one fit with 2,000 landmarks is added.
+    the loss of the choice is therefore at most that of the default. The comparison of finalists
+    takes one fit for each finalist. If landmarks are needed, one fit with 2,000 landmarks is added.
 
     References
     ----------
@@ -306,7 +306,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings with "auto" in place of a finite alpha of an automatic grid."""
+        """Return settings with alpha="auto" if the grid of strengths is automatic and alpha finite."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings

@@ -118,8 +118,8 @@ class KernelSteinTest(_SteinTool):
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
         Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in standard deviations, or with
-        ``preconditioner=None`` in the units of X.
+        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
+        or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
@@ -264,8 +264,8 @@ class SteinThinning(_SteinTool):
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
         Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in standard deviations, or with
-        ``preconditioner=None`` in the units of X.
+        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
+        or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With

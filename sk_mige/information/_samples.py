@@ -1,4 +1,4 @@
-"""Validation of samples, and the random generator of the package's noise."""
+"""Validation of samples, and a random generator for added noise."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     check_finite(name, rows)
     if bool((rows == rows[0]).all()):
         raise ValueError(
-            f"{name} is constant: all its samples are the same. Its mutual information with any "
-            "variable is 0 and has no gradient"
+            f"{name} is constant: all samples are equal. The mutual information with any variable "
+            "is 0 and has no gradient"
         )
     return rows
 
@@ -113,9 +113,9 @@ def warn_of_ties(name: str, rows: Tensor) -> None:
         distinct = len(values.unique())
         if 10 * distinct < len(values):
             warn_user(
-                f"column {column} of {name} has {distinct} values in {len(values)} samples: it has "
-                "no density, so estimates from scores are not valid. "
-                "sk_mige.MutualInfoEstimator estimates the information of labels"
+                f"column {column} of {name} has {distinct} values in {len(values)} samples. A "
+                "column with few values has no density, so estimates from scores are not valid. "
+                "For labels, use sk_mige.MutualInfoEstimator"
             )
             return
 
@@ -140,15 +140,15 @@ def check_derivative(
 
 
 def noise_generator(random_state: Any) -> torch.Generator:
-    """Return a generator for noise that is drawn by the package.
+    """Return a random generator for noise that the package adds.
 
     Users often draw their data with seed 0. With ``manual_seed(0)``, the added noise could equal
-    the samples. The seed is therefore derived from the user's seed.
+    the samples. The seed of the noise is therefore derived from ``random_state``.
 
     Parameters
     ----------
     random_state : int, RandomState instance, Generator instance or None
-        Seed, or generator that draws the seed. With None, a new seed is drawn.
+        Seed, or generator that draws the seed. If None, a new seed is drawn.
     """
     seed = random_state
     if isinstance(seed, np.random.RandomState):

@@ -1,4 +1,4 @@
-"""Validation of the tensors of surrogates by type and shape, without device synchronisation."""
+"""Validation of tensors by type and shape, without device synchronisation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WARNS = ContextVar("warnings of constant or few samples", default=True)
 
 
 def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
-    """Return the tensor, and raise TypeError for other types and unusable dtypes."""
+    """Return the tensor, and raise TypeError for other types and invalid dtypes."""
     if not isinstance(value, Tensor):
         raise TypeError(
             f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
@@ -60,7 +60,7 @@ def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
     """Raise ValueError unless the two tensors have the same number of rows."""
     if rows != other_rows:
         raise ValueError(
-            f"{name} and {other} must have a row for each sample, got {rows} rows of {name} and "
+            f"{name} and {other} must have one row for each sample, got {rows} rows of {name} and "
             f"{other_rows} of {other}"
         )
 
@@ -119,14 +119,14 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
     if not any(map(_is_differentiated, tensors)):
         which = " and ".join(names)
         warn_user(
-            f"{which} has no graph, so the surrogate has no gradient, and its value has no "
-            f"meaning: pass {which} as the encoder returned it, without detach()"
+            f"{which} has no graph, so the surrogate has no gradient: pass the output of the "
+            "encoder, without detach()"
         )
 
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about constant or few samples, which the training estimator issues."""
+    """Disable warnings about constant or few samples, because the training estimator warns."""
     token = _WARNS.set(False)
     try:
         yield
@@ -141,14 +141,14 @@ def warn_of_constant(name: str, rows: Tensor) -> None:
         return
     if bool((values == values[0]).all()):
         warn_user(
-            f"{name} is constant: all its rows are equal, and the gradient of its information is "
-            "0. If an encoder collapsed to a point, use a smaller learning rate or a standardised "
+            f"{name} is constant: all rows are equal, and the gradient of the information is 0. "
+            "If an encoder collapsed to a point, use a smaller learning rate or a standardised "
             "output, such as torch.nn.BatchNorm1d(d, affine=False)"
         )
 
 
 def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
-    """Warn if z (S, M, d) has more draws or views S than inputs M and than the usual number."""
+    """Warn if z (S, M, d) has more draws or views S than inputs M and than ``usual``."""
     s, m, _ = z.shape
     if s > max(m, usual) and not torch.compiler.is_compiling():
         warn_user(

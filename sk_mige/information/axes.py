@@ -13,7 +13,7 @@ from sk_mige.score.subspace import varying_units
 
 __all__ = ["independent_axes", "independent_columns"]
 
-# Decrease of the sum of marginal entropies, in nats for each coordinate, that confirms the axes.
+# Smallest decrease of the summed marginal entropies, in nats per coordinate, for useful axes.
 MIN_GAIN = 0.03
 MAX_ITER = 40
 TOLERANCE = 1e-4
@@ -34,14 +34,14 @@ def independent_axes(z: Tensor) -> Tensor | None:
     Returns
     -------
     tensor of shape (d, d) or None
-        Matrix A, to be applied as ``z @ A``, or None in each of these cases:
+        Matrix A, to be applied as ``z @ A``. The result is None in three cases:
 
         - z has one dimension, fewer than 5 d samples or a constant coordinate.
-        - The multivariate kurtosis does not differ from the kurtosis of a Gaussian. The result of
-          ICA would then be random.
-        - A does not decrease the sum of marginal entropies by 0.03 nats for each coordinate. The
-          entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det A|`
-          corrects for the change of the joint entropy.
+        - The multivariate kurtosis does not differ from the kurtosis of a Gaussian, so the result
+          of ICA would be random.
+        - The map A decreases the sum of marginal entropies by less than 0.03 nats per coordinate.
+          The entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det
+          A|` corrects for the change of the joint entropy.
 
     References
     ----------
@@ -85,16 +85,16 @@ def independent_axes(z: Tensor) -> Tensor | None:
 
 
 def _entropies(z: Tensor) -> Tensor:
-    """Entropies of columns from spacings of order sqrt(n), up to a common constant."""
+    """Return the entropies of columns from spacings of order sqrt(n), up to a common constant."""
     m = max(1, round(math.sqrt(len(z))))
     ordered = z.sort(0).values
     return (ordered[m:] - ordered[:-m]).clamp_min(torch.finfo(z.dtype).tiny).log().mean(0)
 
 
 def fast_ica(y: Tensor) -> Tensor:
-    """Orthogonal matrix (d, d) whose columns are the axes of whitened samples."""
+    """Return the independent axes of whitened samples as an orthogonal matrix (d, d)."""
     d = y.shape[1]
-    # The start is random, because axes at 45 degrees to the components are a fixed point as well.
+    # The start is random, because axes at 45 degrees to the components are a fixed point.
     start = torch.randn(d, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     axes: Tensor = torch.linalg.qr(start).Q.to(y)
     for _ in range(MAX_ITER):
@@ -108,10 +108,10 @@ def fast_ica(y: Tensor) -> Tensor:
 
 
 def independent_columns(z: Tensor) -> list[int]:
-    """Indices of linearly independent columns that span all columns.
+    """Return the indices of linearly independent columns that span all columns.
 
-    Principal components would also remove the redundancy. However, principal components mix
-    columns, and maps of the margins are then less useful.
+    Principal components would also remove redundant columns. However, principal components mix
+    columns, which makes maps of the margins less useful.
 
     Parameters
     ----------

@@ -67,12 +67,13 @@ class Bound(nn.Module):
         Kind of critic that the bound requires. "pairs" is any network that scores pairs. "density"
         is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
     shares_embedding : bool
-        Whether the critic may use one embedding for both x and y. The scores are then a positive
-        kernel. Shared embeddings are suitable for bounds that depend only on differences of scores.
+        Whether the critic may use one embedding for x and y. With a shared embedding, the scores
+        are a positive kernel. Shared embeddings suit bounds that depend only on differences of
+        scores.
 
     See Also
     --------
-    make_bound : Return a bound by its name.
+    make_bound : Returns a bound by name.
 
     Examples
     --------
@@ -103,7 +104,8 @@ class Bound(nn.Module):
     def nats(self, scores: Tensor) -> Tensor:
         """Return a differentiable estimate of I(x; y) in nats, without updating any state.
 
-        The default is the objective. Bounds with an objective in other units override this method.
+        The default estimate is the objective. Bounds with an objective in other units override the
+        method.
         """
         return self(scores).objective
 
@@ -115,7 +117,7 @@ class Bound(nn.Module):
         return torch.stack([self(part).objective for part in scores.unbind(1)]).mean()
 
     def held_out(self, scores: Tensor) -> Tensor:
-        """Return the detached criterion that compares models on held-out batches.
+        """Return the detached criterion for the comparison of models on held-out batches.
 
         The default is the value in nats.
         """
@@ -127,8 +129,8 @@ class DonskerVaradhan(Bound):
 
     The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
     average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
-    gradient. ``state_dict`` contains the average, because the average is a buffer. Only calls in
-    training mode update the average.
+    gradient. The average is a buffer and part of ``state_dict``. Only calls in training mode update
+    the average.
 
     Parameters
     ----------
@@ -138,7 +140,7 @@ class DonskerVaradhan(Bound):
     Attributes
     ----------
     log_average : tensor of shape ()
-        Logarithm of the moving average; NaN before the first batch.
+        Logarithm of the moving average, which is NaN before the first batch.
 
     References
     ----------
@@ -162,19 +164,19 @@ class DonskerVaradhan(Bound):
         self.register_buffer("log_average", torch.tensor(math.nan))
 
     def forward(self, scores: Tensor) -> BoundEstimate:
-        """Return value and objectives for the critic's scores (M, M); update the average."""
+        """Return value and objectives for the critic's scores (M, M), and update the average."""
         estimate, average = self._estimate(scores)
         if self.training:
             self.log_average = average
         return estimate
 
     def nats(self, scores: Tensor) -> Tensor:
-        """Return the value, with the gradient of the objective; the average is not updated."""
+        """Return the value with the gradient of the objective, without updating the average."""
         value, objective, _ = self._estimate(scores)[0]
         return value + (objective - objective.detach())
 
     def held_out(self, scores: Tensor) -> Tensor:
-        """Return the value; the average is not updated."""
+        """Return the value, without updating the average."""
         return self._estimate(scores)[0].value
 
     def _estimate(self, scores: Tensor) -> tuple[BoundEstimate, Tensor]:
@@ -185,8 +187,8 @@ class DonskerVaradhan(Bound):
             kept = self.log_average.to(new) + math.log1p(-self.rate)
             moved = torch.logaddexp(kept, new + math.log(self.rate))
             average = torch.where(kept.isfinite(), moved, new)  # restart after divergence
-        # Gradient E[e^T ∇T] / average. The bound on the exponent prevents overflow when the
-        # average is far behind.
+        # Gradient E[e^T ∇T] / average. The bound on the exponent prevents overflow if the average
+        # is much smaller than the batch mean.
         ratio = (log_mean - average).clamp(max=30).exp()
         objective = joint - ratio
         return BoundEstimate((joint - log_mean).detach(), objective, objective), average
@@ -200,7 +202,7 @@ def nwj(scores: Tensor) -> BoundEstimate:
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
 
     Returns
@@ -226,14 +228,14 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. However, the objective estimates a divergence
-    instead of I. The divergence increases with I. The optimal critic is the log density ratio.
+    The gradient is bounded and has a low variance. However, the objective is a divergence that
+    increases with I, not an estimate of I. The optimal critic is the log density ratio. The
     ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
 
     Returns
@@ -262,7 +264,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
     clip : float, default=5.0
         Threshold τ. Smaller thresholds have more bias and less variance. The authors recommend 5.
@@ -298,7 +300,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
 
     Returns
@@ -330,7 +332,7 @@ def club(scores: Tensor) -> BoundEstimate:
     Parameters
     ----------
     scores : tensor of shape (M, M)
-        Critic scores T(x_i, y_j) of all pairs. The diagonal has the pairs of the joint
+        Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
 
     Returns
@@ -370,7 +372,7 @@ class _FunctionBound(Bound):
         Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. None
         uses the mean of the objective over the parts.
     shares_embedding : bool, default=False
-        Whether the critic may use one embedding for both x and y.
+        Whether the critic may use one embedding for x and y.
     """
 
     def __init__(
@@ -397,7 +399,7 @@ class _FunctionBound(Bound):
         return super().local(scores) if self._local is None else self._local(scores)
 
     def held_out(self, scores: Tensor) -> Tensor:
-        # An objective that is another divergence has a lower variance than the value.
+        # If the objective is another divergence, its variance is lower than that of the value.
         estimate = self.function(scores)
         return estimate.value if self._nats is None else estimate.objective.detach()
 
@@ -430,7 +432,7 @@ def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
 def _local_infonce(scores: Tensor) -> Tensor:
     """InfoNCE bound for parts of x, with all parts of all other x as negatives.
 
-    ``scores`` has shape (M, P, M): input i, its part p, y_j.
+    The axes of ``scores`` (M, P, M) are the inputs, their parts and the rows of y.
     """
     m, parts, _ = scores.shape
     _check_pairs(scores[:, 0])
@@ -453,7 +455,7 @@ BOUNDS: dict[str, Callable[[], Bound]] = {
 
 
 def make_bound(name: str) -> Bound:
-    """Return a new bound by its name.
+    """Return a new bound with the given name.
 
     Parameters
     ----------
@@ -463,7 +465,7 @@ def make_bound(name: str) -> Bound:
     Returns
     -------
     Bound
-        Bound whose call ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores
+        Bound. The call ``bound(scores)`` returns a :class:`BoundEstimate` for the critic's scores
         (M, M) of all pairs of a batch.
 
     Raises

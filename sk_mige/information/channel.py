@@ -40,24 +40,24 @@ def channel_gradient(
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    This function draws the noise, and torch differentiates the family. The family must consist of
+    The function draws the noise, and torch differentiates the family. The family must consist of
     operations that torch can differentiate twice.
 
     Parameters
     ----------
     family : callable
         Function ``family(x, theta, noise) -> y`` of float64 tensors. The arguments have shapes
-        (n, d), the shape of ``theta`` and (n, n_noise). The noise is standard normal. y must have
-        n rows.
+        (n, d), the shape of ``theta`` and (n, n_noise). The noise is standard normal. The result y
+        must have n rows.
     theta : float or array-like of shape (p,)
         Parameters at which the gradient is estimated.
     x : array-like of shape (n, ...)
-        Samples of x; every row is flattened.
+        Samples of x. Every row is flattened.
     n_noise : int, default=None
         Dimension of the noise. None means the dimension of x.
     random_state : int, RandomState instance, Generator instance or None, default=0
-        Seed or generator of the noise. With an int, gradients at different θ use the same noise,
-        so that curves are smooth.
+        Seed or generator of the noise. With an int, gradients at different θ use the same noise, so
+        that the gradient is a smooth function of θ.
     **options
         Keyword arguments of :func:`mutual_info_gradient`.
 
@@ -70,13 +70,13 @@ def channel_gradient(
     ------
     ValueError
         If theta has more than one dimension. If y has the wrong number of rows, is constant or is
-        not finite. If y does not depend on the noise, because the information is then infinite.
+        not finite. If y does not depend on the noise, so that the information is infinite.
         Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------
-    For a channel y = θ x + ε of two standard normals, I = log(1 + θ²). The derivative dI/dθ at θ =
-    1 is 1.
+    For the channel y = θ x + ε with standard normal x and ε in 2 dimensions, I = log(1 + θ²). The
+    derivative dI/dθ at θ = 1 is 1.
 
     >>> import numpy as np
     >>> from sk_mige.information import channel_gradient

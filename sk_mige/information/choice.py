@@ -117,8 +117,8 @@ def choose_information(
     .. math:: \mathbb{E}_{p(x, y)} f - \log \mathbb{E}_{p(x) p(y)} e^f \le I(x; y).
 
     Candidates that overestimate the information therefore have low evidence. Shuffled rows cannot
-    estimate the second term if the information exceeds log(n) / 2. For such large information, the
-    evidence is the mean held-out log-density, and candidates without a density are not used.
+    estimate the second term if the information exceeds log(n) / 2. Above log(n) / 2, the evidence
+    is the mean held-out log-density, and candidates without a density are not used.
 
     Parameters
     ----------
@@ -145,11 +145,11 @@ def choose_information(
 
     Notes
     -----
-    The in-sample mean of the pointwise information is biased upwards, and the held-out mean
-    downwards. The two biases have the same size to first order in 1 / n. For a correct density with
-    m parameters, each bias is m / (2 n). The estimate is the average of the in-sample mean and the
-    held-out mean. The interval includes the sampling error, the difference between in-sample and
-    held-out means, and the spread of the candidates.
+    The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
+    biased downwards. The two biases have the same size to first order in 1 / n. For a correct
+    density with m parameters, each bias is m / (2 n). The estimate is the average of the in-sample
+    mean and the held-out mean. The interval includes the sampling error, the difference between
+    in-sample and held-out means, and the spread of the candidates.
 
     Examples
     --------
@@ -326,7 +326,7 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of the copulas' intervals if independence has weight, else 0.
+    """Return the largest interval end of the copulas, or 0 if independence has weight 0.
 
     With few rows per coordinate, copulas overfit, and independence can have the best evidence
     although the information is positive.

@@ -32,8 +32,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
-        50 or 5 d. The result is also None if the first mean exceeds the second mean by less than
-        .01 d + d\ :sup:`2` / n nats.
+        50 or 5 d. The result is also None if the mean log-density with components exceeds that of
+        the copula by less than .01 d + d\ :sup:`2` / n nats.
 
     References
     ----------

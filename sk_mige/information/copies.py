@@ -29,7 +29,7 @@ def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def other_rows(n: int) -> Tensor:
-    """Return the index of another row for each of n rows, the same for equal n.
+    """Return a fixed permutation of n rows that leaves no row in place.
 
     Examples
     --------
@@ -55,18 +55,18 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
     Correlations and coordinates are estimated from every second sample and evaluated on the
     remaining samples. The two sets of samples then exchange roles, and the two values are averaged.
-    For Gaussian codes of many samples, the value is the mutual information of the codes. Invertible
-    linear maps of the codes do not change the value, up to a small ridge.
+    For many samples of Gaussian codes, the value is the mutual information of the codes. Invertible
+    linear maps of the codes do not change the value, up to the effect of a small ridge.
 
     Parameters
     ----------
     first, second : tensors of shape (n, K)
-        Codes of two copies, in the same order; at least four rows.
+        Codes of two copies in the same order, with at least four rows.
 
     Returns
     -------
     float
-        Information in nats, at least 0; 0 for constant codes.
+        Information in nats, at least 0. Constant codes give 0.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
 
 def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:
-    """Mean log-likelihood ratio of the test rows for a Gaussian fitted to the training rows."""
+    """Return the mean log-likelihood ratio of test rows for a Gaussian fitted to training rows."""
     both = torch.cat([a[train], b[train]])
     mean, scale = both.mean(0), both.std(0)
     varies = scale > 1e-12 * both.abs().amax(0)
@@ -97,7 +97,7 @@ def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:
 
 
 def _canonical(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Canonical correlations (K,) and canonical axes (K, K) of exchangeable copies."""
+    """Return canonical correlations (K,) and canonical axes (K, K) of exchangeable copies."""
     covariance = (a.mT @ a + b.mT @ b) / (2 * len(a)) + RIDGE * torch.eye(a.shape[1]).to(a)
     cross = (a.mT @ b + b.mT @ a) / (2 * len(a))
     values, vectors = torch.linalg.eigh(covariance)

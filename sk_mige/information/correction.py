@@ -169,7 +169,7 @@ class CorrectedReference(Reference):
         shifts : sequence of int
             Shifts of the rows of y.
         evidence : callable
-            Function to maximise. Its argument is a result of :meth:`shuffled`.
+            Function to maximise, applied to results of :meth:`shuffled`.
         """
         reference = self.reference.shuffled(x, y, shifts)
         corrections = self._corrections(x, y, shifts)

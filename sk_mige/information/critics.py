@@ -35,7 +35,7 @@ class SeparableCritic(nn.Module):
     Parameters
     ----------
     n_features_x, n_features_y : int
-        Dimensions of x and y, flattened.
+        Dimensions of x and y after flattening.
     hidden : sequence of int, default=(512,)
         Widths of the hidden ReLU layers of f and of g.
     n_embedding : int, default=32
@@ -43,8 +43,8 @@ class SeparableCritic(nn.Module):
     temperature : float, default=None
         Temperature τ of the cosine. With None, the critic is the inner product.
     shared : bool, default=False
-        Whether f and g are the same network. A single network suits two views of one input. x and y
-        must then have equal dimensions.
+        Whether f and g are the same network, which suits two views of one input. With
+        ``shared=True``, the dimensions of x and y must be equal.
 
     References
     ----------
@@ -91,14 +91,14 @@ class SeparableCritic(nn.Module):
 
 
 class ConcatenatedCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = f([x, y])`, a network of the concatenated pair.
+    r"""Critic :math:`T(x, y) = f([x, y])`, a network of the concatenated pairs.
 
     A batch of M samples needs M² evaluations of f.
 
     Parameters
     ----------
     n_features_x, n_features_y : int
-        Dimensions of x and y, flattened.
+        Dimensions of x and y after flattening.
     hidden : sequence of int, default=(512,)
         Widths of the hidden ReLU layers, at least one.
 
@@ -129,14 +129,15 @@ class ConcatenatedCritic(nn.Module):
 
 
 class GaussianCritic(nn.Module):
-    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, with a Gaussian q of mean and variance from x.
+    r"""Critic :math:`T(x, y) = \log q(y \mid x)`, where q is a Gaussian density.
 
-    The CLUB bound needs such a conditional density. The density is trained by maximum likelihood.
+    The network computes mean and variance of q from x. The CLUB bound needs a conditional density
+    as critic, which is trained by maximum likelihood.
 
     Parameters
     ----------
     n_features_x, n_features_y : int
-        Dimensions of x and y, flattened.
+        Dimensions of x and y after flattening.
     hidden : sequence of int, default=(512,)
         Widths of the hidden ReLU layers.
 
@@ -186,13 +187,13 @@ def fit_critic(
     Parameters
     ----------
     critic : Module
-        Critic, trained in place. ``critic(x, y)`` returns the matrix of scores.
+        Critic to train in place. The call ``critic(x, y)`` must return the matrix of scores.
     bound : callable
         Function ``bound(scores) -> BoundEstimate``, such as the result of :func:`make_bound`.
     batches : iterable of (x, y)
         Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Learning rate of Adam. Figure 1 of the paper uses the default.
+        Learning rate of Adam. The default is the learning rate for Figure 1 of the paper.
 
     Returns
     -------

@@ -42,14 +42,14 @@ class Evidence(ArrayState):
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float
-        Mean pointwise information of the held-out rows, in nats. The expected value is a lower
-        bound on the mutual information.
+        Mean pointwise information of the held-out rows, in nats. The expectation of ``held_out`` is
+        a lower bound on the mutual information.
     evidence : float
         Score for the comparison of candidates, in nats.
     pointwise : tensor of shape (n,)
         Held-out pointwise information of each row, in nats.
     log_density : tensor of shape (n,) or None
-        Held-out log-density of each row; None if the candidate has no density.
+        Held-out log-density of each row, or None if the candidate has no density.
     models : list
         Fitted models, one per fold.
     weight : float
@@ -124,8 +124,8 @@ def cross_fit(
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. Its argument is None for the first fold, and the
-        first fold's fitted model for later folds.
+        Function that returns an unfitted model. The argument is None for the first fold, and the
+        fitted model of the first fold for later folds.
     x : tensor of shape (n, p)
         Normal scores of x.
     y : tensor of shape (n, q)

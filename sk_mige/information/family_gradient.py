@@ -69,7 +69,7 @@ def conditional_mutual_info_gradient(
     Parameters
     ----------
     x : array-like of shape (n, ...)
-        Samples of x; every row is flattened.
+        Samples of x. Every row is flattened.
     y : array-like of shape (n, ...)
         Samples of y, paired with the rows of x.
     z : array-like of shape (n, ...)
@@ -92,7 +92,7 @@ def conditional_mutual_info_gradient(
     Returns
     -------
     MutualInfoGradient
-        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+        Gradient in nats per unit of θ, and its standard error, as floats or arrays of shape (p,).
 
     Raises
     ------
@@ -104,12 +104,12 @@ def conditional_mutual_info_gradient(
     See Also
     --------
     mutual_info_gradient : Gradient of I(x; y).
-    sk_mige.conditional_mutual_info : Value of the information.
+    sk_mige.conditional_mutual_info : Value of the conditional mutual information.
 
     Notes
     -----
-    :func:`whitened_scores` estimates the scores. The standard error does not contain the bias of
-    the scores.
+    The scores are estimated by :func:`whitened_scores`. The standard error does not include the
+    bias of the scores.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def total_correlation_gradient(
     Returns
     -------
     MutualInfoGradient
-        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+        Gradient in nats per unit of θ, and its standard error, as floats or arrays of shape (p,).
 
     Raises
     ------
@@ -220,7 +220,7 @@ def transfer_entropy_gradient(
     dtarget : array-like of the shape of target, or with one more axis of length p, default=None
         Derivatives ∂y/∂θ, including the effect of θ on earlier values of y.
     lag : int, default=1
-        Number L of past values of either series.
+        Number L of past values of each series.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
         without a map.
@@ -232,7 +232,7 @@ def transfer_entropy_gradient(
     Returns
     -------
     MutualInfoGradient
-        Gradient in nats per unit of θ and its standard error: floats, or arrays of shape (p,).
+        Gradient in nats per unit of θ, and its standard error, as floats or arrays of shape (p,).
 
     Raises
     ------
@@ -265,7 +265,7 @@ def transfer_entropy_gradient(
 
 
 def _variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[_Variable], bool]:
-    """Validate samples and derivatives; return whether the derivatives have a parameter axis."""
+    """Validate samples and derivatives, and detect a parameter axis of the derivatives."""
     found, axes = [], {}
     for name, (values, derivative) in named.items():
         rows, moved = check_rows(name, values), None
@@ -299,8 +299,8 @@ def _check_axes(names: list[str], axes: dict[str, tuple[int, bool]]) -> None:
     if len(set(axes.values())) > 1:
         raise ValueError(
             f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
-            f"{', '.join(str(p) for p, _ in axes.values())} of them, or an axis of parameters in "
-            "some only"
+            f"{', '.join(str(p) for p, _ in axes.values())} parameters, or a parameter axis in "
+            "some derivatives only"
         )
 
 
@@ -343,13 +343,14 @@ def _check_joint(joint: Tensor) -> None:
     n, d = joint.shape
     if n < 3 * d:
         raise ValueError(
-            f"the variables x, y, ... have {d} columns together and {n} samples, of which 3 for "
-            "each column are needed; project them to fewer columns, or draw more samples"
+            f"the variables x, y, ... have {d} columns together, but only {n} samples; at least 3 "
+            "samples per column are needed. Project the variables to fewer columns, or draw more "
+            "samples"
         )
     if len(independent_columns(joint)) < d:
         raise ValueError(
             "the variables x, y, ... share a linear combination of columns without noise, and "
-            "their information is infinite; remove the combination from one of them"
+            "their information is infinite; remove the combination from one variable"
         )
 
 

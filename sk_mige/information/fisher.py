@@ -29,9 +29,9 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
               \qquad g_0(z) = -z .
 
-    The error of the bound is of second order in the error of ĝ. The score for each fold is fitted
-    to the other folds. All folds use the Tikhonov strength with the largest sum of bounds. If no
-    sum is positive, the result is 0.
+    Here s is the true score. The error of the bound is of second order in the error of ĝ. The score
+    for each fold is fitted to the other folds. All folds use the Tikhonov strength with the largest
+    sum of bounds. If no sum is positive, the result is 0.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Returns
     -------
     tensor of shape (n_folds,)
-        Estimate of each fold. The mean over folds is the estimate of the expectation.
+        Estimate of each fold. The mean over folds is the estimate of the Fisher information.
 
     Raises
     ------

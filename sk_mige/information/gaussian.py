@@ -26,26 +26,26 @@ def gaussian_mutual_info(
                   - \mathbb{E} \sum_k \log \sigma_k(x),
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
-    Among all marginals with this covariance, the Gaussian has the largest entropy. The value is
+    Among all marginals with a given covariance, the Gaussian has the largest entropy. The value is
     therefore an upper bound of I(x; z), which linear-Gaussian encoders attain. The bound is
     differentiable in ``mean`` and ``scale``, and no noise is drawn.
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
-    the dimension. With 100 samples in 256 dimensions, this log-determinant is a third too small,
-    and its gradient is half of the true gradient. This function uses a G-estimator of the
-    log-determinant instead (Girko, see Notes). If the dimension is one to several times the batch
-    size, the error of the G-estimator is a nat or a percent. The error is largest for spectra with
-    a long slow tail in far more dimensions than samples.
+    the dimension. With 100 samples in 256 dimensions, the log-determinant of the sample covariance
+    is a third too small, and its gradient is half of the true gradient. The function therefore uses
+    Girko's G-estimator of the log-determinant (see Notes). If the dimension is one to several times
+    the batch size, the error of the G-estimator is about one nat or one percent. The error is
+    largest for slowly decaying spectra in far more dimensions than samples.
 
-    A representation of well-separated classes is far from Gaussian, and the distance between
-    classes has no effect on the information. With ``labels`` y, the bound is that of z within the
-    classes,
+    A representation with well-separated classes is far from Gaussian, and the distance between
+    classes does not affect the information. With ``labels`` y, the bound uses the covariance within
+    the classes,
 
     .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x) ,
 
-    whose gradient is that of I(x; z | y), the information beyond the class.
+    and the gradient of the bound estimates that of I(x; z | y), the information beyond the class.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def gaussian_mutual_info(
     labels : int tensor of shape (M,), default=None
         Class of each input, from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
-        Smallest w that replaces the unit noise (Notes). The floor has an effect only if about as
-        many directions as samples, or more, have much more signal than noise. Larger values have
-        more bias, smaller values more variance.
+        Smallest value of w in the Notes. The floor has an effect only if the directions with much
+        more signal than noise are at least about as many as the samples. Larger values increase the
+        bias, and smaller values increase the variance.
 
     Returns
     -------
@@ -69,20 +69,20 @@ def gaussian_mutual_info(
     Notes
     -----
     Let n = M − 1, and divide the centred means by :math:`\bar\Sigma^{1/2}`. Let g_i be the
-    eigenvalues of their Gram matrix over n. For w > 0, let :math:`u = \frac1n\sum_i 1/(g_i + w)`
-    be the companion Stieltjes transform. The Marchenko-Pastur equation gives the population's
-    eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`. The integral of this
-    sum over u from 0 to 1 is the log-determinant:
+    eigenvalues of the Gram matrix of the scaled means, divided by n. For w > 0, let :math:`u =
+    \frac1n\sum_i 1/(g_i + w)` be the companion Stieltjes transform. The Marchenko-Pastur equation
+    gives the population's eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`.
+    The integral of the sum over u from 0 to 1 is the log-determinant:
 
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
     Equivalently, the unit noise is replaced by w < 1, which compensates for the spread of the
-    sample eigenvalues. If d > M and nearly all of them are large, w is close to 0 or does not
-    exist. The integral is then continued from the u at which :math:`w u` is the floor. The
-    integrand is continued as if the remaining population eigenvalues, at most d, were equal to one
-    τ. The value and the slope of the integrand at the start are kept. A few strong directions have
-    no effect on w and on the u where the continuation starts.
+    sample eigenvalues. If d > M and nearly all sample eigenvalues are large, w is close to 0 or
+    does not exist. For such small w, the integral is continued from the value of u at which
+    :math:`w u` is the floor. The continuation assumes that the remaining population eigenvalues, at
+    most d, are equal. The continued integrand keeps its value and slope at the start. A few strong
+    directions affect neither w nor the start of the continuation.
 
     References
     ----------
@@ -90,7 +90,8 @@ def gaussian_mutual_info(
 
     Examples
     --------
-    100 samples in 256 dimensions, each with as much signal as noise: I = 128 log 2 = 88.7 nats.
+    For 256 dimensions with as much signal as noise, I = 128 log 2 = 88.7 nats. The batch has only
+    100 samples:
 
     >>> import torch
     >>> from sk_mige.information import gaussian_mutual_info
@@ -122,7 +123,7 @@ def gaussian_mutual_info(
 
 def _members(labels: Tensor, like: Tensor) -> Tensor:
     """Return the indicators (M, C) of the classes in the batch."""
-    # One copy, because the check, the number of classes and the empty ones would be read in turn.
+    # Copy the labels to the CPU once, because each check would otherwise wait for the device.
     read = check_real_tensor("labels", labels, floating=False).cpu()
     if read.is_floating_point() or read.shape != like.shape[:1] or bool((read < 0).any()):
         raise ValueError(
@@ -158,7 +159,7 @@ class _GaussianInformation(torch.autograd.Function):
         if n < 1:
             return value, torch.zeros_like(mean), 1 / noise - 1 / scale
         centred = (mean - members @ (members.mT @ mean / members.sum(0)[:, None])) / noise
-        # In float32, rounding of strong directions would exceed weak ones.
+        # In float32, rounding errors of strong directions would exceed weak directions.
         wide = centred if centred.device.type == "mps" else centred.double()
         by_rows = d >= n
         # Compute on the CPU, because LAPACK is faster than a GPU for a few hundred rows.
@@ -201,12 +202,12 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
 
     Only the n largest eigenvalues of G are used, because centring removes the other directions. If
     G has fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
-    :math:`A = (G + w)^{-1}`, so no eigenvectors are computed, which would take most of the time.
-    If u = 1 is reached, the estimate is stationary in w, and its gradient is A. Otherwise the
-    estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr} A^j`, with u
-    = s₁. Since :math:`w u = f`, the gradient of w is :math:`\frac{w}{n (u - w s_2)} A^2`. Let b, c
-    and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)` with respect
-    to u, s₂ and w. The gradient is then
+    :math:`A = (G + w)^{-1}`, so no eigenvectors are needed. Computing eigenvectors would take most
+    of the time. If u = 1 is reached, the estimate is stationary in w, and its gradient is A.
+    Otherwise the estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr}
+    A^j`, with u = s₁. Since :math:`w u = f`, the gradient of w is :math:`\frac{w}{n (u - w s_2)}
+    A^2`. Let b, c and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)`
+    with respect to u, s₂ and w. The gradient is then
 
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .
@@ -235,10 +236,11 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
 def _continuation(
     u: float, s2: float, w: float, n: int, d: int
 ) -> tuple[float, float, float, float]:
-    """Integral from u to 1, to be added to log det(G + w) + n(1 - w), and its derivatives.
+    """Return the integral from u to 1, added to log det(G + w) + n(1 - w), and its derivatives.
 
-    The integrand assumes equal τ. The number of these τ, at most d, and their size match the value
-    and slope at u. The derivatives are with respect to u, s2 = mean (g + w)⁻² and w.
+    The integrand assumes equal eigenvalues τ. The number of eigenvalues, at most d, and their size
+    match the value and the slope of the integrand at u. The derivatives are with respect to u, s2 =
+    mean (g + w)⁻² and w.
     """
     value, slope = n * (1 / u - w), n * (1 / u**2 - 1 / s2)
     bounded = slope * d <= value**2
@@ -260,7 +262,7 @@ def _continuation(
 
 def _unit_root(g: np.ndarray, floor: float) -> float:
     """Solve mean(1/(g + w)) = 1 for w, with ``floor`` as a lower bound."""
-    # By Jensen's inequality mean(1/(g + w)) >= 1/(mean + w): the root is no smaller than 1 - mean.
+    # By Jensen's inequality mean(1/(g + w)) >= 1/(mean + w), so the root is at least 1 - mean.
     # The function is convex and decreasing, so Newton's steps approach the root from the left.
     w = max(1 - float(g.mean()), floor)
     for _ in range(50):
@@ -273,8 +275,8 @@ def _unit_root(g: np.ndarray, floor: float) -> float:
 
 
 def _floor_root(g: np.ndarray, floor: float) -> float:
-    """Solve mean(w/(g + w)) = ``floor`` for w, which is above ``floor``."""
-    # The function is concave and increasing: Newton's steps approach the root from the left.
+    """Solve mean(w/(g + w)) = ``floor`` for w, with ``floor`` as a lower bound."""
+    # The function is concave and increasing, so Newton's steps approach the root from the left.
     w = floor
     for _ in range(50):
         inverse = 1 / (g + w)

@@ -50,14 +50,14 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    where ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
+    Here ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
 
     Parameters
     ----------
     z : tensor of shape (M, ...)
-        Samples, differentiable with respect to the parameters of interest; flattened to (M, d).
+        Samples, differentiable with respect to the parameters of interest and flattened to (M, d).
     score : callable, default=None
-        Score function ``score(z)``, which returns scores of shape (M, d). None is
+        Score function ``score(z)``, which returns scores of shape (M, d). None means
         :func:`sk_mige.score.ssge`.
 
     Returns
@@ -74,7 +74,8 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
-    A translation of all z then leaves the surrogate's gradient unchanged and has derivative 0.
+    With centred scores, a translation of all z has derivative 0 and does not change the gradient of
+    the surrogate.
 
     Examples
     --------
@@ -114,26 +115,26 @@ def mutual_info_surrogate(
 
     The gradient is that of circumstance I of the paper. Only the z-block of the joint score is
     needed, because x does not depend on φ. The kernel depends on x through squared distances only.
-    The dimension of x therefore affects the cost of a single matrix product.
+    The dimension of x therefore affects only the cost of one matrix product.
 
     Parameters
     ----------
     x : tensor of shape (M, ...) or None
         Inputs, flattened to (M, d_x). None requires ``sq_distances_x``.
     z : tensor of shape (M, ...)
-        Representations, differentiable; flattened to (M, d).
+        Differentiable representations, flattened to (M, d).
     score, joint_score : callable, default=None
         Score functions of z and of the pair, ``score(z)`` and
-        ``joint_score(z, sq_distances=...)``. ``score=None`` is :func:`sk_mige.score.ssge`, and
-        ``joint_score=None`` is ``score``. The estimated scores are centred over the batch
+        ``joint_score(z, sq_distances=...)``. ``score=None`` means :func:`sk_mige.score.ssge`, and
+        ``joint_score=None`` means ``score``. The estimated scores are centred over the batch
         (:func:`entropy_surrogate`).
     x_scale : float, default=1.0
-        Weight of x relative to z in the joint kernel. The squared distances of x are scaled so
-        that their median is ``x_scale**2`` times the median of those of z
-        (:func:`joint_squared_distances`). Equal weights give the best gradients of linear
-        channels, in few and in many dimensions.
+        Weight of x relative to z in the joint kernel. The squared distances of x are scaled to a
+        median of ``x_scale**2`` times the median squared distance of z
+        (:func:`joint_squared_distances`). Equal weights give the best gradients of linear channels,
+        in few and in many dimensions.
     projection : tensor of shape (k, d_x), default=None
-        Matrix, usually random, that projects x before its distances are computed.
+        Matrix, usually random, to project x before the distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
         Precomputed squared distances of x. With ``sq_distances_x``, ``x`` and ``projection`` are
         ignored.
@@ -146,9 +147,9 @@ def mutual_info_surrogate(
 
     Notes
     -----
-    For a deterministic encoder, I(x; z) is infinite if x is continuous, and the entropy of z if x
-    is discrete. The estimated gradient is that of a smoothed information. The kernel's bandwidth
-    sets the resolution at which z distinguishes inputs.
+    For a deterministic encoder, I(x; z) is infinite if x is continuous, and equals the entropy of z
+    if x is discrete. The estimated gradient is that of a smoothed information. The kernel's
+    bandwidth sets the resolution at which z distinguishes inputs.
 
     References
     ----------
@@ -184,7 +185,7 @@ def mutual_info_surrogate(
     ratio = scale_ratio(median_bandwidth(sq_x).to(sigma_z), sigma_z)
     joint = torch.addcmul(sq_z, sq_x.to(sq_z), x_scale**2 * ratio)
     if joint_score is None and is_ssge(score):
-        # One batched call instead of two: on a GPU the launches dominate the time.
+        # One batched call replaces two calls, because launches dominate the time on a GPU.
         sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
         both = torch.stack([sq_z, joint])
         of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
@@ -201,8 +202,9 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
     With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
-    the norm of a projection. The same holds for the MI gradient. A random projection to k
-    dimensions gives the same result for every k, up to random error.
+    the norm of a projection. The MI gradient is therefore independent of units, dimension and
+    projection as well. A random projection to k dimensions gives the same result for every k, up to
+    random error.
 
     Parameters
     ----------
@@ -254,7 +256,7 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tens
 
 
 def is_ssge(score: ScoreFunction | None) -> bool:
-    """Return whether ``score`` is :func:`ssge` or a ``partial`` of it.
+    """Return whether ``score`` is :func:`ssge` or a ``partial`` of :func:`ssge`.
 
     :func:`ssge` scores several sets of samples, stacked along leading dimensions, in one call.
     """
@@ -265,7 +267,7 @@ def is_ssge(score: ScoreFunction | None) -> bool:
 def ssge_scores(
     score: ScoreFunction | None, z: Tensor, sq_distances: Tensor, medians: Tensor
 ) -> Tensor:
-    """Return centred scores by :func:`ssge`, for squared distances whose medians are known."""
+    """Return centred scores by :func:`ssge`, for squared distances with known medians."""
     given = score.keywords.get("bandwidth", "median") if isinstance(score, partial) else "median"
     bandwidth = medians if isinstance(given, str) else given
     return centred_scores(score, z, sq_distances=sq_distances, bandwidth=bandwidth)

@@ -44,13 +44,13 @@ def hidden_mutual_info_surrogate(
     Parameters
     ----------
     h : tensor of shape (M, ...)
-        Hidden representations, differentiable; flattened to (M, d_h).
+        Differentiable hidden representations, flattened to (M, d_h).
     z : tensor of shape (M, ...)
-        Representations, differentiable; flattened to (M, d_z).
+        Differentiable representations, flattened to (M, d_z).
     score, hidden_score, joint_score : callable, default=None
-        Score functions of z, of h and of the pair. ``score=None`` is
-        :func:`sk_mige.score.ssge```hidden_score=None`` and ``joint_score=None`` are ``score``. The
-        estimated scores are centred over the batch (:func:`entropy_surrogate`).
+        Score functions of z, of h and of the pair. ``score=None`` means :func:`sk_mige.score.ssge`.
+        ``hidden_score=None`` and ``joint_score=None`` mean ``score``. The estimated scores are
+        centred over the batch (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -60,8 +60,8 @@ def hidden_mutual_info_surrogate(
     Notes
     -----
     Multiplying h or z by a number does not change I(h; z). Therefore h is rescaled before the
-    joint score is estimated, so that the squared distances of h and of z have equal medians. The
-    h-block of the joint score is then scaled back.
+    joint score is estimated, so that the squared distances of h and of z have equal medians. After
+    the estimation, the h-block of the joint score is scaled back.
 
     Examples
     --------
@@ -89,13 +89,12 @@ def hidden_mutual_info_surrogate(
 def mean_hidden_mutual_info_surrogate(
     h: Tensor, z: Tensor, *, score: ScoreFunction | None = None
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of the mean of :math:`I(h_p; z)` over parts of h.
+    r"""Scalar whose gradient estimates that of the mean of :math:`I(h_p; z)` over parts h_p.
 
     Parameters
     ----------
     h : tensor of shape (P, M, d_h)
-        P parts of the hidden representations, such as locations of a feature map;
-        differentiable.
+        Differentiable hidden representations of P parts, such as locations of a feature map.
     z : tensor of shape (M, d_z)
         Representations, differentiable.
     score : callable, default=None
@@ -105,7 +104,8 @@ def mean_hidden_mutual_info_surrogate(
     Returns
     -------
     tensor of shape ()
-        Surrogate of the mean, to be maximised. The value of the surrogate has no meaning.
+        Surrogate of the mean information, to be maximised. The value of the surrogate has no
+        meaning.
 
     Examples
     --------

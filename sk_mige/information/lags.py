@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["check_lag", "past_and_present"]
 
-# Fewer times than this have no statistics.
+# Smallest number of times after the lag.
 FEWEST_ROWS = 10
 
 
@@ -26,7 +26,7 @@ def check_lag(lag: int, n_times: int) -> None:
 
 
 def past_and_present(series: NDArray[Any], lag: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Past values (n - lag, lag * d), the latest first, and present values (n - lag, d)."""
+    """Return past values (n - lag, lag * d), the latest first, and present values (n - lag, d)."""
     n = len(series)
     past = np.concatenate([series[lag - k : n - k] for k in range(1, lag + 1)], axis=1)
     return past, series[lag:]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["marginal_rows", "marginal_scores", "mixture_scores", "stein_rescaled"]
 
-# Rows of z from which the marginal score is estimated. More rows cost much time and add little.
+# Number of rows of z for the marginal score. More rows take long and hardly change the score.
 MAX_ROWS = 512
 
 
@@ -33,7 +33,7 @@ def marginal_scores(
     score: ScoreFunction | None = None,
     gaussian: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Return detached scores of q(z) at its samples z (N, d), by the method ``marginal``."""
+    """Return detached scores of q(z) at samples z (N, d), by the method ``marginal``."""
     if marginal == "score":
         return centred_scores(score, z)
     if marginal == "stein":
@@ -48,8 +48,8 @@ def marginal_scores(
 def stein_rescaled(scores: Tensor, z: Tensor, *, per_coordinate: bool = False) -> Tensor:
     """Rescale scores (..., N, d) so that Stein's identity mean(ĝ·(z - z̄)) = -d holds.
 
-    One factor rescales all scores. With ``per_coordinate``, each coordinate k has a factor for
-    which mean(ĝ_k (z_k - z̄_k)) = -1 holds.
+    By default, one factor rescales all scores. With ``per_coordinate``, each coordinate k has a
+    factor for which mean(ĝ_k (z_k - z̄_k)) = -1 holds.
     """
     products = -(scores * (z - z.mean(-2, keepdim=True))).mean(-2, keepdim=True)
     if not per_coordinate:
@@ -60,7 +60,7 @@ def stein_rescaled(scores: Tensor, z: Tensor, *, per_coordinate: bool = False) -
 
 
 def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: bool) -> Tensor:
-    """Return scores at z (N, d) of the equal mixture of the batch's M Gaussians.
+    """Return scores at z (N, d) of the equally weighted mixture of the batch's M Gaussians.
 
     Row n of z belongs to component n modulo M, which ``leave_one_out`` excludes.
     """

@@ -14,13 +14,13 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
     For every invertible T, I(x; T(y)) = I(x; y). T must be smooth, but the result need not be
-    exactly Gaussian. T is the monotone cubic interpolation of [1]_. T maps a few sample quantiles
-    to the quantiles of N(0, 1).
+    exactly Gaussian. T is the monotone cubic interpolation of [1]_ from a few sample quantiles to
+    the quantiles of N(0, 1).
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples; integers give results in torch's default dtype.
+        Samples. Integers give results in torch's default dtype.
     n_knots : int, default=None
         Number of quantiles. None means the maximum of 5 and 1.25 n^(1/3), which is 8 for n = 256.
         With more quantiles, the fit of the margin is better and the derivative is noisier.
@@ -83,7 +83,7 @@ def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, 
 
 
 def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:
-    """Map one coordinate; equal quantiles become one knot at their mean height."""
+    """Map one coordinate, with equal quantiles merged into one knot at their mean height."""
     places, owner, counts = torch.unique(knots, return_inverse=True, return_counts=True)
     if len(places) < 2:
         return x - x.mean(), torch.ones_like(x)
@@ -93,12 +93,12 @@ def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tenso
 
 
 def gaussianize_ranks(z: Tensor) -> Tensor:
-    """Normal scores of each coordinate, which are its ranks mapped to quantiles of N(0, 1).
+    """Normal scores of each coordinate: ranks, mapped to quantiles of N(0, 1).
 
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples; integers give scores in torch's default dtype. Ties share the mean of their ranks.
+        Samples. Integers give scores in torch's default dtype. Ties have the mean of their ranks.
 
     Returns
     -------

@@ -70,7 +70,7 @@ class NeighbourReference(Reference):
 
     The density ratio is k n / (n_x n_y). The counts n_x and n_y are the numbers of training rows
     within the distance of the k-th nearest training pair, in x and in y. A large k reduces the
-    noise of each row. The mean of :func:`ksg_terms` with a small k has a smaller bias.
+    noise of each row. For the mean over rows, :func:`ksg_terms` with a small k has a smaller bias.
 
     Parameters
     ----------

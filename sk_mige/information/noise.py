@@ -14,7 +14,7 @@ from sk_mige.score.subspace import varying_units
 
 __all__ = ["check_noise", "on_a_surface"]
 
-# Pairs lie on a surface if their dimension is lower than that of shuffled pairs by this much.
+# Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
 
 
@@ -58,7 +58,8 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
     Returns
     -------
     bool
-        False for fewer than 100 rows or more than 10 columns, which do not determine a dimension.
+        True for pairs near a surface. The result is False for fewer than 100 rows or more than 10
+        columns, because the dimension cannot be estimated.
     """
     n, d = len(x), x.shape[1] + y.shape[1]
     if n < FEWEST or d > MAX_DIMENSION:

@@ -14,17 +14,18 @@ __all__ = ["Predictions", "leave_one_out_predictions"]
 
 # Variances of the noise, as multiples of the variance of the signal.
 NOISE = torch.logspace(-4, 3, 71, dtype=torch.float64)[:, None, None]
-# Gain in log-likelihood over pure noise that makes a signal significant.
+# Smallest gain in log-likelihood over pure noise for a significant signal.
 SIGNIFICANT = 3.0
 # Smallest share of the signal-to-noise ratio. Smaller shares have a large relative error.
 MIN_SHARE = 0.1
 
 
 class Predictions(NamedTuple):
-    """Leave-one-out predictions, and the share of the signal-to-noise ratio they capture.
+    """Leave-one-out predictions, and the captured fraction of the signal-to-noise ratio.
 
-    The share is at least .1. ``resolved`` is False if the share is smaller or no prediction is
-    significant. The share is 1 without a significant prediction.
+    The field ``share`` is the captured fraction, at least .1, and 1 without a significant
+    prediction. The field ``resolved`` is False if the fraction is below .1 or no prediction is
+    significant.
     """
 
     columns: Tensor
@@ -33,13 +34,13 @@ class Predictions(NamedTuple):
 
 
 def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
-    r"""Predict the columns of y and their squares from x, each row without the row itself.
+    r"""Predict the columns of y and their squares from x, with the predicted row left out.
 
-    Each target is a Gaussian process of variance 1 plus noise of variance δ, with the linear
-    kernel of the standardised rows of x. Maximum likelihood estimates δ, so 1/δ estimates the
-    signal-to-noise ratio of the target. This estimate is valid for more columns than rows [1]_,
-    although predictions then capture only a fraction of the signal. A Gaussian kernel of the
-    distances replaces the linear kernel if its predictions have a significantly smaller error.
+    Each target is modelled as a Gaussian process of variance 1 plus noise of variance δ, with the
+    linear kernel of the standardised rows of x. Maximum likelihood estimates δ, so 1/δ estimates
+    the signal-to-noise ratio of the target. The estimate is valid for more columns than rows [1]_,
+    although the predictions capture only a fraction of the signal. A Gaussian kernel replaces the
+    linear kernel if the predictions with the Gaussian kernel have a significantly smaller error.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
     better = smaller.mean(0) > 2 * smaller.std(0) / n**0.5
     columns = torch.where(better, other, linear)
     gain = torch.where(better, other_gain, gain)
-    # The squares of two opposite values are constant, and their gain is that of rounding errors.
+    # If a column has two opposite values, the squares are constant, and the gain is a rounding
+    # error.
     gain = torch.where(deviations > 1e-12, gain, -torch.inf)
     products = (columns * targets).mean(0).clamp_min(0)
     explained = products.square() / columns.square().mean(0).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Reference densities whose pointwise information has a closed form."""
+"""Reference densities with pointwise information in closed form."""
 
 from __future__ import annotations
 
@@ -196,8 +196,8 @@ class GaussianReference(Reference):
 class StudentReference(GaussianReference):
     """Student t-copula of normal scores.
 
-    The columns are mapped to a t distribution by quantiles. Fixed-point iterations then fit the
-    scatter matrix of a multivariate t density.
+    The columns are mapped to a t distribution by quantiles. Fixed-point iterations fit the scatter
+    matrix of a multivariate t density.
 
     Parameters
     ----------

@@ -19,15 +19,16 @@ ROUNDINGS = 16.0
 
 
 class LinearResiduals(ArrayState):
-    r"""Linear combinations of y that are nearly linear functions of x, minus these functions.
+    r"""Residuals of linear combinations of y that are nearly linear functions of x.
 
     Let :math:`a = y V` be the combinations and :math:`r = a - x W` the residuals. Let s be the
     columns of y that complete a to a basis. For every W,
 
     .. math:: I(x; y) = H(a, s) - H(r, s) + I(x; (r, s)) .
 
-    Ranks of a do not resolve a small noise, but ranks of r do. The entropies of single columns are
-    estimated from spacings. A Gaussian copula describes the dependence of several columns.
+    Ranks of a do not resolve small noise, but ranks of r resolve the noise. The entropies of single
+    columns are estimated from spacings. A Gaussian copula describes the dependence of several
+    columns.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ class LinearResiduals(ArrayState):
     Attributes
     ----------
     is_strong : bool
-        Whether a relation is strong, and stronger than the relation of the normal scores. A
-        relation of columns with values on a grid also needs noise much wider than the grid's steps.
+        Whether a relation is strong, and stronger than the relation of the normal scores. If values
+        of columns are on a grid, the noise must also be much larger than the grid step.
     is_exact : bool
-        Whether a relation has no noise except rounding errors. The information is then infinite.
+        Whether a relation has no noise except rounding errors, so that the information is infinite.
 
     Examples
     --------
@@ -76,10 +77,10 @@ class LinearResiduals(ArrayState):
         size += (x / self.x_scale).abs() @ weights.abs()
         rounded = r.abs() <= ROUNDINGS * _rounding(x, y) * size
         self.is_exact = bool((rounded.double().mean(0) > 0.5).any())
-        # Medians, because a few outliers can make every relation strong.
+        # Use medians, because a few outliers can make every relation strong.
         noise = (_deviation(r) / _deviation(a)).square()
         chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
-        # Spacings do not describe values on a grid whose step is wider than a spacing.
+        # Spacings do not describe values on a grid with steps wider than a spacing.
         spacing = 4 * _deviation(r) / len(y) ** 0.5
         for columns, factors in ((left, weights), (right, combinations)):
             chosen &= ((factors.abs() * _steps(columns)[:, None]) <= spacing).all(0)
@@ -109,7 +110,7 @@ class LinearResiduals(ArrayState):
 
 
 def _rounding(x: Tensor, y: Tensor) -> float:
-    """Return the relative rounding error: that of float32 if a variable has float32 values."""
+    """Return the relative rounding error, that of float32 if a variable has float32 values."""
     of_float32 = any(bool((z == z.float()).all()) for z in (x, y))
     return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
 

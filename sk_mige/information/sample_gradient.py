@@ -32,9 +32,9 @@ from sk_mige.score.units import feature_units
 
 __all__ = ["MutualInfoGradient", "mutual_info_gradient"]
 
-# Share of derivatives that may be inconsistent with linear relations of columns, by rounding.
+# Largest inconsistency of derivatives with linear relations of columns, due to rounding.
 COPIES = 1e-6
-# Standard error of the share of the signal that predictions miss, relative to this share.
+# Relative standard error of the fraction of the signal that predictions miss.
 UNSEEN = 0.3
 
 # A score function, and predictions that replace x. None means a choice from the rows.
@@ -79,12 +79,12 @@ def mutual_info_gradient(
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_y \log q(y)
               - \nabla_y \log q(x, y)\big)^\top \frac{\partial y}{\partial\theta}\Big]
 
-    plus the same term for x if ``dx`` is given.
+    With ``dx``, the same term for x is added.
 
     Parameters
     ----------
     x : array-like of shape (n, ...)
-        Samples of x; every row is flattened.
+        Samples of x. Every row is flattened.
     y : array-like of shape (n, ...)
         Samples of y, paired with the rows of x.
     dy : array-like of the shape of y, or with one more axis of length p
@@ -92,27 +92,28 @@ def mutual_info_gradient(
     dx : array-like of the shape of x, or with one more axis of length p, default=None
         Derivatives ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins. "gaussian" maps every coordinate towards a Gaussian by a smooth
-        increasing function (:func:`gaussianize_margins`). Before the map, samples are rotated to
-        independent axes if :func:`independent_axes` finds any. The map preserves the information
-        and reverses cubes, exponentials and heavy tails. With None, the samples are used without a
-        map.
+        Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
+        smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
+        rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
+        information, and reverses transforms such as cubes, exponentials and heavy tails. With None,
+        the samples are used without a map.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. "coordinates" uses the coordinates of x, and requires 3 samples
-        for each coordinate of x and y. "distances" suits more columns than samples, such as images.
-        Leave-one-out predictions of y from the distances of x then replace x. "auto" uses
-        coordinates if there are 3 samples for each, or if ``dx`` is given.
+        Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
+        requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
+        predictions of y from the distances of x replace x. The option "distances" suits more
+        columns than samples, such as images. The default "auto" selects "coordinates" if there are
+        3 samples for each coordinate, or if ``dx`` is given.
     score : callable, default=None
-        Score function ``score(z)``. None means :func:`whitened_scores`. The bandwidth is 1, 1/2,
+        Score function ``score(z)``. None means :func:`whitened_scores`, with a bandwidth of 1, 1/2,
         1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
         published estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
-        Method for the standard error. "jackknife" repeats the estimate without each batch of
-        samples in turn, and for two halves of the samples. The error contains the variance of the
-        scores and their resolution. "batch" uses the means of the batches with fixed scores and
-        takes no additional time. The error contains the sampling of the expectation only. The error
-        by "batch" is several times too small near independence, and if the scores do not resolve
-        the data.
+        Method for the standard error. The method "jackknife" repeats the estimate without each
+        batch of samples in turn, and for two halves of the samples. The jackknife error includes
+        the variance of the scores and their resolution. The method "batch" uses the means of the
+        batches with fixed scores and takes no additional time. The batch error includes only the
+        sampling of the expectation. Near independence, or if the scores do not resolve the data,
+        the batch error is several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -120,46 +121,47 @@ def mutual_info_gradient(
     Returns
     -------
     MutualInfoGradient
-        Gradient and standard error: floats, or arrays of shape (p,).
+        Gradient and standard error, as floats or arrays of shape (p,).
 
     Raises
     ------
     ValueError
         If lengths differ, a value is not a finite real number, there are fewer than 4 samples, or a
         variable is constant. If a linear combination of columns of y equals a linear combination of
-        columns of x, before or after the map to normal scores. The information is then infinite.
+        columns of x, before or after the map to normal scores. The information of an exact linear
+        relation is infinite.
 
     Warns
     -----
     UserWarning
         If columns are linear combinations of other columns, but the derivatives of the columns are
-        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If a
-        column of y has fewer distinct values than a tenth of the number of samples. If the pairs
-        lie close to a surface, so that the information is nearly infinite. If the samples do not
-        resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
+        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If
+        the number of distinct values of a column of y is below a tenth of the number of samples. If
+        the pairs lie close to a surface, so that the information is nearly infinite. If the samples
+        do not resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
         ``joint="distances"`` capture less than a tenth of the signal in y, or y has more columns
         than the samples resolve.
 
     Notes
     -----
-    With the jackknife, the squared standard error is a sum of two squares. The first term is the
-    jackknife error. The second term is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. The
-    gradient :math:`g_{n/2}` is the mean over two halves of the batches. The resolution equals the
-    bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is omitted
-    for fewer than 32 samples. A warning is issued if the resolution exceeds half of the gradient
-    and three times the sampling error.
+    With the jackknife, the squared standard error is the sum of two squared errors. The first error
+    is the jackknife error. The second error is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 -
+    1)`. The gradient :math:`g_{n/2}` is the mean over two halves of the batches. The resolution
+    equals the bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is
+    omitted for fewer than 32 samples. A warning is issued if the resolution exceeds half of the
+    gradient and three times the sampling error.
 
     With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
-    ratio, and the gradient is divided by this fraction. The division is exact for a linear relation
-    of Gaussians. The standard error contains 30 % of the missing part. The time
-    grows as n\ :sup:`3`.
+    ratio, and the gradient is divided by the captured fraction. The division is exact for a linear
+    relation of Gaussians. The standard error includes 30 % of the part of the gradient that the
+    predictions miss. The time grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
     :math:`y_R` add no information,
-    :math:`I(x; y_K, y_R) = I(x; y_K)`. With ``joint="coordinates"``, the result is the gradient
-    of the other columns,
+    :math:`I(x; y_K, y_R) = I(x; y_K)`. With ``joint="coordinates"``, the result is the gradient for
+    the columns :math:`y_K` alone,
 
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_{y_K} \log q(y_K)
               - \nabla_{y_K} \log q(x, y_K)\big)^\top \frac{\partial y_K}{\partial\theta}\Big] .
@@ -253,7 +255,7 @@ class _Pairs:
         mapped = self if self.margins is None else self._gaussianized()
         both = torch.cat([mapped.x, mapped.y], dim=1)
         if score is None:
-            # The marginals have the bandwidth of the joint, so that the errors of both cancel.
+            # Marginal and joint scores have the same bandwidth, so that their errors cancel.
             score = partial(whitened_scores, bandwidth_factor=confirmed_bandwidth(both))
         return mapped._terms(score, score(both)), (score, None)
 
@@ -302,8 +304,8 @@ def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str)
     """Raise ValueError if dx and dy have different parameters."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
-            "dx and dy must be derivatives with respect to the same parameters; got those for "
-            f"{dx.shape[2]} and for {dy.shape[2]} parameters, or only one with an axis for them"
+            "dx and dy must be derivatives with respect to the same parameters; got "
+            f"{dx.shape[2]} and {dy.shape[2]} parameters, or a parameter axis in only one"
         )
     if joint == "distances":
         raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
@@ -332,14 +334,14 @@ def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     left = moved - design @ torch.linalg.lstsq(design, moved).solution
     if left.norm() > COPIES * dz.norm():
         warn_user(
-            f"columns {rest} of {name} are linear combinations of its other columns, but their "
+            f"columns {rest} of {name} are linear combinations of other columns, but their "
             f"derivatives d{name} are not. The information may be discontinuous in the parameters. "
             "The result is the gradient of the other columns alone. Check the derivatives"
         )
 
 
 def _gaussianized(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples in independent axes with Gaussian margins, and their derivatives."""
+    """Return samples in independent axes with Gaussian margins, and their derivatives."""
     axes = independent_axes(z)
     if axes is not None:
         z = z @ axes

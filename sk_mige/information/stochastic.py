@@ -35,7 +35,7 @@ Marginal: TypeAlias = Literal[
     "auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out"
 ]
 
-# More draws of each input than this, and than inputs, are taken for exchanged axes.
+# Largest number of draws of each input without a warning about exchanged axes.
 USUAL_DRAWS = 64
 
 
@@ -59,21 +59,21 @@ def stochastic_mutual_info_surrogate(
     z : tensor of shape (M, d) or (S, M, d)
         One or S reparameterised draws of z for each of M inputs, differentiable.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
-        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) is a
+        Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) describes a
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A
         ``torch.distributions.Normal`` is equivalent to a pair (mean, standard deviation). Any other
         ``torch.distributions.Distribution``, or a callable ``log_prob(z)``, is differentiated at z.
         None means an implicit encoder, whose conditional score is estimated from the S draws of
-        each x. S should be at least 16 and at least d.
+        each x. The number S should be at least 16 and at least d.
     marginal : str, default="auto"
         Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
-        "stein", "mixture" and "leave-one-out". The value "auto" is "gaussian" for a Gaussian
-        conditional. For other conditionals, "auto" is "whitened" with 3 d samples or more, and
-        "stein" with fewer.
+        "stein", "mixture" and "leave-one-out". The default "auto" selects "gaussian" for a Gaussian
+        conditional. For other conditionals, "auto" selects "whitened" with at least 3 d samples,
+        and "stein" with fewer samples.
     score, conditional_score : callable, default=None
         Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
-        ``score=None`` is :func:`sk_mige.score.ssge`, and ``conditional_score=None`` is ``score``.
-        The estimated scores are centred over the samples (:func:`entropy_surrogate`).
+        ``score=None`` means :func:`sk_mige.score.ssge`, and ``conditional_score=None`` means
+        ``score``. The estimated scores are centred over the samples (:func:`entropy_surrogate`).
 
     Returns
     -------
@@ -97,34 +97,34 @@ def stochastic_mutual_info_surrogate(
     -----
     If H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit.
     Scores estimated from M samples in d ≥ M dimensions are too small by a factor of about M/d. The
-    methods for H(z) prevent this growth in different ways:
+    methods for H(z) prevent a growth of the noise in different ways:
 
     "gaussian"
-        :func:`gaussian_mutual_info`. The gradient of the value flows through mean and scale and
-        contains no sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to
-        sampling error. There may be more dimensions than samples. For other encoders, the gradient
-        is that of an upper bound of I.
+        The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without
+        sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to sampling
+        error. The number of dimensions may exceed the number of samples. For other encoders, the
+        gradient is that of an upper bound of I.
     "whitened"
-        :func:`whitened_scores`, the scores of a Gaussian plus a kernel correction that is
+        The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.
     "score"
         The estimated scores without rescaling, as published. The conditional scores are not
-        rescaled either. "score" is suitable for d well below M and S.
+        rescaled either. The method suits d well below M and S.
     "stein"
-        The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d
-        holds in the batch. The overall size is then unbiased for every d/M.
+        The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d holds
+        in the batch. With the factor, the overall size of the scores is unbiased for every d/M.
     "mixture"
-        The batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact for data that consist of
-        the batch. The information of the mixture saturates at log M nats, where the gradient
-        vanishes.
+        The scores of the batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact if the batch
+        contains all data. The information of the mixture saturates at log M nats, where the
+        gradient vanishes.
     "leave-one-out"
-        The same mixture without the component that generated the sample. From about d = 10 on, the
-        other components are too far away for accurate scores.
+        The scores of the batch's mixture without the component that generated the sample. In about
+        10 dimensions or more, the other components are too far away for accurate scores.
 
     The estimated score of an implicit conditional is too small as well, because there are few
-    draws of each x. Unless ``marginal="score"``, the conditional score is rescaled to satisfy
-    Stein's identity in each coordinate and for each x. The derivative of H(z | x) with respect to
-    the log-scale of a coordinate is then exact.
+    draws of each x. Except for ``marginal="score"``, the conditional score is rescaled to satisfy
+    Stein's identity in each coordinate and for each x. With the rescaled score, the derivative of
+    H(z | x) with respect to the log-scale of a coordinate is exact.
 
     References
     ----------
@@ -159,8 +159,8 @@ def stochastic_mutual_info_surrogate(
         assert gaussian is not None
         if z.requires_grad and not any(part.requires_grad for part in gaussian):
             raise ValueError(
-                "marginal='gaussian' differentiates the conditional's mean and scale, and both "
-                "are detached; pass them as the encoder computed them"
+                "marginal='gaussian' differentiates the conditional's mean and scale, but both "
+                "are detached; pass mean and scale without detach()"
             )
         return gaussian_mutual_info(*gaussian)
     check_codes(z=z.flatten(0, -2))
@@ -193,7 +193,7 @@ def conditional_scores(
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
         Conditional distribution, as in :func:`stochastic_mutual_info_surrogate`.
     score : callable, default=None
-        Score function of an implicit conditional, batched over x. None is
+        Score function of an implicit conditional, batched over x. None means
         :func:`sk_mige.score.ssge`. The estimated scores are centred over the draws of each x.
     rescale : bool, default=True
         Whether an estimated score is rescaled to satisfy Stein's identity in each coordinate.
@@ -205,7 +205,7 @@ def conditional_scores(
     Raises
     ------
     ValueError
-        If an implicit conditional has fewer than two draws of each z.
+        If an implicit conditional has fewer than two draws of z for each x.
 
     Warns
     -----
@@ -230,7 +230,7 @@ def conditional_scores(
             )
         if is_readable(points) and bool((points == points[0]).all()):
             warn_user(
-                "The draws of z for each x are all the same: the encoder ignores its noise, and "
+                "all draws of z for each x are equal: z does not depend on the noise, and "
                 "I(x; z) is unbounded. Make z depend on the noise, or use "
                 "mutual_info_surrogate(x, z)"
             )

@@ -30,26 +30,26 @@ def multiview_mutual_info_surrogate(
 ) -> Tensor:
     r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
 
-    A random transformation t, such as cropping an image, makes the encoder stochastic. This is
-    circumstance III of the paper, with few draws from a conditional q(z | x) of unknown density.
-    Among all conditionals with mean covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]`,
-    the Gaussian with that covariance for every x has the largest entropy, so that
+    A random transformation t, such as cropping an image, makes the encoder stochastic. The encoder
+    belongs to circumstance III of the paper, with few draws from a conditional q(z | x) of unknown
+    density. Among all conditionals with mean covariance :math:`\Sigma_w =
+    \mathbb{E}\,\mathrm{Cov}[z | x]`, the Gaussian with covariance :math:`\Sigma_w` for every x has
+    the largest entropy, so that
 
     .. math:: I(x; z) = H(z) - H(z | x) \;\ge\; H(z) - \tfrac12 \log\det(2\pi e\, \Sigma_w) .
 
-    :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are centred
-    (:func:`entropy_surrogate`) and rescaled so that Stein's identity
-    :math:`\mathbb{E}[\hat g^\top (z - \bar z)] = -d` holds. The log-determinant is differentiated
-    exactly. Both terms have the derivative d with respect to the logarithm of the scale of z, so a
-    change of scale has no effect. The bound is largest for encoders that use only features
-    unchanged by t.
+    The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
+    centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
+    g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
+    exactly. The two terms of the bound have the derivative d with respect to the logarithm of the
+    scale of z, so a change of scale has no effect. The bound is largest for encoders that use only
+    features unchanged by t.
 
     Parameters
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. H(z) is estimated from the first views that have at least 512 rows
-        together.
+        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total.
     score : callable, default=None
         Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3
@@ -107,7 +107,8 @@ def multiview_mutual_info_surrogate(
 def within_entropy(z: Tensor, *, floor: float = 1e-3) -> Tensor:
     r"""Return ½ log det Σ_w of views z (S, M, d), which bounds H(z | x) up to a constant."""
     s, m, d = z.shape
-    # The ridge is proportional to the variance of z, as a fixed ridge would reward a larger scale.
+    # The ridge is proportional to the variance of z, because a fixed ridge would favour large
+    # scales.
     scale = (z - z.mean((0, 1))).square().mean()
     residuals = (z - z.mean(0)).flatten(0, 1)
     if residuals.device.type != "mps":

@@ -29,18 +29,18 @@ __all__ = ["confirmed_bandwidth", "radial_landmarks", "whitened_scores"]
 # the kernel expansion that corrects this base.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
-# Bandwidths, as multiples of the median distance. A narrower kernel must improve the held-out loss
-# of the Gaussian this many times as much, because narrow kernels have a larger variance. The
-# surplus must be this share of the Gaussian's loss, which is d / 2, because chance also has gains.
+# Bandwidths, as multiples of the median distance. A narrower kernel must have a gain over the
+# Gaussian that is MIN_RATIO times larger, because narrow kernels have a larger variance. The
+# surplus must be MIN_SHARE of the Gaussian's loss d / 2, because gains can be due to chance.
 BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
-# With fewer samples, folds are too small for this choice.
+# With fewer samples, folds are too small to choose a bandwidth.
 MIN_SAMPLES_TO_NARROW = 200
 
 
 def whitened_scores(
     z: Tensor, *, sq_distances: Tensor | None = None, bandwidth_factor: float = 1.0
 ) -> Tensor:
-    r"""Scores at the samples, from a Gaussian with their covariance plus a kernel correction.
+    r"""Scores at the samples, from a Gaussian with the sample covariance plus a kernel correction.
 
     .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
               \quad W = S^{-1/2}
@@ -48,12 +48,12 @@ def whitened_scores(
     Whitening uses the sample covariance S of *all* samples without shrinkage. The estimate is
     therefore exactly affine equivariant, and affine maps do not change the gradient of mutual
     information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
-    whitened coordinates. At infinite strength, the estimate is the Gaussian.
+    whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
 
     Scores at new points need shrinkage and a separate whitening for each fold. At the samples
-    themselves, shrinkage and separate whitening make the error of Figure 1's gradients several
-    times larger. Without shrinkage and separate whitening, the bias of the inverse covariance
-    cancels between marginal and joint.
+    themselves, shrinkage and separate whitening make the error of the gradients in Figure 1 of the
+    paper several times larger. Without shrinkage and separate whitening, the bias of the inverse
+    covariance cancels between marginal and joint scores.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def whitened_scores(
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
     if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
         raise ValueError(
-            f"the scores of z exceed the range of its dtype, {z.dtype}: multiply its columns by "
-            "one number each, or pass z in float64"
+            f"the scores of z exceed the range of dtype {z.dtype}: rescale the columns of z, or "
+            "pass z in float64"
         )
     return scores.to(z.device)
 
@@ -116,7 +116,7 @@ def _n_landmarks(n: int) -> int:
 
 
 def confirmed_bandwidth(z: Tensor) -> float:
-    """Return the multiple of the median distance that the held-out loss of samples z confirms."""
+    """Return the bandwidth factor that the held-out loss of samples z selects."""
     y = _whitening(z)(z)
     if len(y) < MIN_SAMPLES_TO_NARROW:
         return BANDWIDTH_FACTORS[0]
@@ -132,10 +132,10 @@ def confirmed_bandwidth(z: Tensor) -> float:
 
 
 def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
-    """Return each fold's gain over the Gaussian at the strength with the largest mean gain.
+    """Return the gain of each fold over the Gaussian, at the strength with the largest mean gain.
 
-    Centres of the kernel are left out of the folds. A narrow kernel fits the centres, so the loss
-    of held-out rows would be biased at the centres.
+    Centres of the kernel are left out of the folds. A narrow kernel fits the centres, so the
+    held-out loss would be biased at the centres.
     """
     picks = _radial_picks(y, min(_n_landmarks(len(y)), len(y) // 2))
     others = torch.ones(len(y), dtype=torch.bool)

@@ -76,7 +76,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     r"""Choose the base's degrees of freedom by Hyvärinen's loss.
 
     In whitened coordinates, the loss of :math:`g_0` is :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2
-    w' r^2]` , a function of the radii r alone. Pass leave-one-out radii. If d approaches n,
+    w' r^2]`, a function of the radii r alone. Pass leave-one-out radii. If d approaches n,
     whitening makes in-sample radii nearly equal, which hides heavy tails. A finite number of
     degrees of freedom is chosen only if the gain over the Gaussian exceeds one standard error.
 

@@ -38,11 +38,11 @@ class LogDensity:
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
     For a curl-free model, :math:`\kappa` is the kernel k. For the RBF in one dimension,
-    :math:`\kappa` is the integral of k, an error function. In these two cases, :math:`\alpha` are
-    the coefficients of the model, and the log-density is exact.
+    :math:`\kappa` is the integral of k, an error function. For curl-free models, and for the RBF in
+    one dimension, :math:`\alpha` are the coefficients of the model, and the log-density is exact.
 
-    For other expansions, the correction :math:`c(y)` has no potential in general. The correction is
-    then replaced by its curl-free projection, whose coefficients minimise
+    For other expansions, the correction :math:`c(y)` has no potential in general. The potential is
+    that of the curl-free projection of :math:`c(y)`, whose coefficients minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
@@ -117,12 +117,12 @@ class LogDensity:
         Returns
         -------
         float
-            Logarithm of the constant, in nats.
+            Logarithm of the integral, in nats.
 
         Raises
         ------
         ValueError
-            If the model has no base, or if it has a density only in a subspace.
+            If the model has no base, or if the density exists only in a subspace.
             If the effective number of draws :math:`(\sum w)^2 / \sum w^2` is below 100, where w are
             the importance weights.
         """
@@ -145,7 +145,7 @@ class LogDensity:
         return mean_weight + base.log_constant - white.log_determinant + log_units
 
     def _check_integrable(self) -> None:
-        """Raise if the density has no finite integral over the whole space."""
+        """Raise ValueError if the density has no finite integral over the whole space."""
         white = self.model.expansion.whitening
         if self.model.expansion.base.dof is None:
             raise ValueError(

@@ -260,8 +260,8 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
     A cheaper extension to y solves Stein's identity for the samples and y together, with fixed
-    scores at the samples. The cheaper extension shrinks the score near a sample to :math:`\eta / (1
-    + \eta)` of the sample's score.
+    scores at the samples. The cheaper extension shrinks the score near a sample to
+    :math:`\eta / (1 + \eta)` of the sample's score.
 
     Parameters
     ----------
@@ -346,7 +346,7 @@ def _choose_alpha(
     x : Tensor of shape (n, r)
         Samples, in the coordinates of the fit.
     settings : ScoreSettings
-        Settings whose bandwidth is a number.
+        Settings with a numeric bandwidth.
     projection : Tensor of shape (k, r) or None
         Projection of the kernel's coordinates.
     n_features : int
@@ -488,11 +488,9 @@ def _ridge_coefficients(
 
     Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or Y W without a
     projection. The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For
-    the RBF, D = K. With :math:`\mu = n \alpha`
+    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is saved by the identity
 
-    .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z ,
-
-    which saves the product K Z.
+    .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """
     gram, slopes, _ = matrices
     s2, ridge = expansion.bandwidth**2, len(gram) * alpha

@@ -173,8 +173,8 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
               R = \sigma^{-2} (D^\top Y - \operatorname{diag}(s) Z)\, P^\top P\, W
                   + K^\top (w \circ Y)\, W .
 
-    The matrix P is the projection, or I without a projection. The second term belongs to the base.
-    The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
+    The matrix P is the projection, or I without a projection. The second term of R belongs to the
+    base. The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
     :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields, A is the sum
     of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R the sum of the negative
     Laplacians.
@@ -227,7 +227,7 @@ class GradientProducts:
     x : Tensor of shape (n, d)
         Samples in the coordinates of the metric.
     centers : Tensor of shape (m, d)
-        Centres in the same coordinates.
+        Centres in the coordinates of the metric.
     squares : Tensor of shape (n,)
         Squared norms of the samples.
     trace : float
@@ -319,7 +319,7 @@ def held_out_losses(
     .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
               \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
 
-    Each further filter therefore costs O(r²).
+    Each additional filter costs O(r²).
 
     Parameters
     ----------

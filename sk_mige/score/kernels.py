@@ -32,7 +32,7 @@ __all__ = [
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     r"""Compute squared Euclidean distances :math:`\|x_i - y_j\|^2`, shape ``(..., N, M)``.
 
-    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top` , after the mean of y is subtracted from x
+    The formula is :math:`\|x\|^2 + \|y\|^2 - 2 x y^\top`, after the mean of y is subtracted from x
     and y. Centring does not change the distances and avoids cancellation. Without centring, float32
     loses all digits if the mean is 4,000 standard deviations from 0.
 
@@ -130,8 +130,8 @@ def _each_pair(sq: Tensor) -> Tensor:
     """Return a copy of the entries (..., M (M - 1) / 2) of pairs i < j of symmetric matrices.
 
     In memory, a diagonal entry is followed by the rest of its row, then by the start of the next
-    row. The M / 2 entries after each diagonal entry contain every pair once. For odd M, half of a
-    row's pairs with the largest distance from the diagonal are added separately.
+    row. The M / 2 entries after each diagonal entry contain every pair once. For odd M, the
+    diagonal with offset (M + 1) / 2 contains the remaining pairs.
     """
     m, sq = sq.shape[-1], sq.contiguous()
     *leading, _, _ = sq.shape
@@ -249,7 +249,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class RBF(Kernel):
-    r"""Gaussian kernel :math:`k(u) = e^{-u/2}`, the default and the kernel of SSGE.
+    r"""Gaussian kernel :math:`k(u) = e^{-u/2}`, the default kernel and that of the published SSGE.
 
     Examples
     --------

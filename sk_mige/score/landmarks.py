@@ -97,7 +97,7 @@ class LandmarkAccumulator:
         return sum(sums.n_samples for sums in self.fold_sums)
 
     def sums_of(self, x: Tensor, offset: int = 0) -> list[KernelSums]:
-        """Return the sums of each fold. Rows are assigned to folds in turn from ``offset``."""
+        """Return the sums of each fold. Row i belongs to fold ``offset`` + i, modulo 3."""
         ex, mean = self.expansion, self.expansion.whitening.mean
         if self.single:  # rows are centred in float64, which loses no digits of a far-away mean
             ex = ex.to(torch.float32)

@@ -206,7 +206,7 @@ class ScoreModel:
         Coefficients C in the coordinates of the fit, or :math:`\alpha` of a curl-free model.
     subspace : SampleSubspace or None
         Span of the samples, if there are fewer samples than features. With a span, the expansion
-        and the coefficients are in its coordinates.
+        and the coefficients are in coordinates of the span.
     units : FeatureUnits or None
         Units of the features in which the model was fitted. None means input units.
 

@@ -86,9 +86,9 @@ def langevin(
 ) -> Tensor:
     r"""Run Langevin chains from the centres, with steps scaled by the centres' covariance.
 
-    Steps are scaled by the covariance :math:`C = L L^\top` of the centres. One step size thus suits
-    all scales and correlations of the columns. Chains stay in the subspace of the centres. Columns
-    are scaled to variance 1, so that the chains do not depend on the units of the columns.
+    Steps are scaled by the covariance :math:`C = L L^\top` of the centres. One step size suits all
+    scales and correlations of the columns. Chains stay in the subspace of the centres. Columns are
+    scaled to variance 1, so that the chains do not depend on the units of the columns.
 
     A step with noise :math:`\xi` is reversed by a step with the noise
     :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
@@ -181,7 +181,7 @@ class _Steps:
     def propose(
         self, x: Tensor, drift: Tensor, step_size: float, rng: Any, *, judged: bool = True
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return proposals, their drifts and, if ``judged``, their log-ratios of acceptance."""
+        """Return proposals, drifts at the proposals and, if ``judged``, log acceptance ratios."""
         # Noise is drawn in column coordinates, because principal axes have arbitrary signs.
         noise = torch.from_numpy(rng.standard_normal((len(x), len(self.axes)))).to(x) @ self.axes
         step = step_size * (drift @ self.root) + (2 * step_size) ** 0.5 * noise

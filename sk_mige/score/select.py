@@ -159,8 +159,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Upper bounds on the squared norm of the correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses that replace the leading candidates' median. With the losses of the base alone, a
-        correction must improve on the base by one standard error.
+        Reference losses. If None, the median of the leading candidates is used. With the losses of
+        the base alone, a correction must improve on the base by one standard error.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the simplest candidates, which replace a candidate without a clear gain.
 

@@ -189,7 +189,7 @@ def exceeds(matrix: Tensor, bound: float) -> bool:
 def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     r"""Simultaneously diagonalise the quadratic forms of the kernel and of the fit.
 
-    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}` , for landmarks and
+    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, for landmarks and
     gradient fields. The product divides the rounding errors of A by the kernel's eigenvalues.
     Directions in which rounding errors would dominate are left out.
 

@@ -30,7 +30,7 @@ SOLVERS = ("eigh", "subspace", "cholesky")
 class ScoreFunction(Protocol):
     """Protocol of functions that estimate scores at given samples.
 
-    Estimators of information gradients accept any function with this signature.
+    Estimators of information gradients accept any function with the signature of the protocol.
 
     Examples
     --------

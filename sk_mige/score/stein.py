@@ -176,9 +176,9 @@ def stein_kernel(
 
     The distances of the kernel are :math:`\|W (x - y)\| / \sigma` with the bandwidth
     :math:`\sigma`. By default, W divides each column by its standard deviation, so that
-    discrepancies do not depend on the units of the columns. Riabiz et al. use other distances,
-    without standardisation. Their choices "med" and "sclmed" are ``bandwidth="median"`` and
-    ``"scaled-median"`` with ``preconditioner=None``. Their choice "smpcov" has the distances of
+    discrepancies do not depend on the units of the columns. Riabiz et al. use distances without
+    standardisation. The choices "med" and "sclmed" of Riabiz et al. are ``bandwidth="median"`` and
+    ``"scaled-median"`` with ``preconditioner=None``. The choice "smpcov" has the distances of
     ``bandwidth=1.0`` with ``preconditioner="covariance"``, but scores in the units of x. The scores
     of this function are in the coordinates of W.
 
@@ -197,12 +197,12 @@ def stein_kernel(
     bandwidth : float, "median" or "scaled-median", default="median"
         Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, taken
         at regular intervals. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`. The
-        smaller bandwidth suits thinning, which needs more detail. A number is in standard
-        deviations, or with ``preconditioner=None`` in the units of x.
+        smaller bandwidth suits thinning, which needs more detail. A number is in units of standard
+        deviations, or in the units of x if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
-        a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that
-        correlations do not matter. With ``"covariance"``, tests with few rows per feature are
+        a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
+        do not depend on correlations. With ``"covariance"``, tests with few rows per feature are
         conservative. None keeps the units of x.
 
     Returns

@@ -38,11 +38,11 @@ class SampleSubspace:
     rows : Tensor of shape (n, d)
         Centred samples R.
     mixing : Tensor of shape (n, r)
-        Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. V is not
-        stored, because it is a product of size n² d.
+        Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. The matrix V is
+        not stored, because V is a product of size n² d.
     floor : float
-        Lower bound on the distance from the span, small relative to the scale of the data. With the
-        bound, the direction away from the span is defined for points inside the span.
+        Lower bound on the distance from the span, small relative to the scale of the data. The
+        bound defines the direction away from the span for points inside the span.
     """
 
     origin: Tensor

@@ -30,7 +30,7 @@ class Whitening:
     r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in the given ``units``.
 
     ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. For fewer
-    samples than features no array of shape (d, d) is formed. If y has the score s, z has the score
+    samples than features, no array of shape (d, d) is formed. If y has the score s, z has the score
     :math:`W s`. The features :math:`x = u z + \nu` have the score :math:`W s / u`.
 
     Attributes
@@ -170,14 +170,14 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
 
     Every column is first divided by its standard deviation, so that the result does not depend on
     units. With S the correlations of the columns, the shrunk covariance is :math:`\hat\Sigma =
-    (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage thus keeps
+    (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 
     For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The
     unbiased moments of n - 1 rows are
     :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis
-    of S. Leaving a row out of S is a downdate of rank one. With :math:`r_i = x_i^\top G^{-1} x_i`
-    and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
+    of S. Leaving out a row changes S by a matrix of rank one. With :math:`r_i = x_i^\top G^{-1}
+    x_i` and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
@@ -238,7 +238,8 @@ def fit_whitening(
         Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
     principal : bool, default=False
         Whether x holds principal components followed by a column of zeros, as returned by
-        :func:`sk_mige.score.subspace.sample_subspace`. The covariance is then diagonal already.
+        :func:`sk_mige.score.subspace.sample_subspace`. The covariance of principal components is
+        diagonal.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def top_predictions(
     -------
     correct : ndarray of bool, shape (n,)
         Whether the most probable class is the true class. If several classes have the largest
-        probability, the first of these classes is the prediction.
+        probability, the first class with this probability is the prediction.
     confidence : ndarray of shape (n,)
         Largest probability of each row, from 0 to 1.
 
@@ -107,10 +107,9 @@ def expected_calibration_error(
     n_bins : int, default=15
         Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
-        Rule for the edges of the bins. "quantile" gives bins with equal numbers of rows, except
-        that rows with equal confidence are in the same bin. "uniform" gives bins of equal widths
-        between 0 and 1. With "uniform", the last bin contains nearly all rows of an accurate
-        classifier.
+        Rule for the edges of the bins. With "quantile", bins have equal numbers of rows, except
+        that rows with equal confidence are in the same bin. With "uniform", bins have equal widths
+        between 0 and 1, and the last bin contains nearly all rows of an accurate classifier.
 
     Returns
     -------

@@ -81,13 +81,13 @@ def fetch_cifar10(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has
+        The fields of the bunch are:
 
-        - ``data``, ndarray of shape (n, 3072): one image in each row, as red, green and
-          blue planes, each in row-major order;
-        - ``target``, ndarray of int64 of shape (n,): the class;
-        - ``target_names``, list of str, and ``DESCR``, str;
-        - ``image_shape``, (3, 32, 32): channels, height, width, so that
+        - ``data``, an ndarray of shape (n, 3072) with one image in each row. A row
+          contains a red, a green and a blue plane, each in row-major order.
+        - ``target``, an int64 ndarray of shape (n,) with the class of each image.
+        - ``target_names``, the list of class names, and ``DESCR``, a description of the data.
+        - ``image_shape``, the tuple (3, 32, 32) of channels, height and width. The expression
           ``data.reshape(-1, *image_shape)`` gives images.
 
     Raises
@@ -182,9 +182,8 @@ def fetch_cifar100(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has the fields of `fetch_cifar10`: ``data`` of shape (n, 3072), ``target``,
-        ``target_names``, ``image_shape`` (3, 32, 32) and ``DESCR``. The bunch also has
-        ``fine_target``, ``coarse_target``, ``fine_target_names`` and ``coarse_target_names``.
+        The bunch has the fields of :func:`fetch_cifar10`. The bunch also has ``fine_target``,
+        ``coarse_target``, ``fine_target_names`` and ``coarse_target_names``.
 
     Raises
     ------

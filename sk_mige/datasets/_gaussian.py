@@ -90,15 +90,15 @@ def make_gaussian(
     n_features : int, default=2
         Dimension :math:`d`.
     mean : float, array-like of shape (n_features,) or "random", default=0.0
-        Mean :math:`\mu`. A number is the mean of every feature. "random" draws the mean from
-        :math:`\mathcal N(0, I)`.
+        Mean :math:`\mu`. A number is the mean of every feature. The value "random" draws the mean
+        from :math:`\mathcal N(0, I)`.
     covariance : float, array-like of shape (d,) or (d, d), default=None
         Covariance :math:`\Sigma`: one variance for all features, one variance for each feature, or
         a full matrix. With None, ``condition_number`` defines the matrix.
     condition_number : float, default=1.0
         Ratio of the largest to the smallest eigenvalue of the covariance. For condition numbers
         above 1, the eigenvalues are log-spaced with product 1, and the eigenvectors are random.
-        Ignored if ``covariance`` is given.
+        The parameter is ignored if ``covariance`` is given.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of mean, eigenvectors and samples, in this order.
 

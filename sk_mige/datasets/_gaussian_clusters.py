@@ -44,7 +44,7 @@ def make_gaussian_clusters(
         Distance between the two closest means, in standard deviations of a cluster.
     condition_number : float, default=10.0
         Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors are
-        random. Ignored if ``n_features`` is 1.
+        random. The parameter is ignored if ``n_features`` is 1.
     random_state : int, RandomState instance or None, default=None
         Seed or generator of covariance, means and samples, in this order.
 

@@ -45,7 +45,7 @@ def read_names(path: Path) -> list[str]:
 def check_labels(
     path: Path, labels: NDArray[Any], n_rows: int, n_classes: int
 ) -> NDArray[np.int64]:
-    """Return labels as int64, and raise ValueError if they do not match images or classes."""
+    """Return labels as int64, and raise ValueError if labels do not match images or classes."""
     if len(labels) != n_rows:
         raise ValueError(
             f"{path} has {len(labels)} labels for {n_rows} images; download the data again."

@@ -105,12 +105,12 @@ def fetch_mnist(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has
+        The fields of the bunch are:
 
-        - ``data``, ndarray of shape (n, 784): one image in each row, in row-major order;
-        - ``target``, ndarray of int64 of shape (n,): the digit;
-        - ``target_names``, list of str, and ``DESCR``, str;
-        - ``image_shape``, (1, 28, 28): channels, height, width, so that
+        - ``data``, an ndarray of shape (n, 784) with one image in each row, in row-major order.
+        - ``target``, an int64 ndarray of shape (n,) with the digit of each image.
+        - ``target_names``, the list of class names, and ``DESCR``, a description of the data.
+        - ``image_shape``, the tuple (1, 28, 28) of channels, height and width. The expression
           ``data.reshape(-1, *image_shape)`` gives images.
 
     Raises
@@ -188,8 +188,7 @@ def fetch_fashion_mnist(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has the fields of `fetch_mnist`: ``data`` of shape (n, 784), ``target``,
-        ``target_names`` (ten kinds of clothing), ``image_shape`` (1, 28, 28) and ``DESCR``.
+        The bunch has the fields of :func:`fetch_mnist`. The classes are ten kinds of clothing.
 
     Raises
     ------

@@ -82,15 +82,16 @@ def fetch_stl10(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has
+        The fields of the bunch are:
 
-        - ``data``, ndarray of shape (n, 27648): one image in each row, as red, green and
-          blue planes, each in row-major order;
-        - ``target``, ndarray of int64 of shape (n,): the class, or −1 without labels;
-        - ``folds``, with ``subset="train"`` only: list of ten arrays, the training rows of the
-          predefined folds;
-        - ``target_names``, list of str, and ``DESCR``, str;
-        - ``image_shape``, (3, 96, 96): channels, height, width, so that
+        - ``data``, an ndarray of shape (n, 27648) with one image in each row. A row
+          contains a red, a green and a blue plane, each in row-major order.
+        - ``target``, an int64 ndarray of shape (n,) with the class of each image, or −1 for
+          unlabelled images.
+        - ``folds``, a list of ten arrays with the training rows of the predefined folds. The field
+          exists for ``subset="train"`` only.
+        - ``target_names``, the list of class names, and ``DESCR``, a description of the data.
+        - ``image_shape``, the tuple (3, 96, 96) of channels, height and width. The expression
           ``data.reshape(-1, *image_shape)`` gives images.
 
     Raises

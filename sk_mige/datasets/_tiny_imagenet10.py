@@ -50,13 +50,14 @@ def load_tiny_imagenet10(
     Returns
     -------
     Bunch or tuple of two ndarrays
-        The bunch has
+        The fields of the bunch are:
 
-        - ``data``, ndarray of shape (n, 12288): one image in each row, as red, green and
-          blue planes, each in row-major order;
-        - ``target``, ndarray of int64 of shape (n,): the class, or −1 without labels;
-        - ``target_names``, list of str, and ``DESCR``, str;
-        - ``image_shape``, (3, 64, 64): channels, height, width.
+        - ``data``, an ndarray of shape (n, 12288) with one image in each row. A row
+          contains a red, a green and a blue plane, each in row-major order.
+        - ``target``, an int64 ndarray of shape (n,) with the class of each image, or −1 for
+          unlabelled images.
+        - ``target_names``, the list of class names, and ``DESCR``, a description of the data.
+        - ``image_shape``, the tuple (3, 64, 64) of channels, height and width.
 
     Raises
     ------

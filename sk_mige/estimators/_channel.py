@@ -71,7 +71,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
 
     See Also
     --------
-    sk_mige.information.channel_gradient : The same gradient, as a function.
+    sk_mige.information.channel_gradient : Function that estimates the gradient of a channel.
     sk_mige.information.mutual_info_gradient : Gradient from samples and their derivatives.
 
     References

@@ -38,8 +38,8 @@ def check_inputs(
 ) -> tuple[Any, tuple[int, ...] | None]:
     """Validate X, and return rows (n, d) and the shape of one input of the network.
 
-    The shape is None for flat inputs. If the argument ``shape`` is given, it overrides the shape
-    found in X. Items of a data set are validated later, when they are read.
+    The shape is None for flat inputs. The argument ``shape``, if given, overrides the shape found
+    in X. Items of a data set are validated later, when they are read.
     """
     rows, found = _flattened(X)
     shape = _common_shape(found, shape, estimator.encoder)
@@ -92,7 +92,7 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return the data set in X, and the options of its ``DataLoader`` if X is one."""
+    """Return the data set in X, and the options of X if X is a ``DataLoader``."""
     dataset, options = X, NO_OPTIONS
     if isinstance(X, SliceDataset):  # a DataLoader also passes Python integers, not NumPy's
         dataset = copy.copy(X)

@@ -62,7 +62,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     lr : float, default=1e-4
         Initial learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the network; "auto" is CUDA if available, else the CPU.
+        Device of the network. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     random_state : int, RandomState or None, default=None

@@ -222,7 +222,7 @@ def check_spread(x: Tensor, power: int) -> None:
 
 
 def scores_like(values: Tensor, X: Any) -> Any:
-    """Convert scores (n, d) as in ``like_input``, and raise if they exceed the dtype's range."""
+    """Convert scores as in ``like_input``, and raise if the dtype cannot represent the scores."""
     check_finite(values)
     if X.dtype in (np.float32, torch.float32):
         limits = torch.finfo(torch.float32)

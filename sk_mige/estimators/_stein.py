@@ -21,21 +21,21 @@ __all__ = ["SteinScoreEstimator"]
 class SteinScoreEstimator(BaseScoreEstimator):
     r"""Stein gradient estimator of the score by Li and Turner.
 
-    The scores at the samples are those of Tikhonov-regularised SSGE,
+    The scores at the samples equal the scores of Tikhonov-regularised SSGE:
 
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
-    As in SSGE, a kernel expansion extends the scores from the samples to other points; see
-    :func:`sk_mige.score.fit_stein`. The MIGE paper names Li and Turner's estimator as an
-    alternative to SSGE.
+    As in SSGE, a kernel expansion extends the scores from the samples to other points. The function
+    :func:`sk_mige.score.fit_stein` computes the expansion. The MIGE paper names Li and Turner's
+    estimator as an alternative to SSGE.
 
     Parameters
     ----------
     eta : float, default=0.1
         Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
-        Kernel width σ. "median" is the median pairwise distance of the samples. A number is in
-        standard deviations if ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ. The value "median" means the median pairwise distance of the samples. A
+        number is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=False
         Whether to whiten the data to unit covariance. The published estimator does not whiten.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"

@@ -30,8 +30,8 @@ class EigenvalueDisplay(Display):
     n_eigen : int
         Number of kept eigenvalues.
     alpha : float, default=0.0
-        Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues. 0 means no
-        regularisation.
+        Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues. The
+        value 0 means no regularisation.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class EigenvalueDisplay(Display):
         ----------
         estimator : SSGEScoreEstimator, RandomProjectionSSGE or SSGEScoreEstimatorCV
             Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that contains
-            one.
+            such an estimator.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw

@@ -115,7 +115,7 @@ class MutualInfoDisplay(Display):
         truth : float, default=None
             Exact mutual information in nats.
         random_state : int, default=0
-            Seed of the subsets. Each subset is part of all larger subsets.
+            Seed of the subsets. Each subset contains all smaller subsets.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **errorbar_kw

@@ -46,7 +46,7 @@ def find_transformer(estimator: Any) -> Any:
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline or searched pipeline, and the input of this step."""
+    """Return the last step of a pipeline or searched pipeline, and the input of the last step."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X

@@ -98,7 +98,8 @@ class PredictionTrustDisplay(Display):
         Parameters
         ----------
         estimator : classifier
-            Fitted classifier with ``predict_proba``, or a pipeline or search that ends in one.
+            Fitted classifier with ``predict_proba``, or a pipeline or search that ends in such a
+            classifier.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)

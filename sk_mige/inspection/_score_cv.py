@@ -39,7 +39,7 @@ class ScoreCVDisplay(Display):
         Mean held-out losses for each bandwidth factor. A loss is infinite if all candidates of the
         point failed.
     base_loss : float or None
-        Loss of the base alone, without a kernel expansion.
+        Loss of the base density alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
         Bandwidth factor, parameter value and loss of the chosen candidate. None if the chosen
         candidate is not regularised by ``param``.
@@ -89,10 +89,10 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         estimator : SSGEScoreEstimatorCV
-            Fitted estimator, or a fitted pipeline that contains one.
+            Fitted estimator, or a fitted pipeline that contains such an estimator.
         param : {"auto", "alpha", "eigen_threshold"}, default="auto"
-            Parameter along the horizontal axis. "auto" means the parameter that regularises the
-            chosen candidate.
+            Parameter along the horizontal axis. The value "auto" means the parameter that
+            regularises the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. With None, a new figure is created.
         **line_kw
@@ -160,7 +160,7 @@ class ScoreCVDisplay(Display):
             Parameter along the horizontal axis. For "eigen_threshold", values are 1 minus the
             threshold.
         base_loss : float, default=None
-            Loss of the base alone.
+            Loss of the base density alone.
         best : tuple of (float, float, float), default=None
             Bandwidth factor, parameter value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None

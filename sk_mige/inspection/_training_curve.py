@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: recorded numbers of a training run against the epochs."""
+"""TrainingCurveDisplay: plot of the records of a training run against the epochs."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
-            Fitted estimator with ``history_``, or a fitted pipeline or search that contains one.
-            For a pipeline, the first step with a history is drawn. To draw a
+            Fitted estimator with ``history_``, or a fitted pipeline or search that contains such an
+            estimator. For a pipeline, the first step with a history is drawn. To draw a
             :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
         keys : str or sequence of str, default=None
             Names of the records to draw, or a single name. None means ``train_loss`` and, if

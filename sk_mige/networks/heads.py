@@ -201,8 +201,8 @@ class GaussianHead(Head):
 
     Notes
     -----
-    In evaluation mode, z is the mean μ. Initially, σ is near softplus(−5) = 0.0067, so the noise is
-    small. σ is at least 1e-6, so that float32 distinguishes z from μ.
+    In evaluation mode, z is the mean μ. The scale σ is initially near softplus(−5) = 0.0067, so the
+    noise is small. The scale is at least 1e-6, so that float32 distinguishes z from μ.
 
     Examples
     --------

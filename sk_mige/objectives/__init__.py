@@ -1,4 +1,4 @@
-"""Objectives of an encoder: descriptions with parameters, and the losses that they build."""
+"""Objectives of an encoder: descriptions with parameters, and losses built from descriptions."""
 
 from .base import Description, FunctionObjective, Information, Objective, Problem
 from .bottleneck import BottleneckLoss, InformationBottleneck

@@ -1,4 +1,4 @@
-"""The protocol of objectives, and the descriptions that build them."""
+"""Base classes of objectives, and of descriptions that build objectives."""
 
 from __future__ import annotations
 
@@ -298,8 +298,8 @@ class Description(ShorthandMixin):
     def network_settings(self) -> dict[str, Any]:
         """Return the settings that determine the network, by parameter name.
 
-        The encoder raises an error if a setting of the network changes between two calls that
-        continue one training.
+        The encoder raises an error if ``partial_fit`` or a warm start would change a setting of the
+        network.
         """
 
     @abstractmethod

@@ -30,8 +30,8 @@ class BottleneckLoss(Objective):
     r"""Loss of the information bottleneck, :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
 
     With ``max_information`` c, the problem is :math:`\min -\mathbb{E}\log p(y | z)` subject to
-    :math:`I(z; x) \le c`. The weight β is the dual variable of the limit. β increases while the
-    information exceeds c, and decreases otherwise:
+    :math:`I(z; x) \le c`. The weight β is the dual variable of the limit. The weight increases
+    while the information exceeds c, and decreases otherwise:
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
 

@@ -45,7 +45,7 @@ class CriticBound(nn.Module):
     Parameters
     ----------
     bound : {"mine", "mine-f", "jsd", "smile", "infonce", "club"}
-        Name of the bound; see :func:`sk_mige.information.make_bound`.
+        Name of the bound, as in :func:`sk_mige.information.make_bound`.
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"

@@ -64,7 +64,7 @@ class InfoMax(InformationDescription):
         ``layer="conv.5"`` gives the local objective DIM(L) of Deep InfoMax.
     prior_weight : float, default=0.0
         Weight of the prior-matching loss, which makes the sigmoid of each component uniformly
-        distributed. 0 disables prior matching.
+        distributed. The value 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
         Scale of z. Mutual information does not depend on the scale of z, but the estimate does.
         With "unit", the network ends with batch normalisation without weights. With "input", the

@@ -91,7 +91,8 @@ class MIGE(Information):
     conditional : {"auto", "closed-form", "score"}, default="auto"
         Estimate of the entropy of z given x in a bottleneck. With "closed-form", the entropy of
         the Gaussian head is exact. With "score", scores are estimated from several draws of z for
-        each x. "auto" is "closed-form" for a Gaussian head, and "score" for an implicit head.
+        each x. For a Gaussian head, "auto" is "closed-form". For an implicit head, "auto" is
+        "score".
 
     See Also
     --------
@@ -302,8 +303,8 @@ class Variational(Information):
     Parameters
     ----------
     prior : {"standard", "learned"}, default="standard"
-        Model of the marginal of z. "standard" is the standard normal distribution. "learned" is a
-        Gaussian with learned means and scales.
+        Model of the marginal of z. The prior "standard" is the standard normal distribution. The
+        prior "learned" is a Gaussian with learned means and scales.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Training: batches, devices, callbacks and the trainer that runs them."""
+"""Training of networks: batches, devices, callbacks and the trainer."""
 
 from .alignment import input_alignment
 from .augmentation import ImageAugmentation

@@ -23,9 +23,9 @@ class DistributedNet(AccelerateMixin, EncoderNet):
 
     Every process passes ``batch_size`` rows through a copy of the network. The codes of all
     processes are gathered, and each process computes the objective of the joint batch. Scores
-    estimated from k·b rows are more accurate than the mean of k estimates from b rows each. torch's
-    ``DistributedDataParallel`` averages the gradients over the processes. The average equals the
-    gradient of the joint batch in a single process.
+    estimated from k·b rows are more accurate than the mean of k estimates from b rows each. The
+    class ``DistributedDataParallel`` of torch averages the gradients over the processes. The
+    average equals the gradient of the joint batch in a single process.
     """
 
     @property

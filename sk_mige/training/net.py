@@ -178,9 +178,9 @@ class EncoderNet(NeuralNet):
     def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
         """Return the mutual information between the codes of two incomplete copies of each row.
 
-        The copies are the same for each call and each network. If there are at most 500 rows, the
-        rows are copied several times, and the mean is returned. With ``shuffled=True``, each copy
-        is compared with a copy of another row.
+        The copies are the same for each call and each network. Up to 500 rows are copied several
+        times, and the mean is returned. With ``shuffled=True``, each copy is compared with a copy
+        of another row.
         """
         n = len(data)  # type: ignore[arg-type]
         if n < FEWEST_PAIRS:

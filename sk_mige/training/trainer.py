@@ -53,7 +53,7 @@ class Trainer:
     objective : Objective
         Objective that computes the loss of a batch.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
-        Optimizer; see :func:`make_optimizer`.
+        Optimizer, as in :func:`make_optimizer`.
     lr : float, default=1e-3
         Learning rate.
     batch_size : int, default=256
@@ -288,7 +288,7 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     Parameters
     ----------
     optimizer : {"adam", "adamw", "sgd"} or callable
-        Name or factory of the optimizer. "sgd" has a momentum of 0.9.
+        Name or factory of the optimizer. The optimizer "sgd" has a momentum of 0.9.
     device : torch.device
         Device of the parameters.
 

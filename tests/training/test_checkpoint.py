@@ -155,7 +155,10 @@ def test_a_checkpoint_holds_tensors_and_numbers_only(X: np.ndarray, tmp_path: Pa
         ({"mode": InfoMax(corruption=0.5)}, r"mode__corruption was 0\.3 .* is 0\.5 in this"),
         ({"lr": 0.02}, r"another run: lr was 0\.001 .* is 0\.02 in this"),
         ({"random_state": 1}, "random_state was 0 .* is 1 in this"),
-        ({"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)}, "score_estimator was"),
+        (
+            {"score_estimator": SSGEScoreEstimator(eigen_threshold=0.9)},
+            "score_estimator__eigen_threshold was",
+        ),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(

@@ -43,8 +43,9 @@ def top_predictions(
     Raises
     ------
     ValueError
-        If the numbers of rows or classes differ. If ``y_true`` has a class that is not in
-        ``labels``. If a row of ``y_proba`` has a negative value or a sum other than 1.
+        If the numbers of rows or classes differ, or ``y_true`` has a class that is not in
+        ``labels``. The error is also raised if a row of ``y_proba`` has a negative value or a sum
+        other than 1.
 
     Examples
     --------

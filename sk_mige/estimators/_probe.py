@@ -164,15 +164,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If values are not finite or there are too few rows. If the targets are not class labels.
-            If the first loss is not finite.
+            If values are not finite, rows are too few, the targets are not class labels, or the
+            first loss is not finite.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training then stops at the last good weights.
+            If the loss became infinite or NaN. Training stops at the last good weights.
         UserWarning
-            If Ctrl-C ended the training. The probe then keeps the current weights.
+            If Ctrl-C ended the training. The probe keeps the current weights.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)

@@ -41,8 +41,8 @@ class PredictionTrustDisplay(Display):
       the fraction of rows that are predicted.
     - "novelty" draws the ROC curve of each measure of novelty, for novel rows against known rows.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another
-    kind, call ``plot``.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another kind
+    of plot, call the method ``plot``.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class ScoreCVDisplay(Display):
     param : {"alpha", "eigen_threshold"}
         Parameter along the horizontal axis.
     values : ndarray of shape (n_values,)
-        Values of the parameter, ascending.
+        Values of the parameter in ascending order.
     losses : dict of float to ndarray of shape (n_values,)
         Mean held-out losses for each bandwidth factor. A loss is infinite if all candidates of the
         point failed.

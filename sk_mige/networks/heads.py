@@ -270,8 +270,8 @@ class ImplicitHead(Head):
 
     Notes
     -----
-    In evaluation mode, z is the average over 64 draws of ε. The draws are the same for every input
-    and are stored with the weights.
+    In evaluation mode, z is the average over 64 draws of ε. The 64 draws are the same for every
+    input and are stored with the weights.
 
     Examples
     --------

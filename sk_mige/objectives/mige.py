@@ -123,8 +123,8 @@ class MIGETerm(InformationTerm):
     r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
     Circumstance I applies to a deterministic code, and circumstance III to a stochastic code. If
-    q(z | x) is known, H(z | x) has a closed form. Otherwise, H(z | x) is estimated from several
-    draws of z for each x.
+    q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
+    from several draws of z for each x.
 
     Parameters
     ----------

@@ -71,8 +71,8 @@ class ArrayDataset(Dataset[Batch]):
 class EqualBatchSampler(Sampler[list[int]]):
     """Sampler of batches of nearly equal size, which uses all rows in each pass.
 
-    Batch sizes differ by at most one row. Small last batches, which would harm score estimates and
-    batch norms, do not occur.
+    Batch sizes differ by at most one row, because a small last batch would harm score estimates and
+    batch norms.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def resident(
 
     Rows are moved to the GPU if the rows need at most a quarter of the GPU's free memory. Batches
     of larger data are indexed on the CPU and copied to the GPU. Copying a batch takes longer than a
-    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each become
-    float32. Memory maps and items of data sets stay on disk.
+    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each are converted
+    to float32. Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------

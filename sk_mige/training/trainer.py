@@ -63,7 +63,7 @@ class Trainer:
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
-        skorch callbacks for all runs. The trainer copies the callbacks.
+        Callbacks of skorch for all runs. The trainer copies the callbacks.
     verbose : int, default=0
         Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
     epochs_before : int, default=0
@@ -208,7 +208,7 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the first loss is not finite. If a callback monitors "valid_loss" and ``held_out``
+            If the first loss is not finite, or if a callback monitors "valid_loss" and ``held_out``
             is None.
         """
         net = self.net

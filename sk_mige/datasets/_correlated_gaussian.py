@@ -65,7 +65,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     @property
     def mutual_info_gradient(self) -> float:
-        r"""Gradient of mutual information, :math:`\partial I/\partial\rho = d\rho / (1 - \rho^2)`."""
+        r"""Gradient of the information, :math:`\partial I/\partial\rho = d\rho/(1 - \rho^2)`."""
         return float(self._half * self.rho / (1 - self.rho**2))
 
     @property

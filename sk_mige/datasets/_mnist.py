@@ -100,7 +100,8 @@ def fetch_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------
@@ -183,7 +184,8 @@ def fetch_fashion_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------

@@ -36,8 +36,8 @@ class ScoreCVDisplay(Display):
     values : ndarray of shape (n_values,)
         Values of the parameter in ascending order.
     losses : dict of float to ndarray of shape (n_values,)
-        Mean held-out losses for each bandwidth factor. A loss is infinite if all candidates of the
-        point failed.
+        Mean held-out losses for each bandwidth factor. The loss of a point is infinite if all
+        candidates of the point failed.
     base_loss : float or None
         Loss of the base density alone, without a kernel expansion.
     best : tuple of (float, float, float) or None

@@ -51,9 +51,9 @@ class InfoMax(InformationDescription):
         Number of views in a training step. A view is an independently augmented and corrupted copy
         of each row. With one view, the objective is the information between x and z. With two or
         more views, the differences between views count as noise
-        (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of a step grows with ``n_views``. Batches should have
-        ``2 * n_components / (n_views - 1)`` rows or more. With a critic, the objective is a bound
-        of the information between views.
+        (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of a step grows with
+        ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a
+        critic, the objective is a bound of the information between views.
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
         the submodule replaces x, and the objective is I(h; z). With MIGE, I(h; z) is

@@ -202,7 +202,7 @@ class MIGETerm(InformationTerm):
 
 
 def patches(features: Tensor) -> Tensor:
-    """Reshape feature maps (M, C, ...) to the values at each of P locations, (M, P, C).
+    """Reshape feature maps (M, C, ...) to (M, P, C), where P is the number of locations.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         Device of the network. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
         Seed of weights, batches and dropout. ``fit`` does not change the global random generators
         of torch and NumPy.

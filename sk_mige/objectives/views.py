@@ -228,9 +228,10 @@ class SIGReg(ViewInformation):
 
     The second term is *sketched isotropic Gaussian regularisation* (SIGReg). SIGReg projects z on
     random unit vectors a, and compares the characteristic function of each projection with that of
-    N(0, 1). The integral is the statistic of the Epps-Pulley test, and is computed by the trapezoidal rule with
-    17 points. Each batch draws new unit vectors from torch's generator. A batch needs memory for
-    about 40 numbers per view, row and direction. The default parameters are from the paper.
+    N(0, 1). The integral is the statistic of the Epps-Pulley test, and is computed by the
+    trapezoidal rule with 17 points. Each batch draws new unit vectors from torch's generator. A
+    batch needs memory for about 40 numbers per view, row and direction. The default parameters are
+    from the paper.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Trainer:
     callbacks : sequence or None, default=None
         Callbacks of skorch for all runs. The trainer copies the callbacks.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     epochs_before : int, default=0
         Number of epochs for which the network has already been trained.
     distributed : bool, default=False

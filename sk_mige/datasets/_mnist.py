@@ -245,7 +245,7 @@ def _load_idx(
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
     """Read bytes in idx format: two zeros, type 8, number of axes, axis lengths, values."""
-    again = "Remove it, so that it is downloaded again."
+    again = "Remove the file, so that it is downloaded again."
     try:
         with gzip.open(path) as stream:
             raw = stream.read()

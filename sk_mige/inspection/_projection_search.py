@@ -222,7 +222,7 @@ def _without_failed(
     failed = dimensions[~works].tolist()
     if not works.any():
         raise ValueError(
-            f"scores is NaN or infinite in some fold of each of n_components={failed}: use "
+            f"scores contains NaN or infinity for each of n_components={failed}: use "
             "error_score='raise' in the search to see why the fits failed"
         )
     if failed:

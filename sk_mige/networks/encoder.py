@@ -173,7 +173,7 @@ class EncoderNetwork(nn.Module):
         names = [known for known, _ in self.encoder.named_modules() if known]
         if name not in names:
             raise ValueError(
-                f"{parameter}={name!r} is no submodule of the encoder; use one of {names}"
+                f"{parameter}={name!r} is not a submodule of the encoder; use one of {names}"
             )
 
     def layer(self, x: Tensor, name: str) -> Tensor:

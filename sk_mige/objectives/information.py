@@ -246,7 +246,7 @@ class Critic(Information):
         if make_bound(self.bound).critic == "density" and self.critic != "separable":
             raise ValueError(
                 f"critic={self.critic!r} has no effect with bound={self.bound!r}, whose critic is "
-                "a conditional Gaussian: leave it at its default"
+                "a conditional Gaussian: leave critic at the default"
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:

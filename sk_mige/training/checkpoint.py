@@ -118,13 +118,13 @@ class Checkpoint(Callback):
             raise
         except Exception as error:  # a damaged file can raise any error
             raise ValueError(
-                f"{self.path} is damaged or is no checkpoint ({error}): delete the file, or use "
+                f"{self.path} is damaged or is not a checkpoint ({error}): delete the file, or use "
                 "another path"
             ) from error
         if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
             raise ValueError(
-                f"{self.path} is no checkpoint of this version ({FORMAT!r}): delete the file, or "
-                "use another path"
+                f"{self.path} is not a checkpoint of this version ({FORMAT!r}): delete the file, "
+                "or use another path"
             )
         return state
 

@@ -328,7 +328,7 @@ def _copied(callback: Any, index: int) -> Any:
         return name, _copied(inner, index)
     if not hasattr(callback, "on_train_begin"):
         raise TypeError(
-            f"callbacks[{index}] is {callback!r}, which is no skorch callback: pass a class, an "
+            f"callbacks[{index}] is {callback!r}, which is not a skorch callback: pass a class, an "
             "instance, or a pair (name, callback); for scikit-learn's callbacks, use set_callbacks"
         )
     if isinstance(callback, type):

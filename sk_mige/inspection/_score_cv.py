@@ -41,8 +41,8 @@ class ScoreCVDisplay(Display):
     base_loss : float or None
         Loss of the base density alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
-        Bandwidth factor, parameter value and loss of the chosen candidate. None if the chosen
-        candidate is not regularised by ``param``.
+        Bandwidth factor, parameter value and loss of the chosen candidate. The value is None if
+        ``param`` does not regularise the chosen candidate.
 
     Attributes
     ----------

@@ -61,8 +61,8 @@ class BottleneckLoss(Objective):
     current_beta : float
         Current weight β, constant or a dual variable.
     reached : Tensor or None
-        Moving average of the upper bound of I(z; x) over about 20 batches, in nats. None without
-        ``max_information``.
+        Moving average of the upper bound of I(z; x) over about 20 batches, in nats. The value is
+        None without ``max_information``.
 
     Examples
     --------

@@ -100,7 +100,7 @@ class ProjectionSearchDisplay(Display):
             Scores of the same folds with exact distances, such as the output of
             ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -155,7 +155,7 @@ class ProjectionSearchDisplay(Display):
         score_name : str, default="accuracy"
             Name of the score. An accuracy is drawn in percent.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -184,7 +184,7 @@ class ProjectionSearchDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 

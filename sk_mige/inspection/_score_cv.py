@@ -94,7 +94,7 @@ class ScoreCVDisplay(Display):
             Parameter along the horizontal axis. The value "auto" means the parameter that
             regularises the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -164,7 +164,7 @@ class ScoreCVDisplay(Display):
         best : tuple of (float, float, float), default=None
             Bandwidth factor, parameter value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -195,7 +195,7 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 

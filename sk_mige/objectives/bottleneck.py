@@ -206,8 +206,8 @@ class InformationBottleneck(InformationDescription):
     confidence_penalty : float, default=0.0
         Weight of the predictive-entropy bonus, for classification.
     n_prediction_samples : int, default=12
-        Number of draws of z over which predictions are averaged. With 0, predictions use the mean
-        of z. ``n_prediction_samples`` can be changed after ``fit``.
+        Number of draws of z over which predictions are averaged. With 0 draws, predictions use the
+        mean of z. ``n_prediction_samples`` can be changed after ``fit``.
 
     See Also
     --------

@@ -70,7 +70,8 @@ class InfoMax(InformationDescription):
         With "unit", the network ends with batch normalisation without weights. With "input", the
         network ends with batch normalisation in training. After training, ``fit`` maps z linearly
         to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit``
-        does not change the linear map. With None, training does not fix the scale of z.
+        does not change the linear map. If ``output_scale`` is None, training does not fix
+        the scale of z.
 
     See Also
     --------

@@ -33,7 +33,7 @@ class ArrayDataset(Dataset[Batch]):
         Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
         which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets, which are integers for classes. With None, all targets are 0.
+        Targets, which are integers for classes. If ``y`` is None, all targets are 0.
 
     Examples
     --------
@@ -82,7 +82,8 @@ class EqualBatchSampler(Sampler[list[int]]):
         Largest number of rows in a batch. Each batch has at least two rows, so ``n=3`` and
         ``batch_size=2`` give one batch of three rows.
     generator : torch.Generator or None
-        Random generator for the order of the rows. With None, rows keep the original order.
+        Random generator for the order of the rows. If ``generator`` is None, rows keep the
+        original order.
 
     Attributes
     ----------

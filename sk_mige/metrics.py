@@ -29,8 +29,8 @@ def top_predictions(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
-        sorted values of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. By default, the classes are
+        the sorted values of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------
@@ -43,8 +43,9 @@ def top_predictions(
     Raises
     ------
     ValueError
-        If the numbers of rows or classes differ. If ``y_true`` has a class that is not in
-        ``labels``. If a row of ``y_proba`` has a negative value or a sum other than 1.
+        If the numbers of rows or classes differ, or ``y_true`` has a class that is not in
+        ``labels``. The error is also raised if a row of ``y_proba`` has a negative value or a sum
+        other than 1.
 
     Examples
     --------
@@ -102,8 +103,8 @@ def expected_calibration_error(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
-        sorted values of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. By default, the classes are
+        the sorted values of ``y_true``. The number of classes must be the number of columns.
     n_bins : int, default=15
         Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
@@ -164,8 +165,8 @@ def risk_coverage_curve(
     y_proba : array-like of shape (n, n_classes)
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
-        Class of each column, such as ``classes_`` of the classifier. With None, the classes are the
-        sorted values of ``y_true``. The number of classes must be the number of columns.
+        Class of each column, such as ``classes_`` of the classifier. By default, the classes are
+        the sorted values of ``y_true``. The number of classes must be the number of columns.
 
     Returns
     -------

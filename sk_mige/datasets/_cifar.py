@@ -75,8 +75,8 @@ def fetch_cifar10(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. A download needs pooch, from the extra
-        ``sk-mige[data]``.
+        Whether to download a missing archive. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------
@@ -176,8 +176,8 @@ def fetch_cifar100(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. A download needs pooch, from the extra
-        ``sk-mige[data]``.
+        Whether to download a missing archive. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------

@@ -65,7 +65,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     @property
     def mutual_info_gradient(self) -> float:
-        r"""Derivative of I, :math:`\partial I/\partial\rho = d\rho / (1 - \rho^2)`."""
+        r"""Gradient of the information, :math:`\partial I/\partial\rho = d\rho/(1 - \rho^2)`."""
         return float(self._half * self.rho / (1 - self.rho**2))
 
     @property
@@ -164,7 +164,7 @@ def make_correlated_gaussian(
     Returns
     -------
     XY : ndarray of shape (n_samples, 2 * n_features)
-        Samples, with :math:`x` in the first ``n_features`` columns and :math:`y` in the last.
+        Samples, with :math:`x` in the first and :math:`y` in the last ``n_features`` columns.
     score : CorrelatedGaussianScore
         Callable that evaluates the exact joint score at points :math:`(x, y)`.
 

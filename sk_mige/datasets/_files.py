@@ -150,8 +150,9 @@ def _verify(path: Path, archive: Archive) -> None:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != archive.md5:
         raise ValueError(
-            f"{path} has the md5 sum {found}, but the official archive has {archive.md5}: it is "
-            "damaged, incomplete or another file. Remove it, so that it is downloaded again."
+            f"{path} has the md5 sum {found}, but the official archive has {archive.md5}: the "
+            "file is damaged, incomplete or another file. Remove the file, so that it is "
+            "downloaded again."
         )
 
 
@@ -175,7 +176,7 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
                         shutil.copyfileobj(source, stream)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} cannot be unpacked ({error}): remove it and try again."
+            f"{path} cannot be unpacked ({error}): remove the file and try again."
         ) from error
     if wanted:
         raise ValueError(f"{path} lacks {', '.join(sorted(wanted))}.")

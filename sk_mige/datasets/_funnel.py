@@ -87,7 +87,7 @@ def make_funnel(
 
     Neal's original funnel [1]_ has ``n_features=10, scale=3``. With ``scale=3``, rare samples in
     the narrow part dominate the second moment of the score, :math:`E[e^{-v}] = e^{s^2/2}` for each
-    variable. The default ``scale=1`` is less extreme.
+    variable. The default ``scale=1`` gives a less extreme funnel.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def make_gaussian(
         from :math:`\mathcal N(0, I)`.
     covariance : float, array-like of shape (d,) or (d, d), default=None
         Covariance :math:`\Sigma`: one variance for all features, one variance for each feature, or
-        a full matrix. With None, ``condition_number`` defines the matrix.
+        a full matrix. By default, ``condition_number`` defines the matrix.
     condition_number : float, default=1.0
         Ratio of the largest to the smallest eigenvalue of the covariance. For condition numbers
         above 1, the eigenvalues are log-spaced with product 1, and the eigenvectors are random.

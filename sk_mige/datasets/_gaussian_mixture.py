@@ -131,7 +131,7 @@ def make_gaussian_mixture(
     n_samples : int, default=100
         Number of samples.
     means : array-like of shape (K, d), default=None
-        Means of the components. With None, the means are (−2, 0), (2, 0) and (0, 2.5).
+        Means of the components. By default, the means are (−2, 0), (2, 0) and (0, 2.5).
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=None
         Covariances: one variance or one matrix, either for all components or for each component.
         None means variances of 0.36.

@@ -30,9 +30,9 @@ def check_size(path: Path, n_bytes: int, row_bytes: int) -> None:
     """Raise ValueError if the file size is not a positive multiple of the row size."""
     if n_bytes == 0 or n_bytes % row_bytes:
         raise ValueError(
-            f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: it is "
-            "incomplete or not in the official binary format. Remove it, so that it is downloaded "
-            "again."
+            f"{path} has {n_bytes} bytes, which is not a positive multiple of {row_bytes}: the "
+            "file is incomplete or not in the official binary format. Remove the file, so that it "
+            "is downloaded again."
         )
 
 
@@ -54,7 +54,7 @@ def check_labels(
     if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
-            "classes, counted from 0: it is damaged or not in the official binary format."
+            "classes, counted from 0: the file is damaged or not in the official binary format."
         )
     return labels
 

@@ -100,7 +100,8 @@ def fetch_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------
@@ -183,7 +184,8 @@ def fetch_fashion_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. A download needs pooch, from the extra ``sk-mige[data]``.
+        Whether to download missing files. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------
@@ -243,7 +245,7 @@ def _load_idx(
 
 def _read_idx(path: Path, n_dims: int) -> NDArray[np.uint8]:
     """Read bytes in idx format: two zeros, type 8, number of axes, axis lengths, values."""
-    again = "Remove it, so that it is downloaded again."
+    again = "Remove the file, so that it is downloaded again."
     try:
         with gzip.open(path) as stream:
             raw = stream.read()

@@ -76,8 +76,8 @@ def fetch_stl10(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. A download needs pooch, from the extra
-        ``sk-mige[data]``.
+        Whether to download a missing archive. Downloads need the package pooch, which
+        ``sk-mige[data]`` installs.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def _read_folds(path: Path, n_rows: int) -> list[NDArray[np.int64]]:
     if len(folds) != 10 or 0 in sizes:
         raise ValueError(
             f"{path} must have ten lines of row numbers, one for each fold; got lines of {sizes}: "
-            "it is incomplete or another file."
+            "the file is incomplete or another file."
         )
     for fold in folds:
         if not 0 <= fold.min() <= fold.max() < n_rows:

@@ -37,19 +37,19 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     family : callable, default=None
         Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
         can differentiate twice. ``x`` has shape (n, n_features), and ``noise`` has shape
-        (n, n_noise). The noise is standard normal. ``y`` must have n rows. None means the additive
-        channel ``theta * x + noise``.
+        (n, n_noise). The noise is standard normal. The result ``y`` must have n rows. None means
+        the additive channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise. None means the number of features of x. The default family accepts
-        no other dimension.
+        Dimension of the noise. None means the number of features of x, the only dimension that the
+        default family accepts.
     margins : {"gaussian", None}, default="gaussian"
         Transformation of the marginal distributions, as in
         :func:`sk_mige.information.mutual_info_gradient`.
     score_estimator : SSGEScoreEstimator, default=None
-        Settings of plain SSGE. Only the parameters ``n_eigen``, ``eigen_threshold``, ``alpha`` and
-        ``bandwidth`` are used. None means :func:`sk_mige.information.whitened_scores`.
+        Settings of plain SSGE. Only ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``
+        of the score estimator are used. None means :func:`sk_mige.information.whitened_scores`.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`sk_mige.information.mutual_info_gradient`.
     n_batches : int, default=10
@@ -143,9 +143,9 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or the result of ``family`` is constant, not finite or of the wrong shape. If
-            ``family`` is None and ``n_noise`` differs from the number of features. If
-            ``score_estimator`` uses a projection.
+            If X or the result of ``family`` is constant, not finite or of the wrong shape. The
+            error is also raised if ``family`` is None and ``n_noise`` is not the number of
+            features, or if ``score_estimator`` uses a projection.
         """
         X = check_samples(self, X, reset=True, min_rows=4)
         if self.family is None and self.n_noise not in (None, self.n_features_in_):

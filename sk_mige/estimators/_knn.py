@@ -103,7 +103,7 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If values are not finite or there are too few rows. If the targets are not class labels.
+            If values are not finite, rows are too few, or the targets are not class labels.
         """
         self._rows = as_numpy(check_rows(self, X, reset=True))
         y = check_targets(self, self._rows, y, "classification")

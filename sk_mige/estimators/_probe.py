@@ -64,7 +64,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         Device of the network. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
         Seed of weights, batches and dropout. ``fit`` does not change the global random generators
         of torch and NumPy.
@@ -164,15 +164,15 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If values are not finite or there are too few rows. If the targets are not class labels.
-            If the first loss is not finite.
+            If values are not finite, rows are too few, the targets are not class labels, or the
+            first loss is not finite.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training then stops at the last good weights.
+            If the loss became infinite or NaN. Training stops at the last good weights.
         UserWarning
-            If Ctrl-C ended the training. The probe then keeps the current weights.
+            If Ctrl-C ended the training. The probe keeps the current weights.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)

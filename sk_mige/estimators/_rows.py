@@ -248,7 +248,7 @@ def is_dask(X: Any) -> bool:
 
 
 def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -> Any:
-    """Apply ``transform`` to each block of rows of a Dask array, and return (n, width)."""
+    """Apply ``transform`` to each block of rows of a Dask array, with a result (n, width)."""
     if X.ndim != 2:
         raise ValueError(
             f"X is a Dask array of the shape {X.shape}, but must have two dimensions: pass "

@@ -68,9 +68,9 @@ class SlicedScoreMatching(
     lr : float, default=1e-3
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the training. "auto" selects CUDA if available, and the CPU otherwise.
+        Device of the training. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
-        Verbosity level. 1 shows a progress bar, and 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the batches and the random directions.
 

@@ -178,7 +178,7 @@ def find_classes(
     known : ndarray, default=None
         Sorted labels of an earlier call, if any.
     stream : bool, default=False
-        Whether y is one part of a stream. The first call then requires ``classes``.
+        Whether y is one part of a stream. For a stream, the first call requires ``classes``.
     """
     if known is not None:
         if classes is not None and not np.array_equal(np.unique(classes), known):
@@ -241,7 +241,7 @@ class TargetScaler:
     y : ndarray of shape (n,) or (n, t)
         Targets from which mean and variance are computed.
     dtype : dtype
-        dtype of the user's targets. Predictions are float32 if the targets are float32, else
+        Data type of the user's targets. Predictions are float32 if the targets are float32, else
         float64.
     """
 

@@ -102,7 +102,7 @@ class InformationPlaneDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **plot_kw
             Keyword arguments of :meth:`from_estimators`.
 
@@ -142,7 +142,7 @@ class InformationPlaneDisplay(Display):
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -200,7 +200,7 @@ class InformationPlaneDisplay(Display):
         entropy_y : float, default=None
             Entropy H(y) in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -228,7 +228,7 @@ class InformationPlaneDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 

@@ -97,7 +97,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -134,7 +134,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -173,7 +173,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -201,7 +201,7 @@ class MutualInfoGradientDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 

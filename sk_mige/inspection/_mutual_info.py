@@ -108,7 +108,7 @@ class MutualInfoDisplay(Display):
         estimator : MutualInfoEstimator
             Estimator, fitted or not. The estimator must be fitted if ``X`` and ``Y`` are None.
         X, Y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
-            Rows. With None, only the estimate of the fitted estimator is drawn.
+            Rows. Without rows, only the estimate of the fitted estimator is drawn.
         sizes : sequence of int, default=None
             Numbers of rows. None means n/8, n/4, n/2 and n, without sizes below 20 rows or below 4
             rows for each column of X and Y.
@@ -117,7 +117,7 @@ class MutualInfoDisplay(Display):
         random_state : int, default=0
             Seed of the subsets. Each subset contains all smaller subsets.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -184,7 +184,7 @@ class MutualInfoDisplay(Display):
         truth : float, default=None
             Exact mutual information in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -227,7 +227,7 @@ class MutualInfoDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 

@@ -41,8 +41,8 @@ class PredictionTrustDisplay(Display):
       the fraction of rows that are predicted.
     - "novelty" draws the ROC curve of each measure of novelty, for novel rows against known rows.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another
-    kind, call ``plot``.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another kind
+    of plot, call the method ``plot``.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class PredictionTrustDisplay(Display):
         y_proba : array-like of shape (n_samples, n_classes)
             Predicted probabilities.
         labels : array-like of shape (n_classes,), default=None
-            Class of each column. With None, the classes are the sorted values of ``y_true``.
+            Class of each column. By default, the classes are the sorted values of ``y_true``.
         novelty : dict of str to pair of array-likes, default=None
             Values of known and of novel rows, for each measure of novelty. Large values indicate
             novelty.
@@ -176,7 +176,7 @@ class PredictionTrustDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         kind : {"reliability", "risk", "novelty"}, default="reliability"
             Kind of the plot.
         **line_kw

@@ -100,7 +100,7 @@ class ProjectionSearchDisplay(Display):
             Scores of the same folds with exact distances, such as the output of
             ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -155,7 +155,7 @@ class ProjectionSearchDisplay(Display):
         score_name : str, default="accuracy"
             Name of the score. An accuracy is drawn in percent.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -184,7 +184,7 @@ class ProjectionSearchDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -222,7 +222,7 @@ def _without_failed(
     failed = dimensions[~works].tolist()
     if not works.any():
         raise ValueError(
-            f"scores is NaN or infinite in some fold of each of n_components={failed}: use "
+            f"scores contains NaN or infinity for each of n_components={failed}: use "
             "error_score='raise' in the search to see why the fits failed"
         )
     if failed:

@@ -34,15 +34,15 @@ class ScoreCVDisplay(Display):
     param : {"alpha", "eigen_threshold"}
         Parameter along the horizontal axis.
     values : ndarray of shape (n_values,)
-        Values of the parameter, ascending.
+        Values of the parameter in ascending order.
     losses : dict of float to ndarray of shape (n_values,)
-        Mean held-out losses for each bandwidth factor. A loss is infinite if all candidates of the
-        point failed.
+        Mean held-out losses for each bandwidth factor. The loss of a point is infinite if all
+        candidates of the point failed.
     base_loss : float or None
         Loss of the base density alone, without a kernel expansion.
     best : tuple of (float, float, float) or None
-        Bandwidth factor, parameter value and loss of the chosen candidate. None if the chosen
-        candidate is not regularised by ``param``.
+        Bandwidth factor, parameter value and loss of the chosen candidate. The value is None if
+        ``param`` does not regularise the chosen candidate.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class ScoreCVDisplay(Display):
             Parameter along the horizontal axis. The value "auto" means the parameter that
             regularises the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -164,7 +164,7 @@ class ScoreCVDisplay(Display):
         best : tuple of (float, float, float), default=None
             Bandwidth factor, parameter value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -195,7 +195,7 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. With None, a new figure is created.
+            Axes to draw on. If ``ax`` is None, a new figure is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 

@@ -90,7 +90,7 @@ class TrainingCurveDisplay(Display):
             Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure with panels is created.
+            Axes to draw all curves on. If ``ax`` is None, a new figure with panels is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -122,7 +122,7 @@ class TrainingCurveDisplay(Display):
             Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure with panels is created.
+            Axes to draw all curves on. If ``ax`` is None, a new figure with panels is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -154,7 +154,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw all curves on. With None, a new figure with panels is created.
+            Axes to draw all curves on. If ``ax`` is None, a new figure with panels is created.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 

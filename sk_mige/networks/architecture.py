@@ -47,7 +47,7 @@ class Architecture:
         Number of draws of z for each row in training.
     n_targets : int
         Width of the decoder's output, or 0 for no decoder.
-    corruption, augmentation, n_views
+    corruption, augmentation, n_views : float, callable or None, int
         Changes of the inputs in training, as in :class:`EncoderNetwork`.
     layer : str or None
         Name of the submodule of the encoder whose output is part of the code in training.

@@ -37,8 +37,8 @@ class ConditionedHead(Head):
     low, high : float
         Limits :math:`0 < \beta_0 < \beta_1` of the range of β.
     beta : float, default=None
-        Fixed weight β. With None, β varies in training, and is the geometric mean of ``low`` and
-        ``high`` in evaluation mode.
+        Fixed weight β. If ``beta`` is None, β varies in training, and is the geometric mean of
+        ``low`` and ``high`` in evaluation mode.
 
     Attributes
     ----------

@@ -28,8 +28,8 @@ class EncoderNetwork(nn.Module):
     decoder : nn.Module, default=None
         Network that maps z to predictions.
     input_shape : sequence of int, default=None
-        Shape of a row inside the encoder, such as (channels, height, width). With None, rows are
-        not reshaped.
+        Shape of a row inside the encoder, such as (channels, height, width). If ``input_shape``
+        is None, rows are not reshaped.
     corruption : float, default=0.0
         Probability with which each value of a row is set to 0 in training. The remaining values
         are divided by ``1 - corruption``.
@@ -173,7 +173,7 @@ class EncoderNetwork(nn.Module):
         names = [known for known, _ in self.encoder.named_modules() if known]
         if name not in names:
             raise ValueError(
-                f"{parameter}={name!r} is no submodule of the encoder; use one of {names}"
+                f"{parameter}={name!r} is not a submodule of the encoder; use one of {names}"
             )
 
     def layer(self, x: Tensor, name: str) -> Tensor:

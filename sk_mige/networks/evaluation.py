@@ -48,7 +48,8 @@ def evaluate(
         Function ``read(rows, slices)`` that yields the chunk for each slice. None means to index
         ``rows``.
     out : ndarray of n rows, default=None
-        Array that is filled chunk by chunk and returned. With None, a new array is created.
+        Array that is filled chunk by chunk and returned. If ``out`` is None, a new
+        array is created.
 
     Returns
     -------

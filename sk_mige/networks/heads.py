@@ -27,8 +27,8 @@ class Code(NamedTuple):
         Representation. In training, z contains one or S reparameterised draws for each input. In
         evaluation mode, z is the mean of q(z | x).
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
-        Gaussian q(z | x) from which z was drawn. None for a deterministic head, and for an implicit
-        head, whose density is unknown.
+        Gaussian q(z | x) from which z was drawn. The value is None for a deterministic head, and
+        for an implicit head, whose density is unknown.
     prediction : tensor of shape (M, n_targets) or (S, M, n_targets), or None
         Output of the decoder at z, or None without a decoder.
     features : tensor of shape (M, ...), or None
@@ -270,8 +270,8 @@ class ImplicitHead(Head):
 
     Notes
     -----
-    In evaluation mode, z is the average over 64 draws of ε. The draws are the same for every input
-    and are stored with the weights.
+    In evaluation mode, z is the average over 64 draws of ε. The 64 draws are the same for every
+    input and are stored with the weights.
 
     Examples
     --------

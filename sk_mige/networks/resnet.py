@@ -22,7 +22,7 @@ class ResNet18(nn.Sequential):
     Parameters
     ----------
     input_shape : tuple (channels, height, width)
-        Shape of an image. The network accepts images of other heights and widths too.
+        Shape of an image. The network also accepts images of any other height and width.
     n_outputs : int
         Width of the output.
     projector : sequence of int, default=()

@@ -30,7 +30,7 @@ Loss = Callable[[Any, Tensor, Tensor], Tensor]  # takes a code, or another netwo
 
 
 class Objective(nn.Module):
-    """Base class of objectives: the loss of a batch.
+    """Base class of objectives, which compute the loss of a batch.
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
     held-out rows. The training loop reads no attributes except ``has_value`` and ``classifies``.

@@ -61,8 +61,8 @@ class BottleneckLoss(Objective):
     current_beta : float
         Current weight β, constant or a dual variable.
     reached : Tensor or None
-        Moving average of the upper bound of I(z; x) over about 20 batches, in nats. None without
-        ``max_information``.
+        Moving average of the upper bound of I(z; x) over about 20 batches, in nats. The value is
+        None without ``max_information``.
 
     Examples
     --------
@@ -186,7 +186,7 @@ class InformationBottleneck(InformationDescription):
         estimated, else 1.
     beta : float, default=1e-3
         Weight of one nat of information about x, relative to one nat of log-likelihood. With a
-        large ``beta`` from the first epoch, training can stay at a constant z.
+        large ``beta`` from the first epoch, training can stay at a constant z. The callback
         :class:`sk_mige.training.BetaWarmup` prevents a constant z.
 
         A pair (low, high) of positive weights trains one encoder for all weights in the range. The
@@ -206,8 +206,8 @@ class InformationBottleneck(InformationDescription):
     confidence_penalty : float, default=0.0
         Weight of the predictive-entropy bonus, for classification.
     n_prediction_samples : int, default=12
-        Number of draws of z over which predictions are averaged. With 0, predictions use the mean
-        of z. ``n_prediction_samples`` can be changed after ``fit``.
+        Number of draws of z over which predictions are averaged. With 0 draws, predictions use the
+        mean of z. ``n_prediction_samples`` can be changed after ``fit``.
 
     See Also
     --------
@@ -227,8 +227,8 @@ class InformationBottleneck(InformationDescription):
     β. Without the divisor, batches with a large β have the largest gradients and dominate the
     updates of the shared weights. All β share the critic of :class:`Critic` and the learned prior
     of :class:`Variational`. A shared critic or prior gives a looser bound than a critic or prior
-    for a single β. For regression with a pair, the variance of the likelihood is the mean squared
-    error of the batch, because the optimal variance depends on β.
+    for a single β. For regression with a range of β, the likelihood uses the mean squared error of
+    the batch as variance, because the optimal variance depends on β.
 
     References
     ----------

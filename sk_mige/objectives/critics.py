@@ -49,7 +49,7 @@ class CriticBound(nn.Module):
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic. Each named form has a hidden layer of 512 units. A callable returns a
+        Form of the critic. Each named critic has a hidden layer of 512 units. A callable returns a
         critic for (n_features, n_components). The bound "club" learns a conditional Gaussian
         instead of a critic.
     normalize : bool, default=True
@@ -70,9 +70,9 @@ class CriticBound(nn.Module):
 
     .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] .
 
-    For "smile", T is clipped in the second term. If the critic is optimal, the gradient of the
-    estimate equals the gradient of I by the envelope theorem. The bound "infonce" is at most log M
-    for batches of M rows, and "club" is an upper bound.
+    For "smile", the critic T is clipped in the second term of the formula. If the critic is
+    optimal, the gradient of the estimate equals the gradient of I by the envelope theorem. The
+    bound "infonce" is at most log M for batches of M rows, and "club" is an upper bound.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class FeatureCriticInfoMax(Objective):
     Parameters
     ----------
     information : CriticBound
-        Bound and critic of h and z. With ``local=True``, the critic takes one location of h.
+        Bound of I(h; z), with a critic. With ``local=True``, the critic takes one location of h.
     local : bool, default=False
         Whether h is a single location, as in DIM(L). If False, h is the whole map, as in DIM(G).
 

@@ -49,11 +49,11 @@ class InfoMax(InformationDescription):
         Pickling the encoder requires a picklable function.
     n_views : int, default=1
         Number of views in a training step. A view is an independently augmented and corrupted copy
-        of each row. A single view is compared with x. With two or more views, the differences
-        between views count as noise (:func:`sk_mige.information.multiview_mutual_info_surrogate`).
-        The cost of a step grows with ``n_views``. Batches should have
-        ``2 * n_components / (n_views - 1)`` rows or more. With a critic, the objective is a bound
-        of the information between views.
+        of each row. With one view, the objective is the information between x and z. With two or
+        more views, the differences between views count as noise
+        (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of a step grows with
+        ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a
+        critic, the objective is a bound of the information between views.
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
         the submodule replaces x, and the objective is I(h; z). With MIGE, I(h; z) is
@@ -68,9 +68,10 @@ class InfoMax(InformationDescription):
     output_scale : {"input", "unit"} or None, default="input"
         Scale of z. Mutual information does not depend on the scale of z, but the estimate does.
         With "unit", the network ends with batch normalisation without weights. With "input", the
-        network ends with the same batch normalisation during training. After training, ``fit`` maps
-        z linearly to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`).
-        ``partial_fit`` does not change the linear map. With None, the scale is free in training.
+        network ends with batch normalisation in training. After training, ``fit`` maps z linearly
+        to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit``
+        does not change the linear map. If ``output_scale`` is None, training does not fix
+        the scale of z.
 
     See Also
     --------

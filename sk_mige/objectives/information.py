@@ -79,7 +79,8 @@ class MIGE(Information):
     x_scale : float, default=1.0
         Weight of x relative to z in the kernel of the joint score, after x and z are scaled to the
         same median distance. A joint score is estimated in InfoMax with one view and no ``layer``,
-        and in a bottleneck with ``head="deterministic"``. Otherwise, ``x_scale`` must be 1.
+        and in a bottleneck with ``head="deterministic"``. Without a joint score, ``x_scale`` must
+        be 1.
     marginal : {"auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out", \
 "classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck
@@ -245,7 +246,7 @@ class Critic(Information):
         if make_bound(self.bound).critic == "density" and self.critic != "separable":
             raise ValueError(
                 f"critic={self.critic!r} has no effect with bound={self.bound!r}, whose critic is "
-                "a conditional Gaussian: leave it at its default"
+                "a conditional Gaussian: leave critic at the default"
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
@@ -359,7 +360,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as an objective, without held-out value for views or a layer."""
+        """Return the function as an objective. Several views or a layer have no held-out value."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:

@@ -23,7 +23,7 @@ class ClassLikelihood(nn.Module):
         Fraction s of each target that is spread over all classes. With ``weight``, the term of
         each class is weighted, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
-        Weight λ of the predictive-entropy bonus [1]_. ``weight`` does not apply to the bonus.
+        Weight λ of the predictive-entropy bonus [1]_. Class weights do not apply to the bonus.
 
     References
     ----------

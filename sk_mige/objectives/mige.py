@@ -123,8 +123,8 @@ class MIGETerm(InformationTerm):
     r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
     Circumstance I applies to a deterministic code, and circumstance III to a stochastic code. If
-    q(z | x) is known, H(z | x) has a closed form. Otherwise, H(z | x) is estimated from several
-    draws of z for each x.
+    q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
+    from several draws of z for each x.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class MIGETerm(InformationTerm):
 
 
 def patches(features: Tensor) -> Tensor:
-    """Reshape feature maps (M, C, ...) to the values at each of P locations, (M, P, C).
+    """Reshape feature maps (M, C, ...) to (M, P, C), where P is the number of locations.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ class ImageAugmentation:
     r"""Random crop, flip, colour jitter, greyscale and blur, drawn for each image of a batch.
 
     An instance maps images of shape (M, channels, height, width) to augmented images. Pass the
-    instance as ``augmentation`` to :class:`sk_mige.InfoMax`. The augmentation is that of SimCLR.
+    instance as ``augmentation`` to :class:`sk_mige.InfoMax`. The augmentation follows SimCLR.
     All images of a batch are augmented at once, on the device of the batch. The random numbers come
     from torch's CPU generator, which ``fit`` seeds. The same seed therefore gives the same
     augmentation on every device.
@@ -33,10 +33,10 @@ class ImageAugmentation:
         Height and width of the output in pixels. None means the size of the input. Encoders with a
         fully connected layer, such as "conv", require the size given by ``input_shape``.
     scale : tuple of two floats, default=(0.2, 1.0)
-        Smallest and largest area of a crop, as a fraction of the image's area. The area is uniform
-        between the two values. The aspect ratio is log-uniform between 3/4 and 4/3, or within a
-        narrower range for which the crop fits into the image. EMP-SSL uses 20 views with
-        ``scale=(0.25, 0.25)``.
+        Smallest and largest area of a crop, as a fraction of the image's area. The area of a crop
+        is drawn uniformly between the two limits. The aspect ratio is log-uniform between 3/4 and
+        4/3, or within a narrower range for which the crop fits into the image. EMP-SSL uses 20
+        views with ``scale=(0.25, 0.25)``.
     flip : float, default=0.5
         Probability of a horizontal flip.
     jitter : float, default=0.4

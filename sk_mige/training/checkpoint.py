@@ -36,10 +36,10 @@ class Checkpoint(Callback):
     """Callback that stores the training state after each epoch, and resumes from the file.
 
     Pass the callback as ``MIGEEncoder(callbacks=[Checkpoint(path)])``. If the process is killed,
-    call ``fit`` again with the same parameters and data. Training then continues after the last
+    call ``fit`` again with the same parameters and data. The new ``fit`` continues after the last
     finished epoch. On the same machine, the result is identical to that of an uninterrupted run. If
-    the file contains a finished run, ``fit`` restores the finished run without training. A larger
-    ``max_epochs`` continues the restored run.
+    the file contains a finished run, ``fit`` restores the finished run without training. With a
+    larger ``max_epochs``, training continues from the finished run.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError
-        If the file is not a checkpoint. If the checkpoint belongs to another network, objective or
-        optimizer, to other parameters or to other rows.
+        If the file is not a checkpoint. The error is also raised if the checkpoint belongs to
+        another network, objective or optimizer, to other parameters or to other rows.
 
     Notes
     -----
@@ -118,13 +118,13 @@ class Checkpoint(Callback):
             raise
         except Exception as error:  # a damaged file can raise any error
             raise ValueError(
-                f"{self.path} is damaged or is no checkpoint ({error}): delete the file, or use "
+                f"{self.path} is damaged or is not a checkpoint ({error}): delete the file, or use "
                 "another path"
             ) from error
         if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
             raise ValueError(
-                f"{self.path} is no checkpoint of this version ({FORMAT!r}): delete the file, or "
-                "use another path"
+                f"{self.path} is not a checkpoint of this version ({FORMAT!r}): delete the file, "
+                "or use another path"
             )
         return state
 

@@ -33,7 +33,7 @@ class ArrayDataset(Dataset[Batch]):
         Inputs. The rows of an :class:`~sk_mige.training.items.ItemRows` are items of a data set,
         which are read one by one.
     y : ndarray of shape (n,) or (n, t), default=None
-        Targets, which are integers for classes. With None, all targets are 0.
+        Targets, which are integers for classes. If ``y`` is None, all targets are 0.
 
     Examples
     --------
@@ -71,8 +71,8 @@ class ArrayDataset(Dataset[Batch]):
 class EqualBatchSampler(Sampler[list[int]]):
     """Sampler of batches of nearly equal size, which uses all rows in each pass.
 
-    Batch sizes differ by at most one row. Small last batches, which would harm score estimates and
-    batch norms, do not occur.
+    Batch sizes differ by at most one row, because a small last batch would harm score estimates and
+    batch norms.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ class EqualBatchSampler(Sampler[list[int]]):
         Largest number of rows in a batch. Each batch has at least two rows, so ``n=3`` and
         ``batch_size=2`` give one batch of three rows.
     generator : torch.Generator or None
-        Random generator for the order of the rows. With None, rows keep the original order.
+        Random generator for the order of the rows. If ``generator`` is None, rows keep the
+        original order.
 
     Attributes
     ----------
@@ -125,8 +126,8 @@ def resident(
 
     Rows are moved to the GPU if the rows need at most a quarter of the GPU's free memory. Batches
     of larger data are indexed on the CPU and copied to the GPU. Copying a batch takes longer than a
-    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each become
-    float32. Memory maps and items of data sets stay on disk.
+    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each are converted
+    to float32. Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------

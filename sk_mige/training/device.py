@@ -37,7 +37,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     ----------
     device : str or torch.device
         Name of a torch device, such as "cpu", "cuda", "cuda:1", "xpu" or "mps", or "auto". The name
-        "auto" never selects another device, such as MPS, which has no float64.
+        "auto" selects CUDA or the CPU only, because MPS has no float64.
 
     Returns
     -------
@@ -155,8 +155,8 @@ def built_apart(seed: int) -> Iterator[None]:
 
     Unlike :func:`seeded`, the context does not wait for other threads. A stored network can
     therefore be loaded while another thread trains. The seed determines the weights of torch's
-    layers and of modules built from torch's layers. Other random functions in a user's module are
-    not seeded.
+    layers and of modules built from torch's layers. Random functions outside torch's layers are not
+    seeded.
 
     Examples
     --------

@@ -109,8 +109,8 @@ class ItemRows:
         """Return the targets of all items, or None if the items have no targets.
 
         Data sets of torchvision store all targets in an attribute ``targets``. The attribute is
-        used if its first and last values equal the targets of the first and last item. Otherwise,
-        all items are read once.
+        used if its first and last values equal the targets of the first and last item. In all other
+        cases, all items are read once.
         """
         first, last = self._targets([0, len(self) - 1])
         if first is None:
@@ -168,8 +168,7 @@ def is_data_set(X: Any) -> bool:
     """Return whether X is a data set or a ``DataLoader``, instead of an array-like.
 
     Data sets of torch and skorch are recognised by their class. Any other object with a length and
-    items is a data set if the object has no conversion to an array or data frame. Hugging Face's
-    data sets are an example.
+    items, such as a Hugging Face data set, must have no conversion to an array or data frame.
 
     Examples
     --------

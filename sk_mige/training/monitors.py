@@ -51,7 +51,7 @@ class Monitor(Shown):
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Compute and record the number after every ``every`` epochs."""
+        """Compute and record the number once in ``every`` epochs."""
         if net.finished_epochs % self.every:
             return
         # Modules may draw from the global generators in evaluation mode, too.
@@ -68,9 +68,9 @@ class Monitor(Shown):
 class OnlineProbe(Monitor):
     """Accuracy of a linear probe, recorded during training.
 
-    After every ``every`` epochs, scikit-learn's ``LogisticRegression`` is fitted to the
-    standardised codes of a random 70 % of the rows. The accuracy on the other 30 % of the rows is
-    recorded in ``history_``. The callback does not change the training of the encoder.
+    Once in ``every`` epochs, scikit-learn's ``LogisticRegression`` is fitted to the standardised
+    codes of a random 70 % of the rows. The accuracy on the remaining 30 % of the rows is recorded
+    in ``history_``. The callback does not change the training of the encoder.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class OnlineProbe(Monitor):
     Raises
     ------
     ValueError
-        If X and the training rows differ in width. If labels are missing, are not classes, or
-        belong to a class with a single row.
+        If X and the training rows differ in width. The error is also raised if labels are missing,
+        are not classes, or belong to a class with a single row.
 
     See Also
     --------

@@ -199,7 +199,7 @@ class EncoderNet(NeuralNet):
         return sum(shared_information(a, b[order]) for a, b in codes) / draws
 
     def codes_of(self, data: Dataset[Any]) -> Tensor:
-        """Return the codes of a data set on the CPU."""
+        """Return the codes of a data set as a CPU tensor."""
         return torch.cat([self.codes(rows) for rows in _parts(data)])
 
     def codes(self, rows: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ class _Gather(torch.autograd.Function):
 def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     r"""Gather the rows of all processes in the order of their ranks, differentiably.
 
-    Each process p of k processes computes a loss :math:`L_p` of the joint batch :math:`z`. The
+    Process p of k processes computes a loss :math:`L_p` of the joint batch :math:`z`. The
     rows of process p receive the gradient :math:`\sum_q \partial L_q / \partial z_p`. Data-parallel
     training averages the gradients of the parameters over processes. The average equals
 
@@ -174,7 +174,7 @@ class JointBatchNorm(_BatchNorm):
     ----------
     num_features : int
         Number of channels, the size of axis 1.
-    eps, momentum, affine, track_running_stats
+    eps, momentum, affine, track_running_stats : float, float, bool, bool
         Parameters of ``torch.nn.BatchNorm1d``.
 
     Examples

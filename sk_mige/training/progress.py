@@ -18,7 +18,7 @@ class TrainingProgress(Callback):
     Parameters
     ----------
     epochs : int
-        Number of epochs in this run.
+        Number of epochs of the run.
     description : str, default="training"
         Text before the bar.
 

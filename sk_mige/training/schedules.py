@@ -308,7 +308,7 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     if isinstance(schedule, Callback):
         return [clone(schedule)]
     raise ValueError(
-        f"lr_schedule={schedule!r} is no schedule: use 'cosine', 'constant', a callback such as "
+        f"lr_schedule={schedule!r} is not a schedule: use 'cosine', 'constant', a callback such as "
         "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler; functools.partial adds "
         "arguments to a class"
     )

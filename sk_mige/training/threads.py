@@ -73,7 +73,7 @@ def threads_for(network: nn.Module, objective: nn.Module, batch_size: int) -> It
 
     Parameters
     ----------
-    network, objective, batch_size
+    network, objective, batch_size : nn.Module, nn.Module, int
         Parameters of :func:`is_small`.
 
     Examples

@@ -63,9 +63,9 @@ class Trainer:
     seed : int, default=0
         Seed of the order of the batches.
     callbacks : sequence or None, default=None
-        skorch callbacks for all runs. The trainer copies the callbacks.
+        Callbacks of skorch for all runs. The trainer copies the callbacks.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     epochs_before : int, default=0
         Number of epochs for which the network has already been trained.
     distributed : bool, default=False
@@ -208,7 +208,7 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the first loss is not finite. If a callback monitors "valid_loss" and ``held_out``
+            If the first loss is not finite, or if a callback monitors "valid_loss" and ``held_out``
             is None.
         """
         net = self.net
@@ -328,7 +328,7 @@ def _copied(callback: Any, index: int) -> Any:
         return name, _copied(inner, index)
     if not hasattr(callback, "on_train_begin"):
         raise TypeError(
-            f"callbacks[{index}] is {callback!r}, which is no skorch callback: pass a class, an "
+            f"callbacks[{index}] is {callback!r}, which is not a skorch callback: pass a class, an "
             "instance, or a pair (name, callback); for scikit-learn's callbacks, use set_callbacks"
         )
     if isinstance(callback, type):

@@ -179,7 +179,7 @@ def test_an_archive_put_there_by_hand_is_unpacked_and_kept(data_home, cifar_memb
 def test_an_incomplete_archive_is_refused_and_kept(data_home, cifar_members):
     archive = data_home / _cifar.CIFAR10.name
     make_archive(archive, cifar_members)
-    with pytest.raises(ValueError, match=r"md5 sum .* Remove it"):
+    with pytest.raises(ValueError, match=r"md5 sum .* Remove the file"):
         fetch_cifar10()
     assert archive.exists()
 

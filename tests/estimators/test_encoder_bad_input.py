@@ -99,7 +99,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"score_estimator": "ssge"}, r"'score_estimator' parameter.*'ssge' instead"),
         ({"score_estimator": SSGEScoreEstimatorCV()}, "an instance of .*SSGEScoreEstimator"),
         ({"lr_schedule": "exponential"}, r"'lr_schedule' parameter"),
-        ({"lr_schedule": len}, r"lr_schedule=<built-in.*is no schedule: use 'cosine'"),
+        ({"lr_schedule": len}, r"lr_schedule=<built-in.*is not a schedule: use 'cosine'"),
         ({"mode": InformationBottleneck(beta=-1e-3)}, r"'beta' parameter.*range \[0"),
         ({"mode": InformationBottleneck(head="cauchy")}, r"'head' parameter.*'cauchy' instead"),
         (
@@ -126,7 +126,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
             {"mode": InfoMax(local=True, layer="hidden1")},
             r"local=True needs a feature map.*layer='hidden1' has the output shape \(16,\)",
         ),
-        ({"mode": InfoMax(layer="conv")}, r"layer='conv' is no submodule.*'hidden1'.*'Y'"),
+        ({"mode": InfoMax(layer="conv")}, r"layer='conv' is not a submodule.*'hidden1'.*'Y'"),
         (
             {"encoder": "conv", "input_shape": (8, 1, 1)},
             r"channels last.*input_shape=\(1, 8, 1\)",
@@ -204,7 +204,7 @@ def test_more_components_than_rows_are_warned_about() -> None:
 
 
 def test_unknown_layers_are_refused_with_the_known_ones() -> None:
-    said = r"output='conv' is no submodule.*'hidden1'.*'Y'"
+    said = r"output='conv' is not a submodule.*'hidden1'.*'Y'"
     with pytest.raises(ValueError, match=said):  # before any training
         small(output="conv").fit(X)
     with pytest.raises(ValueError, match=said):

@@ -62,7 +62,7 @@ def test_a_scheduler_in_callbacks_replaces_the_cosine(X: np.ndarray) -> None:
 def test_other_objects_than_callbacks_are_named_by_their_index(
     callback: Any, X: np.ndarray
 ) -> None:
-    with pytest.raises(TypeError, match=r"callbacks\[1\] is .*no skorch callback.*set_callback"):
+    with pytest.raises(TypeError, match=r"callbacks\[1\] is .*not a skorch callback.*set_callback"):
         small(callbacks=[LRScheduler, callback]).fit(X)
 
 

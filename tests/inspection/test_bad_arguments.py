@@ -99,7 +99,7 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: gradient([1.0], [1j]), "gradient must hold real numbers"),
         (lambda: projection([0], [0.5]), "n_components must be positive integers"),
         (lambda: projection([2.5], [0.5]), "n_components must be positive integers"),
-        (lambda: projection([2], [np.nan]), r"scores is NaN.*error_score='raise'"),
+        (lambda: projection([2], [np.nan]), r"scores contains NaN.*error_score='raise'"),
         (lambda: projection([2], [0.5], reference=[]), "reference must be"),
         (lambda: representation(Z[:, :1]), "components needs at least two columns to draw, got 1"),
         (lambda: representation(Z, components=(0, -1)), "components must be two columns"),

@@ -150,7 +150,7 @@ def test_encoders_on_layers_are_pickled_and_continue(
 @pytest.mark.parametrize(
     ("mode", "named"),
     [
-        (InfoMax(layer="nowhere"), r"layer='nowhere' is no submodule.*'conv'"),
+        (InfoMax(layer="nowhere"), r"layer='nowhere' is not a submodule.*'conv'"),
         (InfoMax(local=True), "local=True needs layer"),
         (InfoMax(layer="fc", local=True), r"needs a feature map.*\(1024,\)"),
     ],

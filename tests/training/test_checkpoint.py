@@ -212,12 +212,12 @@ def test_a_finished_run_can_be_made_longer_and_restored_on_another_device(
 def test_a_damaged_file_is_named(X: np.ndarray, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"run\.pt is damaged or is no checkpoint"):
+    with pytest.raises(ValueError, match=r"run\.pt is damaged or is not a checkpoint"):
         MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)
 
 
 def test_a_file_of_other_tensors_is_no_checkpoint(X: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     torch.save({"weight": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="no checkpoint of this version"):
+    with pytest.raises(ValueError, match="not a checkpoint of this version"):
         MIGEEncoder(**SMALL, callbacks=[Checkpoint(path)]).fit(X)

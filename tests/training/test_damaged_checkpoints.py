@@ -59,7 +59,7 @@ def test_a_damaged_file_is_named_or_harmless(tmp_path: Path, damage: Damage) -> 
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"{tmp_path} is damaged or is no checkpoint"):
+    with pytest.raises(ValueError, match=f"{tmp_path} is damaged or is not a checkpoint"):
         encoder(tmp_path).fit(X)
 
 
@@ -67,5 +67,5 @@ def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
 def test_other_files_of_torch_are_no_checkpoints(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(content, path)
-    with pytest.raises(ValueError, match="is no checkpoint of this version"):
+    with pytest.raises(ValueError, match="is not a checkpoint of this version"):
         encoder(path).fit(X)

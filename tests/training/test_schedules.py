@@ -161,7 +161,7 @@ def test_a_scheduler_class_needs_no_arguments_if_it_has_defaults() -> None:
 
 @pytest.mark.parametrize("schedule", [max, lambda epoch: 0.1, partial(max, 1)])
 def test_other_callables_are_refused_as_schedules(schedule: Any) -> None:
-    message = r"lr_schedule=.* (is no schedule: use 'cosine'|has arguments without names)"
+    message = r"lr_schedule=.* (is not a schedule: use 'cosine'|has arguments without names)"
     with pytest.raises(ValueError, match=message):
         MIGEEncoder(**SMALL, lr_schedule=schedule).fit(X)
 

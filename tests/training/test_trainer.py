@@ -235,7 +235,7 @@ def test_callbacks_of_other_classes_are_copied_with_their_state() -> None:
 
 @pytest.mark.parametrize("callback", [3, int, "EarlyStopping", ("stop", 3)])
 def test_other_objects_are_refused_as_callbacks_with_their_position(callback: Any) -> None:
-    with pytest.raises(TypeError, match=r"callbacks\[1\] is .* no skorch callback"):
+    with pytest.raises(TypeError, match=r"callbacks\[1\] is .* not a skorch callback"):
         trainer_of(callbacks=[EarlyStopping, callback])
 
 

@@ -10,10 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from torch import nn
 
-__all__ = ["DocLinkMixin", "as_sizes", "expect_unchanged", "from_numpy", "to_numpy"]
+from sk_mige.training.device import available_device, resolve_device
 
+__all__ = [
+    "DocLinkMixin",
+    "as_sizes",
+    "expect_unchanged",
+    "from_numpy",
+    "set_task",
+    "to_numpy",
+]
+
+DEFAULT_SIZES = (512, 512)  # of MIGEEncoder
 # Environment variable with the address of the documentation, such as
 # file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
@@ -53,12 +64,21 @@ def _site() -> str:
     return str(named.get("Documentation", "")).rstrip("/")
 
 
-def as_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return ``hidden_layer_sizes``, a number or a sequence, as a tuple of layer widths."""
+def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
+    """Return ``hidden_layer_sizes`` as a tuple; a number is the width of a single layer.
+
+    Encoders other than "mlp" require the default.
+    """
     listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
         raise ValueError(f"hidden_layer_sizes must hold positive integers, got {sizes!r}")
-    return tuple(int(size) for size in listed)
+    widths = tuple(int(size) for size in listed)
+    if widths != DEFAULT_SIZES and not (isinstance(encoder, str) and encoder == "mlp"):
+        raise ValueError(
+            f"hidden_layer_sizes={sizes!r} is for encoder='mlp', got encoder={encoder!r}: keep the "
+            "default; functools.partial sets the sizes of a callable encoder"
+        )
+    return widths
 
 
 def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
@@ -78,8 +98,11 @@ def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: s
     """Raise ValueError if parameters of a fitted model have changed since the last call.
 
     The error lists the changed parameters with old and new values, and ends with ``consequence``.
-    If ``mode`` has changed, the error lists only ``mode``.
+    If ``mode`` has changed, the error does not list changes that result from ``mode``. Two names of
+    one device are equal.
     """
+    if resolve_device(now["device"]) == available_device(before["device"]):
+        before = {**before, "device": now["device"]}
     changes = [
         f"{name}={_short(value)} instead of {_short(before.get(name))}"
         for name, value in now.items()
@@ -88,6 +111,18 @@ def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: s
     changes = [change for change in changes if change.startswith("mode=")] or changes
     if changes:
         raise ValueError(f"{', '.join(changes)}: {consequence}")
+
+
+def set_task(tags: Tags, task: str | None) -> None:
+    """Set the tags of a classifier or regressor, or of an estimator without targets."""
+    tags.target_tags.required = task is not None
+    if task == "classification":
+        tags.estimator_type = "classifier"
+        tags.classifier_tags = ClassifierTags()
+    elif task == "regression":
+        tags.estimator_type = "regressor"
+        tags.regressor_tags = RegressorTags()
+        tags.target_tags.multi_output = True
 
 
 def _is_same(value: Any, other: Any) -> bool:

@@ -18,7 +18,7 @@ from sk_mige.information import channel_gradient
 
 from ._base import DocLinkMixin
 from ._rows import check_samples, to_tensor
-from ._ssge import SSGEScoreEstimator
+from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
 
 __all__ = ["MutualInfoGradientEstimator"]
 
@@ -157,7 +157,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         rows = to_tensor(X, torch.device("cpu")).to(torch.float64)
         options: dict[str, Any] = {}
         if self.score_estimator is not None:
-            if hasattr(self.score_estimator, "_training_projection"):
+            if isinstance(self.score_estimator, RandomProjectionSSGE):
                 raise ValueError(
                     f"score_estimator must be an SSGEScoreEstimator without projection; got "
                     f"{self.score_estimator!r}"

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -21,10 +17,9 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
-from sklearn.utils import ClassifierTags, RegressorTags, Tags, check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
@@ -36,107 +31,41 @@ from torch.utils.data import Subset
 from sk_mige._warnings import warn_user
 from sk_mige.information.copies import other_rows
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
-from sk_mige.networks.marginal import MARGINAL_ROWS, CodeMarginal, code_moments
-from sk_mige.objectives import (
-    BottleneckLoss,
-    InfoMax,
-    InformationBottleneck,
-    Objective,
-    Problem,
-    default_training_score,
-)
-from sk_mige.objectives.base import Description, FunctionDescription, ShorthandMixin
-from sk_mige.training import (
-    ArrayDataset,
-    EncoderNet,
-    Trainer,
-    available_device,
-    join_processes,
-    read_parts,
-    resident,
-    resolve_device,
-    seeded,
-)
+from sk_mige.networks.evaluation import averaged_predictions, output_function
+from sk_mige.networks.marginal import CodeMarginal, code_moments, marginal_of
+from sk_mige.objectives import Objective, Problem
+from sk_mige.objectives.base import Description, ShorthandMixin
+from sk_mige.objectives.modes import MODES, as_description, kind_of, task_of, why_missing
+from sk_mige.training import ArrayDataset, Trainer, join_processes, read_parts, resident
 from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
-from sk_mige.training.device import building, built_apart
+from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
+from sk_mige.training.processes import n_processes
 from sk_mige.training.progress import EpochTasks
-from sk_mige.training.schedules import has_lr_scheduler, make_schedule
+from sk_mige.training.schedules import make_schedule
 
-from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, to_numpy
-from ._inputs import check_inputs, check_out, check_queries
-from ._rows import (
-    by_blocks,
-    check_float32_resolution,
-    check_varies,
-    is_dask,
-    like_input,
-    namespace_of,
-    own_targets,
-    reference,
-    to_rows,
-)
-from ._ssge import SSGEScoreEstimator
+from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, set_task, to_numpy
+from ._inputs import check_out, check_queries, check_training_inputs
+from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
+from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
 from ._targets import (
     TargetScaler,
     as_numpy,
-    check_splittable,
     check_targets,
-    class_indices,
-    class_weights,
-    find_classes,
+    encode_labels,
     numeric_targets,
-    warn_of_many_classes,
+    split_rows,
 )
 
 __all__ = ["MIGEEncoder"]
 
-MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
-DEFAULT_SIZES = (512, 512)
-# Information up to this multiple of max_information raises no warning.
-TOLERANCE = 1.1
-
-
-def as_description(mode: Any) -> Description:
-    """Return the description for a value of ``mode``: a name, a description or a function."""
-    if isinstance(mode, Description):
-        return mode
-    if not isinstance(mode, str):
-        return FunctionDescription(mode)
-    if mode not in MODES:
-        raise ValueError(
-            f"mode={mode!r} is unknown; use one of {sorted(MODES)}, or an object such as "
-            "InformationBottleneck(beta=0.1)"
-        )
-    return MODES[mode]()
-
-
-def kind_of(description: Description) -> str:
-    """Return the short name or the class name of an objective, for error messages."""
-    if isinstance(description, FunctionDescription):
-        return "loss function"
-    names = {kind: name for name, kind in MODES.items()}
-    return names.get(type(description), type(description).__name__)
-
-
-def as_score_estimator(estimator: Any) -> Any:
-    """Return the score estimator, where None means the default estimator."""
-    return SSGEScoreEstimator() if estimator is None else estimator
-
-
-def _task(encoder: Any) -> str | None:
-    """Return the task of the targets, or None; an invalid ``mode`` has no task."""
-    if isinstance(encoder.mode, str):
-        return as_description(encoder.mode).task if encoder.mode in MODES else None
-    return encoder.mode.task if isinstance(encoder.mode, Description) else None
-
 
 def _predicts(encoder: Any) -> bool:
-    return _task(encoder) is not None
+    return task_of(encoder.mode) is not None
 
 
 def _classifies(encoder: Any) -> bool:
-    return _task(encoder) == "classification"
+    return task_of(encoder.mode) == "classification"
 
 
 class MIGEEncoder(
@@ -149,8 +78,8 @@ class MIGEEncoder(
 ):
     r"""Encoder trained by mutual information gradient estimation (MIGE).
 
-    With ``mode="infomax"``, a network :math:`z = E_\phi(x)` is trained without targets to maximise
-    the mutual information I(x; z) between its input x and its output z. Training follows the
+    With ``mode="infomax"``, training needs no targets. A network :math:`z = E_\phi(x)` learns to
+    maximise the mutual information I(x; z) between input x and output z. Training follows the
     gradient
 
     .. math:: \nabla_\phi I(x; z) = -\mathbb{E}\big[(\nabla_z \log q(z)
@@ -169,9 +98,10 @@ class MIGEEncoder(
         Dimension of the representation z.
     mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
         Objective of the training. The name "infomax" is short for ``InfoMax()``, and "ib" for
-        ``InformationBottleneck()``. Parameters of the objective are nested parameters for names
-        and objects alike: ``set_params(mode__beta=0.1)`` and searches over ``mode__beta`` work.
-        "ib" is a classifier, and ``InformationBottleneck(task="regression")`` is a regressor.
+        ``InformationBottleneck()``. Parameters of the objective are nested parameters, for names
+        and objects alike. For example, ``set_params(mode__beta=0.1)`` sets β, and a search can
+        vary ``mode__beta``. An encoder with "ib" is a classifier. An encoder with
+        ``InformationBottleneck(task="regression")`` is a regressor.
 
         A callable or ``torch.nn.Module`` is a custom loss, called as ``loss(code, x, y)`` for each
         batch. The argument ``code`` is a :class:`sk_mige.networks.Code`, ``x`` are the rows, and
@@ -187,9 +117,9 @@ class MIGEEncoder(
         spectral cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
         estimates scores uses this cut-off by default.
 
-        A score estimator raises an error if the information is estimated by other means than MIGE.
-        The default bottleneck estimates no scores, so that a score estimator has no effect there
-        and causes a warning.
+        A score estimator causes an error if another method than MIGE estimates the information.
+        The default bottleneck estimates no scores. A score estimator then has no effect and causes
+        a warning.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         Network from rows to the inputs of the head. A module is copied to float32, and training
         starts from the weights of the module. A callable, such as
@@ -269,7 +199,8 @@ class MIGEEncoder(
     history_ : list of dict
         One record for each epoch: ``epoch``, ``train_loss``, ``valid_loss`` if rows are held out,
         ``dur`` in seconds and entries of callbacks. The loss of InfoMax with MIGE is a surrogate.
-        The gradient of the surrogate is the gradient of −I(x; z), but its value has no meaning.
+        The gradient of the surrogate is the gradient of −I(x; z). The value of the surrogate has
+        no meaning.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
@@ -301,9 +232,9 @@ class MIGEEncoder(
     Predicted values of a regression are float32 if the targets of ``fit`` were float32, and float64
     otherwise.
 
-    On a CPU, a small network is trained and evaluated in one thread. A network is small if all its
-    layers are linear layers and batch norms, and a training step has at most 2·10⁹ floating-point
-    operations. A step of W weights has 6 · W · ``batch_size`` operations, so the default encoder is
+    On a CPU, a small network is trained and evaluated in one thread. A small network has only
+    linear layers and batch norms, and at most 2·10⁹ floating-point operations in a training step.
+    A step of W weights has 6 · W · ``batch_size`` operations, so the default encoder is
     small for up to 1,900 features. Equal seeds give equal results of small networks for every
     number of threads or cores, and for every ``n_jobs`` of a search. Larger networks and
     convolutions use all threads of torch. The results of larger networks depend on the number of
@@ -312,8 +243,8 @@ class MIGEEncoder(
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
     Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
-    ``partial_fit`` continues with a new optimizer. skops stores all encoders except those with a
-    module as ``encoder``. A function or ``functools.partial`` that makes the module can be stored.
+    ``partial_fit`` continues with a new optimizer. skops stores encoders unless ``encoder`` is a
+    module. A function or ``functools.partial`` that makes the module can be stored.
 
     References
     ----------
@@ -372,16 +303,8 @@ class MIGEEncoder(
     __metadata_request__transform: ClassVar[dict[str, str]] = {"out": UNUSED}
     __metadata_request__score: ClassVar[dict[str, str]] = {"shuffled": UNUSED}
 
-    module_: EncoderNetwork
-    net_: EncoderNet
-    history_: list[dict[str, Any]]
-    n_iter_: int
-    n_features_in_: int
     classes_: NDArray[Any]
-    task_: str
-    beta_: float
-    information_: float
-    _architecture: Architecture
+    _class_weights: NDArray[np.float32] | None = None
     _marginal: CodeMarginal | None = None
 
     def __init__(
@@ -391,7 +314,7 @@ class MIGEEncoder(
         mode: str | Description | Callable[..., Tensor] = "infomax",
         score_estimator: Any = None,
         encoder: str | nn.Module | Callable[..., nn.Module] = "mlp",
-        hidden_layer_sizes: Any = DEFAULT_SIZES,
+        hidden_layer_sizes: Any = (512, 512),
         input_shape: tuple[int, ...] | None = None,
         max_epochs: int = 30,
         batch_size: int = 256,
@@ -455,8 +378,8 @@ class MIGEEncoder(
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores them.
             With None, the targets of a data set are used, which requires one pass over its items.
-            The pass is omitted if an attribute ``targets`` or ``labels`` of the data set agrees
-            with the first and the last item.
+            The pass is omitted if the data set has an attribute ``targets`` or ``labels`` that
+            agrees with the first and the last item.
 
         Returns
         -------
@@ -488,15 +411,17 @@ class MIGEEncoder(
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        X, targets = self._prepare(X, y, reset=not (self.warm_start and self._is_started()))
-        callbacks: list[Callback] = [EpochTasks(self, context)]
-        if self.lr_schedule != "cosine" or not has_lr_scheduler(self.callbacks):
-            callbacks += make_schedule(self.lr_schedule, int(self.max_epochs))
+        X, targets = self._prepare(X, y, reset=not (self.warm_start and hasattr(self, "net_")))
+        schedule = make_schedule(self.lr_schedule, int(self.max_epochs), self.callbacks)
+        callbacks = [EpochTasks(self, context), *schedule]
         self._train(X, targets, int(self.max_epochs), callbacks, self.validation_fraction)
-        if targets is not None and self._architecture.n_targets:
-            self._keep_marginal(X, targets)
-        if getattr(self._description, "output_scale", None) == "input":
-            self._align(X)
+        rows = to_rows(X)
+        with self._trainer.threads():
+            if self._architecture.n_targets:
+                by_class = targets if self.task_ == "classification" else None
+                self._marginal = marginal_of(self.module_, rows, by_class, self._seed, read_parts)
+            if self._description.output_scale == "input":
+                align_to_input(self.module_, rows, self.net_.generator)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -511,7 +436,8 @@ class MIGEEncoder(
             remainder of a stream to the preceding part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck. For regression, mean and variance of the targets of the first
-            call standardise the targets of all calls. The first targets should be typical.
+            call standardise the targets of all calls. The targets of the first call should be
+            typical.
         classes : array-like of shape (n_classes,), default=None
             All labels that can occur. For classification, ``classes`` is required in the first
             call.
@@ -521,13 +447,10 @@ class MIGEEncoder(
         MIGEEncoder
             This estimator.
         """
-        X, targets = self._prepare(X, y, reset=not self._is_started(), classes=classes, stream=True)
+        reset = not hasattr(self, "net_")
+        X, targets = self._prepare(X, y, reset=reset, classes=classes, stream=True)
         self._train(X, targets, 1)
         return self
-
-    def _is_started(self) -> bool:
-        """Return whether a network exists."""
-        return hasattr(self, "net_")
 
     @property
     def _description(self) -> Description:
@@ -537,116 +460,89 @@ class MIGEEncoder(
         self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
     ) -> tuple[Any, NDArray[Any] | None]:
         """Validate rows, encode targets, and make or update the network."""
-        description = self._check_parameters()
-        if not reset:
-            self._expect_same_network()
-        known = self.input_shape if reset else self._architecture.input_shape
-        X, shape = check_inputs(self, X, reset=reset, shape=known)
-        if self.n_components <= X.shape[0]:
-            description.warn(self._batch_rows(X.shape[0]), int(self.n_components))
-        check_varies(X, "they carry no information")
-        check_float32_resolution(X)
-        if reset:
-            for name in ("task_", "classes_", "net_", "module_", "beta_", "information_"):
-                self.__dict__.pop(name, None)
-            self._class_weights: Tensor | None = None
-            self._fit_namespace = namespace_of(X)
-            self._input_shape = None if shape is None else tuple(shape)
-            if self.n_components > X.shape[0]:
-                warn_user(
-                    f"n_components={self.n_components} exceeds the {X.shape[0]} rows of X, which "
-                    "are too few to estimate scores of z: use fewer components or more rows"
-                )
-        targets, n_targets = self._encode_targets(X, y, reset, classes, stream)
-        if reset:
-            self._start(n_targets)
-        else:
-            self._update()
-        return X, targets
-
-    def _check_parameters(self) -> Description:
-        """Return the objective's description; raise for parameters that contradict each other."""
         description = self._description
         description.check()
         if self.score_estimator is not None:
-            unused = description.unused_score()
-            if unused is not None and not description.uses_score():
-                raise ValueError(f"score_estimator is set, but {unused}: set score_estimator=None")
-            if unused is not None:
-                warn_user(f"score_estimator has no effect: {unused}")
-            elif hasattr(self.score_estimator, "_training_projection"):
-                other = description.input_replaced_by()
-                if other is not None:
-                    warn_user(
-                        f"the projection of score_estimator has no effect: with {other}, the "
-                        "score does not depend on x itself; use SSGEScoreEstimator instead"
-                    )
-        sizes = as_sizes(self.hidden_layer_sizes)
-        if sizes != DEFAULT_SIZES and not (isinstance(self.encoder, str) and self.encoder == "mlp"):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is for encoder='mlp', got encoder="
-                f"{self.encoder!r}: keep the default; functools.partial sets the sizes of a "
-                "callable encoder"
+            projects = isinstance(self.score_estimator, RandomProjectionSSGE)
+            description.check_score_estimator(projects=projects)
+        if not reset:
+            expect_unchanged(
+                self._fixed,
+                self._fixed_parameters(),
+                "partial_fit and warm_start=True continue the training of the same network, which "
+                "this would change; set it back, or call fit with warm_start=False to start anew",
             )
-        return description
+        known = self.input_shape if reset else self._architecture.input_shape
+        X, shape = check_training_inputs(self, X, reset=reset, shape=known)
+        n_rows, n_components = X.shape[0], int(self.n_components)
+        if n_components <= n_rows:
+            n_batches = -(-n_rows // self._largest_batch())
+            description.warn(-(-n_rows // n_batches), n_components)
+        elif reset:
+            warn_user(
+                f"n_components={n_components} exceeds the {n_rows} rows of X, which are too few to "
+                "estimate scores of z: use fewer components or more rows"
+            )
+        if reset:
+            for name in ("task_", "classes_", "net_", "module_", "beta_", "information_"):
+                self.__dict__.pop(name, None)
+            self._class_weights, self._fit_namespace = None, namespace_of(X)
+        targets, n_targets = self._encode_targets(X, y, reset, classes, stream)
+        if reset:
+            self._start(shape, n_targets)
+        else:
+            self._trainer.update(self._objective(), **self._run_settings())
+        return X, targets
 
     def _encode_targets(
         self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
     ) -> tuple[NDArray[Any] | None, int]:
         """Return class indices or scaled values, and the number of outputs of the decoder."""
         description = self._description
-        if y is None and (description.task is not None or description.takes_targets()):
-            y = own_targets(X)
+        if description.task is None and not description.takes_targets():
+            return None, 0
+        y = own_targets(X) if y is None else y
         if description.task is None:
-            read = description.takes_targets() and y is not None
-            return (numeric_targets(y, X.shape[0]) if read else None), 0
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} with mode={self.mode!r} requires y to be passed, but the "
-                "target y is None: pass labels or values, or use mode='infomax'"
-            )
+            return (None if y is None else numeric_targets(y, X.shape[0])), 0
         dtype = np.asarray(as_numpy(y)).dtype
         self.task_ = description.task
         y = check_targets(self, X, y, self.task_)
         if self.task_ == "classification":
             known = None if reset else self.classes_
-            self.classes_ = find_classes(y, classes, known, stream=stream)
-            if known is None and classes is None:
-                warn_of_many_classes(y)
-            weight = getattr(description, "class_weight", None)
-            self._class_weights = class_weights(weight, self.classes_, y, stream=stream)
-            return class_indices(y, self.classes_), len(self.classes_)
+            self.classes_, indices, self._class_weights = encode_labels(
+                y, classes, known, description.class_weight, stream=stream
+            )
+            return indices, len(self.classes_)
         if reset:
             self._target_scaler = TargetScaler(y, dtype)
         values = self._target_scaler.transform(y)
         return values, values.shape[1]
 
-    def _start(self, n_targets: int) -> None:
-        """Make a new network and its trainer, for rows of ``n_features_in_`` features."""
-        self._device = resolve_device(self.device)
-        rng = check_random_state(self.random_state)
-        self._seed = int(rng.randint(np.iinfo(np.int32).max))
-        if self.distributed:
-            self._device, self._seed = join_processes(self._device, self._seed)
+    def _start(self, input_shape: tuple[int, ...] | None, n_targets: int) -> None:
+        """Make a new network and its trainer."""
         self._architecture = Architecture(
             n_features=self.n_features_in_,
             n_components=int(self.n_components),
             encoder=self.encoder,
-            hidden_layer_sizes=as_sizes(self.hidden_layer_sizes),
-            input_shape=self._input_shape,
+            hidden_layer_sizes=as_sizes(self.hidden_layer_sizes, self.encoder),
+            input_shape=input_shape,
             n_targets=n_targets,
             mixed_precision=self.mixed_precision,
             **self._description.architecture(),
         )
+        self._device = resolve_device(self.device)
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if self.distributed:
+            self._device, self._seed = join_processes(self._device, self._seed)
         self._fixed = self._fixed_parameters()
-        self.history_ = []
+        self.history_: list[dict[str, Any]] = []
         self.n_iter_ = 0
         with seeded(self._seed, self._device), building(self._device):
             module = self._architecture.build()
             if self.output not in (None, "sample"):
                 module.check_layer("output", str(self.output))
             if self._class_weights is not None:
-                module.shift_log_odds(self._class_weights)
+                module.shift_log_odds(torch.tensor(self._class_weights))
             self._make_trainer(module)
 
     def _make_trainer(self, module: EncoderNetwork) -> None:
@@ -655,175 +551,80 @@ class MIGEEncoder(
             self.module_,
             self._objective(),
             optimizer=self.optimizer,
-            lr=self.lr,
-            batch_size=self.batch_size,
             device=self._device,
             # Loading a pickle starts a new generator, which must not repeat the first batches.
             seed=self._seed + self.n_iter_,
-            callbacks=self.callbacks,
-            verbose=self.verbose,
             epochs_before=self.n_iter_,
             distributed=self.distributed,
             name=type(self).__name__,
+            **self._run_settings(),
         )
         self.net_ = self._trainer.net
 
-    def _update(self) -> None:
-        """Apply parameters that were set since the last call."""
-        self._trainer.update(
-            self._objective(),
-            lr=self.lr,
-            batch_size=self.batch_size,
-            callbacks=self.callbacks,
-            verbose=self.verbose,
-        )
+    def _run_settings(self) -> dict[str, Any]:
+        """Return the parameters of the trainer that may change between runs."""
+        names = ("lr", "batch_size", "callbacks", "verbose")
+        return {name: getattr(self, name) for name in names}
 
     def _objective(self) -> Objective:
-        score, projection = self._score()
-        return self._description.build(
+        description, architecture = self._description, self._architecture
+        estimator = as_score_estimator(self.score_estimator)
+        of_rows = (architecture.n_features, self._seed, self._largest_batch())
+        weights = self._class_weights
+        return description.build(
             Problem(
-                n_features=self._architecture.n_features,
-                n_components=self._architecture.n_components,
-                n_targets=self._architecture.n_targets,
+                n_features=architecture.n_features,
+                n_components=architecture.n_components,
+                n_targets=architecture.n_targets,
                 device=self._device,
-                score=score,
-                projection=projection,
+                score=estimator._training_score("infomax" if description.task is None else "ib"),
+                projection=estimator._training_projection(*of_rows),
                 feature_shape=self.module_.feature_shape,
-                mixed_precision=self._architecture.mixed_precision,
-                class_weights=getattr(self, "_class_weights", None),
+                mixed_precision=architecture.mixed_precision,
+                class_weights=None if weights is None else torch.tensor(weights),
             )
         )
 
-    def _score(self) -> tuple[Any, Tensor | None]:
-        """Return the score function of a batch, and the fixed projection of x or None."""
-        kind = "infomax" if self._description.task is None else "ib"
-        estimator = self.score_estimator
-        if estimator is None:
-            return default_training_score(kind), None
-        score = estimator._training_score(kind)
-        if not hasattr(estimator, "_training_projection"):
-            return score, None
-        # A copy of the generator: a continued training draws the same projection again.
-        own = copy.deepcopy(estimator.random_state)
-        seed = self._seed if own is None else own
-        projection = estimator._training_projection(
-            self._architecture.n_features, seed, self._largest_batch()
-        )
-        if projection is None:
-            return score, None
-        return score, torch.as_tensor(projection, dtype=torch.float32)
-
     def _train(
-        self,
-        X: Any,
-        y: NDArray[Any] | None,
-        epochs: int,
-        callbacks: list[Callback] | None = None,
-        validation_fraction: float | None = None,
+        self, X: Any, y: Any, epochs: int, callbacks: Any = (), fraction: float | None = None
     ) -> None:
         """Run epochs; the estimator stays usable after errors and interruptions."""
         net = self.net_
         seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator, device="cpu"))
         data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
         held_out = None
-        if validation_fraction is not None:
-            data, held_out = self._split(data, validation_fraction)
+        if fraction is not None:
+            by_class = (y, self.classes_) if _classifies(self) else ()
+            parts = split_rows(len(data), fraction, self._seed, *by_class)
+            data, held_out = (Subset(data, rows) for rows in parts)
         known = len(net.history)
+        settings = settings_in_words(self.explicit_params())
         self._marginal = None
         try:
             with seeded(seed + net.rank, self._device):
                 self._trainer.run(
-                    data,
-                    epochs=epochs,
-                    callbacks=callbacks or [],
-                    held_out=held_out,
-                    settings=settings_in_words(self.explicit_params()),
+                    data, epochs=epochs, callbacks=callbacks, held_out=held_out, settings=settings
                 )
         finally:
             self.history_ = self.history_ + self._trainer.records(known)
             self.n_iter_ = len(self.history_)
-            if isinstance(net.criterion_, BottleneckLoss):
-                self._keep_information(net.criterion_)
-
-    def _keep_information(self, loss: BottleneckLoss) -> None:
-        """Set ``beta_`` and ``information_``, and warn if the information exceeds its limit."""
-        self.beta_ = loss.current_beta
-        if loss.reached is None or loss.max_information is None:
-            return
-        self.information_ = float(loss.reached)
-        if self.information_ > TOLERANCE * loss.max_information:
-            warn_user(
-                f"I(z; x) is {self.information_:.3g} nats at the end of training, above "
-                f"max_information={loss.max_information:g}: train for more epochs, or start from a "
-                f"larger beta than {loss.beta:g}",
-                ConvergenceWarning,
-            )
-
-    def _keep_marginal(self, X: Any, y: NDArray[Any]) -> None:
-        """Estimate the marginal density of the codes, by classes if there are classes."""
-        rows = np.random.RandomState(self._seed).permutation(X.shape[0])[:MARGINAL_ROWS]
-        parts = [part.tolist() for part in np.array_split(rows, -(-len(rows) // 256))]
-        moments = partial(code_moments, self.module_)
-        codes = [self._evaluate(moments, x) for x in read_parts(to_rows(X), parts)]
-        classes = y[rows] if self.task_ == "classification" else np.zeros(len(rows))
-        self._marginal = CodeMarginal(np.concatenate(codes), classes)
-
-    def _split(self, data: ArrayDataset, fraction: float) -> tuple[Any, Any]:
-        """Return rows to train on and held-out rows, stratified by class."""
-        classes = data.y if getattr(self, "task_", None) == "classification" else None
-        if classes is not None:
-            check_splittable(self.classes_, classes, fraction)
-        parts = train_test_split(
-            np.arange(len(data)), test_size=fraction, random_state=self._seed, stratify=classes
-        )
-        train, held_out = (Subset(data, rows.tolist()) for rows in parts)
-        return train, held_out
-
-    def _align(self, X: Any) -> None:
-        """Map z to the units of the input, and warn if z is constant."""
-        with self._trainer.threads():
-            varies = align_to_input(self.module_, to_rows(X), self.net_.generator)
-        if not varies:
-            warn_user(
-                "the representation has collapsed to one value for all rows. A likely cause are "
-                "features with a standard deviation far below their mean: put a StandardScaler "
-                "before the encoder, or use a smaller lr",
-                ConvergenceWarning,
-            )
-
-    def _batch_rows(self, n_rows: int) -> int:
-        """Return the number of rows of a joint batch of all processes."""
-        return -(-n_rows // -(-n_rows // self._largest_batch()))
+            self.__dict__.update(net.criterion_.fitted_attributes())
 
     def _largest_batch(self) -> int:
         """Return the largest number of rows of a joint batch of all processes."""
-        processes = int(os.environ.get("WORLD_SIZE", "1")) if self.distributed else 1
-        return int(self.batch_size) * processes
+        return int(self.batch_size) * (n_processes() if self.distributed else 1)
 
     def _fixed_parameters(self) -> dict[str, Any]:
         """Return the parameters that are fixed for a network."""
         names = ("n_components", "encoder", "mixed_precision", "optimizer", "device", "distributed")
-        shape = None if self.input_shape is None else tuple(self.input_shape)
         settings = self._description.network_settings()
         return {
             "mode": kind_of(self._description),
             **{name: getattr(self, name) for name in names},
-            "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes),
-            "input_shape": shape,
+            "hidden_layer_sizes": as_sizes(self.hidden_layer_sizes, self.encoder),
+            "input_shape": None if self.input_shape is None else tuple(self.input_shape),
             **{f"mode__{name}": value for name, value in settings.items()},
         }
-
-    def _expect_same_network(self) -> None:
-        """Raise for changed parameters that are fixed for a network."""
-        before, now = dict(self._fixed), self._fixed_parameters()
-        if resolve_device(now["device"]) == self._device:
-            before["device"] = now["device"]  # two names of one device
-        expect_unchanged(
-            before,
-            now,
-            "partial_fit and warm_start=True continue the training of the same network, which "
-            "this would change; set it back, or call fit with warm_start=False to start anew",
-        )
 
     # ---------------------------------------------------------------- results
 
@@ -861,22 +662,11 @@ class MIGEEncoder(
         True
         """
         check_is_fitted(self)
-        betas = self._architecture.betas
-        if betas is None or self._architecture.beta is not None:
-            raise ValueError(
-                f"at_beta needs an encoder that was trained for a range of weights, got mode="
-                f"{self.mode!r}: fit with mode=InformationBottleneck(beta=(low, high))"
-            )
-        if not (isinstance(beta, int | float | np.number) and betas[0] <= beta <= betas[1]):
-            raise ValueError(
-                f"beta={beta!r} is outside of the trained range {betas}: use a weight within the "
-                "range, or fit with a wider pair"
-            )
         state = copy.deepcopy(self.__getstate__())
-        state["mode"].set_params(beta=float(beta))
-        state["_architecture"] = replace(state["_architecture"], beta=float(beta))
-        state["beta_"] = float(beta)
-        state["_marginal"] = None  # the codes of another weight
+        architecture = state["_architecture"].at_beta(beta)
+        state["mode"].set_params(beta=architecture.beta)
+        # The marginal is that of the codes of another weight.
+        state.update(_architecture=architecture, beta_=architecture.beta, _marginal=None)
         fixed = type(self)()
         fixed.__setstate__(state)
         fixed._fixed = fixed._fixed_parameters()
@@ -902,19 +692,23 @@ class MIGEEncoder(
         check_is_fitted(self)
         if is_dask(X):
             if out is not None:
-                raise ValueError(
-                    "out is for data in memory: store a Dask array by da.store(z, out)"
-                )
-            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
-            return by_blocks(self.transform, X, self._n_features_out, dtype)
+                raise ValueError("out is for data in memory: store a Dask array by da.store")
+            return by_blocks(self.transform, X, self._n_features_out, np.float32)
         X = self._queries(X, "transform")
+        function = output_function(self.module_, self.output, self._seed)
         if out is not None:
             check_out(out, (X.shape[0], self._n_features_out))
-            return self._evaluate(self._output_function(), to_rows(X), out)
-        return like_input(self._evaluate(self._output_function(), to_rows(X)), X)
+            return self._evaluate(function, X, out)
+        return like_input(self._evaluate(function, X), X)
 
     def _queries(self, X: Any, method: str) -> Any:
-        """Return valid inputs as rows."""
+        """Return valid inputs as rows, and raise if a method of predictors has no decoder."""
+        check_is_fitted(self)
+        if method != "transform" and _predicts(self) and self._architecture.n_targets == 0:
+            raise NotFittedError(
+                f"{type(self).__name__} was fitted without targets before mode={self.mode!r} was "
+                "set: call fit(X, y) again"
+            )
         return check_queries(self, X, method, self._architecture.input_shape)
 
     @available_if(_predicts)
@@ -932,11 +726,11 @@ class MIGEEncoder(
             Classes, or real values in the units of the targets of ``fit``. Values are float32 if
             the targets of ``fit`` were float32, else float64. The dtype of X has no effect.
         """
-        self._expect_decoder()
         X = self._queries(X, "predict")
+        answers = self._answers(X)
         if self.task_ == "classification":
-            return like_input(self._labels(X), X, keep_dtype=True)
-        return self._target_scaler.like_targets(self._expected(X), reference(X))
+            return like_input(answers, X, keep_dtype=True)
+        return self._target_scaler.like_targets(answers, reference(X))
 
     @available_if(_classifies)
     def predict_proba(self, X: Any) -> Any:
@@ -955,7 +749,6 @@ class MIGEEncoder(
         array of shape (n_samples, n_classes)
             Probabilities, whose sum is 1 in each row.
         """
-        self._expect_decoder()
         X = self._queries(X, "predict_proba")
         return like_input(self._mean_prediction(X), X)
 
@@ -993,25 +786,24 @@ class MIGEEncoder(
             If the last call was ``partial_fit``, or if ``at_beta`` returned the encoder. The codes
             of the training rows then belong to other weights.
         """
-        self._expect_decoder()
+        X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:
             raise NotFittedError(
                 "score_samples needs the codes of all training rows, which partial_fit and "
                 "at_beta do not have: call fit(X, y), with warm_start=True to keep the weights"
             )
-        X = self._queries(X, "score_samples")
 
         def log_density(x: Tensor) -> Tensor:
             return marginal.log_density(code_moments(self.module_, x))
 
-        return like_input(self._evaluate(log_density, to_rows(X)), X)
+        return like_input(self._evaluate(log_density, X), X)
 
     def score(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, shuffled: bool = False
     ) -> float:
         """Return the quality of a representation in nats, or that of predictions.
 
-        Without a predictor, this is the Gaussian information that the representations of two
+        Without a predictor, the score is the Gaussian information that the representations of two
         incomplete copies of a row share
         (:func:`sk_mige.information.copies.shared_information`). In each copy, a random half of
         the values are the means of their columns. For at most 500 rows, the score is the average
@@ -1039,136 +831,65 @@ class MIGEEncoder(
         float
             Information in nats, at least 0; accuracy; or R².
         """
-        if not _predicts(self):
-            return self._shared_information(X, sample_weight, shuffled)
-        self._expect_decoder()
         rows = self._queries(X, "score")
+        if not _predicts(self):
+            if sample_weight is not None:
+                raise ValueError(
+                    "sample_weight must be None without a predictor: weighted rows have no pairs"
+                )
+            with self._trainer.threads():
+                data = ArrayDataset(to_rows(rows))
+                return self.net_.information_of_copies(data, shuffled=shuffled)
         y = own_targets(rows) if y is None else as_numpy(y)
         if y is None:
             raise ValueError(
                 f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "
                 "data set of pairs"
             )
-        weight = as_numpy(sample_weight)
         if shuffled:
             y = np.asarray(y)[other_rows(len(y)).numpy()]
-        if self.task_ == "classification":
-            return float(accuracy_score(y, self._labels(rows), sample_weight=weight))
         # The result of predict is rounded to the dtype of the targets.
-        return float(r2_score(y, self._expected(rows), sample_weight=weight))
-
-    def _shared_information(self, X: Any, sample_weight: Any, shuffled: bool) -> float:
-        """Return the information that the codes of two copies of held-out rows share."""
-        check_is_fitted(self)
-        if sample_weight is not None:
-            raise ValueError(
-                "sample_weight must be None without a predictor: weighted rows have no pairs"
-            )
-        data = ArrayDataset(to_rows(self._queries(X, "score")))
-        with self._trainer.threads():
-            return self.net_.information_of_copies(data, shuffled=shuffled)
+        measure = accuracy_score if self.task_ == "classification" else r2_score
+        return float(measure(y, self._answers(rows), sample_weight=as_numpy(sample_weight)))
 
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 
         def __getattr__(self, name: str) -> Any:
             """Raise for methods that ``mode`` does not have, and name a remedy."""
-            reason = ""
-            if name == "score_samples":
-                reason = (
-                    f" with mode={self.mode!r}, which has no density of z: use mode='ib', or put a "
-                    "density after the encoder, as in make_pipeline(encoder, GaussianMixture())"
-                )
-            if name in ("predict", "predict_proba"):
-                reason = (
-                    f" with mode={self.mode!r}, which learns a representation, not predictions: "
-                    "use mode='ib', or put a predictor after the encoder, as in "
-                    "make_pipeline(encoder, LogisticRegression())"
-                )
-                if _task(self) == "regression":
-                    reason = " for a regression, which has no class probabilities: use predict"
+            reason = why_missing(self.mode, name)
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
-
-    def _expect_decoder(self) -> None:
-        check_is_fitted(self)
-        if self._architecture.n_targets == 0:
-            raise NotFittedError(
-                f"{type(self).__name__} was fitted without targets before mode={self.mode!r} was "
-                "set: call fit(X, y) again"
-            )
 
     def _mean_prediction(self, X: Any) -> NDArray[Any]:
         """Return class probabilities or scaled values, averaged over draws of z, in float64."""
-        noise = self._prediction_noise()
+        n_samples = self._description.n_prediction_samples
+        average = averaged_predictions(self.module_, n_samples, self._seed, self.task_)
+        return self._evaluate(average, X)
 
-        def averaged(x: Tensor) -> Tensor:
-            raw = self.module_.predictions(x, noise).double()
-            return (raw.softmax(-1) if self.task_ == "classification" else raw).mean(0)
-
-        return self._evaluate(averaged, to_rows(X))
-
-    def _prediction_noise(self) -> Tensor | None:
-        """Return draws of ε (S, K), which are equal for all rows and batches."""
-        n_samples = int(getattr(self._description, "n_prediction_samples", 0))
-        if n_samples == 0:
-            return None
-        size = (n_samples, self._architecture.n_components)
-        draws = np.random.RandomState(self._seed).standard_normal(size).astype(np.float32)
-        return torch.as_tensor(draws, device=self._device)
-
-    def _labels(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class of each row."""
-        labels: NDArray[Any] = self.classes_[self._mean_prediction(X).argmax(axis=1)]
-        return labels
-
-    def _expected(self, X: Any) -> NDArray[Any]:
-        """Return expected values in the units of the targets, in float64."""
-        return self._target_scaler.inverse(self._mean_prediction(X))
+    def _answers(self, X: Any) -> NDArray[Any]:
+        """Return the most probable classes, or expected values in float64."""
+        means = self._mean_prediction(X)
+        if self.task_ == "classification":
+            return np.asarray(self.classes_[means.argmax(axis=1)])
+        return self._target_scaler.inverse(means)
 
     def _evaluate(
-        self, function: Callable[[Tensor], Tensor], rows: Any, out: NDArray[Any] | None = None
+        self, function: Callable[[Tensor], Tensor], X: Any, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Return the values of a function of rows, in as many threads as training uses."""
         with self._trainer.threads():
-            return evaluate(self.module_, function, rows, read=read_parts, out=out)
-
-    def _output_function(self) -> Callable[[Tensor], Tensor]:
-        """Return the function of rows that ``transform`` evaluates."""
-        module, output = self.module_, self.output
-        if output is None:
-            return lambda x: torch.as_tensor(module(x).z)
-        if output != "sample":
-            module.check_layer("output", output)
-            return lambda x: module.layer(x, output)
-        # Calls with equal numbers of rows have the same draws.
-        generator = torch.Generator().manual_seed(self._seed)
-        width = self._architecture.n_components
-
-        def sample(x: Tensor) -> Tensor:
-            noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype, device="cpu")
-            return module.draws(x, noise.to(x.device))[0]
-
-        return sample
+            return evaluate(self.module_, function, to_rows(X), read=read_parts, out=out)
 
     @property
     def _n_features_out(self) -> int:
-        if self.output is None or self.output == "sample":
-            return int(self._architecture.n_components)
         rows = np.zeros((1, self._architecture.n_features), dtype=np.float32)
-        return int(self._evaluate(self._output_function(), rows).shape[1])
+        function = output_function(self.module_, self.output, self._seed)
+        return int(self._evaluate(function, rows).shape[1])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        task = _task(self)
-        tags.target_tags.required = task is not None
-        if task == "classification":
-            tags.estimator_type = "classifier"
-            tags.classifier_tags = ClassifierTags()
-        elif task == "regression":
-            tags.estimator_type = "regressor"
-            tags.regressor_tags = RegressorTags()
-            tags.target_tags.multi_output = True
+        set_task(tags, task_of(self.mode))
         return tags
 
     # ---------------------------------------------------------------- storage
@@ -1181,53 +902,35 @@ class MIGEEncoder(
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" not in state:
             return state
-        net, module = state.pop("net_"), state.pop("module_")
-        for name in ("_device", "_trainer"):
-            state.pop(name)
-        state["_stored_weights"] = to_numpy(module)
-        state["_stored_objective"] = to_numpy(net.criterion_)
-        if state.get("_class_weights") is not None:
-            state["_class_weights"] = state["_class_weights"].numpy()
-        architecture = self._architecture.on_cpu()
-        for holder in (state, fixed := dict(state["_fixed"])):
+        state["_stored_weights"] = to_numpy(state.pop("module_"))
+        state["_stored_objective"] = to_numpy(state.pop("net_").criterion_)
+        del state["_device"], state["_trainer"]
+        # A module that the user passed is stored once, on the CPU.
+        state["_architecture"] = self._architecture.on_cpu()
+        state["_fixed"] = dict(self._fixed)
+        for holder in (state, state["_fixed"]):
             if holder["encoder"] is self._architecture.encoder:
-                holder["encoder"] = architecture.encoder
-        state["_architecture"], state["_fixed"] = architecture, fixed
+                holder["encoder"] = state["_architecture"].encoder
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the network on the encoder's device, or on "auto" if that device is missing."""
-        state = dict(state)
-        weights = state.pop("_stored_weights", None)
-        objective = state.pop("_stored_objective", None)
         # Parameters that the file lacks have their defaults.
         state = {**type(self)().get_params(deep=False), **state}
+        weights = state.pop("_stored_weights", None)
+        objective = state.pop("_stored_objective", None)
         super().__setstate__(state)
         if weights is None:
             return
-        if self._class_weights is not None:
-            self._class_weights = torch.tensor(self._class_weights)
-        self._device = available_device(self.device)
-        if self.device not in ("auto", str(self._device)) and (
-            torch.device(self.device).type != self._device.type
-        ):
-            warn_user(
-                f"the encoder was fitted with device={self.device!r}, which this machine lacks, "
-                f"and was loaded on {self._device}: call set_params(device='auto') before storing "
-                "the encoder"
-            )
+        self._device = device_of_stored(self.device)
         # The network and its optimizer are made anew, with the current parameters.
         self._fixed.update({name: getattr(self, name) for name in ("optimizer", "device")})
-        with self._rebuilding(), building(self._device):
+        # A user's function may draw from global generators.
+        apart = isinstance(self._architecture.encoder, str | nn.Module)
+        drawing = built_apart(self._seed) if apart else seeded(self._seed, self._device)
+        with drawing, building(self._device):
             module = self._architecture.build()
             from_numpy(module, weights)
             self._make_trainer(module)
             # Parameters that were set after fit may have changed the parts of the objective.
             from_numpy(self.net_.criterion_, objective, strict=False)
-
-    def _rebuilding(self) -> AbstractContextManager[None]:
-        """Return the context that builds the network again while other threads may train."""
-        encoder = self._architecture.encoder
-        if isinstance(encoder, str | nn.Module):
-            return built_apart(self._seed)
-        return seeded(self._seed, self._device)  # a user's function may draw from global generators

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, def
 
 from sk_mige.training.items import NO_OPTIONS, ItemRows, is_data_set
 
-from ._rows import check_rows, namespace_of, readable
+from ._rows import check_float32_resolution, check_rows, check_varies, namespace_of, readable
 
-__all__ = ["check_inputs", "check_out", "check_queries"]
+__all__ = ["check_inputs", "check_out", "check_queries", "check_training_inputs"]
 
 # Options of a DataLoader for reading items. Options that define the batches are not listed.
 LOADER_OPTIONS = (
@@ -51,6 +51,16 @@ def check_inputs(
             f"least {min_rows}: add items"
         )
     return validate_data(estimator, rows, skip_check_array=True, reset=reset), shape
+
+
+def check_training_inputs(
+    estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None
+) -> tuple[Any, tuple[int, ...] | None]:
+    """Validate inputs that must vary, as rows and the shape of an input inside the network."""
+    rows, shape = check_inputs(estimator, X, reset=reset, shape=shape)
+    check_varies(rows, "they carry no information")
+    check_float32_resolution(rows)
+    return rows, None if shape is None else tuple(shape)
 
 
 def check_queries(estimator: Any, X: Any, method: str, shape: tuple[int, ...] | None = None) -> Any:

@@ -20,12 +20,11 @@ from sk_mige.objectives import FunctionObjective
 from sk_mige.training import (
     ArrayDataset,
     Trainer,
-    available_device,
     resident,
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart
+from sk_mige.training.device import building, built_apart, device_of_stored
 from sk_mige.training.threads import threads_for
 
 from ._base import DocLinkMixin, from_numpy, to_numpy
@@ -263,7 +262,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
             with built_apart(self._seed), building(torch.device("cpu")):
                 module = _network(*self._sizes).eval()
                 from_numpy(module, weights)
-                self.module_ = module.to(available_device(self.device))
+                self.module_ = module.to(device_of_stored(self.device))
 
 
 def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) -> nn.Module:

@@ -247,8 +247,12 @@ def is_dask(X: Any) -> bool:
     return hasattr(X, "dask") and hasattr(X, "map_blocks") and hasattr(X, "rechunk")
 
 
-def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, dtype: Any) -> Any:
-    """Apply ``transform`` to each block of rows of a Dask array, with a result (n, width)."""
+def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, default: Any) -> Any:
+    """Return a Dask array (n, width) of ``transform`` applied to each block of rows.
+
+    If X holds integers, the results have the dtype ``default``.
+    """
+    dtype = X.dtype if X.dtype.kind == "f" else np.dtype(default)
     if X.ndim != 2:
         raise ValueError(
             f"X is a Dask array of the shape {X.shape}, but must have two dimensions: pass "

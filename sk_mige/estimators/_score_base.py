@@ -94,8 +94,7 @@ class BaseScoreEstimator(
         """
         if is_dask(X):
             check_is_fitted(self)
-            dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float64)
-            return by_blocks(self.transform, X, X.shape[1], dtype)
+            return by_blocks(self.transform, X, X.shape[1], np.float64)
         X = self._check_query(X)
         return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
 

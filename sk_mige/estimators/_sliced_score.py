@@ -30,7 +30,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart, isolated
+from sk_mige.training.device import building, built_apart, device_of_stored, isolated
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor
@@ -291,7 +291,7 @@ class SlicedScoreMatching(
         if weights is not None:
             self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
             with built_apart(self._seed), building(torch.device("cpu")):
-                self._make_trainer(available_device(self.device))
+                self._make_trainer(device_of_stored(self.device))
                 from_numpy(self.net_.module_, weights)
 
     def __sklearn_tags__(self) -> Any:

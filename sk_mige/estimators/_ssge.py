@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from functools import partial, reduce
 from importlib import import_module
@@ -30,13 +31,12 @@ from sk_mige.score import (
 )
 from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator
-from sk_mige.training.device import available_device, resolve_device
 
 from ._base import expect_unchanged
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
-__all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator"]
+__all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator", "as_score_estimator"]
 
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
 
@@ -493,8 +493,6 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         # Files of earlier versions lack newer parameters, which then have default values.
         defaults = type(self)().get_params(deep=False)
         before = {**defaults, **(now if self._fixed is None else self._fixed)}
-        if resolve_device(now["device"]) == available_device(before["device"]):
-            before["device"] = now["device"]  # another name for the same device
         expect_unchanged(
             before,
             now,
@@ -589,6 +587,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )
 
+    def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
+        """Return a projection (k, d) of x for batches of ``n_rows`` rows; None, the whole x."""
+        return None
+
     def _warn_of_unused_parameters(self) -> None:
         """Warn about parameters that have no effect on the training of an encoder."""
         parameters = self.get_params(deep=False)
@@ -606,6 +608,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 "training does not use: the score of a batch depends only on n_eigen, "
                 "eigen_threshold, alpha, bandwidth and kernel; leave other parameters at defaults"
             )
+
+
+def as_score_estimator(estimator: SSGEScoreEstimator | None) -> SSGEScoreEstimator:
+    """Return the score estimator, where None means the default estimator."""
+    return SSGEScoreEstimator() if estimator is None else estimator
 
 
 def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> list[KernelSums]:
@@ -783,9 +790,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         matrix: NDArray[Any] = GaussianRandomProjection(k, random_state=rng).fit(shape).components_
         return matrix
 
-    def _training_projection(
-        self, n_features: int, random_state: Any, n_rows: int
-    ) -> NDArray[Any] | None:
+    def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
         """Return a projection (k, d) for batches of ``n_rows`` rows, or None for exact distances.
 
         Exact distances cost less if k ≥ min(n_rows, n_features).
@@ -800,4 +805,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
                 f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
                 "a projection saves time"
             )
-        return self._draw(n_features, check_random_state(random_state))
+        # A copy of the generator: a continued training draws the same projection again.
+        own = copy.deepcopy(self.random_state)
+        drawn = self._draw(n_features, check_random_state(seed if own is None else own))
+        return torch.as_tensor(drawn, dtype=torch.float32)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite
 from sklearn.utils._array_api import _max_precision_float_dtype, get_namespace_and_device, move_to
@@ -21,13 +22,12 @@ from sk_mige._warnings import warn_user
 __all__ = [
     "TargetScaler",
     "as_numpy",
-    "check_splittable",
     "check_targets",
     "class_indices",
-    "class_weights",
+    "encode_labels",
     "find_classes",
     "numeric_targets",
-    "warn_of_many_classes",
+    "split_rows",
 ]
 
 
@@ -96,7 +96,8 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Return validated targets: labels (n,), or float64 values (n,) or (n, t)."""
     if y is None:
         raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None"
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None: pass "
+            "labels or values"
         )
     y = as_numpy(y)
     _check_not_missing(y)
@@ -150,14 +151,24 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     return np.searchsorted(classes, y).astype(np.int64)
 
 
-def check_splittable(classes: NDArray[Any], indices: NDArray[np.int64], fraction: float) -> None:
-    """Raise ValueError if a class has a single row, which cannot be split."""
-    lone = classes[np.bincount(indices, minlength=len(classes)) == 1]
-    if lone.size:
-        raise ValueError(
-            f"validation_fraction={fraction} needs at least two rows of every class, but y has a "
-            f"single row of {lone.tolist()}: drop these rows, or set validation_fraction=None"
-        )
+def split_rows(
+    n_rows: int,
+    fraction: float,
+    seed: int,
+    labels: NDArray[np.int64] | None = None,
+    classes: NDArray[Any] | None = None,
+) -> list[list[int]]:
+    """Return indices of rows to train on and of held-out rows, stratified by class indices."""
+    if labels is not None and classes is not None:
+        lone = classes[np.bincount(labels, minlength=len(classes)) == 1]
+        if lone.size:
+            raise ValueError(
+                f"validation_fraction={fraction} needs at least two rows of every class, but y has "
+                f"a single row of {lone.tolist()}: drop these rows, or set validation_fraction=None"
+            )
+    rows = np.arange(n_rows)
+    parts = train_test_split(rows, test_size=fraction, random_state=seed, stratify=labels)
+    return [part.tolist() for part in parts]
 
 
 def find_classes(
@@ -214,7 +225,7 @@ def warn_of_many_classes(y: NDArray[Any]) -> None:
 
 def class_weights(
     weight: Any, classes: NDArray[Any], y: NDArray[Any], *, stream: bool
-) -> torch.Tensor | None:
+) -> NDArray[np.float32] | None:
     """Return the weight of each class, or None for equal weights."""
     if weight is None:
         return None
@@ -230,7 +241,22 @@ def class_weights(
             f"class_weight must hold positive finite numbers, got {float(weights[~valid][0])} for "
             f"class {classes[~valid][0]}: to ignore a class, drop its rows"
         )
-    return torch.tensor(weights, dtype=torch.float32)
+    return np.asarray(weights, dtype=np.float32)
+
+
+def encode_labels(
+    y: NDArray[Any],
+    classes: Any,
+    known: NDArray[Any] | None,
+    weight: Any,
+    *,
+    stream: bool,
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32] | None]:
+    """Return all labels, the index of each label of y, and the weight of each class."""
+    found = find_classes(y, classes, known, stream=stream)
+    if known is None and classes is None:
+        warn_of_many_classes(y)
+    return found, class_indices(y, found), class_weights(weight, found, y, stream=stream)
 
 
 class TargetScaler:

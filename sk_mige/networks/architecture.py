@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -105,6 +106,22 @@ class Architecture:
         ).float()  # independent of torch's default dtype and of a given module's dtype
         self._check_output(network, head)
         return network
+
+    def at_beta(self, beta: float) -> Architecture:
+        """Return the architecture with a fixed weight β within the range."""
+        if self.betas is None or self.beta is not None:
+            raise ValueError(
+                "at_beta needs an encoder that was trained for a range of weights, got "
+                + ("none" if self.betas is None else f"the single weight {self.beta}")
+                + ": fit with mode=InformationBottleneck(beta=(low, high))"
+            )
+        low, high = self.betas
+        if not (isinstance(beta, int | float | np.number) and low <= beta <= high):
+            raise ValueError(
+                f"beta={beta!r} is outside of the trained range {self.betas}: use a weight within "
+                "the range, or fit with a wider pair"
+            )
+        return replace(self, beta=float(beta))
 
     def on_cpu(self) -> Architecture:
         """Return a copy for storage, with a module passed as ``encoder`` on the CPU."""

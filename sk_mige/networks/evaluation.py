@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .encoder import EncoderNetwork
 
-__all__ = ["Representation", "evaluate"]
+__all__ = ["Representation", "averaged_predictions", "evaluate", "output_function"]
 
 # Number of values of a chunk in the widest layer. On a CPU, 4 MiB as float32 stay in the caches.
 # Convolutions and GPUs need larger chunks for full speed.
@@ -81,6 +81,47 @@ def evaluate(
             else:
                 out[part] = values
     return np.concatenate(results) if out is None else out
+
+
+def output_function(
+    network: EncoderNetwork, output: str | None, seed: int
+) -> Callable[[Tensor], Tensor]:
+    """Return the function from rows to z (None), to one draw of z ("sample") or to a submodule.
+
+    Functions with equal seeds draw the same noise for equal numbers of rows.
+    """
+    if output is None:
+        return lambda x: torch.as_tensor(network(x).z)
+    if output != "sample":
+        network.check_layer("output", output)
+        return lambda x: network.layer(x, output)
+    generator = torch.Generator().manual_seed(seed)
+    width = network.head.n_components
+
+    def sample(x: Tensor) -> Tensor:
+        noise = torch.randn(1, len(x), width, generator=generator, dtype=x.dtype, device="cpu")
+        return network.draws(x, noise.to(x.device))[0]
+
+    return sample
+
+
+def averaged_predictions(
+    network: EncoderNetwork, n_samples: int, seed: int, task: str
+) -> Callable[[Tensor], Tensor]:
+    """Return the function from rows to predictions in float64, averaged over draws of z.
+
+    Predictions of a classification are probabilities. All rows have the same noise. With 0
+    samples, predictions use the mean of z.
+    """
+    size = (n_samples, network.head.n_components)
+    draws = np.random.RandomState(seed).standard_normal(size).astype(np.float32)
+
+    def averaged(x: Tensor) -> Tensor:
+        noise = torch.from_numpy(draws).to(x.device) if n_samples else None
+        raw = network.predictions(x, noise).double()
+        return (raw.softmax(-1) if task == "classification" else raw).mean(0)
+
+    return averaged
 
 
 def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .encoder import EncoderNetwork
+from .evaluation import evaluate
 
-__all__ = ["MARGINAL_ROWS", "CodeMarginal", "code_moments"]
+__all__ = ["CodeMarginal", "code_moments", "marginal_of"]
 
-# Largest number of rows from which the marginal is estimated.
+# Largest number of rows from which the marginal is estimated, and number that is read at once.
 MARGINAL_ROWS = 10_000
+PART_ROWS = 256
 # Weight of the pooled variance in the variance of a class, in rows.
 POOLED_ROWS = 10
 # Smallest variance, relative to the mean square: the rounding error of squared float32 values.
@@ -75,3 +79,22 @@ class CodeMarginal:
             expected.append(log_peak - 0.5 * (distance / of_class).sum(1))
         entropy = (scale.log() + 0.5 * (1 + LOG_2PI)).sum((1, 2))
         return torch.stack(expected, 1).logsumexp(1) + entropy
+
+
+def marginal_of(
+    network: EncoderNetwork,
+    rows: Any,
+    classes: NDArray[Any] | None,
+    seed: int,
+    read: Callable[[Any, list[list[int]]], Iterable[Tensor]],
+) -> CodeMarginal:
+    """Estimate the marginal of the codes of random rows, by class if there are classes.
+
+    The function ``read(rows, parts)`` yields the rows of each list of indices.
+    """
+    drawn = np.random.RandomState(seed).permutation(rows.shape[0])[:MARGINAL_ROWS]
+    parts = [part.tolist() for part in np.array_split(drawn, -(-len(drawn) // PART_ROWS))]
+    moments = partial(code_moments, network)
+    codes = [evaluate(network, moments, part) for part in read(rows, parts)]
+    kinds = np.zeros(len(drawn)) if classes is None else classes[drawn]
+    return CodeMarginal(np.concatenate(codes), kinds)

@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from sk_mige._warnings import warn_user
 from sk_mige.information import gaussian_mutual_info
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
@@ -102,6 +103,10 @@ class Objective(nn.Module):
             setattr(self, name, theirs[name])
         for name in learning:
             setattr(self, name, parts[name])
+
+    def fitted_attributes(self) -> dict[str, float]:
+        """Return the attributes of the fitted encoder that the objective determines."""
+        return {}
 
 
 class FunctionObjective(Objective):
@@ -273,6 +278,12 @@ class Description(ShorthandMixin):
     ----------
     task : {"classification", "regression"} or None
         Kind of the targets, or None for an objective without targets.
+    class_weight : dict, "balanced" or None
+        Weights of the classes in the likelihood.
+    n_prediction_samples : int
+        Number of draws of z over which predictions are averaged; 0 means the mean of z.
+    output_scale : {"input", "unit"} or None
+        Units of z; with "input", ``fit`` maps z to the units of x after training.
 
     Examples
     --------
@@ -289,10 +300,26 @@ class Description(ShorthandMixin):
     """
 
     task: str | None = None
+    class_weight: Any = None
+    n_prediction_samples: int = 0
+    output_scale: str | None = None
 
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
         self._validate_params()
+
+    def check_score_estimator(self, *, projects: bool) -> None:
+        """Raise or warn if ``score_estimator``, or a projection of x, has no effect."""
+        unused = self.unused_score()
+        if unused is not None and not self.uses_score():
+            raise ValueError(f"score_estimator is set, but {unused}: set score_estimator=None")
+        if unused is not None:
+            warn_user(f"score_estimator has no effect: {unused}")
+        elif projects and (other := self.input_replaced_by()) is not None:
+            warn_user(
+                f"the projection of score_estimator has no effect: with {other}, the score does "
+                "not depend on x itself; use SSGEScoreEstimator instead"
+            )
 
     @abstractmethod
     def network_settings(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ SCORE_DRAWS = 16
 # Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.
 DUAL_RATE = 0.05
 LOG_BETAS = (math.log(1e-7), math.log(1e3))
+# Information up to this multiple of max_information raises no warning.
+TOLERANCE = 1.1
 
 
 class BottleneckLoss(Objective):
@@ -135,6 +138,21 @@ class BottleneckLoss(Objective):
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
+
+    def fitted_attributes(self) -> dict[str, float]:
+        """Return β and the information, and warn if the information exceeds its limit."""
+        beta = {"beta_": self.current_beta}
+        if self.reached is None or self.max_information is None:
+            return beta
+        information = float(self.reached)
+        if information > TOLERANCE * self.max_information:
+            warn_user(
+                f"I(z; x) is {information:.3g} nats at the end of training, above "
+                f"max_information={self.max_information:g}: train for more epochs, or start from a "
+                f"larger beta than {self.beta:g}",
+                ConvergenceWarning,
+            )
+        return {**beta, "information_": information}
 
     def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
         """Return the value of the term if it is an upper bound, else the Gaussian bound."""

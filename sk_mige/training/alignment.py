@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from sk_mige._warnings import warn_user
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 
 from .data import read_parts
@@ -95,8 +97,10 @@ def input_alignment(
     return aligned
 
 
-def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> bool:
-    """Compute the alignment of a network's standardising head from at most 10,000 rows.
+def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> None:
+    """Set the alignment of a network's standardising head, from at most 10,000 rows.
+
+    If z is constant, the alignment is the identity, and a warning names a likely cause.
 
     Parameters
     ----------
@@ -106,11 +110,6 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
         Rows.
     generator : torch.Generator
         Random generator for the choice of the rows.
-
-    Returns
-    -------
-    bool
-        Whether z varies. If z is constant, the alignment is the identity.
     """
     head = network.head
     assert isinstance(head, StandardizingHead)
@@ -122,4 +121,10 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
     network.eval()
     with isolated(head.alignment.device):
         head.alignment.copy_(input_alignment(lambda x: network(x).z, batches))
-    return not torch.equal(head.alignment, identity)
+    if torch.equal(head.alignment, identity):
+        warn_user(
+            "the representation has collapsed to one value for all rows. A likely cause are "
+            "features with a standard deviation far below their mean: put a StandardScaler before "
+            "the encoder, or use a smaller lr",
+            ConvergenceWarning,
+        )

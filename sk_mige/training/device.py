@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from sk_mige._warnings import warn_user
+
 __all__ = [
     "available_device",
     "building",
     "built_apart",
     "current",
+    "device_of_stored",
     "isolated",
     "moved",
     "resolve_device",
@@ -87,6 +90,17 @@ def available_device(device: str | torch.device) -> torch.device:
         return resolve_device(device)
     except RuntimeError:
         return resolve_device("auto")
+
+
+def device_of_stored(device: str | torch.device) -> torch.device:
+    """Return the device for a model from a file, and warn if the machine lacks ``device``."""
+    found = available_device(device)
+    if device != "auto" and torch.device(device).type != found.type:
+        warn_user(
+            f"the model was fitted with device={str(device)!r}, which this machine lacks, and was "
+            f"loaded on {found}: call set_params(device='auto') before storing the model"
+        )
+    return found
 
 
 @contextmanager

@@ -19,6 +19,7 @@ __all__ = [
     "join_processes",
     "make_accelerator",
     "mean_over_processes",
+    "n_processes",
     "with_joint_batch_norms",
 ]
 
@@ -26,6 +27,11 @@ __all__ = [
 def is_joint() -> bool:
     """Return whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def n_processes() -> int:
+    """Return the number of processes that torchrun or a similar launcher started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def make_accelerator(device: torch.device) -> Any:
@@ -53,7 +59,7 @@ def make_accelerator(device: torch.device) -> Any:
     >>> make_accelerator(torch.device("cpu")) is None
     True
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:  # set by torchrun and similar launchers
+    if n_processes() <= 1:
         return None
     try:
         from accelerate import Accelerator

@@ -23,7 +23,6 @@ __all__ = [
     "CosineDecay",
     "ExponentialDecay",
     "WeightAveraging",
-    "has_lr_scheduler",
     "make_schedule",
 ]
 
@@ -264,7 +263,7 @@ class WeightAveraging(Shown):
             update(averaged, current, n_averaged)
 
 
-def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
+def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> list[Callback]:
     """Return the callbacks of a learning-rate schedule for one run.
 
     Parameters
@@ -274,24 +273,27 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
         ``functools.partial`` of a class adds arguments.
     epochs : int
         Number of epochs of the run.
+    others : sequence or None
+        Callbacks of the user. An ``LRScheduler`` of skorch replaces "cosine".
 
     Returns
     -------
     list of skorch callbacks
-        One callback, or none for "constant".
+        One callback or none.
 
     Examples
     --------
     >>> from functools import partial
     >>> from torch.optim.lr_scheduler import StepLR
     >>> from sk_mige.training.schedules import make_schedule
-    >>> type(make_schedule("cosine", 10)[0]).__name__
+    >>> type(make_schedule("cosine", 10, [])[0]).__name__
     'CosineDecay'
-    >>> type(make_schedule(partial(StepLR, step_size=5), 10)[0]).__name__
+    >>> type(make_schedule(partial(StepLR, step_size=5), 10, [])[0]).__name__
     'TorchSchedule'
     """
     if isinstance(schedule, str):
-        return [CosineDecay(epochs)] if schedule == "cosine" else []
+        decays = schedule == "cosine" and not _has_lr_scheduler(others)
+        return [CosineDecay(epochs)] if decays else []
     if isinstance(schedule, partial) and schedule.args:
         raise ValueError(
             f"lr_schedule={schedule!r} has arguments without names: pass them by name, as in "
@@ -314,7 +316,7 @@ def make_schedule(schedule: Any, epochs: int) -> list[Callback]:
     )
 
 
-def has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
+def _has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:
     """Return whether a user's callbacks include skorch's ``LRScheduler``."""
     bare = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks or []]
     return any(

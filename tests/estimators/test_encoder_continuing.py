@@ -22,7 +22,7 @@ from sk_mige import (
     SSGEScoreEstimator,
     Variational,
 )
-from sk_mige.estimators import _encoder
+from sk_mige.estimators import _base
 from sk_mige.information import SeparableCritic
 from sk_mige.training import WeightAveraging
 
@@ -272,7 +272,7 @@ def test_training_stays_on_its_device_by_whatever_name(
     encoder.set_params(device="meta")
     with pytest.raises(RuntimeError, match="device='meta'"):
         encoder.fit(X)
-    monkeypatch.setattr(_encoder, "resolve_device", torch.device)
+    monkeypatch.setattr(_base, "resolve_device", torch.device)
     with pytest.raises(ValueError, match="device='meta' instead of 'cpu'"):
         encoder.fit(X)
 

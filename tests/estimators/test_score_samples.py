@@ -173,7 +173,7 @@ def test_the_score_of_rows_is_that_of_at_most_ten_thousand_training_rows(
     X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = small("ib").fit(X, y).score_samples(X)
-    monkeypatch.setattr("sk_mige.estimators._encoder.MARGINAL_ROWS", 100)
+    monkeypatch.setattr("sk_mige.networks.marginal.MARGINAL_ROWS", 100)
     some = small("ib").fit(X, y).score_samples(X)
     assert 0 < abs(some - whole).max() < 2
 

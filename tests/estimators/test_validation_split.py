@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 
 from sk_mige import Critic, InfoMax, InformationBottleneck
-from sk_mige.estimators._encoder import as_description
+from sk_mige.objectives.modes import as_description
 
 from .conftest import small
 

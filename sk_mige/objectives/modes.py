@@ -1,0 +1,59 @@
+"""Values of ``MIGEEncoder``'s ``mode``: names, descriptions and loss functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Description, FunctionDescription
+from .bottleneck import InformationBottleneck
+from .infomax import InfoMax
+
+__all__ = ["MODES", "as_description", "kind_of", "task_of", "why_missing"]
+
+MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
+
+
+def as_description(mode: Any) -> Description:
+    """Return the description for a value of ``mode``: a name, a description or a function."""
+    if isinstance(mode, Description):
+        return mode
+    if not isinstance(mode, str):
+        return FunctionDescription(mode)
+    if mode not in MODES:
+        raise ValueError(
+            f"mode={mode!r} is unknown; use one of {sorted(MODES)}, or an object such as "
+            "InformationBottleneck(beta=0.1)"
+        )
+    return MODES[mode]()
+
+
+def kind_of(description: Description) -> str:
+    """Return the short name or the class name of an objective, for error messages."""
+    if isinstance(description, FunctionDescription):
+        return "loss function"
+    names = {kind: name for name, kind in MODES.items()}
+    return names.get(type(description), type(description).__name__)
+
+
+def task_of(mode: Any) -> str | None:
+    """Return the task of the targets, or None; an invalid ``mode`` has no task."""
+    if isinstance(mode, str):
+        return as_description(mode).task if mode in MODES else None
+    return mode.task if isinstance(mode, Description) else None
+
+
+def why_missing(mode: Any, method: str) -> str:
+    """Return why an encoder with this ``mode`` lacks a method, with a remedy; or nothing."""
+    if method == "score_samples":
+        return (
+            f" with mode={mode!r}, which has no density of z: use mode='ib', or put a density "
+            "after the encoder, as in make_pipeline(encoder, GaussianMixture())"
+        )
+    if method not in ("predict", "predict_proba"):
+        return ""
+    if task_of(mode) == "regression":
+        return " for a regression, which has no class probabilities: use predict"
+    return (
+        f" with mode={mode!r}, which learns a representation, not predictions: use mode='ib', or "
+        "put a predictor after the encoder, as in make_pipeline(encoder, LogisticRegression())"
+    )

@@ -108,12 +108,7 @@ def gaussian_mutual_info(
     if not 0 < floor < 1:
         raise ValueError(f"floor must be between 0 and 1, got {floor}")
     members = mean.new_ones(len(mean), 1) if labels is None else _members(labels, mean)
-    # In units of the noise, squares cannot overflow or underflow. Powers of two cause no rounding.
-    unit = scale.detach().amax(0)
-    unit = torch.where(unit > 0, unit.log2().floor().exp2(), 1.0)
-    parts = _GaussianInformation.apply(  # type: ignore[no-untyped-call]
-        mean / unit, scale / unit, members, floor
-    )
+    parts = _GaussianInformation.apply(mean, scale, members, floor)  # type: ignore[no-untyped-call]
     information: Tensor = parts[0]
     if labels is None:
         return information
@@ -153,11 +148,15 @@ class _GaussianInformation(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         m, d = mean.shape
         n = m - members.shape[1]
+        # In units of the noise, squares cannot overflow or underflow. Powers of two do not round.
+        unit = scale.amax(0)
+        unit = torch.where(unit > 0, unit.log2().floor().exp2(), 1.0)
+        mean, scale = mean / unit, scale / unit
         variance = scale.square().mean(0)
         noise = variance.sqrt()
         value = noise.log().sum() - scale.log().sum() / m
         if n < 1:
-            return value, torch.zeros_like(mean), 1 / noise - 1 / scale
+            return value, torch.zeros_like(mean), (1 / noise - 1 / scale) / unit
         centred = (mean - members @ (members.mT @ mean / members.sum(0)[:, None])) / noise
         # In float32, rounding errors of strong directions would exceed weak directions.
         wide = centred if centred.device.type == "mps" else centred.double()
@@ -170,9 +169,10 @@ class _GaussianInformation(torch.autograd.Function):
         log_det, slope = _log_det(gram, n, d, floor)
         slope = slope.to(wide.device)
         by_centred = (slope @ wide if by_rows else wide @ slope).div_(n).to(mean)
-        of_mean = by_centred / noise
+        of_mean = by_centred / (noise * unit)
         share = (1 - (by_centred * centred).sum(0)) / (m * variance)
-        return value + 0.5 * log_det, of_mean, scale * share - (m * scale).reciprocal()
+        of_scale = (scale * share - (m * scale).reciprocal()).div_(unit)
+        return value + 0.5 * log_det, of_mean, of_scale
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -267,7 +267,7 @@ def _unit_root(g: np.ndarray, floor: float) -> float:
     w = max(1 - float(g.mean()), floor)
     for _ in range(50):
         inverse = 1 / (g + w)
-        step = float((inverse.mean() - 1) / (inverse @ inverse)) * len(g)
+        step = float((inverse.sum() - len(g)) / (inverse @ inverse))
         w += step
         if step <= 1e-12 * w:
             break
@@ -280,7 +280,7 @@ def _floor_root(g: np.ndarray, floor: float) -> float:
     w = floor
     for _ in range(50):
         inverse = 1 / (g + w)
-        step = float((floor - w * inverse.mean()) / (g @ inverse**2)) * len(g)
+        step = float((floor * len(g) - w * inverse.sum()) / (g @ inverse**2))
         w += step
         if step <= 1e-12 * w:
             break

@@ -188,8 +188,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. Chunks of a float32 stream are summed in float32 under two conditions,
-    and totals are float64. The Gram matrix of the landmarks must be well-conditioned, and ``alpha``
+    Cholesky factorisation. Chunks of a float32 stream can be summed in float32, with float64
+    totals. Sums in float32 require a well-conditioned Gram matrix of the landmarks, and ``alpha``
     must be "auto" or at least 1e-3.
 
     If a column is constant or a linear combination of other columns, the samples have a density

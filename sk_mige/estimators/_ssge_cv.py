@@ -306,7 +306,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings with alpha="auto", for a finite alpha from an automatic grid."""
+        """Return settings with alpha="auto" if the grid is automatic and alpha is finite."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings

@@ -369,8 +369,8 @@ class _FunctionBound(Bound):
     nats : callable, default=None
         Function ``nats(scores)`` that estimates I in nats. None means the objective.
     local : callable, default=None
-        Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. None
-        uses the mean of the objective over the parts.
+        Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. If
+        None, the objective is averaged over the parts.
     shares_embedding : bool, default=False
         Whether the critic may use one embedding for x and y.
     """

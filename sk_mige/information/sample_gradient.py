@@ -95,8 +95,8 @@ def mutual_info_gradient(
         Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
         smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
         rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
-        information, and reverses transforms such as cubes, exponentials and heavy tails. With None,
-        the samples are used without a map.
+        information, and reverses transforms such as cubes, exponentials and heavy tails. If None,
+        no map is applied.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
         requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
@@ -155,7 +155,7 @@ def mutual_info_gradient(
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
     ratio, and the gradient is divided by the captured fraction. The division is exact for a linear
     relation of Gaussians. The standard error includes 30 % of the part of the gradient that the
-    predictions miss. The time grows as n\ :sup:`3`.
+    predictions miss. The time of the predictions grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns

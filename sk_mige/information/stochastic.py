@@ -108,8 +108,8 @@ def stochastic_mutual_info_surrogate(
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.
     "score"
-        The estimated scores without rescaling, as published. The conditional scores are not
-        rescaled either. The method suits d well below M and S.
+        The estimated scores without rescaling, as published. With this method, the conditional
+        scores are not rescaled either. The method suits d well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d holds
         in the batch. With the factor, the overall size of the scores is unbiased for every d/M.

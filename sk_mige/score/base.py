@@ -21,7 +21,7 @@ class RadialBase:
     With degrees of freedom :math:`\nu` and per-coordinate variance v,
 
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
-              \;\xrightarrow{\nu\to\infty}\; \frac1v ,
+              \;\xrightarrow{\nu\to\infty}\; \frac1v .
 
     The function :math:`g_0` is the score of Student's t distribution with covariance :math:`v I`.
     For infinite :math:`\nu`, the distribution is Gaussian. With ``dof=None``, there is no base, and

@@ -124,7 +124,7 @@ class SpectralBasis:
     kernel_vectors : Tensor of shape (m, r)
         Basis S, or its first factor, which makes the kernel's quadratic form the identity.
     values : Tensor of shape (r,)
-        Spectrum of the fit, descending.
+        Spectrum of the fit, in descending order.
     rotation : Tensor of shape (r, r) or None
         Second factor of S. None means the identity. The product of the factors is seldom needed.
     """

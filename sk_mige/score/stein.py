@@ -91,7 +91,7 @@ class SteinKernel:
         return k * (s @ t.mT) + slope * (mixed + x.shape[1]) - u * curvature
 
     def diagonal(self) -> Tensor:
-        """Return the values (n,) of each row with itself."""
+        """Return the kernel value (n,) of each row with itself."""
         return self.scores.square().sum(1) + self.kernel.steepness * self.points.shape[1]
 
     def discrepancy(self, statistic: str = "u") -> float:

@@ -91,8 +91,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ. Every intensity is equivariant under changes of the features' units.
 
-        - 0 is exactly equivariant under affine maps and needs about three samples per feature.
-        - 1 only divides features by their standard deviations.
+        - An intensity of 0 is exactly equivariant under affine maps and needs about three samples
+          per feature.
+        - An intensity of 1 only divides features by their standard deviations.
         - "auto" maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
@@ -155,7 +156,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
@@ -177,10 +178,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` in the two estimators. Shrinkage improves a single score, but shortens the
-    difference between a joint score and a marginal score. Without shrinkage, the biases of the two
-    inverse covariances cancel. See the guide to scores for an example.
-    :func:`sk_mige.information.whitened_scores` has these settings.
+    ``base="gaussian"`` in the estimators of the joint score and of the marginal scores. Shrinkage
+    improves a single score, but shortens the difference between a joint score and a marginal score.
+    Without shrinkage, the biases of the two inverse covariances cancel. See the guide to scores for
+    an example. :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
     of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
@@ -696,7 +697,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------

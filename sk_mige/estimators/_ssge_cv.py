@@ -83,8 +83,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
         - "auto" maximises the leave-one-out likelihood and may choose 0.
-        - 1 only divides features by their standard deviations, which suits clusters of different
-          shapes.
+        - An intensity of 1 only divides features by their standard deviations, which suits clusters
+          of different shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities to compare.
     curl_free : sequence of bool, default=(False, True)
@@ -153,7 +153,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
@@ -169,8 +169,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
     finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the loss of the choice is therefore at most that of the default. The comparison of finalists
-    takes one fit for each finalist. If landmarks are needed, one fit with 2,000 landmarks is added.
+    the loss of the chosen finalist is therefore at most that of the default settings. The
+    comparison of finalists takes one fit for each finalist. If landmarks are needed, one fit with
+    2,000 landmarks is added.
 
     References
     ----------

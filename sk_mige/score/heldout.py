@@ -56,7 +56,8 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All attributes are sums over samples, so the attributes of two disjoint sets can be added.
+    All attributes are sums over samples, so the attributes of two disjoint sets of samples can be
+    added.
 
     Attributes
     ----------

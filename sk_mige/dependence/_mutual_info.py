@@ -67,7 +67,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Parameters
     ----------
     candidates : "auto" or list of str, default="auto"
-        Candidates to compare. "auto" compares all candidates for the type of the columns.
+        Candidates to compare. The value "auto" compares all candidates for the type of the columns.
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
         "network". The candidate "neighbors" is skipped if X and Y have more than four columns
         together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",

@@ -74,9 +74,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
-        Tikhonov regularisation strengths to compare. The sequence may be empty. "auto" is a grid
-        from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the estimate is
-        the score of the base. With
+        Tikhonov regularisation strengths to compare. The sequence may be empty. The value "auto"
+        means a grid from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the
+        estimate is the score of the base. With
         "auto", a finite strength is chosen again on all rows if there are landmarks or more than
         2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)

@@ -117,9 +117,9 @@ class KernelSteinTest(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
-        or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
+        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
+        of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
@@ -263,9 +263,9 @@ class SteinThinning(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
-        or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
+        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
+        of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With

@@ -83,7 +83,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     Parameters
     ----------
     kind : {"student", "gaussian"} or None
-        Kind of base. "student" chooses among degrees of freedom from 3 to infinity.
+        Kind of base. The kind "student" chooses among degrees of freedom from 3 to infinity.
     radii : Tensor of shape (n,)
         Squared distances from the mean, in units of ``variance``.
     n_features : int

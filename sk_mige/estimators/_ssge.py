@@ -589,7 +589,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         )
 
     def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
-        """Return a projection (k, d) for batches of ``n_rows`` rows, or None for exact distances."""
+        """Return a projection (k, d) of x, or None for exact distances."""
         return None
 
     def _warn_of_unused_parameters(self) -> None:

@@ -144,12 +144,12 @@ def mutual_info_gradient(
 
     Notes
     -----
-    With the jackknife, the squared standard error is the sum of two squared errors. The first error
-    is the jackknife error. The second error is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 -
-    1)`. The gradient :math:`g_{n/2}` is the mean over two halves of the batches. The resolution
-    equals the bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is
-    omitted for fewer than 32 samples. A warning is issued if the resolution exceeds half of the
-    gradient and three times the sampling error.
+    With the jackknife, the squared standard error is the sum of the squared jackknife error and the
+    squared resolution. The resolution is :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. The gradient
+    :math:`g_{n/2}` is the mean over two halves of the batches. The resolution equals the bias of
+    :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is omitted for fewer
+    than 32 samples. A warning is issued if the resolution exceeds half of the gradient and three
+    times the sampling error.
 
     With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise

@@ -328,7 +328,7 @@ class ScoreModel:
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
         """Map vectors at points to vectors with the inner products of input coordinates.
 
-        Without units the map is the identity, because coordinates of a span are isometric.
+        Without units, the map is the identity, because coordinates of a span are isometric.
         """
         if self.units is None:
             return vectors

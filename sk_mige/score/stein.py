@@ -203,7 +203,7 @@ def stein_kernel(
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
         do not depend on correlations. With ``"covariance"``, tests with few rows per feature are
-        conservative. None keeps the units of x.
+        conservative. With None, rows keep the units of x.
 
     Returns
     -------

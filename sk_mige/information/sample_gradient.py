@@ -321,8 +321,8 @@ def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tens
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
 
-    Let :math:`z_R = z_K B + c` for all parameters near θ. Then
-    :math:`\partial z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
+    Let :math:`z_R = z_K B + c` for all parameters near θ. The derivatives satisfy :math:`\partial
+    z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
     """
     units = feature_units(z)
     z, dz = units(z), dz / units.scale[:, None]

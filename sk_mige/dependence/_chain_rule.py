@@ -47,7 +47,7 @@ class InformationEstimate:
     value : float
         Estimate in nats, at least 0.
     interval : tuple of float
-        Ends of the 90 % interval, in nats.
+        Lower and upper end of the 90 % interval, in nats.
     pointwise : ndarray of shape (n_samples,)
         Held-out pointwise information of each row, in nats. Values of single rows may be negative.
     terms : dict of str to MutualInfoEstimator

@@ -67,7 +67,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Parameters
     ----------
     candidates : "auto" or list of str, default="auto"
-        Candidates to compare. "auto" compares all candidates for the type of the columns.
+        Candidates to compare. The value "auto" compares all candidates for the type of the columns.
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
         "network". The candidate "neighbors" is skipped if X and Y have more than four columns
         together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
@@ -85,7 +85,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Estimate in nats. The estimate is infinite if a linear combination of the columns of Y is
         a linear function of X up to rounding errors.
     interval_ : tuple of float
-        Ends of the 90 % interval, in nats.
+        Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
         Arrays with one entry per candidate. The keys "candidate", "value" and "weight" hold the
         name, the estimate in nats and the weight in the average. The keys "in_sample" and

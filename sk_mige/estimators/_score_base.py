@@ -351,8 +351,8 @@ class BaseScoreEstimator(
         adjusted : bool, default=True
             Whether to accept or reject each step by the Metropolis rule. The difference of
             log-densities is the integral of the score along the step, computed by Simpson's rule.
-            True costs one more evaluation of the score per step. With False, chains diverge if
-            steps are too long for the regions where the score changes fastest.
+            With True, each step needs one more evaluation of the score. With False, chains diverge
+            if steps are too long for the regions where the score changes fastest.
         random_state : int, RandomState instance or None, default=None
             Source of starting points and noise.
 

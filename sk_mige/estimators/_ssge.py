@@ -77,8 +77,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
           [2]_ on three folds. Whitening and base are refitted in each fold. The bandwidth is
           computed once, from all samples. With whitening, the loss is computed in units of the
           features' standard deviations, so that the choice does not depend on units.
-        - With ``inf``, the estimate is the score of the base, without a kernel correction. "auto"
-          may choose ``inf``.
+        - With ``inf``, the estimate is the score of the base, without a kernel correction. The
+          value "auto" may choose ``inf``.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number is
         in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
@@ -91,14 +91,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ. Every intensity is equivariant under changes of the features' units.
 
-        - 0 is exactly equivariant under affine maps and needs about three samples per feature.
-        - 1 only divides features by their standard deviations.
+        - An intensity of 0 is exactly equivariant under affine maps and needs about three samples
+          per feature.
+        - An intensity of 1 only divides features by their standard deviations.
         - "auto" maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
-        the estimate is the score of the base. "student" chooses degrees of freedom between 3 and
-        infinity. With ``None``, as in the published estimator, the estimate is zero far from all
-        samples.
+        the estimate is the score of the base. The base "student" chooses degrees of freedom between
+        3 and infinity. With ``None``, as in the published estimator, the estimate is zero far from
+        all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score. With True, the correction is a
         gradient with one coefficient per sample instead of d. In few dimensions, a gradient
@@ -124,8 +125,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
           parameters.
     device : str or torch.device, default="auto"
-        Device of the computation. "auto" selects CUDA if there is a GPU, and the CPU otherwise. MPS
-        raises an error, because MPS has no float64.
+        Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
+        otherwise. MPS raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
         Seed or generator for the choice of landmarks. For more than 10,000 rows, the generator also
         draws the rows from which whitening, base and bandwidth are estimated. No other step is
@@ -155,7 +156,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
@@ -177,7 +178,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` in the two estimators. Shrinkage improves a single score, but shortens the
+    ``base="gaussian"`` for all scores. Shrinkage improves a single score, but shortens the
     difference between a joint score and a marginal score. Without shrinkage, the biases of the two
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
@@ -188,8 +189,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     number.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. Chunks of a float32 stream are summed in float32 under two conditions,
-    and totals are float64. The Gram matrix of the landmarks must be well-conditioned, and ``alpha``
+    Cholesky factorisation. Chunks of a float32 stream can be summed in float32, with float64
+    totals. Sums in float32 require a well-conditioned Gram matrix of the landmarks, and ``alpha``
     must be "auto" or at least 1e-3.
 
     If a column is constant or a linear combination of other columns, the samples have a density
@@ -588,7 +589,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         )
 
     def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
-        """Return a projection (k, d) of x for batches of ``n_rows`` rows; None, the whole x."""
+        """Return a projection (k, d) of x, or None for exact distances."""
         return None
 
     def _warn_of_unused_parameters(self) -> None:
@@ -650,9 +651,9 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Dimension k of the projection, at most the number of features. "auto" is 512, or the number
-        of features if smaller. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact distances
-        instead if the batch size or the number of features is at most 512.
+        Dimension k of the projection, at most the number of features. The value "auto" means 512,
+        or the number of features if smaller. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact
+        distances instead if the batch size or the number of features is at most 512.
     projection : {"gaussian", "sparse"}, default="gaussian"
         Kind of projection, :class:`~sklearn.random_projection.GaussianRandomProjection` or
         :class:`~sklearn.random_projection.SparseRandomProjection`. The projection is drawn once per
@@ -696,7 +697,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------

@@ -74,17 +74,17 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
-        Tikhonov regularisation strengths to compare. The sequence may be empty. "auto" is a grid
-        from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the estimate is
-        the score of the base. With
+        Tikhonov regularisation strengths to compare. The sequence may be empty. The value "auto"
+        means a grid from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the
+        estimate is the score of the base. With
         "auto", a finite strength is chosen again on all rows if there are landmarks or more than
         2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
         - "auto" maximises the leave-one-out likelihood and may choose 0.
-        - 1 only divides features by their standard deviations, which suits clusters of different
-          shapes.
+        - An intensity of 1 only divides features by their standard deviations, which suits clusters
+          of different shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities to compare.
     curl_free : sequence of bool, default=(False, True)
@@ -153,7 +153,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
@@ -169,8 +169,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
     finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the loss of the choice is therefore at most that of the default. The comparison of finalists
-    takes one fit for each finalist. If landmarks are needed, one fit with 2,000 landmarks is added.
+    the loss of the chosen finalist is therefore at most that of the default settings. The
+    comparison of finalists takes one fit for each finalist. If landmarks are needed, one fit with
+    2,000 landmarks is added.
 
     References
     ----------
@@ -306,7 +307,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings with alpha="auto", for a finite alpha from an automatic grid."""
+        """Return settings with alpha="auto" if the grid is automatic and alpha is finite."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings

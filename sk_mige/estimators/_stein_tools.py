@@ -97,11 +97,11 @@ class KernelSteinTest(_SteinTool):
 
     The statistic is the U-statistic of the squared kernel Stein discrepancy,
 
-    .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) ,
+    .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 
-    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). Only the score
-    :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value is
-    computed by the wild bootstrap, which assigns random signs to the rows. The test needs
+    The kernel :math:`k_p` is the Langevin Stein kernel (:class:`~sk_mige.score.SteinKernel`). Only
+    the score :math:`\nabla \log p` of the density is used, so p need not be normalised. The p-value
+    is computed by the wild bootstrap, which assigns random signs to the rows. The test needs
     independent rows. For rows of a Markov chain, keep only every k-th row, with k above the
     autocorrelation time.
 
@@ -117,9 +117,9 @@ class KernelSteinTest(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
-        or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
+        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
+        of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
@@ -144,7 +144,7 @@ class KernelSteinTest(_SteinTool):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------
@@ -245,11 +245,11 @@ class SteinThinning(_SteinTool):
 
     Each step adds the row that minimises the kernel Stein discrepancy of all selected rows,
 
-    .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i) + \sum_{l < j} k_p(x_{\pi_l}, x_i) ,
+    .. math:: \pi_j = \arg\min_i \tfrac12 k_p(x_i, x_i) + \sum_{l < j} k_p(x_{\pi_l}, x_i) .
 
-    with the Langevin Stein kernel :math:`k_p` (:class:`~sk_mige.score.SteinKernel`). A row can be
-    selected repeatedly. With scores of a density p, the selected rows represent p, even if X is a
-    biased sample of p. With scores estimated from X, the selected rows represent X.
+    The kernel :math:`k_p` is the Langevin Stein kernel (:class:`~sk_mige.score.SteinKernel`). A row
+    can be selected repeatedly. With scores of a density p, the selected rows represent p, even if X
+    is a biased sample of p. With scores estimated from X, the selected rows represent X.
 
     Parameters
     ----------
@@ -263,9 +263,9 @@ class SteinThinning(_SteinTool):
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth of the kernel. "median" is the median distance of n ≤ 1,000 rows. "scaled-median"
-        is the median divided by :math:`\sqrt{\log n}`. A number is in units of standard deviations,
-        or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
+        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
+        of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With
@@ -288,7 +288,7 @@ class SteinThinning(_SteinTool):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
-        Names of the features, if X had names.
+        Names of the features, if X has feature names.
 
     See Also
     --------

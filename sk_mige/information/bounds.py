@@ -64,8 +64,9 @@ class Bound(nn.Module):
     Attributes
     ----------
     critic : {"pairs", "density"}
-        Kind of critic that the bound requires. "pairs" is any network that scores pairs. "density"
-        is a conditional log-density log q(y | x), such as :class:`GaussianCritic`.
+        Kind of critic that the bound requires. The kind "pairs" is any network that scores pairs.
+        The kind "density" is a conditional log-density log q(y | x), such as
+        :class:`GaussianCritic`.
     shares_embedding : bool
         Whether the critic may use one embedding for x and y. With a shared embedding, the scores
         are a positive kernel. Shared embeddings suit bounds that depend only on differences of
@@ -369,8 +370,8 @@ class _FunctionBound(Bound):
     nats : callable, default=None
         Function ``nats(scores)`` that estimates I in nats. None means the objective.
     local : callable, default=None
-        Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. None
-        uses the mean of the objective over the parts.
+        Function ``local(scores)``, the objective for scores (M, P, M) of P parts of each x. If
+        None, the objective is averaged over the parts.
     shares_embedding : bool, default=False
         Whether the critic may use one embedding for x and y.
     """

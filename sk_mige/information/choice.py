@@ -380,7 +380,7 @@ def _of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[st
 
 
 def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) -> float:
-    """Return the standard error from sampling, bias and spread of the candidates."""
+    """Return the standard error due to sampling, bias and the spread of the candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:

@@ -40,8 +40,8 @@ def mean_and_error(
     n : int
         Number of rows.
     method : {"batch", "jackknife"}
-        Method for the standard error. "batch" estimates the sampling error of the mean. "jackknife"
-        adds the errors of the scores and of the resolution.
+        Method for the standard error. The method "batch" estimates the sampling error of the mean.
+        The method "jackknife" adds the errors of the scores and of the resolution.
     n_batches : int
         Number of batches of consecutive rows.
 

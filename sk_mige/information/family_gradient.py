@@ -82,8 +82,7 @@ def conditional_mutual_info_gradient(
     dz : array-like of the shape of z, or with one more axis of length p, default=None
         Derivatives ∂z/∂θ.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
-        without a map.
+        Map of the margins, as in :func:`mutual_info_gradient`. If None, no map is applied.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10
@@ -148,8 +147,7 @@ def total_correlation_gradient(
         Derivatives ∂xᵢ/∂θ of the variables at fixed noise, or None for a variable that does not
         depend on θ. Each derivative has the shape of the variable, or one more axis of length p.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
-        without a map.
+        Map of the margins, as in :func:`mutual_info_gradient`. If None, no map is applied.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10
@@ -222,8 +220,7 @@ def transfer_entropy_gradient(
     lag : int, default=1
         Number L of past values of each series.
     margins : {"gaussian", None}, default="gaussian"
-        Map of the margins, as in :func:`mutual_info_gradient`. With None, the samples are used
-        without a map.
+        Map of the margins, as in :func:`mutual_info_gradient`. If None, no map is applied.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`mutual_info_gradient`.
     n_batches : int, default=10

@@ -43,9 +43,10 @@ def gaussian_mutual_info(
 
     .. math:: I(x; z) \le H(y) + I(x; z | y) \le H(y) + \tfrac12 \log\det\big(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
-                  - \mathbb{E} \sum_k \log \sigma_k(x) ,
+                  - \mathbb{E} \sum_k \log \sigma_k(x) .
 
-    and the gradient of the bound estimates that of I(x; z | y), the information beyond the class.
+    The gradient of the bound estimates the gradient of I(x; z | y), the information beyond the
+    class.
 
     Parameters
     ----------

@@ -212,7 +212,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
         Squared distances.
     x_scale : float, default=1.0
         Weight of the distances of x relative to those of z. With a larger ``x_scale``, z must
-        distinguish inputs that are closer together. With 0, x is ignored.
+        distinguish inputs that are closer together. With ``x_scale=0``, x is ignored.
 
     Returns
     -------

@@ -59,9 +59,9 @@ def hidden_mutual_info_surrogate(
 
     Notes
     -----
-    Multiplying h or z by a number does not change I(h; z). Therefore h is rescaled before the
-    joint score is estimated, so that the squared distances of h and of z have equal medians. After
-    the estimation, the h-block of the joint score is scaled back.
+    Multiplying h or z by a number does not change I(h; z). Before the joint score is estimated, h
+    is rescaled so that the squared distances of h and of z have equal medians. After the
+    estimation, the h-block of the joint score is scaled back.
 
     Examples
     --------

@@ -98,7 +98,8 @@ def gaussianize_ranks(z: Tensor) -> Tensor:
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. Integers give scores in torch's default dtype. Ties have the mean of their ranks.
+        Samples. Integers give scores in torch's default dtype. Tied values get the mean of their
+        ranks.
 
     Returns
     -------

@@ -95,8 +95,8 @@ def mutual_info_gradient(
         Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
         smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
         rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
-        information, and reverses transforms such as cubes, exponentials and heavy tails. With None,
-        the samples are used without a map.
+        information, and reverses transforms such as cubes, exponentials and heavy tails. If None,
+        no map is applied.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
         requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
@@ -144,18 +144,18 @@ def mutual_info_gradient(
 
     Notes
     -----
-    With the jackknife, the squared standard error is the sum of two squared errors. The first error
-    is the jackknife error. The second error is the resolution :math:`|g_n - g_{n/2}| / (\sqrt 2 -
-    1)`. The gradient :math:`g_{n/2}` is the mean over two halves of the batches. The resolution
-    equals the bias of :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is
-    omitted for fewer than 32 samples. A warning is issued if the resolution exceeds half of the
-    gradient and three times the sampling error.
+    With the jackknife, the squared standard error is the sum of the squared jackknife error and the
+    squared resolution. The resolution is :math:`|g_n - g_{n/2}| / (\sqrt 2 - 1)`. The gradient
+    :math:`g_{n/2}` is the mean over two halves of the batches. The resolution equals the bias of
+    :math:`g_n` if the bias decreases like :math:`1 / \sqrt n`. The resolution is omitted for fewer
+    than 32 samples. A warning is issued if the resolution exceeds half of the gradient and three
+    times the sampling error.
 
     With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
     ratio, and the gradient is divided by the captured fraction. The division is exact for a linear
     relation of Gaussians. The standard error includes 30 % of the part of the gradient that the
-    predictions miss. The time grows as n\ :sup:`3`.
+    predictions miss. The time of the predictions grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
@@ -321,8 +321,8 @@ def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tens
 def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
     r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
 
-    Let :math:`z_R = z_K B + c` for all parameters near θ. Then
-    :math:`\partial z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
+    Let :math:`z_R = z_K B + c` for all parameters near θ. The derivatives satisfy :math:`\partial
+    z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
     """
     units = feature_units(z)
     z, dz = units(z), dz / units.scale[:, None]

@@ -108,11 +108,12 @@ def stochastic_mutual_info_surrogate(
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.
     "score"
-        The estimated scores without rescaling, as published. The conditional scores are not
-        rescaled either. The method suits d well below M and S.
+        The estimated scores without rescaling, as published. With "score", the conditional scores
+        are not rescaled either. The method "score" suits d well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d holds
-        in the batch. With the factor, the overall size of the scores is unbiased for every d/M.
+        in the batch. With the Stein factor, the overall size of the scores is unbiased for every
+        d/M.
     "mixture"
         The scores of the batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact if the batch
         contains all data. The information of the mixture saturates at log M nats, where the

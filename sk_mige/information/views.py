@@ -41,8 +41,8 @@ def multiview_mutual_info_surrogate(
     The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
     centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
     g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
-    exactly. The two terms of the bound have the derivative d with respect to the logarithm of the
-    scale of z, so a change of scale has no effect. The bound is largest for encoders that use only
+    exactly. The two terms of the bound have the derivative d with respect to the log-scale of z. A
+    change of scale therefore has no effect. The bound is largest for encoders that use only
     features unchanged by t.
 
     Parameters

@@ -21,7 +21,7 @@ class RadialBase:
     With degrees of freedom :math:`\nu` and per-coordinate variance v,
 
     .. math:: w(r^2) = \frac{\nu + d}{(\nu - 2)\, v + r^2}
-              \;\xrightarrow{\nu\to\infty}\; \frac1v ,
+              \;\xrightarrow{\nu\to\infty}\; \frac1v .
 
     The function :math:`g_0` is the score of Student's t distribution with covariance :math:`v I`.
     For infinite :math:`\nu`, the distribution is Gaussian. With ``dof=None``, there is no base, and
@@ -83,7 +83,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     Parameters
     ----------
     kind : {"student", "gaussian"} or None
-        Kind of base. "student" chooses among degrees of freedom from 3 to infinity.
+        Kind of base. The kind "student" chooses among degrees of freedom from 3 to infinity.
     radii : Tensor of shape (n,)
         Squared distances from the mean, in units of ``variance``.
     n_features : int

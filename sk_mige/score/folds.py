@@ -22,8 +22,8 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     the ranks of the distances, so the folds do not depend on the order of the rows.
 
     Assigning consecutive ranks to different folds would bias the loss. In one dimension, the two
-    neighbours of every held-out row would be training rows. With such neighbours, the narrowest
-    kernels would have the lowest loss.
+    neighbours of every held-out row would be training rows. If both neighbours were training rows,
+    the narrowest kernels would have the lowest loss.
 
     Parameters
     ----------

@@ -56,7 +56,8 @@ class QuadraticForm:
 class KernelSums:
     r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
 
-    All attributes are sums over samples, so the attributes of two disjoint sets can be added.
+    All attributes are sums over samples, so the attributes of two disjoint sets of samples can be
+    added.
 
     Attributes
     ----------
@@ -317,7 +318,7 @@ def held_out_losses(
     For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
 
     .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
-              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' ,
+              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' .
 
     Each additional filter costs O(r²).
 

@@ -51,7 +51,7 @@ class LandmarkAccumulator:
     fold_sums : list of KernelSums
         Sums of each fold, empty before the first rows.
     units : FeatureUnits or None
-        Units of the features for the sums. None means input units.
+        Units of the features in the sums. None means input units.
     single : bool
         Whether chunks are summed in float32. Sums in float32 require float32 rows, a
         well-conditioned Gram matrix of the landmarks, and a regularisation above the rounding

@@ -298,7 +298,8 @@ class ScoreModel:
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m D(u, u_m)\,
                   \langle W P^\top (u - u_m), C_m \rangle ,
 
-        with D the slopes of the kernel. The two vectors are divided by the units of the features.
+        Here D are the slopes of the kernel. The two vectors are divided by the units of the
+        features.
         """
         z, inner = self.coordinates(x)
         ex = self.expansion
@@ -327,7 +328,7 @@ class ScoreModel:
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
         """Map vectors at points to vectors with the inner products of input coordinates.
 
-        Without units the map is the identity, because coordinates of a span are isometric.
+        Without units, the map is the identity, because coordinates of a span are isometric.
         """
         if self.units is None:
             return vectors

@@ -44,7 +44,7 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
 
     A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most of
     the space is far from the samples, and chains would not return to the data. Let r be the
-    distance from the mean in whitened coordinates. The correction is multiplied by
+    distance from the mean in whitened coordinates. The correction is multiplied by the factor
 
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 

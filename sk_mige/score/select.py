@@ -233,7 +233,7 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 
 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
-    """Return a mask of candidates with plausible corrections, or of all finite ones if none is.
+    """Return a mask of plausible candidates, or of all finite candidates if none is plausible.
 
     The lowest attainable loss is -E|g|²/2. A correction is implausible if its bound exceeds thirty
     times the root-mean-square score. A loss a thousand times below the lowest attainable loss is a

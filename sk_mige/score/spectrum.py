@@ -93,8 +93,8 @@ def spectral_filter(
     n_samples : float
         Number n of samples, times the trace of the estimated operator.
     alpha : float or Tensor of shape (F, 1)
-        Regularisation strength. 0 gives the inverse 1 / a, and infinity gives zeros. A column of
-        strengths gives one filter for each strength.
+        Regularisation strength. A strength of 0 gives the inverse 1 / a, and infinity gives zeros.
+        A column of strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
         Mask of the kept eigenvalues. The filter is 0 elsewhere. If None, all eigenvalues are kept.
 
@@ -124,7 +124,7 @@ class SpectralBasis:
     kernel_vectors : Tensor of shape (m, r)
         Basis S, or its first factor, which makes the kernel's quadratic form the identity.
     values : Tensor of shape (r,)
-        Spectrum of the fit, descending.
+        Spectrum of the fit, in descending order.
     rotation : Tensor of shape (r, r) or None
         Second factor of S. None means the identity. The product of the factors is seldom needed.
     """

@@ -61,7 +61,7 @@ def ssge(
     With :math:`K = U \Lambda U^\top` the Gram matrix of the samples and
     :math:`G = D Z - \operatorname{diag}(D 1) Z`,
 
-    .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G ,
+    .. math:: \hat g(Z) = \sigma^{-2}\, U_J \Lambda_J^{-1} U_J^\top G .
 
     The matrix D holds the slopes :math:`-2\, k'(u)` of the kernel k(u) at :math:`u = \|z_i -
     z_j\|^2 / \sigma^2`. For the RBF, D = K.

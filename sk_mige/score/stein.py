@@ -91,7 +91,7 @@ class SteinKernel:
         return k * (s @ t.mT) + slope * (mixed + x.shape[1]) - u * curvature
 
     def diagonal(self) -> Tensor:
-        """Return the values (n,) of each row with itself."""
+        """Return the kernel value (n,) of each row with itself."""
         return self.scores.square().sum(1) + self.kernel.steepness * self.points.shape[1]
 
     def discrepancy(self, statistic: str = "u") -> float:
@@ -203,7 +203,7 @@ def stein_kernel(
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
         do not depend on correlations. With ``"covariance"``, tests with few rows per feature are
-        conservative. None keeps the units of x.
+        conservative. With None, rows keep the units of x.
 
     Returns
     -------

@@ -180,7 +180,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     x_i` and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
-              + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i},
+              + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i}.
 
     The whole grid therefore needs only one eigendecomposition. The variance m of the spherical part
     is computed from all rows. For d > n, the Gram matrix (n, n) is decomposed instead of the

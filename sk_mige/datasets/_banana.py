@@ -24,8 +24,8 @@ class BananaScore(ExactScore):
     Parameters
     ----------
     curvature : float, default=1.0
-        Curvature :math:`c`. With 0, the density is a Gaussian. Negative values bend the density
-        downwards.
+        Curvature :math:`c`. With ``curvature=0``, the density is a Gaussian. Negative values bend
+        the density downwards.
     noise : float, default=0.5
         Standard deviation :math:`s` across the parabola.
 
@@ -87,8 +87,8 @@ def make_banana(
     n_samples : int, default=100
         Number of samples.
     curvature : float, default=1.0
-        Curvature :math:`c`. With 0, the density is a Gaussian. Negative values bend the density
-        downwards.
+        Curvature :math:`c`. With ``curvature=0``, the density is a Gaussian. Negative values bend
+        the density downwards.
     noise : float, default=0.5
         Standard deviation :math:`s` across the parabola.
     random_state : int, RandomState instance or None, default=None

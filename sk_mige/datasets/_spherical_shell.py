@@ -29,7 +29,7 @@ class SphericalShellScore(ExactScore):
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`. With 0, the density is a Gaussian.
+        Radius :math:`R`. With ``radius=0``, the density is a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`. If ``noise`` is small compared with ``radius``, :math:`s` is the
         standard deviation of the distance to the sphere.
@@ -133,7 +133,7 @@ def make_spherical_shell(
     n_features : int, default=3
         Dimension :math:`d`.
     radius : float, default=3.0
-        Radius :math:`R`. With 0, the density is a Gaussian.
+        Radius :math:`R`. With ``radius=0``, the density is a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
@@ -180,7 +180,7 @@ def make_ring(
     n_samples : int, default=100
         Number of samples.
     radius : float, default=3.0
-        Radius :math:`R`. With 0, the density is a Gaussian.
+        Radius :math:`R`. With ``radius=0``, the density is a Gaussian.
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None

@@ -24,7 +24,7 @@ __all__ = [
     "to_numpy",
 ]
 
-DEFAULT_SIZES = (512, 512)  # of MIGEEncoder
+DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
 # file:///home/me/sk_mige/docs/_build/html.
 VARIABLE = "SK_MIGE_DOCS"
@@ -65,9 +65,9 @@ def _site() -> str:
 
 
 def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
-    """Return ``hidden_layer_sizes`` as a tuple; a number is the width of a single layer.
+    """Return ``hidden_layer_sizes``, a number or a sequence, as a tuple of layer widths.
 
-    Encoders other than "mlp" require the default.
+    Encoders other than "mlp" require the default sizes.
     """
     listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
@@ -98,8 +98,8 @@ def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: s
     """Raise ValueError if parameters of a fitted model have changed since the last call.
 
     The error lists the changed parameters with old and new values, and ends with ``consequence``.
-    If ``mode`` has changed, the error does not list changes that result from ``mode``. Two names of
-    one device are equal.
+    If ``mode`` has changed, the error lists only ``mode``. Different names of the same device are
+    not changes.
     """
     if resolve_device(now["device"]) == available_device(before["device"]):
         before = {**before, "device": now["device"]}

@@ -56,7 +56,7 @@ def check_inputs(
 def check_training_inputs(
     estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None
 ) -> tuple[Any, tuple[int, ...] | None]:
-    """Validate inputs that must vary, as rows and the shape of an input inside the network."""
+    """Validate training inputs as in ``check_inputs``, and raise if all rows are equal."""
     rows, shape = check_inputs(estimator, X, reset=reset, shape=shape)
     check_varies(rows, "they carry no information")
     check_float32_resolution(rows)

@@ -248,9 +248,9 @@ def is_dask(X: Any) -> bool:
 
 
 def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, default: Any) -> Any:
-    """Return a Dask array (n, width) of ``transform`` applied to each block of rows.
+    """Apply ``transform`` to each block of rows of a Dask array, with a result (n, width).
 
-    If X holds integers, the results have the dtype ``default``.
+    For integer X, the result has the dtype ``default``.
     """
     dtype = X.dtype if X.dtype.kind == "f" else np.dtype(default)
     if X.ndim != 2:

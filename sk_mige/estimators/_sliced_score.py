@@ -162,8 +162,7 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. After such a loss, training stops at the last finite
-            weights.
+            If the loss became infinite or NaN. Training stops at the last good weights.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.

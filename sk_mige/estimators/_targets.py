@@ -158,7 +158,7 @@ def split_rows(
     labels: NDArray[np.int64] | None = None,
     classes: NDArray[Any] | None = None,
 ) -> list[list[int]]:
-    """Return indices of rows to train on and of held-out rows, stratified by class indices."""
+    """Return the indices of training rows and of held-out rows, stratified by class."""
     if labels is not None and classes is not None:
         lone = classes[np.bincount(labels, minlength=len(classes)) == 1]
         if lone.size:
@@ -252,7 +252,7 @@ def encode_labels(
     *,
     stream: bool,
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32] | None]:
-    """Return all labels, the index of each label of y, and the weight of each class."""
+    """Return the sorted class labels, the class index of each row, and the class weights."""
     found = find_classes(y, classes, known, stream=stream)
     if known is None and classes is None:
         warn_of_many_classes(y)

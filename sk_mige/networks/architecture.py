@@ -108,7 +108,7 @@ class Architecture:
         return network
 
     def at_beta(self, beta: float) -> Architecture:
-        """Return the architecture with a fixed weight β within the range."""
+        """Return a copy with a fixed weight β within the range ``betas``."""
         if self.betas is None or self.beta is not None:
             raise ValueError(
                 "at_beta needs an encoder that was trained for a range of weights, got "
@@ -119,7 +119,7 @@ class Architecture:
         if not (isinstance(beta, int | float | np.number) and low <= beta <= high):
             raise ValueError(
                 f"beta={beta!r} is outside of the trained range {self.betas}: use a weight within "
-                "the range, or fit with a wider pair"
+                "the range, or fit with a wider range"
             )
         return replace(self, beta=float(beta))
 

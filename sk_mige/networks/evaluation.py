@@ -86,9 +86,10 @@ def evaluate(
 def output_function(
     network: EncoderNetwork, output: str | None, seed: int
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function from rows to z (None), to one draw of z ("sample") or to a submodule.
+    """Return a function that maps rows to the selected output.
 
-    Functions with equal seeds draw the same noise for equal numbers of rows.
+    The output None is z, "sample" is one draw of z, and any other name is the output of a
+    submodule. Functions with equal seeds draw the same noise for equal numbers of rows.
     """
     if output is None:
         return lambda x: torch.as_tensor(network(x).z)
@@ -108,10 +109,10 @@ def output_function(
 def averaged_predictions(
     network: EncoderNetwork, n_samples: int, seed: int, task: str
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function from rows to predictions in float64, averaged over draws of z.
+    """Return a function that maps rows to float64 predictions, averaged over draws of z.
 
-    Predictions of a classification are probabilities. All rows have the same noise. With 0
-    samples, predictions use the mean of z.
+    For classification, predictions are probabilities. All rows use the same noise. With 0 draws,
+    predictions use the mean of z.
     """
     size = (n_samples, network.head.n_components)
     draws = np.random.RandomState(seed).standard_normal(size).astype(np.float32)

@@ -17,7 +17,7 @@ from .evaluation import evaluate
 
 __all__ = ["CodeMarginal", "code_moments", "marginal_of"]
 
-# Largest number of rows from which the marginal is estimated, and number that is read at once.
+# Largest number of rows from which the marginal is estimated, and number of rows read at once.
 MARGINAL_ROWS = 10_000
 PART_ROWS = 256
 # Weight of the pooled variance in the variance of a class, in rows.
@@ -88,7 +88,7 @@ def marginal_of(
     seed: int,
     read: Callable[[Any, list[list[int]]], Iterable[Tensor]],
 ) -> CodeMarginal:
-    """Estimate the marginal of the codes of random rows, by class if there are classes.
+    """Estimate the marginal density of codes from random rows, by class if classes are given.
 
     The function ``read(rows, parts)`` yields the rows of each list of indices.
     """

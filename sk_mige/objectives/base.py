@@ -281,9 +281,10 @@ class Description(ShorthandMixin):
     class_weight : dict, "balanced" or None
         Weights of the classes in the likelihood.
     n_prediction_samples : int
-        Number of draws of z over which predictions are averaged; 0 means the mean of z.
+        Number of draws of z over which predictions are averaged. With 0 draws, predictions use the
+        mean of z.
     output_scale : {"input", "unit"} or None
-        Units of z; with "input", ``fit`` maps z to the units of x after training.
+        Scale of z. With "input", ``fit`` maps z to the units of x after training.
 
     Examples
     --------
@@ -309,7 +310,7 @@ class Description(ShorthandMixin):
         self._validate_params()
 
     def check_score_estimator(self, *, projects: bool) -> None:
-        """Raise or warn if ``score_estimator``, or a projection of x, has no effect."""
+        """Raise or warn if ``score_estimator`` or its projection of x has no effect."""
         unused = self.unused_score()
         if unused is not None and not self.uses_score():
             raise ValueError(f"score_estimator is set, but {unused}: set score_estimator=None")
@@ -318,7 +319,7 @@ class Description(ShorthandMixin):
         elif projects and (other := self.input_replaced_by()) is not None:
             warn_user(
                 f"the projection of score_estimator has no effect: with {other}, the score does "
-                "not depend on x itself; use SSGEScoreEstimator instead"
+                "not depend on x; use SSGEScoreEstimator instead"
             )
 
     @abstractmethod

@@ -25,7 +25,7 @@ SCORE_DRAWS = 16
 # Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.
 DUAL_RATE = 0.05
 LOG_BETAS = (math.log(1e-7), math.log(1e3))
-# Information up to this multiple of max_information raises no warning.
+# Largest multiple of max_information that the information can reach without a warning.
 TOLERANCE = 1.1
 
 

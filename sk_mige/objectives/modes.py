@@ -1,4 +1,4 @@
-"""Values of ``MIGEEncoder``'s ``mode``: names, descriptions and loss functions."""
+"""Conversion of ``mode`` of ``MIGEEncoder``: names, descriptions and loss functions."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def kind_of(description: Description) -> str:
 
 
 def task_of(mode: Any) -> str | None:
-    """Return the task of the targets, or None; an invalid ``mode`` has no task."""
+    """Return the task of a ``mode``, or None for a ``mode`` without targets."""
     if isinstance(mode, str):
         return as_description(mode).task if mode in MODES else None
     return mode.task if isinstance(mode, Description) else None
 
 
 def why_missing(mode: Any, method: str) -> str:
-    """Return why an encoder with this ``mode`` lacks a method, with a remedy; or nothing."""
+    """Return the reason why an encoder lacks a method, with a remedy, or an empty string."""
     if method == "score_samples":
         return (
             f" with mode={mode!r}, which has no density of z: use mode='ib', or put a density "

@@ -98,9 +98,9 @@ def input_alignment(
 
 
 def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> None:
-    """Set the alignment of a network's standardising head, from at most 10,000 rows.
+    """Compute the alignment of a network's standardising head from at most 10,000 rows.
 
-    If z is constant, the alignment is the identity, and a warning names a likely cause.
+    If z is constant, the alignment is the identity, and a warning gives a likely cause.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
         head.alignment.copy_(input_alignment(lambda x: network(x).z, batches))
     if torch.equal(head.alignment, identity):
         warn_user(
-            "the representation has collapsed to one value for all rows. A likely cause are "
-            "features with a standard deviation far below their mean: put a StandardScaler before "
-            "the encoder, or use a smaller lr",
+            "the representation has collapsed to one value for all rows, probably because features "
+            "have a standard deviation far below their mean: put a StandardScaler before the "
+            "encoder, or use a smaller lr",
             ConvergenceWarning,
         )

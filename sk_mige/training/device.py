@@ -93,11 +93,11 @@ def available_device(device: str | torch.device) -> torch.device:
 
 
 def device_of_stored(device: str | torch.device) -> torch.device:
-    """Return the device for a model from a file, and warn if the machine lacks ``device``."""
+    """Return the device for a stored model, and warn if ``device`` is not available."""
     found = available_device(device)
     if device != "auto" and torch.device(device).type != found.type:
         warn_user(
-            f"the model was fitted with device={str(device)!r}, which this machine lacks, and was "
+            f"the model was fitted with device={str(device)!r}, which is not available, and was "
             f"loaded on {found}: call set_params(device='auto') before storing the model"
         )
     return found

@@ -38,7 +38,7 @@ class Monitor(Shown):
         return type(self)(**self.get_params(deep=False))
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Read the rows, and raise if the number of values in a row is not that of training."""
+        """Read the rows, and raise if their width differs from that of the training rows."""
         if self.every < 1:
             raise ValueError(f"{type(self).__name__}: every={self.every!r} must be 1 or more")
         self.data_ = ArrayDataset(_as_rows(self.X))

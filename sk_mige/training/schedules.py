@@ -274,12 +274,12 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
     epochs : int
         Number of epochs of the run.
     others : sequence or None
-        Callbacks of the user. An ``LRScheduler`` of skorch replaces "cosine".
+        Callbacks of the user. An ``LRScheduler`` of skorch among them replaces "cosine".
 
     Returns
     -------
     list of skorch callbacks
-        One callback or none.
+        List of one callback, or an empty list.
 
     Examples
     --------

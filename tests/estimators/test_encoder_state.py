@@ -92,7 +92,7 @@ def test_fitted_on_a_gpu_loads_without_one(X: np.ndarray, monkeypatch: pytest.Mo
     stored = pickle.dumps(encoder)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.warns(UserWarning, match=r"device='cuda', which this machine lacks"):
+    with pytest.warns(UserWarning, match=r"device='cuda', which is not available"):
         loaded = pickle.loads(stored)
     np.testing.assert_array_equal(loaded.transform(X), expected)
 

@@ -280,7 +280,7 @@ class ViewCriticInfoMax(Objective):
     Parameters
     ----------
     information : CriticBound
-        Bound, with a critic for pairs of representations.
+        Bound of mutual information, with a critic for pairs of representations.
 
     References
     ----------

@@ -42,7 +42,7 @@ def test_an_invalid_parameter_is_named_with_what_was_got(X, Estimator, options, 
 
 @pytest.mark.parametrize("Estimator", BOTH)
 @pytest.mark.parametrize(("data", "message"), [
-    (np.ones((20, 3)), "X is constant: its 20 rows are all the same.*pass rows that vary"),
+    (np.ones((20, 3)), "X is constant: its 20 rows are all the same.*pass rows that differ"),
     (np.zeros((1, 3)), "minimum of 2"),
     (np.array([[0.0, np.nan], [1.0, 2.0]]), "NaN"),
     (np.array([[0.0, np.inf], [1.0, 2.0]]), "infinity"),

@@ -165,7 +165,7 @@ CONDITIONAL, TOTAL, TRANSFER = (
         (lambda: CONDITIONAL(*GOOD, dx=MOVED[0], dy=MOVED[:2].T), "dx, dy must .* parameters"),
         (lambda: CONDITIONAL(GOOD[0], np.ones(40), GOOD[2], dx=MOVED[0]), "y is constant"),
         (lambda: CONDITIONAL(*GOOD[[0, 1, 1]], dx=MOVED[0]), "share a linear combination"),
-        (lambda: CONDITIONAL(GOOD[:2].T, np.eye(40), GOOD[2], dx=MOVED[:2].T), "3 for each column"),
+        (lambda: CONDITIONAL(GOOD[:2].T, np.eye(40), GOOD[2], dx=MOVED[:2].T), "3 samples per"),
         (lambda: CONDITIONAL(*GOOD, dy=MOVED[1], margins="t"), "margins must be one of"),
         (lambda: CONDITIONAL(*GOOD, dy=MOVED[1], n_batches=1), "n_batches must be at least 2"),
         (lambda: TOTAL(GOOD[:1], MOVED[:1]), "at least 2 variables .* got 1 and 1"),

@@ -185,7 +185,7 @@ class MIGEEncoder(
         ``score_estimator`` and ``mode__beta``. Changes of the network, of ``optimizer`` or of
         ``device`` raise an error.
     verbose : int, default=0
-        Verbosity: 1 shows a progress bar, 2 prints a line for each epoch.
+        Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
         Seed of weights, batches and noise. ``fit`` does not change the global generators of torch
         and NumPy.

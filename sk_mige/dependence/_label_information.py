@@ -151,7 +151,7 @@ class _Table(ClassifierMixin, BaseEstimator):
     """
 
     def fit(self, x: Floats, labels: Labels) -> Self:
-        """Count the labels of equal rows."""
+        """Count the labels for each distinct row."""
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.prior_ = np.bincount(codes) / len(codes)
         rows, owner = np.unique(x, axis=0, return_inverse=True)

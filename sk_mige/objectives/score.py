@@ -1,4 +1,4 @@
-"""Default score function of a batch for the training of encoders."""
+"""Default score function for training encoders."""
 
 from __future__ import annotations
 

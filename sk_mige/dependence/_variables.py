@@ -136,7 +136,7 @@ def discrete_columns(table: Array) -> NDArray[np.bool_]:
     """Return a mask of the columns that are labels.
 
     Numeric columns with few distinct values are labels only if their combinations are few as well.
-    Otherwise, most combinations would have a single row.
+    With many combinations, most combinations would have a single row.
     """
     named = _named(table)
     # A column can mix types without a common order, such as numbers and strings.

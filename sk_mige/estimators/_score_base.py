@@ -173,8 +173,8 @@ class BaseScoreEstimator(
 
         - With ``curl_free=True``, the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
-        - In one dimension with the RBF, the potential is a sum of error functions. The gradient of
-          the log-density is again exactly the score.
+        - In one dimension with the RBF, the potential is a sum of error functions, and the gradient
+          of the log-density is exactly the score.
         - For other expansions, the correction is not a gradient. The potential is the sum of
           kernels with the gradient closest to the correction, by least squares over the centres.
           Line integrals of the score are not used, because their values depend on the path, and

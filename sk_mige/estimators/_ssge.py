@@ -111,7 +111,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - "auto" uses all rows if there are at most 5,000. For more rows, "auto" uses 1,000
           landmarks and warns. With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit
           is 2,000 rows.
-        - ``None`` always uses all rows.
+        - With ``None``, all rows are centres.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
@@ -185,8 +185,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
     of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
-    number.
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` also tries twice the
+    default number of landmarks.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. Chunks of a float32 stream can be summed in float32, with float64

@@ -167,11 +167,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are
     the best candidate and the best of each kind of expansion. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
-    to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
-    finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the loss of the chosen finalist is therefore at most that of the default settings. The
-    comparison of finalists takes one fit for each finalist. If landmarks are needed, one fit with
-    2,000 landmarks is added.
+    to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
+    training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
+    all rows. On the held-out rows, the loss of the chosen finalist is therefore at most that of the
+    default settings. The comparison of finalists takes one fit for each finalist. If landmarks are
+    needed, one fit with 2,000 landmarks is added.
 
     References
     ----------

@@ -101,7 +101,7 @@ def whitened_scores(
 def radial_landmarks(y: Tensor, m: int) -> Tensor:
     """Return m of the samples, evenly spaced in the order of their norms.
 
-    The choice does not depend on the order of the rows.
+    The selection does not depend on the order of the rows.
     """
     return y[_radial_picks(y, m)]
 

@@ -326,7 +326,7 @@ class ScoreModel:
         return divergence + laplacian - slopes @ alpha * trace / s2
 
     def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Map vectors at points to vectors with the inner products of input coordinates.
+        """Map vectors at points so that inner products equal those in input coordinates.
 
         Without units, the map is the identity, because coordinates of a span are isometric.
         """

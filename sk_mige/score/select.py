@@ -136,7 +136,7 @@ def select_candidate(
     reference: Tensor | None = None,
     simplest: Tensor | None = None,
 ) -> int:
-    """Return the index of the candidate with the best held-out loss, and avoid overfitting.
+    """Select a candidate by held-out losses, with rules against overfitting.
 
     Among a thousand candidates, the candidate with the lowest mean loss is often overfitted. Very
     wide kernels have low held-out losses, but diverge outside the data. Three rules prevent

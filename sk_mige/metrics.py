@@ -8,11 +8,14 @@ The functions take labels and predicted probabilities of any classifier. The fun
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ._arrays import check_labels, readable
 
 __all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions"]
 
@@ -53,12 +56,21 @@ def top_predictions(
     >>> top_predictions(["a", "b"], [[0.9, 0.1], [0.6, 0.4]])
     (array([ True, False]), array([0.9, 0.6]))
     """
-    proba = check_array(y_proba, dtype=np.float64, input_name="y_proba")
-    target = column_or_1d(y_true, warn=False)
+    proba = check_array(readable(y_proba, "y_proba"), dtype=np.float64, input_name="y_proba")
+    target = _labels(y_true, "y_true")
     check_consistent_length(target, proba)
-    if (proba < 0).any() or not np.allclose(proba.sum(1), 1.0, atol=1e-3):
-        raise ValueError("y_proba must hold probabilities, whose sum is 1 in each row")
-    classes = np.unique(target) if labels is None else column_or_1d(labels)
+    sums = proba.sum(1, keepdims=True)
+    wrong = (proba < 0).any(1) | (np.abs(sums[:, 0] - 1) > 1e-3)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            "y_proba must hold probabilities, whose sum is 1 in each row, got "
+            f"{proba[row].tolist()!s:.80} in row {row}: pass the result of predict_proba"
+        )
+    proba = proba / sums  # the sum of rounded probabilities can exceed 1
+    classes = np.unique(target) if labels is None else _labels(labels, "labels")
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(f"labels must be distinct, one for each column, got {classes!s:.80}")
     if len(classes) != proba.shape[1]:
         raise ValueError(
             f"y_proba has {proba.shape[1]} columns for {len(classes)} classes, {classes!s:.80}: "
@@ -71,6 +83,14 @@ def top_predictions(
             f"{classes!s:.80}: drop the rows of other classes"
         )
     return classes[proba.argmax(1)] == target, proba.max(1)
+
+
+def _labels(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return labels as an array (n,), after a check that no label is missing."""
+    values = readable(values, name)
+    check_labels(values, name)
+    labels: NDArray[Any] = column_or_1d(values, input_name=name)
+    return labels
 
 
 @validate_params(
@@ -138,10 +158,10 @@ def expected_calibration_error(
     0.2
     """
     correct, confidence = top_predictions(y_true, y_proba, labels=labels)
-    edges = np.linspace(0, 1, n_bins + 1)
+    edges = np.linspace(0, 1, int(n_bins) + 1)
     edges = np.quantile(confidence, edges) if strategy == "quantile" else edges
     member = np.searchsorted(edges[1:-1], confidence)
-    gaps = np.bincount(member, weights=correct - confidence, minlength=n_bins)
+    gaps = np.bincount(member, weights=correct - confidence, minlength=int(n_bins))
     return float(np.abs(gaps).sum() / len(confidence))
 
 

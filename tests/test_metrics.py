@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.calibration import calibration_curve
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -114,7 +115,14 @@ def test_any_classifier_can_be_measured() -> None:
         (Y, PROBA[:, 0], None, "Expected 2D array"),
         (Y, PROBA, [0, 1, 3], r"y_true has the classes \[2\], which are not in the labels"),
         (Y.astype(str), PROBA, [0, 1, 2], r"y_true has the classes \['0', '1', '2'\]"),
-        (np.where(Y == 1, np.nan, Y), PROBA, [0, 1, 2], r"y_true has the classes \[nan"),
+        (np.where(Y == 1, np.nan, Y), PROBA, [0, 1, 2], "Input y_true contains NaN"),
+        (np.where(Y == 1, None, Y), PROBA, None, "Input y_true contains None in"),
+        (np.ma.masked_equal(Y, 1), PROBA, None, "y_true has masked values"),
+        (Y, np.ma.masked_greater(PROBA, 0.9), None, "y_proba has masked values"),
+        (Y, PROBA, np.ma.masked_equal([0, 1, 2], 1), "labels has masked values"),
+        (0 * Y, PROBA, [0, 0, 0], r"labels must be distinct, .* got \[0 0 0\]"),
+        (Y, np.log(PROBA), None, r"got \[-.* in row 0: pass the result of predict_proba"),
+        (Y, PROBA + 0j, None, "Complex data not supported: y_proba has"),
         (PROBA, PROBA, None, "1d array"),
         ([], np.ones((0, 3)), None, r"0 sample\(s\)"),
     ],
@@ -124,6 +132,14 @@ def test_arguments_that_cannot_be_measured_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         metric(y, proba, labels=labels)
+
+
+def test_probabilities_of_any_precision_are_summed_to_one() -> None:
+    names = np.array(list("abc"))
+    exact = risk_coverage_curve(names[Y], PROBA, labels=names)[1]
+    rounded = torch.from_numpy(PROBA * 1.0005).float().requires_grad_()
+    np.testing.assert_allclose(risk_coverage_curve(names[Y], rounded, labels=names)[1], exact)
+    assert top_predictions(Y, PROBA * 1.0005)[1].max() <= 1
 
 
 @pytest.mark.parametrize("options", [{"n_bins": 0}, {"n_bins": 2.5}, {"strategy": "equal"}])

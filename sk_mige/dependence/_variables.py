@@ -13,9 +13,9 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
-from sk_mige.estimators._targets import as_numpy
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
+from sk_mige.training.targets import as_numpy
 
 __all__ = [
     "Columns",

@@ -43,12 +43,7 @@ from sk_mige.training.device import building, built_apart, device_of_stored, res
 from sk_mige.training.processes import n_processes
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import make_schedule
-
-from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, set_task, to_numpy
-from ._inputs import check_out, check_queries, check_training_inputs
-from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
-from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
-from ._targets import (
+from sk_mige.training.targets import (
     TargetScaler,
     as_numpy,
     check_targets,
@@ -56,6 +51,11 @@ from ._targets import (
     numeric_targets,
     split_rows,
 )
+
+from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, set_task, to_numpy
+from ._inputs import check_out, check_queries, check_training_inputs
+from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
+from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
 
 __all__ = ["MIGEEncoder"]
 
@@ -473,7 +473,8 @@ class MIGEEncoder(
                 "this would change; set it back, or call fit with warm_start=False to start anew",
             )
         known = self.input_shape if reset else self._architecture.input_shape
-        X, shape = check_training_inputs(self, X, reset=reset, shape=known)
+        task = description.task
+        X, shape = check_training_inputs(self, X, reset=reset, shape=known, task=task)
         n_rows, n_components = X.shape[0], int(self.n_components)
         if n_components <= n_rows:
             n_batches = -(-n_rows // self._largest_batch())
@@ -595,7 +596,9 @@ class MIGEEncoder(
         held_out = None
         if fraction is not None:
             by_class = (y, self.classes_) if _classifies(self) else ()
-            parts = split_rows(len(data), fraction, self._seed, *by_class)
+            parts = split_rows(
+                f"validation_fraction={fraction}", len(data), fraction, self._seed, *by_class
+            )
             data, held_out = (Subset(data, rows) for rows in parts)
         known = len(net.history)
         settings = settings_in_words(self.explicit_params())

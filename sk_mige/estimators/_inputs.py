@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, def
 
 from sk_mige.training.items import NO_OPTIONS, ItemRows, is_data_set
 
-from ._rows import check_float32_resolution, check_rows, check_varies, namespace_of, readable
+from ._rows import as_rows, check_float32_resolution, check_rows, check_varies, namespace_of
 
 __all__ = ["check_inputs", "check_out", "check_queries", "check_training_inputs"]
 
@@ -54,12 +54,12 @@ def check_inputs(
 
 
 def check_training_inputs(
-    estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None
+    estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None, task: str | None
 ) -> tuple[Any, tuple[int, ...] | None]:
     """Validate training inputs as in ``check_inputs``, and raise if all rows are equal."""
     rows, shape = check_inputs(estimator, X, reset=reset, shape=shape)
     check_varies(rows, "they carry no information")
-    check_float32_resolution(rows)
+    check_float32_resolution(rows, with_targets=task is not None)
     return rows, None if shape is None else tuple(shape)
 
 
@@ -93,7 +93,7 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
         rows = ItemRows(*_data_set(X))
         return rows, rows.item_shape
     _check_no_list_of_items(X)
-    X = readable(X)
+    X = as_rows(X)
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2 and not sp.issparse(X):
         xp, _ = get_namespace(X)

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige.training import neighbour_votes
+from sk_mige.training.monitors import neighbour_votes, unit_rows
+from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
 from ._base import DocLinkMixin
-from ._rows import check_rows
-from ._targets import as_numpy, check_targets, class_indices, find_classes
+from ._rows import check_samples
 
 __all__ = ["WeightedKNNClassifier"]
 
@@ -105,8 +105,9 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If values are not finite, rows are too few, or the targets are not class labels.
         """
-        self._rows = as_numpy(check_rows(self, X, reset=True))
-        y = check_targets(self, self._rows, y, "classification")
+        rows = as_numpy(check_samples(self, X, reset=True, min_rows=2))
+        y = check_targets(self, rows, y, "classification")
+        self._rows = unit_rows(rows)
         self.classes_ = find_classes(y)
         self._labels = class_indices(y, self.classes_)
         return self
@@ -125,13 +126,14 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
             Fractions of votes. Each row sums to 1.
         """
         check_is_fitted(self)
-        return neighbour_votes(
+        votes: NDArray[np.float64] = neighbour_votes(
             self._rows,
             self._labels,
-            as_numpy(check_rows(self, X, reset=False, min_rows=1)),
-            n_neighbors=int(self.n_neighbors),
-            temperature=float(self.temperature),
+            as_numpy(check_samples(self, X, reset=False)),
+            n_neighbors=self.n_neighbors,
+            temperature=self.temperature,
         )
+        return votes
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the class with the most votes for each row.

@@ -16,10 +16,13 @@ from sklearn.utils._array_api import get_namespace, get_namespace_and_device, mo
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from sk_mige._arrays import check_float32_range, readable
 from sk_mige._warnings import warn_user
+from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training.items import ItemRows, is_data_set
 
 __all__ = [
+    "as_rows",
     "by_blocks",
     "check_finite",
     "check_float32_resolution",
@@ -31,7 +34,6 @@ __all__ = [
     "like_input",
     "namespace_of",
     "own_targets",
-    "readable",
     "reference",
     "row_chunks",
     "scores_like",
@@ -52,6 +54,12 @@ BLOCK_ROWS = 256
 # Smallest range of a column, in spacings of float32 numbers. A narrower column is rounding noise.
 FEWEST_STEPS = 16
 
+# Smallest range of the widest column, and largest absolute value, from which networks learn well.
+NARROWEST, LARGEST = 1e-3, 1e17
+
+# Number of elements of the rows in which outliers are searched.
+OUTLIER_ELEMENTS = 2**22
+
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
     """Validate rows X (n, d) for a network: dense, finite and in any array namespace.
@@ -66,7 +74,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             "pass X.toarray() if memory allows"
         )
     _check_two_dimensional(estimator, X)
-    X = readable(X)
+    X = as_rows(X)
     xp, _ = get_namespace(X)
     integral = _is_integral(X)
     X = validate_data(
@@ -78,19 +86,14 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
     )
     if integral:
         return X
-    largest = max(abs(float(xp.max(X))), abs(float(xp.min(X))))
-    if largest > float(np.finfo(np.float32).max):
-        raise ValueError(
-            f"X has values up to {largest:.1e}, too large for dtype('float32') of the networks: "
-            "put a scaler such as StandardScaler before the estimator"
-        )
+    check_float32_range(max(abs(float(xp.max(X))), abs(float(xp.min(X)))))
     return X
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
     """Validate samples X (n, d) for a score estimator: dense, finite and floating-point."""
     _check_two_dimensional(estimator, X)
-    X = readable(X)
+    X = as_rows(X)
     xp, _ = get_namespace(X)
     return validate_data(
         estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows
@@ -106,21 +109,26 @@ def check_varies(X: Any, consequence: str) -> None:
         )
 
 
-def check_float32_resolution(X: Any) -> None:
-    """Raise if all rows are equal in float32, and warn of columns with few float32 values.
+def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
+    """Raise if all rows are equal in float32, and warn of scales that networks cannot resolve.
 
-    If X is a data set, only the first block of items is read.
+    If X is a data set, only the first block of items is read. Without targets, small values cause
+    no warning, because the representation is standardised.
     """
     if isinstance(X, ItemRows):
         X = next(_blocks(X))
     xp, _ = get_namespace(X)
-    if getattr(X.dtype, "itemsize", 8) < 4 or X.dtype == xp.float32:
+    if getattr(X.dtype, "itemsize", 8) < 4:
         return
     ends = (xp.min(X, axis=0), xp.max(X, axis=0))
     low, high = (np.asarray(move_to(end, xp=np, device="cpu"), dtype=np.float64) for end in ends)
     size = np.maximum(np.abs(low), np.abs(high)).astype(np.float32)
     narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(size).astype(np.float64))
-    if not narrow.any():
+    if X.dtype == xp.float32 or not narrow.any():
+        _warn_of_scales(float((high - low).max()) if with_targets else 1.0, float(size.max()))
+        step = -(-X.shape[0] * X.shape[1] // OUTLIER_ELEMENTS)
+        rows = np.asarray(move_to(X[::step, :], xp=np, device="cpu"), dtype=np.float64)
+        warn_of_outliers(torch.from_numpy(rows), "X's column")
         return
     columns = np.flatnonzero(narrow)
     shown = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)
@@ -136,6 +144,17 @@ def check_float32_resolution(X: Any) -> None:
         f"{len(columns)} of the columns of X, {shown}, vary by less than the resolution of "
         f"dtype('float32') of the networks: {example}; {advice}"
     )
+
+
+def _warn_of_scales(widest: float, largest: float) -> None:
+    """Warn if the values of X are too small or too large for networks in float32."""
+    found = None
+    if 0 < widest < NARROWEST:
+        found = f"the columns of X vary by at most {widest:.1e}, too little for batch norms"
+    elif largest > LARGEST:
+        found = f"X has values up to {largest:.1e}, too large for squares in float32"
+    if found is not None:
+        warn_user(f"{found}: put a StandardScaler before the network, which may learn nothing")
 
 
 def namespace_of(X: Any) -> str:
@@ -295,14 +314,11 @@ def _blocks(X: Any) -> Iterator[Any]:
             yield X[start:stop, :]
 
 
-def readable(X: Any) -> Any:
+def as_rows(X: Any) -> Any:
     """Convert tensors to arrays, except under array API dispatch, and reject masked values."""
-    if np.ma.is_masked(X):
-        raise ValueError("X has masked values: drop or impute those rows")
-    if not isinstance(X, Tensor) or get_config()["array_api_dispatch"]:
+    if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
         return X
-    values = X.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    return readable(X, "X")
 
 
 def _is_integral(X: Any) -> bool:

@@ -8,29 +8,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+from sk_mige._arrays import readable
 
 __all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
 
 
-def as_array(values: Any) -> NDArray[Any]:
+def as_array(name: str, values: Any) -> NDArray[Any]:
     """Return array-like values, such as a tensor on any device, as a NumPy array."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-    return np.asarray(values)
+    return np.asarray(readable(values, name))
 
 
 def real_numbers(
     name: str, values: Any, *, ndim: int | tuple[int, ...] = 1, finite: bool = True
 ) -> NDArray[np.float64]:
     """Return values as float64, after checks of type, shape and size."""
-    array = as_array(values)
     try:
+        array = as_array(name, values)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"dtype {array.dtype}")
         array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold real numbers, got {values!s:.60}") from error
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} must hold real numbers, got {values!s:.60}: {error!s:.100}"
+        ) from error
     allowed = ndim if isinstance(ndim, tuple) else (ndim,)
     if array.ndim not in allowed or not array.size:
         shape = " or ".join(f"{n}-dimensional" for n in allowed)

@@ -226,7 +226,7 @@ class MutualInfoGradientDisplay(Display):
 
 
 def _scalar(result: Any) -> float:
-    value = as_array(result)
+    value = as_array("the result of function", result)
     if value.size != 1 or value.dtype.kind not in "biuf":
         raise TypeError(
             "function must return a MutualInfoGradient or a number for each θ, got "

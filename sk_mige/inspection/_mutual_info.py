@@ -141,7 +141,8 @@ class MutualInfoDisplay(Display):
             check_is_fitted(estimator)
             fitted = [estimator]
         else:
-            fitted = _fit_subsets(estimator, as_array(X), as_array(Y), sizes, random_state)
+            x, y = as_array("X", X), as_array("Y", Y)
+            fitted = _fit_subsets(estimator, x, y, sizes, random_state)
         last = fitted[-1].results_
         return cls.from_predictions(
             [len(copy.pointwise_) for copy in fitted],

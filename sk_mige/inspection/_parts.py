@@ -17,7 +17,7 @@ def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False
     If several steps of a pipeline have the attribute, the last matching step is returned. With
     ``first=True``, the first matching step is returned.
     """
-    if hasattr(estimator, attribute):
+    if hasattr(estimator, attribute) and not isinstance(estimator, type):
         return estimator
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):

@@ -117,13 +117,15 @@ class PredictionTrustDisplay(Display):
         PredictionTrustDisplay
         """
         model = find_part(estimator, "predict_proba", "a fitted classifier with predict_proba")
-        proba = as_array(model.predict_proba(X))
+        proba = as_array("predict_proba", model.predict_proba(X))
         novelty = {}
         if X_novel is not None and hasattr(model, "score_samples"):
-            known, novel = (-as_array(model.score_samples(rows)) for rows in (X, X_novel))
+            known, novel = (
+                -as_array("score_samples", model.score_samples(rows)) for rows in (X, X_novel)
+            )
             novelty["-score_samples"] = known, novel
         if X_novel is not None:
-            largest = as_array(model.predict_proba(X_novel)).max(1)
+            largest = as_array("predict_proba", model.predict_proba(X_novel)).max(1)
             novelty["-largest probability"] = -proba.max(1), -largest
         return cls.from_predictions(y, proba, labels=model.classes_, novelty=novelty, **plot_kw)
 
@@ -157,16 +159,12 @@ class PredictionTrustDisplay(Display):
         -------
         PredictionTrustDisplay
         """
-        target, proba = as_array(y_true), as_array(y_proba)
-        correct, confidence = top_predictions(target, proba, labels=labels)
+        correct, confidence = top_predictions(y_true, y_proba, labels=labels)
         display = cls(
             reliability=calibration_curve(correct, confidence, n_bins=15, strategy="quantile"),
-            calibration_error=expected_calibration_error(target, proba, labels=labels),
-            risk_coverage=risk_coverage_curve(target, proba, labels=labels),
-            novelty={
-                name: (real_numbers(name, known), real_numbers(name, novel))
-                for name, (known, novel) in (novelty or {}).items()
-            },
+            calibration_error=expected_calibration_error(y_true, y_proba, labels=labels),
+            risk_coverage=risk_coverage_curve(y_true, y_proba, labels=labels),
+            novelty=_pairs({} if novelty is None else novelty),
         )
         return display.plot(**plot_kw)
 
@@ -187,7 +185,7 @@ class PredictionTrustDisplay(Display):
         PredictionTrustDisplay
             This display.
         """
-        if kind not in AXES:
+        if kind not in list(AXES):
             raise ValueError(f"kind must be one of {list(AXES)}, got {kind!r}")
         if kind == "novelty" and not self.novelty:
             raise ValueError(
@@ -218,3 +216,16 @@ class PredictionTrustDisplay(Display):
             false, true, _ = roc_curve(truth, np.concatenate([known, novel]))
             curves[name] = (false, true, f"{name}: area {auc(false, true):.3f}")
         return curves
+
+
+def _pairs(novelty: Any) -> dict[str, Pair]:
+    """Return the checked values of known and of novel rows, by measure."""
+    if not isinstance(novelty, Mapping) or any(len(pair) != 2 for pair in novelty.values()):
+        raise ValueError(
+            "novelty must be a dict from the name of a measure to a pair, values of known rows and "
+            f"values of novel rows; got {novelty!r:.80}"
+        )
+    return {
+        name: (real_numbers(name, known), real_numbers(name, novel))
+        for name, (known, novel) in novelty.items()
+    }

@@ -134,9 +134,13 @@ class RepresentationDisplay(Display):
         -------
         RepresentationDisplay
         """
-        codes = check_array(as_array(Z), input_name="Z")
+        codes = check_array(as_array("Z", Z), input_name="Z")
         pair = column_indices("components", components, codes.shape[1], column_names(Z))
-        labels = None if y is None else column_or_1d(as_array(y))
+        labels: Any = y
+        if np.ma.is_masked(labels):  # masked labels are missing
+            labels = np.where(labels.mask, None, labels.data)
+        if labels is not None:
+            labels = column_or_1d(as_array("y", labels), input_name="y")
         check_consistent_length(codes, labels)
         display = cls(representation=codes, labels=labels, components=pair)
         return display.plot(ax, **scatter_kw)

@@ -226,14 +226,14 @@ class ScoreFieldDisplay(Display):
 
 
 def _check_samples(X: Any) -> NDArray[Any]:
-    samples: NDArray[Any] = check_array(X, input_name="X")
+    samples: NDArray[Any] = check_array(as_array("X", X), input_name="X")
     if samples.shape[1] < 2:
         raise ValueError("X must have at least two features to draw a score field, got one")
     return samples
 
 
 def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
-    starts: NDArray[Any] = check_array(as_array(points), input_name="points")
+    starts: NDArray[Any] = check_array(as_array("points", points), input_name="points")
     names, known = column_names(points), column_names(X)
     if starts.shape[1] != samples.shape[1] or (names and known and names != known):
         raise ValueError(

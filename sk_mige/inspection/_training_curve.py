@@ -130,7 +130,7 @@ class TrainingCurveDisplay(Display):
         -------
         TrainingCurveDisplay
         """
-        rows = list(history)
+        rows = list(history) if isinstance(history, Iterable) else [history]
         if not rows:
             raise ValueError(
                 "the history has no epochs to draw: train for at least one epoch, with max_epochs "
@@ -142,6 +142,7 @@ class TrainingCurveDisplay(Display):
             )
         keys = _known_keys(keys, rows)
         epochs = np.array([row.get("epoch", i) for i, row in enumerate(rows, 1)])
+        real_numbers("history['epoch']", epochs)
         curves = {
             key: real_numbers(f"history[{key!r}]", [row.get(key) for row in rows], finite=False)
             for key in keys
@@ -196,11 +197,12 @@ def _known_keys(keys: str | Sequence[str] | None, rows: list[Mapping[str, Any]])
     known = {key for row in rows for key in row if key != "batches"}
     if keys is None:
         keys = [key for key in ("train_loss", "valid_loss") if key in known]
-    chosen = [keys] if isinstance(keys, str) else list(keys)
-    missing = [key for key in chosen if key not in known]
+    chosen = list(keys) if isinstance(keys, Iterable) and not isinstance(keys, str) else [keys]
+    missing = [key for key in chosen if not isinstance(key, str) or key not in known]
     if missing or not chosen:
         raise ValueError(
-            f"keys={missing or chosen} are not in the history; use some of {sorted(known)}"
+            f"keys={missing or chosen} are not in the history; use some of "
+            f"{sorted(map(str, known))}"
         )
     return chosen
 

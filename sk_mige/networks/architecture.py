@@ -131,10 +131,11 @@ class Architecture:
 
     def _encoder(self, n_outputs: int) -> nn.Module:
         shape = self.input_shape
-        if shape is not None and prod(shape) != self.n_features:
+        if shape is not None and (min(shape) < 1 or prod(shape) != self.n_features):
             raise ValueError(
                 f"input_shape={shape} holds {prod(shape)} values, but X has {self.n_features} "
-                "features: pass an input_shape whose product is the number of features"
+                "features: pass an input_shape of positive sizes whose product is the number of "
+                "features"
             )
         if isinstance(self.encoder, nn.Module):
             return copy.deepcopy(self.encoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from itertools import combinations
 from numbers import Integral, Real
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from sk_mige.networks import Code
+from sk_mige.score.precision import full_precision
 
 from .base import FunctionObjective, InfoMaxSettings, Information, Objective, Problem
 
@@ -21,6 +23,25 @@ __all__ = ["VIEWS", "BarlowTwins", "CodingRate", "SIGReg", "VICReg", "ViewInform
 
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 WEIGHT = [Interval(Real, 0, None, closed="left")]
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+
+def loss_of_views(loss: Loss) -> Loss:
+    """Decorate a loss to check the shape of z, and to compute in full precision."""
+
+    @full_precision
+    @functools.wraps(loss)
+    def checked(self: Any, z: Tensor) -> Tensor:
+        got = (z.dtype, tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
+        if not _are_views(z):
+            raise ValueError(
+                "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
+                f"got {got}"
+            )
+        return loss(self, z)
+
+    return checked
 
 
 class ViewInformation(Information):
@@ -70,7 +91,8 @@ class BarlowTwins(ViewInformation):
     .. math:: \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2, \qquad
               C = \mathrm{corr}(z_s, z_t)
 
-    With more than two views, the loss is the mean over pairs of views s < t.
+    With more than two views, the loss is the mean over pairs of views s < t. The variances of the
+    correlations have 1e-5 added, as in a batch norm.
 
     Parameters
     ----------
@@ -97,6 +119,7 @@ class BarlowTwins(ViewInformation):
     def __init__(self, redundancy: float = 5e-3) -> None:
         self.redundancy = redundancy
 
+    @loss_of_views
     def loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over pairs of views, for z of shape (S, M, K)."""
         spread = z.var(1, correction=0, keepdim=True)
@@ -156,6 +179,7 @@ class VICReg(ViewInformation):
         self.variance = variance
         self.covariance = covariance
 
+    @loss_of_views
     def loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over pairs of views, for z of shape (S, M, K)."""
         centred = z - z.mean(1, keepdim=True)
@@ -208,10 +232,12 @@ class CodingRate(ViewInformation):
         self.distortion = distortion
         self.invariance = invariance
 
+    @loss_of_views
     def loss(self, z: Tensor) -> Tensor:
         """Return the mean loss over views, for z of shape (S, M, K)."""
         _, m, k = z.shape
-        z = normalize(z, dim=2)
+        largest = z.detach().abs().amax(2, keepdim=True)  # norms of any magnitude
+        z = normalize(z / torch.where(largest > 0, largest, 1), dim=2)
         gram = z.mT @ z * (k / (m * self.distortion))
         identity = torch.eye(k, dtype=z.dtype, device=z.device)
         rate: Tensor = 0.5 * torch.linalg.slogdet(identity + gram).logabsdet.mean()
@@ -263,6 +289,7 @@ class SIGReg(ViewInformation):
         self.weight = weight
         self.n_directions = n_directions
 
+    @loss_of_views
     def loss(self, z: Tensor) -> Tensor:
         """Return the loss of all views, for z of shape (S, M, K)."""
         drawn = torch.randn(z.shape[2], self.n_directions, dtype=torch.float32, device="cpu")
@@ -285,6 +312,12 @@ VIEWS: dict[str, Callable[[], Information]] = {
     "sigreg": SIGReg,
     "vicreg": VICReg,
 }
+
+
+def _are_views(z: Any) -> bool:
+    if not isinstance(z, Tensor) or z.ndim != 3 or not z.is_floating_point():
+        return False
+    return z.shape[0] > 1 and z.numel() > 0
 
 
 def _off_diagonal(matrices: Tensor) -> Tensor:

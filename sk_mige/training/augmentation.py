@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 import torch
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
@@ -15,6 +18,12 @@ __all__ = ["ImageAugmentation"]
 LUMINANCE = (0.299, 0.587, 0.114)
 # Fraction of the images whose colours change, as in SimCLR.
 JITTERED = 0.8
+
+FRACTION = [Interval(Real, 0, 1, closed="both")]
+CONSTRAINTS = {
+    "size": [Interval(Integral, 1, None, closed="left"), None],
+    **dict.fromkeys(("flip", "jitter", "grey", "blur"), FRACTION),
+}
 
 
 @dataclass(frozen=True)
@@ -83,33 +92,28 @@ class ImageAugmentation:
     blur: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size must be a positive number of pixels or None, got {self.size}")
-        smallest, largest = self.scale
+        validate_parameter_constraints(CONSTRAINTS, vars(self), type(self).__name__)
+        try:
+            smallest, largest = map(float, self.scale)
+        except (TypeError, ValueError):  # not two numbers
+            smallest = largest = math.nan
         if not 0 < smallest <= largest <= 1:
             raise ValueError(
                 "scale must be a pair (smallest, largest) of areas in (0, 1], as fractions of the "
-                f"image, got {self.scale}"
+                f"image, got {self.scale!r}"
             )
-        for name in ("flip", "jitter", "grey", "blur"):
-            value = vars(self)[name]
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {value}")
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return augmented copies of images (M, channels, height, width)."""
-        if images.ndim != 4 or not images.is_floating_point():
-            raise ValueError(
-                "ImageAugmentation needs floating-point images of shape (M, channels, height, "
-                f"width), got {images.dtype} and {tuple(images.shape)}: convert the pixels, and "
-                "set input_shape=(channels, height, width)"
-            )
+        _check_images(images)
         draws = torch.rand(13, len(images), dtype=torch.float32, device="cpu")
-        draws = draws.to(images, non_blocking=True)
-        images = self._cropped(images, draws[:5])
-        images = self._colored(images, draws[5:11])
-        return self._blurred(images, draws[11:])
+        with torch.autocast(images.device.type, enabled=False):
+            changed = images.float() if images.dtype.itemsize < 4 else images
+            draws = draws.to(changed, non_blocking=True)
+            changed = self._cropped(changed, draws[:5])
+            changed = self._colored(changed, draws[5:11])
+            return self._blurred(changed, draws[11:]).to(images.dtype)
 
     def _cropped(self, images: Tensor, draws: Tensor) -> Tensor:
         size, ratio, left, top, flip = draws
@@ -127,7 +131,7 @@ class ImageAugmentation:
 
     def _colored(self, images: Tensor, draws: Tensor) -> Tensor:
         brightness, contrast, saturation, hue, changed, grey = draws[:, :, None, None, None]
-        strength = self.jitter * (changed < JITTERED)
+        strength = self.jitter * (changed < JITTERED).to(images.dtype)
         images = images * (1 + strength * (2 * brightness - 1))
         mean = images.mean((1, 2, 3), keepdim=True)
         images = mean + (images - mean) * (1 + strength * (2 * contrast - 1))
@@ -146,6 +150,18 @@ class ImageAugmentation:
         rows = pad(images, 4 * (radius,), mode="reflect").view(1, m * c, -1, width + 2 * radius)
         rows = conv2d(rows, kernel[:, None, None], groups=m * c)
         return conv2d(rows, kernel[:, None, :, None], groups=m * c).view(images.shape)
+
+
+def _check_images(images: Any) -> None:
+    found = type(images).__name__
+    if isinstance(images, Tensor):
+        found = f"{images.dtype} and {tuple(images.shape)}"
+        if images.ndim == 4 and images.is_floating_point() and images.numel():
+            return
+    raise ValueError(
+        "ImageAugmentation needs a tensor of floating-point images of shape (M, channels, height, "
+        f"width), got {found}: convert the pixels, and set input_shape=(channels, height, width)"
+    )
 
 
 def _rotated(color: Tensor, angle: Tensor) -> Tensor:

@@ -2,52 +2,77 @@
 
 from __future__ import annotations
 
+import re
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
-from sklearn.utils import check_array
-from sklearn.utils.multiclass import check_classification_targets
-from torch import Tensor
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import Interval, validate_params
 from torch.utils.data import DataLoader
+
+from sk_mige._arrays import check_float32_range, readable
 
 from .data import ArrayDataset
 from .device import seeded
 from .items import ItemRows, is_data_set
 from .schedules import Shown
+from .targets import check_targets, class_indices, find_classes, split_rows
 
 __all__ = ["EffectiveRank", "OnlineKNN", "OnlineProbe", "neighbour_votes"]
 
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3
+# Names of records other than those that skorch and the trainer write.
+RECORD = re.compile(
+    r"(?!(epoch|train_loss|valid_loss|batches|dur|lr)$)(?!.*_(best|batch_count)$).+"
+)
 
 
 class Monitor(Shown):
     """Base class of callbacks that record a number computed from the codes of given rows."""
 
     X: Any
-    every: int
-    name: str
+    every: Any
+    name: Any
 
     def __sklearn_clone__(self) -> Monitor:
         """Return a copy that shares X and y, which may be large."""
         return type(self)(**self.get_params(deep=False))
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Read the rows, and raise if their width differs from that of the training rows."""
-        if self.every < 1:
-            raise ValueError(f"{type(self).__name__}: every={self.every!r} must be 1 or more")
-        self.data_ = ArrayDataset(_as_rows(self.X))
-        got, wanted = (data[[0]][0].shape[1] for data in (self.data_, X))
-        if got != wanted:
+        """Check the parameters, and read the rows and their targets."""
+        try:
+            self._check_parameters(net)
+            self._read(X[[0]][0].shape[1])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from error
+
+    def _check_parameters(self, net: Any) -> None:
+        if not isinstance(self.every, Integral) or self.every < 1:
+            raise ValueError(f"every must be a whole number of epochs, got {self.every!r}")
+        if not isinstance(self.name, str) or not RECORD.fullmatch(self.name):
             raise ValueError(
-                f"{type(self).__name__}: X has {got} values in a row, but the encoder is trained "
-                f"on rows of {wanted}: pass X after the steps that precede the encoder in a "
-                "pipeline"
+                f"name must be a text that is no other key of a history, got {self.name!r}"
+            )
+        names = [other.name for _, other in net.callbacks_ if isinstance(other, Monitor)]
+        if names.count(self.name) > 1:
+            raise ValueError(
+                f"two callbacks record name={self.name!r}: pass another name to one of them"
+            )
+
+    def _read(self, width: int) -> None:
+        """Read the rows, and check that they have the width of the training rows."""
+        self.data_ = ArrayDataset(_as_rows(self.X))
+        got = self.data_[[0]][0].shape[1]
+        if got != width:
+            raise ValueError(
+                f"X has {got} values in a row, but the encoder is trained on rows of {width}: "
+                "pass X after the steps that precede the encoder in a pipeline"
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -119,23 +144,16 @@ class OnlineProbe(Monitor):
         self.every = every
         self.name = name
 
-    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Read the rows and labels, and split the rows into training and test rows."""
-        super().on_train_begin(net, X=X, **kwargs)
+    def _read(self, width: int) -> None:
+        """Read the rows and their labels, and split them."""
+        super()._read(width)
         rows = self.data_.X
         y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
-        if y is None or len(y) != len(rows) or np.ma.is_masked(y):
-            got = "None" if y is None else f"{len(y)} labels of {len(rows)} rows"
-            got += ", some of them masked" if np.ma.is_masked(y) else ""
-            raise ValueError(f"{type(self).__name__}: y must be a label for each row, got {got}")
-        check_classification_targets(y)
-        self.classes_, self.labels_ = np.unique(np.asarray(y), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__}: y must have at least 2 classes, got {self.classes_}"
-            )
-        self.train_, self.test_ = train_test_split(
-            np.arange(len(rows)), test_size=TEST_SIZE, stratify=self.labels_, random_state=0
+        y = check_targets(self, rows, y, "classification")
+        self.classes_ = find_classes(y)
+        self.labels_ = class_indices(y, self.classes_)
+        self.train_, self.test_ = split_rows(
+            "the test", len(rows), TEST_SIZE, 0, self.labels_, self.classes_
         )
 
     def measure(self, z: NDArray[np.float64]) -> float:
@@ -250,10 +268,20 @@ class EffectiveRank(Monitor):
     def measure(self, z: NDArray[np.float64]) -> float:
         """Return the exponential of the entropy of the singular values."""
         values = np.linalg.svd(z - z.mean(0), compute_uv=False)
-        shares = values[values > 0] / values.sum()
+        # Equal rows differ by rounding errors, because networks compute in float32.
+        rounding = 4 * np.finfo(np.float32).eps * np.abs(z).max() * np.sqrt(z.size)
+        values = values[values > rounding]
+        shares = values / values.sum()
         return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
 
+@validate_params(
+    {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
 def neighbour_votes(
     known: NDArray[Any],
     labels: NDArray[Any],
@@ -294,8 +322,15 @@ def neighbour_votes(
     """
     from sklearn.neighbors import NearestNeighbors  # the import takes time
 
+    labels = column_or_1d(labels, input_name="labels")
+    check_consistent_length(known, labels)
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(
+            f"labels must be indices of classes, 0, 1, …, got {labels!r:.80}: encode them by "
+            "sklearn.preprocessing.LabelEncoder"
+        )
+    known, queries = unit_rows(known), unit_rows(queries)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(known)), algorithm="brute")
-    known, queries = normalize(known), normalize(queries)
     zero = ~known.any(1)
     if zero.any():  # a further axis gives rows of zeros the cosine 0
         known, queries = np.c_[known, zero], np.c_[queries, np.zeros_like(queries[:, 0])]
@@ -308,12 +343,22 @@ def neighbour_votes(
     return fractions
 
 
+def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows divided by their norms, of any magnitude; rows of zeros stay zeros."""
+    rows = check_array(readable(rows, "X"), dtype=[np.float64, np.float32], input_name="X")
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    units: NDArray[Any] = normalize(rows / np.where(largest > 0, largest, 1))
+    return units
+
+
 def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
-    """Return an array or a data set as rows (n, d)."""
+    """Return an array or a data set as at least two rows (n, d)."""
     if is_data_set(X):
-        return ItemRows(X.dataset if isinstance(X, DataLoader) else X)
-    if np.ma.is_masked(X):
-        raise ValueError("X of a callback has masked values: drop or impute those rows")
-    values = check_array(X.detach().cpu() if isinstance(X, Tensor) else X, allow_nd=True)
+        items = ItemRows(X.dataset if isinstance(X, DataLoader) else X)
+        if len(items) < 2:
+            raise ValueError("X is a data set of one item: pass at least two items")
+        return items
+    values = check_array(readable(X, "X"), allow_nd=True, ensure_min_samples=2, input_name="X")
     rows: NDArray[Any] = values.reshape(len(values), -1)
+    check_float32_range(max(abs(float(rows.max())), abs(float(rows.min()))))
     return rows

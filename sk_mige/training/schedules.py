@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
@@ -72,6 +73,11 @@ class CosineDecay(Rates):
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Store the initial learning rates."""
+        _expect_positive(self, "epochs")
+        super().on_train_begin(net)
 
     @staticmethod
     def factor(step: int, steps: int) -> float:
@@ -238,10 +244,7 @@ class WeightAveraging(Shown):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a new average."""
-        if not 0 < self.decay < 1:
-            raise ValueError(
-                f"WeightAveraging: decay={self.decay!r} must lie between 0 and 1, such as 0.999"
-            )
+        _expect_positive(self, "decay", below=1)
         self.averaged_ = AveragedModel(
             net.module_, multi_avg_fn=self._update, use_buffers=True
         ).requires_grad_(False)
@@ -330,11 +333,10 @@ def _step(net: Any) -> int:
     return int(net.finished_epochs * net.batches_an_epoch + batches)
 
 
-def _expect_positive(callback: Callback, *names: str) -> None:
-    """Raise ValueError for parameters that are not positive numbers."""
+def _expect_positive(callback: Callback, *names: str, below: float = math.inf) -> None:
+    """Raise ValueError for parameters that are not positive numbers below a limit."""
     for name in names:
-        value = getattr(callback, name)
-        if not value > 0:
-            raise ValueError(
-                f"{type(callback).__name__}: {name}={value!r} must be a positive number"
-            )
+        value: Any = getattr(callback, name)
+        if not isinstance(value, int | float | np.number) or not 0 < value < below:
+            limit = "be a positive number" if below == math.inf else f"lie between 0 and {below}"
+            raise ValueError(f"{type(callback).__name__}: {name}={value!r} must {limit}")

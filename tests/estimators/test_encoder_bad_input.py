@@ -76,7 +76,7 @@ def test_masked_rows_are_refused(estimator: Any) -> None:
     "estimator", [small("ib", max_epochs=1), NonLinearProbe(), WeightedKNNClassifier()]
 )
 def test_masked_targets_are_refused(estimator: Any) -> None:
-    with pytest.raises(ValueError, match="y has masked values: drop the rows"):
+    with pytest.raises(ValueError, match="y has masked values: drop"):
         estimator.fit(X, np.ma.masked_greater(Y, 0))
 
 

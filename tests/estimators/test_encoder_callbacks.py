@@ -24,7 +24,7 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import StepLR
 
 from sk_mige import InformationBottleneck
-from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
+from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
 
 from .conftest import small
 
@@ -168,11 +168,15 @@ def test_epochs_before_a_callbacks_error_are_kept(amid: bool, X: np.ndarray, y: 
     [
         ({"callbacks": [BetaWarmup(0)]}, "BetaWarmup: epochs=0 must be a positive number"),
         ({"callbacks": [WeightAveraging(1.0)]}, "WeightAveraging: decay=1.0 must lie between"),
+        ({"callbacks": [WeightAveraging("1")]}, "WeightAveraging: decay='1' must lie between"),
+        ({"callbacks": [CosineDecay(0)]}, "CosineDecay: epochs=0 must be a positive number"),
+        ({"lr_schedule": ExponentialDecay(None)}, "ExponentialDecay: rate=None must be a positive"),
+        ({"input_shape": (-2, -4)}, r"input_shape=\(-2, -4\) .* the sizes must be positive"),
         ({"lr_schedule": ExponentialDecay(0.5, 0)}, "ExponentialDecay: epochs=0 must be a pos"),
         ({"lr_schedule": ExponentialDecay(-0.5)}, "ExponentialDecay: rate=-0.5 must be a pos"),
         ({"lr_schedule": partial(StepLR, 1)}, r"without names.*partial\(StepLR, step_size=5\)"),
     ],
-    ids=["warm-up", "averaging", "epochs", "rate", "scheduler"],
+    ids=str,
 )
 def test_invalid_schedules_are_named(
     parameters: dict[str, Any], message: str, X: np.ndarray, y: np.ndarray

@@ -68,3 +68,26 @@ def test_a_collapsed_representation_is_warned_of(scale: float, encoder: Any) -> 
     assert record[0].filename == __file__
     assert np.isfinite(model.transform(X)).all()
     assert torch.equal(model.module_.head.alignment, torch.eye(3))
+
+
+@pytest.mark.parametrize("name", ["ib", "probe"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_too_small_for_a_batch_norm_are_warned_of(name: str, dtype: type) -> None:
+    X = 1e-6 * np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.warns(UserWarning, match="vary by at most .*e-06.* put a StandardScaler"):
+        ESTIMATORS[name].fit(X.astype(dtype), Y)
+
+
+@pytest.mark.parametrize("name", ["ib", "probe"])
+def test_rows_too_large_for_squares_are_warned_of(name: str) -> None:
+    X = 1e20 * np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.warns(UserWarning, match="X has values up to .*, too large for squares in float32"):
+        ESTIMATORS[name].fit(X, Y)
+
+
+@estimators
+def test_a_code_for_missing_values_is_warned_of(estimator: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    X[7, 1] = -9999
+    with pytest.warns(UserWarning, match="of the values of X's column 1, such as -9999"):
+        estimator.fit(X, Y)

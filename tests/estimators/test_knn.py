@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -48,3 +50,36 @@ def test_labels_are_text_or_numbers() -> None:
     np.testing.assert_array_equal(
         model.predict(X), np.array(list("abcdefghij"))[expected.predict(X)]
     )
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [
+        (1e-300, "f8"),
+        (1e-150, "f8"),
+        (1e306, "f8"),
+        (1e-37, "f4"),
+        (1.6e-19, "f4"),
+        (1.99e30, "f4"),
+    ],
+)
+def test_cosines_do_not_depend_on_a_common_unit(unit: float, dtype: str) -> None:
+    scaled = (X[:60] * unit).astype(dtype)
+    expected = WeightedKNNClassifier(9).fit(X[:50], Y[:50]).predict_proba(X[50:60])
+    found = WeightedKNNClassifier(9).fit(scaled[:50], Y[:50]).predict_proba(scaled[50:])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_changes_of_the_training_array_after_fit_have_no_effect() -> None:
+    rows = X[:90].copy()
+    model = WeightedKNNClassifier(9).fit(rows, Y[:90])
+    expected = model.predict_proba(X[90:95])
+    rows[:] = 1
+    np.testing.assert_array_equal(model.predict_proba(X[90:95]), expected)
+
+
+@pytest.mark.parametrize("parameters", [{"temperature": 0}, {"n_neighbors": "a"}])
+def test_parameters_that_are_set_after_fit_are_checked(parameters: dict[str, Any]) -> None:
+    model = WeightedKNNClassifier(9).fit(X[:90], Y[:90]).set_params(**parameters)
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
+        model.predict(X)

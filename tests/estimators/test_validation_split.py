@@ -166,3 +166,10 @@ def test_a_class_of_one_row_is_named_by_its_label(X: np.ndarray) -> None:
     y = np.r_[np.repeat([5, 9], 99), 77, 99]
     with pytest.raises(ValueError, match=r"validation_fraction=0\.2 .* single row of \[77, 99\]"):
         small("ib", validation_fraction=0.2).fit(X, y)
+
+
+def test_a_fraction_that_leaves_no_rows_for_training_is_named(X: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.999 leaves fewer than two of"):
+        small(validation_fraction=0.999).fit(X)
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.01 .* for 3 classes"):
+        small("ib", validation_fraction=0.01).fit(X, np.arange(len(X)) % 3)

@@ -62,6 +62,11 @@ def test_points_without_a_label_are_grey(missing: Any) -> None:
     assert len(display.scatter_.get_offsets()) == len(Z)
 
 
+def test_points_with_a_masked_label_are_grey() -> None:
+    display = drawn(np.ma.masked_equal(CODES, 2))
+    assert legend(display) == ["0", "1", "missing"]
+
+
 def test_missing_values_are_grey_beside_the_scale_of_the_others() -> None:
     values = Z[:, 0].copy()
     values[:2] = np.nan, np.inf

@@ -216,3 +216,31 @@ def test_training_keeps_what_views_share_and_drops_the_rest(objective: ViewInfor
     Z = encoder.fit_transform(X)
     rest = Z - X[:, :2] @ np.linalg.lstsq(X[:, :2], Z)[0]
     assert rest.var() < 0.15 * Z.var()
+
+
+@objectives
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_and_autocast_have_the_loss_of_float32(
+    objective: ViewInformation, dtype: torch.dtype, z: Tensor
+) -> None:
+    def loss(z: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return objective.loss(z)
+
+    rounded = z.to(dtype)
+    assert loss(rounded) == loss(rounded.float())
+    with torch.autocast("cpu"):
+        assert loss(rounded) == loss(rounded.float())
+
+
+@objectives
+def test_a_loss_needs_two_views_of_rows(objective: ViewInformation, z: Tensor) -> None:
+    for wrong in (z[0], z[:1], z[:, :0], z[None], z.int(), z.numpy()):
+        with pytest.raises(ValueError, match="with at least two views"):
+            objective.loss(wrong)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e25])
+def test_the_coding_rate_does_not_depend_on_norms(unit: float, z: Tensor) -> None:
+    expected = float(CodingRate().loss(z))
+    assert float(CodingRate().loss(z.float() * unit)) == pytest.approx(expected, rel=1e-5)

@@ -104,14 +104,20 @@ def test_blur_lowers_the_variance_and_keeps_constants(images: Tensor) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"size": 0}, "size must be a positive"),
+        ({"size": 0}, "The 'size' parameter"),
+        ({"size": 2.5}, "The 'size' parameter"),
+        ({"size": (8, 8)}, "The 'size' parameter"),
+        ({"scale": 0.5}, "scale must be a pair .* got 0.5"),
+        ({"scale": (0.5,)}, "scale must be a pair"),
+        ({"scale": (0.1, 0.2, 0.3)}, "scale must be a pair"),
+        ({"scale": ("a", "b")}, "scale must be a pair"),
         ({"scale": (0.0, 1.0)}, "scale must be a pair"),
         ({"scale": (0.5, 0.2)}, "scale must be a pair"),
         ({"scale": (0.5, 2.0)}, "scale must be a pair"),
-        ({"flip": -0.1}, "flip must be between 0 and 1"),
-        ({"jitter": 2.0}, "jitter must be between 0 and 1"),
-        ({"grey": float("nan")}, "grey must be between 0 and 1"),
-        ({"blur": 3}, "blur must be between 0 and 1"),
+        ({"flip": -0.1}, "The 'flip' parameter .* range"),
+        ({"jitter": None}, "The 'jitter' parameter .* range"),
+        ({"grey": float("nan")}, "The 'grey' parameter .* range"),
+        ({"blur": "3"}, "The 'blur' parameter .* range"),
     ],
 )
 def test_parameters_out_of_range_are_named(parameters: dict[str, Any], message: str) -> None:
@@ -122,6 +128,35 @@ def test_parameters_out_of_range_are_named(parameters: dict[str, Any], message: 
 def test_integers_are_refused_with_the_remedy(images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"got torch.uint8 .*: convert the pixels"):
         ImageAugmentation()((255 * images).byte())
+
+
+@pytest.mark.parametrize("wrong", [np.ones((2, 3, 8, 8)), [0.5], torch.ones(0, 3, 8, 8)])
+def test_other_images_than_tensors_with_rows_are_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="needs a tensor of floating-point images"):
+        ImageAugmentation()(wrong)
+
+
+def changed(images: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return ImageAugmentation(blur=0.5)(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_images_keep_their_precision(images: Tensor, dtype: torch.dtype) -> None:
+    found = changed(images.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), changed(images.to(dtype).float()), atol=4e-3, rtol=0)
+
+
+def test_autocast_and_the_default_dtype_have_no_effect(images: Tensor) -> None:
+    expected = changed(images)
+    with torch.autocast("cpu"):
+        torch.testing.assert_close(changed(images), expected, atol=0, rtol=0)
+    torch.set_default_dtype(torch.float64)
+    try:
+        torch.testing.assert_close(changed(images), expected, atol=0, rtol=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_flat_rows_are_refused_with_the_remedy() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -89,15 +90,30 @@ def test_copies_share_the_rows_and_pickles_keep_them() -> None:
 @pytest.mark.parametrize(
     ("monitor", "message"),
     [
-        (OnlineProbe(X, Y, every=0), "OnlineProbe: every=0 must be 1 or more"),
-        (OnlineKNN(X), "OnlineKNN: y must be a label for each row, got None"),
-        (OnlineProbe(X, Y[:9]), "got 9 labels of 300 rows"),
+        (OnlineProbe(X, Y, every=0), "OnlineProbe: every must be a whole number of epochs, got 0"),
+        (OnlineKNN(X), "OnlineKNN requires y to be passed"),
+        (OnlineProbe(X, Y[:9]), r"numbers of samples: \[300, 9\]"),
         (OnlineProbe(X, X[:, 20]), "continuous"),
-        (OnlineProbe(X, 0 * Y), "OnlineProbe: y must have at least 2 classes"),
+        (OnlineProbe(X, 0 * Y), "OnlineProbe: classification needs at least two classes"),
         (EffectiveRank(X[:, :5]), "X has 5 values in a row.*rows of 64"),
         (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
-        (EffectiveRank(np.ma.masked_less(X, 0.1)), "X of a callback has masked values"),
-        (OnlineProbe(X, np.ma.masked_less(Y, 1)), "300 labels of 300 rows, some of them masked"),
+        (EffectiveRank(np.ma.masked_less(X, 0.1)), "EffectiveRank: X has masked values"),
+        (OnlineProbe(X, np.ma.masked_less(Y, 1)), "OnlineProbe: y has masked values"),
+        (OnlineProbe(X, 5), r"OnlineProbe: y should be a 1d array, got .* shape \(\)"),
+        (OnlineProbe(X, np.where(Y, Y, np.nan)), "OnlineProbe: Input y contains NaN"),
+        (OnlineProbe(X, np.where(Y, "b", None)), "OnlineProbe: Input y contains None"),
+        (OnlineKNN(X, np.eye(10)[Y]), r"y.argmax\(axis=1\)"),
+        (OnlineKNN(X, csr_array(Y[:, None])), "OnlineKNN: Sparse data was passed for y"),
+        (OnlineProbe(X, np.r_[10, Y[1:]]), r"a single row of \[10\]: drop these rows"),
+        (OnlineProbe(X[:60], np.arange(60) % 30), "smaller part has 18 rows for 30 classes"),
+        (EffectiveRank(X * 1e50), "EffectiveRank: X has values up to 1.0e[+]50"),
+        (EffectiveRank(X[:1]), "EffectiveRank: .* minimum of 2"),
+        (EffectiveRank(csr_array(X)), "EffectiveRank: Sparse data was passed for X"),
+        (EffectiveRank(X, every=1.5), "every must be a whole number of epochs, got 1.5"),
+        (EffectiveRank(X, every=None), "every must be a whole number of epochs, got None"),
+        (EffectiveRank(X, name="train_loss"), "no other key of a history, got 'train_loss'"),
+        (EffectiveRank(X, name="rank_best"), "no other key of a history, got 'rank_best'"),
+        (EffectiveRank(X, name=3), "name must be a text"),
     ],
 )
 def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -> None:
@@ -105,11 +121,34 @@ def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -
         small(monitor).fit(X)
 
 
+def test_two_callbacks_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two callbacks record name='probe_accuracy'"):
+        small(OnlineProbe(X, Y), OnlineKNN(X, Y, name="probe_accuracy")).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_a_column_of_labels_has_the_accuracy_of_a_row_of_labels() -> None:
+    row, column = (small(OnlineProbe(X, y), max_epochs=1).fit(X) for y in (Y, Y[:, None]))
+    assert row.history_[0]["probe_accuracy"] == column.history_[0]["probe_accuracy"]
+
+
 def test_uncorrelated_components_have_full_rank_and_constant_codes_none() -> None:
     z = np.random.default_rng(0).normal(size=(20_000, 5))
     assert EffectiveRank(X).measure(z) == pytest.approx(5, abs=0.01)
     assert EffectiveRank(X).measure(z[:, :1] * np.ones(5)) == pytest.approx(1, abs=0.01)
     assert EffectiveRank(X).measure(np.ones((9, 5))) == 0
+
+
+def test_codes_that_differ_by_rounding_only_have_rank_zero() -> None:
+    noise = np.random.default_rng(0).normal(size=(500, 5))
+    assert EffectiveRank(X).measure((3 + 1e-7 * noise).astype(np.float32).astype(float)) == 0
+    assert EffectiveRank(X).measure(1e-30 * noise) == EffectiveRank(X).measure(noise)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [-1, 1], [0.0, 1.0], [0]])
+def test_votes_need_the_index_of_a_class_for_each_row(labels: Any) -> None:
+    with pytest.raises(ValueError, match=r"labels must be indices|inconsistent numbers"):
+        neighbour_votes(np.eye(2), np.asarray(labels), np.eye(2))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

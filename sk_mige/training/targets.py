@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -17,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from skorch.helper import SliceDataset
 
+from sk_mige._arrays import check_labels, readable
 from sk_mige._warnings import warn_user
 
 __all__ = [
@@ -35,29 +35,8 @@ def as_numpy(y: Any) -> Any:
     """Convert arrays, tensors and ``SliceDataset`` to NumPy, and return other targets unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
-    if np.ma.is_masked(y):
-        raise ValueError("y has masked values: drop the rows that lack a target")
-    if y is None or sp.issparse(y):
-        return y
-    return (
-        move_to(y, xp=np, device="cpu")
-        if hasattr(y, "__array_namespace__")
-        else (y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
-    )
-
-
-def _check_not_missing(y: Any) -> None:
-    labels = np.asarray(y)
-    if sp.issparse(y) or labels.dtype.kind not in "fOmM":
-        return
-    plain = labels.dtype.kind != "O"
-    missing = labels[np.isnan(labels)] if plain else list(filter(_is_missing, labels.flat))
-    if len(missing):
-        shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
-        raise ValueError(
-            f"Input y contains {shown} in {len(missing)} of {labels.size} places: drop the rows "
-            "that lack a target, or give missing labels a separate class"
-        )
+    y = readable(y, "y")
+    return move_to(y, xp=np, device="cpu") if hasattr(y, "__array_namespace__") else y
 
 
 def _check_one_label_each(y: Any) -> None:
@@ -70,28 +49,6 @@ def _check_one_label_each(y: Any) -> None:
         )
 
 
-def _check_one_type(labels: NDArray[Any]) -> None:
-    """Raise ValueError if the labels cannot be sorted."""
-    kinds = sorted({type(label).__name__ for label in labels.flat})
-    if labels.dtype.kind != "O" or len(kinds) < 2:
-        return
-    try:
-        np.unique(labels)
-    except TypeError as error:
-        raise ValueError(
-            f"y mixes labels of the types {kinds}, which have no common order: convert them to one "
-            "type, for example by y.astype(str)"
-        ) from error
-
-
-def _is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, or pandas' NaT or NA."""
-    try:
-        return label is None or bool(label != label)
-    except (TypeError, ValueError):  # NA has no truth value
-        return type(label).__name__ == "NAType"
-
-
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Return validated targets: labels (n,), or float64 values (n,) or (n, t)."""
     if y is None:
@@ -100,12 +57,11 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
             "labels or values"
         )
     y = as_numpy(y)
-    _check_not_missing(y)
+    check_labels(y, "y")
     if task == "classification":
         _check_one_label_each(y)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        _check_one_type(y)
         if y.dtype.kind == "f":  # infinity is not a class label
             assert_all_finite(y, input_name="y")
         if type_of_target(y, input_name="y").startswith("continuous"):
@@ -152,19 +108,32 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def split_rows(
+    user: str,
     n_rows: int,
     fraction: float,
     seed: int,
     labels: NDArray[np.int64] | None = None,
     classes: NDArray[Any] | None = None,
 ) -> list[list[int]]:
-    """Return the indices of training rows and of held-out rows, stratified by class."""
+    """Return the indices of training rows and of held-out rows, stratified by class.
+
+    Errors name the ``user`` of the parts, such as a parameter.
+    """
+    n_test = math.ceil(fraction * n_rows)
+    smaller = min(n_test, n_rows - n_test)
+    if n_rows - n_test < 2:
+        raise ValueError(f"{user} leaves fewer than two of {n_rows} rows for training")
     if labels is not None and classes is not None:
         lone = classes[np.bincount(labels, minlength=len(classes)) == 1]
         if lone.size:
             raise ValueError(
-                f"validation_fraction={fraction} needs at least two rows of every class, but y has "
-                f"a single row of {lone.tolist()}: drop these rows, or set validation_fraction=None"
+                f"{user} needs at least two rows of every class, but y has a single row of "
+                f"{lone.tolist()!s:.80}: drop these rows"
+            )
+        if smaller < len(classes):
+            raise ValueError(
+                f"{user} splits {n_rows} rows by class, but the smaller part has {smaller} rows "
+                f"for {len(classes)} classes: pass more rows"
             )
     rows = np.arange(n_rows)
     parts = train_test_split(rows, test_size=fraction, random_state=seed, stratify=labels)

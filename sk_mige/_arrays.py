@@ -1,0 +1,72 @@
+"""Reading of arrays and labels, shared by all packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["check_float32_range", "check_labels", "readable"]
+
+
+def readable(values: Any, name: str) -> Any:
+    """Return a tensor as an array, or other values unchanged; raise for masks and complex data."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked values: drop or impute those rows")
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if isinstance(values, np.ndarray) and np.iscomplexobj(values):
+        raise ValueError(
+            f"Complex data not supported: {name} has the dtype {values.dtype}; pass real and "
+            "imaginary parts as separate columns"
+        )
+    return values
+
+
+def check_float32_range(largest: float) -> None:
+    """Raise if the largest absolute value of X is beyond the range of float32."""
+    if largest > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"X has values up to {largest:.1e}, too large for dtype('float32') of the networks: "
+            "put a scaler such as StandardScaler before the estimator"
+        )
+
+
+def check_labels(labels: Any, name: str) -> None:
+    """Raise ValueError for missing labels, and for labels that cannot be sorted."""
+    if sp.issparse(labels) or np.asarray(labels).dtype.kind not in "fOmM":
+        return
+    labels = np.asarray(labels).ravel()
+    plain = labels.dtype.kind != "O"
+    missing = labels[np.isnan(labels)] if plain else list(filter(_is_missing, labels))
+    if len(missing):
+        shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
+        raise ValueError(
+            f"Input {name} contains {shown} in {len(missing)} of {labels.size} places: drop the "
+            "rows that lack a target, or give missing labels a separate class"
+        )
+    if not plain:
+        _check_one_order(labels, name)
+
+
+def _check_one_order(labels: NDArray[Any], name: str) -> None:
+    kinds = sorted({type(label).__name__ for label in labels})
+    try:
+        np.unique(labels[:0] if len(kinds) == 1 else labels)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes labels of the types {kinds}, which have no common order: convert them "
+            f"to one type, for example by {name}.astype(str)"
+        ) from error
+
+
+def _is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN, or pandas' NaT or NA."""
+    try:
+        return label is None or bool(label != label)
+    except (TypeError, ValueError):  # NA has no truth value
+        return type(label).__name__ == "NAType"

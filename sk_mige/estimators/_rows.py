@@ -128,7 +128,7 @@ def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
         _warn_of_scales(float((high - low).max()) if with_targets else 1.0, float(size.max()))
         step = -(-X.shape[0] * X.shape[1] // OUTLIER_ELEMENTS)
         rows = np.asarray(move_to(X[::step, :], xp=np, device="cpu"), dtype=np.float64)
-        warn_of_outliers(torch.from_numpy(rows), "X's column")
+        warn_of_outliers(to_tensor(rows, torch.device("cpu")), "X's column")
         return
     columns = np.flatnonzero(narrow)
     shown = ", ".join(map(str, columns[:5])) + ", …" * (len(columns) > 5)

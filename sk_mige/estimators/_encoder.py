@@ -18,7 +18,7 @@ from sklearn.base import (
 )
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
@@ -28,6 +28,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
+from sk_mige._arrays import readable
 from sk_mige._warnings import warn_user
 from sk_mige.information.copies import other_rows
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
@@ -849,11 +850,13 @@ class MIGEEncoder(
                 f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "
                 "data set of pairs"
             )
+        y = check_targets(self, rows, y, self.task_)
         if shuffled:
-            y = np.asarray(y)[other_rows(len(y)).numpy()]
-        # The result of predict is rounded to the dtype of the targets.
-        measure = accuracy_score if self.task_ == "classification" else r2_score
-        return float(measure(y, self._answers(rows), sample_weight=as_numpy(sample_weight)))
+            y = y[other_rows(len(y)).numpy()]
+        weight = readable(sample_weight, "sample_weight")
+        if self.task_ == "regression":
+            return self._target_scaler.r2(y, self._mean_prediction(rows), weight)
+        return float(accuracy_score(y, self._answers(rows), sample_weight=weight))
 
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 
@@ -864,6 +867,7 @@ class MIGEEncoder(
 
     def _mean_prediction(self, X: Any) -> NDArray[Any]:
         """Return class probabilities or scaled values, averaged over draws of z, in float64."""
+        self._description.check()  # parameters can change after fit
         n_samples = self._description.n_prediction_samples
         average = averaged_predictions(self.module_, n_samples, self._seed, self.task_)
         return self._evaluate(average, X)

@@ -114,7 +114,7 @@ def averaged_predictions(
     For classification, predictions are probabilities. All rows use the same noise. With 0 draws,
     predictions use the mean of z.
     """
-    size = (n_samples, network.head.n_components)
+    size = (int(n_samples), network.head.n_components)
     draws = np.random.RandomState(seed).standard_normal(size).astype(np.float32)
 
     def averaged(x: Tensor) -> Tensor:

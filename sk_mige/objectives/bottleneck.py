@@ -396,7 +396,8 @@ class InformationBottleneck(InformationDescription):
                 confidence_penalty=self.confidence_penalty,
             )
         beta: Any = self.beta if betas is None else math.sqrt(betas[0] * betas[1])
-        loss = BottleneckLoss(likelihood, term, beta, max_information=self.max_information)
+        limit = None if self.max_information is None else float(self.max_information)
+        loss = BottleneckLoss(likelihood, term, float(beta), max_information=limit)
         return loss.float().to(problem.device)
 
     def warn(self, batch_size: int, n_components: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite
@@ -257,6 +258,12 @@ class TargetScaler:
             )
         scaled: NDArray[Any] = self.scaler.transform(columns / self.units)
         return scaled
+
+    def r2(self, y: NDArray[Any], values: NDArray[np.float64], weight: Any = None) -> float:
+        """Return R² of scaled values (n, t) for targets of any magnitude."""
+        truth = self.transform(y)
+        unit = np.maximum(np.abs(truth).max(axis=0), 1)  # squares of the ratio are finite
+        return float(r2_score(truth / unit, values / unit, sample_weight=weight))
 
     def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Convert scaled values (n, t) to the units of the targets, in float64."""

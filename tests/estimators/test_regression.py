@@ -61,3 +61,26 @@ def test_tensors_predict_tensors_of_the_targets_type(
         encoder = regressor().fit(X, y)
         assert encoder.predict(X).dtype == torch.float64
         assert encoder.fit(X, y.float()).predict(X).dtype == torch.float32
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-150, 1e30, 1e150, 1e300])
+def test_the_score_does_not_depend_on_the_unit_of_the_targets(
+    rng: np.random.Generator, unit: float
+) -> None:
+    X = rng.normal(size=(60, 4))
+    expected = regressor(max_epochs=1).fit(X, X[:, :2]).score(X, X[:, :2])
+    targets = unit * X[:, :2]
+    assert regressor(max_epochs=1).fit(X, targets).score(X, targets) == pytest.approx(expected)
+
+
+def test_targets_far_beyond_those_of_fit_have_a_finite_score(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 4))
+    score = regressor(max_epochs=1).fit(X, X[:, 0]).score(X, 1e200 * X[:, 0])
+    assert score == pytest.approx(0, abs=0.1)
+
+
+def test_draws_that_are_set_after_fit_are_checked(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 4))
+    encoder = regressor(max_epochs=1).fit(X, X[:, 0]).set_params(mode__n_prediction_samples=-5)
+    with pytest.raises(ValueError, match="The 'n_prediction_samples' parameter"):
+        encoder.predict(X)

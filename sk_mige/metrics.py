@@ -47,8 +47,8 @@ def top_predictions(
     ------
     ValueError
         If the numbers of rows or classes differ, or ``y_true`` has a class that is not in
-        ``labels``. The error is also raised if a row of ``y_proba`` has a negative value or a sum
-        other than 1.
+        ``labels``. The error is also raised for missing labels, and if a row of ``y_proba`` has a
+        negative value or a sum other than 1.
 
     Examples
     --------

@@ -407,8 +407,9 @@ class MIGEEncoder(
             the representation is the same for all rows. If the information exceeds
             ``max_information``.
         UserWarning
-            If columns vary by less than the resolution of float32. For a data set, the check reads
-            the first 256 items.
+            If columns vary by less than the resolution of float32, or if outliers dominate the
+            scale of a column. If values are too large for squares in float32, or too small for the
+            batch norms of a bottleneck. For a data set, these checks read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)

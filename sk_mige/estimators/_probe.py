@@ -171,7 +171,9 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If the loss became infinite or NaN. Training stops at the last good weights.
         UserWarning
-            If Ctrl-C ended the training. The probe keeps the current weights.
+            If Ctrl-C ended the training. The probe keeps the current weights. The warning is also
+            raised if outliers dominate the scale of a column, or if the values of X are too small
+            for a batch norm or too large for squares in float32.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)

@@ -91,8 +91,8 @@ class BarlowTwins(ViewInformation):
     .. math:: \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2, \qquad
               C = \mathrm{corr}(z_s, z_t)
 
-    With more than two views, the loss is the mean over pairs of views s < t. The variances of the
-    correlations have 1e-5 added, as in a batch norm.
+    With more than two views, the loss is the mean over pairs of views s < t. As in a
+    batch norm, the loss adds 1e-5 to each variance.
 
     Parameters
     ----------

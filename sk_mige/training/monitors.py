@@ -222,7 +222,8 @@ class EffectiveRank(Monitor):
 
     The numbers :math:`s_k` are the singular values of the centred codes. The rank is K if all K
     components are uncorrelated and have the same variance. The rank is 1 if the codes vary along
-    one direction only. A decreasing rank indicates a collapse. Constant codes have rank 0.
+    one direction only. A decreasing rank indicates a collapse. Codes that differ by
+    rounding errors of float32 only have rank 0.
 
     Parameters
     ----------

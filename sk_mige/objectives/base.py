@@ -35,6 +35,7 @@ class Objective(nn.Module):
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
     held-out rows. The training loop reads no attributes except ``has_value`` and ``classifies``.
+    After training, ``MIGEEncoder`` sets the attributes that ``fitted_attributes()`` returns.
 
     Attributes
     ----------

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch.distributions import Normal, kl_divergence
 
 from sk_mige.networks import Code
@@ -191,3 +192,14 @@ def test_an_unlearned_variance_is_the_mean_squared_error(generator: torch.Genera
     torch.testing.assert_close(
         torch.autograd.grad(loss, errors), torch.autograd.grad(expected, errors)
     )
+
+
+def test_the_attributes_of_a_fit_are_the_weight_and_a_limited_information() -> None:
+    free = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), 0.1)
+    assert free.fitted_attributes() == {"beta_": 0.1}
+    limited = BottleneckLoss(ClassLikelihood(), MIGETerm(ssge), 0.1, max_information=2.0)
+    limited.reached = torch.tensor(1.5)
+    assert limited.fitted_attributes() == {"beta_": pytest.approx(0.1), "information_": 1.5}
+    limited.reached = torch.tensor(2.5)
+    with pytest.warns(ConvergenceWarning, match="2.5 nats at the end of training, above"):
+        limited.fitted_attributes()

@@ -112,9 +112,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - ``None`` always uses all rows.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
-    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+    kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel k(u). All methods use the kernel and its derivatives.
 
+        - "auto" chooses between the RBF and ``Matern(nu=1.5)`` on the folds that choose ``alpha``.
+          The Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
+          kernel is used if its loss is lower by two standard errors. "auto" is the RBF for a
+          single feature, with a spectral cutoff, and for a given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. The
           correction to the base then falls as one over the distance from the samples.
@@ -136,6 +140,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Kernel width σ.
     alpha_ : float
         Tikhonov strength; infinite if only the base is used.
+    kernel_ : Kernel
+        Kernel of the fit.
     eigenvalues_ : ndarray of shape (r,)
         Spectrum of the kernel operator, descending, as fractions of its sum.
     n_eigen_ : int
@@ -171,8 +177,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     and in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* The median distance of separate modes is the distance between the modes, and
-    the RBF is then too wide for each mode. ``kernel="matern"`` or ``kernel="imq"`` resolves detail
-    below the bandwidth. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    the RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for such samples.
+    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of kernels takes as
+    long as the choice of ``alpha`` for one kernel. If the base alone has the lowest loss with the
+    RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` in both estimators. Shrinkage is best for a single score, but shortens the
@@ -231,7 +239,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
-        "kernel": [StrOptions(set(KERNELS)), Kernel],
+        "kernel": [StrOptions({"auto", *KERNELS}), Kernel],
         "device": [str, torch.device],
         "random_state": ["random_state"],
     }
@@ -253,7 +261,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         curl_free: bool = False,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
-        kernel: Kernel | str = "rbf",
+        kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -350,7 +358,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         # NumPy scalars, as searches over np.linspace pass them, do not mix with tensors.
         return ScoreSettings(
             **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
-            kernel=resolve_kernel(self.kernel),
+            kernel="auto" if self.kernel == "auto" else resolve_kernel(self.kernel),
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -358,7 +366,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Update the fit with further rows of a stream.
 
         The first call chooses at most ``n_landmarks`` landmarks among its rows, with a maximum of
-        1,000 for "auto". The first call also fixes the whitening, the base and the bandwidth. The
+        1,000 for "auto". The first call also fixes whitening, base, kernel and bandwidth. The
         rows of the first call should therefore be a representative sample. Later calls add rows to
         the sums. Every call solves for the coefficients, while :meth:`fit_batches` solves only
         once.
@@ -398,7 +406,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         ----------
         batches : iterable of array-likes of shape (n_samples, n_features)
             Batches of samples. The first batch should be a representative sample, because
-            landmarks, whitening, base and bandwidth are estimated from it.
+            landmarks, whitening, base, kernel and bandwidth are chosen from it.
 
         Returns
         -------
@@ -566,12 +574,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
+        kernel = self._settings().kernels[0]
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
-            return partial(
-                default_training_score(mode), bandwidth=self.bandwidth, kernel=self.kernel
-            )
+            return partial(default_training_score(mode), bandwidth=self.bandwidth, kernel=kernel)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Without a cutoff, Cholesky's factorisation gives the same scores at a third of the cost.
@@ -583,7 +590,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             eigen_threshold=threshold,
             bandwidth=self.bandwidth,
             alpha=alpha,
-            kernel=self.kernel,
+            kernel=kernel,
             solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )
 
@@ -667,7 +674,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of samples that serve as centres of the kernel.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
-    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+    kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
         Device to compute on.
@@ -680,8 +687,10 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Dimension k of the projection.
     components_ : ndarray of shape (`n_components_`, n_features)
         Projection R.
-    bandwidth_, alpha_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_
+    bandwidth_, alpha_, kernel_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_
         Same as in :class:`SSGEScoreEstimator`.
+    centers_ : ndarray of shape (n_centers, n_features)
+        Centres of the kernel in input coordinates.
     n_samples_seen_ : int
         Number of rows used by the fit.
     n_features_in_ : int
@@ -738,7 +747,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         base: str | None = "student",
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
-        kernel: Kernel | str = "rbf",
+        kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:

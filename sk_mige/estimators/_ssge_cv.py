@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import product
 from numbers import Integral
 from typing import Any, Self
 
@@ -88,8 +89,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Base densities.
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
-    kernels : sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default=("rbf",)
-        Kernels, as in :class:`SSGEScoreEstimator`. Each further kernel takes as long as the first.
+    kernels : "auto" or sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
+        Kernels, each with every bandwidth factor. Each kernel takes as long as the first. "auto" is
+        the RBF, and the Matérn kernel of the default settings of :class:`SSGEScoreEstimator`. The
+        Matérn kernel is compared with the factor 1, Tikhonov's regularisation and
+        ``curl_free=False`` only.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
         within strata of distance from the mean. The random numbers are fixed and act on ranks. The
@@ -194,7 +198,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         "shrinkages": ["array-like"],
         "bases": ["array-like"],
         "curl_free": ["array-like"],
-        "kernels": ["array-like"],
+        "kernels": ["array-like", StrOptions({"auto"})],
         "cv": ["cv_object", Interval(Integral, 2, None, closed="left")],
         **{
             name: SSGEScoreEstimator._parameter_constraints[name]
@@ -211,7 +215,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         shrinkages: Sequence[float | str] = ("auto", 1.0),
         bases: Sequence[str | None] = ("student", None),
         curl_free: Sequence[bool] = (False, True),
-        kernels: Sequence[Kernel | str] = ("rbf",),
+        kernels: Sequence[Kernel | str] | str = "auto",
         cv: Any = 5,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
@@ -298,8 +302,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         """Cross-validate on the given rows; return the finalists, the best first, and splits."""
         x, d = fitting_coordinates(rows)
         splits = self._splits(x, rows, numbers, n_samples)
-        losses, bounds = cross_validate_scores(x, grid, splits, d)
-        self._candidates = candidates(grid)
+        grids = [grid, *_default_kernels(self, grid, x.shape[1])]
+        found = [cross_validate_scores(x, part, splits, d) for part in grids]
+        losses, bounds = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+        self._candidates = [settings for part in grids for settings in candidates(part)]
         self.cv_results_ = _results(losses, self._candidates)
         return finalists(losses, bounds, self._candidates), splits
 
@@ -353,7 +359,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         super()._keep(fit, n_samples)
         best = self._best
         self.eigen_threshold_, self.base_ = best.eigen_threshold, best.base
-        self.curl_free_, self.kernel_ = best.curl_free, best.kernel
+        self.curl_free_ = best.curl_free
         self.best_params_ = {
             "eigen_threshold": self.eigen_threshold_,
             "alpha": self.alpha_,
@@ -386,24 +392,22 @@ def _results(losses: Tensor, settings: list[ScoreSettings]) -> dict[str, NDArray
 
 def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
     """Return the parameter grid of an estimator, and raise ValueError if the grid is invalid."""
-    given = estimator.alphas
+    given, kernels = estimator.alphas, estimator.kernels
+    factors = _numbers("bandwidth_factors", estimator.bandwidth_factors)
     grid = CandidateGrid(
         tuple(estimator.shrinkages),
-        _numbers("bandwidth_factors", estimator.bandwidth_factors),
+        tuple(product(map(resolve_kernel, ["rbf"] if kernels == "auto" else kernels), factors)),
         tuple(map(bool, estimator.curl_free)),
         tuple(estimator.bases),
         _numbers("eigen_thresholds", estimator.eigen_thresholds),
         ALPHAS if isinstance(given, str) else _numbers("alphas", given),
-        tuple(map(resolve_kernel, estimator.kernels)),
     )
     for name in ("shrinkages", "bandwidth_factors", "curl_free", "bases", "kernels"):
-        if not getattr(grid, "curl_frees" if name == "curl_free" else name):
+        if not len(getattr(estimator, name)):
             raise ValueError(f"{name} is empty: pass at least one value")
     if not grid.eigen_thresholds and not grid.alphas:
         raise ValueError("eigen_thresholds and alphas are empty: pass values for at least one")
-    _check_values(
-        "bandwidth_factors", grid.bandwidth_factors, lambda v: 0 < v < math.inf, "positive"
-    )
+    _check_values("bandwidth_factors", factors, lambda v: 0 < v < math.inf, "positive")
     _check_values("eigen_thresholds", grid.eigen_thresholds, lambda v: 0 < v <= 1, "in (0, 1]")
     _check_values("alphas", grid.alphas, lambda v: v >= 0, "0 or more")
     _check_values(
@@ -419,6 +423,22 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
         "'student', 'gaussian' or None",
     )
     return grid
+
+
+def _default_kernels(
+    estimator: SSGEScoreEstimatorCV, grid: CandidateGrid, n_features: int
+) -> list[CandidateGrid]:
+    """Return grids of the further kernels that the default settings choose from."""
+    if not isinstance(estimator.kernels, str) or n_features == 1:
+        return []
+    if False not in grid.curl_frees or not grid.alphas:
+        return []
+    factors = [factor for kernel, factor in grid.scales if factor == 1]
+    return [
+        replace(grid, scales=((kernel, factor),), curl_frees=(False,), eigen_thresholds=())
+        for kernel in ScoreSettings().kernels[1:]
+        for factor in factors
+    ]
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:

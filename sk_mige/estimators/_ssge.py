@@ -190,8 +190,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     *The number of landmarks* often matters more than any other setting. With twice as many
     landmarks, a fit takes two to eight times as long. A larger number is useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries twice the default
-    number.
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger
+    numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` over about 800 landmarks and solve by
     Cholesky's factorisation. A stream is summed in float32 with float64 totals under two

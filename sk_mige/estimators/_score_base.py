@@ -510,7 +510,7 @@ class BaseScoreEstimator(
         self._check_scales(x)
         if self._settings().whiten:
             exact = feature_units(x)(x)
-        kernel, method = self._settings().kernel, self.landmark_selection
+        kernel, method = self._settings().kernels[0], self.landmark_selection
         picked = choose_landmarks(exact.cpu().numpy(), n_centers, method, rng, kernel)
         projection = self._projection(X.shape[1], exact, rng)
         landmarks = torch.from_numpy(picked).to(x.device)
@@ -528,7 +528,7 @@ class BaseScoreEstimator(
     def _keep(self, fit: ScoreFit, n_samples: int) -> Self:
         """Set the fitted attributes."""
         self._keep_model(fit.model, n_samples)
-        self.alpha_ = fit.alpha
+        self.alpha_, self.kernel_ = fit.alpha, fit.model.expansion.kernel
         self._spectrum = None if fit.spectrum is None else fit.eigenvalues.cpu().numpy()
         self.n_eigen_ = fit.n_eigen
         self.degrees_of_freedom_ = fit.model.expansion.base.dof

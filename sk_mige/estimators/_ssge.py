@@ -114,9 +114,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With ``None``, all rows are centres.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
-    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
-        Radial kernel k(u). All methods of the estimator use the kernel and its derivatives.
+    kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
+        Radial kernel k(u). All methods use the kernel and its derivatives.
 
+        - "auto" chooses between the RBF and ``Matern(nu=1.5)`` on the folds that choose ``alpha``.
+          The Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
+          kernel is used if its loss is lower by two standard errors. "auto" is the RBF for a
+          single feature, with a spectral cutoff, and for a given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples.
@@ -137,7 +141,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     bandwidth_ : float
         Kernel width σ.
     alpha_ : float
-        Tikhonov strength, which is infinite if only the base is used.
+        Tikhonov strength; infinite if only the base is used.
+    kernel_ : Kernel
+        Kernel of the fit.
     eigenvalues_ : ndarray of shape (r,)
         Eigenvalues of the kernel operator in descending order, divided by their sum.
     n_eigen_ : int
@@ -172,10 +178,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
     in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* If the modes are far apart, the median distance is about the distance between
-    the modes. With the median distance as bandwidth, the RBF is too wide for each mode.
-    ``kernel="matern"`` or ``kernel="imq"`` resolves detail below the bandwidth.
-    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
+    *Separate modes.* The median distance of separate modes is the distance between the modes, and
+    the RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for such samples.
+    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of kernels takes as
+    long as the choice of ``alpha`` for one kernel. If the base alone has the lowest loss with the
+    RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but shortens the
@@ -183,10 +190,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
-    *The number of landmarks* often has a larger effect than any other setting. Doubling the number
-    of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` also tries twice the
-    default number of landmarks.
+    *The number of landmarks* often matters more than any other setting. With twice as many
+    landmarks, a fit takes two to eight times as long. A larger number is useful as long as
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger
+    numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. Chunks of a float32 stream can be summed in float32, with float64
@@ -233,7 +240,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         "curl_free": ["boolean"],
         "n_landmarks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "landmark_selection": [StrOptions({"random", "kmeans++", "leverage"})],
-        "kernel": [StrOptions(set(KERNELS)), Kernel],
+        "kernel": [StrOptions({"auto", *KERNELS}), Kernel],
         "device": [str, torch.device],
         "random_state": ["random_state"],
     }
@@ -255,7 +262,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         curl_free: bool = False,
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
-        kernel: Kernel | str = "rbf",
+        kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:
@@ -353,17 +360,18 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         # them.
         return ScoreSettings(
             **{k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()},
-            kernel=resolve_kernel(self.kernel),
+            kernel="auto" if self.kernel == "auto" else resolve_kernel(self.kernel),
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: None = None) -> Self:
         """Update the fit with further rows of a stream.
 
-        The first call chooses up to ``n_landmarks`` landmarks among its rows, or up to 1,000 for
-        "auto". The first call also fixes the whitening, the base and the bandwidth. The rows of the
-        first call should therefore be a representative sample. Later calls add rows to the sums.
-        Every call solves for the coefficients, while :meth:`fit_batches` solves only once.
+        The first call chooses at most ``n_landmarks`` landmarks among its rows, with a maximum of
+        1,000 for "auto". The first call also fixes whitening, base, kernel and bandwidth. The
+        rows of the first call should therefore be a representative sample. Later calls add rows to
+        the sums. Every call solves for the coefficients, while :meth:`fit_batches` solves only
+        once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
         call on. Other parameters cannot change in a stream.
@@ -399,8 +407,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         batches : iterable of array-likes of shape (n_samples, n_features)
-            Batches of samples. The first batch should be a representative sample, because the first
-            batch determines landmarks, whitening, base and bandwidth.
+            Batches of samples. The first batch should be a representative sample, because
+            landmarks, whitening, base, kernel and bandwidth are chosen from it.
 
         Returns
         -------
@@ -567,12 +575,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
+        kernel = self._settings().kernels[0]
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):
-            return partial(
-                default_training_score(mode), bandwidth=self.bandwidth, kernel=self.kernel
-            )
+            return partial(default_training_score(mode), bandwidth=self.bandwidth, kernel=kernel)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
         # Without a cutoff, a Cholesky factorisation gives the same scores at a third of the cost.
@@ -584,7 +591,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             eigen_threshold=threshold,
             bandwidth=self.bandwidth,
             alpha=alpha,
-            kernel=self.kernel,
+            kernel=kernel,
             solver="cholesky" if uncut and alpha >= 1e-5 else "eigh",
         )
 
@@ -677,7 +684,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of samples that serve as centres of the kernel.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
-    kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
+    kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel of the projected coordinates.
     device : str or torch.device, default="auto"
         Device of the computation.
@@ -690,8 +697,10 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Dimension k of the projection.
     components_ : ndarray of shape (`n_components_`, n_features)
         Projection R.
-    bandwidth_, alpha_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_, centers_
+    bandwidth_, alpha_, kernel_, eigenvalues_, n_eigen_, shrinkage_, degrees_of_freedom_, mean_
         Same as in :class:`SSGEScoreEstimator`.
+    centers_ : ndarray of shape (n_centers, n_features)
+        Centres of the kernel in input coordinates.
     n_samples_seen_ : int
         Number of rows used by the fit.
     n_features_in_ : int
@@ -748,7 +757,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         base: str | None = "student",
         n_landmarks: int | str | None = "auto",
         landmark_selection: str = "random",
-        kernel: Kernel | str = "rbf",
+        kernel: Kernel | str = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
     ) -> None:

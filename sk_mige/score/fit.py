@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,10 +24,10 @@ from .heldout import (
     sum_of_products,
     tikhonov_filters,
 )
-from .kernels import KernelMatrices
+from .kernels import Kernel, KernelMatrices
 from .model import KernelExpansion, ScoreModel, ScoreSettings, build_expansion
 from .precision import widest_dtype
-from .select import select_candidate
+from .select import clear_gain, select_candidate
 from .spectrum import (
     ALPHAS,
     SpectralBasis,
@@ -40,6 +41,7 @@ from .subspace import VaryingSubspace, sample_subspace, varying_directions, vary
 __all__ = [
     "MAX_EIGH_ROWS",
     "ScoreFit",
+    "choose_over_landmarks",
     "fit_dense",
     "fit_in_units",
     "fit_landmarks",
@@ -196,7 +198,12 @@ def _fit_points(
     if alpha is None:
         # All folds use this bandwidth, because the median of pairs hardly differs between folds.
         fixed = replace(settings, bandwidth=expansion.bandwidth)
-        alpha = _choose_alpha(points, fixed, projection, d, rows)
+        kernel, alpha = _choose(points, fixed, projection, d, rows)
+        if kernel != expansion.kernel:
+            fixed = replace(fixed, kernel=kernel)
+            expansion, matrices = build_expansion(
+                points, fixed, projection=projection, n_features=d, principal=subspace is not None
+            )
     if settings.curl_free:
         fit = _fit_gradients(expansion, matrices, settings, alpha)
     elif math.isinf(alpha):
@@ -237,7 +244,7 @@ def fit_landmarks(
     if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
         alpha = FALLBACK_ALPHA
     elif alpha is None:
-        alpha = _best_alpha(fold_losses(expansion, kernel, fold_sums, ALPHAS))
+        alpha, _ = _best_alpha(fold_losses(expansion, kernel, fold_sums, ALPHAS))
     basis = spectral_basis(kernel, total.fit.quadratic)
     return _solve(expansion, basis, total.fit.linear, total.n_samples, settings, alpha)
 
@@ -332,14 +339,14 @@ def _given_alpha(settings: ScoreSettings) -> float | None:
     return 0.0 if settings.alpha == "auto" else float(settings.alpha)
 
 
-def _choose_alpha(
+def _choose(
     x: Tensor,
     settings: ScoreSettings,
     projection: Tensor | None,
     n_features: int,
     rows: Tensor,
-) -> float:
-    """Choose the strength by Hyvärinen's loss, with whitening and base refitted in each fold.
+) -> tuple[Kernel, float]:
+    """Choose kernel and strength by Hyvärinen's loss on held-out rows.
 
     Parameters
     ----------
@@ -355,39 +362,66 @@ def _choose_alpha(
         Original samples, used to find equal rows.
     """
     if len(x) < MIN_SAMPLES_TO_CHOOSE:
-        return FALLBACK_ALPHA
+        return settings.kernels[0], FALLBACK_ALPHA
     if len(x) > MAX_EIGH_ROWS:
-        return _choose_over_landmarks(x, settings, projection, n_features, rows)
+        return choose_over_landmarks(x, settings, projection, n_features, rows, LANDMARKS)
     few = len(x) <= FEW_ROWS * n_features
-    losses = []
     part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
-    for k in range(N_FOLDS):
-        held, kept = part == k, part != k
-        if few:
-            held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
-            kept = ~held & (part != left_out)
-        expansion, matrices = build_expansion(
-            x[kept], settings, projection=projection, n_features=n_features
-        )
-        losses.append(_split_losses(expansion, matrices, x[kept], x[held]))
-    return _best_alpha(torch.stack(losses))
+
+    def losses_of(settings: ScoreSettings) -> Tensor:
+        """Return losses (n_folds, n_alphas), with whitening and base refitted in each fold."""
+        losses = []
+        for k in range(N_FOLDS):
+            held, kept = part == k, part != k
+            if few:
+                held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
+                kept = ~held & (part != left_out)
+            expansion, matrices = build_expansion(
+                x[kept], settings, projection=projection, n_features=n_features
+            )
+            losses.append(_split_losses(expansion, matrices, x[kept], x[held]))
+        return torch.stack(losses)
+
+    return _best_kernel(settings, losses_of, x.shape[1])
 
 
-def _choose_over_landmarks(
+def choose_over_landmarks(
     x: Tensor,
     settings: ScoreSettings,
     projection: Tensor | None,
     n_features: int,
     rows: Tensor,
-) -> float:
-    """Choose the strength like :func:`fit_landmarks`, with landmarks at all distances."""
-    picked = radial_folds(x, max(1, len(x) // LANDMARKS)) == 0
-    ex, matrices = build_expansion(
-        x, settings, centers=x[picked], projection=projection, n_features=n_features
-    )
+    n_landmarks: int,
+) -> tuple[Kernel, float]:
+    """Choose kernel and strength as :func:`fit_landmarks` does, over landmarks at all distances."""
+    picked = radial_folds(x, max(1, len(x) // n_landmarks)) == 0
     part = sample_folds(x, N_FOLDS, rows)
-    sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
-    return _best_alpha(fold_losses(ex, kernel_basis(matrices.values), sums, ALPHAS))
+
+    def losses_of(settings: ScoreSettings) -> Tensor:
+        ex, matrices = build_expansion(
+            x, settings, centers=x[picked], projection=projection, n_features=n_features
+        )
+        sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
+        return fold_losses(ex, kernel_basis(matrices.values), sums, ALPHAS)
+
+    return _best_kernel(settings, losses_of, x.shape[1])
+
+
+def _best_kernel(
+    settings: ScoreSettings, losses_of: Callable[[ScoreSettings], Tensor], n_features: int
+) -> tuple[Kernel, float]:
+    """Choose kernel and strength; a further kernel must gain two standard errors.
+
+    If the first kernel does not improve on the base alone, the others are not tried. In one
+    dimension, the losses of rough kernels vary too much for a choice.
+    """
+    kernel, *others = settings.kernels
+    alpha, least = _best_alpha(losses_of(replace(settings, kernel=kernel)))
+    for other in others if math.isfinite(alpha) and n_features > 1 else ():
+        strength, losses = _best_alpha(losses_of(replace(settings, kernel=other)))
+        if clear_gain(least, losses):
+            kernel, alpha, least = other, strength, losses
+    return kernel, alpha
 
 
 def _split_losses(
@@ -416,11 +450,15 @@ def _split_losses(
     return losses.double()
 
 
-def _best_alpha(losses: Tensor) -> float:
-    """Choose a strength from losses (n_folds, n_alphas), with a preference for large strengths."""
+def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
+    """Choose a strength from losses (n_folds, n_alphas); return its losses too.
+
+    A stronger regularisation means a smaller bound.
+    """
     bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
-    # With only three folds, the kernel part must improve on the base alone, the last column.
-    return ALPHAS[select_candidate(losses, bounds.to(losses), losses[:, -1:])]
+    # With only three folds, the kernel part must gain over the base alone, the last column.
+    best = select_candidate(losses, bounds.to(losses), losses[:, -1:])
+    return ALPHAS[best], losses[:, best]
 
 
 def _fit_sections(

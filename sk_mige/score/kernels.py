@@ -15,6 +15,7 @@ from .precision import full_precision
 __all__ = [
     "GAUSSIAN",
     "KERNELS",
+    "ROUGH",
     "RBF",
     "InverseMultiquadric",
     "Kernel",
@@ -365,27 +366,26 @@ class Matern(Kernel):
         if self.nu not in (1.5, 2.5):
             raise ValueError(f"nu must be 1.5 or 2.5, got {self.nu!r}")
 
-    def _scaled(self, u: Tensor) -> Tensor:
-        """Return a, with u clipped from below at the rounding error."""
-        return (2 * self.nu * u.clamp_min(torch.finfo(u.dtype).eps)).sqrt()
-
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""
-        a = self._scaled(u)
-        polynomial = 1 + a if self.nu == 1.5 else 1 + a + a.square() / 3
-        return polynomial * (-a).exp()
+        return self.matrices(u, 1.0).values
 
     def first(self, u: Tensor) -> Tensor:
         """Return the first derivative k'(u), elementwise."""
-        a = self._scaled(u)
-        if self.nu == 1.5:
-            return -1.5 * (-a).exp()
-        return (-5 / 6) * (1 + a) * (-a).exp()
+        return -0.5 * self.matrices(u, 1.0).slopes
 
     def second(self, u: Tensor) -> Tensor:
         """Return the second derivative k''(u), elementwise."""
-        a = self._scaled(u)
-        return 2.25 * (-a).exp() / a if self.nu == 1.5 else (25 / 12) * (-a).exp()
+        return 0.25 * self.matrices(u, 1.0).curvatures
+
+    def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
+        """Return values and derivatives, which share one root and one exponential."""
+        a = (sq * (2 * self.nu / s2)).clamp_min(2 * self.nu * torch.finfo(sq.dtype).eps).sqrt()
+        decay = (-a).exp()
+        if self.nu == 1.5:
+            return KernelMatrices((1 + a) * decay, 3 * decay, 9 * decay / a)
+        slopes = (5 / 3) * (1 + a) * decay
+        return KernelMatrices(slopes * 0.6 + a.square() * decay / 3, slopes, (25 / 3) * decay)
 
 
 @dataclass(frozen=True)
@@ -436,8 +436,10 @@ def _check_positive(name: str, *values: float) -> None:
             raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
 
-GAUSSIAN = RBF()  # default of settings and expansions
-# Kernels with names.
+GAUSSIAN = RBF()  # first choice of automatic settings, and default of expansions
+# Second choice of automatic settings. The kernel resolves detail far below the bandwidth.
+ROUGH = Matern(nu=1.5)
+# Kernels that a name selects.
 KERNELS: dict[str, Kernel] = {
     "rbf": GAUSSIAN,
     "imq": InverseMultiquadric(),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .fit import ScoreFit, fit_landmarks, lift_expansion
+from .fit import (
+    MIN_SAMPLES_TO_CHOOSE,
+    ScoreFit,
+    choose_over_landmarks,
+    fit_landmarks,
+    lift_expansion,
+)
 from .folds import N_FOLDS
 from .heldout import KernelSums, kernel_sums
 from .kernels import Kernel, median_bandwidth, squared_distances
@@ -24,6 +31,8 @@ CHUNK_ELEMENTS = 2**21
 # smallest fixed strength, for float32 sums of chunks. Totals are always float64. Scores differ from
 # those of float64 sums by less than 1e-4.
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
+# Rows and landmarks on which kernels are compared. The comparison costs less than the fit.
+COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
 
 
 def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
@@ -74,14 +83,13 @@ class LandmarkAccumulator:
             units, points, varying = varying_units(x)
         else:
             varying = varying_directions(x)
-        x = points
-        if varying is None:
-            expansion, gram = build_expansion(x, settings, centers=x[picked], projection=projection)
-        else:
-            x = varying.coordinates(x)
-            restricted = varying.restrict(projection)
-            inner, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
-            expansion = lift_expansion(varying, inner, projection)
+        x, restricted = points, projection
+        if varying is not None:
+            x, restricted = varying.coordinates(x), varying.restrict(projection)
+        settings = _with_kernel(x, settings, restricted)
+        expansion, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
+        if varying is not None:
+            expansion = lift_expansion(varying, expansion, projection)
         single = precision == torch.float32 and _suits_float32(settings)
         single = single and exceeds(gram.values, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)
@@ -148,6 +156,15 @@ class LandmarkAccumulator:
             "projections": _equal(mine.projection, theirs.projection),
         }
         return next((name for name, equal in parts.items() if not equal), None)
+
+
+def _with_kernel(x: Tensor, settings: ScoreSettings, projection: Tensor | None) -> ScoreSettings:
+    """Return settings with a single kernel, chosen on a part of the rows."""
+    if len(settings.kernels) == 1 or len(x) < MIN_SAMPLES_TO_CHOOSE:
+        return replace(settings, kernel=settings.kernels[0])
+    x = x[:: math.ceil(len(x) / COMPARED_ROWS)]
+    kernel, _ = choose_over_landmarks(x, settings, projection, x.shape[1], x, COMPARED_LANDMARKS)
+    return replace(settings, kernel=kernel)
 
 
 def _suits_float32(settings: ScoreSettings) -> bool:

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from .base import RadialBase, fit_base
-from .kernels import GAUSSIAN, Kernel, KernelMatrices, median_bandwidth, squared_distances
+from .kernels import (
+    GAUSSIAN,
+    ROUGH,
+    Kernel,
+    KernelMatrices,
+    median_bandwidth,
+    squared_distances,
+)
 from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
@@ -22,7 +29,7 @@ __all__ = ["KernelExpansion", "ScoreModel", "ScoreSettings", "build_expansion"]
 class ScoreSettings:
     """Settings of a fit, as described in :class:`sk_mige.SSGEScoreEstimator`.
 
-    ``bandwidth_factor`` multiplies the median bandwidth.
+    ``bandwidth_factor`` multiplies the median bandwidth. The kernel is a :class:`Kernel` or "auto".
 
     Examples
     --------
@@ -41,7 +48,14 @@ class ScoreSettings:
     base: str | None = "student"
     curl_free: bool = False
     bandwidth_factor: float = 1.0
-    kernel: Kernel = GAUSSIAN
+    kernel: Kernel | str = "auto"
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Kernels among which held-out rows choose; a single kernel if the strength is given."""
+        if isinstance(self.kernel, Kernel):
+            return (self.kernel,)
+        return (GAUSSIAN, ROUGH) if self.chooses_alpha else (GAUSSIAN,)
 
     @property
     def truncates(self) -> bool:
@@ -146,6 +160,8 @@ def build_expansion(
 ) -> tuple[KernelExpansion, KernelMatrices]:
     """Estimate whitening, base and bandwidth, and compute the kernel matrices of the centres.
 
+    The kernel is the first of the settings' kernels.
+
     Parameters
     ----------
     x : Tensor of shape (n, d)
@@ -169,7 +185,7 @@ def build_expansion(
     """
     white, base = _whitening_and_base(x, settings, n_features or x.shape[1], principal)
     y = white(x if centers is None else centers)
-    kernel = settings.kernel
+    kernel = settings.kernels[0]
     expansion = KernelExpansion(white, base, y, 1.0, projection, settings.curl_free, kernel)
     sq = squared_distances(expansion.kernel_coordinates(y))
     if isinstance(settings.bandwidth, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from .whitening import fit_whitening
 __all__ = [
     "CandidateGrid",
     "candidates",
+    "clear_gain",
     "cross_validate_scores",
     "finalists",
     "select_candidate",
@@ -29,7 +29,7 @@ __all__ = [
 TOLERANCE = 0.5
 # Bounds beyond this multiple of the mean squared score are implausible.
 IMPLAUSIBLE = 1e3
-# Smallest gain of a correction over the base alone, in standard errors.
+# Standard errors by which the gain over a simpler candidate must exceed 0.
 CLEAR_GAIN = 2.0
 # The best 1 / LEADING of the candidates, and at least three, are the leading candidates.
 LEADING = 20
@@ -39,16 +39,16 @@ LEADING = 20
 class CandidateGrid:
     """Grid of settings, whose combinations are the candidates.
 
-    All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition.
+    All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition. The
+    ``scales`` are pairs of kernel and bandwidth factor.
     """
 
     shrinkages: Sequence[float | str]
-    bandwidth_factors: Sequence[float]
+    scales: Sequence[tuple[Kernel, float]]
     curl_frees: Sequence[bool]
     bases: Sequence[str | None]
     eigen_thresholds: Sequence[float]
     alphas: Sequence[float]
-    kernels: Sequence[Kernel]
 
     @property
     def filter_parameters(self) -> list[tuple[float | None, float]]:
@@ -87,8 +87,7 @@ def candidates(grid: CandidateGrid) -> list[ScoreSettings]:
             kernel=kernel,
         )
         for shrinkage in grid.shrinkages
-        for kernel in grid.kernels
-        for factor in grid.bandwidth_factors
+        for kernel, factor in grid.scales
         for curl_free in grid.curl_frees
         for base in grid.bases
         for threshold, alpha in grid.filter_parameters
@@ -188,10 +187,15 @@ def select_candidate(
     chosen = int(torch.where(smallest, cautious, math.inf).argmin())
     if simplest is not None and len(simplest):
         simple = int(simplest[losses.mean(0)[simplest].nan_to_num(math.inf).argmin()])
-        gain = losses[:, simple] - losses[:, chosen]
-        if not float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain)):
+        if not clear_gain(losses[:, simple], losses[:, chosen]):
             return simple
     return chosen
+
+
+def clear_gain(losses: Tensor, lower: Tensor) -> bool:
+    """Return whether the second losses (n_splits,) are lower by two standard errors."""
+    gain = losses - lower
+    return float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain))
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
@@ -222,7 +226,13 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 
     numbers = list(range(len(settings)))
     best = best_of(numbers)
-    usual = [k for k in numbers if replace(settings[k], alpha="auto") == ScoreSettings()]
+    default = ScoreSettings()
+    usual = [
+        k
+        for k in numbers
+        if settings[k].kernel in default.kernels
+        and replace(settings[k], alpha="auto", kernel="auto") == default
+    ]
     if usual and mean[best_of(usual)] < mean[best]:
         best = best_of(usual)
     # The base alone is the same candidate for every kind of expansion.
@@ -286,7 +296,7 @@ def _whitened_losses(
     products = None
     if any(grid.curl_frees):
         products = GradientSplit.products_of(train, held, n_features)
-    for kernel, factor in product(grid.kernels, grid.bandwidth_factors):
+    for kernel, factor in grid.scales:
         sigma = factor * median
         within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))
         basis = kernel_basis(within.values)

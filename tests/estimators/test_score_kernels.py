@@ -14,8 +14,8 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     SteinScoreEstimator,
 )
-from sk_mige.datasets import make_banana
-from sk_mige.score import InverseMultiquadric, Matern, ssge
+from sk_mige.datasets import make_banana, make_gaussian_mixture
+from sk_mige.score import RBF, InverseMultiquadric, Matern, ssge
 from sk_mige.score.kernels import KERNELS
 
 X, EXACT = make_banana(300, random_state=0)
@@ -72,6 +72,64 @@ def test_steins_estimator_is_regularised_ssge_with_the_kernel():
 def test_a_projection_to_all_dimensions_has_the_kernel():
     fits = [RandomProjectionSSGE(2, kernel=k, random_state=0).fit(X) for k in ("rbf", "matern")]
     assert not np.allclose(*(fit.transform(FRESH) for fit in fits))
+
+
+def separate_modes(n_samples, n_features=2):
+    """Return samples of eight modes on a circle, or of eight modes on a line."""
+    angles = np.arange(8) * np.pi / 4
+    means = (
+        3 * np.stack([np.cos(angles), np.sin(angles)], 1) if n_features == 2 else angles[:, None]
+    )
+    return make_gaussian_mixture(n_samples, means=means, covariances=0.09, random_state=0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
+@pytest.mark.parametrize("options", [{}, {"curl_free": True}, {"n_landmarks": 200}])
+def test_separate_modes_have_the_rough_kernel_by_default(options, scale):
+    modes, exact = separate_modes(400)
+    fresh = exact.sample(300, random_state=1)
+    estimator = SSGEScoreEstimator(random_state=0, **options).fit(scale * modes)
+    assert estimator.kernel_ == Matern(nu=1.5)
+    error = np.square(scale * estimator.transform(scale * fresh) - exact(fresh)).sum()
+    assert error < 0.25 * np.square(exact(fresh)).sum()
+
+
+def test_smooth_densities_have_the_rbf_by_default():
+    assert SSGEScoreEstimator().fit(X).kernel_ == RBF()
+    assert SSGEScoreEstimator(n_landmarks=100, random_state=0).fit(X).kernel_ == RBF()
+
+
+def test_more_rows_than_a_dense_choice_allows_have_a_chosen_kernel():
+    modes, _ = separate_modes(2_100)
+    assert SSGEScoreEstimator().fit(modes).kernel_ == Matern(nu=1.5)
+
+
+def test_a_single_feature_has_the_rbf_by_default():
+    assert SSGEScoreEstimator().fit(separate_modes(300, 1)[0]).kernel_ == RBF()
+
+
+@pytest.mark.parametrize("options", [{"alpha": 1e-3}, {"eigen_threshold": 0.99}])
+def test_a_given_regularisation_has_the_rbf_by_default(options):
+    modes, _ = separate_modes(300)
+    found = SSGEScoreEstimator(**options).fit_transform(modes)
+    expected = SSGEScoreEstimator(kernel="rbf", **options).fit_transform(modes)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_first_batch_of_a_stream_chooses_the_kernel():
+    modes, _ = separate_modes(400)
+    estimator = SSGEScoreEstimator(n_landmarks=200, random_state=0).partial_fit(modes)
+    assert estimator.partial_fit(X).kernel_ == Matern(nu=1.5)
+
+
+def test_cross_validation_compares_the_kernels_of_the_default():
+    search = SSGEScoreEstimatorCV(bandwidth_factors=(0.5, 1.0), cv=3).fit(X)
+    kernels, factors = (search.cv_results_[f"param_{n}"] for n in ("kernel", "bandwidth_factor"))
+    assert set(zip(kernels, factors, strict=True)) == {
+        (RBF(), 0.5),
+        (RBF(), 1.0),
+        (Matern(nu=1.5), 1.0),
+    }
 
 
 def test_cross_validation_chooses_among_kernels():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -34,12 +36,11 @@ def compared():
     splits = [(torch.arange(40), torch.arange(40, 60)), (torch.arange(20, 60), torch.arange(20))]
     grid = CandidateGrid(
         ("auto", 1.0),
-        (0.5, 2.0),
+        tuple(product((RBF(), Matern()), (0.5, 2.0))),
         (False, True),
         ("student", None),
         (0.9,),
         (0.1,),
-        (RBF(), Matern()),
     )
     losses, bounds = cross_validate_scores(x, grid, splits)
     return x, splits, candidates(grid), losses, bounds
@@ -85,10 +86,8 @@ def test_an_intensity_of_the_grid_chosen_by_a_rule_is_computed_once():
     x = torch.randn(60, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert whitening(x[:40])[0].shrinkage == 1.0
     splits = [(torch.arange(40), torch.arange(40, 60))]
-    kernels = (RBF(),)
-    grid = CandidateGrid(
-        ("auto", 1.0), (0.5,), (False, True), ("student",), (0.9,), (0.1,), kernels
-    )
+    scales = ((RBF(), 0.5),)
+    grid = CandidateGrid(("auto", 1.0), scales, (False, True), ("student",), (0.9,), (0.1,))
     with torch.profiler.profile() as profile:
         losses, _ = cross_validate_scores(x, grid, splits)
     torch.testing.assert_close(losses[0, :4], losses[0, 4:], rtol=0, atol=0)

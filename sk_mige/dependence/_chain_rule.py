@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,37 @@ from sk_mige._warnings import warn_user
 from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
-from ._mutual_info import MutualInfoEstimator, is_wide
+from ._shared_values import ClassUnits, SharedValues
 from ._variables import Columns, as_table, central_ranks, discrete_columns
 
+if TYPE_CHECKING:
+    from ._mutual_info import MutualInfoEstimator
+
 __all__ = [
+    "FittedTerm",
     "InformationEstimate",
     "Part",
     "Term",
+    "combine",
+    "fit_terms",
+    "is_wide",
     "joint_information",
     "order_key",
     "parts_of",
+    "row_labels",
     "sum_of",
     "warn_if_unresolved",
 ]
 
 Z_90 = float(ndtri(0.95))
+# An interval is wide if its width exceeds .3 nats and 30 % of the value.
+WIDE_NATS, WIDE_SHARE = 0.3, 0.3
+# A class of a condition has at least so many rows, or else the other classes represent the class.
+MIN_CLASS, MAX_RARE = 10, 0.2
+# Numbers are described separately in each class only if the condition has few large classes, and if
+# the held-out information increases by more than the tolerance.
+MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
+FAST = ("gaussian", "student", "mixture", "linear", "quadratic")
 
 Array = NDArray[Any]
 
@@ -66,7 +82,7 @@ class InformationEstimate:
     value: float
     interval: tuple[float, float]
     pointwise: NDArray[np.float64]
-    terms: dict[str, MutualInfoEstimator]
+    terms: dict[str, MutualInfoEstimator | SharedValues]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +105,43 @@ class Term(NamedTuple):
         left, right, given = (", ".join(part.name for part in side) for side in self)
         return f"I({left}; {right} | {given})" if given else f"I({left}; {right})"
 
+    @property
+    def names(self) -> list[list[str]]:
+        """Names of the parts."""
+        return [[part.name for part in side] for side in self]
 
-class _Fit(NamedTuple):
-    """Fitted estimator of a term, with the rows used and the signed weight in the sum."""
 
-    estimator: MutualInfoEstimator
+@dataclass
+class FittedTerm:
+    """Fitted estimator of a term or of a class, with its rows and its signed weight in the sum."""
+
+    name: str
+    # Names of the parts of left, right and given.
+    sides: list[list[str]]
+    estimator: MutualInfoEstimator | SharedValues
     rows: Array
     weight: float
+    # Class of the rows, or None if the estimator has the rows of all classes.
+    label: str | None = None
+    # Units of left and right within the classes of the condition.
+    units: tuple[ClassUnits, ClassUnits] | None = None
+
+    def pmi(self, tables: dict[str, Array]) -> NDArray[np.float64]:
+        """Return the pointwise information of new rows, 0 for the rows of other classes."""
+        left, right = (np.hstack([tables[n] for n in names]) for names in self.sides[:2])
+        if self.label is None and self.units is None:
+            return self.estimator.pmi(left, right)
+        labels = row_labels(np.hstack([tables[n] for n in self.sides[2]]))
+        if self.units is not None:
+            first, second = self.units
+            return self.estimator.pmi(
+                first.transform(left, labels), second.transform(right, labels)
+            )
+        own = labels == self.label
+        found = np.zeros(len(left))
+        if own.any():
+            found[own] = self.estimator.pmi(left[own], right[own])
+        return found
 
 
 def parts_of(name: str, values: Any) -> tuple[Part, ...]:
@@ -105,7 +151,7 @@ def parts_of(name: str, values: Any) -> tuple[Part, ...]:
     suffixes = (" labels", " numbers") if discrete.any() and not discrete.all() else ("", "")
     parts = []
     if discrete.any():
-        labels = np.array([[", ".join(map(str, row))] for row in table[:, discrete]])
+        labels = row_labels(table[:, discrete])[:, None]
         parts.append(Part(name + suffixes[0], labels, True))
     if not discrete.all():
         numbers = table[:, ~discrete]
@@ -151,7 +197,7 @@ def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[T
 def sum_of(
     added: Sequence[Term],
     subtracted: Sequence[Term],
-    estimator: MutualInfoEstimator | None,
+    estimator: MutualInfoEstimator,
     *,
     is_series: bool = False,
 ) -> InformationEstimate:
@@ -160,20 +206,40 @@ def sum_of(
     A term that is both added and subtracted cancels. The value is NaN if a subtracted term is
     infinite.
     """
-    estimator = MutualInfoEstimator() if estimator is None else estimator
-    if not isinstance(estimator, MutualInfoEstimator):
-        raise TypeError(f"estimator must be a MutualInfoEstimator or None; got {estimator!r}")
+    for term in (*added, *subtracted):
+        _check_classes(term)
+    fits = fit_terms(added, subtracted, estimator)
+    return combine(fits, len(added[0].left[0].values), is_series=is_series)
+
+
+def fit_terms(
+    added: Sequence[Term], subtracted: Sequence[Term], estimator: MutualInfoEstimator
+) -> list[FittedTerm]:
+    """Fit the terms of a sum, except terms that are both added and subtracted."""
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
     seeded = clone(estimator).set_params(random_state=seed)
     counts = Counter(added)
     counts.subtract(subtracted)
-    terms: dict[str, MutualInfoEstimator] = {}
-    fits: list[_Fit] = []
-    for term, sign in counts.items():
-        for name, fit in _fit_term(term, sign, seeded) if sign else ():
-            terms[name] = fit.estimator
-            fits.append(fit)
-    n = len(added[0].left[0].values)
+    return [fit for term, sign in counts.items() if sign for fit in _fit_term(term, sign, seeded)]
+
+
+def _check_classes(term: Term) -> None:
+    """Raise ValueError if most rows of a term belong to rare classes of the condition."""
+    if not term.given:
+        return
+    sizes = np.unique(
+        row_labels(np.hstack([part.values for part in term.given])), return_counts=True
+    )[1]
+    if sizes[sizes < MIN_CLASS].sum() > 0.5 * sizes.sum():
+        raise ValueError(
+            f"{term} cannot be estimated: {len(sizes)} classes have {sizes.sum()} rows, but at "
+            f"least {MIN_CLASS} rows per class are needed. Merge rare classes"
+        )
+
+
+def combine(fits: Sequence[FittedTerm], n: int, *, is_series: bool = False) -> InformationEstimate:
+    """Return the sum of fitted terms of n rows."""
+    terms = {fit.name: fit.estimator for fit in fits}
     value = sum(fit.weight * fit.estimator.mutual_info_ for fit in fits)
     if not math.isfinite(value):
         value = math.inf if value > 0 else math.nan
@@ -187,27 +253,69 @@ def sum_of(
     up = math.hypot(sampling, up + max(0.0, -value))
     down = math.hypot(sampling, down)
     value = max(0.0, value)
-    interval = (max(0.0, value - down), value + up)
+    # No sum of terms that may all be 0 differs significantly from 0.
+    low = max(0.0, value - down) if any(f.estimator.interval_[0] > 0 for f in fits) else 0.0
+    interval = (low, value + up)
     return InformationEstimate(value, interval, pointwise, terms)
 
 
-def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> Iterator[tuple[str, _Fit]]:
-    """Fit the estimator of one term, separately in each class of the condition."""
+def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[FittedTerm]:
+    """Fit the estimator of one term, in each class of the condition or in units of the classes."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
-    n, prefix = len(left), "-" if sign < 0 else ""
-    estimator = _with_candidates(estimator, [part.is_label for part in (*term.left, *term.right)])
+    name, every = "-" * (sign < 0) + str(term), np.arange(len(left))
+    are_labels = [part.is_label for part in (*term.left, *term.right)]
+    estimator = _with_candidates(estimator, are_labels)
     if not term.given:
-        yield prefix + str(term), _Fit(_fit(str(term), estimator, left, right), np.arange(n), sign)
-        return
-    labels = np.hstack([part.values for part in term.given])
-    classes, owner = np.unique(labels, axis=0, return_inverse=True)
-    for k, label in enumerate(classes):
+        return [FittedTerm(name, term.names, _fit(str(term), estimator, left, right), every, sign)]
+    labels = row_labels(np.hstack([part.values for part in term.given]))
+    if all(are_labels):
+        return _fit_classes(name, term, sign, labels, MIN_CLASS, estimator)
+    units = ClassUnits(left, labels), ClassUnits(right, labels)
+    pair = (unit.transform(z, labels) for unit, z in zip(units, (left, right), strict=True))
+    joint = _fit(str(term), estimator, *pair)
+    pooled = FittedTerm(name, term.names, joint, every, sign, units=units)
+    sizes = np.unique(labels, return_counts=True)[1]
+    rare = sizes[sizes < MIN_SEPARATE].sum() / len(labels)
+    if not 1 < len(sizes) <= MAX_SEPARATE or rare > MAX_RARE or math.isinf(joint.mutual_info_):
+        return [pooled]
+    fast = _with_candidates(_fast(estimator), are_labels)
+    try:
+        apart = _fit_classes(name, term, sign, labels, MIN_SEPARATE, fast)
+    except ValueError:  # classes without enough rows for all labels or columns
+        return [pooled]
+    change = np.concatenate([f.estimator.pointwise_ - joint.pointwise_[f.rows] for f in apart])
+    gain = sum(abs(f.weight) * f.estimator.mutual_info_ for f in apart) - joint.mutual_info_
+    return apart if gain > TOLERANCE + change.std() / len(change) ** 0.5 else [pooled]
+
+
+def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
+    """Keep the fast candidates, if there are any."""
+    asked = FAST if estimator.candidates == "auto" else tuple(estimator.candidates)
+    fast = [name for name in FAST if name in asked]
+    return clone(estimator).set_params(candidates=fast) if fast else estimator
+
+
+def _fit_classes(
+    name: str, term: Term, sign: int, labels: Array, least: int, estimator: MutualInfoEstimator
+) -> list[FittedTerm]:
+    """Fit the estimator in each class. The other classes represent a minority of rare classes."""
+    left, right = (np.hstack([part.values for part in side]) for side in term[:2])
+    classes, owner, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if sizes[sizes < least].sum() > MAX_RARE * len(labels):
+        least = 0  # the estimator names the class that is too small
+    n = sizes[sizes >= least].sum()
+    fits = []
+    for k in np.flatnonzero(sizes >= least):
         rows = np.flatnonzero(owner.ravel() == k)
-        name = f"{term} at {', '.join(label)}"
-        yield (
-            prefix + name,
-            _Fit(_fit(name, estimator, left[rows], right[rows]), rows, sign * len(rows) / n),
-        )
+        own = f"{name} at {classes[k]}"
+        fitted = _fit(own.removeprefix("-"), estimator, left[rows], right[rows])
+        fits.append(FittedTerm(own, term.names, fitted, rows, sign * len(rows) / n, classes[k]))
+    return fits
+
+
+def row_labels(table: Array) -> Array:
+    """Return one string per row."""
+    return np.array([", ".join(map(str, row)) for row in table.tolist()])
 
 
 def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> MutualInfoEstimator:
@@ -218,7 +326,7 @@ def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> Mu
         return estimator
     known = LABEL_CANDIDATES[1:] if any(is_label) else CANDIDATES
     kept = [name for name in names if name in known]
-    chosen = "auto" if all(is_label) else kept or names
+    chosen = "auto" if all(is_label) else kept or "auto"
     fitting: MutualInfoEstimator = clone(estimator).set_params(candidates=chosen)
     return fitting
 
@@ -253,8 +361,8 @@ def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:
     return math.sqrt(variance / n)
 
 
-def _resolution(fit: _Fit) -> tuple[float, float]:
-    """Return the lower and upper errors of a term, without the sampling error."""
+def _resolution(fit: FittedTerm) -> tuple[float, float]:
+    """Lower and upper errors of the value, excluding the sampling error."""
     fitted, weight = fit.estimator, abs(fit.weight)
     value, (low, high) = fitted.mutual_info_, fitted.interval_
     sampling = Z_90 * _standard_error(fitted.pointwise_, False)
@@ -262,6 +370,12 @@ def _resolution(fit: _Fit) -> tuple[float, float]:
         weight * math.sqrt(max(0.0, side**2 - sampling**2)) for side in (value - low, high - value)
     )
     return (down, up) if fit.weight > 0 else (up, down)
+
+
+def is_wide(value: float, interval: tuple[float, float]) -> bool:
+    """Return whether a 90 % interval is wide relative to the value."""
+    low, high = interval
+    return high - low > max(WIDE_NATS, WIDE_SHARE * value)
 
 
 def warn_if_unresolved(found: InformationEstimate) -> InformationEstimate:

@@ -20,7 +20,7 @@ from ._chain_rule import (
     sum_of,
     warn_if_unresolved,
 )
-from ._mutual_info import MutualInfoEstimator
+from ._mutual_info import MutualInfoEstimator, checked_estimator
 from ._variables import as_table, check_same_length
 
 __all__ = ["conditional_mutual_info", "total_correlation", "transfer_entropy"]
@@ -75,9 +75,10 @@ def conditional_mutual_info(
     total sampling error is the standard error of the row-by-row difference of pointwise
     information. The remaining errors of the terms are added, because biases need not cancel.
 
-    Exchanging x and y does not change the estimate. If z holds labels and x or y holds numbers, the
-    estimate is the mean of :math:`I(x; y \mid z = k)` over the classes k of z. Classes are weighted
-    by size, and each class needs at least 10 rows.
+    Exchanging x and y does not change the estimate. Let z hold labels. Numbers are then replaced by
+    distances from the mean of their class of z, and a single estimator has the rows of all classes.
+    Instead, each of at most 12 classes has an estimator if the information is then larger.
+    At least half of the rows must belong to classes of 10 or more rows.
 
     References
     ----------
@@ -96,7 +97,7 @@ def conditional_mutual_info(
     True
     """
     left, right, condition = _variables({"x": x, "y": y, "z": z})
-    return _conditional(left, right, condition, estimator)
+    return _conditional(left, right, condition, checked_estimator(estimator))
 
 
 def total_correlation(
@@ -170,7 +171,7 @@ def total_correlation(
     for k in range(1, len(parts)):
         earlier = [part for variable in parts[:k] for part in variable]
         terms += joint_information(parts[k], earlier)
-    return warn_if_unresolved(sum_of(terms, [], estimator))
+    return warn_if_unresolved(sum_of(terms, [], checked_estimator(estimator)))
 
 
 def transfer_entropy(
@@ -248,14 +249,14 @@ def transfer_entropy(
     target_past, future = past_and_present(tables["target"], lag)
     named = {"target": future, "source's past": source_past, "target's past": target_past}
     present, earlier, past = _variables(named)
-    return _conditional(present, earlier, past, estimator, is_series=True)
+    return _conditional(present, earlier, past, checked_estimator(estimator), is_series=True)
 
 
 def _conditional(
     x: tuple[Part, ...],
     y: tuple[Part, ...],
     z: tuple[Part, ...],
-    estimator: MutualInfoEstimator | None,
+    estimator: MutualInfoEstimator,
     *,
     is_series: bool = False,
 ) -> InformationEstimate:

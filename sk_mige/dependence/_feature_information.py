@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from ._chain_rule import joint_information, parts_of, sum_of
-from ._mutual_info import MutualInfoEstimator, is_wide
+from ._chain_rule import is_wide, joint_information, parts_of, sum_of
+from ._mutual_info import MutualInfoEstimator, checked_estimator
 from ._variables import as_table, check_same_length
 
 __all__ = ["feature_information"]
@@ -88,6 +88,7 @@ def feature_information(
     features, target = as_table("X", X), as_table("y", y)
     check_same_length({"X": features, "y": target})
     owner = _group_numbers(groups, features.shape[1])
+    estimator = checked_estimator(estimator)
     parts = parts_of("y", target)
     found = []
     for k in range(owner.max() + 1):

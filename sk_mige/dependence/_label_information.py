@@ -158,7 +158,7 @@ class _Table(ClassifierMixin, BaseEstimator):
         owner = owner.ravel()
         counts = np.zeros((len(rows), len(self.classes_)))
         np.add.at(counts, (owner, codes), 1)
-        self.counts_ = {row.tobytes(): count for row, count in zip(rows, counts, strict=True)}
+        self.counts_ = {row.tobytes().hex(): count for row, count in zip(rows, counts, strict=True)}
         own, total = counts[owner, codes] - 1, counts.sum(1)[owner] - 1
         # The left-out row is removed from the prior as well.
         prior = np.maximum(self.prior_[codes] - 1 / len(codes), 0.5 / len(codes))
@@ -178,7 +178,7 @@ class _Table(ClassifierMixin, BaseEstimator):
 
     def _counts(self, x: Floats) -> Floats:
         nothing = np.zeros(len(self.classes_))
-        return np.array([self.counts_.get(row.tobytes(), nothing) for row in x])
+        return np.array([self.counts_.get(row.tobytes().hex(), nothing) for row in x])
 
 
 def _classifier(name: str, n: int, seed: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +24,8 @@ from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.training import resolve_device
 
+from ._chain_rule import is_wide
+from ._division import DividedPair
 from ._label_information import LABEL_CANDIDATES, choose_label_information
 from ._variables import (
     Columns,
@@ -41,14 +43,17 @@ from ._variables import (
     stratified_folds,
 )
 
-__all__ = ["MutualInfoEstimator", "is_wide"]
+__all__ = ["MutualInfoEstimator", "checked_estimator"]
 
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
-# An interval is wide if its width exceeds .3 nats and 30 % of the value.
-WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# Smallest canonical correlation of a linear relation without noise.
+# A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
 Z_90 = 1.645
+NEAR_SURFACE = (
+    "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
+    "Y is nearly a function of X. The mutual information is infinite or too large "
+    "for this number of rows. Add the measurement noise"
+)
 
 Array = NDArray[Any]
 
@@ -71,7 +76,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
         "network". The candidate "neighbors" is skipped if X and Y have more than four columns
         together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
-        "boosting" and "trees", and "table" if X and Y are labels.
+        "boosting" and "trees", and "table" if X and Y are labels. For a table of labels and
+        numbers, "auto" replaces a list without a candidate for one of the two types.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -87,10 +93,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
-        Arrays with one entry per candidate. The keys "candidate", "value" and "weight" hold the
-        name, the estimate in nats and the weight in the average. The keys "in_sample" and
-        "held_out" hold the mean pointwise information of training rows and of held-out rows. The
-        key "evidence" holds the score that determines the weight.
+        One entry per candidate. "candidate" is the name, "value" the estimate in nats and
+        "weight" the candidate's weight in the average. "in_sample" and "held_out" are the mean
+        pointwise information of training rows and of held-out rows. "evidence" is the score that
+        determines the weight. For tables of labels and numbers, and for shared values, the entries
+        are the terms of a sum. "weight" is then the factor of a term.
     pointwise_ : ndarray of shape (n_samples,)
         Held-out pointwise information of each row, in nats.
     n_features_in_ : int
@@ -114,11 +121,19 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     depend on the row order and on ``random_state``, so permuted rows give a slightly different
     estimate.
 
-    Columns of strings or categories are labels. Numeric columns are labels if they have at most 50
-    distinct combinations, and at most one combination per 10 rows. Convert a numeric label with
-    more classes to strings. A variable of several columns is a label only if all of the columns are
-    labels. If only some columns are labels, numeric columns are replaced by ranks, and string
-    columns by indicators.
+    Columns of strings or categories are labels. Numeric columns are labels if the number of their
+    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert a numeric
+    label with more classes to strings. If a table has labels and numbers, the chain rule gives one
+    term for the labels and one term for the numbers. Columns within classes of a condition are
+    replaced by distances from the mean of the class. A term is estimated in each class if the
+    information is then larger.
+
+    Let k be repeated values that X and Y share, for example an integer column of both tables. Then
+    :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y.
+
+    With more than four columns, dependence on single columns and on products of two columns is
+    tested. If a test is significant, the candidates also describe the few significant columns
+    without the others (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of the results with random and
@@ -196,7 +211,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 f"X and Y have {len(x)} distinct rows; at least {2 * self.cv} are needed with "
                 f"cv={self.cv}"
             )
-        if any(self._discrete):
+        self._divided = None if all(self._discrete) else DividedPair(x, y)
+        if self._divided is not None and not self._divided.applies(x, y):
+            self._divided = None
+        if self._divided is not None:
+            self._fit_divided(self._divided, x, y)
+        elif any(self._discrete):
             self._fit_labels(x, y)
         else:
             self._fit_continuous(x, y)
@@ -230,6 +250,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 "X and Y share a linear combination of columns without noise, so their pointwise "
                 "information is infinite; remove the combination from X or Y"
             )
+        if self._divided is not None:
+            return self._divided.pmi(x, y)
         if any(self._discrete):
             return self._label_pmi(x, y)
         generator = np.random.default_rng(self._seed)
@@ -251,7 +273,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Parameters
         ----------
         n_permutations : int, default=999
-            Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations).
+            Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations). For a
+            sum of m terms, the smallest possible p-value is m times larger.
 
         Returns
         -------
@@ -263,7 +286,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             raise ValueError(f"n_permutations must be a positive integer; got {n_permutations!r}")
         if self._constant:
             return 1.0
-        if np.isinf(self.mutual_info_) or (not any(self._discrete) and self._residuals.is_strong):
+        if np.isinf(self.mutual_info_):
+            return 1 / (1 + int(n_permutations))
+        if self._divided is not None:
+            return self._divided.permutation_test(int(n_permutations))
+        if not any(self._discrete) and self._residuals.is_strong:
             return 1 / (1 + int(n_permutations))
         generator = np.random.default_rng(self._seed)
         identity = np.arange(len(self._folds))
@@ -276,6 +303,14 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 order[rows] = generator.permutation(rows)
             exceeding += self._statistic(order) >= observed
         return float(exceeding / (1 + int(n_permutations)))
+
+    def _fit_divided(self, divided: DividedPair, x: Array, y: Array) -> Self:
+        found = divided.fit(x, y, clone(self).set_params(random_state=self._seed))
+        if np.isinf(found.value):
+            return self._set_infinite(len(found.pointwise))
+        if np.isinf(found.interval[1]):
+            warn_user(NEAR_SURFACE)
+        return self._set_value(found.value, found.interval, divided.evidence(), found.pointwise)
 
     def _fit_continuous(self, x: Array, y: Array) -> Self:
         names = self._names(CANDIDATES)
@@ -324,13 +359,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         # Errors of estimated components lower large values of the information by an unknown amount.
         used = [e for e in self._chosen.candidates if e.weight and e.name != "network"]
         unresolved |= any(e.of_components for e in used)
-        if unresolved or on_a_surface(left[first], right[first], self._seed):
+        selected = self._chosen.selected(left[first], right[first])
+        if unresolved or on_a_surface(*selected, self._seed):
             interval = (interval[0], np.inf)
-            warn_user(
-                "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
-                "Y is nearly a function of X. The mutual information is infinite or too large "
-                "to resolve with this number of rows. Add noise as large as the measurement error"
-            )
+            warn_user(NEAR_SURFACE)
         value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
@@ -341,8 +373,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def _set_infinite(self, n: int) -> Self:
         warn_user(
             "a linear combination of Y, or of Y's normal scores, is a linear function of X "
-            "without noise; the mutual information is infinite. Add the noise of the measurement, "
-            "or remove the shared columns"
+            "without noise, or X and Y share values that hardly ever repeat. The mutual "
+            "information is infinite. Add the measurement noise, or remove the shared columns"
         )
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
@@ -433,7 +465,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if any(self._discrete):
             return self._labels.statistic(order)
         total = 0.0
-        fitted = [e for e in self._chosen.candidates if e.models and e.name != "network"]
+        fitted = [
+            e for e in self._chosen.candidates if e.models and not e.name.startswith("network")
+        ]
         fitted = fitted or [e for e in self._chosen.candidates if e.models]
         for fold, k in enumerate(np.unique(self._folds)):
             rows = np.flatnonzero(self._folds == k)
@@ -482,10 +516,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self
 
 
-def is_wide(value: float, interval: tuple[float, float]) -> bool:
-    """Return whether a 90 % interval is wide relative to the value."""
-    low, high = interval
-    return high - low > max(WIDE_NATS, WIDE_SHARE * value)
+def checked_estimator(estimator: MutualInfoEstimator | None) -> MutualInfoEstimator:
+    """Return the estimator of the terms of a sum, or raise TypeError."""
+    estimator = MutualInfoEstimator() if estimator is None else estimator
+    if not isinstance(estimator, MutualInfoEstimator):
+        raise TypeError(f"estimator must be a MutualInfoEstimator or None; got {estimator!r}")
+    return estimator
 
 
 def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array, Array]:

@@ -31,8 +31,10 @@ __all__ = [
     "has_names",
     "is_constant",
     "is_discrete",
+    "is_few",
     "label_key",
     "pair_codes",
+    "row_codes",
     "sort_key",
     "stratified_folds",
 ]
@@ -139,9 +141,9 @@ def discrete_columns(table: Array) -> NDArray[np.bool_]:
     With many combinations, most combinations would have a single row.
     """
     named = _named(table)
-    # A column can mix types without a common order, such as numbers and strings.
-    few = np.array([known or _is_few(z) for known, z in zip(named, table.T, strict=True)])
-    return few if _is_few(_row_codes(table[:, few])) else named
+    # Labels can be of types that have no order, such as numbers and strings.
+    few = np.array([known or is_few(z) for known, z in zip(named, table.T, strict=True)])
+    return few if is_few(row_codes(table[:, few])) else named
 
 
 def has_names(table: Array) -> bool:
@@ -155,7 +157,7 @@ def _named(table: Array) -> NDArray[np.bool_]:
     return np.array([_categories(column) is not None for column in table.T])
 
 
-def _is_few(column: Array, most: int = MAX_CLASSES) -> bool:
+def is_few(column: Array, most: int = MAX_CLASSES) -> bool:
     distinct = len(np.unique(column))
     return distinct <= min(most, max(2, DISTINCT_SHARE * len(column)))
 
@@ -233,7 +235,7 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
     rows have different keys.
     """
     codes = pair_codes(x, y)
-    return np.arange(len(x)) if _is_few(codes, len(x)) else codes
+    return np.arange(len(x)) if is_few(codes, len(x)) else codes
 
 
 def stratified_folds(
@@ -263,7 +265,7 @@ def distinct_rows(
     pairs = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
     first, owner = pairs[1], pairs[2].ravel()
     numbers = [
-        _row_codes(z)
+        row_codes(z)
         for z, is_label in zip((x, y), discrete, strict=True)
         if not (is_label or _is_integer(z))
     ]
@@ -280,15 +282,15 @@ def _is_integer(z: Array) -> bool:
 
 
 def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return integer codes of the pairs of rows of x and y, symmetric in x and y."""
-    pairs = np.stack([_row_codes(z) for z in (x, y)], axis=1)
+    """Return one integer per distinct pair of rows of x and y, symmetric in x and y."""
+    pairs = np.stack([row_codes(z) for z in (x, y)], axis=1)
     _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
     # The index of a pair's first row does not depend on the values.
     return first[owner.ravel()]
 
 
-def _row_codes(z: Array) -> NDArray[np.int64]:
-    """Return an integer code for each row, equal for equal rows."""
+def row_codes(z: Array) -> NDArray[np.int64]:
+    """Return one integer per distinct row."""
     if z.shape[1] == 0:
         return np.zeros(len(z), np.int64)
     numbers = np.ascontiguousarray(Columns("X", z).transform(z)) + 0.0  # no negative zeros
@@ -307,12 +309,12 @@ def central_ranks(column: Array) -> NDArray[np.int64]:
 
 
 def label_key(table: Array) -> tuple[Any, ...]:
-    """Return a sort key of labels, from the number of labels and the first eight rows."""
-    codes = _row_codes(table)
+    """Return a sort key of labels: number of labels, then the first rows with equal labels."""
+    codes = row_codes(table)
     return len(np.unique(codes)), *(codes[:8] == codes[0]).tolist()
 
 
 def entropy_of_rows(table: Array) -> float:
     """Return the entropy of the rows' frequencies, in nats."""
-    counts = np.unique(_row_codes(table), return_counts=True)[1]
+    counts = np.unique(row_codes(table), return_counts=True)[1]
     return float(entropy(counts))

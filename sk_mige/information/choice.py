@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,11 @@ from sk_mige.information.references import (
     GaussianReference,
     MixtureReference,
     StudentReference,
+)
+from sk_mige.information.screening import (
+    ColumnsReference,
+    detectable_information,
+    related_columns,
 )
 
 __all__ = ["CANDIDATES", "ChosenInformation", "choose_information"]
@@ -55,7 +60,9 @@ class ChosenInformation:
     interval : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     candidates : list of Evidence
-        All candidates. Unused candidates have ``weight`` 0.
+        All candidates; ``weight`` is 0 for candidates that are not used.
+    columns : tuple of two lists of int, default=None
+        Columns of x and of y that the candidates with a weight use. None means all columns.
 
     Examples
     --------
@@ -71,6 +78,11 @@ class ChosenInformation:
     value: float
     interval: tuple[float, float]
     candidates: list[Evidence]
+    columns: tuple[list[int], list[int]] | None = None
+
+    def selected(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the columns that the candidates with a weight use."""
+        return (x, y) if self.columns is None else (x[:, self.columns[0]], y[:, self.columns[1]])
 
     def pointwise(
         self, x: Tensor, y: Tensor, components: tuple[Tensor, Tensor] | None = None
@@ -151,6 +163,10 @@ def choose_information(
     mean and the held-out mean. The interval includes the sampling error, the difference between
     in-sample and held-out means, and the spread of the candidates.
 
+    With more than four columns, the candidates also describe the few columns that have
+    significant relations other than those of a Gaussian copula. The result is that of the few
+    columns if their held-out information is larger.
+
     Examples
     --------
     >>> import torch
@@ -165,7 +181,46 @@ def choose_information(
     """
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
-    # Halves and shifts of the rows are random samples only if the rows have a random order.
+    found = _choose(x, y, candidates, components, folds, seed, device)
+    if x.shape[1] + y.shape[1] <= MAX_NEIGHBOR_DIMENSIONS:
+        return found
+    columns = related_columns(x, y)
+    if columns is None:
+        # A relation that is not significant may exist.
+        low, high = found.interval
+        missing = detectable_information(len(x), x.shape[1], y.shape[1])
+        return replace(found, interval=(low, max(high, found.value + missing)))
+    if (len(columns[0]), len(columns[1])) == (x.shape[1], y.shape[1]):
+        return found
+    few = x[:, columns[0]], y[:, columns[1]]
+    other = _choose(*few, candidates, None, folds, seed, device)
+    if _held_out(other) <= _held_out(found) + TOLERANCE:
+        return found
+    for e in found.candidates:
+        e.weight = 0.0
+    for e in other.candidates:
+        e.name += " of few columns"
+        e.models = [ColumnsReference(model, *columns) for model in e.models]
+    return replace(other, candidates=[*found.candidates, *other.candidates], columns=columns)
+
+
+def _held_out(chosen: ChosenInformation) -> float:
+    """Return the weighted mean of the held-out information of the candidates."""
+    used = [e for e in chosen.candidates if e.weight]
+    return sum(e.weight * (e.evidence if e.name == "neighbors" else e.held_out) for e in used)
+
+
+def _choose(
+    x: Tensor,
+    y: Tensor,
+    candidates: Sequence[str],
+    components: tuple[Tensor, Tensor] | None,
+    folds: Tensor,
+    seed: int,
+    device: str | torch.device,
+) -> ChosenInformation:
+    """Estimate I(x; y) from all columns."""
+    # Parts and shifts of the rows are samples of all rows only if the rows have a random order.
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     x, y, folds = x[order], y[order], folds[order]
     components = components and (components[0][order], components[1][order])

@@ -58,6 +58,7 @@ class LinearResiduals(ArrayState):
         self.x_scale, self.y_scale = (feature_units(z).scale for z in (x, y))
         self.x_mean, self.y_mean = (x / self.x_scale).mean(0), (y / self.y_scale).mean(0)
         self.is_exact = self.is_strong = False
+        self.exact_x, self.exact_y = (z.new_zeros(z.shape[1], 0) for z in (x, y))
         left, right = self._centred(x, y)
         if len(x) <= x.shape[1] + y.shape[1]:  # every regression is exact
             return
@@ -76,8 +77,10 @@ class LinearResiduals(ArrayState):
         size = (y / self.y_scale).abs() @ combinations.abs()
         size += (x / self.x_scale).abs() @ weights.abs()
         rounded = r.abs() <= ROUNDINGS * _rounding(x, y) * size
-        self.is_exact = bool((rounded.double().mean(0) > 0.5).any())
-        # Use medians, because a few outliers can make every relation strong.
+        exact = rounded.double().mean(0) > 0.5
+        self.is_exact = bool(exact.any())
+        self.exact_x, self.exact_y = weights[:, exact], combinations[:, exact]
+        # Medians, because a few outliers can make every relation strong.
         noise = (_deviation(r) / _deviation(a)).square()
         chosen = noise < _noise_of_scores(left, a).clamp_max(STRONG)
         # Spacings do not describe values on a grid with steps wider than a spacing.
@@ -104,6 +107,13 @@ class LinearResiduals(ArrayState):
         r = a - left @ self.weights
         difference = _log_density(r, self.sorted_r) - _log_density(a, self.sorted_a)
         return torch.cat([r, right[:, self.rest]], dim=1), difference + self.shift
+
+    def exact_values(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values of exact relations as combinations of x and of y, to 8 decimals."""
+        left, right = self._centred(x, y)
+        pair = left @ self.exact_x, right @ self.exact_y
+        first, second = (z.round(decimals=8) + 0.0 for z in pair)  # without negative zeros
+        return first, second
 
     def _centred(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return x / self.x_scale - self.x_mean, y / self.y_scale - self.y_mean

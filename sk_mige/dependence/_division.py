@@ -1,0 +1,152 @@
+"""Pairs of tables divided into shared values, labels and numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sk_mige.information.evidence import Evidence
+from sk_mige.information.residuals import LinearResiduals
+
+from ._chain_rule import (
+    MAX_RARE,
+    MIN_CLASS,
+    FittedTerm,
+    InformationEstimate,
+    Part,
+    Term,
+    combine,
+    fit_terms,
+    joint_information,
+    order_key,
+    row_labels,
+)
+from ._shared_values import SharedValues, distinct_columns, shared_columns
+from ._variables import Columns, discrete_columns
+
+if TYPE_CHECKING:
+    from ._mutual_info import MutualInfoEstimator
+
+__all__ = ["DividedPair"]
+
+Array = NDArray[Any]
+NAMES = ("X", "X labels", "X numbers"), ("Y", "Y labels", "Y numbers")
+
+
+class DividedPair:
+    r"""Mutual information of tables that share repeated values, or that mix labels and numbers.
+
+    Let k be a function of X and a function of Y, with repeated values. Then
+
+    .. math:: I(X; Y) = H(k) + I(X; Y \mid k) .
+
+    If X and Y share no repeated values, the chain rule divides the columns into labels and numbers.
+    """
+
+    def __init__(self, x: Array, y: Array) -> None:
+        self.columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
+        self.relations = LinearResiduals(*map(torch.from_numpy, self._numbers(x, y)))
+        x, y = self._with_relations(x, y)
+        self.shared = shared_columns(x, y)
+        self.distinct = distinct_columns(self._shared_values(x, y))
+        self.labels = [discrete_columns(z) for z in (x, y)]
+        self.fits: list[FittedTerm] = []
+
+    def applies(self, x: Array, y: Array) -> bool:
+        """Return whether the tables share repeated values, or mix numbers and frequent labels."""
+        if any(self.shared):
+            return True
+        if any(own.all() for own in self.labels) or not any(own.any() for own in self.labels):
+            return False
+        sizes = [
+            np.unique(row_labels(z[:, own]), return_counts=True)[1]
+            for z, own in zip((x, y), self.labels, strict=True)
+        ]
+        return all(own[own < MIN_CLASS].sum() <= MAX_RARE * len(x) for own in sizes)
+
+    def fit(self, x: Array, y: Array, estimator: MutualInfoEstimator) -> InformationEstimate:
+        """Return the sum of the fitted terms."""
+        tables = self._tables(x, y)
+        parts = {
+            n: Part(n, z, n not in ("X", "Y", "X numbers", "Y numbers")) for n, z in tables.items()
+        }
+        sides = sorted((tuple(parts[n] for n in own if n in parts) for own in NAMES), key=order_key)
+        self.fits = []
+        if any(self.shared):
+            entropy = Term((parts["X's shared values"],), (parts["Y's shared values"],), ())
+            found = SharedValues(*(tables[f"{n}'s shared values"] for n in "XY"))
+            self.fits = [FittedTerm("H(shared values)", entropy.names, found, np.arange(len(x)), 1)]
+            terms = [Term(sides[0], sides[1], (parts["shared values"],))] if all(sides) else []
+        else:
+            terms = list(joint_information(*sides))
+        self.fits += fit_terms(terms, [], estimator)
+        return combine(self.fits, len(x))
+
+    def pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
+        """Return the pointwise information of new rows."""
+        tables = self._tables(x, y)
+        total = np.zeros(len(x))
+        for fit in self.fits:
+            total += fit.pmi(tables)
+        return total
+
+    def permutation_test(self, n_permutations: int) -> float:
+        """Return the smallest p-value of the terms, times the number of terms."""
+        values = [fit.estimator.permutation_test(n_permutations) for fit in self.fits]
+        return min(1.0, len(values) * min(values))
+
+    def evidence(self) -> list[Evidence]:
+        """Return the value and the weight of each term."""
+        return [
+            Evidence(
+                fit.name,
+                fit.estimator.mutual_info_,
+                np.nan,
+                float(fit.estimator.pointwise_.mean()),
+                np.nan,
+                torch.zeros(0),
+                weight=fit.weight,
+            )
+            for fit in self.fits
+        ]
+
+    def _tables(self, x: Array, y: Array) -> dict[str, Array]:
+        """Return the columns of each part."""
+        x, y = self._with_relations(x, y)
+        tables: dict[str, Array] = {}
+        if any(self.shared):
+            for name, z, shared in zip("XY", (x, y), self.shared, strict=True):
+                tables[f"{name}'s shared values"] = row_labels(z[:, shared])[:, None]
+                rest = np.delete(z, shared, axis=1)
+                if rest.shape[1]:
+                    tables[name] = rest
+            both = self._shared_values(x, y)[:, self.distinct]
+            tables["shared values"] = row_labels(both)[:, None]
+            return tables
+        for name, z, labels in zip("XY", (x, y), self.labels, strict=True):
+            if labels.any():
+                tables[f"{name} labels"] = row_labels(z[:, labels])[:, None]
+            if not labels.all():
+                numbers = z[:, ~labels]
+                tables[f"{name} numbers"] = Columns(name, numbers).transform(numbers)
+        return tables
+
+    def _shared_values(self, x: Array, y: Array) -> Array:
+        """Return the shared columns of both tables."""
+        pair = (z[:, own].astype(object) for z, own in zip((x, y), self.shared, strict=True))
+        return np.hstack(list(pair))
+
+    def _numbers(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
+        return [c.indicators(z) for c, z in zip(self.columns, (x, y), strict=True)]
+
+    def _with_relations(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Append the rounded values of exact linear relations to the columns."""
+        relations = self.relations.exact_values(*map(torch.from_numpy, self._numbers(x, y)))
+        left, right = (
+            np.hstack([z, values.numpy().astype(z.dtype)]) if values.shape[1] else z
+            for z, values in zip((x, y), relations, strict=True)
+        )
+        return left, right

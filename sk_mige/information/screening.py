@@ -1,0 +1,125 @@
+"""Columns of two variables whose dependence differs from that of a Gaussian copula."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.information.references import Reference
+
+__all__ = ["ColumnsReference", "detectable_information", "related_columns"]
+
+# Numbers of rows and of columns of a variable, and of products of columns, that are used.
+MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
+# Frequencies of the cosines of the ranks.
+N_COSINES = 12
+# Correlations are significant if they exceed the largest of m independent ones by this many
+# standard errors.
+MARGIN = 2.0
+
+
+def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
+    r"""Return the columns with significant relations other than linear relations.
+
+    Let e be the residuals of a linear regression of y on x. For a Gaussian copula, e is independent
+    of x. The columns of e and their squares are correlated with cosines of the ranks of each column
+    of x, and with products of two columns of x. The variables then change places. With m
+    correlations, a correlation is significant if it exceeds
+    :math:`(\sqrt{2 \log m} + 2) / \sqrt{n}`.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Normal scores of x.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+
+    Returns
+    -------
+    tuple of two lists of int, or None
+        At most four columns of x and four columns of y, those with the largest correlations. None
+        if no correlation is significant.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.screening import related_columns
+    >>> x, noise = torch.randn(2, 1000, 50, generator=torch.Generator().manual_seed(0)).double()
+    >>> related_columns(x, x[:, 3:4].square() + noise[:, :1])
+    ([3], [0])
+    """
+    x, y = x[:MAX_ROWS], y[:MAX_ROWS]
+    of_x, of_y = _excesses(x, y)
+    also_y, also_x = _excesses(y, x)
+    found = [_largest(torch.maximum(*pair)) for pair in ((of_x, also_x), (of_y, also_y))]
+    return (found[0], found[1]) if all(found) else None
+
+
+class ColumnsReference(Reference):
+    """Model of the pointwise information of a few columns of x and y.
+
+    Parameters
+    ----------
+    model : Reference
+        Fitted model of the columns.
+    of_x : list of int
+        Columns of x.
+    of_y : list of int
+        Columns of y.
+    """
+
+    def __init__(self, model: Reference, of_x: list[int], of_y: list[int]) -> None:
+        self.model, self.of_x, self.of_y = model, of_x, of_y
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Fit the model to the columns of rows x (n, p) and y (n, q)."""
+        self.model.fit(x[:, self.of_x], y[:, self.of_y])
+        return self
+
+    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the pointwise information of the rows, (n,)."""
+        return self.model.pointwise(x[:, self.of_x], y[:, self.of_y])
+
+
+def detectable_information(n: int, p: int, q: int) -> float:
+    """Return the information in nats of the smallest significant correlation."""
+    tests = 2 * (N_COSINES + max(p, q)) * p * q
+    squared = (math.sqrt(2 * math.log(tests)) + MARGIN) ** 2 / min(n, MAX_ROWS)
+    return -0.5 * math.log1p(-min(squared, 0.99))
+
+
+def _largest(excess: Tensor) -> list[int]:
+    order = excess.argsort(descending=True)[:MAX_COLUMNS]
+    return sorted(order[excess[order] > 0].tolist())
+
+
+def _excesses(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the excess of the largest correlation of each column over the limit, times sqrt(n)."""
+    n, p = x.shape
+    residuals = y - x @ torch.linalg.lstsq(x, y).solution if n > 3 * p else y
+    e = gaussianize_ranks(residuals)
+    targets = torch.cat([e, (e.square() - 1) / math.sqrt(2)], dim=1)
+    targets = (targets - targets.mean(0)) / targets.std(0).clamp_min(1e-6)
+    angles = math.pi * torch.special.ndtr(x)
+    waves = [
+        (math.sqrt(2) * (k * angles).cos().mT @ targets / math.sqrt(n)).abs()
+        for k in range(1, N_COSINES + 1)
+    ]
+    correlations = torch.stack(waves).amax(0) - _limit(N_COSINES * p * targets.shape[1])
+    of_x, of_targets = correlations.amax(1), correlations.amax(0)
+    used = targets.shape[1] if targets.shape[1] * n * p**2 < MAX_PRODUCTS else 0
+    scale = torch.where(torch.eye(p, dtype=torch.bool), math.sqrt(2), 1.0) * math.sqrt(n)
+    for k in range(used):
+        products = ((x * targets[:, k : k + 1]).mT @ x / scale).abs() - _limit(p**2 * used)
+        of_x = torch.maximum(of_x, products.amax(0))
+        of_targets[k] = torch.maximum(of_targets[k], products.max())
+    return of_x, torch.maximum(*of_targets.chunk(2))
+
+
+def _limit(m: int) -> float:
+    """Return the significant value of m correlations, times sqrt(n)."""
+    return math.sqrt(2 * math.log(m)) + MARGIN

@@ -1,0 +1,142 @@
+"""Tables that share repeated values, or that mix labels and numbers."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import skops.io
+
+from sk_mige import MutualInfoEstimator
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
+
+N = 600
+
+
+def fitted(x, y) -> MutualInfoEstimator:
+    candidates = ["gaussian", "linear", "quadratic"]
+    return MutualInfoEstimator(candidates, random_state=0, device="cpu").fit(x, y)
+
+
+def contains(estimator: MutualInfoEstimator, truth: float) -> bool:
+    low, high = estimator.interval_
+    return low - 0.03 <= truth <= high + 0.03 < low + 0.6
+
+
+def draw(seed: int = 0) -> tuple:
+    rng = np.random.default_rng(seed)
+    return rng, rng.integers(10, size=N), *rng.standard_normal((2, N))
+
+
+@pytest.mark.parametrize("kind", ["same", "relabelled", "indicators", "strings", "affine", "noise"])
+def test_a_shared_column_has_its_entropy(kind: str) -> None:
+    rng, k, u, v = draw()
+    other = {
+        "same": k,
+        "relabelled": rng.permutation(10)[k],
+        "indicators": np.eye(10)[k],
+        "strings": np.array(list("abcdefghij"))[k].astype(object),
+        "affine": 0.1 * k + 3,
+        "noise": np.c_[k, rng.standard_normal(N)],
+    }[kind]
+    found = fitted(np.c_[k, u], np.column_stack([other, v]))
+    assert contains(found, np.log(10))
+
+
+@pytest.mark.parametrize("levels", [10, 200])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_numbers_add_their_information_given_the_shared_values(levels: int, shift: int) -> None:
+    rng, _, u, v = draw()
+    k = rng.integers(levels, size=N)
+    found = fitted(np.c_[k, u + shift * k], np.c_[k, 0.8 * u + 0.6 * v - shift * k])
+    assert contains(found, np.log(levels) - np.log(0.6))
+
+
+def test_the_dependence_of_numbers_may_differ_between_classes() -> None:
+    _, k, u, v = draw()
+    found = fitted(np.c_[k, u], np.c_[k, np.where(k > 4, 0.8, -0.8) * u + 0.6 * v])
+    assert contains(found, np.log(10) - np.log(0.6))
+
+
+def test_several_shared_columns_have_their_joint_entropy() -> None:
+    rng, _, u, v = draw()
+    k = rng.integers(5, size=(N, 3))
+    assert contains(fitted(np.c_[k, u], np.c_[k[:, ::-1], v]), 3 * np.log(5))
+
+
+def test_a_sum_of_integers_has_the_entropy_of_the_sum() -> None:
+    rng, _, u, v = draw()
+    k = rng.integers(100, size=(N, 2))
+    p = np.convolve(np.full(100, 0.01), np.full(100, 0.01))
+    assert contains(fitted(np.c_[k, u], np.c_[k.sum(1), v]), -p @ np.log(p))
+
+
+def test_a_coarser_copy_has_the_entropy_of_the_copy() -> None:
+    _, k, u, v = draw()
+    assert contains(fitted(np.c_[k, u], np.c_[k // 2, v]), np.log(5))
+
+
+def test_counts_with_rare_values_have_their_entropy() -> None:
+    rng, _, u, v = draw()
+    k = rng.poisson(4, N)
+    assert contains(fitted(np.c_[k, u], np.c_[k, v]), 2.087)
+
+
+def test_shared_numbers_that_are_often_zero_are_infinite() -> None:
+    rng, _, u, v = draw()
+    rain = np.where(rng.random(N) < 0.6, 0, rng.random(N))
+    with pytest.warns(UserWarning, match="infinite"):
+        assert np.isinf(fitted(np.c_[rain, u], np.c_[rain, v]).mutual_info_)
+
+
+def test_a_label_that_numbers_determine_has_its_entropy() -> None:
+    _, _, u, v = draw()
+    found = MutualInfoEstimator(["gaussian", "boosting"], random_state=0)
+    assert contains(found.fit(u, np.c_[np.sign(u), v]), np.log(2))
+
+
+def test_labels_and_numbers_that_share_nothing_have_no_information() -> None:
+    rng, k, u, v = draw()
+    found = fitted(np.c_[k, u], np.c_[rng.integers(4, size=N), v])
+    assert found.interval_[0] == 0
+    assert found.interval_[1] < 0.1
+    assert found.permutation_test(19) > 0.05
+
+
+def test_results_list_the_terms() -> None:
+    _, k, u, v = draw()
+    found = fitted(np.c_[k, u], np.c_[k, v])
+    terms = set(found.results_["candidate"])
+    assert terms - {"I(X; Y | shared values)", "I(Y; X | shared values)"} == {"H(shared values)"}
+    assert found.results_["value"] @ found.results_["weight"] == pytest.approx(found.mutual_info_)
+    assert found.permutation_test(99) == 0.02
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_stored_tables_give_the_pointwise_information_of_new_rows(shared: bool) -> None:
+    _, k, u, v = draw()
+    x, y = np.c_[k, u], np.c_[k, v] if shared else v + k
+    found = fitted(x, y)
+    stored = skops.io.dumps(found)
+    loaded = skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
+    for copy in (loaded, pickle.loads(pickle.dumps(found))):
+        np.testing.assert_array_equal(copy.pmi(x, y), found.pmi(x, y))
+    assert found.pmi(x, y).mean() == pytest.approx(found.mutual_info_, abs=0.1)
+
+
+def test_values_that_never_coincide_have_no_common_rows() -> None:
+    _, k, u, v = draw()
+    found = fitted(np.c_[k, u], np.c_[k, v])
+    assert found.pmi([[3, 0.0]], [[4, 0.0]]) == -np.inf
+    with pytest.raises(ValueError, match=r"Y has values \['11.0.*'\] that were not in the data"):
+        found.pmi([[3, 0.0]], [[11, 0.0]])
+
+
+def test_exchanged_tables_have_the_same_information() -> None:
+    _, k, u, v = draw()
+    x, y = np.c_[k, u], np.c_[k % 3, v + k]
+    there, back = fitted(x, y), fitted(y, x)
+    assert there.mutual_info_ == back.mutual_info_
+    assert there.interval_ == back.interval_

@@ -1,0 +1,79 @@
+"""Columns whose relations are not those of a Gaussian copula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mige.information import choose_information, gaussianize_ranks
+from sk_mige.information.screening import detectable_information, related_columns
+
+RELATIONS = {
+    "square": lambda x: np.square(x[:, 2]),
+    "magnitude": lambda x: abs(x[:, 2]),
+    "wave": lambda x: np.cos(3 * x[:, 2]),
+    "fast wave": lambda x: np.sin(8 * x[:, 2]),
+}
+
+
+def scores(*pair) -> list[torch.Tensor]:
+    return [gaussianize_ranks(torch.from_numpy(np.c_[z])) for z in pair]
+
+
+def draw(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, p)), rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("kind", RELATIONS)
+@pytest.mark.parametrize("p", [20, 200])
+def test_the_column_of_a_nonlinear_relation_is_found(kind: str, p: int) -> None:
+    x, noise = draw(500, p)
+    x, y = scores(x, RELATIONS[kind](x) + 0.3 * noise)
+    assert related_columns(x, y) == ([2], [0])
+    assert related_columns(y, x) == ([0], [2])
+
+
+@pytest.mark.parametrize("map_", [np.asarray, np.sign])
+def test_both_factors_of_a_product_are_found(map_) -> None:
+    x, noise = draw(500, 50)
+    y = map_(x[:, 2] * x[:, 7]) + 0.3 * noise
+    assert related_columns(*scores(x, y)) == ([2, 7], [0])
+
+
+def test_linear_relations_are_left_to_the_copula() -> None:
+    x, noise = draw(1000, 20)
+    y = np.c_[x[:, 0] + noise, x[:, :3].sum(1) + noise**3]
+    assert related_columns(*scores(x, y[:, :1])) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_independent_columns_are_not_related(seed: int) -> None:
+    x, y = np.random.default_rng(seed).standard_exponential((2, 300, 20))
+    assert related_columns(*scores(x, y)) is None
+
+
+def test_few_related_columns_of_many_have_their_information() -> None:
+    x, noise = draw(1000, 100)
+    chosen = choose_information(*scores(x, x[:, 2] ** 2 + 0.5 * noise), ("gaussian", "neighbors"))
+    assert chosen.columns == ([2], [0])
+    assert chosen.value == pytest.approx(0.8, abs=0.12)
+    assert chosen.interval[0] < 0.8 < chosen.interval[1]
+
+
+def test_the_pointwise_information_is_that_of_the_few_columns() -> None:
+    x, noise = draw(1000, 10)
+    x, y = scores(x, np.cos(3 * x[:, 2]) + 0.3 * noise)
+    chosen = choose_information(x, y, ("gaussian", "mixture", "neighbors"))
+    held_out = sum(e.weight * e.pointwise for e in chosen.candidates if e.weight)
+    assert np.corrcoef(chosen.pointwise(x, y), held_out)[0, 1] > 0.8
+    moved = x.clone()
+    moved[:, [0, 1, 3, 9]] = 0
+    assert torch.equal(chosen.pointwise(moved, y), chosen.pointwise(x, y))
+
+
+def test_the_interval_contains_what_cannot_be_detected() -> None:
+    x, noise = draw(200, 30)
+    chosen = choose_information(*scores(x, noise), ("gaussian",))
+    assert chosen.interval[1] >= detectable_information(200, 30, 1) > 0.05

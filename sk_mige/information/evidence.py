@@ -54,8 +54,9 @@ class Evidence(ArrayState):
         Fitted models, one per fold.
     weight : float
         Weight in the average of the candidates.
-    of_components : bool
-        True if the models use independent components instead of the columns of x and y.
+    inputs : str
+        Coordinates that the models use: "columns", "components", "numbers", or "both" for the
+        components and the columns.
 
     Examples
     --------
@@ -76,7 +77,7 @@ class Evidence(ArrayState):
     log_density: Tensor | None = None
     models: list[Any] = field(default_factory=list)
     weight: float = 0.0
-    of_components: bool = False
+    inputs: str = "columns"
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:

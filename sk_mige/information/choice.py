@@ -43,8 +43,6 @@ MIN_NETWORK_DIMENSIONS = 3
 KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Differences in evidence below .01 nats are treated as noise.
 TOLERANCE = 0.01
-# A candidate is not cross-validated if the first fold's evidence is worse by this much, in nats.
-HOPELESS = 0.1
 MIN_WEIGHT = 0.05
 Z_90 = 1.645
 
@@ -199,7 +197,7 @@ def choose_information(
             judged = _judge_references(views, candidates, folds, seed, "components")
         else:
             judged = _better(judged, starts)
-    large = max(e.held_out for e in judged) > least
+    large = max(e.held_out for e in judged if math.isfinite(e.evidence)) > least
     if large:
         for e in judged:
             # Log-densities of columns and of components are not comparable.
@@ -280,20 +278,19 @@ def _judge_references(
     for e in judged:
         e.inputs = inputs
     if "additive" in candidates and "numbers" in views:
-        judged += _judge_additive(views, judged, folds)
+        judged.append(_judge_additive(views, judged, folds))
     return judged
 
 
-def _judge_additive(
-    views: dict[str, Pair], judged: list[Evidence], folds: Tensor
-) -> list[Evidence]:
-    """Cross-validate a regression unless the first fold shows that other candidates are better."""
+def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tensor) -> Evidence:
+    """Cross-validate a regression if the first fold shows a gain over the other candidates."""
     x, y = views["numbers"]
     out = folds == folds.min()
     model = fit_without(AdditiveReference(), x, y, out)
-    own = float(held_out_information(model, x[out], y[out]).mean())
-    if not own > max(float(e.pointwise[out].mean()) for e in judged) - HOPELESS:
-        return []
+    own = held_out_information(model, x[out], y[out])
+    gain, required = _gain(own, judged, out)
+    if gain < required:
+        return _rejected("additive", own, len(x), "numbers")
     found = cross_fit("additive", lambda _: AdditiveReference(), x, y, folds, model)
     found.inputs = "numbers"
     raw = sum(
@@ -305,7 +302,7 @@ def _judge_additive(
     lost = min(noise, max(0.0, raw / len(x) - found.evidence))
     found.evidence += lost
     found.value += lost
-    return [found]
+    return found
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
@@ -334,7 +331,6 @@ def _judge_network(
     device: str | torch.device,
 ) -> Evidence:
     """Cross-validate a network if the first fold shows a gain over the other candidates."""
-    best = max(judged, key=lambda e: e.evidence)
     copulas = [e for e in starts if e.name in ELLIPTICAL]
     start = max(copulas, key=lambda e: e.evidence, default=None)
     inputs = "both" if "both" in views else "columns"
@@ -351,18 +347,29 @@ def _judge_network(
     model = fitted(0)
     fit_without(model, x, y, out)
     own = held_out_information(model, x[out], y[out])
-    # Evidence may contain more than the mean pointwise information.
-    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
-    enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+    gain, required = _gain(own, judged, out)
     # Without copula candidates, the network need not improve a copula.
     correction = model.gain_ if start else math.inf
-    if min(float(gain.mean()), correction) < enough:
-        value, unknown = float(own.mean()), torch.zeros_like(best.pointwise)
-        return Evidence("network", value, math.nan, value, -math.inf, unknown, inputs=inputs)
+    if min(gain, correction) < required:
+        return _rejected("network", own, len(x), inputs)
     remaining = iter(range(1, int(folds.max()) + 1))
     found = cross_fit("network", lambda _: fitted(next(remaining)), x, y, folds, model)
     found.inputs = inputs
     return found
+
+
+def _gain(own: Tensor, judged: list[Evidence], out: Tensor) -> tuple[float, float]:
+    """Return a fold's gain of information over the best candidate, and the required gain."""
+    best = max(judged, key=lambda e: e.evidence)
+    # Evidence may contain more than the mean pointwise information.
+    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
+    return float(gain.mean()), TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+
+
+def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
+    """Return a candidate that is not cross-validated, with the information of one fold."""
+    value, unknown = float(own.mean()), torch.zeros(n, dtype=own.dtype)
+    return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
 
 
 def _independence(x: Tensor) -> Evidence:

@@ -56,10 +56,10 @@ Array = NDArray[Any]
 class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
-    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours
-    and a network that corrects a copula. Candidates with nearly the best held-out score are
-    averaged. The spread of the averaged candidates widens the interval. ``results_`` holds the
-    scores of all candidates.
+    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours, a
+    regression with independent noise, and a network that corrects a copula. Candidates with nearly
+    the best held-out score are averaged. The spread of the averaged candidates widens the interval.
+    ``results_`` holds the scores of all candidates.
 
     If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
     compares the log-loss of classifiers.
@@ -68,10 +68,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ----------
     candidates : "auto" or list of str, default="auto"
         Candidates to compare. The value "auto" compares all candidates for the type of the columns.
-        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
-        "network". The candidate "neighbors" is skipped if X and Y have more than four columns
-        together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
-        "boosting" and "trees", and "table" if X and Y are labels.
+        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
+        "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
+        four columns together. Candidates for labels are "linear", "quadratic", "logistic",
+        "neighbors", "boosting" and "trees", and "table" if X and Y are labels.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -104,10 +104,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate, with two exceptions. First, the network uses ranks of
-    independent components if the components describe the columns of X or Y better than a Gaussian
-    copula. Second, if X explains more than 99 % of the variance of a linear combination of Y, the
-    residual replaces the combination. Ranks do not resolve noise below 1 % of the variance
+    therefore do not change the estimate, with three exceptions. First, copulas and the network may
+    use ranks of independent components if the components describe the columns of X or Y better than
+    a Gaussian copula. Second, the candidate "additive" uses the columns, but only if the gain over
+    ranks is significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains
+    more than 99 % of the variance of a linear combination of Y, the residual replaces the
+    combination. Ranks do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Copies of a row are counted once. Exchanging X and Y does not change the estimate. The folds

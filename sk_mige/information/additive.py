@@ -29,8 +29,8 @@ class AdditiveReference(Reference):
 
     A density estimate is a product of the densities of single columns or of independent components,
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
-    which resolve the edges of a uniform distribution. The in-sample mean of f determines the
-    direction of the regression.
+    which resolve the edges of a uniform distribution. The model uses the direction with the larger
+    in-sample mean of f.
 
     Examples
     --------
@@ -135,14 +135,16 @@ class _Density(ArrayState):
 
 def _regression(x: Tensor, y: Tensor) -> Tensor:
     """Return least-squares weights without insignificant weights, which blur edges of the noise."""
-    weights: Tensor = torch.linalg.lstsq(x, y, driver="gelsd").solution
+    gram, moments = x.mT @ x, x.mT @ y
+    inverse = torch.linalg.pinv(gram, hermitian=True)
+    weights: Tensor = inverse @ moments
     variance = (y - x @ weights).square().mean(0)
-    errors = (torch.linalg.pinv(x.mT @ x).diagonal()[:, None] * variance).sqrt()
-    significant = weights.abs() > MIN_SIGNIFICANCE * errors
+    significant = weights.abs() > MIN_SIGNIFICANCE * (inverse.diagonal()[:, None] * variance).sqrt()
     significant[-1] = True
     for k, rows in enumerate(significant.mT):
         weights[:, k] = 0.0
-        weights[rows, k] = torch.linalg.lstsq(x[:, rows], y[:, k], driver="gelsd").solution
+        inverse = torch.linalg.pinv(gram[rows][:, rows], hermitian=True)
+        weights[rows, k] = inverse @ moments[rows, k]
     return weights
 
 

@@ -90,9 +90,11 @@ class ChosenInformation:
         y : tensor of shape (n, q)
             Normal scores of y.
         components : tuple of two tensors, default=None
-            Normal scores of components, required if :func:`choose_information` received components.
+            Normal scores of independent components of x and y. Required if the ``components`` of
+            :func:`choose_information` are not None.
         numbers : tuple of two tensors, default=None
-            Columns of x and y, required if :func:`choose_information` received numbers.
+            Columns of x and y. Required if the ``numbers`` of :func:`choose_information` are not
+            None.
 
         Returns
         -------
@@ -139,12 +141,12 @@ def choose_information(
         Candidates to compare. The default is "gaussian", "student", "mixture", "neighbors",
         "additive" and "network".
     components : tuple of two tensors, default=None
-        Normal scores of independent components of x and y. A copula describes the columns or the
-        components, and the held-out evidence decides. The network corrects the copula of the
-        components, and uses the columns as additional inputs.
+        Normal scores of independent components of x and y. A copula uses the columns or the
+        components, whichever has the larger evidence. The network corrects a copula of the
+        components. If x and y have at most six components each, the columns are further inputs of
+        the network. All candidates use the components if the information exceeds log(n) / 2.
     numbers : tuple of two tensors, default=None
-        Columns of x and y, which the candidate "additive" uses. Without numbers, the candidate is
-        skipped.
+        Columns of x and y for the candidate "additive". If None, the candidate is skipped.
     folds : tensor of shape (n,), default=None
         Fold index of each row. If None, three random folds are used.
     seed : int, default=0

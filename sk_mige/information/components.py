@@ -10,8 +10,8 @@ from sk_mige.information.margins import gaussianize_ranks
 
 __all__ = ["independent_components"]
 
-# Smallest required gain of the mean log-density in nats, for each component of several columns. The
-# gain that is expected from free parameters is required in addition.
+# Smallest gain of the mean log-density in nats, for each component of several columns. The gain
+# expected from free parameters is added.
 MIN_GAIN = 0.01
 # Loadings below this multiple of 1 / sqrt(n) are noise.
 MIN_LOADING = 4.0
@@ -23,9 +23,9 @@ def independent_components(z: Tensor) -> Tensor | None:
 
     Two densities of z are compared by their mean log-density. The first density has independent
     components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
-    of margins are estimated from spacings of sorted values [1]_. Loadings below
-    4 / sqrt(n) are set to zero if the mean log-density increases. A column without other loadings
-    is then a component.
+    of margins are estimated from spacings of sorted values [1]_. The loadings of each component are
+    scaled to unit norm, for columns of unit variance. Loadings below 4 / sqrt(n) are set to zero if
+    the mean log-density increases.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def independent_components(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
-        50 or 5 d. Let A have m loadings that are not zero, and k components of several columns. The
-        result is also None if the first mean exceeds the second mean by less than .01 k + m / n
-        nats.
+        50 or 5 d. Let m be the number of nonzero loadings, and k the number of components of
+        several columns. The required gain over the copula is .01 k + m / n nats. The result is also
+        None for a smaller gain of the mean log-density.
 
     References
     ----------

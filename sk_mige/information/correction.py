@@ -43,8 +43,8 @@ class CorrectedReference(Reference):
     Parameters
     ----------
     reference : GaussianReference
-        Reference density to correct, fitted to the same rows. The reference uses the first columns
-        of x and of y. The networks use all columns.
+        Reference density to correct, fitted to the rows that ``fit`` receives. The reference may
+        use only the first columns of x and of y. The networks use all columns.
     n_epochs : int, default=15
         Number of passes over the rows.
     lr : float, default=6e-3

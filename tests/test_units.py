@@ -208,6 +208,7 @@ EXEMPT = {
     "StudentReference": "takes normal scores",
     "MixtureReference": "takes normal scores",
     "NeighbourReference": "takes normal scores",
+    "AdditiveReference": "a candidate of MutualInfoEstimator, which scales the columns",
     "CorrectedReference": "takes normal scores",
     "ksg_terms": "takes normal scores",
     "local_dimension": "takes normal scores",

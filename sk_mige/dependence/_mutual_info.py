@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
-from sk_mige.information.choice import CANDIDATES, choose_information
-from sk_mige.information.evidence import Evidence, deal_folds
+from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
+from sk_mige.information.evidence import LARGE, Evidence, deal_folds
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.training import resolve_device
@@ -61,10 +61,10 @@ Array = NDArray[Any]
 class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     r"""Mutual information I(X; Y) in nats, with a 90 % interval.
 
-    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours
-    and a network that corrects a copula. Candidates with nearly the best held-out score are
-    averaged. The spread of the averaged candidates widens the interval. ``results_`` holds the
-    scores of all candidates.
+    Cross-validation compares Gaussian copulas, t-copulas, Gaussian mixtures, nearest neighbours, a
+    regression with independent noise, and a network that corrects a copula. Candidates with nearly
+    the best held-out score are averaged. The spread of the averaged candidates widens the interval.
+    ``results_`` holds the scores of all candidates.
 
     If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
     compares the log-loss of classifiers.
@@ -73,11 +73,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ----------
     candidates : "auto" or list of str, default="auto"
         Candidates to compare. The value "auto" compares all candidates for the type of the columns.
-        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
-        "network". The candidate "neighbors" is skipped if X and Y have more than four columns
-        together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
-        "boosting" and "trees", and "table" if X and Y are labels. For a table of labels and
-        numbers, "auto" replaces a list without a candidate for one of the two types.
+        Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
+        "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
+        four columns together. Candidates for labels are "linear", "quadratic", "logistic",
+        "neighbors", "boosting" and "trees", and "table" if X and Y are labels. For a table of
+        labels and numbers, "auto" replaces a list without a candidate for one of the two types.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -111,10 +111,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Notes
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
-    therefore do not change the estimate, with two exceptions. First, the network uses ranks of
-    independent components if the components describe the columns of X or Y better than a Gaussian
-    copula. Second, if X explains more than 99 % of the variance of a linear combination of Y, the
-    residual replaces the combination. Ranks do not resolve noise below 1 % of the variance
+    therefore do not change the estimate, with three exceptions. First, copulas and the network may
+    use ranks of independent components if the components describe the columns of X or Y better than
+    a Gaussian copula. Second, the candidate "additive" uses the columns, but only if the gain over
+    ranks is significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains
+    more than 99 % of the variance of a linear combination of Y, the residual replaces the
+    combination. Ranks do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Copies of a row are counted once. Exchanging X and Y does not change the estimate. The folds
@@ -261,7 +263,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         left, right = (
             m.transform(z, generator) for m, z in zip(self._margins, ordered, strict=True)
         )
-        own = self._chosen.pointwise(left, right, self._components(*ordered))
+        own = self._chosen.pointwise(left, right, self._components(*ordered), self._kept(*ordered))
         return np.asarray(own.numpy() + difference)
 
     def permutation_test(self, n_permutations: int = 999) -> float:
@@ -340,25 +342,27 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if correlation > COLLINEAR:
             return self._set_infinite(len(x))
         device = resolve_device(self.device)
-        components = self._fit_components(*numbers)
-        self._scores = [
-            [z.numpy() for z in pair] for pair in ((left, right), components or (left, right))
-        ]
+        self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
+        components, columns = self._components(*numbers), self._kept(*numbers)
+        views = coordinates(left, right, components, columns)
         self._chosen = choose_information(
             left,
             right,
             names,
             components=components,
+            numbers=columns,
             folds=folds,
             seed=self._seed,
             device=device,
         )
+        used = {e.inputs for e in self._chosen.candidates}
+        self._inputs = {name: [z.numpy() for z in views[name]] for name in used}
         value, interval = self._chosen.value, self._chosen.interval
         # Ranks of sums of columns resolve noise of about 4 / n of the variance.
         unresolved = left.shape[1] + right.shape[1] > 2 and correlation**2 > 1 - 5 / len(x)
         # Errors of estimated components lower large values of the information by an unknown amount.
-        used = [e for e in self._chosen.candidates if e.weight and e.name != "network"]
-        unresolved |= any(e.of_components for e in used)
+        mixed = any(e.weight and e.inputs == "components" for e in self._chosen.candidates)
+        unresolved |= mixed and value > LARGE * math.log(len(x))
         selected = self._chosen.selected(left[first], right[first])
         if unresolved or on_a_surface(*selected, self._seed):
             interval = (interval[0], np.inf)
@@ -404,10 +408,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         low, high = interval
         return value + hidden, (low, high + 2 * hidden)
 
-    def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
-        """Return normal scores of independent components, or None if the columns fit as well."""
-        self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
-        return self._components(*numbers)
+    def _kept(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        """Return the columns without linearly dependent columns."""
+        left, right = (m.columns(z) for m, z in zip(self._margins, numbers, strict=True))
+        return left, right
 
     def _components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
         if not any(self._rotated):
@@ -472,7 +476,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         for fold, k in enumerate(np.unique(self._folds)):
             rows = np.flatnonzero(self._folds == k)
             for e in fitted:
-                left, right = (torch.from_numpy(z) for z in self._scores[e.of_components])
+                left, right = map(torch.from_numpy, self._inputs[e.inputs])
                 own = e.models[fold].pointwise(left[rows], right[order[rows]])
                 total += float(own.sum())
         return total / max(1, len(fitted)) / len(order)

@@ -168,6 +168,9 @@ class Margins:
     def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
         self.mixing = mixing
+        # Medians and quartiles, because a few outliers may be far from the other values.
+        self.centre = np.median(z, axis=0)
+        self.scale = abs(z - self.centre).max(0) + np.finfo(float).tiny
         self.sorted = np.sort(self._mixed(z), axis=0)
         self.keep: list[int] | None = None
 
@@ -176,6 +179,11 @@ class Margins:
         scores = self.transform(z, generator)
         self.keep = independent_columns(scores)
         return scores[:, self.keep]
+
+    def columns(self, z: NDArray[np.float64]) -> Tensor:
+        """Return the columns of :meth:`fit_transform` as standardised numbers."""
+        kept = self.varying[self.keep]
+        return torch.from_numpy((z[:, kept] - self.centre[kept]) / self.scale[kept])
 
     def components(self, z: NDArray[np.float64]) -> Margins | None:
         """Return the margins of independent components, or None if the columns fit as well."""

@@ -1,5 +1,6 @@
 """Gradients, values and bounds of mutual information, from samples and for training."""
 
+from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (
     Bound,
@@ -69,6 +70,7 @@ __all__ = [
     "StudentReference",
     "MixtureReference",
     "NeighbourReference",
+    "AdditiveReference",
     "CorrectedReference",
     "ksg_terms",
     "local_dimension",

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.additive import AdditiveReference
+from sk_mige.information.correction import MAX_COLUMNS, CorrectedReference
 from sk_mige.information.evidence import (
     LARGE,
     Evidence,
@@ -32,10 +33,12 @@ from sk_mige.information.screening import (
     related_columns,
 )
 
-__all__ = ["CANDIDATES", "ChosenInformation", "choose_information"]
+__all__ = ["CANDIDATES", "ChosenInformation", "choose_information", "coordinates"]
 
-CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "network")
+CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "additive", "network")
 ELLIPTICAL = ("gaussian", "student")
+# Candidates whose resolution of edges increases with the number of rows.
+SMOOTH = ("mixture", "additive")
 # Largest total dimension of x and y for nearest neighbours.
 MAX_NEIGHBOR_DIMENSIONS = 4
 # Largest total dimension for mixtures, whose covariances have many parameters.
@@ -47,6 +50,9 @@ KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
 Z_90 = 1.645
+
+
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -85,7 +91,7 @@ class ChosenInformation:
         return (x, y) if self.columns is None else (x[:, self.columns[0]], y[:, self.columns[1]])
 
     def pointwise(
-        self, x: Tensor, y: Tensor, components: tuple[Tensor, Tensor] | None = None
+        self, x: Tensor, y: Tensor, components: Pair | None = None, numbers: Pair | None = None
     ) -> Tensor:
         """Return the pointwise information of rows, averaged over folds and candidates.
 
@@ -98,14 +104,18 @@ class ChosenInformation:
         components : tuple of two tensors, default=None
             Normal scores of independent components of x and y. Required if the ``components`` of
             :func:`choose_information` are not None.
+        numbers : tuple of two tensors, default=None
+            Columns of x and y. Required if the ``numbers`` of :func:`choose_information` are not
+            None.
 
         Returns
         -------
         tensor of shape (n,)
         """
+        views = coordinates(x, y, components, numbers)
         total = torch.zeros(len(x), dtype=x.dtype)
         for candidate in self.candidates:
-            pair = components if candidate.of_components and components else (x, y)
+            pair = views[candidate.inputs]
             for model in candidate.models if candidate.weight else ():
                 total += candidate.weight / len(candidate.models) * model.pointwise(*pair)
         return total
@@ -116,7 +126,8 @@ def choose_information(
     y: Tensor,
     candidates: Sequence[str] = CANDIDATES,
     *,
-    components: tuple[Tensor, Tensor] | None = None,
+    components: Pair | None = None,
+    numbers: Pair | None = None,
     folds: Tensor | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -138,12 +149,16 @@ def choose_information(
         Normal scores of x, for example from :func:`gaussianize_ranks`.
     y : tensor of shape (n, q)
         Normal scores of y.
-    candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
-        Candidates to compare.
+    candidates : sequence of str
+        Candidates to compare. The default is "gaussian", "student", "mixture", "neighbors",
+        "additive" and "network".
     components : tuple of two tensors, default=None
-        Normal scores of independent components of x and y. The network uses the components if they
-        have the higher held-out information. All candidates use the components if the information
-        exceeds log(n) / 2.
+        Normal scores of independent components of x and y. A copula uses the columns or the
+        components, whichever has the larger evidence. The network corrects a copula of the
+        components. If x and y have at most six components each, the columns are further inputs of
+        the network. All candidates use the components if the information exceeds log(n) / 2.
+    numbers : tuple of two tensors, default=None
+        Columns of x and y for the candidate "additive". If None, the candidate is skipped.
     folds : tensor of shape (n,), default=None
         Fold index of each row. If None, three random folds are used.
     seed : int, default=0
@@ -181,7 +196,7 @@ def choose_information(
     """
     if folds is None:
         folds = deal_folds(torch.arange(len(x)), 3, seed)
-    found = _choose(x, y, candidates, components, folds, seed, device)
+    found = _choose(x, y, candidates, components, numbers, folds, seed, device)
     if x.shape[1] + y.shape[1] <= MAX_NEIGHBOR_DIMENSIONS:
         return found
     columns = related_columns(x, y)
@@ -193,7 +208,8 @@ def choose_information(
     if (len(columns[0]), len(columns[1])) == (x.shape[1], y.shape[1]):
         return found
     few = x[:, columns[0]], y[:, columns[1]]
-    other = _choose(*few, candidates, None, folds, seed, device)
+    pairs = None if numbers is None else (numbers[0][:, columns[0]], numbers[1][:, columns[1]])
+    other = _choose(*few, candidates, None, pairs, folds, seed, device)
     if _held_out(other) <= _held_out(found) + TOLERANCE:
         return found
     for e in found.candidates:
@@ -214,7 +230,8 @@ def _choose(
     x: Tensor,
     y: Tensor,
     candidates: Sequence[str],
-    components: tuple[Tensor, Tensor] | None,
+    components: Pair | None,
+    numbers: Pair | None,
     folds: Tensor,
     seed: int,
     device: str | torch.device,
@@ -222,30 +239,39 @@ def _choose(
     """Estimate I(x; y) from all columns."""
     # Parts and shifts of the rows are samples of all rows only if the rows have a random order.
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    x, y, folds = x[order], y[order], folds[order]
-    components = components and (components[0][order], components[1][order])
-    judged = _judge_references(x, y, candidates, folds, seed)
+    folds = folds[order]
+    views = {
+        name: (left[order], right[order])
+        for name, (left, right) in coordinates(x, y, components, numbers).items()
+    }
+    x, y = views["columns"]
+    judged = _judge_references(views, candidates, folds, seed)
     least = LARGE * math.log(len(x))
-    if components is not None:
-        # Models of the components reach a larger density than models of the columns.
-        others = _judge_references(*components, candidates, folds, seed)
-        if max(e.held_out for e in others) > least:
-            (x, y), judged = components, others
-            for e in judged:
-                e.of_components = True
-    large = max(e.held_out for e in judged) > least
+    starts = judged
+    if "components" in views:
+        copulas = [name for name in candidates if name in ELLIPTICAL] or candidates
+        starts = _judge_references(views, copulas, folds, seed, "components")
+        if max(e.held_out for e in starts) > least:
+            # The components have a larger density than the columns.
+            judged = _judge_references(views, candidates, folds, seed, "components")
+        else:
+            judged = _better(judged, starts)
+    large = max(e.held_out for e in judged if math.isfinite(e.evidence)) > least
     if large:
         for e in judged:
-            e.evidence = -math.inf if e.log_density is None else float(e.log_density.mean())
+            # Log-densities of columns and of components are not comparable.
+            known = e.inputs == "numbers" and judged[0].inputs == "components"
+            density = None if known else e.log_density
+            e.evidence = -math.inf if density is None else float(density.mean())
     elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
-        judged.append(_judge_network(x, y, components, judged, folds, seed, device))
+        judged.append(_judge_network(views, judged, starts, folds, seed, device))
     _weigh(judged, len(x))
     value = sum(e.weight * e.value for e in judged if e.weight)
-    error = _standard_error(judged, value, x, y)
+    error = _standard_error(judged, value, views)
     if large:
-        error = math.hypot(error, _growth(judged, value, x, y, seed))
+        error = math.hypot(error, _growth(judged, value, views, seed))
     value = max(value, 0.0)
-    missing = 0.0 if large else _unresolved_by_mixture(judged, x, y, seed)
+    missing = 0.0 if large else _unresolved_by_rows(judged, views, seed)
     high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
     _reorder(judged, order.argsort())
     return ChosenInformation(value, (max(0.0, value - Z_90 * error), high), judged)
@@ -257,10 +283,35 @@ def _reorder(judged: list[Evidence], order: Tensor) -> None:
         e.log_density = None if e.log_density is None else e.log_density[order]
 
 
+def coordinates(
+    x: Tensor, y: Tensor, components: Pair | None, numbers: Pair | None
+) -> dict[str, Pair]:
+    """Return the coordinates that candidates use, by the name in ``Evidence.inputs``."""
+    views = {"columns": (x, y)}
+    if components is not None:
+        views["components"] = views["both"] = components
+        if max(z.shape[1] for z in components) <= MAX_COLUMNS:
+            views["both"] = torch.cat([components[0], x], 1), torch.cat([components[1], y], 1)
+    if numbers is not None:
+        views["numbers"] = numbers
+    return views
+
+
+def _better(judged: list[Evidence], others: list[Evidence]) -> list[Evidence]:
+    """Replace candidates by candidates of the same name with a better evidence."""
+    found = {e.name: e for e in others}
+    return [max(e, found.get(e.name, e), key=lambda e: e.evidence) for e in judged]
+
+
 def _judge_references(
-    x: Tensor, y: Tensor, candidates: Sequence[str], folds: Tensor, seed: int
+    views: dict[str, Pair],
+    candidates: Sequence[str],
+    folds: Tensor,
+    seed: int,
+    inputs: str = "columns",
 ) -> list[Evidence]:
     """Cross-validate all candidates except the network."""
+    x, y = views[inputs]
     d = x.shape[1] + y.shape[1]
     judged = [_independence(x)]
     if "gaussian" in candidates:
@@ -283,7 +334,34 @@ def _judge_references(
         )
     if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
         judged.append(_judge_neighbours(x, y, folds))
+    for e in judged:
+        e.inputs = inputs
+    if "additive" in candidates and "numbers" in views:
+        judged.append(_judge_additive(views, judged, folds))
     return judged
+
+
+def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tensor) -> Evidence:
+    """Cross-validate a regression if the first fold shows a gain over the other candidates."""
+    x, y = views["numbers"]
+    out = folds == folds.min()
+    model = fit_without(AdditiveReference(), x, y, out)
+    own = held_out_information(model, x[out], y[out])
+    gain, required = _gain(own, judged, out)
+    if gain < required:
+        return _rejected("additive", own, len(x), "numbers")
+    found = cross_fit("additive", lambda _: AdditiveReference(), x, y, folds, model)
+    found.inputs = "numbers"
+    raw = sum(
+        float(model.pointwise(x[folds == k], y[folds == k]).sum())
+        for k, model in enumerate(found.models)
+    )
+    # The noise of densities from spacings lowers the bound by at most 1 / sqrt(n) per column.
+    noise = max(x.shape[1], y.shape[1]) / math.sqrt(int((~out).sum()))
+    lost = min(noise, max(0.0, raw / len(x) - found.evidence))
+    found.evidence += lost
+    found.value += lost
+    return found
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
@@ -304,50 +382,53 @@ def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
 
 
 def _judge_network(
-    x: Tensor,
-    y: Tensor,
-    components: tuple[Tensor, Tensor] | None,
+    views: dict[str, Pair],
     judged: list[Evidence],
+    starts: list[Evidence],
     folds: Tensor,
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
     """Cross-validate a network if the first fold shows a gain over the other candidates."""
-    best = max(judged, key=lambda e: e.evidence)
-    elliptical = [e for e in judged if e.name in ELLIPTICAL]
-    start = max(elliptical, key=lambda e: e.evidence, default=None)
-    out = folds == 0
+    copulas = [e for e in starts if e.name in ELLIPTICAL]
+    start = max(copulas, key=lambda e: e.evidence, default=None)
+    inputs = "both" if "both" in views else "columns"
+    x, y = views[inputs]
 
-    def fitted(of_components: bool, fold: int) -> CorrectedReference:
-        pair = components if of_components and components else (x, y)
+    def fitted(fold: int) -> CorrectedReference:
         rows = folds != fold
-        reference = start.models[fold] if start and not of_components else GaussianReference()
-        if not start or of_components:
-            reference.fit(pair[0][rows], pair[1][rows])
+        reference = start.models[fold] if start else GaussianReference()
+        if not start:
+            reference.fit(*(z[rows] for z in views.get("components", views["columns"])))
         return CorrectedReference(reference, seed=seed, device=device)
 
-    trials = []
-    for of_components in (False, True) if components else (False,):
-        pair = components if of_components and components else (x, y)
-        model = fitted(of_components, 0)
-        fit_without(model, *pair, out)
-        own = held_out_information(model, pair[0][out], pair[1][out])
-        trials.append((float(own.mean()), of_components, model, own))
-    value, of_components, model, own = max(trials, key=lambda trial: trial[0])
-    # The evidence of neighbours exceeds the mean pointwise information by 1 / (2 k).
-    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
-    enough = TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+    out = folds == 0
+    model = fitted(0)
+    fit_without(model, x, y, out)
+    own = held_out_information(model, x[out], y[out])
+    gain, required = _gain(own, judged, out)
     # Without copula candidates, the network need not improve a copula.
     correction = model.gain_ if start else math.inf
-    if min(float(gain.mean()), correction) < enough:
-        return Evidence("network", value, math.nan, value, -math.inf, torch.full_like(x[:, 0], 0))
+    if min(gain, correction) < required:
+        return _rejected("network", own, len(x), inputs)
     remaining = iter(range(1, int(folds.max()) + 1))
-    pair = components if of_components and components else (x, y)
-    found = cross_fit(
-        "network", lambda _: fitted(of_components, next(remaining)), *pair, folds, model
-    )
-    found.of_components = of_components
+    found = cross_fit("network", lambda _: fitted(next(remaining)), x, y, folds, model)
+    found.inputs = inputs
     return found
+
+
+def _gain(own: Tensor, judged: list[Evidence], out: Tensor) -> tuple[float, float]:
+    """Return a fold's gain of information over the best candidate, and the required gain."""
+    best = max(judged, key=lambda e: e.evidence)
+    # Evidence may contain more than the mean pointwise information.
+    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
+    return float(gain.mean()), TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+
+
+def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
+    """Return a candidate that is not cross-validated, with the information of one fold."""
+    value, unknown = float(own.mean()), torch.zeros(n, dtype=own.dtype)
+    return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
 
 
 def _independence(x: Tensor) -> Evidence:
@@ -368,7 +449,8 @@ def _weigh(judged: list[Evidence], n: int) -> None:
         if math.isinf(e.evidence):
             continue
         difference = best.pointwise - e.pointwise
-        if best.log_density is not None and e.log_density is not None:
+        same = best.inputs == e.inputs
+        if same and best.log_density is not None and e.log_density is not None:
             difference = best.log_density - e.log_density
         error = max(TOLERANCE, float(difference.std()) / math.sqrt(n))
         e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
@@ -398,48 +480,57 @@ def _unconfirmed_by_copula(e: Evidence) -> float:
     return math.hypot(half / 2, half**2)
 
 
-def _growth(judged: list[Evidence], value: float, x: Tensor, y: Tensor, seed: int) -> float:
-    """Return the bias extrapolated from half of the rows, as a standard error.
+def _growth(judged: list[Evidence], value: float, views: dict[str, Pair], seed: int) -> float:
+    """Return the difference between the estimate and an extrapolation from half the rows.
 
     Ranks do not resolve structure finer than the spacing of neighbouring rows.
     """
     used = [e for e in judged if e.weight]
-    halves = _of_halves([e.name for e in used], x, y, seed)
-    total = sum(e.weight * statistics.mean(halves[e.name]) for e in used)
+    inputs = judged[0].inputs
+    halves = _of_halves([e.name for e in used], views, seed, inputs)
+    total = sum(e.weight * statistics.mean(halves.get(e.name, [e.value])) for e in used)
     return (value - total) / (math.sqrt(2) - 1) / Z_90
 
 
-def _unresolved_by_mixture(judged: list[Evidence], x: Tensor, y: Tensor, seed: int) -> float:
-    """Return the information that a mixture with more components would resolve.
+def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
+    """Return the information that more rows would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. The increase from n / 2 to n rows is extrapolated for a bias of order 1 / sqrt(n).
+    components. Spacings of sorted values also resolve edges better with more rows. The increase
+    from half of the rows is extrapolated with a bias of order 1 / sqrt(n).
     """
-    used = [e for e in judged if e.name == "mixture" and e.weight]
+    used = [e for e in judged if e.name in SMOOTH and e.weight]
     if not used:
         return 0.0
-    half = statistics.mean(_of_halves(["mixture"], x, y, seed)["mixture"])
-    return sum(e.weight * max(0.0, e.value - half) for e in used) / (math.sqrt(2) - 1)
+    halves = _of_halves([e.name for e in used], views, seed)
+    gains = {name: statistics.mean(values) for name, values in halves.items()}
+    more = sum(e.weight * max(0.0, e.value - gains.get(e.name, e.value)) for e in used)
+    return more / (math.sqrt(2) - 1)
 
 
-def _of_halves(names: Sequence[str], x: Tensor, y: Tensor, seed: int) -> dict[str, list[float]]:
-    """Return the estimates of each candidate from the two halves of the rows."""
-    half = len(x) // 2
+def _of_halves(
+    names: Sequence[str], views: dict[str, Pair], seed: int, inputs: str = "columns"
+) -> dict[str, list[float]]:
+    """Return the estimates from either half of the rows."""
+    half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
     values: dict[str, list[float]] = {}
     for rows in (slice(0, half), slice(half, 2 * half)):
-        left, right = (gaussianize_ranks(z[rows]) for z in (x, y))
-        for e in _judge_references(left, right, names, folds, seed):
+        own = {name: (x[rows], y[rows]) for name, (x, y) in views.items()}
+        left, right = own[inputs]
+        own[inputs] = gaussianize_ranks(left), gaussianize_ranks(right)
+        for e in _judge_references(own, names, folds, seed, inputs):
             values.setdefault(e.name, []).append(e.value)
     return values
 
 
-def _standard_error(judged: list[Evidence], value: float, x: Tensor, y: Tensor) -> float:
-    """Return the standard error due to sampling, bias and the spread of the candidates."""
+def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]) -> float:
+    """Return the standard error due to sampling, bias and differing candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:
             continue
+        x, y = views[e.inputs]
         sampling = float(e.pointwise.std()) / math.sqrt(len(x))
         # The bias is at most half the difference between in-sample and held-out means.
         unconfirmed = (e.in_sample - e.held_out) / 2

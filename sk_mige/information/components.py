@@ -10,9 +10,11 @@ from sk_mige.information.margins import gaussianize_ranks
 
 __all__ = ["independent_components"]
 
-# Smallest required gain of the mean log-density per column, in nats, in addition to the gain
-# expected from d x d free parameters.
+# Smallest gain of the mean log-density in nats, for each component of several columns. The gain
+# expected from free parameters is added.
 MIN_GAIN = 0.01
+# Loadings below this multiple of 1 / sqrt(n) are noise.
+MIN_LOADING = 4.0
 FEWEST_ROWS = 50
 
 
@@ -21,7 +23,9 @@ def independent_components(z: Tensor) -> Tensor | None:
 
     Two densities of z are compared by their mean log-density. The first density has independent
     components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
-    of margins are estimated from spacings of sorted values [1]_.
+    of margins are estimated from spacings of sorted values [1]_. The loadings of each component are
+    scaled to unit norm, for columns of unit variance. Loadings below 4 / sqrt(n) are set to zero if
+    the mean log-density increases.
 
     Parameters
     ----------
@@ -32,8 +36,9 @@ def independent_components(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
-        50 or 5 d. The result is also None if the mean log-density with components exceeds that of
-        the copula by less than .01 d + d\ :sup:`2` / n nats.
+        50 or 5 d. Let m be the number of nonzero loadings, and k the number of components of
+        several columns. The required gain over the copula is .01 k + m / n nats. The result is also
+        None for a smaller gain of the mean log-density.
 
     References
     ----------
@@ -56,20 +61,27 @@ def independent_components(z: Tensor) -> Tensor | None:
         return None
     scale = (z - z.mean(0)).abs().amax(0)
     columns = (z - z.mean(0)) / scale
+    deviation = columns.std(0)
+    columns, scale = columns / deviation, scale * deviation
     values, vectors = torch.linalg.eigh(torch.cov(columns.mT))
     if float(values[0]) < 1e-10 * float(values[-1]):
         return None
     white = vectors / values.sqrt()
-    mixing = white @ fast_ica(columns @ white)
+    dense = white @ fast_ica(columns @ white)
+    few = dense * (dense.abs() > MIN_LOADING / n**0.5 * dense.norm(dim=0))
+    gain, mixing = max(((_gain(columns, m), m) for m in (few, dense)), key=lambda pair: pair[0])
+    # A gain that is not finite, for example of columns with ties, counts as no gain.
+    return mixing / scale[:, None] if gain > 0 else None
+
+
+def _gain(columns: Tensor, mixing: Tensor) -> float:
+    """Return the gain of the mean log-density by components, minus the required gain."""
     by_components = torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()
-    # A gain that is not finite, for example of columns with ties, counts as no gain.
-    return (
-        mixing / scale[:, None]
-        if float(by_components - by_copula) > d * (MIN_GAIN + d / n)
-        else None
-    )
+    loadings = (mixing != 0).sum(0)
+    required = MIN_GAIN * (loadings > 1).sum() + loadings.sum() / len(columns)
+    return float(by_components - by_copula - required)
 
 
 def _entropies(z: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from sk_mige.information.directions import related_directions
 from sk_mige.information.references import GaussianReference, Reference
 
-__all__ = ["CorrectedReference"]
+__all__ = ["MAX_COLUMNS", "CorrectedReference"]
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
 # Variables with more columns are projected to canonical directions.
@@ -43,10 +43,11 @@ class CorrectedReference(Reference):
     Parameters
     ----------
     reference : GaussianReference
-        Reference density to correct, fitted to the rows that ``fit`` receives.
-    n_epochs : int, default=20
+        Reference density to correct, fitted to the rows that ``fit`` receives. The reference may
+        use only the first columns of x and of y. The networks use all columns.
+    n_epochs : int, default=15
         Number of passes over the rows.
-    lr : float, default=3e-3
+    lr : float, default=6e-3
         Largest learning rate of the one-cycle schedule.
     seed : int, default=0
         Seed of the initial weights and the order of the batches.
@@ -67,8 +68,8 @@ class CorrectedReference(Reference):
     def __init__(
         self,
         reference: GaussianReference,
-        n_epochs: int = 20,
-        lr: float = 3e-3,
+        n_epochs: int = 15,
+        lr: float = 6e-3,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -95,19 +96,20 @@ class CorrectedReference(Reference):
         """
         with torch.random.fork_rng():  # layers draw weights from the global generator
             torch.manual_seed(self.seed)
-            sides = [_Side(*maps).to(self.device) for maps in _input_maps(x, y)]
+            sides = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
         self.sides_ = nn.ModuleList(sides)
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
         per_epoch = max(1, len(x) // size)
         optimizer = torch.optim.AdamW(
-            self.sides_.parameters(), lr=self.lr, weight_decay=WEIGHT_DECAY
+            self.sides_.parameters(), lr=self.lr, weight_decay=WEIGHT_DECAY, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
         )
         scores = [z.to(self.device, torch.float32) for z in (x, y)]
-        inputs = [*scores, *(self.reference.coordinates(z).to(scores[0]) for z in (x, y))]
+        known = (self.reference.coordinates(z).to(scores[0]) for z in self._of_reference(x, y))
+        inputs = [*scores, *known]
         for _ in range(self.n_epochs):
             order = torch.randperm(len(x), generator=generator)
             for rows in order[: per_epoch * size].view(per_epoch, -1):
@@ -153,7 +155,8 @@ class CorrectedReference(Reference):
         -------
         tensor of shape (n_shifts, n)
         """
-        return self._total(self.reference.shuffled(x, y, shifts), self._corrections(x, y, shifts))
+        reference = self.reference.shuffled(*self._of_reference(x, y), shifts)
+        return self._total(reference, self._corrections(x, y, shifts))
 
     def calibrate(
         self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
@@ -171,7 +174,7 @@ class CorrectedReference(Reference):
         evidence : callable
             Function to maximise, applied to results of :meth:`shuffled`.
         """
-        reference = self.reference.shuffled(x, y, shifts)
+        reference = self.reference.shuffled(*self._of_reference(x, y), shifts)
         corrections = self._corrections(x, y, shifts)
         best = uncorrected = -math.inf
         for scale in (0.0, *SCALES):
@@ -218,6 +221,10 @@ class CorrectedReference(Reference):
             for side, values in zip(self.sides_, stored, strict=True):
                 side.load_state_dict(values)
 
+    def _of_reference(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the columns that the reference uses."""
+        return x[:, : len(self.reference.whiten_x_)], y[:, : len(self.reference.whiten_y_)]
+
     def _total(self, reference: Tensor, correction: Tensor) -> Tensor:
         total = reference + self.scale_ * correction
         return total.clamp_max(self.ceiling_) - self.constant_
@@ -235,6 +242,21 @@ class CorrectedReference(Reference):
         left, right = self.sides_
         return left(x), right(y)
 
+    def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
+        plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
+        if max(z.shape[1] for z in self._of_reference(x, y)) <= MAX_COLUMNS:
+            return [(identity, identity) for identity in plain]
+        whiten = [
+            torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT).reshape(z.shape[1], -1))).mT
+            for z in (x, y)
+        ]
+        directions = related_directions(x @ whiten[0], y @ whiten[1]) or plain
+        return [
+            (identity, identity) if len(identity) <= MAX_COLUMNS else (white, axes)
+            for identity, white, axes in zip(plain, whiten, directions, strict=True)
+        ]
+
     def _loss(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return the symmetric InfoNCE loss of a batch of scores and reference coordinates."""
         left, right = self._features(x, y)
@@ -243,22 +265,6 @@ class CorrectedReference(Reference):
         own = torch.arange(len(scores), device=scores.device)
         loss: Tensor = 0.5 * (cross_entropy(scores, own) + cross_entropy(scores.mT, own))
         return loss
-
-
-def _input_maps(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
-    plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
-    if max(x.shape[1], y.shape[1]) <= MAX_COLUMNS:
-        return [(identity, identity) for identity in plain]
-    whiten = [
-        torch.linalg.inv(torch.linalg.cholesky(torch.cov(z.mT).reshape(z.shape[1], -1))).mT
-        for z in (x, y)
-    ]
-    directions = related_directions(x @ whiten[0], y @ whiten[1]) or plain
-    return [
-        (identity, identity) if len(identity) <= MAX_COLUMNS else (white, axes)
-        for identity, white, axes in zip(plain, whiten, directions, strict=True)
-    ]
 
 
 class _Side(nn.Module):

@@ -54,8 +54,10 @@ class Evidence(ArrayState):
         Fitted models, one per fold.
     weight : float
         Weight in the average of the candidates.
-    of_components : bool
-        True if the models use independent components instead of the columns of x and y.
+    inputs : str
+        Coordinates that the models use. The values "columns" and "components" stand for normal
+        scores of columns and of components. The value "both" stands for the components followed by
+        the columns, and "numbers" for the columns without a map to normal scores.
 
     Examples
     --------
@@ -76,7 +78,7 @@ class Evidence(ArrayState):
     log_density: Tensor | None = None
     models: list[Any] = field(default_factory=list)
     weight: float = 0.0
-    of_components: bool = False
+    inputs: str = "columns"
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:

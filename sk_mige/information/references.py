@@ -128,8 +128,11 @@ class GaussianReference(Reference):
         -------
         tensor of shape (n, m)
         """
-        both, left, right = self._squared_norms(x, y)
-        return self.information_ - 0.5 * (both - left[:, None] - right)
+        p, precision = self.p_, self.precision_.to(x)
+        alone = (self.whiten_x_ @ self.whiten_x_.mT, self.whiten_y_ @ self.whiten_y_.mT)
+        parts = zip((x, y), (precision[:p, :p], precision[p:, p:]), alone, strict=True)
+        left, right = (0.5 * ((z @ (own - w.to(z))) * z).sum(1) for z, own, w in parts)
+        return (self.information_ - left)[:, None] - right - x @ precision[:p, p:] @ y.mT
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of rows.
@@ -167,7 +170,7 @@ class GaussianReference(Reference):
         tensor of shape (n,)
         """
         z = torch.cat([x, y], dim=1)
-        return _log_normal(z @ self.whiten_, self.half_log_det_)
+        return log_normal(z @ self.whiten_, self.half_log_det_)
 
     def _set_scatter(self, scatter: Tensor, p: int) -> None:
         """Set the scatter matrix of (x, y) and the whitening matrices."""
@@ -175,10 +178,10 @@ class GaussianReference(Reference):
         self.p_ = p
         # Scores have unit variance, so 1e-10 only covers rounding errors.
         scatter = scatter + 1e-10 * torch.eye(d, dtype=scatter.dtype)
-        self.whiten_, self.half_log_det_ = _whitener(scatter)
+        self.whiten_, self.half_log_det_ = whitener(scatter)
         self.precision_ = self.whiten_ @ self.whiten_.mT
-        self.whiten_x_, x_part = _whitener(scatter[:p, :p])
-        self.whiten_y_, y_part = _whitener(scatter[p:, p:])
+        self.whiten_x_, x_part = whitener(scatter[:p, :p])
+        self.whiten_y_, y_part = whitener(scatter[p:, p:])
         self.information_ = x_part + y_part - self.half_log_det_
 
     def _squared_norms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -325,7 +328,7 @@ class StudentReference(GaussianReference):
         # Divide by the t margins, and multiply by the N(0, 1) margins of the scores.
         log_scale = torch.log(self.scale_)
         margins = (self._log_t((t / self.scale_).square(), 1) - log_scale).sum(1)
-        return joint - margins + _log_normal(scores, 0.0)
+        return joint - margins + log_normal(scores, 0.0)
 
     def _fit(self, x: Tensor, y: Tensor, degrees: float, start: Tensor | None = None) -> Self:
         """Fit the scatter matrix by fixed-point iterations."""
@@ -336,7 +339,7 @@ class StudentReference(GaussianReference):
         scatter = scores.mT @ scores / n if start is None else start
         scatter = scatter + 1e-10 * torch.eye(d, dtype=z.dtype)
         for _ in range(30):
-            whiten, _ = _whitener(scatter)
+            whiten, _ = whitener(scatter)
             weight = (degrees + d) / (degrees + (z @ whiten).square().sum(1))
             updated = (weight[:, None] * z).mT @ z / n
             change = float((updated - scatter).abs().max())
@@ -492,20 +495,20 @@ class MixtureReference(Reference):
             # A prior of one row with variance .01 keeps the covariance positive definite.
             scatters.append((own + 0.01 * identity) / (size + 1))
         self.covariances_ = torch.stack(scatters)
-        self.whiten_, self.half_log_det_ = _whitener(self.covariances_)
+        self.whiten_, self.half_log_det_ = whitener(self.covariances_)
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
         """Return the log-weight plus log-density of each component in some coordinates, (k, n)."""
         covariances = self.covariances_[:, part, part]
-        whiten, half = _whitener(covariances)
+        whiten, half = whitener(covariances)
         centred = z - self.means_[:, None, part]
-        return self.log_weights_[:, None] + _log_normal(centred @ whiten, half[:, None])
+        return self.log_weights_[:, None] + log_normal(centred @ whiten, half[:, None])
 
     def _log_mixture(self, z: Tensor) -> Tensor:
         return torch.logsumexp(self._terms(z, slice(None)), dim=0)
 
 
-def _whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
+def whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Return W with W Wᵀ = inverse covariance, and half the log-determinant of the covariance."""
     factor = torch.linalg.cholesky(covariance)
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
@@ -513,7 +516,7 @@ def _whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return whiten, factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
-def _log_normal(white: Tensor, half_log_det: Tensor | float) -> Tensor:
+def log_normal(white: Tensor, half_log_det: Tensor | float) -> Tensor:
     """Return the log-density of a Gaussian from whitened rows (..., d)."""
     d = white.shape[-1]
     return -0.5 * white.square().sum(-1) - half_log_det - d / 2 * math.log(2 * math.pi)

@@ -10,7 +10,7 @@ from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState
 from sk_mige.score.units import feature_units
 
-__all__ = ["LinearResiduals"]
+__all__ = ["LinearResiduals", "log_margins"]
 
 # A relation is strong if the noise has less than this share of the variance.
 STRONG = 0.01
@@ -105,7 +105,7 @@ class LinearResiduals(ArrayState):
         left, right = self._centred(x, y)
         a = right @ self.combinations
         r = a - left @ self.weights
-        difference = _log_density(r, self.sorted_r) - _log_density(a, self.sorted_a)
+        difference = log_margins(r, self.sorted_r) - log_margins(a, self.sorted_a)
         return torch.cat([r, right[:, self.rest]], dim=1), difference + self.shift
 
     def exact_values(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,14 +157,30 @@ def _log_volume(z: Tensor) -> Tensor:
     return volume
 
 
-def _log_density(z: Tensor, ordered: Tensor) -> Tensor:
-    """Return the sum of the log-densities of the columns, from spacings of sorted columns."""
+def log_margins(z: Tensor, ordered: Tensor) -> Tensor:
+    """Return the sum of the log-densities of the columns, from spacings of sorted columns.
+
+    Outside of the sorted values, the density decays like an inverse square with a mass of 1 / n.
+
+    Parameters
+    ----------
+    z : tensor of shape (m, d)
+        Rows.
+    ordered : tensor of shape (n, d)
+        Sorted columns of the training rows.
+
+    Returns
+    -------
+    tensor of shape (m,)
+    """
     n = len(ordered)
     m = max(1, round(0.5 * n**0.5))
     total = z.new_zeros(len(z))
-    for column, known in zip(z.mT, ordered.mT, strict=True):
-        place = torch.searchsorted(known, column.contiguous())
+    for column, known in zip(z.mT.contiguous(), ordered.mT.contiguous(), strict=True):
+        place = torch.searchsorted(known, column)
         low, high = (place - m).clamp(0, n - 1), (place + m).clamp(0, n - 1)
         width = (known[high] - known[low]).clamp_min(1e-300)
-        total += ((high - low) / (n * width)).log()
+        density = (high - low) / (n * width)
+        outside = (column - column.clamp(known[0], known[-1])).abs()
+        total += density.log() - 2 * torch.log1p(n * density * outside)
     return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from sk_mige.information import (
+    AdditiveReference,
     CorrectedReference,
     GaussianReference,
     MixtureReference,
@@ -82,6 +84,7 @@ def test_few_rows_have_no_directions() -> None:
         StudentReference(4.0),
         MixtureReference(2),
         NeighbourReference(5),
+        AdditiveReference(),
         CorrectedReference(GaussianReference(), n_epochs=1),
     ],
     ids=lambda model: type(model).__name__,
@@ -105,15 +108,53 @@ def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
         torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
 
 
-def test_network_uses_the_coordinates_that_predict_held_out_rows() -> None:
+def test_network_uses_the_components_and_the_columns() -> None:
+    x, y = draws(1000, 2), draws(1000, 2, seed=1)
+    components = x, 0.8 * x + 0.6 * y
+    turn = torch.tensor([[0.8, 0.6], [-0.6, 0.8]]).double()
+    columns = components[0] @ turn, components[1] @ turn
+    found = choose_information(*columns, ("network",), components=components)
+    assert found.candidates[-1].inputs == "both"
+    assert abs(found.value - 1.02) < 0.1
+    assert abs(float(found.pointwise(*columns, components).mean()) - 1.02) < 0.1
+
+
+def test_a_copula_describes_the_columns_or_the_components() -> None:
     x, y = draws(1000, 2), draws(1000, 2, seed=1)
     related = x, 0.8 * x + 0.6 * y
-    by_components = choose_information(x, y, ("network",), components=related)
-    by_columns = choose_information(*related, ("network",), components=(x, y))
-    assert by_components.candidates[-1].of_components
-    assert not by_columns.candidates[-1].of_components
+    by_components = choose_information(x, y, ("gaussian",), components=related)
+    by_columns = choose_information(*related, ("gaussian",), components=(x, y))
+    assert by_components.candidates[-1].inputs == "components"
+    assert by_columns.candidates[-1].inputs == "columns"
     values = by_components.pointwise(x, y, related), by_columns.pointwise(*related, (x, y))
     torch.testing.assert_close(*values)
+
+
+def test_components_leave_columns_without_loadings_as_they_are() -> None:
+    z = torch.rand(4000, 20, generator=torch.Generator().manual_seed(0)).double()
+    z[:, :2] @= torch.tensor([[0.8, 0.6], [-0.6, 0.8]]).double()
+    mixing = independent_components(z)
+    assert mixing is not None
+    assert sorted((mixing != 0).sum(0).tolist()) == [1] * 18 + [2] * 2
+
+
+@pytest.mark.parametrize(("d", "width"), [(1, 0.2), (1, 2.0), (3, 1.0), (5, 1.0)])
+def test_uniform_noise_has_the_information_of_its_edges(d: int, width: float) -> None:
+    x, noise = torch.rand(2, 3000, d, generator=torch.Generator().manual_seed(0)).double()
+    y = x + width * noise
+    low, high = sorted((1.0, width))
+    truth = d * (math.log(high / width) + low / (2 * high))
+    scores = gaussianize_ranks(x), gaussianize_ranks(y)
+    found = choose_information(*scores, ("gaussian", "additive"), numbers=(x, y))
+    assert abs(found.value - truth) < 0.06
+    assert found.interval[0] < truth < found.interval[1]
+
+
+def test_an_additive_relation_may_have_either_direction() -> None:
+    x, noise = torch.rand(2, 1000, 1, generator=torch.Generator().manual_seed(0)).double()
+    y = x + noise
+    forward, backward = AdditiveReference().fit(x, y), AdditiveReference().fit(y, x)
+    torch.testing.assert_close(forward.pointwise(x, y), backward.pointwise(y, x))
 
 
 def test_the_interval_extends_to_what_more_components_would_resolve() -> None:

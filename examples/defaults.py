@@ -1,15 +1,15 @@
-"""Study of the encoder's defaults on images and tables.
+"""Measure the effect of the encoder's default parameters on images and tables.
 
     python examples/defaults.py                          # everything: some hours on two cores
     python examples/defaults.py --data digits --seeds 0  # some minutes
-    python examples/defaults.py --only "batch_size"      # lines whose name contains this
+    python examples/defaults.py --only "batch_size"      # methods with this text in their name
 
-Three classifiers are trained on each representation: a perceptron, logistic regression and nearest
-neighbours. The representations are raw values, principal components, an untrained encoder, the
-default MIGEEncoder, and MIGEEncoder with one parameter changed. The seed of a line also determines
-the split into training and test rows, so lines with the same seed share their rows. Each finished
-line is appended to a file, and the next call continues an interrupted run. The results are written
-to docs/results/defaults.json.
+Three classifiers are trained on each representation: a multilayer perceptron, logistic regression
+and nearest neighbours. The representations are raw values, principal components, an untrained
+encoder, the default MIGEEncoder, and MIGEEncoder with one parameter changed. The seed also
+determines the split into training and test rows, so all representations with one seed are evaluated
+on the same rows. Each finished result is appended to a file, and the next call of the script
+continues an interrupted run. The results are written to docs/results/defaults.json.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ N_ROWS = 10_000  # training rows of the fetched images
 
 
 class WhitenedMarginal(SSGEScoreEstimator):
-    """SSGE of whitened z as the marginal score, with the default joint score."""
+    """Score of z by SSGE after whitening, with the default score of the pair (x, z)."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -67,7 +67,7 @@ class WhitenedMarginal(SSGEScoreEstimator):
 
 
 class GaussianMarginal(WhitenedMarginal):
-    """Gaussian estimate of the marginal score, with the default joint score."""
+    """Score of z by a Gaussian fit, with the default score of the pair (x, z)."""
 
     def _training_score(self, *_: Any) -> Callable[..., torch.Tensor]:
         def score(z: torch.Tensor, *, sq_distances: torch.Tensor | None = None) -> torch.Tensor:
@@ -89,7 +89,7 @@ def ssge_with(**parameters: Any) -> SSGEScoreEstimator:
     return SSGEScoreEstimator(**{"eigen_threshold": None, **parameters})
 
 
-# Changed parameters, keyed by the name of the line. The names are those of the recorded results.
+# Changed parameters, keyed by the name of the method in the results file.
 VARIANTS: dict[str, dict[str, Any]] = {
     "eigen_threshold=0.8": {"score_estimator": ssge_with(eigen_threshold=0.8)},
     "eigen_threshold=0.94": {"score_estimator": ssge_with(eigen_threshold=0.94)},
@@ -154,14 +154,14 @@ def load(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 def effective_rank(Z: np.ndarray) -> float:
-    """Return the exponential of the entropy of the covariance's spectrum."""
+    """Return the exponential of the entropy of the normalised eigenvalues of the covariance."""
     eigenvalues = np.linalg.eigvalsh(np.cov(Z.T)).clip(1e-12)
     share = eigenvalues / eigenvalues.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def classifiers(seed: int) -> dict[str, Any]:
-    """Return the classifiers, keyed by the name of their metric."""
+    """Return the classifiers, keyed by the name of the metric in the results file."""
     return {
         "accuracy": MLPClassifier(random_state=seed),
         "accuracy of logistic regression": make_pipeline(
@@ -172,7 +172,7 @@ def classifiers(seed: int) -> dict[str, Any]:
 
 
 def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """Return the accuracies of the classifiers and the effective ranks, as rows."""
+    """Return accuracies and effective ranks, as rows of the results file."""
     X_train, X_test, y_train, y_test = load(dataset, seed)
     before = representations(seed)[method]
     start = time.perf_counter()
@@ -200,7 +200,7 @@ def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
 
 
 def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
-    """Return z, and z before its map to the units of the input."""
+    """Return z, and z before the linear map that gives z the units of the input."""
     head = getattr(getattr(before, "module_", None), "head", None)
     if not hasattr(head, "alignment"):
         return {"z": Z}
@@ -209,7 +209,7 @@ def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def gather(log: Path, path: Path) -> None:
-    """Write all finished rows to the results file, in the order of the study."""
+    """Write all finished rows to the results file, in the order of the methods."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     order = list(representations(0))
     rows = [row for line in lines for row in line["rows"] if row["method"] in order]
@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=[*BUNDLED, *FETCHED])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--only", default="", help="part of the names of lines to run")
+    parser.add_argument("--only", default="", help="part of the names of the methods to run")
     parser.add_argument("--log", type=Path, default=ROOT / "examples/output/defaults.jsonl")
     parser.add_argument("--results", type=Path, default=ROOT / "docs/results/defaults.json")
     arguments = parser.parse_args()

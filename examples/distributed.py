@@ -3,8 +3,9 @@
     torchrun --standalone --nproc-per-node 2 examples/distributed.py --device cpu
 
 On machines with GPUs, omit ``--device``. Each process uses one GPU, and the processes communicate
-by NCCL. On CPUs, the processes communicate by gloo. Every process loads the same rows and trains
-on its share of each batch. After a crash, the same command continues from the last checkpoint.
+by NCCL. On CPUs, the processes communicate by gloo. Every process loads the same rows, and applies
+the encoder to a part of the rows of each batch. After a crash, the same command continues the
+training from the last checkpoint.
 """
 
 from __future__ import annotations

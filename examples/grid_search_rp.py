@@ -1,11 +1,12 @@
-"""Search over the dimension of the random projection, in a pipeline, with GridSearchCV.
+"""Choose the dimension of the random projection in a pipeline by GridSearchCV.
 
     python examples/grid_search_rp.py                # 1,797 digits of 64 pixels: some minutes
     python examples/grid_search_rp.py --data mnist   # 2,000 digits of 784 pixels
 
-MIGE uses the inputs x only through the distances between rows. A random projection to k dimensions
-preserves squared distances up to a relative error of about sqrt(2/k). The search compares values
-of k by the cross-validated accuracy of a pipeline of scaler, encoder and classifier.
+MIGE depends on the inputs x only through the distances between rows. A random projection to k
+dimensions preserves squared distances up to a relative error of about sqrt(2/k). The pipeline
+consists of a scaler, an encoder and a classifier. The search compares values of k by the
+cross-validated accuracy of the pipeline.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 Anomalies by log-density and by the norm of the score
 =====================================================
 
-This example ranks rows of an unseen class by the log-density and by the norm of the score of one
-fitted score estimator.
+This example ranks rows by the log-density and by the norm of the score, both from one fitted score
+estimator. The anomalies are rows of a class that is not in the training data.
 """
 
 # %%
-# The score estimator is fitted to 20 principal components of handwritten digits without the
-# eights. A low log-density is evidence of an anomaly. A large norm of the score can also indicate
-# an anomaly, because the log-density is steep beside a mode.
+# The score estimator is fitted to 20 principal components of handwritten digits without the digit
+# 8. A low log-density is evidence of an anomaly. A large norm of the score can also be evidence of
+# an anomaly, because the log-density is steep around a mode.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,6 +49,6 @@ axes[1].legend(frameon=False)
 plt.show()
 
 # %%
-# :doc:`/guide/anomalies` compares the rankings on seven tasks. On digits, the norm of the score is
-# a better ranking than the log-density. On other tasks, the norm of the score can be worse than
-# chance.
+# :doc:`/guide/anomalies` compares the rankings on seven tasks. In this example, the ranking by the
+# norm of the score has a larger area under the ROC curve than the ranking by the log-density. On
+# other tasks, the ranking by the norm of the score can be worse than chance.

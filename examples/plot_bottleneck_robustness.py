@@ -7,8 +7,8 @@ perturbations, for several values of β.
 """
 
 # %%
-# Bottlenecks of 16 dimensions are compared with the same network without noise at β = 0. Each
-# network is trained with two seeds.
+# Bottlenecks with 16-dimensional z are compared with a network without a bottleneck, which has no
+# noise and β = 0. Each network is trained with two seeds.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,11 +36,11 @@ def train(seed, **parameters):
 
 
 # %%
-# Projected gradient descent changes every pixel by at most ε to increase a loss. Each of 40 steps
-# uses the sign of the gradient, averaged over 12 new draws of z. ``predict`` averages over
-# separate draws of z. The loss of the first attack is the cross-entropy, whose gradient vanishes
-# if probabilities are 0 or 1. The loss of the second attack is the margin, the largest wrong logit
-# minus the true logit.
+# Projected gradient descent changes every pixel by at most ε to increase a loss. The attack takes
+# 40 steps in the direction of the sign of the gradient, which is averaged over 12 new draws of z.
+# ``predict`` averages over separate draws of z. The loss of the first attack is the cross-entropy,
+# whose gradient vanishes if probabilities are 0 or 1. The loss of the second attack is the largest
+# logit of a wrong class minus the logit of the true class.
 
 
 def likelihood_loss(logits, target):
@@ -71,7 +71,8 @@ def noisy(scale):
 
 # %%
 # The third attack, the transfer attack, uses adversarial images of the network without a
-# bottleneck. An image counts as correct only if the prediction is correct under every attack.
+# bottleneck. The accuracy under attack is the fraction of images that are classified correctly
+# under every attack.
 
 sources = [train(seed, head="deterministic", beta=0.0) for seed in range(2)]
 
@@ -95,9 +96,10 @@ found = np.mean(
 
 # %%
 # A bottleneck is a weak defence. With ε = 0.1, the accuracy under attack is 12 % for the plain
-# network, 17 % at β = 0.1 and 24 % at β = 0.4. The accuracy on clean images is unchanged up to β =
-# 0.1, and 2 points lower at β = 0.4. With ε = 0.05, the accuracy of every network under attack is
-# between 71 and 74 %. Gaussian noise reduces the accuracy of all networks by 28 to 34 points.
+# network, 17 % at β = 0.1 and 24 % at β = 0.4. On clean images, the accuracy is unchanged up to β =
+# 0.1, and 2 percentage points lower at β = 0.4. With ε = 0.05, the accuracy under attack is between
+# 71 and 74 % for every network. Gaussian noise reduces the accuracy of the networks by 28 to 34
+# percentage points.
 
 names = ["clean", "noise of scale 0.4", "attacks, ε = 0.05", "attacks, ε = 0.1"]
 for name, reference, row in zip(names, plain, found.T, strict=True):

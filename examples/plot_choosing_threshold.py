@@ -2,14 +2,14 @@
 Choosing the number of eigenfunctions
 =====================================
 
-Cross-validation chooses the fraction of the spectrum to keep. This example compares the held-out
-loss with the true error of the estimated scores.
+Cross-validation chooses ``eigen_threshold``, the fraction of the kernel's spectrum to keep. This
+example compares the held-out loss with the true error of the estimated scores.
 """
 
 # %%
 # ``score`` returns minus Hyvärinen's loss, which needs held-out samples but no true scores. By
-# default, the same loss chooses a regularisation strength. Here, ``eigen_threshold`` replaces the
-# default regularisation.
+# default, Hyvärinen's loss chooses a regularisation strength. In this example, the spectrum is
+# instead cut off at ``eigen_threshold``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,9 +33,9 @@ errors = [
 
 # %%
 # With infinitely many held-out samples, the loss is half the mean squared error plus a constant.
-# Loss and error fall steeply at the same fractions of the spectrum. The dotted line marks the
-# minimum of the loss. To the right of the dotted line, the error changes little, but the minimum
-# of the error is at a different fraction.
+# The loss and the true error decrease steeply at the same thresholds. The dotted line marks the
+# minimum of the loss. To the right of the dotted line, the error changes little, but the minimum of
+# the error is at a different threshold.
 
 best = search.best_index_
 print(f"error at the chosen threshold {errors[best]:.2f}, smallest error {min(errors):.2f}")

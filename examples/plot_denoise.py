@@ -10,8 +10,8 @@ images. For comparison, the example also uses the score of clean images and the 
 # The rows are 20 principal components of handwritten digits. The noise has the standard deviation
 # :math:`\sigma = 4` in each component. Tweedie's formula
 # :math:`x + \sigma^2\, \nabla \log q_\sigma(x)` needs the score of *noisy* rows, and does not hold
-# for the score of clean rows. Estimators are fitted to half of the images, and errors are measured
-# on the second half.
+# for the score of clean rows. The score estimators are fitted to half of the images, and errors are
+# measured on the remaining half.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +32,8 @@ by_noisy = SSGEScoreEstimator().fit(noisy_train)
 by_clean = SSGEScoreEstimator().fit(train)
 
 # %%
-# The Wiener filter is the best linear filter. For Gaussian data, Tweedie's formula is identical to
-# the Wiener filter.
+# The Wiener filter is the linear filter with the smallest mean squared error. For Gaussian data,
+# Tweedie's formula is identical to the Wiener filter.
 
 mean, covariance = noisy_train.mean(0), np.cov(noisy_train.T)
 wiener = mean + (noisy - mean) @ np.linalg.solve(covariance, covariance - sigma**2 * np.eye(20))
@@ -57,8 +57,8 @@ plt.show()
 
 # %%
 # Tweedie's formula with the score of noisy rows has the smallest error. The log-density of clean
-# rows is steeper than that of noisy rows. With the score of clean rows, the step is therefore too
-# long, and the result has a larger error than the noisy images.
+# rows is steeper than that of noisy rows. With the score of clean rows, the correction by Tweedie's
+# formula is therefore too large, and the result has a larger error than the noisy images.
 
 assert errors["score of noisy rows"] < errors["Wiener filter"] < errors["noisy"]
 assert errors["score of clean rows"] > errors["noisy"]

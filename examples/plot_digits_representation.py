@@ -3,7 +3,7 @@ Handwritten digits in two dimensions
 ====================================
 
 This example compares a two-dimensional representation learned by InfoMax with the first two
-principal components. Labels are used only for the colours.
+principal components. Labels are used only for the colours and the accuracies in the plots.
 """
 
 # %%
@@ -26,7 +26,7 @@ maps = {
 }
 
 # %%
-# The titles show the accuracy of a nearest-neighbour classifier in two dimensions.
+# The titles show the accuracy of a nearest-neighbour classifier on the two dimensions.
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
 for ax, (name, Z) in zip(axes, maps.items(), strict=True):
@@ -37,8 +37,8 @@ axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The loss is a surrogate, whose gradient estimates the gradient of minus the mutual information.
-# The value of the surrogate is meaningless (:doc:`/guide/mi_gradients`).
+# The training loss is a surrogate, whose gradient estimates the gradient of minus the mutual
+# information. The value of the training loss is meaningless (:doc:`/guide/mi_gradients`).
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(encoder, ax=ax)

@@ -2,14 +2,14 @@
 Information of a noisy channel
 ==============================
 
-This example estimates the derivative of the mutual information between input and output of a
-channel. The derivative is with respect to the standard deviation σ of the channel's noise.
+This example estimates a derivative of the mutual information between the input and the output of a
+channel. The derivative is taken with respect to the standard deviation σ of the channel's noise.
 """
 
 # %%
 # The output of the channel is the signal plus Gaussian noise. The estimate uses samples of the
-# output and the known conditional distribution of the output. For a Gaussian signal, the mutual
-# information is ½ log(1 + 1/σ²) nats. For a binary signal of ±1, the mutual information is
+# output, and the known distribution of the output given the signal. For a Gaussian signal, the
+# mutual information is ½ log(1 + 1/σ²) nats. For a binary signal of ±1, the mutual information is
 # computed by quadrature.
 
 from functools import partial
@@ -28,7 +28,7 @@ grid = np.linspace(0.2, 2.0, 25)
 
 
 def binary_information(sigma):
-    """Return I(x; x + σε) for x = ±1: the entropy of the output minus that of the noise."""
+    """Return I(x; x + σε) for x = ±1, the entropy of the output minus the entropy of the noise."""
     z = np.linspace(-12, 12, 20_001)
     density = sum(np.exp(-((z - x) ** 2) / (2 * sigma**2)) for x in (-1, 1)) / 2
     density /= sigma * np.sqrt(2 * np.pi)
@@ -71,5 +71,6 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# For the binary signal, the mutual information decreases fastest where the two modes of the output
-# begin to overlap. For smaller σ, the derivative is near 0, and the estimate is less accurate.
+# For the binary signal, the mutual information decreases fastest at the σ where the two modes of
+# the output begin to overlap. For smaller σ, the derivative is near 0, and the estimate is less
+# accurate.

@@ -2,8 +2,8 @@ r"""
 Gradient ascent on mutual information
 =====================================
 
-Gradient ascent on mutual information optimises the powers of four sensors, and a projection of
-five variables to one variable. The results are compared with exact solutions.
+Gradient ascent on mutual information optimises the powers of four sensors, and a projection of five
+variables to one variable. The results are compared with the exact maxima.
 """
 
 # %%
@@ -13,7 +13,7 @@ five variables to one variable. The results are compared with exact solutions.
 # Sensor i measures :math:`y_i = \sqrt{p_i}\, x_i + \sigma_i \varepsilon_i`, where signal and noise
 # are standard normal. The powers :math:`p_i` sum to 4. The mutual information is
 # :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. Its maximum, by water-filling, is at
-# :math:`p_i = \max(0, \mu - \sigma_i^2)`, with μ chosen so that the powers sum to 4.
+# :math:`p_i = \max(0, \mu - \sigma_i^2)`, where μ is chosen so that the powers sum to 4.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +28,7 @@ optimum = np.maximum(0, level - sigma**2)
 
 
 def powers(theta):
-    """Return positive powers of the given sum."""
+    """Return positive powers with the given sum."""
     return total * torch.softmax(theta, 0)
 
 
@@ -75,7 +75,7 @@ y = (x @ w_true) ** 2 + 0.5 * rng.standard_normal(n)
 
 
 def ascend(w, n_steps=20):
-    """Return the unit vectors of all steps."""
+    """Return the unit vector w after each step."""
     path = [w / np.linalg.norm(w)]
     for step in range(n_steps):
         w = path[-1]
@@ -91,10 +91,10 @@ def ascend(w, n_steps=20):
 paths = [ascend(w) for w in rng.standard_normal((4, d))]
 
 # %%
-# The estimated information selects the best of the four results. Quadrature over the density of y
-# gives the true maximum. Two ascents fail, because the gradient is nearly zero in directions with
-# almost no information, so several starts are necessary. The direction of the linear fit is
-# random, because x and y are uncorrelated.
+# The projection with the largest estimated information is selected from the four results.
+# Quadrature over the density of y gives the true maximum. Two ascents fail, because the gradient is
+# nearly zero at projections with almost no information. Several starts are therefore necessary. The
+# direction of the linear fit is random, because x and y are uncorrelated.
 
 grid, u = np.linspace(-3, 40, 4001), np.linspace(-6, 6, 2001)
 weight = np.exp(-(u**2) / 2) / np.exp(-(u**2) / 2).sum()

@@ -2,8 +2,8 @@
 Representations of an information bottleneck
 ============================================
 
-This example shows two-dimensional representations of digits for four values of β, the weight of
-the information about x in z.
+This example shows two-dimensional representations of digits for four values of β, the weight of the
+information I(x; z) in the loss.
 """
 
 import matplotlib.pyplot as plt
@@ -35,7 +35,8 @@ plt.show()
 
 # %%
 # The information plane shows I(z; y), the information about the digit, against I(x; z), the
-# information about the image. The two values are lower bounds in nats on held-out images.
+# information about the image. The two values are lower bounds in nats, computed from held-out
+# images.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 InformationPlaneDisplay.from_estimators(models, X_test, y_test, ax=ax)

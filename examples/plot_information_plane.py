@@ -7,9 +7,9 @@ the image, I(x; z). Each point is a bottleneck with a different β.
 """
 
 # %%
-# Ten bottlenecks of four dimensions are trained. With a large β from the start, training can stay
-# at a constant z. :class:`~sk_mige.training.BetaWarmup` therefore increases β over the first ten
-# epochs.
+# Ten bottlenecks with four-dimensional z are trained. With a large β from the start, training can
+# stay at a constant z. :class:`~sk_mige.training.BetaWarmup` therefore increases β over the first
+# ten epochs.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,10 +39,10 @@ models = [
 ]
 
 # %%
-# I(x; z) and I(z; y) are measured on n = 899 images that were not used in training. The display
-# shows lower bounds. The lower bound of I(z; y) is the entropy of the digits minus the decoder's
-# cross-entropy. The lower bound of I(x; z) cannot exceed log n = 6.8 nats, so the plot also shows
-# an upper bound.
+# I(x; z) and I(z; y) are estimated from n = 899 images that were not used in training. The display
+# shows lower bounds of the two values. The lower bound of I(z; y) is the entropy of the digits
+# minus the decoder's cross-entropy. The lower bound of I(x; z) cannot exceed log n = 6.8 nats, so
+# the plot also shows an upper bound.
 
 fig, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 display = InformationPlaneDisplay.from_estimators(
@@ -62,8 +62,8 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %%
-# From β = 0.01 to 0.1, z loses information about the image, but little information about the
-# digit. A larger β reduces the information about the image and about the digit.
+# As β increases from 0.01 to 0.1, z loses information about the image, but little information about
+# the digit. A β above 0.1 reduces the information about the image and about the digit.
 
 for k, model in enumerate(models):
     print(

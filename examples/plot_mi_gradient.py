@@ -8,8 +8,8 @@ respect to their correlation ρ, from 256 samples.
 
 # %%
 # With d coordinates, the mutual information is −d/2 · log(1 − ρ²), and its derivative is dρ / (1 −
-# ρ²). The estimate is the derivative of a surrogate with respect to ρ. For each repetition, x and
-# ε are drawn once, and only ρ changes along a curve.
+# ρ²). The estimate is the derivative of a surrogate with respect to ρ. For each repetition, x and ε
+# are drawn once and used for all values of ρ.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,7 @@ def gradient(rho, x, eps):
 
 
 # %%
-# Each panel shows the exact derivative, all repetitions, and the mean of the repetitions with a
+# Each panel shows the exact derivative, the estimates of all repetitions, and their mean with a
 # band of two standard errors.
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, layout="constrained")
@@ -47,6 +47,6 @@ for ax, d in zip(axes, (5, 10, 20), strict=True):
 plt.show()
 
 # %%
-# The curves are smooth because all ρ of a curve share the same x and ε. In 20 dimensions, 256
-# samples are few for SSGE. The estimated scores are therefore too short, and the derivative is too
-# small for large ρ.
+# The curves are smooth, because all points of a curve are computed from the same x and ε. In 20
+# dimensions, 256 samples are too few for SSGE. The norm of the estimated scores is therefore too
+# small, and the estimated derivative is too small for large ρ.

@@ -9,8 +9,8 @@ measurement of a class.
 
 # %%
 # :class:`~sk_mige.MutualInfoEstimator` compares several candidate estimates by their held-out
-# pointwise information, and averages candidates with equal evidence. The true mutual information
-# of each pair is known.
+# pointwise information, and averages the candidates with nearly the best result. The true mutual
+# information of each pair is known.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,15 +23,15 @@ rng = np.random.default_rng(0)
 x, noise = rng.standard_normal((2, n))
 
 # %%
-# The Gaussian pair with correlation ρ = 0.8 has a mutual information of −½ log(1 − ρ²) = 0.51
-# nats. In the second pair, x is uniform in (−1, 1), and y = sin(8x) + 0.3 ε. In the third pair, y
-# is a class 0, 1 or 2, and x is the class plus Gaussian noise of standard deviation 0.5. For the
-# second and third pair, the true value is the entropy of the noisy variable minus that of the
-# noise, by quadrature.
+# The Gaussian pair with correlation ρ = 0.8 has a mutual information of −½ log(1 − ρ²) = 0.51 nats.
+# In the second pair, x is uniform in (−1, 1), and y = sin(8x) + 0.3 ε. In the third pair, y is one
+# of the classes 0, 1 and 2, and x is y plus Gaussian noise of standard deviation 0.5. For the
+# second and third pair, the true value is the entropy of the noisy variable minus the entropy of
+# the noise, computed by quadrature.
 
 
 def entropy(values, scale):
-    """Return the entropy of values with equal probabilities plus Gaussian noise of one scale."""
+    """Return the entropy of a uniformly drawn value plus Gaussian noise of the given scale."""
     grid = np.linspace(values.min() - 8 * scale, values.max() + 8 * scale, 4001)
     kernel = np.exp(-0.5 * ((grid[:, None] - values) / scale) ** 2)
     density = kernel.mean(axis=1) / (scale * np.sqrt(2 * np.pi))
@@ -56,8 +56,9 @@ pairs = {
 }
 
 # %%
-# The display fits copies of the estimator to nested subsets of the rows. Black bars are the 90 %
-# intervals, and dotted lines are the candidates with their weights for all rows.
+# The display fits copies of the estimator to nested subsets of the rows. Black bars are 90 %
+# intervals. Dotted lines are the estimates of the candidates, and the legend lists their weights
+# for all rows.
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 5), layout="constrained")
 for ax, (name, (first, second, truth)) in zip(axes, pairs.items(), strict=True):
@@ -71,7 +72,7 @@ for ax, (name, (first, second, truth)) in zip(axes, pairs.items(), strict=True):
 plt.show()
 
 # %%
-# With all rows, the interval of each pair contains the true value. Intervals narrow with more
-# rows. For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is
-# wide. The Gaussian and t-copulas of the oscillating pair stay near 0 for all numbers of rows, and
-# have no weight in the estimate.
+# With all rows, the interval of each pair contains the true value. Intervals narrow with more rows.
+# For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is wide. For
+# the oscillating pair, the estimates of the Gaussian copula and the t-copula stay near 0 for all
+# numbers of rows, and have no weight in the average.

@@ -2,14 +2,14 @@
 Training with a loss of your own
 ================================
 
-This example trains an encoder with a loss of log-determinants on two views of each digit. A linear
-probe compares the encoder with ``mode="infomax"``.
+This example trains an encoder with a loss of log-determinants on two views of each digit. The
+accuracy of a linear probe compares the encoder with an encoder trained by ``mode="infomax"``.
 """
 
 # %%
-# A loss is a function of the code, the rows and the targets of a batch. With two views, ``code.z``
-# has the shape (2, rows, components). The example loss is small if z varies much between images,
-# and little between the two views of an image.
+# A loss is a function of the code, the inputs and the targets of a batch. With two views,
+# ``code.z`` has the shape (2, rows, components). The loss of this example is small if z varies much
+# between images, and little between the two views of an image.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,9 +74,9 @@ for name, values in accuracies.items():
     print(f"{name:17} {', '.join(f'{value:.1%}' for value in values)}")
 
 # %%
-# The accuracies of the two losses overlap. The probe is more accurate on raw pixels than on either
-# representation of 16 dimensions. The example demonstrates training with a user-defined loss, not
-# an improvement by the loss.
+# The ranges of the accuracies for the two losses overlap. The probe is more accurate on raw pixels
+# than on either 16-dimensional representation. The example demonstrates training with a
+# user-defined loss, not an improvement of the accuracy.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 history = encoders["log-determinants"].history_

@@ -7,9 +7,9 @@ This example compares eigenvalues and scores in float32 and in float64.
 
 # %%
 # A score estimate divides by eigenvalues of a Gram matrix. Rounding errors of float32 are about
-# :math:`10^{-7}` times the largest eigenvalue. Eigenvalues below the rounding errors are noise,
-# and some are negative. The functions of this package therefore decompose the Gram matrix of
-# float32 data in float64.
+# :math:`10^{-7}` times the largest eigenvalue. Computed eigenvalues below the rounding errors are
+# noise, and some of them are negative. The functions of this package therefore decompose the Gram
+# matrix of float32 data in float64.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,8 +36,8 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# Scores of the same float32 samples are computed by the published formula in float32 and by this
-# package. The two results are compared with the estimate from float64 samples.
+# The scores of the same float32 samples are computed twice, by the published formula in float32 and
+# by this package. The two results are compared with scores computed in float64.
 
 
 def in_float32(x: torch.Tensor, n_eigen: int) -> torch.Tensor:

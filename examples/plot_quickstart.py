@@ -7,8 +7,8 @@ page download the example as a notebook.
 """
 
 # %%
-# :class:`~sk_mige.MIGEEncoder` is a transformer and can replace ``PCA`` in a pipeline. In a
-# notebook, an estimator is displayed with its parameters.
+# :class:`~sk_mige.MIGEEncoder` is a transformer and can replace ``PCA`` in a pipeline. A notebook
+# displays an estimator with its parameters.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -32,22 +32,23 @@ model = make_pipeline(
 model
 
 # %%
-# The pipeline passes y to each step. With the default ``mode="infomax"``, the encoder ignores y,
-# and only the logistic regression uses y. ``verbose=1`` shows a progress bar.
+# ``fit`` of the pipeline passes y to each step. With the default ``mode="infomax"``, the encoder
+# ignores y, and only the logistic regression uses y. ``verbose=1`` shows a progress bar.
 
 model.fit(X_train, y_train)
 print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``history_`` has a record for each epoch. The loss is a surrogate, whose gradient estimates the
-# gradient of minus the mutual information. The value of the surrogate is meaningless
-# (:doc:`/guide/mi_gradients`).
+# ``history_`` has a record for each epoch. The training loss is a surrogate, whose gradient
+# estimates the gradient of minus the mutual information. The value of the training loss is
+# meaningless (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)
 
 # %%
-# Display classes plot fitted estimators, pipelines or searches, and draw on given axes.
+# The display classes of :mod:`sk_mige.inspection` plot fitted estimators, pipelines or searches.
+# The parameter ``ax`` sets the axes of the plot.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(model, ax=left)

@@ -7,8 +7,8 @@ dimensions of the random projection.
 """
 
 # %%
-# The kernel depends only on distances, which a random projection approximately preserves. The data
-# are a mixture of eight Gaussians.
+# The kernel depends only on distances, and a random projection approximately preserves distances.
+# The data are samples of a mixture of eight Gaussians.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,5 +45,5 @@ plt.show()
 
 # %%
 # The kernel expansion lies in the span of the rows of the projection matrix. With few projected
-# dimensions, the kernel expansion is small. With more dimensions, the error approaches the error
-# without projection.
+# dimensions, the kernel expansion is small. With more projected dimensions, the error approaches
+# the error without a projection.

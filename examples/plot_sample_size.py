@@ -37,8 +37,8 @@ def error(estimator, make, n, seed):
 
 
 # %%
-# Errors are geometric means over three draws of the samples. An estimate of zero has an error of
-# 1.
+# Errors are geometric means over three draws of the samples. A score estimate of zero has an error
+# of 1.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, layout="constrained")
 for ax, (name, make) in zip(axes.flat, densities.items(), strict=True):
@@ -57,6 +57,6 @@ plt.show()
 
 # %%
 # For the banana and the three modes, a fixed threshold keeps few eigenfunctions, and the published
-# estimator improves little with more samples. The covariance of the Gaussian has a condition
-# number of 100, and its scores are largest in narrow directions. For this Gaussian, the error with
-# a threshold of 0.94 stays close to 1.
+# estimator improves little with more samples. The covariance of the Gaussian has a condition number
+# of 100, and the scores of the Gaussian are largest along the directions of small variance. For the
+# Gaussian, the error with a threshold of 0.94 stays close to 1.

@@ -47,7 +47,7 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# The grey line marks 256 features, the number of samples. An estimate of zero has an error of 1.
-# With 512 features, the error of the published estimator is close to 1. With 512 features, the
+# The grey line marks 256 features, the number of samples. A score estimate of zero has an error of
+# 1. With 512 features, the error of the published estimator is close to 1. With 512 features, the
 # error of the default estimator is below 2 % for the normal distribution and below 20 % for the
 # corners.

@@ -6,10 +6,10 @@ This example compares three estimates of the score of a ring from 250 samples.
 """
 
 # %%
-# The covariance of the ring is a multiple of the identity, so a Gaussian fit does not show the
+# The covariance of the ring is a multiple of the identity, so a Gaussian fit does not describe the
 # shape of the ring. The published estimator keeps a given fraction of the spectrum. The default
-# estimator chooses the regularisation strength on held-out samples. The cross-validated estimator
-# also chooses the bandwidth, the base, the shrinkage and ``curl_free``.
+# estimator chooses the kernel and the regularisation strength on held-out samples. The
+# cross-validated estimator also chooses the bandwidth, the base, the shrinkage and ``curl_free``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,9 +49,10 @@ plt.show()
 print(estimators["cross-validated"].best_params_)
 
 # %%
-# The left panel shows the loss on held-out samples against the regularisation strength for each
-# bandwidth, with the best of the remaining parameters. The right panel shows the spectrum of the
-# published estimator's kernel matrix, and the number of kept eigenfunctions.
+# The left panel shows the held-out loss against the regularisation strength, with one line for each
+# bandwidth. All other parameters have the best value for the point of the line. The right panel
+# shows the eigenvalues of the published estimator's kernel matrix, and the number of eigenfunctions
+# that the estimator keeps.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 ScoreCVDisplay.from_estimator(estimators["cross-validated"], param="alpha", ax=left)

@@ -2,16 +2,16 @@
 Thinning and a goodness-of-fit test
 ===================================
 
-This example selects rows that represent a density, and tests rows against a score.
+This example selects rows that represent a density, and tests whether rows are samples of a density.
 """
 
 # %%
 # Stein thinning
 # --------------
 #
-# The candidates are samples of a wider and shifted density. With the exact score of the target
-# density, the selected rows represent the target density. The score does not depend on the
-# normalising constant of the target density.
+# The candidates are samples of a density that is wider than the target density and has a different
+# mean. With the exact score of the target density, the selected rows represent the target density.
+# The score does not depend on the normalising constant of the target density.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +24,7 @@ candidates = 1.3 * X + [0.3, 0.5]
 rng = np.random.default_rng(0)
 random = candidates[rng.choice(3000, 60, replace=False)]
 thinning = SteinThinning(60, score).fit(candidates)
-# Without a score, the selected rows represent the rows of the fit.
+# If no score is passed, the selected rows represent the rows that are passed to ``fit``.
 from_rows = SteinThinning(60).fit(X)
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained")
@@ -46,14 +46,15 @@ plt.show()
 # Goodness-of-fit test
 # --------------------
 #
-# The test compares rows with a score. Under the null hypothesis, 5 % of the p-values are at most
-# 0.05. The power of the test grows with the shift of the rows.
+# The null hypothesis of the test is that rows are samples of the density with a given score. Under
+# the null hypothesis, 5 % of the p-values are at most 0.05. The power of the test grows with the
+# shift of the rows from the mean of the density.
 
 shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def rejected(shift, runs=60):
-    """Return the fraction of tests that reject N(0, I) at 5 % for 100 rows with a shifted mean."""
+    """Return the fraction of tests with 100 shifted rows that reject N(0, I) at 5 %."""
     test = KernelSteinTest(lambda x: -x, n_bootstrap=199, random_state=0)
     rows = np.random.default_rng(1).normal([shift, 0.0], size=(runs, 100, 2))
     return np.mean([test.fit(x).p_value_ <= 0.05 for x in rows])

@@ -2,8 +2,8 @@ r"""
 Toy densities and their exact scores
 ====================================
 
-This example shows densities with known scores :math:`\nabla \log q`, which serve to test score
-estimators.
+This example shows densities with known scores :math:`\nabla \log q`, which can be used to test
+score estimators.
 """
 
 # %%
@@ -41,7 +41,7 @@ toys = {
 
 
 def field(ax, X, score, n_arrows=17):
-    """Draw log-density, samples and scores in a square around most samples."""
+    """Draw log-density, samples and scores in a square that contains most samples."""
     low, high = np.quantile(X, [0.01, 0.99], axis=0)
     centre, reach = (low + high) / 2, 0.62 * (high - low).max()
 
@@ -77,8 +77,8 @@ for ax, (title, (X, score)) in zip(axes.flat, toys.items(), strict=True):
     ax.set_title(title, fontsize=11)
 
 # %%
-# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table
-# lists the largest deviation from the identity in a mean over 100,000 samples.
+# Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table lists
+# the largest deviation of an entry from −I if the expectation is a mean over 100,000 samples.
 
 for title, (_, score) in toys.items():
     X = score.sample(100_000, random_state=1)

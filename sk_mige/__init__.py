@@ -1,4 +1,4 @@
-"""scikit-learn estimators of scores, mutual information, its gradient, and representations."""
+"""scikit-learn estimators for scores, mutual information and its gradient, and representations."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -14,10 +14,10 @@ LIBRARIES = frozenset(
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the first line of the call stack that belongs to the user's code.
+    """Warn with the location of the user's line, the innermost line outside of libraries.
 
-    A fixed ``stacklevel`` is valid for direct calls only, because pipelines, searches and
-    decorators add frames.
+    A fixed ``stacklevel`` would be wrong for calls through pipelines, searches and decorators,
+    which add frames.
     """
     level = 2
     frame = sys._getframe(1)

@@ -1,8 +1,9 @@
 """Metrics of predicted probabilities: calibration and selective prediction.
 
-The functions take labels and predicted probabilities of any classifier. The function
-``sklearn.metrics.log_loss`` is the negative log-likelihood of the same arguments. The function
-``sklearn.metrics.roc_auc_score`` measures how well a score separates known rows from novel rows.
+The functions take true labels and the probabilities that any classifier predicts. With the same
+arguments, ``sklearn.metrics.log_loss`` returns the negative log-likelihood. The function
+``sklearn.metrics.roc_auc_score`` measures how well a novelty score separates known rows from novel
+rows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions
 def top_predictions(
     y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return whether the most probable class of each row is correct, and the class probability.
+    """Return whether the most probable class of each row is correct, and its probability.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def top_predictions(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. By default, the classes are
-        the sorted values of ``y_true``. The number of classes must be the number of columns.
+        the sorted values of ``y_true``. The number of classes must equal the number of columns.
 
     Returns
     -------
@@ -108,10 +109,10 @@ def expected_calibration_error(
     n_bins: int = 15,
     strategy: str = "quantile",
 ) -> float:
-    r"""Return the mean difference between confidence and accuracy over bins of confidence.
+    r"""Return the mean absolute difference between confidence and accuracy over bins of confidence.
 
-    The confidence of a row is the largest predicted probability. Bin b has :math:`n_b` of the n
-    rows:
+    The confidence of a row is the largest predicted probability. Bin b contains :math:`n_b` of the
+    n rows:
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n}\,
               \big|\mathrm{accuracy}_b - \mathrm{confidence}_b\big| .
@@ -124,7 +125,7 @@ def expected_calibration_error(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. By default, the classes are
-        the sorted values of ``y_true``. The number of classes must be the number of columns.
+        the sorted values of ``y_true``. The number of classes must equal the number of columns.
     n_bins : int, default=15
         Number of bins. Published results use 10 to 20 bins.
     strategy : {"quantile", "uniform"}, default="quantile"
@@ -140,8 +141,8 @@ def expected_calibration_error(
     Notes
     -----
     Sampling noise within bins biases the estimate upwards. With B bins and an accuracy a, a
-    calibrated classifier has an error of the order of :math:`\sqrt{a (1 - a) B / n}`. Compare
-    classifiers on equal numbers of rows.
+    calibrated classifier has a calibration error of the order of :math:`\sqrt{a (1 - a) B / n}`.
+    Compare classifiers on the same number of rows.
 
     References
     ----------
@@ -172,7 +173,7 @@ def risk_coverage_curve(
 
     The confidence of a row is the largest predicted probability. A selective classifier predicts
     the k rows with the largest confidence. The fraction k/n of predicted rows is the coverage. The
-    fraction of errors among the predicted rows is the risk:
+    fraction of wrong predictions among the predicted rows is the risk:
 
     .. math:: \mathrm{risk}(k/n) = \frac1k \sum_{i \le k} [\hat y_i \ne y_i] .
 
@@ -186,15 +187,16 @@ def risk_coverage_curve(
         Predicted probabilities, as from ``predict_proba``. The sum of each row is 1.
     labels : array-like of shape (n_classes,), default=None
         Class of each column, such as ``classes_`` of the classifier. By default, the classes are
-        the sorted values of ``y_true``. The number of classes must be the number of columns.
+        the sorted values of ``y_true``. The number of classes must equal the number of columns.
 
     Returns
     -------
     coverage : ndarray of shape (n,)
-        Fractions of predicted rows, 1/n, 2/n, …, 1.
+        Fractions of rows that are predicted: 1/n, 2/n, …, 1.
     risk : ndarray of shape (n,)
-        Fraction of errors among the predicted rows. The last value is the error of all rows. Errors
-        are averaged over rows with equal confidence, so that the order of rows has no effect.
+        Fraction of wrong predictions among the predicted rows. The last value is the error of all
+        rows. Errors of rows with the same confidence are replaced by their mean, so the order of
+        the rows has no effect.
 
     References
     ----------

@@ -92,7 +92,7 @@ def make_banana(
     noise : float, default=0.5
         Standard deviation :math:`s` across the parabola.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples.
+        Seed or generator for the samples.
 
     Returns
     -------

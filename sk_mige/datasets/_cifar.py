@@ -93,8 +93,8 @@ def fetch_cifar10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its addresses and
-        its folder.
+        If a file is missing and not downloaded. The message names the file, its download addresses
+        and its folder.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError
@@ -188,8 +188,8 @@ def fetch_cifar100(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its addresses and
-        its folder.
+        If a file is missing and not downloaded. The message names the file, its download addresses
+        and its folder.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError

@@ -70,7 +70,7 @@ class CorrelatedGaussianScore(ExactScore):
 
     @property
     def marginal(self) -> GaussianScore:
-        r"""Score of the marginals of :math:`x` and of :math:`y`, :math:`\mathcal N(0, I_d)`."""
+        r"""Score of :math:`\mathcal N(0, I_d)`, the distribution of :math:`x` and of :math:`y`."""
         return GaussianScore(np.zeros(self._half))
 
     def split(self, XY: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -158,13 +158,13 @@ def make_correlated_gaussian(
     rho : float, default=0.5
         Correlation :math:`\rho`, strictly between −1 and 1.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples. The same seed gives the same :math:`x` and
+        Seed or generator for the samples. The same seed gives the same :math:`x` and
         :math:`\varepsilon` for every ``rho``.
 
     Returns
     -------
     XY : ndarray of shape (n_samples, 2 * n_features)
-        Samples, with :math:`x` in the first and :math:`y` in the last ``n_features`` columns.
+        Samples. The first ``n_features`` columns are :math:`x`, and the last ones are :math:`y`.
     score : CorrelatedGaussianScore
         Callable that evaluates the exact joint score at points :math:`(x, y)`.
 

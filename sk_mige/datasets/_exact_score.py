@@ -20,8 +20,8 @@ class ExactScore(ABC):
 
     Every ``make_*`` function returns samples and the exact score of their density. Calling the
     score object evaluates the score at any points. `log_density` evaluates the log-density.
-    `sample` draws new samples, for example to test an estimate. All computations are exact up to
-    rounding in float64.
+    The method `sample` draws new samples, for example to test an estimate. All computations are
+    exact up to rounding in float64.
 
     Each subclass describes one density. A score object stores the parameters of the density but no
     samples, and can be pickled.

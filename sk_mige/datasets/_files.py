@@ -159,8 +159,8 @@ def _verify(path: Path, archive: Archive) -> None:
 def _unpack(path: Path, archive: Archive, folder: Path) -> None:
     """Unpack the known members of an archive into a folder.
 
-    The archive is read once as a stream, because a search by name would decompress the archive
-    twice.
+    The archive is read as a stream in one pass. Access to members by name would decompress the
+    archive twice.
     """
     wanted = {f"{archive.folder}/{name}": folder / name for name in archive.members}
     try:
@@ -184,7 +184,7 @@ def _unpack(path: Path, archive: Archive, folder: Path) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path, and rename the written file to ``target`` at the end."""
+    """Yield a temporary path, and rename the file at this path to ``target`` at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)

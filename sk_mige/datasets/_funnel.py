@@ -86,8 +86,8 @@ def make_funnel(
         -x_1 e^{-v}, \dots, -x_{d-1} e^{-v}\Bigr).
 
     Neal's original funnel [1]_ has ``n_features=10, scale=3``. With ``scale=3``, rare samples in
-    the narrow part dominate the second moment of the score, :math:`E[e^{-v}] = e^{s^2/2}` for each
-    variable. The default ``scale=1`` gives a less extreme funnel.
+    the narrow part dominate the second moment of the score, which is :math:`E[e^{-v}] = e^{s^2/2}`
+    for each :math:`x_i`. The default ``scale=1`` gives a less extreme funnel.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def make_funnel(
     scale : float, default=1.0
         Standard deviation :math:`s` of the log-variance :math:`v`.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples.
+        Seed or generator for the samples.
 
     Returns
     -------

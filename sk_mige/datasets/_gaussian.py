@@ -24,8 +24,8 @@ class GaussianScore(ExactScore):
         Mean :math:`\mu`.
     covariance : float, array-like of shape (d,) or (d, d), default=1.0
         Covariance :math:`\Sigma`: one variance for all features, one variance for each feature, or
-        a full matrix. The score of a point takes :math:`O(d)` operations with variances, and
-        :math:`O(d^2)` with a matrix.
+        a full matrix. The score at a point takes :math:`O(d)` operations for variances, and
+        :math:`O(d^2)` for a matrix.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ def make_gaussian(
         above 1, the eigenvalues are log-spaced with product 1, and the eigenvectors are random.
         The parameter is ignored if ``covariance`` is given.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of mean, eigenvectors and samples, in this order.
+        Seed or generator for the mean, the eigenvectors and the samples, drawn in this order.
 
     Returns
     -------

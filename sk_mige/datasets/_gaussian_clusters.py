@@ -27,10 +27,10 @@ def make_gaussian_clusters(
 ) -> tuple[NDArray[np.float64], GaussianMixtureScore]:
     r"""Generate separated Gaussian clusters with one shared covariance, and their exact score.
 
-    A single Gaussian fits none of the clusters, so the data reveal whether an estimator falls back
-    to a Gaussian. The means are Gaussian draws, rescaled so that the distance between the two
-    closest means is ``separation``. The distance is measured in standard deviations of a cluster,
-    :math:`\lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
+    The score of a single Gaussian is wrong in every cluster, so the data show whether an estimator
+    improves on a Gaussian. The means are Gaussian draws, rescaled so that the distance between the
+    two closest means is ``separation``. The distance is measured in standard deviations of a
+    cluster, :math:`\lVert L^{-1}(\mu_k - \mu_l) \rVert` with :math:`L L^\top = \Sigma`.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def make_gaussian_clusters(
         Condition number of the shared covariance, whose determinant is 1 and whose eigenvectors are
         random. The parameter is ignored if ``n_features`` is 1.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of covariance, means and samples, in this order.
+        Seed or generator for the covariance, the means and the samples, drawn in this order.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def make_gaussian_grid(
     spacing : float, default=1.0
         Length of the cube's edges.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the corners and the samples, in this order.
+        Seed or generator for the corners and the samples, drawn in this order.
 
     Returns
     -------

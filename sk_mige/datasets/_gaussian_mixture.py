@@ -26,7 +26,7 @@ class GaussianMixtureScore(ExactScore):
     covariances : float, array-like of shape (K,), (d, d) or (K, d, d), default=1.0
         Covariances: one variance or one matrix, either for all components or for each component.
     weights : array-like of shape (K,), default=None
-        Positive weights :math:`w_k`, divided by their sum. None means equal weights.
+        Positive weights :math:`w_k`, which are divided by their sum. None means equal weights.
 
     Attributes
     ----------
@@ -136,9 +136,9 @@ def make_gaussian_mixture(
         Covariances: one variance or one matrix, either for all components or for each component.
         None means variances of 0.36.
     weights : array-like of shape (K,), default=None
-        Positive weights, divided by their sum. None means equal weights.
+        Positive weights, which are divided by their sum. None means equal weights.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples.
+        Seed or generator for the samples.
 
     Returns
     -------

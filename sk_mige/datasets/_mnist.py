@@ -117,8 +117,8 @@ def fetch_mnist(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its addresses and
-        its folder.
+        If a file is missing and not downloaded. The message names the file, its download addresses
+        and its folder.
     ImportError
         If a file must be downloaded and pooch is not installed.
     ValueError
@@ -195,8 +195,8 @@ def fetch_fashion_mnist(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its addresses and
-        its folder.
+        If a file is missing and not downloaded. The message names the file, its download addresses
+        and its folder.
     ImportError
         If a file must be downloaded and pooch is not installed.
     ValueError

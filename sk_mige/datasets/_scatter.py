@@ -1,4 +1,4 @@
-"""Location and scatter matrix of elliptical densities, with the matrix factored once."""
+"""Location and scatter matrix of elliptical densities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Scatter:
     """Location and positive definite matrix of an elliptical density.
 
     A diagonal matrix is stored as a vector. Operations with a diagonal matrix take O(d) instead of
-    O(d²), so that the dimensions of images are feasible.
+    O(d²) time, so d can be the number of pixels of an image.
     """
 
     def __init__(self, location: ArrayLike, matrix: ArrayLike, name: str) -> None:

@@ -123,8 +123,8 @@ def make_spherical_shell(
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}.
 
-    The mean is 0 and the covariance is a multiple of the identity. The first two moments therefore
-    contain no information about the shell.
+    The mean is 0 and the covariance is a multiple of the identity. Mean and covariance therefore
+    contain no information about the shape of the shell.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def make_spherical_shell(
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples.
+        Seed or generator for the samples.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def make_ring(
     noise : float, default=0.3
         Thickness :math:`s`.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the samples.
+        Seed or generator for the samples.
 
     Returns
     -------

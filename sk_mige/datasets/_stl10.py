@@ -55,8 +55,8 @@ def fetch_stl10(
     data home. If a file is missing, ``stl10_binary.tar.gz`` is unpacked from the data home. A
     missing archive is downloaded (2.6 GB, checked by md5 sum).
 
-    The official files have images in column-major order and classes from 1. The returned images are
-    in row-major order, with classes from 0.
+    In the official files, images are in column-major order, and class indices start at 1. The
+    returned images are in row-major order, and class indices start at 0.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def fetch_stl10(
     Raises
     ------
     FileNotFoundError
-        If a file is missing and not downloaded. The message names the file, its addresses and
-        its folder.
+        If a file is missing and not downloaded. The message names the file, its download addresses
+        and its folder.
     ImportError
         If the archive must be downloaded and pooch is not installed.
     ValueError
@@ -133,8 +133,8 @@ def fetch_stl10(
     check_subset(subset, list(FILES))
     if mmap and as_float:
         raise ValueError(
-            "mmap=True maps the bytes of a file, which cannot be scaled: use as_float=False, and "
-            "scale each batch or in a pipeline."
+            "mmap=True returns the bytes of a file without scaling: use as_float=False, and scale "
+            "the pixels of each batch, or in a pipeline."
         )
     names = [*FILES[subset], "class_names.txt"]
     pixels, *others, classes = obtain_members(
@@ -161,7 +161,7 @@ def _official(path: Path) -> NDArray[np.uint8]:
 
 
 def _row_major(path: Path) -> NDArray[np.uint8]:
-    """Return a memory map of a row-major copy in the same folder, and write a missing copy."""
+    """Return a memory map of a row-major copy in the same folder, and write the copy if missing."""
     copy = path.with_suffix(".rows.npy")
     if not copy.exists() or copy.stat().st_mtime < path.stat().st_mtime:
         images = _official(path)

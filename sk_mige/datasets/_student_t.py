@@ -112,7 +112,7 @@ def make_student_t(
         Condition number of the scatter matrix :math:`\Sigma`, whose determinant is 1. For condition
         numbers above 1, the eigenvalues are log-spaced and the eigenvectors are random.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the scatter matrix and the samples, in this order.
+        Seed or generator for the scatter matrix and the samples, drawn in this order.
 
     Returns
     -------

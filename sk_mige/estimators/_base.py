@@ -34,8 +34,8 @@ class DocLinkMixin:
     """Mixin that adds a documentation link to scikit-learn's HTML representation.
 
     The environment variable ``SK_MIGE_DOCS`` holds the address of the documentation. If
-    ``SK_MIGE_DOCS`` is not set, the link uses the project URL "Documentation" of the package.
-    Without an address, the HTML representation has no link.
+    ``SK_MIGE_DOCS`` is not set, the link uses the project URL "Documentation" in the metadata of
+    the package. If neither gives an address, the HTML representation has no link.
     """
 
     _doc_link_module = "sk_mige"
@@ -67,7 +67,7 @@ def _site() -> str:
 def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
     """Return ``hidden_layer_sizes``, a number or a sequence, as a tuple of layer widths.
 
-    Encoders other than "mlp" require the default sizes.
+    Encoders other than "mlp" require the default of ``hidden_layer_sizes``.
     """
     listed = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in listed):
@@ -95,11 +95,10 @@ def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: boo
 
 
 def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:
-    """Raise ValueError if parameters of a fitted model have changed since the last call.
+    """Raise ValueError if parameters differ from the values with which a model was fitted.
 
     The error lists the changed parameters with old and new values, and ends with ``consequence``.
-    If ``mode`` has changed, the error lists only ``mode``. Different names of the same device are
-    not changes.
+    If ``mode`` has changed, the error lists only ``mode``. Two names of the same device are equal.
     """
     if resolve_device(now["device"]) == available_device(before["device"]):
         before = {**before, "device": now["device"]}

@@ -35,14 +35,14 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     Parameters
     ----------
     family : callable, default=None
-        Function ``family(x, theta, noise) -> y`` of float64 tensors, made of operations that torch
-        can differentiate twice. ``x`` has shape (n, n_features), and ``noise`` has shape
-        (n, n_noise). The noise is standard normal. The result ``y`` must have n rows. None means
-        the additive channel ``theta * x + noise``.
+        Function ``family(x, theta, noise) -> y`` of float64 tensors. The function may use only
+        operations that torch can differentiate twice. ``x`` has shape (n, n_features), and
+        ``noise`` has shape (n, n_noise). The noise is standard normal. The result ``y`` must have n
+        rows. None means the additive channel ``theta * x + noise``.
     theta : float or array-like of shape (n_parameters,), default=1.0
         Parameters at which the gradient is estimated.
     n_noise : int, default=None
-        Dimension of the noise. None means the number of features of x, the only dimension that the
+        Dimension of the noise. None means the number of features of x, the only value that the
         default family accepts.
     margins : {"gaussian", None}, default="gaussian"
         Transformation of the marginal distributions, as in
@@ -55,8 +55,8 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     n_batches : int, default=10
         Number of batches for the standard error.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator of the noise. With an int, gradients at different θ use the same noise,
-        and plots of the gradient over θ are smooth.
+        Seed or generator for the noise. With an int, gradients at different θ use the same noise,
+        and plots of the gradient against θ are smooth.
 
     Attributes
     ----------

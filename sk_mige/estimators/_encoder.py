@@ -90,106 +90,107 @@ class MIGEEncoder(
 
     With ``mode="ib"``, the network is an information bottleneck. The bottleneck is trained to
     predict y from a representation z that keeps little other information about x. Training
-    minimises
-    :math:`-\log p(y | z) + \beta\, I(z; x)`.
+    minimises :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
 
     Parameters
     ----------
     n_components : int, default=64
         Dimension of the representation z.
     mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
-        Objective of the training. The name "infomax" is short for ``InfoMax()``, and "ib" for
-        ``InformationBottleneck()``. Parameters of the objective are nested parameters, for names
-        and objects alike. For example, ``set_params(mode__beta=0.1)`` sets β, and a search can
-        vary ``mode__beta``. An encoder with "ib" is a classifier. An encoder with
-        ``InformationBottleneck(task="regression")`` is a regressor.
+        Objective of the training. The name "infomax" is short for ``InfoMax()``. The name "ib" is
+        short for ``InformationBottleneck()``. The parameters of the objective are nested parameters
+        of the encoder, also if ``mode`` is a name. For example, ``set_params(mode__beta=0.1)`` sets
+        β, and a search can vary ``mode__beta``. With ``mode="ib"``, the encoder is a classifier.
+        With ``mode=InformationBottleneck(task="regression")``, the encoder is a regressor.
 
         A callable or ``torch.nn.Module`` is a custom loss, called as ``loss(code, x, y)`` for each
         batch. The argument ``code`` is a :class:`sk_mige.networks.Code`, ``x`` are the rows, and
         ``y`` are the targets (zeros if ``fit`` has no y). The loss returns a scalar tensor. With a
-        custom loss, z is the output of the encoder.
+        custom loss, z is the output of the network ``encoder``.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
-        Score estimator whose settings apply to each batch. The estimator itself is not fitted.
-        Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and the projection
-        parameters are used. A projection applies to x, never to z. If ``random_state`` of the score
-        estimator is None, ``random_state`` of the encoder is used.
+        Score estimator whose settings are used to estimate the scores of each batch. The estimator
+        itself is not fitted. Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
+        the projection parameters are used. A projection applies to x, never to z. If
+        ``random_state`` of the score estimator is None, ``random_state`` of the encoder is used.
 
-        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The published
-        spectral cut-off is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
+        None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The spectral cut-off
+        of the paper [1]_ is ``SSGEScoreEstimator(eigen_threshold=0.999)``. A bottleneck that
         estimates scores uses this cut-off by default.
 
-        A score estimator causes an error if another method than MIGE estimates the information.
-        The default bottleneck estimates no scores. A score estimator then has no effect and causes
-        a warning.
+        The parameter must be None if a method other than MIGE estimates the information. The
+        default bottleneck estimates no scores, so a score estimator has no effect and causes a
+        warning.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
-        Network from rows to the inputs of the head. A module is copied to float32, and training
-        starts from the weights of the module. A callable, such as
-        ``partial(MLPEncoder, dropout=0.1)``, returns a module. The arguments of the callable are
-        ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if inputs have a shape.
+        Network that maps rows to the inputs of the head. A module is copied to float32, and
+        training starts from the weights of the module. A callable, such as
+        ``partial(MLPEncoder, dropout=0.1)``, returns the module. The arguments of the callable are
+        ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if ``input_shape`` is given or
+        X has more than two dimensions.
 
         The number of outputs depends on the head. A deterministic head needs ``n_components``
-        outputs. A Gaussian head needs ``2 * n_components``, means before scales. An implicit head
-        needs ``n_components + 64``, means before thresholds.
+        outputs. A Gaussian head needs ``2 * n_components`` outputs, first the means and then the
+        scales. An implicit head needs ``n_components + 64`` outputs, first the means and then the
+        thresholds.
     hidden_layer_sizes : sequence of int or int, default=(512, 512)
         Widths of the hidden layers of ``encoder="mlp"``. A number is the width of a single hidden
         layer.
     input_shape : tuple of int, default=None
-        Shape of an input inside the network, such as (channels, height, width). None takes the
-        shape of the inputs of X. For ``encoder="conv"``, inputs of shape (height, width) get one
-        channel. If X has flat rows, ``encoder="conv"`` requires the shape. A shape that contradicts
-        the inputs of X raises an error.
+        Shape of an input inside the network, such as (channels, height, width). None means the
+        shape of the inputs in X. For ``encoder="conv"``, inputs of shape (height, width) become
+        inputs of shape (1, height, width). If X is two-dimensional, ``encoder="conv"`` requires
+        ``input_shape``. A shape that contradicts the inputs in X raises an error.
     max_epochs : int, default=30
         Number of passes over the data.
     batch_size : int, default=256
-        Largest number of rows in a batch. Each gradient is estimated from one batch. The sizes of
-        all batches differ by one row at most.
+        Largest number of rows in a batch. Each gradient is estimated from one batch. Batch sizes
+        differ by at most one row.
     lr : float, default=1e-3
         Initial learning rate.
     lr_schedule : {"cosine", "constant"}, callback or scheduler class, default="cosine"
-        Schedule of the learning rate within a call to ``fit``. The rate of "cosine" falls to 0 as
-        half a cosine. A skorch callback such as :class:`sk_mige.training.ExponentialDecay` is a
-        schedule. A class of ``torch.optim.lr_scheduler`` is a schedule as well, and
-        ``functools.partial`` adds arguments. An ``LRScheduler`` of skorch in ``callbacks`` replaces
-        "cosine". The learning rate of ``partial_fit`` is constant.
+        Schedule of the learning rate within a call to ``fit``. With "cosine", the learning rate
+        falls to 0 along a half cosine. Other schedules are skorch callbacks, such as
+        :class:`sk_mige.training.ExponentialDecay`, and classes of ``torch.optim.lr_scheduler``. Use
+        ``functools.partial`` to pass arguments to a class. If ``callbacks`` contains skorch's
+        ``LRScheduler``, "cosine" has no effect. In ``partial_fit``, the learning rate is constant.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         Optimizer. A class or factory is called with the parameters of the network and ``lr``.
     callbacks : list, default=None
-        Callbacks of skorch: classes, instances or pairs ``(name, callback)``. ``fit`` copies them.
-        Examples are ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
+        Callbacks of skorch: classes, instances or pairs ``(name, callback)``. ``fit`` copies the
+        callbacks. Examples are ``EarlyStopping``, :class:`sk_mige.training.Checkpoint`,
         :class:`sk_mige.training.BetaWarmup` and :class:`sk_mige.training.WeightAveraging`. The
         method ``set_callbacks`` sets scikit-learn's callbacks.
     validation_fraction : float, default=None
-        Fraction of the rows that ``fit`` holds out. The loss of held-out rows is ``valid_loss`` in
-        ``history_``, for ``EarlyStopping`` and similar callbacks. The loss of a bottleneck is the
-        negative log-likelihood of y. The loss of InfoMax with a critic's bound of I(x; z) is the
-        negative held-out bound. The losses of MIGE, of ``layer`` and of several views have no value
-        on held-out rows. For these losses, ``valid_loss`` is minus ``score`` of the held-out rows,
-        in nats.
+        Fraction of the rows that ``fit`` holds out. ``history_`` records the loss of the held-out
+        rows as ``valid_loss``, which callbacks such as ``EarlyStopping`` monitor. For a bottleneck,
+        ``valid_loss`` is the negative log-likelihood of y. For InfoMax with a critic's bound of
+        I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE, with ``layer`` or with
+        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats. The losses
+        of these objectives have no meaningful value on held-out rows.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
-        Weights, scores, likelihoods and all results after ``fit`` are in float32.
+        Weights, scores and likelihoods are float32, and so are all computations after ``fit``.
     distributed : bool, default=False
         Whether the processes that torchrun started train one encoder together. Each process
-        contributes ``batch_size`` rows to a joint batch. Every process calls ``fit`` with the same
-        X. In a single process, the parameter has no effect.
+        contributes ``batch_size`` rows to a joint batch. Every process must call ``fit`` with the
+        same X. In a single process, the parameter has no effect.
     device : str or torch.device, default="auto"
-        Device of the network; "auto" is CUDA if available, else the CPU.
+        Device of the network. The value "auto" means CUDA if available, else the CPU.
     output : str, default=None
-        Output of ``transform``. None means z, or the mean of z if the head is random. "sample" is
-        one draw of z. Other names select a submodule of the encoder, whose flattened output is
-        returned. The submodules of "mlp" are "hidden1", "hidden2", … and "Y". The submodules of
-        "conv" are "conv", "fc" and "Y". ``output`` can be set after ``fit``.
+        Output of ``transform``. None means z, or the mean of z given x if the head is stochastic.
+        "sample" means one draw of z. Any other value is the name of a submodule of ``encoder``, and
+        ``transform`` returns the flattened output of the submodule. The submodules of "mlp" are
+        "hidden1", "hidden2", … and "Y". The submodules of "conv" are "conv", "fc" and "Y".
+        ``output`` can be set after ``fit``.
     warm_start : bool, default=False
-        Whether ``fit`` continues from the weights of the previous call. Changes of some parameters
-        between the calls are used, such as ``lr``, ``batch_size``, ``callbacks``,
-        ``score_estimator`` and ``mode__beta``. Changes of the network, of ``optimizer`` or of
-        ``device`` raise an error.
+        Whether ``fit`` continues from the weights of the previous call. Parameters such as ``lr``,
+        ``batch_size``, ``callbacks``, ``score_estimator`` and ``mode__beta`` can be changed between
+        the calls. Changes of the network, of ``optimizer`` or of ``device`` raise an error.
     verbose : int, default=0
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of weights, batches and noise. ``fit`` does not change the global generators of torch
-        and NumPy.
+        Seed for the initial weights, the batches and the noise. ``fit`` does not change the global
+        generators of torch and NumPy.
 
     Attributes
     ----------
@@ -199,22 +200,23 @@ class MIGEEncoder(
         Net that trained ``module_``.
     history_ : list of dict
         One record for each epoch: ``epoch``, ``train_loss``, ``valid_loss`` if rows are held out,
-        ``dur`` in seconds and entries of callbacks. The loss of InfoMax with MIGE is a surrogate.
-        The gradient of the surrogate is the gradient of −I(x; z). The value of the surrogate has
-        no meaning.
+        ``dur`` in seconds and values that callbacks record. The loss of InfoMax with MIGE is a
+        surrogate. The gradient of the surrogate estimates the gradient of −I(x; z). The value of
+        the surrogate has no meaning.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
-        Labels, in sorted order; for classification only.
+        Sorted class labels, for classification only.
     task_ : str
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
-        Weight β of the bottleneck's information at the end of training; for a bottleneck only. For
-        a pair ``mode.beta``, the geometric middle, which all methods except ``at_beta`` use.
+        Weight β of I(z; x) at the end of training, for a bottleneck only. If ``beta`` of ``mode``
+        is a pair, ``beta_`` is the geometric mean of the pair, which all methods except ``at_beta``
+        use.
     information_ : float
-        Upper bound of I(z; x) at the end of training, in nats; with ``max_information`` only.
+        Upper bound of I(z; x) at the end of training in nats, with ``max_information`` only.
     n_features_in_ : int
-        Number of features seen during ``fit``: the number of values of an input.
+        Number of features seen during ``fit``, the number of values in an input.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has string names.
 
@@ -228,24 +230,24 @@ class MIGEEncoder(
     Notes
     -----
     The networks compute in float32. Results of ``transform`` have the dtype of X if X is float32 or
-    float64. Arrays of integers give float32. Arrays of float16, and integers in lists and data
-    frames, give float64. Data sets of float64 inputs give float64, and other data sets float32.
-    Predicted values of a regression are float32 if the targets of ``fit`` were float32, and float64
-    otherwise.
+    float64. For arrays of integers, results are float32. For arrays of float16, and for integers in
+    lists and data frames, results are float64. For data sets, results are float64 if the inputs are
+    float64, and float32 otherwise. In a regression, predicted values are float32 if the targets of
+    ``fit`` were float32, and float64 otherwise.
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
-    linear layers and batch norms, and at most 2·10⁹ floating-point operations in a training step.
-    A step of W weights has 6 · W · ``batch_size`` operations, so the default encoder is
-    small for up to 1,900 features. Equal seeds give equal results of small networks for every
-    number of threads or cores, and for every ``n_jobs`` of a search. Larger networks and
-    convolutions use all threads of torch. The results of larger networks depend on the number of
-    threads, because training amplifies rounding errors.
+    linear layers and batch norms, and needs at most 2·10⁹ floating-point operations for a training
+    step. With W weights, a training step needs 6 · W · ``batch_size`` operations, so the default
+    encoder is small for up to 1,900 features. With the same seed, a small network gives the same
+    results for any number of threads or cores, and for any ``n_jobs`` of a search. Larger networks
+    and convolutions use all threads of torch. The results of larger networks depend on the number
+    of threads, because training amplifies rounding errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
     Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
-    ``partial_fit`` continues with a new optimizer. skops stores encoders unless ``encoder`` is a
-    module. A function or ``functools.partial`` that makes the module can be stored.
+    ``partial_fit`` continues with a new optimizer. The package skops cannot store an encoder if
+    ``encoder`` is a module. Pass a function or ``functools.partial`` that returns the module.
 
     References
     ----------
@@ -300,7 +302,7 @@ class MIGEEncoder(
     }
     _shorthands = {"mode": as_description, "score_estimator": as_score_estimator}
 
-    # An output array is no metadata that a pipeline routes.
+    # Pipelines must not route the output array as metadata.
     __metadata_request__transform: ClassVar[dict[str, str]] = {"out": UNUSED}
     __metadata_request__score: ClassVar[dict[str, str]] = {"shuffled": UNUSED}
 
@@ -363,24 +365,24 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-            Inputs; dense and finite. Arrays of more than two dimensions are images or other shaped
-            inputs, such as (n_samples, channels, height, width).
+            Inputs; dense and finite. Arrays of more than two dimensions hold images or other inputs
+            with a shape, such as (channels, height, width).
 
             A data set has ``__len__`` and ``__getitem__``: a ``torch.utils.data.Dataset``,
             skorch's ``SliceDataset``, or a Hugging Face data set after ``with_format("torch")``.
-            An item is an input, a pair (input, target), or a mapping. In a mapping, "label",
-            "labels" or "target" is the target, and the only other entry with dimensions is the
-            input. Inputs are tensors or arrays of equal shape and dtype. Items are read batch by
-            batch, and no batch is kept.
+            An item is an input, a pair (input, target), or a mapping. In a mapping, the target is
+            the entry "label", "labels" or "target". The input is the only other entry with at least
+            one dimension. All inputs must be tensors or arrays of the same shape and dtype. Items
+            are read batch by batch, and no batch is kept in memory.
 
-            Worker processes read the items of ``DataLoader(dataset, batch_size=None,
-            num_workers=4)``. Other loaders raise an error, because ``batch_size`` and
-            ``random_state`` of the encoder decide on the batches.
+            With ``DataLoader(dataset, batch_size=None, num_workers=4)``, four worker processes read
+            the items. Other loaders raise an error, because ``batch_size`` and ``random_state`` of
+            the encoder determine the batches.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores them.
-            With None, the targets of a data set are used, which requires one pass over its items.
-            The pass is omitted if the data set has an attribute ``targets`` or ``labels`` that
-            agrees with the first and the last item.
+            Targets of a bottleneck, or numeric targets of a custom loss. InfoMax ignores the
+            targets. With None, the targets of a data set are used, which requires one pass over its
+            items. The pass is omitted if the data set has an attribute ``targets`` or ``labels``
+            that agrees with the first and the last item.
 
         Returns
         -------
@@ -392,8 +394,8 @@ class MIGEEncoder(
         ValueError
             If inputs are constant, too few or non-finite. If targets do not suit the task. If
             parameters contradict each other. If the network does not suit the data. If an item of a
-            data set cannot be read, or differs from the first item in shape or dtype. After such an
-            error, the network has the weights of the last training step.
+            data set cannot be read, or differs from the first item in shape or dtype. After an
+            error during training, the network has the weights of the last training step.
         TypeError
             If X is sparse, a data set without a length, or a loader that makes batches. If items
             of a data set are neither tensors nor arrays.
@@ -403,9 +405,9 @@ class MIGEEncoder(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training then stops at the last good weights. If
-            the representation is the same for all rows. If the information exceeds
-            ``max_information``.
+            If the loss became infinite or NaN. Training then stops and restores the weights of the
+            last finite loss. If the representation is the same for all rows. If the information
+            exceeds ``max_information``.
         UserWarning
             If columns vary by less than the resolution of float32, or if outliers dominate the
             scale of a column. If values are too large for squares in float32, or too small for the
@@ -434,12 +436,12 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-            Inputs, as in ``fit``. Every call needs at least two inputs that differ. Append a short
-            remainder of a stream to the preceding part.
+            Inputs, as in ``fit``. Every call needs at least two different inputs. If the last part
+            of a stream is too short, append the last part to the preceding part.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Targets of a bottleneck. For regression, mean and variance of the targets of the first
-            call standardise the targets of all calls. The targets of the first call should be
-            typical.
+            Targets of a bottleneck. For regression, the mean and variance of the targets in the
+            first call are used to standardise the targets in all calls. The targets in the first
+            call should therefore be representative.
         classes : array-like of shape (n_classes,), default=None
             All labels that can occur. For classification, ``classes`` is required in the first
             call.
@@ -461,7 +463,7 @@ class MIGEEncoder(
     def _prepare(
         self, X: Any, y: Any, *, reset: bool, classes: Any = None, stream: bool = False
     ) -> tuple[Any, NDArray[Any] | None]:
-        """Validate rows, encode targets, and make or update the network."""
+        """Validate rows, encode targets, and create the network or update its trainer."""
         description = self._description
         description.check()
         if self.score_estimator is not None:
@@ -500,7 +502,7 @@ class MIGEEncoder(
     def _encode_targets(
         self, X: Any, y: Any, reset: bool, classes: Any, stream: bool
     ) -> tuple[NDArray[Any] | None, int]:
-        """Return class indices or scaled values, and the number of outputs of the decoder."""
+        """Return class indices or standardised targets, and the decoder's number of outputs."""
         description = self._description
         if description.task is None and not description.takes_targets():
             return None, 0
@@ -591,7 +593,7 @@ class MIGEEncoder(
     def _train(
         self, X: Any, y: Any, epochs: int, callbacks: Any = (), fraction: float | None = None
     ) -> None:
-        """Run epochs; the estimator stays usable after errors and interruptions."""
+        """Train for some epochs, and update the fitted attributes even after an error."""
         net = self.net_
         seed = int(torch.randint(2**31 - 1, (1,), generator=net.generator, device="cpu"))
         data: Any = ArrayDataset(resident(to_rows(X), self._device), y)
@@ -616,11 +618,11 @@ class MIGEEncoder(
             self.__dict__.update(net.criterion_.fitted_attributes())
 
     def _largest_batch(self) -> int:
-        """Return the largest number of rows of a joint batch of all processes."""
+        """Return the largest number of rows in a joint batch of all processes."""
         return int(self.batch_size) * (n_processes() if self.distributed else 1)
 
     def _fixed_parameters(self) -> dict[str, Any]:
-        """Return the parameters that are fixed for a network."""
+        """Return the parameters that must not change while the same network is trained."""
         names = ("n_components", "encoder", "mixed_precision", "optimizer", "device", "distributed")
         settings = self._description.network_settings()
         return {
@@ -636,14 +638,15 @@ class MIGEEncoder(
     def at_beta(self, beta: float) -> Self:
         """Return the encoder for a single weight β, after training with a range of weights.
 
-        ``at_beta`` does not train. The returned encoder has a copy of the network, and the single
-        number ``beta`` in ``mode``. ``partial_fit`` of the returned encoder trains at this β. A
-        clone of the returned encoder is unfitted and has the single β.
+        ``at_beta`` does not train. The returned encoder has a copy of the network, and its ``mode``
+        has the given ``beta`` instead of the range. ``partial_fit`` of the returned encoder trains
+        with the given ``beta``. A clone of the returned encoder is unfitted and also has the given
+        ``beta``.
 
         Parameters
         ----------
         beta : float
-            Weight within the range ``InformationBottleneck(beta=(low, high))`` of ``fit``.
+            Weight from low to high, if ``fit`` used ``InformationBottleneck(beta=(low, high))``.
 
         Returns
         -------
@@ -670,7 +673,7 @@ class MIGEEncoder(
         state = copy.deepcopy(self.__getstate__())
         architecture = state["_architecture"].at_beta(beta)
         state["mode"].set_params(beta=architecture.beta)
-        # The marginal is that of the codes of another weight.
+        # The marginal density was estimated from codes for another weight β.
         state.update(_architecture=architecture, beta_=architecture.beta, _marginal=None)
         fixed = type(self)()
         fixed.__setstate__(state)
@@ -678,7 +681,7 @@ class MIGEEncoder(
         return fixed
 
     def transform(self, X: Any, out: NDArray[Any] | None = None) -> Any:
-        """Return the representations of inputs.
+        """Return the representation of each input.
 
         Parameters
         ----------
@@ -691,8 +694,8 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples, n_components)
-            Representations z, or means of z if the head is random. With ``output``, one draw of z
-            or the output of a submodule.
+            Representations z, or means of z given x if the head is stochastic. If ``output`` is
+            set, one draw of z or the output of a submodule.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -707,7 +710,7 @@ class MIGEEncoder(
         return like_input(self._evaluate(function, X), X)
 
     def _queries(self, X: Any, method: str) -> Any:
-        """Return valid inputs as rows, and raise if a method of predictors has no decoder."""
+        """Return validated inputs as rows, and raise if a prediction needs a missing decoder."""
         check_is_fitted(self)
         if method != "transform" and _predicts(self) and self._architecture.n_targets == 0:
             raise NotFittedError(
@@ -742,7 +745,8 @@ class MIGEEncoder(
         """Return the probability of each class, in the order of ``classes_``.
 
         Probabilities are averages over ``n_prediction_samples`` draws of z. Every row and every
-        call have the same noise. With 0 samples, probabilities are computed from the mean of z.
+        call use the same noise. With ``n_prediction_samples=0``, probabilities are computed from
+        the mean of z.
 
         Parameters
         ----------
@@ -759,9 +763,10 @@ class MIGEEncoder(
 
     @available_if(_predicts)
     def score_samples(self, X: Any) -> Any:
-        r"""Return how typical each row is of the training data; small values indicate novelty.
+        r"""Return a measure of how typical each row is of the training data.
 
-        With a Gaussian head, the value is minus an upper bound of the rate of a row, in nats:
+        Small values indicate novel rows. With a Gaussian head, the value is minus an upper bound of
+        the rate :math:`\mathrm{KL}(q(z | x)\,\|\,m)` of a row, in nats:
 
         .. math:: \log\sum_c w_c \exp\big(-\mathrm{KL}(q(z | x)\,\|\,m_c)\big)
                   \le -\mathrm{KL}(q(z | x)\,\|\,m), \qquad m = \sum_c w_c\, m_c .
@@ -771,8 +776,9 @@ class MIGEEncoder(
         at most 10,000 training rows. With a deterministic head, the value is log m(z). With an
         implicit head, the value is log m at the mean of z.
 
-        The name and the sign are those of scikit-learn's densities and outlier detectors. Values of
-        heads without a Gaussian depend on the units of z and are not comparable between encoders.
+        The method has the same name and sign as in scikit-learn's density estimators and outlier
+        detectors. If the head is not Gaussian, the values depend on the units of z and are not
+        comparable between encoders.
 
         Parameters
         ----------
@@ -782,14 +788,14 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples,)
-            Values in nats. Minus the mean over rows of the training distribution is an upper bound
-            of I(x; z) if the head is Gaussian.
+            Values in nats. If the head is Gaussian, minus the mean of the values for rows from the
+            training distribution is an upper bound of I(x; z).
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the last call was ``partial_fit``, or if ``at_beta`` returned the encoder. The codes
-            of the training rows then belong to other weights.
+            If the last call was ``partial_fit``, or if ``at_beta`` returned the encoder. In both
+            cases, m was estimated for other weights.
         """
         X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:
@@ -806,14 +812,14 @@ class MIGEEncoder(
     def score(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, shuffled: bool = False
     ) -> float:
-        """Return the quality of a representation in nats, or that of predictions.
+        """Return the information that codes retain in nats, or the accuracy or R² of predictions.
 
-        Without a predictor, the score is the Gaussian information that the representations of two
-        incomplete copies of a row share
-        (:func:`sk_mige.information.copies.shared_information`). In each copy, a random half of
-        the values are the means of their columns. For at most 500 rows, the score is the average
-        over several pairs of copies, about 1000 in all. Higher is better. Values of different
-        encoders are comparable on the same X. Searches without y maximise this score.
+        If ``mode`` has no decoder, the score compares the representations of two incomplete copies
+        of each row. The score is their mutual information under a Gaussian model
+        (:func:`sk_mige.information.copies.shared_information`). In each copy, the column mean
+        replaces each value with probability ½. For at most 500 rows, the score is the average over
+        several pairs of copies of each row, about 1000 pairs in all. Higher is better. The scores
+        of different encoders are comparable on the same X. Searches without y maximise this score.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 
@@ -822,25 +828,27 @@ class MIGEEncoder(
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
             Inputs as in ``fit``, usually held out.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            True targets, ignored without a predictor. With None, the targets of the items of a data
-            set X are used.
+            True targets, ignored if ``mode`` has no decoder. If X is a data set, None means the
+            targets of its items.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row. Only predictions can be weighted.
+            Weight of each row for the accuracy or R². The parameter must be None if ``mode`` has no
+            decoder.
         shuffled : bool, default=False
             Whether to compare each copy with the copy of another row, and each prediction with the
-            target of another row. The result is the score of an encoder that carries no
-            information, on the same rows.
+            target of another row. The result is a reference value for the same rows: the score of
+            codes or predictions without information about the row.
 
         Returns
         -------
         float
-            Information in nats, at least 0; accuracy; or R².
+            Mutual information in nats (at least 0), accuracy, or R².
         """
         rows = self._queries(X, "score")
         if not _predicts(self):
             if sample_weight is not None:
                 raise ValueError(
-                    "sample_weight must be None without a predictor: weighted rows have no pairs"
+                    f"sample_weight must be None with mode={self.mode!r}: only "
+                    "the accuracy and R² of predictions can be weighted"
                 )
             with self._trainer.threads():
                 data = ArrayDataset(to_rows(rows))
@@ -862,7 +870,7 @@ class MIGEEncoder(
     if not TYPE_CHECKING:  # type checkers accept any name of a class with __getattr__
 
         def __getattr__(self, name: str) -> Any:
-            """Raise for methods that ``mode`` does not have, and name a remedy."""
+            """Raise AttributeError, and name a remedy if another ``mode`` has the method."""
             reason = why_missing(self.mode, name)
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
 
@@ -883,7 +891,7 @@ class MIGEEncoder(
     def _evaluate(
         self, function: Callable[[Tensor], Tensor], X: Any, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """Return the values of a function of rows, in as many threads as training uses."""
+        """Evaluate a function on rows with the number of threads that training uses."""
         with self._trainer.threads():
             return evaluate(self.module_, function, to_rows(X), read=read_parts, out=out)
 
@@ -903,9 +911,10 @@ class MIGEEncoder(
     # ---------------------------------------------------------------- storage
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return a state without data and without tensors: weights are NumPy arrays.
+        """Return a state without data and tensors, in which weights are NumPy arrays.
 
-        A model fitted on a GPU then loads on a machine without a GPU, and skops can store it.
+        A machine without a GPU can therefore load a model fitted on a GPU, and skops can store the
+        model.
         """
         state: dict[str, Any] = dict(super().__getstate__())
         if "net_" not in state:
@@ -922,7 +931,7 @@ class MIGEEncoder(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the network on the encoder's device, or on "auto" if that device is missing."""
+        """Restore the network on ``device``, or on "auto" if ``device`` is not available."""
         # Parameters that the file lacks have their defaults.
         state = {**type(self)().get_params(deep=False), **state}
         weights = state.pop("_stored_weights", None)

@@ -102,7 +102,7 @@ def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return the data set in X, and the options of X if X is a ``DataLoader``."""
+    """Return the data set X or the data set of a ``DataLoader`` X, with the loader's options."""
     dataset, options = X, NO_OPTIONS
     if isinstance(X, SliceDataset):  # a DataLoader also passes Python integers, not NumPy's
         dataset = copy.copy(X)
@@ -126,13 +126,13 @@ def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _is_item_wise(loader: DataLoader[Any]) -> bool:
-    """Return whether a loader reads single items in the order of the data set."""
+    """Return whether a loader yields single items in the order of the data set."""
     in_order = loader.batch_sampler is None and isinstance(loader.sampler, SequentialSampler)
     return in_order and loader.collate_fn is default_convert
 
 
 def _check_no_list_of_items(X: Any) -> None:
-    """Raise TypeError for a list of items, the result of splitting a data set in scikit-learn."""
+    """Raise TypeError for a list of items, which scikit-learn makes when it splits a data set."""
     if isinstance(X, list) and X and isinstance(X[0], Mapping | tuple):
         parts = list(X[0].values()) if isinstance(X[0], Mapping) else X[0]
         if any(isinstance(part, Tensor | np.ndarray) and part.ndim > 0 for part in parts):

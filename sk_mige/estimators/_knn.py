@@ -23,7 +23,7 @@ __all__ = ["WeightedKNNClassifier"]
 class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
 
-    The classifier is the usual kNN evaluation of self-supervised representations [1]_. Let
+    Self-supervised representations are often compared by the accuracy of this classifier [1]_. Let
     :math:`N(x)` be the k training rows with the largest cosine similarities :math:`s_i` to x. Each
     neighbour votes for its class with a weight that increases with the similarity:
 
@@ -33,8 +33,8 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     ----------
     n_neighbors : int, default=200
         Number k of neighbours. If the training data have fewer rows than ``n_neighbors``, all rows
-        are neighbours. The default value is common in the literature for data sets of at least
-        50,000 images.
+        are neighbours. Publications often use the default value for data sets of at least 50,000
+        images.
     temperature : float, default=0.1
         Temperature T. Smaller temperatures give more weight to the nearest neighbours.
 
@@ -54,9 +54,9 @@ class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The classifier trains no weights, and therefore has no learning rate or number of epochs.
-    Cosine similarities depend on the origin and the units of the features. Put a
-    ``StandardScaler`` before the classifier if the means or the units of the features differ much.
+    The classifier has no trained weights, and therefore no learning rate and no number of epochs.
+    Cosine similarities depend on the origin and the units of the features. Put a ``StandardScaler``
+    before the classifier if the means or the units of the features differ much.
 
     References
     ----------

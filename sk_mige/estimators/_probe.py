@@ -40,20 +40,21 @@ CHUNK = 4096
 class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer for comparing representations.
 
-    The classifier is the probe of Deep InfoMax and MIGE, trained on fixed features x:
+    The papers on Deep InfoMax and MIGE compare representations by this probe. The network is
+    trained on fixed features x:
 
     .. math:: p(y | x) = \mathrm{softmax}\big(V\, \mathrm{dropout}(\mathrm{ReLU}(
               \mathrm{BN}(W x))) + b\big).
 
-    The optimizer is Adam. The learning rate is divided by 10 after one third of the epochs, and
-    again after two thirds.
+    The optimizer is Adam. The learning rate is divided by 10 after one third and after two thirds
+    of the epochs.
 
     Parameters
     ----------
     hidden_size : int, default=200
         Width of the hidden layer.
     dropout : float, default=0.1
-        Fraction of hidden units that dropout sets to 0 in each training step.
+        Probability with which dropout sets each hidden unit to 0 in a training step.
     max_epochs : int, default=150
         Number of passes over the data. The default value is from Deep InfoMax.
     batch_size : int, default=64
@@ -65,8 +66,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
-        Seed of weights, batches and dropout. ``fit`` does not change the global random generators
-        of torch and NumPy.
+        Seed for the initial weights, the batches and dropout. ``fit`` does not change the global
+        random generators of torch and NumPy.
 
     Attributes
     ----------
@@ -89,8 +90,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    On a CPU, small probes use a single thread, under the same rule as :class:`MIGEEncoder`. With
-    the same seed, small probes give the same results for every number of threads.
+    On a CPU, small probes use a single thread. :class:`MIGEEncoder` defines which networks are
+    small. With the same seed, the results of a small probe do not depend on the number of threads.
 
     References
     ----------
@@ -169,7 +170,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops at the last good weights.
+            If the loss became infinite or NaN. Training stops and restores the weights of the last
+            finite loss.
         UserWarning
             If Ctrl-C ended the training. The probe keeps the current weights. The warning is also
             raised if outliers dominate the scale of a column, or if the values of X are too small

@@ -64,8 +64,8 @@ OUTLIER_ELEMENTS = 2**22
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any:
     """Validate rows X (n, d) for a network: dense, finite and in any array namespace.
 
-    Integers stay integers, because a conversion would copy a memory map. Each batch is converted
-    to float32 during training.
+    Integers are not converted to floats, because a conversion would copy a memory map. Each batch
+    is converted to float32 during training.
     """
     if sp.issparse(X):
         raise TypeError(
@@ -164,7 +164,7 @@ def namespace_of(X: Any) -> str:
 
 
 def reference(X: Any) -> Any:
-    """Return an array with the namespace, device and dtype of results for X."""
+    """Return an array whose namespace, device and dtype are those of results for X."""
     return np.empty((0, X.shape[1]), dtype=X.dtype) if isinstance(X, ItemRows) else X
 
 
@@ -174,7 +174,7 @@ def own_targets(X: Any) -> NDArray[Any] | None:
 
 
 def to_rows(X: Any) -> NDArray[Any] | Tensor | ItemRows:
-    """Convert X to a tensor, a NumPy array or ``ItemRows``, from which batches are indexed."""
+    """Convert X to a tensor, a NumPy array or ``ItemRows``, which can be indexed by batches."""
     if isinstance(X, Tensor):
         return X.detach()
     if isinstance(X, np.ndarray | ItemRows):  # move_to would hide that X is a view of a memory map
@@ -195,7 +195,7 @@ def to_tensor(X: Any, device: torch.device) -> Tensor:
 
 
 def row_chunks(X: Any, width: int, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Yield row slices and their tensors, for Gram matrices with ``width`` columns."""
+    """Yield slices and tensors of few enough rows for Gram matrices with ``width`` columns."""
     rows = max(1, CHUNK_ELEMENTS // max(width, 1))
     for start in range(0, X.shape[0], rows):
         part = slice(start, min(start + rows, X.shape[0]))
@@ -230,7 +230,7 @@ def check_finite(values: Tensor) -> None:
 
 
 def check_spread(x: Tensor, power: int) -> None:
-    """Raise if powers of the distances between rows would overflow or vanish."""
+    """Raise if powers of the distances between rows would overflow or underflow."""
     spread = float((x.amax(0) - x.amin(0)).amax())
     limit = LARGEST_POWER / power
     if not -limit < math.log10(spread or math.inf) < limit:
@@ -267,7 +267,7 @@ def is_dask(X: Any) -> bool:
 
 
 def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, default: Any) -> Any:
-    """Apply ``transform`` to each block of rows of a Dask array, with a result (n, width).
+    """Apply ``transform`` to each block of rows of a Dask array, and return an array (n, width).
 
     For integer X, the result has the dtype ``default``.
     """

@@ -28,13 +28,13 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class StoredItems:
-    """Items of a dictionary whose keys are not strings, because skops requires string keys."""
+    """Items of a dictionary, stored as a list because skops requires string keys."""
 
     items: list[tuple[Any, Any]]
 
 
 def to_stored(value: Any, known: dict[int, StoredTensor] | None = None) -> Any:
-    """Copy a model with tensors replaced by arrays, and store a shared tensor only once."""
+    """Copy a model, replace tensors by arrays, and store a shared tensor only once."""
     known = {} if known is None else known
     if isinstance(value, Tensor):
         if id(value) not in known:

@@ -40,7 +40,7 @@ class EigenvalueDisplay(Display):
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     kept_, rest_ : matplotlib.lines.Line2D
-        Eigenvalues before and after the cutoff.
+        Points for the eigenvalues before and after the cutoff.
     cutoff_ : matplotlib.lines.Line2D or None
         Vertical line after the last kept eigenvalue, or None if all eigenvalues are kept.
     alpha_ : matplotlib.lines.Line2D or None
@@ -100,7 +100,7 @@ class EigenvalueDisplay(Display):
         Parameters
         ----------
         eigenvalues : array-like of shape (r,)
-            Eigenvalues in any order and scale.
+            Eigenvalues in any order and with any sum.
         n_eigen : int, default=None
             Number of kept eigenvalues. None means all eigenvalues.
         alpha : float, default=0.0

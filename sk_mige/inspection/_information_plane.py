@@ -1,4 +1,4 @@
-"""InformationPlaneDisplay: information about x and y in the representations of bottlenecks."""
+"""InformationPlaneDisplay: information about x and about y in bottleneck representations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class InformationPlaneDisplay(Display):
 
     The bound of I(x; z) cannot exceed :math:`\log n`. If the bound of I(x; z) is close to
     :math:`\log n`, pass more rows. The bound of I(y; z) depends on the decoder, and a better
-    decoder may give a larger bound. Create the display with :meth:`from_estimators`,
+    decoder can give a larger bound. Create the display with :meth:`from_estimators`,
     :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -310,8 +310,8 @@ def _log_likelihood(
 ) -> float:
     """Return the mean of log p(y | z) over rows and draws of z.
 
-    The logarithm is taken before the mean over draws. The logarithm of the mean would combine the
-    information of several draws of z.
+    The logarithm is taken before the mean over draws. The logarithm of the mean over draws would
+    measure information in several draws of z together.
     """
     module = encoder.module_
     noise = _noise(N_DRAWS, module.head.n_components, seed=seed)
@@ -325,6 +325,6 @@ def _log_likelihood(
 
 
 def _noise(*shape: int, seed: int) -> Tensor:
-    """Return standard normal numbers that do not depend on the encoder's device."""
+    """Return standard normal numbers that are the same for every device of the encoder."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32)

@@ -17,14 +17,14 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True)
 class Coloring:
-    """Labels as numbers for a colour scale, with NaN for missing labels, and class names."""
+    """Labels as numbers for a colour scale (NaN if missing), and the class names."""
 
     numbers: NDArray[np.float64]
     classes: list[str] | None
 
     @property
     def distinct(self) -> bool:
-        """Whether each class can have a separate colour."""
+        """Whether there are few enough classes for a separate colour for each class."""
         return self.classes is not None and len(self.classes) <= MOST_CLASSES
 
 

@@ -28,8 +28,8 @@ FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
 class MutualInfoDisplay(Display):
     r"""Plot of mutual information with 90 % intervals against the number of rows.
 
-    An estimate is reliable if more rows do not change the estimate, and if the candidates agree.
-    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    An estimate is reliable if more rows do not change the estimate, and if the candidate estimators
+    agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -40,9 +40,10 @@ class MutualInfoDisplay(Display):
     interval : ndarray of shape (n_sizes, 2), default=None
         Lower and upper ends of the 90 % intervals in nats. Upper ends may be infinite.
     candidates : dict of str to ndarray of shape (n_sizes,), default=None
-        Estimates of each candidate in nats, with NaN for sizes without the candidate.
+        Estimates of each candidate estimator in nats, with NaN for sizes at which the candidate was
+        not used.
     weights : dict of str to float, default=None
-        Weight of each candidate in the last estimate.
+        Weight of each candidate estimator in the last estimate.
     truth : float, default=None
         Exact mutual information in nats.
 
@@ -128,8 +129,8 @@ class MutualInfoDisplay(Display):
         Notes
         -----
         Warnings from fits to fewer than n rows are not shown, because the plot shows the intervals.
-        If ``random_state`` of the estimator is an integer, the last estimate equals that of the
-        estimator fitted to ``X`` and ``Y``.
+        If ``random_state`` of the estimator is an integer, the last estimate is the same as after
+        ``estimator.fit(X, Y)``.
         """
         if not isinstance(estimator, MutualInfoEstimator):
             raise TypeError(
@@ -179,9 +180,10 @@ class MutualInfoDisplay(Display):
         interval : array-like of shape (n_sizes, 2), default=None
             Lower and upper ends of intervals in nats. Upper ends may be infinite.
         candidates : dict of str to array-like of shape (n_sizes,), default=None
-            Estimates of each candidate in nats, with NaN for sizes without the candidate.
+            Estimates of each candidate estimator in nats, with NaN for sizes at which the candidate
+            was not used.
         weights : dict of str to float, default=None
-            Weight of each candidate in the last estimate, shown in the legend.
+            Weight of each candidate estimator in the last estimate, shown in the legend.
         truth : float, default=None
             Exact mutual information in nats.
         ax : matplotlib.axes.Axes, default=None
@@ -315,7 +317,7 @@ def _checked_sizes(sizes: Sequence[int], n: int) -> list[int]:
 
 
 def _candidate_values(fitted: list[MutualInfoEstimator]) -> dict[str, list[float]]:
-    """Return the estimates of each candidate, with NaN for fits without the candidate."""
+    """Return the estimates of each candidate estimator, with NaN for fits that did not use it."""
     known = [
         dict(zip(f.results_["candidate"].tolist(), f.results_["value"].tolist(), strict=True))
         for f in fitted

@@ -37,7 +37,7 @@ def require(part: Any, attribute: str, works: str, *, name: str = "estimator") -
 
 
 def find_transformer(estimator: Any) -> Any:
-    """Return the transformer in a search or pipeline, without a predictor at the end."""
+    """Return the transformer in a search or pipeline, without a final predictor."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline) and len(part) > 1 and not hasattr(part[-1], "transform"):
         part = part[:-1]
@@ -46,7 +46,7 @@ def find_transformer(estimator: Any) -> Any:
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline or searched pipeline, and the input of the last step."""
+    """Return the last step of a pipeline, also inside a search, and the input of the last step."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X

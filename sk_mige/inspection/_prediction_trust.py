@@ -38,7 +38,7 @@ class PredictionTrustDisplay(Display):
       confidence of a row is the largest predicted probability. Points below the diagonal show
       overconfident predictions.
     - "risk" draws the error of the most confident predictions against the coverage. The coverage is
-      the fraction of rows that are predicted.
+      the fraction of rows for which a prediction is made.
     - "novelty" draws the ROC curve of each measure of novelty, for novel rows against known rows.
 
     Create the display with :meth:`from_estimator` or :meth:`from_predictions`. To draw another kind
@@ -51,10 +51,10 @@ class PredictionTrustDisplay(Display):
     calibration_error : float
         Expected calibration error, from 0 to 1.
     risk_coverage : pair of ndarrays of shape (n,)
-        Coverage, and fraction of errors among the predicted rows.
+        Coverage, and fraction of wrong predictions among the rows with a prediction.
     novelty : dict of str to pair of ndarrays
-        Values of known and of novel rows, for each measure of novelty. Large values indicate
-        novelty.
+        Novelty of the known rows and novelty of the novel rows, for each measure of novelty. Large
+        values indicate novelty.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class PredictionTrustDisplay(Display):
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
-        Curves of the last plot, by the name of the kind or of the measure of novelty.
+        Curves of the last plot. The keys are the kinds of curves or the measures of novelty.
 
     See Also
     --------
@@ -150,8 +150,8 @@ class PredictionTrustDisplay(Display):
         labels : array-like of shape (n_classes,), default=None
             Class of each column. By default, the classes are the sorted values of ``y_true``.
         novelty : dict of str to pair of array-likes, default=None
-            Values of known and of novel rows, for each measure of novelty. Large values indicate
-            novelty.
+            Novelty of the known rows and novelty of the novel rows, for each measure of novelty.
+            Large values indicate novelty.
         **plot_kw
             Arguments of :meth:`plot`, such as ``kind`` and ``ax``.
 

@@ -32,7 +32,7 @@ class ProjectionSearchDisplay(Display):
     scores : ndarray of shape (n, n_folds)
         Held-out score of each fold.
     reference : ndarray of shape (n_folds,), default=None
-        Scores with exact distances instead of a projection.
+        Scores on the same folds, with exact distances instead of distances after a projection.
     score_name : str, default="accuracy"
         Name of the score.
 
@@ -97,7 +97,7 @@ class ProjectionSearchDisplay(Display):
             Name of the parameter in the grid. None searches for a name that ends in
             ``score_estimator__n_components``, then for a name that ends in ``n_components``.
         reference : array-like of shape (n_folds,), default=None
-            Scores of the same folds with exact distances, such as the output of
+            Scores on the same folds with exact distances, such as the output of
             ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. If ``ax`` is None, a new figure is created.
@@ -151,9 +151,9 @@ class ProjectionSearchDisplay(Display):
         scores : array-like of shape (n, n_folds) or (n,)
             Score for each dimension and fold.
         reference : array-like of shape (n_folds,), default=None
-            Scores of the same folds with exact distances.
+            Scores on the same folds, with exact distances instead of distances after a projection.
         score_name : str, default="accuracy"
-            Name of the score. An accuracy is drawn in percent.
+            Name of the score. Accuracies are drawn in percent.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. If ``ax`` is None, a new figure is created.
         **errorbar_kw
@@ -217,7 +217,7 @@ class ProjectionSearchDisplay(Display):
 def _without_failed(
     dimensions: NDArray[Any], scores: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Omit dimensions with a non-finite score, such as the score of a failed fit."""
+    """Omit dimensions for which a score is not finite, for example because a fit failed."""
     works = np.isfinite(scores).all(1)
     failed = dimensions[~works].tolist()
     if not works.any():

@@ -59,9 +59,9 @@ class ScoreCVDisplay(Display):
 
     Notes
     -----
-    The loss is half the mean squared error of the scores plus an unknown constant. The constant
-    depends on the density only. Differences between losses are therefore meaningful, but single
-    losses are not.
+    The loss is half the mean squared error of the estimated scores plus an unknown constant, which
+    depends only on the density. The difference between two losses is therefore meaningful, but the
+    value of a loss is not.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class ScoreCVDisplay(Display):
     def from_estimator(
         cls, estimator: Any, *, param: str = "auto", ax: Axes | None = None, **line_kw: Any
     ) -> Self:
-        """Draw the grid of a fitted :class:`~sk_mige.SSGEScoreEstimatorCV`.
+        """Draw the held-out losses of a fitted :class:`~sk_mige.SSGEScoreEstimatorCV`.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class ScoreCVDisplay(Display):
         return self
 
     def _limit_losses(self, ax: Axes) -> None:
-        """Limit the axis to small losses, because the worst candidates have far larger losses."""
+        """Limit the axis of the losses, because bad candidates have far larger losses."""
         finite = np.concatenate([loss[np.isfinite(loss)] for loss in self.losses.values()])
         low, high = finite.min(), np.quantile(finite, 0.6)
         if self.base_loss is not None and np.isfinite(self.base_loss):

@@ -17,7 +17,7 @@ from ._parts import last_step
 
 __all__ = ["ScoreFieldDisplay"]
 
-# Number of arrows at samples with more than two features. More arrows would overlap.
+# Largest number of arrows, if samples have more than two features. More arrows would overlap.
 MOST_ARROWS = 300
 
 
@@ -99,7 +99,7 @@ class ScoreFieldDisplay(Display):
         X : array-like of shape (n_samples, n_features)
             Samples to draw.
         points : array-like of shape (n_points, n_features), default=None
-            Starting points of the arrows, in the coordinates of the drawn samples. In two
+            Starting points of the arrows, in the same coordinates as the drawn samples. In two
             dimensions, None means a grid near the samples, because estimates far from all samples
             are unreliable. In more dimensions, None means at most 300 of the samples.
         features : tuple of two int or str, default=(0, 1)

@@ -20,9 +20,9 @@ __all__ = ["TrainingCurveDisplay"]
 class TrainingCurveDisplay(Display):
     """Plot of the records of a training run, such as losses and accuracies, against the epochs.
 
-    Create the display with :meth:`from_estimator` or :meth:`from_history`. All losses share one
-    panel, and all accuracies share another panel. Any other record has a separate panel. A curve
-    connects the epochs that have a record.
+    Create the display with :meth:`from_estimator` or :meth:`from_history`. All losses are drawn in
+    one panel, and all accuracies in another panel. Every other quantity has a separate panel. A
+    curve connects the epochs at which its quantity was recorded.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class Architecture:
     hidden_layer_sizes : tuple of int
         Widths of the hidden layers of "mlp".
     input_shape : tuple of int or None
-        Shape of a row inside the network.
+        Shape to which a row is reshaped in the network.
     head : str
         Name of the head, a key of ``HEADS``.
     n_draws : int
@@ -49,7 +49,7 @@ class Architecture:
     n_targets : int
         Width of the decoder's output, or 0 for no decoder.
     corruption, augmentation, n_views : float, callable or None, int
-        Changes of the inputs in training, as in :class:`EncoderNetwork`.
+        Corruption, augmentation and number of copies of the inputs, as in :class:`EncoderNetwork`.
     layer : str or None
         Name of the submodule of the encoder whose output is part of the code in training.
     local : bool
@@ -87,7 +87,7 @@ class Architecture:
     beta: float | None = None
 
     def build(self) -> EncoderNetwork:
-        """Return a new network with new weights, except for a module passed as ``encoder``."""
+        """Return a network with new weights. Only a module ``encoder`` keeps its weights."""
         head = HEADS[self.head].build(self.n_components, self.n_draws)
         if self.betas is not None:
             head = ConditionedHead(head, *self.betas, self.beta)
@@ -124,7 +124,7 @@ class Architecture:
         return replace(self, beta=float(beta))
 
     def on_cpu(self) -> Architecture:
-        """Return a copy for storage, with a module passed as ``encoder`` on the CPU."""
+        """Return a copy for storage. A module ``encoder`` is copied to the CPU."""
         if isinstance(self.encoder, nn.Module):
             return replace(self, encoder=copy.deepcopy(self.encoder).cpu())
         return self

@@ -28,7 +28,7 @@ class ConditionedHead(Head):
 
     In training, each batch has one β. The position t increases by :math:`\sqrt5 - 1` modulo 2 from
     batch to batch, and covers the interval from −1 to 1 evenly. The sequence of β is not random, so
-    all processes of a distributed training have the same β. In evaluation mode, β is fixed.
+    all processes that train together use the same β. In evaluation mode, β is fixed.
 
     Parameters
     ----------

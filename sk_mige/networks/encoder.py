@@ -17,7 +17,7 @@ __all__ = ["EncoderNetwork"]
 
 
 class EncoderNetwork(nn.Module):
-    """Network of encoder, head and decoder that maps rows of features to a :class:`Code`.
+    """Network that maps rows of features to a :class:`Code`, with encoder, head and decoder.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class EncoderNetwork(nn.Module):
     decoder : nn.Module, default=None
         Network that maps z to predictions.
     input_shape : sequence of int, default=None
-        Shape of a row inside the encoder, such as (channels, height, width). If ``input_shape``
-        is None, rows are not reshaped.
+        Shape to which a row is reshaped for the encoder, such as (channels, height, width). If
+        ``input_shape`` is None, rows are not reshaped.
     corruption : float, default=0.0
         Probability with which each value of a row is set to 0 in training. The remaining values
         are divided by ``1 - corruption``.
@@ -128,7 +128,7 @@ class EncoderNetwork(nn.Module):
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """Return the encoder's output in training, with mixed precision if chosen."""
+        """Return the encoder's output in training, computed in bfloat16 if so chosen."""
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output
@@ -159,10 +159,11 @@ class EncoderNetwork(nn.Module):
 
     @torch.no_grad()
     def shift_log_odds(self, weights: Tensor) -> None:
-        """Initialise the decoder's biases with the shift of the optimal logits by class weights.
+        """Add the effect of class weights on the optimal logits to the decoder's initial biases.
 
         A weight w_c multiplies the log-likelihood of class c, and increases the optimal logit of
-        class c by log w_c. For extreme weights, gradient steps would reach optimal logits slowly.
+        class c by log w_c. If class weights are extreme, gradient steps alone would reach the
+        optimal logits slowly.
         """
         assert isinstance(self.decoder, nn.Linear)
         shift = (weights / weights.max()).log().clamp_min(-20)
@@ -207,7 +208,7 @@ class EncoderNetwork(nn.Module):
 
 @contextmanager
 def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
-    """Add the shapes changed by the augmentation to errors of the encoder.
+    """If the encoder raises an error, name the shapes that the augmentation has changed.
 
     A changed shape alone is not an error, because some encoders accept images of any size.
     """

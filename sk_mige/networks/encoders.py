@@ -28,7 +28,7 @@ class MLPEncoder(nn.Sequential):
         Whether to normalise each hidden layer over the batch. Batch normalisation makes the encoder
         invariant to the scale of the input.
     dropout : float, default=0.0
-        Fraction of hidden units that are dropped in each layer in training.
+        Probability with which dropout sets each hidden unit to 0 in training.
 
     Notes
     -----

@@ -45,8 +45,8 @@ def evaluate(
     rows : ndarray or tensor of shape (n, n_features)
         Rows.
     read : callable, default=None
-        Function ``read(rows, slices)`` that yields the chunk for each slice. None means to index
-        ``rows``.
+        Function ``read(rows, slices)`` that yields the chunk for each slice. None means that
+        ``rows`` is indexed by each slice.
     out : ndarray of n rows, default=None
         Array that is filled chunk by chunk and returned. If ``out`` is None, a new
         array is created.
@@ -88,8 +88,9 @@ def output_function(
 ) -> Callable[[Tensor], Tensor]:
     """Return a function that maps rows to the selected output.
 
-    The output None is z, "sample" is one draw of z, and any other name is the output of a
-    submodule. Functions with equal seeds draw the same noise for equal numbers of rows.
+    The output None means z, "sample" means one draw of z, and any other name means the output of
+    that submodule. Two functions with the same seed draw the same noise if the numbers of rows are
+    the same.
     """
     if output is None:
         return lambda x: torch.as_tensor(network(x).z)
@@ -126,7 +127,7 @@ def averaged_predictions(
 
 
 def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:
-    """Return the number of rows in a chunk, from the width of the widest layer."""
+    """Return the number of rows in a chunk, which decreases with the width of the widest layer."""
     if network.input_shape is not None:
         return max(256, CHUNK_VALUES // (n_features * VALUES_OF_A_PIXEL))
     layers = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]

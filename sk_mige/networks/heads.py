@@ -52,7 +52,7 @@ class Code(NamedTuple):
 
 
 class Head(nn.Module):
-    """Base class of heads, with the attributes that architectures and objectives read.
+    """Base class of heads. Architectures and objectives read the attributes of a head.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class StandardizingHead(DeterministicHead):
 
 
 class GaussianHead(Head):
-    r"""Head with a Gaussian representation of independent components with learned scales.
+    r"""Head that draws z from a Gaussian with independent components, learned means and scales.
 
     .. math:: z = \mu + \sigma \circ \varepsilon, \qquad (\mu, \rho) = h, \quad
               \sigma = \mathrm{softplus}(\rho - 5), \quad \varepsilon \sim N(0, I)
@@ -197,7 +197,7 @@ class GaussianHead(Head):
     Attributes
     ----------
     n_inputs : int
-        Required width 2 K of the encoder's output, with the means first.
+        Required width 2 K of the encoder's output: K means, then K values for the scales.
 
     Notes
     -----
@@ -250,8 +250,9 @@ class ImplicitHead(Head):
     .. math:: z = \mu + V \, \mathrm{ReLU}(a + U \varepsilon), \qquad (\mu, a) = h, \quad
               \varepsilon \sim N(0, I_K)
 
-    The conditional q(z | x) can be skewed, bounded, correlated or nearly degenerate. The density
-    q(z | x) is unknown, so the gradient of H(z | x) is estimated from the scores of several draws.
+    The conditional distribution q(z | x) can be skewed, bounded, correlated or nearly degenerate.
+    The density q(z | x) is unknown, so the gradient of H(z | x) is estimated from the scores of
+    several draws.
 
     Parameters
     ----------
@@ -266,7 +267,7 @@ class ImplicitHead(Head):
     Attributes
     ----------
     n_inputs : int
-        Required width K + n_hidden of the encoder's output, with the means first.
+        Required width K + n_hidden of the encoder's output: K means, then the thresholds.
 
     Notes
     -----

@@ -28,7 +28,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def code_moments(module: EncoderNetwork, x: Tensor) -> Tensor:
-    """Return mean and scale of each code (M, 2, K), or z alone (M, 1, K) without a Gaussian."""
+    """Return mean and scale of Gaussian codes (M, 2, K), and z of other codes (M, 1, K)."""
     code = module(x)
     return torch.stack((code.z,) if code.conditional is None else code.conditional, dim=1)
 
@@ -39,13 +39,14 @@ class CodeMarginal:
     .. math:: m(z) = \sum_c w_c \prod_k N(z_k; \mu_{ck}, v_{ck}), \qquad
               v_{ck} = \mathrm{Var}[\mu_k(x) | c] + \mathbb{E}[\sigma_k(x)^2 | c] .
 
-    The variance of a class is averaged with the pooled variance within all classes. The pooled
-    variance has the weight of ten rows.
+    The variance of a class is the weighted mean of its sample variance and the pooled variance
+    within all classes. The weights are the number of rows of the class, and 10 for the pooled
+    variance.
 
     Parameters
     ----------
     codes : ndarray of shape (n, 1, K) or (n, 2, K)
-        Means and scales of the codes of training rows, from :func:`code_moments`.
+        Means and scales of the codes of training rows, as returned by :func:`code_moments`.
     classes : ndarray of shape (n,)
         Class of each row.
     """
@@ -88,7 +89,7 @@ def marginal_of(
     seed: int,
     read: Callable[[Any, list[list[int]]], Iterable[Tensor]],
 ) -> CodeMarginal:
-    """Estimate the marginal density of codes from random rows, by class if classes are given.
+    """Estimate the marginal density of codes from random rows, within classes if given.
 
     The function ``read(rows, parts)`` yields the rows of each list of indices.
     """

@@ -27,7 +27,8 @@ class ResNet18(nn.Sequential):
         Width of the output.
     projector : sequence of int, default=()
         Widths of the hidden layers between the averaged features and the output. Losses of several
-        views often use the output of a projector, and the averaged features are the representation.
+        views are often computed from the output of a projector. The averaged features are then used
+        as the representation.
     channels : sequence of int, default=(64, 128, 256, 512)
         Channels of the four stages.
 

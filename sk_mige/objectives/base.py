@@ -40,9 +40,9 @@ class Objective(nn.Module):
     Attributes
     ----------
     has_value : bool
-        Whether the value of ``held_out`` is meaningful. Only the gradient of a surrogate is
-        meaningful. If ``has_value`` is False, the loss of held-out rows is minus the mutual
-        information between the codes of two incomplete copies of each row.
+        Whether the value of ``held_out`` is meaningful. Surrogates have a meaningful gradient, but
+        no meaningful value. If ``has_value`` is False, the loss of held-out rows is minus the
+        mutual information between the codes of two incomplete copies of each row.
     classifies : bool
         Whether the code's predictions are logits of classes.
 
@@ -66,15 +66,15 @@ class Objective(nn.Module):
 
     @abstractmethod
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of inputs x (M, d), their code and targets y, as a scalar tensor."""
+        """Return the loss of a batch of inputs x (M, d), codes and targets y, as a scalar."""
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of held-out rows, which is the training loss by default."""
+        """Return the loss of held-out rows, by default computed as in training."""
         loss: Tensor = self(code, x, y)
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Reuse the learned parts of the previous objective, whose parameters the optimizer holds.
+        """Reuse the learned parts of ``previous``, because the optimizer holds their parameters.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class Objective(nn.Module):
             setattr(self, name, parts[name])
 
     def fitted_attributes(self) -> dict[str, float]:
-        """Return the attributes of the fitted encoder that the objective determines."""
+        """Return the fitted attributes of the encoder for which the objective has a value."""
         return {}
 
 
@@ -117,8 +117,8 @@ class FunctionObjective(Objective):
     ----------
     loss : callable
         Loss of a batch. A module is copied, and the parameters of the copy are trained with the
-        network. If ``loss`` is an :class:`Objective`, its own ``held_out``, ``has_value`` and
-        ``classifies`` are used.
+        network. If ``loss`` is an :class:`Objective`, ``loss.held_out``, ``loss.has_value`` and
+        ``loss.classifies`` are used.
     has_value : bool, default=True
         Whether the value of the loss on held-out rows is meaningful.
     classifies : bool, default=False
@@ -171,7 +171,7 @@ class FunctionObjective(Objective):
 
 @dataclass(frozen=True)
 class Problem:
-    """Properties of data and network from which a description builds an objective.
+    """Properties of the data and the network that a description needs to build an objective.
 
     Attributes
     ----------
@@ -272,8 +272,8 @@ class Description(ShorthandMixin):
     """Base class of the objects that ``MIGEEncoder`` accepts as ``mode``.
 
     A description holds the parameters of an objective, and builds the objective in ``fit``. A
-    description has no fitted state, and can be cloned, searched over and stored. Subclasses define
-    ``network_settings``, ``architecture`` and ``build``.
+    description has no fitted state, and can be cloned, varied in a search and stored. Subclasses
+    define ``network_settings``, ``architecture`` and ``build``.
 
     Attributes
     ----------
@@ -340,7 +340,7 @@ class Description(ShorthandMixin):
         """Return a new objective, with newly initialised parameters if it has any."""
 
     def warn(self, batch_size: int, n_components: int) -> None:
-        """Warn of settings that are unsuitable for the batch size or number of components."""
+        """Warn if settings are unsuitable for the batch size or the number of components."""
 
     def takes_targets(self) -> bool:
         """Return whether the loss is a custom function, which accepts targets of any kind."""
@@ -351,7 +351,7 @@ class Description(ShorthandMixin):
         return False
 
     def unused_score(self) -> str | None:
-        """Return the reason why ``score_estimator`` is unused, or None if it is used."""
+        """Return the reason why ``score_estimator`` has no effect, or None if it has an effect."""
         return None
 
     def input_replaced_by(self) -> str | None:
@@ -362,13 +362,14 @@ class Description(ShorthandMixin):
 class InformationTerm(nn.Module):
     """Base class of the estimates of I(x; z) that a bottleneck minimises.
 
-    A call ``term(code, x, y)`` returns a scalar with the gradient of I(x; z), and the loss of the
-    learned parts or None.
+    A call ``term(code, x, y)`` returns two values. The gradient of the first value, a scalar,
+    estimates the gradient of I(x; z). The second value is the loss of the learned parts, or None if
+    the term has no learned parts.
 
     Attributes
     ----------
     is_upper_bound : bool
-        Whether the scalar is an upper bound of I(x; z) in nats if q(z | x) is Gaussian.
+        Whether the first value is an upper bound of I(x; z) in nats if q(z | x) is Gaussian.
     """
 
     is_upper_bound: bool = False

@@ -33,7 +33,7 @@ class BottleneckLoss(Objective):
     r"""Loss of the information bottleneck, :math:`-\mathbb{E}\log p(y | z) + \beta\, I(z; x)`.
 
     With ``max_information`` c, the problem is :math:`\min -\mathbb{E}\log p(y | z)` subject to
-    :math:`I(z; x) \le c`. The weight β is the dual variable of the limit. The weight increases
+    :math:`I(z; x) \le c`. The weight β is the dual variable of the constraint. The weight increases
     while the information exceeds c, and decreases otherwise:
 
     .. math:: \log\beta \leftarrow \log\beta + \eta\, \frac{I - c}{|I| + c} .
@@ -47,8 +47,8 @@ class BottleneckLoss(Objective):
     likelihood : torch.nn.Module
         Module ``likelihood(prediction, y)`` that returns the mean negative log-likelihood in nats.
     information : InformationTerm
-        Estimate of I(x; z): :class:`MIGETerm`, :class:`VariationalTerm`, :class:`CriticTerm` or
-        another subclass.
+        Estimate of I(x; z), such as :class:`MIGETerm`, :class:`VariationalTerm` or
+        :class:`CriticTerm`.
     beta : float
         Weight of one nat of information. With ``max_information``, ``beta`` is the initial value of
         the dual variable. For codes with a weight β, ``beta`` is the geometric mean of the smallest
@@ -60,9 +60,11 @@ class BottleneckLoss(Objective):
     Attributes
     ----------
     ramp : float
-        Factor of β in the next batch, set by :class:`sk_mige.training.BetaWarmup`.
+        Factor by which β is multiplied in the next batch. :class:`sk_mige.training.BetaWarmup` sets
+        the factor.
     current_beta : float
-        Current weight β, constant or a dual variable.
+        Current weight β. The weight is constant without ``max_information``, and a dual variable
+        otherwise.
     reached : Tensor or None
         Moving average of the upper bound of I(z; x) over about 20 batches, in nats. The value is
         None without ``max_information``.
@@ -133,14 +135,14 @@ class BottleneckLoss(Objective):
         return loss
 
     def continue_from(self, previous: Objective) -> None:
-        """Reuse the learned parts, and the dual variable if both objectives have a limit."""
+        """Reuse the learned parts, and the dual variable if both objectives have a limit c."""
         super().continue_from(previous)
         assert isinstance(previous, BottleneckLoss)
         if self.log_beta is not None and previous.log_beta is not None:
             self.log_beta, self.reached = previous.log_beta, previous.reached
 
     def fitted_attributes(self) -> dict[str, float]:
-        """Return β and the information, and warn if the information exceeds its limit."""
+        """Return β and the information, and warn if the information exceeds ``max_information``."""
         beta = {"beta_": self.current_beta}
         if self.reached is None or self.max_information is None:
             return beta
@@ -155,7 +157,7 @@ class BottleneckLoss(Objective):
         return {**beta, "information_": information}
 
     def _upper_bound(self, code: Code, y: Tensor, value: Tensor | None) -> Tensor:
-        """Return the value of the term if it is an upper bound, else the Gaussian bound."""
+        """Return ``value`` if the term is an upper bound, else the bound for a Gaussian code."""
         known = self.information.is_upper_bound and code.conditional is not None
         if value is None or not known:
             return self.information.upper_bound(code, y)
@@ -195,34 +197,36 @@ class InformationBottleneck(InformationDescription):
         :class:`Variational`. The name of a bound, such as "infonce", means :class:`Critic`. A
         callable ``information(code, x, y)`` returns the scalar tensor to be minimised, in nats.
     head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
-        Distribution of z given x. With "gaussian", z is drawn with a learned mean and scale. With
-        "deterministic", z is the encoder's output. With "implicit", a network transforms noise to
-        z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown. Use the implicit head
-        for at most 16 components, because scores of q(z | x) are estimated from a few draws.
+        Distribution of z given x. With "gaussian", z is drawn from a Gaussian with a learned mean
+        and scale. With "deterministic", z is the encoder's output. With "implicit", a network
+        transforms noise to z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown. Use
+        the implicit head for at most 16 components, because scores of q(z | x) are estimated from a
+        few draws.
     n_draws : int, default=None
         Number of draws of z for each row and training step. None means 16 if scores of q(z | x) are
         estimated, else 1.
     beta : float, default=1e-3
-        Weight of one nat of information about x, relative to one nat of log-likelihood. With a
-        large ``beta`` from the first epoch, training can stay at a constant z. The callback
+        Weight of one nat of information about x, relative to one nat of log-likelihood. If ``beta``
+        is large from the first epoch, z can become constant and stay constant. The callback
         :class:`sk_mige.training.BetaWarmup` prevents a constant z.
 
-        A pair (low, high) of positive weights trains one encoder for all weights in the range. The
-        method ``at_beta`` of the fitted encoder returns the encoder for a single weight. All other
-        methods use the geometric mean of ``low`` and ``high``.
+        With a pair (low, high) of positive weights, one encoder is trained for all weights in the
+        range. The method ``at_beta`` of the fitted encoder returns an encoder for a single weight.
+        All other methods use the geometric mean of ``low`` and ``high``.
     max_information : float, default=None
         Upper limit of I(z; x) in nats. With a limit, ``beta`` is the initial value of a dual
         variable. Each batch adjusts the dual variable until an upper bound of I(z; x) meets the
         limit. A limit requires ``head="gaussian"``.
     task : {"classification", "regression"}, default="classification"
-        Kind of the targets y.
+        Kind of task: y holds class labels for classification, and real values for regression.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the cross-entropy. With "balanced", the weights are inversely
         proportional to the class frequencies. Class weights do not apply to the information.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread over all classes, for classification.
     confidence_penalty : float, default=0.0
-        Weight of the predictive-entropy bonus, for classification.
+        Weight of the entropy of the predicted probabilities, which is subtracted from the loss, for
+        classification.
     n_prediction_samples : int, default=12
         Number of draws of z over which predictions are averaged. With 0 draws, predictions use the
         mean of z. ``n_prediction_samples`` can be changed after ``fit``.
@@ -241,12 +245,12 @@ class InformationBottleneck(InformationDescription):
 
     Training with several β in a batch would therefore also minimise I(z; β).
 
-    The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder of any
+    The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder for any
     β. Without the divisor, batches with a large β have the largest gradients and dominate the
     updates of the shared weights. All β share the critic of :class:`Critic` and the learned prior
     of :class:`Variational`. A shared critic or prior gives a looser bound than a critic or prior
-    for a single β. For regression with a range of β, the likelihood uses the mean squared error of
-    the batch as variance, because the optimal variance depends on β.
+    for a single β. The optimal variance of a regression likelihood depends on β. With a range of β,
+    the variance is therefore the mean squared error of the batch.
 
     References
     ----------

@@ -49,9 +49,9 @@ class CriticBound(nn.Module):
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic. Each named critic has a hidden layer of 512 units. A callable returns a
-        critic for (n_features, n_components). The bound "club" learns a conditional Gaussian
-        instead of a critic.
+        Form of the critic. Each named critic has a hidden layer of 512 units. A callable takes
+        (n_features, n_components) and returns a critic. The bound "club" learns a conditional
+        Gaussian instead of a critic.
     normalize : bool, default=True
         Whether x is standardised over the batch, so that the units of x do not matter. Features of
         an inner layer need no standardisation.
@@ -59,7 +59,7 @@ class CriticBound(nn.Module):
         Whether the critic multiplies matrices in bfloat16. The output of the critic has the dtype
         of z. The critic of "club" is a density and always has full precision.
     **sizes : sequence of int
-        Further arguments of the named critic, such as ``hidden=(512, 512)``.
+        Further arguments of a named critic, such as ``hidden=(512, 512)``.
 
     Notes
     -----
@@ -72,7 +72,7 @@ class CriticBound(nn.Module):
 
     For "smile", the critic T is clipped in the second term of the formula. If the critic is
     optimal, the gradient of the estimate equals the gradient of I by the envelope theorem. The
-    bound "infonce" is at most log M for batches of M rows, and "club" is an upper bound.
+    bound "infonce" is at most log M for batches of M rows. The bound "club" is an upper bound of I.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class CriticBound(nn.Module):
         self.mixed_precision = mixed_precision and self.bound.critic != "density"
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the critic's scores of all pairs (x, z), optionally with given parameters."""
+        """Return the critic's scores of all pairs (x, z), optionally for given parameters."""
         # Inside another autocast context, the cache would outlive the training step.
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
@@ -126,7 +126,7 @@ class CriticBound(nn.Module):
         return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the loss that trains z to maximise I(x; z) and the critic to tighten the bound."""
+        """Return the loss that trains the encoder to maximise I(x; z), and trains the critic."""
         x = self.normalize(x.flatten(1))
         estimate = self.bound(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:
@@ -221,9 +221,9 @@ class FeatureCriticInfoMax(Objective):
     r"""Deep InfoMax: a critic's bound of I(h; z) for features h of an inner layer.
 
     In DIM(G), h is the whole feature map. In DIM(L), h is a single location of the feature map. All
-    locations share one critic, and the bounds are averaged over the locations. The negative
-    examples of a row are all other rows of the batch. For DIM(L) with InfoNCE, the negative
-    examples are the locations of all other images.
+    locations share one critic, and the bounds are averaged over the locations. A negative example
+    pairs features h with the code z of another row in the batch. For DIM(L) with InfoNCE, all
+    locations of all other rows are the negative examples for a code z.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ class FeatureCriticInfoMax(Objective):
 
 
 class ViewCriticInfoMax(Objective):
-    r"""Bound of the information between the representations of several views.
+    r"""Bound of the mutual information between the representations of different views.
 
     .. math:: \frac{1}{S (S - 1)} \sum_{s \ne t} \hat I(z_s; z_t)
 
@@ -310,7 +310,7 @@ class ViewCriticInfoMax(Objective):
 
 
 def _made(critic: Any, n_features: int, n_components: int) -> nn.Module:
-    """Return the critic that a user's function creates."""
+    """Return the critic that the user's function ``critic`` creates."""
     made = None if isinstance(critic, nn.Module) else critic(n_features, n_components)
     if not isinstance(made, nn.Module):
         got = f"the function returned {type(made).__name__}"

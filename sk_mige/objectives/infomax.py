@@ -32,13 +32,15 @@ class InfoMax(InformationDescription):
         Estimator of I(x; z). The name "mige" means :class:`MIGE`. The name of a bound, such as
         "infonce", means :class:`Critic`. The names "barlow-twins", "coding-rate", "sigreg" and
         "vicreg" mean :class:`BarlowTwins`, :class:`CodingRate`, :class:`SIGReg` and
-        :class:`VICReg`, which need ``n_views=2`` or more. A callable ``loss(code, x, y)`` returns
-        the loss of a batch, a scalar tensor. The argument y of the callable holds the targets of
-        ``fit``, or zeros without targets. With S views, ``code.z`` has the shape (S, M, K).
+        :class:`VICReg`. Each of these four objectives requires ``n_views=2`` or more. A callable
+        ``loss(code, x, y)`` returns the loss of a batch, a scalar tensor. The argument y of the
+        callable holds the targets of ``fit``, or zeros without targets. With S views, ``code.z``
+        has the shape (S, M, K).
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
         values are divided by ``1 - corruption``. With corruption, the information about x is
-        finite, and robust features contribute more information than other features.
+        finite, and features that survive the corruption contribute more information than other
+        features.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
@@ -50,28 +52,29 @@ class InfoMax(InformationDescription):
     n_views : int, default=1
         Number of views in a training step. A view is an independently augmented and corrupted copy
         of each row. With one view, the objective is the information between x and z. With two or
-        more views, the differences between views count as noise
-        (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The cost of a step grows with
-        ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows or more. With a
-        critic, the objective is a bound of the information between views.
+        more views, differences between the views are treated as noise
+        (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The duration of a training
+        step grows with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows
+        or more. With a critic, the objective is a bound of the information between views.
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
-        the submodule replaces x, and the objective is I(h; z). With MIGE, I(h; z) is
-        circumstance II of the paper. With "jsd" or "infonce", I(h; z) is the global objective
+        the submodule replaces x, and the objective is I(h; z). With MIGE, the objective is
+        circumstance II of the paper. With "jsd" or "infonce", the objective is the global objective
         DIM(G) of Deep InfoMax.
     local : bool, default=False
-        Whether to average the information over single locations h of the feature map of ``layer``.
-        ``layer="conv.5"`` gives the local objective DIM(L) of Deep InfoMax.
+        Whether h is the output of ``layer`` at a single location of the feature map. The objective
+        is then the average of I(h; z) over all locations. ``layer="conv.5"`` gives the local
+        objective DIM(L) of Deep InfoMax.
     prior_weight : float, default=0.0
         Weight of the prior-matching loss, which makes the sigmoid of each component uniformly
         distributed. The value 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
-        Scale of z. Mutual information does not depend on the scale of z, but the estimate does.
-        With "unit", the network ends with batch normalisation without weights. With "input", the
-        network ends with batch normalisation in training. After training, ``fit`` maps z linearly
-        to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`). ``partial_fit``
-        does not change the linear map. If ``output_scale`` is None, training does not fix
-        the scale of z.
+        Scale of z. Mutual information does not depend on the scale of z, but its estimate depends
+        on the scale. With "unit", the network ends with batch normalisation without weights. With
+        "input", the network ends with batch normalisation in training. After training, ``fit`` maps
+        z linearly to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`).
+        ``partial_fit`` does not change the linear map. If ``output_scale`` is None, training does
+        not fix the scale of z.
 
     See Also
     --------

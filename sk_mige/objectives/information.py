@@ -43,9 +43,9 @@ __all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescript
 
 
 class LearnedParts:
-    """Learned parts of an estimator of information, with equality by the estimator's parameters.
+    """Learned parts of an estimator of information, which are equal if the parameters are equal.
 
-    All estimators without learned parts are equal, so that training can continue with another
+    Two estimators without learned parts are always equal, so training can continue with another
     estimator.
     """
 
@@ -67,7 +67,7 @@ class LearnedParts:
 
 
 class MIGE(Information):
-    """Gradient of mutual information by score estimation.
+    """Estimator of the gradient of mutual information from estimated scores.
 
     MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
     scores of each batch. A bottleneck with a Gaussian head estimates no scores by default, because
@@ -179,7 +179,7 @@ class MIGE(Information):
             )
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective for x and z, for several views, or for a layer and z."""
+        """Return the objective for x and z, for z of several views, or for a layer and z."""
         if problem.feature_shape is not None:
             return FeatureInfoMax(problem.score, local=mode.local)
         return MIGEInfoMax(problem.score, x_scale=self.x_scale, projection=problem.projection)
@@ -206,10 +206,11 @@ class Critic(Information):
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
         "concatenated" critic is a multilayer perceptron of the pair (x, z). The gradient of a
-        concatenated critic vanishes if the critic separates all pairs of a batch. A "cosine" critic
-        is the cosine of the embeddings divided by a temperature of 0.5, as in SimCLR. A callable
-        takes (n_features, n_components) and returns a module that maps x and z to the scores of
-        all pairs (M, M). The bound "club" always uses a conditional Gaussian.
+        concatenated critic vanishes if the critic separates the true pairs of a batch from all
+        other pairs. A "cosine" critic is the cosine of the embeddings divided by a temperature of
+        0.5, as in SimCLR. A callable takes (n_features, n_components) and returns a module that
+        maps x and z to the scores of all pairs (M, M). The bound "club" always uses a conditional
+        Gaussian.
 
     See Also
     --------
@@ -255,7 +256,7 @@ class Critic(Information):
         self._check_critic()
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the objective for x and z, for several views, or for a layer and z."""
+        """Return the objective for x and z, for z of several views, or for a layer and z."""
         if problem.feature_shape is not None:
             shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
             # Embeddings have 512 units, as in the code of Deep InfoMax. The concatenated critic
@@ -296,7 +297,7 @@ class Critic(Information):
 
 
 class Variational(Information):
-    """Upper bound of a bottleneck's information by a model of the marginal of z.
+    """Upper bound of I(x; z) in a bottleneck, from a model of the marginal distribution of z.
 
     The bound is the mean Kullback-Leibler divergence of q(z | x) from the model, as in the deep
     variational information bottleneck. ``head="gaussian"`` is required.
@@ -304,8 +305,8 @@ class Variational(Information):
     Parameters
     ----------
     prior : {"standard", "learned"}, default="standard"
-        Model of the marginal of z. The prior "standard" is the standard normal distribution. The
-        prior "learned" is a Gaussian with learned means and scales.
+        Model of the marginal distribution of z. The prior "standard" is the standard normal
+        distribution. The prior "learned" is a Gaussian with learned means and scales.
 
     References
     ----------
@@ -360,7 +361,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as an objective. Several views or a layer have no held-out value."""
+        """Return the function as an objective, with a held-out value for one view without layer."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:

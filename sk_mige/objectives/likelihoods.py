@@ -10,7 +10,7 @@ __all__ = ["ClassLikelihood", "GaussianLikelihood"]
 
 
 class ClassLikelihood(nn.Module):
-    r"""Cross-entropy of class indices in nats, optionally regularised.
+    r"""Cross-entropy of predicted logits for class indices in nats, optionally regularised.
 
     .. math:: -\mathbb{E}\Big[\sum_c t_c \log p(c \mid z)\Big] - \lambda\, H(p(\cdot \mid z)),
               \qquad t_c = (1 - s) [c = y] + s / C
@@ -20,10 +20,11 @@ class ClassLikelihood(nn.Module):
     weight : tensor of shape (n_classes,), default=None
         Weight of each class. None means a weight of 1 for each class.
     label_smoothing : float, default=0.0
-        Fraction s of each target that is spread over all classes. With ``weight``, the term of
-        each class is weighted, as in torch's ``cross_entropy``.
+        Fraction s of each target that is spread over all classes. If ``weight`` is given, the term
+        :math:`t_c \log p(c \mid z)` of each class c is weighted, as in torch's ``cross_entropy``.
     confidence_penalty : float, default=0.0
-        Weight λ of the predictive-entropy bonus [1]_. Class weights do not apply to the bonus.
+        Weight λ of the entropy H of the predicted probabilities [1]_. Class weights do not apply to
+        H.
 
     References
     ----------

@@ -24,16 +24,17 @@ __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE, in circumstance I for one view and circumstance III for several views.
+    r"""InfoMax by MIGE, in circumstance I of the paper for one view, and in III for several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
     Parameters
     ----------
     score : callable
-        Score function of z and of the pair (x, z).
+        Function that estimates the scores of z and of the pair (x, z).
     x_scale : float, default=1.0
-        Weight of x in the joint kernel. The weight has no effect with several views.
+        Weight of x relative to z in the kernel of the joint score. The weight has no effect with
+        several views.
     projection : tensor of shape (k, d), default=None
         Random projection of x, drawn once for the whole fit. The representation z is not
         projected.
@@ -71,7 +72,7 @@ class MIGEInfoMax(Objective):
 
 
 class FeatureInfoMax(Objective):
-    r"""InfoMax by MIGE between features h of an inner layer and z, in circumstance II.
+    r"""InfoMax by MIGE for I(h; z), where h is the output of an inner layer (circumstance II).
 
     .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
 
@@ -81,9 +82,9 @@ class FeatureInfoMax(Objective):
     Parameters
     ----------
     score : callable
-        Score function of h, of z and of the pair.
+        Function that estimates the scores of h, of z and of the pair (h, z).
     local : bool, default=False
-        Whether h is a single location of the feature map, instead of the whole feature map.
+        Whether h is the feature vector at a single location. If False, h is the whole feature map.
     n_locations : int, default=4
         Number of locations drawn at random for each batch. The average gradient over the drawn
         locations is an unbiased estimate of the average over all locations.
@@ -129,16 +130,16 @@ class MIGETerm(InformationTerm):
     Parameters
     ----------
     score : callable
-        Score function of z and of the pair (x, z).
+        Function that estimates the scores of z and of the pair (x, z).
     marginal : str, default="auto"
         Estimate of the entropy of z, as in
-        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. The value "classes" is
-        :func:`sk_mige.information.gaussian_mutual_info` with labels. The value "classes" requires
-        a Gaussian code and class indices as targets.
+        :func:`sk_mige.information.stochastic_mutual_info_surrogate`. With "classes",
+        :func:`sk_mige.information.gaussian_mutual_info` with labels is used. The value "classes"
+        requires a Gaussian code and class indices as targets.
     closed_form : bool, default=True
         Whether H(z | x) is computed in closed form if q(z | x) is known.
     x_scale : float, default=1.0
-        Weight of x in the joint kernel of circumstance I.
+        Weight of x relative to z in the kernel of the joint score, in circumstance I.
     projection : tensor of shape (k, d), default=None
         Random projection of x in circumstance I.
 

@@ -43,7 +43,7 @@ def task_of(mode: Any) -> str | None:
 
 
 def why_missing(mode: Any, method: str) -> str:
-    """Return the reason why an encoder lacks a method, with a remedy, or an empty string."""
+    """Return why an encoder lacks a method, and a remedy, or "" if ``method`` is unknown."""
     if method == "score_samples":
         return (
             f" with mode={mode!r}, which has no density of z: use mode='ib', or put a density "

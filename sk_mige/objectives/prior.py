@@ -13,7 +13,7 @@ __all__ = ["PriorMatched"]
 
 
 class PriorMatched(Objective):
-    r"""Objective plus an adversarial loss that makes the codes uniformly distributed.
+    r"""Objective plus an adversarial loss that makes the sigmoid of each code uniform.
 
     The adversary compares the sigmoid of each component with U(0, 1), as in Deep InfoMax.
 

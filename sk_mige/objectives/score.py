@@ -10,8 +10,8 @@ from sk_mige.score import ssge
 
 __all__ = ["TRAINING_EIGEN_THRESHOLD", "default_training_score"]
 
-# With far fewer eigenfunctions, an encoder collapses to the few directions of the eigenfunctions;
-# see docs/guide/choosing.rst.
+# If the score has far fewer eigenfunctions, the representation collapses to a few directions; see
+# docs/guide/choosing.rst.
 TRAINING_EIGEN_THRESHOLD = 0.999
 # A ridge of 1e-4 is as accurate as the spectral cutoff at 0.999; see docs/guide/choosing.rst.
 TRAINING_RIDGE = 1e-4
@@ -23,8 +23,8 @@ def default_training_score(mode: str) -> partial[torch.Tensor]:
     InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device, because a Cholesky
     factorisation takes a fraction of the time of an eigendecomposition. On held-out rows,
     representations trained with the ridge are as accurate as with the spectral cutoff at 0.999. A
-    bottleneck uses the spectral cutoff, because the implicit conditionals of a batch are many small
-    problems.
+    bottleneck uses the spectral cutoff, because an implicit head needs many score estimates from
+    few draws, one for each row of a batch.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def default_training_score(mode: str) -> partial[torch.Tensor]:
     Returns
     -------
     callable
-        Score function of a batch.
+        Function that estimates the scores of a batch.
 
     Examples
     --------

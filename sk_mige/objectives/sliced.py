@@ -12,7 +12,7 @@ __all__ = ["sliced_score_matching_loss"]
 
 
 def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None) -> Tensor:
-    r"""Hyvärinen's loss with its divergence estimated along random directions.
+    r"""Hyvärinen loss, with the divergence of the score estimated from random directions.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
               \qquad \mathbb E[v v^\top] = I ,
@@ -25,7 +25,7 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     output : SlicedScore
         Output of a :class:`sk_mige.networks.ScoreNetwork` in training mode.
     x, y : object, default=None
-        Ignored. The parameters exist because the training loop passes inputs and targets.
+        Not used, present because the training loop passes inputs and targets.
 
     Returns
     -------

@@ -14,7 +14,7 @@ __all__ = ["VariationalTerm"]
 
 
 class VariationalTerm(InformationTerm):
-    r"""Upper bound of I(x; z) by a model r(z) of the marginal.
+    r"""Upper bound of I(x; z) from a model r(z) of the marginal distribution of z.
 
     .. math:: I(x; z) \le \mathbb{E}_x D\big(q(z \mid x) \,\|\, r(z)\big)
 

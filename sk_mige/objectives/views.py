@@ -86,7 +86,7 @@ class ViewInformation(Information):
 
 
 class BarlowTwins(ViewInformation):
-    r"""Barlow Twins: loss that makes the correlation matrix of two views the identity.
+    r"""Barlow Twins: loss that makes the cross-correlation matrix of two views the identity.
 
     .. math:: \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2, \qquad
               C = \mathrm{corr}(z_s, z_t)
@@ -97,8 +97,8 @@ class BarlowTwins(ViewInformation):
     Parameters
     ----------
     redundancy : float, default=5e-3
-        Weight λ of the correlations between different components. The default value is from the
-        paper.
+        Weight λ of the squared correlations between different components. The default value is from
+        the paper.
 
     References
     ----------
@@ -132,7 +132,7 @@ class BarlowTwins(ViewInformation):
 
 
 class VICReg(ViewInformation):
-    r"""VICReg: loss for equal views, standard deviations of at least 1 and small covariances.
+    r"""VICReg: loss that makes views equal, standard deviations at least 1, and covariances small.
 
     .. math:: \frac{\lambda}{K M} \sum_m \lVert z_{sm} - z_{tm} \rVert^2
               + \mu\, [v(z_s) + v(z_t)] + \nu\, [c(z_s) + c(z_t)],
@@ -246,7 +246,7 @@ class CodingRate(ViewInformation):
 
 
 class SIGReg(ViewInformation):
-    r"""Loss of LeJEPA for equal views and normally distributed representations.
+    r"""LeJEPA: loss that makes views equal and representations normally distributed.
 
     .. math:: (1 - \lambda)\, \frac{1}{S M K} \sum_{s,m} \lVert z_{sm} - \bar z_m \rVert^2
               + \frac{\lambda}{S} \sum_s \mathbb{E}_a \Big[ M \int_{-5}^5

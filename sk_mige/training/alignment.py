@@ -1,4 +1,4 @@
-"""Linear map that gives a representation the units of its input."""
+"""Linear map of a representation to the units of the input."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class ImageAugmentation:
     flip : float, default=0.5
         Probability of a horizontal flip.
     jitter : float, default=0.4
-        Strength s of the colour jitter, which is applied to 80 % of the images. Brightness,
+        Strength s of the colour jitter. Each image is jittered with probability 0.8. Brightness,
         contrast and saturation are multiplied by independent factors from 1 - s to 1 + s. The hue
         of images with three channels is rotated by up to s/4 of a turn.
     grey : float, default=0.2
@@ -165,7 +165,7 @@ def _check_images(images: Any) -> None:
 
 
 def _rotated(color: Tensor, angle: Tensor) -> Tensor:
-    """Rotate the hue of differences from the luminance, without changing the luminance."""
+    """Rotate the hue of pixels, given as differences from the luminance."""
     if color.shape[1] != 3:
         return color
     across = (color.roll(1, 1) - color.roll(-1, 1)) / math.sqrt(3)  # cross product with the axis

@@ -207,7 +207,7 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return as text the parameters that must not change when a run continues.
 
-    Functions and modules are represented by name, and nested estimators by their parameters.
+    Functions and modules are represented by names, and nested estimators by parameters.
 
     Examples
     --------

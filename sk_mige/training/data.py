@@ -23,9 +23,9 @@ FEW_VALUES = 2**24
 class ArrayDataset(Dataset[Batch]):
     """Data set that returns whole batches of rows as float32 tensors.
 
-    Indexing a whole batch with ``__getitems__`` is ten times faster than stacking single rows.
-    Indexing copies the rows, so read-only arrays and memory maps work. Only the indexed rows are
-    converted to float32.
+    Indexing a whole batch with ``__getitems__`` is about ten times faster than stacking single
+    rows. Indexing copies the rows, so read-only arrays and memory maps work. Only the indexed rows
+    are converted to float32.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ class EqualBatchSampler(Sampler[list[int]]):
     Attributes
     ----------
     share : slice
-        Part of each batch that is returned. The default is all rows. If k processes train together,
-        each process returns every k-th row.
+        Slice of each batch that is returned, by default the whole batch. If k processes train
+        together, each process returns every k-th row.
 
     Examples
     --------
@@ -124,10 +124,10 @@ def resident(
 ) -> NDArray[Any] | Tensor | ItemRows:
     """Convert rows to float32 or move rows to the GPU once, before training.
 
-    Rows are moved to the GPU if the rows need at most a quarter of the GPU's free memory. Batches
-    of larger data are indexed on the CPU and copied to the GPU. Copying a batch takes longer than a
-    step of a small network. On a CPU, arrays of at most 2²⁴ values with 8 bytes each are converted
-    to float32. Memory maps and items of data sets stay on disk.
+    Rows are moved to the GPU if they need at most a quarter of the GPU's free memory. For larger
+    data, each batch is indexed on the CPU and copied to the GPU. The copy takes longer than a
+    training step of a small network. On a CPU, arrays of 8-byte values are converted to float32 if
+    the array has at most 2²⁴ values. Memory maps and items of data sets stay on disk.
 
     Parameters
     ----------
@@ -139,7 +139,8 @@ def resident(
     Returns
     -------
     ndarray, tensor or ItemRows of shape (n, d)
-        Rows on the device in float32 or a narrower dtype of ``rows``, or ``rows`` unchanged.
+        Rows on the device, in float32, or in the dtype of ``rows`` if the dtype has at most 16
+        bits. In all other cases, ``rows`` is returned unchanged.
 
     Examples
     --------
@@ -237,7 +238,7 @@ def keep_batch(batch: Any) -> Any:
 def read_parts(
     rows: NDArray[Any] | Tensor | ItemRows, parts: Iterable[slice | list[int]]
 ) -> Iterator[Tensor]:
-    """Yield parts of rows in float32, read in the same way as training batches.
+    """Yield parts of the rows in float32, read by the same loader as training batches.
 
     Parameters
     ----------

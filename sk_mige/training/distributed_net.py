@@ -22,10 +22,11 @@ class DistributedNet(AccelerateMixin, EncoderNet):
     """Variant of :class:`EncoderNet` that computes the objective from the rows of all processes.
 
     Every process passes ``batch_size`` rows through a copy of the network. The codes of all
-    processes are gathered, and each process computes the objective of the joint batch. Scores
-    estimated from k·b rows are more accurate than the mean of k estimates from b rows each. The
-    class ``DistributedDataParallel`` of torch averages the gradients over the processes. The
-    average equals the gradient of the joint batch in a single process.
+    processes are gathered, and each process computes the objective of the joint batch. With k
+    processes and b rows in each process, scores are estimated from k·b rows. These scores are more
+    accurate than the mean of k estimates from b rows each. The class ``DistributedDataParallel`` of
+    torch averages the gradients over the processes. The average equals the gradient of the joint
+    batch in a single process.
     """
 
     @property
@@ -65,7 +66,7 @@ class DistributedNet(AccelerateMixin, EncoderNet):
         return super().get_loss(code, y, x, training)
 
     def infer(self, x: Tensor, **fit_params: Any) -> Any:
-        """Compute codes, in training with the wrapper that averages gradients."""
+        """Compute codes, and in training use the wrapper that averages gradients."""
         forward = self._joint_forward if self.module_.training else self.module_
         return forward(x, **fit_params)
 

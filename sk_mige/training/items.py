@@ -28,7 +28,7 @@ TARGETS_AT_ONCE = 256
 
 
 class ItemRows:
-    """Inputs of a data set as an array of rows, which are read on demand.
+    """Inputs of a data set in the form of an array of rows. The rows are read on demand.
 
     An item is an input, a pair (input, target), or a mapping. In a mapping, the target is the
     entry "label", "labels" or "target". The input of a mapping is the only other entry with at

@@ -79,7 +79,7 @@ class Monitor(Shown):
         """Compute and record the number once in ``every`` epochs."""
         if net.finished_epochs % self.every:
             return
-        # Modules may draw from the global generators in evaluation mode, too.
+        # Modules may draw from the global generators even in evaluation mode.
         with seeded(0, torch.device(net.device)):
             z = net.codes_of(self.data_).double().numpy()
         finite = bool(np.isfinite(z).all())
@@ -173,7 +173,7 @@ class OnlineProbe(Monitor):
 class OnlineKNN(OnlineProbe):
     """Accuracy of weighted nearest neighbours, recorded during training.
 
-    The callback works like :class:`OnlineProbe`, with the classifier
+    The callback works like :class:`OnlineProbe`, but the classifier is
     :class:`sk_mige.WeightedKNNClassifier`. The classifier uses 200 neighbours and temperature 0.1.
     With fewer than 200 training rows, all training rows are neighbours.
 

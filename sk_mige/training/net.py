@@ -34,7 +34,7 @@ PART_VALUES = 2**21
 
 
 class NonFiniteLossError(ArithmeticError):
-    """Error for a batch whose loss is infinite or NaN.
+    """Error that is raised if the loss of a batch is infinite or NaN.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ class EncoderNet(NeuralNet):
     run_settings : mapping of str to str
         Settings that identify the run, for callbacks that store the run.
     epochs_before : int
-        Number of finished epochs outside the history, such as epochs before the model was loaded.
+        Number of finished epochs that the history lacks, such as epochs before the model was
+        loaded.
     run_start : int
         Number of finished epochs at the start of the current run.
     batches_an_epoch : int
@@ -160,14 +161,14 @@ class EncoderNet(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """Process all batches once, and compute the held-out loss of a surrogate beforehand."""
+        """Process all batches. For a surrogate, compute the held-out loss of all rows first."""
         if iterator is not None and not training and not self.criterion_.has_value:
             self._copies_loss = torch.tensor(-self.information_of_copies(iterator.dataset))
         super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
 
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Return the held-out loss of the objective, or of incomplete copies for a surrogate."""
+        """Return the held-out loss of a batch, or for a surrogate the loss of all held-out rows."""
         self._set_training(False)
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
@@ -178,9 +179,9 @@ class EncoderNet(NeuralNet):
     def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
         """Return the mutual information between the codes of two incomplete copies of each row.
 
-        The copies are the same for each call and each network. Up to 500 rows are copied several
-        times, and the mean is returned. With ``shuffled=True``, each copy is compared with a copy
-        of another row.
+        The copies are the same for each call and each network. If the data set has at most 500
+        rows, the result is the mean over several pairs of copies. With ``shuffled=True``, each copy
+        is compared with a copy of another row.
         """
         n = len(data)  # type: ignore[arg-type]
         if n < FEWEST_PAIRS:
@@ -212,7 +213,7 @@ class EncoderNet(NeuralNet):
         return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Return the network's output for a batch, which skorch uses for predictions."""
+        """Return predictions or codes of a batch, which skorch's ``predict`` methods return."""
         with torch.set_grad_enabled(training):
             self._set_training(training)
             return self._answer(self.infer(unpack_data(batch)[0]))
@@ -233,7 +234,7 @@ class EncoderNet(NeuralNet):
         return answer if answer.ndim == 2 else answer.mean(0)
 
     def _joint(self, loss: Tensor) -> Tensor:
-        """Return the loss that the history records."""
+        """Return the loss that is recorded in the history."""
         return loss.detach()
 
     def _backward(self, loss: Tensor) -> None:

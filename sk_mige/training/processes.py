@@ -35,7 +35,7 @@ def n_processes() -> int:
 
 
 def make_accelerator(device: torch.device) -> Any:
-    """Return Hugging Face's accelerator, which connects the processes of one launch.
+    """Return Hugging Face's accelerator, which connects the processes that were started together.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Gathering of the rows of all processes, with summed gradients in the backward pass."""
+    """Function that gathers the rows of all processes, and sums gradients in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Callbacks that change learning rates, the weight β or the network's weights in training.
 
-The callbacks count finished epochs in the history of the net. Later runs, and runs restored from a
-checkpoint, continue at the epoch at which the earlier run ended.
+The callbacks read the number of finished epochs from the history of the net. A run that is restored
+from a checkpoint therefore continues the schedule of the interrupted run.
 """
 
 from __future__ import annotations
@@ -221,12 +221,12 @@ class WeightAveraging(Shown):
     ----------
     decay : float
         Decay d between 0 and 1. The average covers about the last 1 / (1 - d) steps. Early in a
-        run, :math:`d_t` is smaller, so that the influence of the initial weights vanishes soon.
+        run, :math:`d_t` is smaller than d, so that the initial weights lose their influence soon.
 
     Notes
     -----
-    Running statistics of batch norms are averaged as well. Weights with a non-finite loss are not
-    averaged. A run that ends at a non-finite loss therefore has a valid average.
+    Running statistics of batch norms are averaged as well. The average excludes weights for which
+    the loss was not finite. A run that ends at a non-finite loss therefore has a valid average.
 
     Examples
     --------

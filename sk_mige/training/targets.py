@@ -237,8 +237,8 @@ class TargetScaler:
     y : ndarray of shape (n,) or (n, t)
         Targets from which mean and variance are computed.
     dtype : dtype
-        Data type of the user's targets. Predictions are float32 if the targets are float32, else
-        float64.
+        Data type of the targets that the user passed. Predictions are float32 if the targets are
+        float32, else float64.
     """
 
     def __init__(self, y: NDArray[Any], dtype: Any) -> None:

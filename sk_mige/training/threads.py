@@ -17,7 +17,7 @@ __all__ = ["is_small", "threads_for"]
 # A new thread of Python must not read torch's default while another thread changes it.
 _LOCK = threading.Lock()
 # Largest number of floating-point operations of a step in one thread: about 30 ms of one core.
-# More threads save a tenth of the time of a smaller step, and slow down other processes.
+# For a smaller step, more threads save a tenth of the time, and slow down other processes.
 LARGEST_STEP = 2e9
 # A step multiplies each weight by each row once forward and twice backward, and adds the products.
 OPERATIONS = 6
@@ -27,7 +27,7 @@ def is_small(network: nn.Module, objective: nn.Module, batch_size: int) -> bool:
     r"""Return whether a training step has at most :math:`2 \cdot 10^9` floating-point operations.
 
     A training step with W weights and M rows has :math:`6 W M` operations. The count is valid for
-    linear layers and batch norms. Other layers, such as convolutions, and concatenated critics
+    linear layers and batch norms. Concatenated critics and other layers, such as convolutions,
     apply each weight several times to a row. Training steps with other layers or with concatenated
     critics are never counted as small.
 

@@ -48,8 +48,8 @@ class Trainer:
     Parameters
     ----------
     module : nn.Module
-        Network that maps rows to a :class:`sk_mige.networks.Code`, or to another first argument of
-        the objective.
+        Network that maps rows to a :class:`sk_mige.networks.Code` or to another object that the
+        objective takes as first argument.
     objective : Objective
         Objective that computes the loss of a batch.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
@@ -61,7 +61,7 @@ class Trainer:
     device : torch.device, default=None
         Device of the training. None means the CPU.
     seed : int, default=0
-        Seed of the order of the batches.
+        Seed for the random order of the rows.
     callbacks : sequence or None, default=None
         Callbacks of skorch for all runs. The trainer copies the callbacks.
     verbose : int, default=0
@@ -152,7 +152,8 @@ class Trainer:
     ) -> None:
         """Apply settings that may change between runs, and keep the learned parts of the objective.
 
-        A callback keeps its state, such as the best loss, if the same object is passed again.
+        If the same callback object is passed again, the callback keeps its state, such as the best
+        loss.
         """
         net = self.net
         objective.continue_from(net.criterion_)
@@ -181,9 +182,10 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train for a number of epochs, and return one record for each epoch.
 
-        Ctrl-C ends the run with a warning. A non-finite loss ends the run at the last good weights.
-        The network remains usable after Ctrl-C and after a non-finite loss. Seed torch's global
-        generators before the call, because dropout, noise and draws of z use the global generators.
+        Ctrl-C ends the run with a warning. A non-finite loss ends the run, and the weights of the
+        last finite loss are restored. The network remains usable after Ctrl-C and after a
+        non-finite loss. Seed torch's global generators before the call, because dropout, noise and
+        draws of z use the global generators.
 
         Parameters
         ----------
@@ -196,7 +198,8 @@ class Trainer:
         held_out : Dataset, default=None
             Held-out rows. ``valid_loss`` is the mean of the objective's ``held_out`` over batches
             of held-out rows. If ``has_value`` of the objective is False, ``valid_loss`` is minus
-            :func:`sk_mige.information.copies.shared_information` of all held-out rows.
+            :func:`sk_mige.information.copies.shared_information` of the codes of two incomplete
+            copies of all held-out rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 

@@ -75,7 +75,8 @@ class ScoreFit:
     n_eigen : int
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
-        Spectrum of the fit in descending order, or None if the fit did not compute the spectrum.
+        Eigenvalues of the kernel operator in descending order, or None if the fit did not compute
+        them.
     matrices : KernelMatrices of shape (n, n) or None
         Kernel matrices of the samples, or None for a fit over landmarks.
     coordinates : Tensor of shape (n, r + 1) or None
@@ -91,13 +92,13 @@ class ScoreFit:
 
     @cached_property
     def eigenvalues(self) -> Tensor:
-        """Spectrum (r,) in descending order, divided by its sum."""
+        """Eigenvalues (r,) of the kernel operator in descending order, divided by their sum."""
         if self.spectrum is None:
             return spectrum_of(self.model.expansion)
         return _fractions(self.spectrum)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return scores at the samples x of a dense fit, from the stored Gram matrix."""
+        """Return scores at the samples x of a dense fit, from the stored kernel matrices."""
         assert self.matrices is not None  # dense
         if self.coordinates is None:
             return self.model.score(x.to(self.model.coefficients), self.matrices)
@@ -114,7 +115,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     settings : ScoreSettings
         Settings of the fit.
     projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def fit_in_units(
     settings : ScoreSettings
         Settings of the fit.
     projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
     varying : VaryingSubspace, default=None
         Subspace in which the samples vary. None means that the samples vary in all directions.
     rows : Tensor of shape (n, any), default=None
@@ -214,7 +215,7 @@ def _fit_points(
 def fit_landmarks(
     expansion: KernelExpansion, fold_sums: list[KernelSums], settings: ScoreSettings
 ) -> ScoreFit:
-    """Fit a score from sums over landmarks.
+    """Fit a score with landmarks as centres, from sums over the samples.
 
     Parameters
     ----------
@@ -253,9 +254,9 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
-    At the samples, the scores equal those of Tikhonov-regularised SSGE with :math:`n \alpha =
-    \eta`. At other points, the score also equals that of SSGE. The score is the function of
-    smallest norm in the kernel's space with the values :math:`\hat G` at the samples,
+    At every point, the score equals that of Tikhonov-regularised SSGE with :math:`n \alpha = \eta`.
+    The score is the function of smallest norm in the kernel's space with the values :math:`\hat G`
+    at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
@@ -339,7 +340,7 @@ def _choose_alpha(
     n_features: int,
     rows: Tensor,
 ) -> float:
-    """Choose the strength by Hyvärinen's loss, with whitening and base refitted in each fold.
+    """Choose the regularisation strength by held-out loss, with whitening and base refitted.
 
     Parameters
     ----------
@@ -348,7 +349,7 @@ def _choose_alpha(
     settings : ScoreSettings
         Settings with a numeric bandwidth.
     projection : Tensor of shape (k, r) or None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
     n_features : int
         Dimension d of the input space.
     rows : Tensor of shape (n, any)
@@ -380,7 +381,7 @@ def _choose_over_landmarks(
     n_features: int,
     rows: Tensor,
 ) -> float:
-    """Choose the strength like :func:`fit_landmarks`, with landmarks at all distances."""
+    """Choose the strength like :func:`fit_landmarks`, with landmarks at all radii from the mean."""
     picked = radial_folds(x, max(1, len(x) // LANDMARKS)) == 0
     ex, matrices = build_expansion(
         x, settings, centers=x[picked], projection=projection, n_features=n_features
@@ -426,9 +427,9 @@ def _best_alpha(losses: Tensor) -> float:
 def _fit_sections(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    r"""Fit kernel sections at the samples, with coefficients :math:`C = S h T\, Y W`.
+    r"""Fit kernel sections centred at the samples, with coefficients C = S diag(h) S' R.
 
-    For n ≤ d, an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    For n ≤ d, an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
     """
     y, n, gram = expansion.centers, len(expansion.centers), matrices.values
@@ -488,7 +489,7 @@ def _ridge_coefficients(
 
     Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or Y W without a
     projection. The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For
-    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is saved by the identity
+    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is avoided by the identity
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """
@@ -546,7 +547,7 @@ def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) ->
 
 
 def spectrum_of(expansion: KernelExpansion) -> Tensor:
-    """Return the descending spectrum (r,) of the centres' Gram matrix, divided by its sum."""
+    """Return the eigenvalues (r,) of the centres' Gram matrix, divided by their sum."""
     gram = expansion.gram()
     values = torch.linalg.eigvalsh(gram.to(widest_dtype(gram))).flip(0)
     return _fractions(values[significant(values)])

@@ -96,7 +96,8 @@ def spectral_filter(
         Regularisation strength. A strength of 0 gives the inverse 1 / a, and infinity gives zeros.
         A column of strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
-        Mask of the kept eigenvalues. The filter is 0 elsewhere. If None, all eigenvalues are kept.
+        Mask of the kept eigenvalues. The filter is 0 for all other eigenvalues. If None, all
+        eigenvalues are kept.
 
     Returns
     -------
@@ -122,11 +123,13 @@ class SpectralBasis:
     Attributes
     ----------
     kernel_vectors : Tensor of shape (m, r)
-        Basis S, or its first factor, which makes the kernel's quadratic form the identity.
+        Basis S, or the first factor of S. The factor makes the kernel's quadratic form the
+        identity.
     values : Tensor of shape (r,)
-        Spectrum of the fit, in descending order.
+        Eigenvalues of the fit's quadratic form, in descending order.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S. None means the identity. The product of the factors is seldom needed.
+        Second factor of S. None means the identity. The product of the two factors is computed only
+        on request.
     """
 
     kernel_vectors: Tensor
@@ -153,16 +156,17 @@ class SpectralBasis:
 
 
 def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
-    r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
+    r"""Return the basis :math:`U \Lambda^{-1/2}` and the eigenvalues of a Gram matrix.
 
-    If every sample is a centre, A = K², and the basis also diagonalises the fit, as in SSGE.
+    If every sample is a centre, as in SSGE, A = K², and the basis also diagonalises A.
 
     Parameters
     ----------
     gram : Tensor of shape (m, m)
         Kernel between the centres.
     definite : bool, default=False
-        Whether all eigenvalues are known to exceed rounding errors. If True, all are kept.
+        Whether all eigenvalues are known to exceed rounding errors. If True, all eigenvalues are
+        kept.
 
     Returns
     -------

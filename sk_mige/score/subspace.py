@@ -39,7 +39,7 @@ class SampleSubspace:
         Centred samples R.
     mixing : Tensor of shape (n, r)
         Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. The matrix V is
-        not stored, because V is a product of size n² d.
+        not stored, because computing V takes n² d operations.
     floor : float
         Lower bound on the distance from the span, small relative to the scale of the data. The
         bound defines the direction away from the span for points inside the span.

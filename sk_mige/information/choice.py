@@ -129,9 +129,9 @@ def choose_information(
     candidates : sequence of str, default=("gaussian", "student", "mixture", "neighbors", "network")
         Candidates to compare.
     components : tuple of two tensors, default=None
-        Normal scores of independent components of x and y. The network uses the components if they
-        have the higher held-out information. All candidates use the components if the information
-        exceeds log(n) / 2.
+        Normal scores of independent components of x and y. The network uses the components if its
+        held-out information is higher than with the columns. All candidates use the components if
+        the held-out information with components exceeds log(n) / 2.
     folds : tensor of shape (n,), default=None
         Fold index of each row. If None, three random folds are used.
     seed : int, default=0
@@ -146,10 +146,11 @@ def choose_information(
     Notes
     -----
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
-    biased downwards. The two biases have the same size to first order in 1 / n. For a correct
-    density with m parameters, each bias is m / (2 n). The estimate is the average of the in-sample
-    mean and the held-out mean. The interval includes the sampling error, the difference between
-    in-sample and held-out means, and the spread of the candidates.
+    biased downwards. The two biases have the same size to first order in 1 / n. For a model that
+    contains the true density and has m parameters, each bias is m / (2 n) nats. The estimate is the
+    average of the in-sample mean and the held-out mean. The width of the interval includes the
+    sampling error, the difference between in-sample and held-out means, and the spread of the
+    candidates.
 
     Examples
     --------
@@ -257,7 +258,7 @@ def _judge_network(
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-validate a network if the first fold shows a gain over the other candidates."""
+    """Fit a network without the first fold, and cross-validate it if the evidence increases."""
     best = max(judged, key=lambda e: e.evidence)
     elliptical = [e for e in judged if e.name in ELLIPTICAL]
     start = max(elliptical, key=lambda e: e.evidence, default=None)
@@ -326,7 +327,7 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest interval end of the copulas, or 0 if independence has weight 0.
+    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
 
     With few rows per coordinate, copulas overfit, and independence can have the best evidence
     although the information is positive.
@@ -358,7 +359,8 @@ def _unresolved_by_mixture(judged: list[Evidence], x: Tensor, y: Tensor, seed: i
     """Return the information that a mixture with more components would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. The increase from n / 2 to n rows is extrapolated for a bias of order 1 / sqrt(n).
+    components. The increase of the estimate from n / 2 to n rows is extrapolated, with a bias of
+    order 1 / sqrt(n).
     """
     used = [e for e in judged if e.name == "mixture" and e.weight]
     if not used:

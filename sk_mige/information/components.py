@@ -1,4 +1,4 @@
-"""Independent components, as coordinates for the map of the margins to normal scores."""
+"""Linear maps to independent components, applied before margins are mapped to normal scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FEWEST_ROWS = 50
 def independent_components(z: Tensor) -> Tensor | None:
     r"""Return a linear map to independent components, or None if a copula describes z better.
 
-    Two densities of z are compared by their mean log-density. The first density has independent
-    components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
-    of margins are estimated from spacings of sorted values [1]_.
+    Two models of z are compared by their mean log-density. The first model has independent
+    components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
+    margins are estimated from spacings of sorted values [1]_.
 
     Parameters
     ----------

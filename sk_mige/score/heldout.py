@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QuadraticForm:
-    """Quadratic part A (m, m) and linear part R (m, d) of the loss as a function of coefficients."""
+    """Quadratic part A (m, m) and linear part R (m, d) of the loss in the coefficients."""
 
     quadratic: Tensor
     linear: Tensor

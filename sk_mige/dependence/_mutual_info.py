@@ -71,7 +71,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors" and
         "network". The candidate "neighbors" is skipped if X and Y have more than four columns
         together. Candidates for labels are "linear", "quadratic", "logistic", "neighbors",
-        "boosting" and "trees", and "table" if X and Y are labels.
+        "boosting" and "trees", and "table" if both X and Y are labels.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -115,10 +115,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     estimate.
 
     Columns of strings or categories are labels. Numeric columns are labels if they have at most 50
-    distinct combinations, and at most one combination per 10 rows. Convert a numeric label with
-    more classes to strings. A variable of several columns is a label only if all of the columns are
-    labels. If only some columns are labels, numeric columns are replaced by ranks, and string
-    columns by indicators.
+    distinct combinations, and on average at least 10 rows per combination. Convert numeric labels
+    with more classes to strings. A variable of several columns is a label only if all of the
+    columns are labels. If only some columns are labels, numeric columns are replaced by ranks, and
+    string columns by indicators.
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of the results with random and
@@ -347,7 +347,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
     def _without_relations(self, numbers: list[Array]) -> tuple[list[Array], Array]:
-        """Replace strong linear relations by residuals, and return the change in information."""
+        """Replace strong linear relations by residuals, and return each row's information change."""
         if not self._residuals.is_strong:
             return numbers, np.zeros(len(numbers[0]))
         columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))
@@ -363,7 +363,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         """Add half of the information that the random order of ties hides.
 
         The hidden information is at most the increase in Gaussian information if ties have equal
-        scores. The entropy of the rows bounds the total information.
+        scores. The entropy of the rows is an upper bound on the total information.
         """
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
         lost = _gaussian_information(*equal) - _gaussian_information(*scores)
@@ -373,7 +373,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return value + hidden, (low, high + 2 * hidden)
 
     def _fit_components(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor] | None:
-        """Return normal scores of independent components, or None if the columns fit as well."""
+        """Return normal scores of independent components, or None if the columns are used."""
         self._rotated = [m.components(z) for m, z in zip(self._margins, numbers, strict=True)]
         return self._components(*numbers)
 
@@ -497,7 +497,7 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
 
 
 def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
-    """Return the interval after the mean difference is added to the value."""
+    """Return the interval of the value plus the mean difference, with the difference's error."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval

@@ -52,8 +52,8 @@ class SlicedScoreMatching(
               \qquad v \in \{-1, 1\}^d
 
     The loss is computed on whitened data. The network learns a correction to the score of a
-    standard Gaussian. For many samples with fine structure, the network can be more accurate than
-    a kernel estimator, but takes longer to train.
+    standard Gaussian. For many samples of a density with fine structure, the network can be more
+    accurate than a kernel estimator, but takes longer to train.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def ssge(
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
+        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0
@@ -155,7 +155,8 @@ def ssge(
     s2 = sigma.square()[..., None, None]
     matrices = kernel.matrices(sq, s2)
     gram = matrices.values
-    # D - diag(D1) annihilates constants, so z may be centred, which keeps the product accurate.
+    # D - diag(D1) maps constants to 0, so centring z only reduces the rounding errors of the
+    # product.
     centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
     if by_cholesky:
         return _ridge_scores(matrices, centred, alpha, s2).to(z.dtype)

@@ -347,7 +347,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
     def _without_relations(self, numbers: list[Array]) -> tuple[list[Array], Array]:
-        """Replace strong linear relations by residuals, and return each row's information change."""
+        """Replace strong linear relations by residuals, and return the change in information."""
         if not self._residuals.is_strong:
             return numbers, np.zeros(len(numbers[0]))
         columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))

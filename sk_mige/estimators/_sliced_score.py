@@ -162,7 +162,8 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops at the last good weights.
+            If the loss became infinite or NaN. Training stops, and the last weights with a finite
+            loss are kept.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.

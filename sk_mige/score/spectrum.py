@@ -38,9 +38,10 @@ def leading_eigenpairs(
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
     With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the sum of
-    the kept eigenvalues must reach ``eigen_threshold`` of the total. The smallest sufficient number
-    of leading eigenvalues is kept, at least one. Eigenvalues below the rounding error of the
-    matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them amplifies noise.
+    the kept eigenvalues must reach the fraction ``eigen_threshold`` of the total. The smallest
+    sufficient number of leading eigenvalues is kept, at least one. Eigenvalues below the rounding
+    error of the matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them
+    amplifies noise.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ class SampleSubspace:
 
 
 def centred(x: Tensor, origin: Tensor) -> Tensor:
-    """Return displacements from a float64 origin, exact to the rounding of the dtype of x."""
+    """Return displacements from a float64 origin, exact up to rounding in the dtype of x."""
     coarse = origin.to(x.dtype)
     moved = x - coarse
     # Add the digits that float32 loses of a far-away mean, without a float64 copy of all rows.

@@ -1,4 +1,4 @@
-"""Sums and differences of mutual informations of the same rows, with a 90 % interval."""
+"""Sums and differences of mutual informations from the same rows, with a 90 % interval."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def transfer_entropy(
 
     Notes
     -----
-    The series must be stationary. The sampling error includes the autocorrelation of pointwise
+    The series must be stationary. The sampling error accounts for the autocorrelation of pointwise
     information up to lag n^(1/3).
 
     References

@@ -27,7 +27,7 @@ def feature_information(
 
     The function is a ``score_func`` for :class:`~sklearn.feature_selection.SelectKBest` and other
     selectors. The columns of a group are scored together. The score of a group can exceed the
-    scores of its single columns, for example if the target is a parity.
+    scores of its single columns, for example if the target is the parity of the columns.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def feature_information(
 
     Notes
     -----
-    Scores ignore redundancy, so two copies of a feature have equal scores. Use
+    Scores ignore redundancy between features, so two copies of a feature have equal scores. Use
     :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
 
     Examples
@@ -103,7 +103,7 @@ def feature_information(
 
 
 def _group_numbers(groups: ArrayLike | None, n_features: int) -> NDArray[np.int64]:
-    """Return the group index of each feature, from 0."""
+    """Return the group index of each feature, counted from 0."""
     if groups is None:
         return np.arange(n_features)
     given = np.asarray(groups)

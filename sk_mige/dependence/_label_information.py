@@ -1,4 +1,4 @@
-"""Mutual information of columns and labels, estimated by cross-validated classifiers."""
+"""Mutual information between columns and labels, estimated by cross-validated classifiers."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _unconfirmed(e: Evidence) -> float:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest interval end of parametric candidates, or 0 if independence has weight 0.
+    """Return the largest upper end of the parametric intervals, or 0 if independence has weight 0.
 
     With few rows per parameter, classifiers overfit, and independence can have the best evidence
     although the information is positive.
@@ -143,7 +143,7 @@ def _unresolved(judged: list[Evidence]) -> float:
 
 
 class _Table(ClassifierMixin, BaseEstimator):
-    r"""Class frequencies of equal rows, shrunk towards the class frequencies of all rows.
+    r"""Class frequencies for each distinct row, shrunk towards the class frequencies of all rows.
 
     .. math:: p(y | x) = \frac{n_{xy} + \kappa\, p(y)}{n_x + \kappa}
 
@@ -236,7 +236,7 @@ def _cross_fit(
     seed: int,
     halve: bool = False,
 ) -> tuple[list[Any], Floats, float]:
-    """Return fitted classifiers, held-out log-posteriors, and the mean in-sample gain.
+    """Return fitted classifiers, held-out log-posteriors, and the mean in-sample information.
 
     With ``halve``, the classifiers are fitted to every other training row.
     """
@@ -280,7 +280,7 @@ class _Constant:
 
 
 def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Floats:
-    """Return the log-probability of each class, mixed with a small fraction of the prior."""
+    """Return log-probabilities of the classes, after mixing with a small fraction of the prior."""
     probability = np.zeros((len(scores), len(log_prior)))
     probability[:, model.classes_] = model.predict_proba(scores)
     share = _smoothing(n)

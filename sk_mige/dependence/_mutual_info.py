@@ -399,7 +399,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         """Add half of the information that the random order of ties hides.
 
         The hidden information is at most the increase in Gaussian information if ties have equal
-        scores. The entropy of the rows bounds the total information.
+        scores. The entropy of the rows is an upper bound on the total information.
         """
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
         lost = _gaussian_information(*equal) - _gaussian_information(*scores)
@@ -537,7 +537,7 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
 
 
 def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
-    """Return the interval after the mean difference is added to the value."""
+    """Return the interval of the value plus the mean difference, with the difference's error."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval

@@ -137,7 +137,7 @@ def is_discrete(table: Array) -> bool:
 def discrete_columns(table: Array) -> NDArray[np.bool_]:
     """Return a mask of the columns that are labels.
 
-    Numeric columns with few distinct values are labels only if their combinations are few as well.
+    Numeric columns with few distinct values are labels only if they have few distinct combinations.
     With many combinations, most combinations would have a single row.
     """
     named = _named(table)
@@ -163,7 +163,7 @@ def is_few(column: Array, most: int = MAX_CLASSES) -> bool:
 
 
 class Margins:
-    """Map of columns, or of linear combinations of columns, to normal scores by training ranks."""
+    """Map of columns, or of linear combinations, to normal scores by ranks in the training rows."""
 
     def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
@@ -186,7 +186,7 @@ class Margins:
         return torch.from_numpy((z[:, kept] - self.centre[kept]) / self.scale[kept])
 
     def components(self, z: NDArray[np.float64]) -> Margins | None:
-        """Return the margins of independent components, or None if the columns fit as well."""
+        """Return the margins of independent components, or None if the columns are used."""
         mixing = independent_components(torch.from_numpy(z[:, self.varying]))
         return None if mixing is None else Margins(z, mixing.numpy())
 
@@ -249,7 +249,7 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
 def stratified_folds(
     labels: NDArray[np.int64], keys: NDArray[np.int64], n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Assign rows to stratified folds, with equal keys in the same fold."""
+    """Assign rows to stratified folds, with rows of equal keys in the same fold."""
     _, first, owner = np.unique(keys, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(labels[first][order], kind="stable")]
@@ -306,7 +306,7 @@ def row_codes(z: Array) -> NDArray[np.int64]:
 
 
 def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:
-    """Return a sort key of a variable, invariant to monotone maps of the columns."""
+    """Return a sort key of a variable, invariant under monotone maps of the columns."""
     return z.shape[1], *np.stack([central_ranks(column) for column in z.T], axis=1).ravel().tolist()
 
 

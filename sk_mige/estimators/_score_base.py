@@ -70,7 +70,7 @@ class BaseScoreEstimator(
         raise NotImplementedError
 
     def _projection(self, n_features: int, like: Tensor, rng: Any) -> Tensor | None:
-        """Return the projection of the kernel's coordinates, or None without a projection."""
+        """Return the projection of points to the kernel's coordinates, or None."""
         return None
 
     def transform(self, X: Any) -> Any:
@@ -113,7 +113,7 @@ class BaseScoreEstimator(
         X : array-like of shape (n_samples, n_features)
             Samples of the density that were not used by the fit.
         y : None
-            Ignored. Present for scikit-learn's model selection.
+            Ignored. scikit-learn's model selection passes ``y``.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class BaseScoreEstimator(
         - In one dimension with the RBF, the potential is a sum of error functions, and the gradient
           of the log-density is exactly the score.
         - For other expansions, the correction is not a gradient. The potential is the sum of
-          kernels with the gradient closest to the correction, by least squares over the centres.
+          kernels whose gradient is closest to the correction, by least squares over the centres.
           Line integrals of the score are not used, because their values depend on the path, and
           most lines leave the data.
 
@@ -326,10 +326,10 @@ class BaseScoreEstimator(
         .. math:: x \leftarrow x + \epsilon\, C\, \hat g(x) + \sqrt{2 \epsilon}\, C^{1/2} \xi,
                   \qquad \xi \sim N(0, I)
 
-        Here :math:`\epsilon` is the step size and C the covariance of the centres, from which the
-        chains start. Scaling steps by the covariance makes them independent of the features' scales
-        and correlations. The samples hardly depend on the starting points if the product of step
-        size, number of steps and acceptance rate exceeds 1.
+        Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
+        start from the centres. Steps are scaled by C, so that one step size suits all scales and
+        correlations of the features. The samples hardly depend on the starting points if the
+        product of step size, number of steps and acceptance rate exceeds 1.
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any
@@ -345,16 +345,16 @@ class BaseScoreEstimator(
         n_steps : int, default=500
             Number of steps of each chain, at least 1.
         step_size : float, default=0.05
-            Step size :math:`\epsilon`, as a fraction of the data's covariance. With long steps,
-            most proposals are rejected if ``adjusted=True``, and the samples are biased if
-            ``adjusted=False``.
+            Step size :math:`\epsilon`, without unit, because steps are scaled by the covariance.
+            With long steps, most proposals are rejected if ``adjusted=True``, and the samples are
+            biased if ``adjusted=False``.
         adjusted : bool, default=True
             Whether to accept or reject each step by the Metropolis rule. The difference of
             log-densities is the integral of the score along the step, computed by Simpson's rule.
             With True, each step needs one more evaluation of the score. With False, chains diverge
             if steps are too long for the regions where the score changes fastest.
         random_state : int, RandomState instance or None, default=None
-            Source of starting points and noise.
+            Seed or generator of starting points and noise.
 
         Returns
         -------
@@ -519,7 +519,7 @@ class BaseScoreEstimator(
     def _fit_landmarks(
         self, X: Any, n_centers: int, rng: Any, device: torch.device
     ) -> LandmarkAccumulator:
-        """Choose landmarks among the rows of X, and sum the loss of the rows."""
+        """Choose landmarks among the rows of X, and sum the terms of the loss over the rows."""
         accumulator = self._new_accumulator(X, n_centers, rng)
         for _, part in row_chunks(X, n_centers, device):
             accumulator.add(part)
@@ -573,11 +573,11 @@ class BaseScoreEstimator(
 def representative_rows(
     n_samples: int, n_features: int, n_landmarks: int, rng: np.random.RandomState
 ) -> NDArray[Any]:
-    """Draw the rows from which whitening, base and landmarks are estimated.
+    """Draw the rows from which whitening and base are estimated and landmarks are chosen.
 
-    The number of rows is at most the largest of 10,000, four times the number of features, and
-    the number of landmarks. The covariance of the drawn rows is accurate enough, and memory does
-    not grow with the data.
+    The number of rows is at most the largest of 10,000, four times the number of features, and the
+    number of landmarks. With the limit, memory does not grow with the data, and the covariance of
+    the drawn rows is accurate.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:

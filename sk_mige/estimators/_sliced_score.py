@@ -52,8 +52,8 @@ class SlicedScoreMatching(
               \qquad v \in \{-1, 1\}^d
 
     The loss is computed on whitened data. The network learns a correction to the score of a
-    standard Gaussian. For many samples with fine structure, the network can be more accurate than
-    a kernel estimator, but takes longer to train.
+    standard Gaussian. For many samples of a density with fine structure, the network can be more
+    accurate than a kernel estimator, but takes longer to train.
 
     Parameters
     ----------
@@ -162,7 +162,8 @@ class SlicedScoreMatching(
         Warns
         -----
         ConvergenceWarning
-            If the loss became infinite or NaN. Training stops at the last good weights.
+            If the loss became infinite or NaN. Training stops, and the last weights with a finite
+            loss are kept.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.

@@ -67,46 +67,48 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach. The smallest
-        sufficient number of leading eigenpairs is kept. If ``eigen_threshold`` and ``n_eigen`` are
-        None, all eigenpairs are kept, and only ``alpha`` regularises the fit.
+        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues. The
+        smallest sufficient number of leading eigenpairs is kept. If ``eigen_threshold`` and
+        ``n_eigen`` are None, all eigenpairs are kept, and only ``alpha`` regularises the fit.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
-        - "auto" is 0 with a spectral cutoff. Without a cutoff, "auto" minimises Hyvärinen's loss
-          [2]_ on three folds. Whitening and base are refitted in each fold. The bandwidth is
-          computed once, from all samples. With whitening, the loss is computed in units of the
-          features' standard deviations, so that the choice does not depend on units.
+        - With a spectral cutoff, "auto" means 0. Without a cutoff, "auto" minimises Hyvärinen's
+          loss [2]_ on three held-out folds. Whitening and base are refitted in each fold. The
+          bandwidth is computed once, from all samples. With whitening, the loss is computed in
+          units of the features' standard deviations, so that the choice does not depend on units.
         - With ``inf``, the estimate is the score of the base, without a kernel correction. The
           value "auto" may choose ``inf``.
     bandwidth : "median" or float, default="median"
         Kernel width σ: the median distance between the samples of the fit, or a number. A number is
         in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
-        Whether to estimate in coordinates of unit covariance and map the score back. With True and
-        a fixed ``alpha``, the estimate is equivariant under changes of scale and correlation. With
-        True and any ``alpha``, the estimate is equivariant under changes of the features' units.
-        False suits features with a common unit, such as pixels.
+        Whether to estimate the score in coordinates with unit covariance, and map the score back to
+        input coordinates. With True and a fixed ``alpha``, the estimate is equivariant under
+        changes of scale and correlation. With True and any ``alpha``, the estimate is equivariant
+        under changes of the features' units. False suits features with a common unit, such as
+        pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
-        covariances by 1 - ρ. Every intensity is equivariant under changes of the features' units.
+        covariances by 1 - ρ. For every intensity, the estimate is equivariant under changes of the
+        features' units.
 
-        - An intensity of 0 is exactly equivariant under affine maps and needs about three samples
-          per feature.
-        - An intensity of 1 only divides features by their standard deviations.
-        - "auto" maximises the leave-one-out Gaussian likelihood.
+        - With an intensity of 0, the estimate is exactly equivariant under affine maps, and needs
+          about three samples per feature.
+        - With an intensity of 1, whitening only divides features by their standard deviations.
+        - With "auto", the intensity maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
-        the estimate is the score of the base. The base "student" chooses degrees of freedom between
-        3 and infinity. With ``None``, as in the published estimator, the estimate is zero far from
-        all samples.
+        the estimate is the score of the base. With "student", the degrees of freedom are chosen
+        between 3 and infinity. With ``None``, as in the published estimator, the estimate is zero
+        far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score. With True, the correction is a
         gradient with one coefficient per sample instead of d. In few dimensions, a gradient
         correction needs fewer samples. The fit needs a second eigendecomposition.
     n_landmarks : int, "auto" or None, default="auto"
-        Number of landmarks, the samples that serve as centres of the kernel. With a number, time
-        is linear in the number of rows, and memory is constant.
+        Number of landmarks, the samples that serve as centres of the kernel. With a number, the
+        time is linear in the number of rows, and the memory does not depend on the number of rows.
 
         - "auto" uses all rows if there are at most 5,000. For more rows, "auto" uses 1,000
           landmarks and warns. With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit
@@ -126,7 +128,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
           "imq", the correction to the base decays as the inverse of the distance from the samples.
         - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
-        - Objects of the classes in :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
+        - Kernel objects from :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
           parameters.
     device : str or torch.device, default="auto"
         Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
@@ -185,8 +187,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` for all scores. Shrinkage improves a single score, but shortens the
-    difference between a joint score and a marginal score. Without shrinkage, the biases of the two
+    ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
+    between a joint score and a marginal score too small. Without shrinkage, the biases of the two
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
@@ -202,9 +204,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The fit finds the subspace in any units, up to rounding errors of the
-    values. The score is estimated in the subspace, also for points outside. The orthogonal
-    components of the score are 0, with features in units of their standard deviations. In a stream,
-    the first batch determines the subspace.
+    values. A point outside the subspace has the score of the nearest point in the subspace. The
+    components of the score orthogonal to the subspace are 0, with features in units of their
+    standard deviations. In a stream, the first batch determines the subspace.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error. Drop or impute rows with missing values before the fit.
@@ -287,8 +289,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two. For a Dask array, the Dask scheduler computes the sums in one
-            task for each chunk.
+            Samples, at least two. For a Dask array, the Dask scheduler computes the kernel sums of
+            each chunk in a separate task.
         y : None
             Ignored.
 
@@ -312,8 +314,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def fit_transform(self, X: Any, y: None = None) -> Any:
         """Fit to samples and estimate the scores at the same samples.
 
-        The result equals ``fit(X).transform(X)``. The cost is lower, because the Gram matrix of the
-        fit is reused.
+        The result equals ``fit(X).transform(X)``. The cost is lower, because the kernel matrix of
+        the fit is reused.
 
         Parameters
         ----------
@@ -376,8 +378,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
         call on. Other parameters cannot change in a stream.
 
-        :meth:`fit` to an array stores no sums. After :meth:`fit`, ``partial_fit`` starts a new
-        stream.
+        A fit to an array by :meth:`fit` stores no sums. After :meth:`fit`, ``partial_fit`` starts a
+        new stream.
 
         Parameters
         ----------
@@ -430,7 +432,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return self
 
     def merge(self, other: Self) -> Self:
-        """Add the sums of another estimator over the same landmarks.
+        """Add the kernel sums of another estimator with the same landmarks.
 
         The two estimators must be copies of one estimator. First call ``partial_fit`` with a first
         batch, and copy the estimator to every worker with :func:`copy.deepcopy`. Then call
@@ -569,7 +571,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Return the score function that an encoder applies to each batch.
 
         The function is SSGE with ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
-        ``kernel``. If none of the parameters regularises, the encoders' default regularisation is
+        ``kernel``. If no parameter sets a regularisation, the encoders' default regularisation is
         used. Whitening and base are not used, because the joint kernel of a batch has no whitening
         and no base.
         """
@@ -658,8 +660,8 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Dimension k of the projection, at most the number of features. The value "auto" means 512,
-        or the number of features if smaller. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact
+        Dimension k of the projection, at most the number of features. The value "auto" means the
+        number of features, but at most 512. In :class:`~sk_mige.MIGEEncoder`, "auto" uses exact
         distances instead if the batch size or the number of features is at most 512.
     projection : {"gaussian", "sparse"}, default="gaussian"
         Kind of projection, :class:`~sklearn.random_projection.GaussianRandomProjection` or
@@ -669,11 +671,12 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes ``n_eigen`` and
         all following parameters.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
+        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"
-        Kernel width, in units of the projected coordinates.
+        Kernel width: the median distance between projected samples, or a number in the units of the
+        projected coordinates.
     whiten : bool, default=True
         Whether to whiten the samples before the projection.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
@@ -714,11 +717,12 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
 
     Notes
     -----
-    Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The paper sums
-    :math:`y_m - y` instead, with an error at new points that grows with the number of samples.
+    Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The MIGE paper
+    sums :math:`y_m - y` instead. At new points, the error of the sums grows with the number of
+    samples.
 
-    The paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
-    orthonormal rows. The projections of scikit-learn preserve norms, so the factor is 1 here.
+    The MIGE paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
+    orthonormal rows. The projections of scikit-learn preserve norms without a factor.
 
     References
     ----------

@@ -61,7 +61,7 @@ Splits = list[tuple[Tensor, Tensor]]
 
 
 class SSGEScoreEstimatorCV(BaseScoreEstimator):
-    r"""Score estimator with bandwidth, regularisation, base and whitening cross-validated.
+    r"""Score estimator with cross-validated bandwidth, regularisation, base and whitening.
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
@@ -73,22 +73,21 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Parameters
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
-        Kernel widths, as multiples of the median distance. Factors far above 2 give kernels that
+        Kernel widths, as multiples of the median distance. With factors far above 2, the estimates
         act as polynomials and diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
         Tikhonov regularisation strengths to compare. The sequence may be empty. The value "auto"
-        means a grid from 1e-6 to 10 in half decades, and infinity. With an infinite strength, the
-        estimate is the score of the base. With
-        "auto", a finite strength is chosen again on all rows if there are landmarks or more than
-        2,048 rows.
+        means a grid from 1e-6 to 10 with two values per decade, and infinity. With an infinite
+        strength, the estimate is the score of the base. With "auto", a finite strength is chosen
+        again on all rows if there are landmarks or more than 2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
-        - "auto" maximises the leave-one-out likelihood and may choose 0.
-        - An intensity of 1 only divides features by their standard deviations, which suits clusters
-          of different shapes.
+        - With "auto", the intensity maximises the leave-one-out likelihood and may be 0.
+        - With an intensity of 1, whitening only divides features by their standard deviations. The
+          intensity 1 suits clusters of different shapes.
     bases : sequence of {"student", "gaussian", None}, default=("student", None)
         Base densities to compare.
     curl_free : sequence of bool, default=(False, True)
@@ -111,8 +110,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     device : str or torch.device, default="auto"
         Device of the computation.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks and of the rows for the comparison. No other
-        step is random.
+        Seed or generator for the choice of landmarks, and of the rows on which candidates are
+        compared. No other step is random.
 
     Attributes
     ----------
@@ -304,7 +303,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _compare(
         self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
     ) -> tuple[list[int], Splits]:
-        """Cross-validate on the given rows, and return finalists, best first, and splits."""
+        """Cross-validate on the given rows, and return the splits and the finalists, best first."""
         x, d = fitting_coordinates(rows)
         splits = self._splits(x, rows, numbers, n_samples)
         grids = [grid, *_default_kernels(self, grid, x.shape[1])]
@@ -343,7 +342,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _held_out(
         self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
     ) -> tuple[float, float]:
-        """Return mean scores of held-out rows, in standard deviations and in input units."""
+        """Return mean scores of held-out rows, with standardised features and in input units."""
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.
@@ -474,7 +473,7 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
 
 
 def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
-    """Remove held-out rows with outliers, which would dominate the mean loss.
+    """Remove held-out rows with outliers, because outliers would dominate the mean loss.
 
     At outliers, a score of 0 has the lowest loss.
     """

@@ -35,7 +35,8 @@ class SteinScoreEstimator(BaseScoreEstimator):
         Ridge η added to the Gram matrix, whose diagonal is 1.
     bandwidth : "median" or float, default="median"
         Kernel width σ. The value "median" means the median pairwise distance of the samples. A
-        number is in standard deviations if ``whiten=True``, and otherwise in the units of the data.
+        number is in units of standard deviations if ``whiten=True``, and otherwise in the units of
+        the data.
     whiten : bool, default=False
         Whether to whiten the data to unit covariance. The published estimator does not whiten.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"

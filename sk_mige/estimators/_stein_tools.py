@@ -112,14 +112,14 @@ class KernelSteinTest(_SteinTool):
     ----------
     score_estimator : callable or score estimator, default=None
         Score of the density p. A function maps an ndarray (n, d) to scores (n, d). A score
-        estimator of this package must be fitted, and not to the rows of the test. If None, pass
+        estimator of this package must be fitted to rows that the test does not use. If None, pass
         scores as ``y`` of ``fit``.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="median"
-        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
-        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
-        of standard deviations, or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance between n ≤ 1,000 rows.
+        The value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in
+        units of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the statistic does not depend on the units of the features. With
@@ -257,15 +257,15 @@ class SteinThinning(_SteinTool):
         Number m of rows to select.
     score_estimator : callable or score estimator, default=None
         Source of the scores. A function maps an ndarray (n, d) to scores (n, d). A fitted score
-        estimator is not fitted again. A clone of an unfitted estimator is fitted to X. If None, the
-        scores are ``y`` of ``fit``, or without ``y`` those of
-        ``SSGEScoreEstimator(random_state=0)``.
+        estimator is not fitted again. For an unfitted estimator, a clone is fitted to X. If None,
+        the scores are ``y`` of ``fit``. Without ``y``, ``SSGEScoreEstimator(random_state=0)``
+        estimates the scores.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
         Radial kernel k (:func:`sk_mige.score.stein_kernel`).
     bandwidth : "median", "scaled-median" or float, default="scaled-median"
-        Bandwidth of the kernel. The value "median" is the median distance of n ≤ 1,000 rows. The
-        value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in units
-        of standard deviations, or in the units of X if ``preconditioner=None``.
+        Bandwidth of the kernel. The value "median" is the median distance between n ≤ 1,000 rows.
+        The value "scaled-median" is the median divided by :math:`\sqrt{\log n}`. A number is in
+        units of standard deviations, or in the units of X if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. With ``"std"``, features are in units of their standard
         deviations, and the selection does not depend on the units of the features. With

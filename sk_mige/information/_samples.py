@@ -171,7 +171,7 @@ def _shape(values: Any) -> tuple[int, ...]:
 
 
 def as_tensor(name: str, values: Any) -> Tensor:
-    """Return numbers as a detached float64 tensor on the CPU, without shared memory.
+    """Return numbers as a detached float64 copy, in a tensor on the CPU.
 
     Raises
     ------

@@ -126,7 +126,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about constant or few samples, because the training estimator warns."""
+    """Disable warnings about constant or few samples, because the trained estimator warns."""
     token = _WARNS.set(False)
     try:
         yield
@@ -148,7 +148,7 @@ def warn_of_constant(name: str, rows: Tensor) -> None:
 
 
 def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
-    """Warn if z (S, M, d) has more draws or views S than inputs M and than ``usual``."""
+    """Warn if the number S of draws or views in z (S, M, d) exceeds both M and ``usual``."""
     s, m, _ = z.shape
     if s > max(m, usual) and not torch.compiler.is_compiling():
         warn_user(

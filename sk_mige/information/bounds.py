@@ -1,4 +1,4 @@
-"""Bounds of mutual information from a critic's scores on all pairs of a batch."""
+"""Bounds on mutual information, from a critic's scores of all pairs in a batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIP = 5.0  # SMILE's threshold
 
 
 class BoundEstimate(NamedTuple):
-    """Value and objectives of a bound on one batch.
+    """Value and objectives of a bound, computed from one batch.
 
     Attributes
     ----------
@@ -56,10 +56,10 @@ class BoundEstimate(NamedTuple):
 
 
 class Bound(nn.Module):
-    """Base class of bounds of I(x; y).
+    """Base class of bounds on I(x; y).
 
-    Calling a bound on the scores (M, M) of all pairs of a batch returns a :class:`BoundEstimate`. A
-    subclass must define ``forward`` and may override the other methods.
+    Calling a bound with the scores (M, M) of all pairs in a batch returns a :class:`BoundEstimate`.
+    A subclass must define ``forward`` and may override the other methods.
 
     Attributes
     ----------
@@ -118,9 +118,9 @@ class Bound(nn.Module):
         return torch.stack([self(part).objective for part in scores.unbind(1)]).mean()
 
     def held_out(self, scores: Tensor) -> Tensor:
-        """Return the detached criterion for the comparison of models on held-out batches.
+        """Return the detached value by which models are compared on held-out batches.
 
-        The default is the value in nats.
+        The default is the estimate of I(x; y) in nats.
         """
         return self(scores).value
 
@@ -130,8 +130,8 @@ class DonskerVaradhan(Bound):
 
     The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
     average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
-    gradient. The average is a buffer and part of ``state_dict``. Only calls in training mode update
-    the average.
+    gradient. The moving average is a buffer and part of ``state_dict``. Only calls in training mode
+    update the average.
 
     Parameters
     ----------
@@ -268,7 +268,8 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
         Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
     clip : float, default=5.0
-        Threshold τ. Smaller thresholds have more bias and less variance. The authors recommend 5.
+        Threshold τ. Smaller thresholds increase the bias and decrease the variance. The authors
+        recommend 5.
 
     Returns
     -------
@@ -323,7 +324,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
 
 
 def club(scores: Tensor) -> BoundEstimate:
-    r"""CLUB upper bound of I(x; y).
+    r"""CLUB upper bound on I(x; y).
 
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
@@ -426,7 +427,7 @@ def _log_mean_exp(values: Tensor) -> Tensor:
 
 
 def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
-    """Donsker-Varadhan bound of I, with scores in the second term clipped to ±clip."""
+    """Donsker-Varadhan bound on I, with scores in the second term clipped to ±clip."""
     return scores.diagonal().mean() - _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
 
 

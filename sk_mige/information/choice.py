@@ -173,10 +173,11 @@ def choose_information(
     Notes
     -----
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
-    biased downwards. The two biases have the same size to first order in 1 / n. For a correct
-    density with m parameters, each bias is m / (2 n). The estimate is the average of the in-sample
-    mean and the held-out mean. The interval includes the sampling error, the difference between
-    in-sample and held-out means, and the spread of the candidates.
+    biased downwards. The two biases have the same size to first order in 1 / n. For a model that
+    contains the true density and has m parameters, each bias is m / (2 n) nats. The estimate is the
+    average of the in-sample mean and the held-out mean. The width of the interval includes the
+    sampling error, the difference between in-sample and held-out means, and the spread of the
+    candidates.
 
     With more than four columns, the candidates also describe the few columns that have
     significant relations other than those of a Gaussian copula. The result is that of the few
@@ -463,7 +464,7 @@ def _weigh(judged: list[Evidence], n: int) -> None:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest interval end of the copulas, or 0 if independence has weight 0.
+    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
 
     With few rows per coordinate, copulas overfit, and independence can have the best evidence
     although the information is positive.

@@ -1,4 +1,4 @@
-"""Independent components, as coordinates for the map of the margins to normal scores."""
+"""Linear maps to independent components, applied before margins are mapped to normal scores."""
 
 from __future__ import annotations
 

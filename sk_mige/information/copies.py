@@ -55,13 +55,13 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
     Correlations and coordinates are estimated from every second sample and evaluated on the
     remaining samples. The two sets of samples then exchange roles, and the two values are averaged.
-    For many samples of Gaussian codes, the value is the mutual information of the codes. Invertible
-    linear maps of the codes do not change the value, up to the effect of a small ridge.
+    For Gaussian codes and many samples, the value is the mutual information between the two codes.
+    Invertible linear maps of the codes do not change the value, up to the effect of a small ridge.
 
     Parameters
     ----------
     first, second : tensors of shape (n, K)
-        Codes of two copies in the same order, with at least four rows.
+        Codes of the two copies, with the samples in the same order and at least four rows.
 
     Returns
     -------

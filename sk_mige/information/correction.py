@@ -35,10 +35,10 @@ class CorrectedReference(Reference):
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`. One network returns (g, a), and another
     network returns (h, b). Each network receives the coordinates, and the coordinates multiplied by
-    bump functions of the squared radius. A variable with more than six columns is projected to its
-    directions of significant canonical correlation. If no canonical correlation is significant, all
-    columns are used. The networks minimise the symmetric InfoNCE loss. All other rows of the batch
-    are negatives.
+    bump functions of the squared radius. A variable with more than six columns is projected to the
+    directions with significant canonical correlations. If no canonical correlation is significant,
+    all columns are used. The networks minimise the symmetric InfoNCE loss. All other rows of the
+    batch are negatives.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class CorrectedReference(Reference):
         self.gain_ = best - uncorrected
 
     def _set_ceiling(self, ceiling: Tensor, others: Tensor) -> None:
-        """Set the upper clipping bound and the log-normaliser of shuffled rows after clipping."""
+        """Set the upper clipping bound, and the log-normaliser of the clipped shuffled rows."""
         self.ceiling_ = float(ceiling)
         clipped = others.clamp_max(self.ceiling_)
         self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
@@ -268,7 +268,7 @@ class CorrectedReference(Reference):
 
 
 class _Side(nn.Module):
-    """Features of one variable: a linear map plus a network of two hidden layers."""
+    """Features of one variable: a linear map plus a network with two hidden layers."""
 
     whiten: Tensor
     directions: Tensor

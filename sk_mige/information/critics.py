@@ -131,8 +131,8 @@ class ConcatenatedCritic(nn.Module):
 class GaussianCritic(nn.Module):
     r"""Critic :math:`T(x, y) = \log q(y \mid x)`, where q is a Gaussian density.
 
-    The network computes mean and variance of q from x. The CLUB bound needs a conditional density
-    as critic, which is trained by maximum likelihood.
+    The network computes mean and variance of q from x. The CLUB bound needs a critic that is a
+    conditional density, trained by maximum likelihood.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def fit_critic(
     batches : iterable of (x, y)
         Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Learning rate of Adam. The default is the learning rate for Figure 1 of the paper.
+        Learning rate of Adam. The default is the learning rate for Figure 1 of the MIGE paper.
 
     Returns
     -------

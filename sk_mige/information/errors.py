@@ -36,12 +36,13 @@ def mean_and_error(
     terms : callable
         Function that maps row indices and settings to terms (m, p) and the settings used.
     start : object
-        Settings of the estimate. ``terms`` chooses settings that are None.
+        Settings of the estimate. If a setting is None, ``terms`` chooses its value from the rows.
     n : int
         Number of rows.
     method : {"batch", "jackknife"}
         Method for the standard error. The method "batch" estimates the sampling error of the mean.
-        The method "jackknife" adds the errors of the scores and of the resolution.
+        The method "jackknife" also includes the errors due to the estimated scores and their
+        resolution.
     n_batches : int
         Number of batches of consecutive rows.
 
@@ -116,7 +117,7 @@ def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Ten
 def _resolution_error(
     estimate: Callable[[Tensor], Tensor], value: Tensor, batches: Sequence[Tensor]
 ) -> Tensor:
-    """Extrapolate the bias from estimates on two halves of the batches."""
+    """Return the bias, extrapolated from the mean estimate of two halves of the batches."""
     halves = [torch.cat(list(batches[k::2])) for k in (0, 1)]
     if min(map(len, halves)) < FEWEST:
         return torch.zeros_like(value)

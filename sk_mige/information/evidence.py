@@ -37,8 +37,8 @@ class Evidence(ArrayState):
     name : str
         Name of the candidate.
     value : float
-        Estimate in nats. The mean of ``in_sample`` and ``held_out``, or for neighbours the KSG
-        estimate.
+        Estimate in nats. For nearest neighbours, the KSG estimate. For other candidates, the mean
+        of ``in_sample`` and ``held_out``.
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float
@@ -82,7 +82,7 @@ class Evidence(ArrayState):
 
 
 def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
-    """Assign rows to random folds, with equal keys in the same fold.
+    """Assign rows to random folds, with rows of equal keys in the same fold.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def cross_fit(
     folds: Tensor,
     first: Reference | None = None,
 ) -> Evidence:
-    """Fit a candidate without each fold, and evaluate training and held-out rows.
+    """Fit a candidate once without each fold, and evaluate the training and held-out rows.
 
     Parameters
     ----------

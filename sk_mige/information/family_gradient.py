@@ -34,7 +34,7 @@ CONDITIONAL: Entropies = [(1, [0, 2]), (1, [1, 2]), (-1, [2]), (-1, [0, 1, 2])]
 
 
 class _Variable(NamedTuple):
-    """Samples (n, d) of a variable, and derivatives (n, d, p) or None if fixed."""
+    """Samples (n, d) of a variable, and derivatives (n, d, p), or None without dependence on θ."""
 
     rows: Tensor
     moved: Tensor | None

@@ -30,8 +30,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
               \qquad g_0(z) = -z .
 
     Here s is the true score. The error of the bound is of second order in the error of ĝ. The score
-    for each fold is fitted to the other folds. All folds use the Tikhonov strength with the largest
-    sum of bounds. If no sum is positive, the result is 0.
+    for each fold is fitted to the other folds. All folds use the same Tikhonov strength, for which
+    the sum of bounds over the folds is largest. If no sum is positive, the result is 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Mutual information of an encoder with Gaussian noise, for a Gaussian marginal."""
+"""Mutual information between input and code of an encoder with Gaussian noise."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def gaussian_mutual_info(
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
     Among all marginals with a given covariance, the Gaussian has the largest entropy. The value is
-    therefore an upper bound of I(x; z), which linear-Gaussian encoders attain. The bound is
-    differentiable in ``mean`` and ``scale``, and no noise is drawn.
+    therefore an upper bound of I(x; z). For linear-Gaussian encoders, the value equals I(x; z). The
+    bound is differentiable in ``mean`` and ``scale``, and no noise is drawn.
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
     the dimension. With 100 samples in 256 dimensions, the log-determinant of the sample covariance
@@ -55,11 +55,11 @@ def gaussian_mutual_info(
     scale : tensor broadcastable to (M, d)
         Conditional standard deviations, positive.
     labels : int tensor of shape (M,), default=None
-        Class of each input, from 0. There should be many more inputs than classes.
+        Class index of each input, counted from 0. There should be many more inputs than classes.
     floor : float in (0, 1), default=0.03
-        Smallest value of w in the Notes. The floor has an effect only if the directions with much
-        more signal than noise are at least about as many as the samples. Larger values increase the
-        bias, and smaller values increase the variance.
+        Smallest value of w in the Notes. The floor has an effect only if the number of directions
+        with much more signal than noise is about M or larger. Larger values increase the bias, and
+        smaller values increase the variance.
 
     Returns
     -------
@@ -69,21 +69,21 @@ def gaussian_mutual_info(
 
     Notes
     -----
-    Let n = M − 1, and divide the centred means by :math:`\bar\Sigma^{1/2}`. Let g_i be the
-    eigenvalues of the Gram matrix of the scaled means, divided by n. For w > 0, let :math:`u =
-    \frac1n\sum_i 1/(g_i + w)` be the companion Stieltjes transform. The Marchenko-Pastur equation
-    gives the population's eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`.
-    The integral of the sum over u from 0 to 1 is the log-determinant:
+    Let n = M − 1, and divide the centred means by :math:`\bar\Sigma^{1/2}`. Let :math:`n g_i` be
+    the eigenvalues of the Gram matrix of the scaled means. For w > 0, let :math:`u = \frac1n\sum_i
+    1/(g_i + w)` be the companion Stieltjes transform. The Marchenko-Pastur equation gives the
+    population's eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`. The
+    integral of the sum over u from 0 to 1 is the log-determinant:
 
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
-    Equivalently, the unit noise is replaced by w < 1, which compensates for the spread of the
-    sample eigenvalues. If d > M and nearly all sample eigenvalues are large, w is close to 0 or
-    does not exist. For such small w, the integral is continued from the value of u at which
-    :math:`w u` is the floor. The continuation assumes that the remaining population eigenvalues, at
-    most d, are equal. The continued integrand keeps its value and slope at the start. A few strong
-    directions affect neither w nor the start of the continuation.
+    Equivalently, the noise variance 1 is replaced by w < 1. The smaller variance compensates for
+    the spread of the sample eigenvalues. If d > M and nearly all sample eigenvalues are large, w is
+    close to 0 or does not exist. For such small w, the integral is continued from the value of u at
+    which :math:`w u` equals ``floor``. The continuation assumes that the remaining population
+    eigenvalues, at most d, are equal. The continued integrand keeps its value and slope at the
+    start. A few strong directions affect neither w nor the start of the continuation.
 
     References
     ----------
@@ -204,7 +204,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     Only the n largest eigenvalues of G are used, because centring removes the other directions. If
     G has fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
     :math:`A = (G + w)^{-1}`, so no eigenvectors are needed. Computing eigenvectors would take most
-    of the time. If u = 1 is reached, the estimate is stationary in w, and its gradient is A.
+    of the time. If w solves u = 1, the estimate is stationary in w, and its gradient is A.
     Otherwise the estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr}
     A^j`, with u = s₁. Since :math:`w u = f`, the gradient of w is :math:`\frac{w}{n (u - w s_2)}
     A^2`. Let b, c and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)`
@@ -237,11 +237,11 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
 def _continuation(
     u: float, s2: float, w: float, n: int, d: int
 ) -> tuple[float, float, float, float]:
-    """Return the integral from u to 1, added to log det(G + w) + n(1 - w), and its derivatives.
+    """Return the integral that is added to log det(G + w) + n(1 - w), and its derivatives.
 
-    The integrand assumes equal eigenvalues τ. The number of eigenvalues, at most d, and their size
-    match the value and the slope of the integrand at u. The derivatives are with respect to u, s2 =
-    mean (g + w)⁻² and w.
+    The integral from u to 1 assumes equal eigenvalues τ. The number of eigenvalues, at most d, and
+    their size match the value and the slope of the integrand at u. The derivatives are with respect
+    to u, s2 = mean (g + w)⁻² and w.
     """
     value, slope = n * (1 / u - w), n * (1 / u**2 - 1 / s2)
     bounded = slope * d <= value**2

@@ -1,8 +1,8 @@
 """Surrogates whose gradients estimate the gradients of entropy and of mutual information.
 
 Each surrogate is a scalar tensor. The *gradient* of a surrogate estimates the gradient of H(z) or
-of I(x; z), so maximising the surrogate maximises the information. The value of a surrogate has no
-meaning.
+of I(x; z). Gradient ascent on the surrogate therefore increases H(z) or I(x; z). The value of a
+surrogate has no meaning.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
               \quad\Longleftarrow\quad
               -\frac1M \sum_m \mathrm{sg}[\hat g(z_m)]^\top z_m
 
-    Here ``sg`` stops the gradient, so that the estimated score ĝ is a constant.
+    Here ``sg`` stops the gradient, so that the estimated score ĝ is treated as a constant.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
-    With centred scores, a translation of all z has derivative 0 and does not change the gradient of
-    the surrogate.
+    With centred scores, the derivative of the surrogate with respect to a translation of all z is
+    0.
 
     Examples
     --------
@@ -113,9 +113,9 @@ def mutual_info_surrogate(
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    The gradient is that of circumstance I of the paper. Only the z-block of the joint score is
-    needed, because x does not depend on φ. The kernel depends on x through squared distances only.
-    The dimension of x therefore affects only the cost of one matrix product.
+    A deterministic encoder is circumstance I of the MIGE paper. Only the z-block of the joint score
+    is needed, because x does not depend on φ. The kernel depends on x through squared distances
+    only. The dimension of x therefore affects only the cost of one matrix product.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ def mutual_info_surrogate(
     x_scale : float, default=1.0
         Weight of x relative to z in the joint kernel. The squared distances of x are scaled to a
         median of ``x_scale**2`` times the median squared distance of z
-        (:func:`joint_squared_distances`). Equal weights give the best gradients of linear channels,
-        in few and in many dimensions.
+        (:func:`joint_squared_distances`). Equal weights give the most accurate gradients for linear
+        channels, in few and in many dimensions.
     projection : tensor of shape (k, d_x), default=None
         Matrix, usually random, to project x before the distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
@@ -148,8 +148,8 @@ def mutual_info_surrogate(
     Notes
     -----
     For a deterministic encoder, I(x; z) is infinite if x is continuous, and equals the entropy of z
-    if x is discrete. The estimated gradient is that of a smoothed information. The kernel's
-    bandwidth sets the resolution at which z distinguishes inputs.
+    if x is discrete. The estimated gradient is that of the information after smoothing by the
+    kernel. The kernel's bandwidth sets the resolution at which z distinguishes inputs.
 
     References
     ----------
@@ -196,7 +196,7 @@ def mutual_info_surrogate(
 
 
 def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0) -> Tensor:
-    r"""Squared distances of the pairs (x, z), with x rescaled to the scale of z.
+    r"""Squared distances between pairs (x, z), with x rescaled to the scale of z.
 
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
@@ -204,7 +204,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
     the norm of a projection. The MI gradient is therefore independent of units, dimension and
     projection as well. A random projection to k dimensions gives the same result for every k, up to
-    random error.
+    the random error of the projection.
 
     Parameters
     ----------

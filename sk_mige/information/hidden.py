@@ -1,4 +1,4 @@
-"""Surrogate of I(h; z) for a layer h inside the encoder, circumstance II of the paper."""
+"""Surrogate of I(h; z) for a layer h inside the encoder, circumstance II of the MIGE paper."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def hidden_mutual_info_surrogate(
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
-    The gradient is that of circumstance II of the paper. Both h and z depend on the parameters, so
-    both blocks of the joint score are needed.
+    The layer h is circumstance II of the MIGE paper. Both h and z depend on the parameters, so both
+    blocks of the joint score are needed.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ MAX_ROWS = 512
 
 
 def marginal_rows(z: Tensor) -> Tensor:
-    """Return the first draws of z (S, M, d) as about ``MAX_ROWS`` rows (N, d)."""
+    """Return the first draws of z (S, M, d) as rows (N, d), with N ≥ MAX_ROWS if possible."""
     return z[: max(1, math.ceil(MAX_ROWS / z.shape[1]))].flatten(0, 1)
 
 
@@ -62,7 +62,8 @@ def stein_rescaled(scores: Tensor, z: Tensor, *, per_coordinate: bool = False) -
 def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: bool) -> Tensor:
     """Return scores at z (N, d) of the equally weighted mixture of the batch's M Gaussians.
 
-    Row n of z belongs to component n modulo M, which ``leave_one_out`` excludes.
+    Row n of z was drawn from component n modulo M. With ``leave_one_out``, the mixture for row n
+    excludes the component.
     """
     n, d = z.shape
     m = mean.shape[0]

@@ -1,4 +1,4 @@
-"""Monotone maps of single coordinates to Gaussian margins, which preserve mutual information."""
+"""Monotone maps of single coordinates to Gaussian margins, without change of mutual information."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ MIN_SHARE = 0.1
 
 
 class Predictions(NamedTuple):
-    """Leave-one-out predictions, and the captured fraction of the signal-to-noise ratio.
+    """Leave-one-out predictions, and the fraction of the signal-to-noise ratio that they capture.
 
-    The field ``share`` is the captured fraction, at least .1, and 1 without a significant
-    prediction. The field ``resolved`` is False if the fraction is below .1 or no prediction is
+    The field ``share`` is the captured fraction, at least .1. If no prediction is significant,
+    ``share`` is 1. The field ``resolved`` is False if the fraction is below .1 or no prediction is
     significant.
     """
 

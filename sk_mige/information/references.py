@@ -366,7 +366,7 @@ class MixtureReference(Reference):
     Parameters
     ----------
     n_components : int, default=None
-        Number of components. If None, the held-out likelihood selects the number.
+        Number of components. If None, the held-out likelihood selects the number of components.
     seed : int, default=0
         Seed of the initial centres.
 
@@ -498,7 +498,7 @@ class MixtureReference(Reference):
         self.whiten_, self.half_log_det_ = whitener(self.covariances_)
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
-        """Return the log-weight plus log-density of each component in some coordinates, (k, n)."""
+        """Return log-weight plus log-density of each component in given coordinates, (k, n)."""
         covariances = self.covariances_[:, part, part]
         whiten, half = whitener(covariances)
         centred = z - self.means_[:, None, part]

@@ -1,4 +1,4 @@
-"""Strong linear relations of two variables, and the residuals that replace them."""
+"""Nearly exact linear relations between two variables, and the residuals of the relations."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LinearResiduals(ArrayState):
 
     .. math:: I(x; y) = H(a, s) - H(r, s) + I(x; (r, s)) .
 
-    Ranks of a do not resolve small noise, but ranks of r resolve the noise. The entropies of single
-    columns are estimated from spacings. A Gaussian copula describes the dependence of several
+    The ranks of r resolve small noise, but the ranks of a do not. The entropies of single columns
+    are estimated from spacings of sorted values. A Gaussian copula describes the dependence between
     columns.
 
     Parameters
@@ -40,8 +40,9 @@ class LinearResiduals(ArrayState):
     Attributes
     ----------
     is_strong : bool
-        Whether a relation is strong, and stronger than the relation of the normal scores. If values
-        of columns are on a grid, the noise must also be much larger than the grid step.
+        Whether the noise of a relation is below 1 % of the variance, and below the noise in a
+        regression of normal scores. If values of columns are on a grid, the noise must also be much
+        larger than the grid step.
     is_exact : bool
         Whether a relation has no noise except rounding errors, so that the information is infinite.
 
@@ -93,7 +94,7 @@ class LinearResiduals(ArrayState):
             self._describe(a[:, chosen], r[:, chosen], right)
 
     def _describe(self, a: Tensor, r: Tensor, y: Tensor) -> None:
-        """Choose the columns s, and store the spacings and the difference of the copulas."""
+        """Choose the columns s, and store sorted columns and the difference in copula entropy."""
         k = a.shape[1]
         self.rest = [c - k for c in independent_columns(torch.cat([a, y], dim=1)) if c >= k]
         self.sorted_a, self.sorted_r = (z.sort(0).values for z in (a, r))
@@ -120,7 +121,7 @@ class LinearResiduals(ArrayState):
 
 
 def _rounding(x: Tensor, y: Tensor) -> float:
-    """Return the relative rounding error, that of float32 if a variable has float32 values."""
+    """Return the rounding error of float32 if a variable has float32 values, else of float64."""
     of_float32 = any(bool((z == z.float()).all()) for z in (x, y))
     return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
 
@@ -132,7 +133,7 @@ def _deviation(z: Tensor) -> Tensor:
 
 
 def _steps(z: Tensor) -> Tensor:
-    """Return the median step of the distinct values of each column, or 0 with few equal values."""
+    """Return the median step between distinct values per column, or 0 if few values are equal."""
     steps = z.new_zeros(z.shape[1])
     for k, column in enumerate(z.mT):
         values = column.unique()
@@ -142,7 +143,7 @@ def _steps(z: Tensor) -> Tensor:
 
 
 def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
-    """Return the share of noise in a linear regression of normal scores."""
+    """Return the unexplained fraction of the variance in a linear regression of normal scores."""
     left, right = (gaussianize_ranks(z) for z in (x, a))
     left = left[:, independent_columns(left)]
     residuals = right - left @ torch.linalg.lstsq(left, right).solution
@@ -151,7 +152,7 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
 
 
 def _log_volume(z: Tensor) -> Tensor:
-    """Return half the log-determinant of the correlations of normal scores."""
+    """Return half the log-determinant of the correlation matrix of normal scores."""
     correlations = torch.corrcoef(gaussianize_ranks(z).mT)
     volume: Tensor = 0.5 * torch.logdet(correlations.reshape(z.shape[1], -1))
     return volume

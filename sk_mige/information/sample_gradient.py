@@ -95,14 +95,14 @@ def mutual_info_gradient(
         Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
         smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
         rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
-        information, and reverses transforms such as cubes, exponentials and heavy tails. If None,
-        no map is applied.
+        information. Margins with heavy tails, and margins transformed by a cube or an exponential,
+        become nearly Gaussian. If None, no map is applied.
     joint : {"auto", "coordinates", "distances"}, default="auto"
         Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
         requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
-        predictions of y from the distances of x replace x. The option "distances" suits more
-        columns than samples, such as images. The default "auto" selects "coordinates" if there are
-        3 samples for each coordinate, or if ``dx`` is given.
+        predictions of y from the distances of x replace x. The option "distances" suits data with
+        more columns than samples, such as images. The default "auto" selects "coordinates" if there
+        are 3 samples for each coordinate, or if ``dx`` is given.
     score : callable, default=None
         Score function ``score(z)``. None means :func:`whitened_scores`, with a bandwidth of 1, 1/2,
         1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
@@ -110,10 +110,10 @@ def mutual_info_gradient(
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. The method "jackknife" repeats the estimate without each
         batch of samples in turn, and for two halves of the samples. The jackknife error includes
-        the variance of the scores and their resolution. The method "batch" uses the means of the
-        batches with fixed scores and takes no additional time. The batch error includes only the
-        sampling of the expectation. Near independence, or if the scores do not resolve the data,
-        the batch error is several times too small.
+        the variance of the estimated scores, and the error due to their limited resolution. The
+        method "batch" uses the means of the batches with fixed scores and takes no additional time.
+        The batch error includes only the sampling error of the expectation. Near independence, or
+        if the scores do not resolve the data, the batch error is several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -301,7 +301,7 @@ def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise ValueError if dx and dy have different parameters."""
+    """Raise ValueError if dx and dy differ in their parameters, or if dx cannot be used."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
             "dx and dy must be derivatives with respect to the same parameters; got "
@@ -312,7 +312,7 @@ def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str)
 
 
 def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
-    """Return derivatives of the kept columns, and warn if other columns are inconsistent."""
+    """Return derivatives of the kept columns, and warn if derivatives of other columns disagree."""
     if len(kept) < z.shape[1]:
         _check_copies(name, z, dz, kept)
     return dz[:, kept]

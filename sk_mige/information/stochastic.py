@@ -1,4 +1,4 @@
-"""Surrogate of I(x; z) for stochastic encoders z = E(x, ε), circumstance III of the paper."""
+"""Surrogate of I(x; z) for stochastic encoders z = E(x, ε), circumstance III of the MIGE paper."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def stochastic_mutual_info_surrogate(
         None means an implicit encoder, whose conditional score is estimated from the S draws of
         each x. The number S should be at least 16 and at least d.
     marginal : str, default="auto"
-        Method for H(z), described in the Notes. The methods are "gaussian", "whitened", "score",
-        "stein", "mixture" and "leave-one-out". The default "auto" selects "gaussian" for a Gaussian
-        conditional. For other conditionals, "auto" selects "whitened" with at least 3 d samples,
-        and "stein" with fewer samples.
+        Method for the gradient of the marginal entropy H(z), described in the Notes. The methods
+        are "gaussian", "whitened", "score", "stein", "mixture" and "leave-one-out". The default
+        "auto" selects "gaussian" for a Gaussian conditional. For other conditionals, "auto" selects
+        "whitened" with at least 3 d samples, and "stein" with fewer samples.
     score, conditional_score : callable, default=None
         Score functions of the marginal, for "score" and "stein", and of an implicit conditional.
         ``score=None`` means :func:`sk_mige.score.ssge`, and ``conditional_score=None`` means
@@ -95,9 +95,9 @@ def stochastic_mutual_info_surrogate(
 
     Notes
     -----
-    If H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit.
-    Scores estimated from M samples in d ≥ M dimensions are too small by a factor of about M/d. The
-    methods for H(z) prevent a growth of the noise in different ways:
+    If ∇H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit
+    during training. Scores estimated from M samples in d ≥ M dimensions are about M/d
+    times the true scores. The methods for H(z) prevent a growth of the noise in different ways:
 
     "gaussian"
         The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without

@@ -31,8 +31,8 @@ def multiview_mutual_info_surrogate(
     r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
 
     A random transformation t, such as cropping an image, makes the encoder stochastic. The encoder
-    belongs to circumstance III of the paper, with few draws from a conditional q(z | x) of unknown
-    density. Among all conditionals with mean covariance :math:`\Sigma_w =
+    belongs to circumstance III of the MIGE paper, with few draws from a conditional q(z | x) of
+    unknown density. Among all conditionals with mean covariance :math:`\Sigma_w =
     \mathbb{E}\,\mathrm{Cov}[z | x]`, the Gaussian with covariance :math:`\Sigma_w` for every x has
     the largest entropy, so that
 
@@ -41,9 +41,9 @@ def multiview_mutual_info_surrogate(
     The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
     centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
     g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
-    exactly. The two terms of the bound have the derivative d with respect to the log-scale of z. A
-    change of scale therefore has no effect. The bound is largest for encoders that use only
-    features unchanged by t.
+    exactly. The two terms of the bound have the derivative d with respect to the log-scale of z.
+    The two derivatives cancel, so a change of scale does not change the bound. The bound is largest
+    for encoders that use only features unchanged by t.
 
     Parameters
     ----------

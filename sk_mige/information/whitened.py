@@ -50,10 +50,10 @@ def whitened_scores(
     information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
     whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
 
-    Scores at new points need shrinkage and a separate whitening for each fold. At the samples
-    themselves, shrinkage and separate whitening make the error of the gradients in Figure 1 of the
-    paper several times larger. Without shrinkage and separate whitening, the bias of the inverse
-    covariance cancels between marginal and joint scores.
+    Scores at new points need shrinkage and a separate whitening for each fold. For scores at the
+    samples, shrinkage and separate whitening make the error of the gradients in Figure 1 of the
+    MIGE paper several times larger. Without shrinkage and separate whitening, the bias of the
+    inverse covariance cancels between marginal and joint scores.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def confirmed_bandwidth(z: Tensor) -> float:
 
 
 def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
-    """Return the gain of each fold over the Gaussian, at the strength with the largest mean gain.
+    """Return the decrease of each fold's loss from the Gaussian, at the best Tikhonov strength.
 
     Centres of the kernel are left out of the folds. A narrow kernel fits the centres, so the
     held-out loss would be biased at the centres.
@@ -152,7 +152,7 @@ def _whitening(z: Tensor) -> Whitening:
 
 
 def _fit(y: Tensor, bandwidth_factor: float) -> ScoreModel:
-    """Fit the kernel correction over landmarks of the whitened samples."""
+    """Fit the kernel correction, with landmarks among the whitened samples."""
     centers = radial_landmarks(y, _n_landmarks(len(y)))
     return fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
 
@@ -160,7 +160,7 @@ def _fit(y: Tensor, bandwidth_factor: float) -> ScoreModel:
 def _sums(
     y: Tensor, centers: Tensor, bandwidth_factor: float
 ) -> tuple[KernelExpansion, list[KernelSums], ScoreSettings]:
-    """Return the expansion over the centres, the sums of each fold, and the settings."""
+    """Return the expansion with the given centres, the sums of each fold, and the settings."""
     settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
     expansion, _ = build_expansion(y, settings, centers=centers)
     fold = sample_folds(y)

@@ -1,4 +1,4 @@
-"""Base score g₀ of a kernel expansion: none, Gaussian or Student's t."""
+"""Base score g₀ to which a kernel expansion is added: none, Gaussian or Student's t."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RadialBase:
     dof : float or None
         Degrees of freedom. Infinity means a Gaussian, and None means no base.
     variance : float
-        Variance v of each coordinate, which is 1 after whitening.
+        Variance v of each coordinate. After whitening, v is 1.
     n_features : int
         Dimension d.
     """
@@ -52,7 +52,7 @@ class RadialBase:
         return weight, -weight / denominator
 
     def log_density(self, radii: Tensor) -> Tensor:
-        """Return log-densities (n,) at squared radii (n,), relative to the centre."""
+        """Return log-densities (n,) at squared radii (n,), minus the log-density at the centre."""
         if self.dof is None:
             return torch.zeros_like(radii)
         if math.isinf(self.dof):
@@ -62,7 +62,7 @@ class RadialBase:
 
     @property
     def log_constant(self) -> float:
-        """Log-integral over d dimensions of the density divided by its value at the centre."""
+        """Logarithm of the integral of the density, after scaling to density 1 at the centre."""
         assert self.dof is not None
         d, spread = self.n_features, self.variance
         if math.isinf(self.dof):
@@ -78,14 +78,16 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     In whitened coordinates, the loss of :math:`g_0` is :math:`\mathbb E[\tfrac12 w^2 r^2 - w d - 2
     w' r^2]`, a function of the radii r alone. Pass leave-one-out radii. If d approaches n,
     whitening makes in-sample radii nearly equal, which hides heavy tails. A finite number of
-    degrees of freedom is chosen only if the gain over the Gaussian exceeds one standard error.
+    degrees of freedom is chosen only if the decrease in loss from the Gaussian exceeds one standard
+    error.
 
     Parameters
     ----------
     kind : {"student", "gaussian"} or None
-        Kind of base. The kind "student" chooses among degrees of freedom from 3 to infinity.
+        Kind of base. With "student", the degrees of freedom are chosen from a grid between 3 and
+        infinity.
     radii : Tensor of shape (n,)
-        Squared distances from the mean, in units of ``variance``.
+        Squared distances from the mean, divided by ``variance``.
     n_features : int
         Dimension d.
     variance : float, default=1.0

@@ -41,8 +41,8 @@ class LogDensity:
     :math:`\kappa` is the integral of k, an error function. For curl-free models, and for the RBF in
     one dimension, :math:`\alpha` are the coefficients of the model, and the log-density is exact.
 
-    For other expansions, the correction :math:`c(y)` has no potential in general. The potential is
-    that of the curl-free projection of :math:`c(y)`, whose coefficients minimise
+    For other expansions, the correction :math:`c(y)` has no potential in general. The curl-free
+    projection of :math:`c(y)` is used instead. Its coefficients minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
@@ -55,7 +55,7 @@ class LogDensity:
     model : ScoreModel
         Fitted score.
     centers : Tensor of shape (m, d)
-        Whitened centres of the potential.
+        Centres of the terms of the potential, in whitened coordinates.
     coefficients : Tensor of shape (m, 1)
         Coefficients :math:`\alpha`.
     integrated : bool
@@ -98,7 +98,7 @@ class LogDensity:
         return base + (self._features(y) @ self.coefficients)[:, 0]
 
     def _features(self, y: Tensor) -> Tensor:
-        """Return kernel values (n, m), or integrals of the kernel in one dimension."""
+        """Return the values (n, m) of κ between points and centres."""
         expansion = replace(self.model.expansion, centers=self.centers)
         if not self.integrated:
             return expansion.gram(y)
@@ -161,7 +161,10 @@ class LogDensity:
             )
 
     def _draws(self) -> Tensor:
-        """Draw whitened coordinates from the base. The last coordinate of a span is a distance."""
+        """Draw whitened coordinates from the base.
+
+        For a span, the last coordinate is the distance from the span.
+        """
         ex, rng = self.model.expansion, np.random.RandomState(0)
         width, d = len(ex.whitening.mean), ex.whitening.n_features
         y = rng.standard_normal((N_DRAWS, width))
@@ -174,7 +177,7 @@ class LogDensity:
 
 
 def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -> Tensor:
-    """Return coefficients (m, 1) of the potential with the gradient closest to a correction."""
+    """Return coefficients (m, 1) of the potential whose gradient is closest to a correction."""
     s2 = potential.bandwidth**2
     v, z = potential.directions(points), potential.directions(potential.centers)
     matrices, kernel = potential.matrices(points), potential.gram()

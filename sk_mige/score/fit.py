@@ -77,7 +77,8 @@ class ScoreFit:
     n_eigen : int
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
-        Spectrum of the fit in descending order, or None if the fit did not compute the spectrum.
+        Eigenvalues of the kernel operator in descending order, or None if the fit did not compute
+        them.
     matrices : KernelMatrices of shape (n, n) or None
         Kernel matrices of the samples, or None for a fit over landmarks.
     coordinates : Tensor of shape (n, r + 1) or None
@@ -93,13 +94,13 @@ class ScoreFit:
 
     @cached_property
     def eigenvalues(self) -> Tensor:
-        """Spectrum (r,) in descending order, divided by its sum."""
+        """Eigenvalues (r,) of the kernel operator in descending order, divided by their sum."""
         if self.spectrum is None:
             return spectrum_of(self.model.expansion)
         return _fractions(self.spectrum)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return scores at the samples x of a dense fit, from the stored Gram matrix."""
+        """Return scores at the samples x of a dense fit, from the stored kernel matrices."""
         assert self.matrices is not None  # dense
         if self.coordinates is None:
             return self.model.score(x.to(self.model.coefficients), self.matrices)
@@ -116,7 +117,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     settings : ScoreSettings
         Settings of the fit.
     projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def fit_in_units(
     settings : ScoreSettings
         Settings of the fit.
     projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
     varying : VaryingSubspace, default=None
         Subspace in which the samples vary. None means that the samples vary in all directions.
     rows : Tensor of shape (n, any), default=None
@@ -221,7 +222,7 @@ def _fit_points(
 def fit_landmarks(
     expansion: KernelExpansion, fold_sums: list[KernelSums], settings: ScoreSettings
 ) -> ScoreFit:
-    """Fit a score from sums over landmarks.
+    """Fit a score with landmarks as centres, from sums over the samples.
 
     Parameters
     ----------
@@ -260,9 +261,9 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
 
-    At the samples, the scores equal those of Tikhonov-regularised SSGE with :math:`n \alpha =
-    \eta`. At other points, the score also equals that of SSGE. The score is the function of
-    smallest norm in the kernel's space with the values :math:`\hat G` at the samples,
+    At every point, the score equals that of Tikhonov-regularised SSGE with :math:`n \alpha = \eta`.
+    The score is the function of smallest norm in the kernel's space with the values :math:`\hat G`
+    at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
 
@@ -355,7 +356,7 @@ def _choose(
     settings : ScoreSettings
         Settings with a numeric bandwidth.
     projection : Tensor of shape (k, r) or None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
     n_features : int
         Dimension d of the input space.
     rows : Tensor of shape (n, any)
@@ -464,9 +465,9 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
 def _fit_sections(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    r"""Fit kernel sections at the samples, with coefficients :math:`C = S h T\, Y W`.
+    r"""Fit kernel sections centred at the samples, with coefficients C = S diag(h) S' R.
 
-    For n ≤ d, an operator of shape (n, n) is formed first, which leaves one product of size n² d.
+    For n ≤ d, an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
     """
     y, n, gram = expansion.centers, len(expansion.centers), matrices.values
@@ -526,7 +527,7 @@ def _ridge_coefficients(
 
     Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or Y W without a
     projection. The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For
-    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is saved by the identity
+    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is avoided by the identity
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """
@@ -584,7 +585,7 @@ def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) ->
 
 
 def spectrum_of(expansion: KernelExpansion) -> Tensor:
-    """Return the descending spectrum (r,) of the centres' Gram matrix, divided by its sum."""
+    """Return the eigenvalues (r,) of the centres' Gram matrix, divided by their sum."""
     gram = expansion.gram()
     values = torch.linalg.eigvalsh(gram.to(widest_dtype(gram))).flip(0)
     return _fractions(values[significant(values)])

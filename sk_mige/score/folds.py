@@ -82,7 +82,7 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
 
 
 def _first_equal(x: Tensor, rows: Tensor) -> Tensor:
-    """Return the index of the first equal row for each row."""
+    """Return for each row the index of the first row with equal values."""
     owner = torch.arange(len(x), device=x.device)
     radii = (x - x.mean(0)).square().sum(1)
     order = radii.argsort()

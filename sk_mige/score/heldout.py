@@ -1,7 +1,7 @@
-r"""Hyvärinen's loss as a quadratic form: additive sums, and losses on held-out samples.
+r"""Hyvärinen's loss as a quadratic form in the coefficients, also on held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
-\langle R, C\rangle + c`. Fits over landmarks store the terms A, R and c in :class:`KernelSums`. The
+\langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The
 centres of dense fits are the training samples. For dense fits, :class:`SectionSplit` and
 :class:`GradientSplit` compute the loss with fewer products.
 """
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QuadraticForm:
-    """Quadratic part A (m, m) and linear part R (m, d) of the loss of the coefficients."""
+    """Quadratic part A (m, m) and linear part R (m, d) of the loss in the coefficients."""
 
     quadratic: Tensor
     linear: Tensor
@@ -54,7 +54,7 @@ class QuadraticForm:
 
 @dataclass(frozen=True)
 class KernelSums:
-    r"""Contribution of a set of samples to Hyvärinen's loss over a :class:`KernelExpansion`.
+    r"""Terms of Hyvärinen's loss of a :class:`KernelExpansion`, summed over a set of samples.
 
     All attributes are sums over samples, so the attributes of two disjoint sets of samples can be
     added.
@@ -69,7 +69,7 @@ class KernelSums:
         Quadratic form of the held-out loss of curl-free expansions, in input coordinates. None if
         equal to ``fit``.
     constant : float
-        Loss c of the base.
+        Loss c of the base, summed over the samples.
     """
 
     n_samples: int
@@ -121,9 +121,9 @@ class WhitenedSamples:
     bases : list of RadialBase
         Bases to evaluate.
     y : Tensor of shape (n, d), default=None
-        Whitened samples. If None, computed from x.
+        Whitened samples. If None, ``y`` is computed from x.
     projection : Tensor of shape (k, d), default=None
-        Projection P of the kernel's coordinates.
+        Matrix P that projects whitened points to the coordinates of the kernel.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class WhitenedSamples:
     trace : float
         Divergence of :math:`W y`.
     constants : list of float
-        Summed loss c of each base.
+        Loss c of each base, summed over the samples.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     The matrix P is the projection, or I without a projection. The second term of R belongs to the
     base. The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
     :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields, A is the sum
-    of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R the sum of the negative
+    of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R is the sum of the negative
     Laplacians.
 
     Parameters
@@ -218,7 +218,7 @@ def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: 
 
 
 class GradientProducts:
-    r"""Inner products of samples and centres in one metric, shared by all bandwidths.
+    r"""Inner products of samples and centres, which do not depend on the bandwidth.
 
     Gradient fields are fitted in whitened coordinates. The held-out loss of a gradient field is
     computed in input coordinates, where the centres are :math:`z_m = W y_m`.
@@ -226,13 +226,13 @@ class GradientProducts:
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples in the coordinates of the metric.
+        Samples, in whitened or in input coordinates.
     centers : Tensor of shape (m, d)
-        Centres in the coordinates of the metric.
+        Centres, in the coordinates of the samples.
     squares : Tensor of shape (n,)
         Squared norms of the samples.
     trace : float
-        Trace of the metric.
+        Dimension d in whitened coordinates, or the trace of W² in input coordinates.
 
     Attributes
     ----------
@@ -276,7 +276,7 @@ class GradientForm:
 
     @cached_property
     def _crossed(self) -> Tensor:
-        """Matrix D' D weighted by the inner products of the centres, (m, m)."""
+        """Elementwise product (m, m) of D' D and the inner products of the centres."""
         slopes = self.matrices.slopes
         return (slopes.mT @ slopes).mul_(self.products.inner)
 
@@ -293,7 +293,7 @@ class GradientForm:
 
     @cached_property
     def _laplacians(self) -> Tensor:
-        """Laplacians (m,) of the kernel at each centre, summed over the samples."""
+        """Laplacians (m,) of the kernel section of each centre, summed over the samples."""
         scaled = (self.matrices.curvatures * self.products.sq).sum(0) / self.s2**2
         return scaled - self.matrices.slopes.sum(0) * (self.products.trace / self.s2)
 
@@ -325,18 +325,18 @@ def held_out_losses(
     Parameters
     ----------
     basis : SpectralBasis
-        Basis S of the training sums.
+        Basis S that diagonalises the quadratic form of the training samples.
     linear : Tensor of shape (m, d)
-        Linear form R of the training sums.
+        Linear form R of the training samples.
     filters : Tensor of shape (F, r)
         Filters h, one per row.
     held_out : KernelSums
-        Sums of the held-out samples over the same expansion.
+        Sums over the held-out samples, for the same expansion.
 
     Returns
     -------
     Tensor of shape (F,)
-        Losses per held-out sample.
+        Loss of each filter, averaged over the held-out samples.
     """
     form = held_out.loss
     slope = form.linear
@@ -351,7 +351,7 @@ def held_out_losses(
 
 
 def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
-    """Return the summed losses of filters (F, r), without the constant of the base."""
+    """Return the summed losses of filters (F, r), without the loss of the base."""
     form = (p @ p.mT).mul_(inner)
     return 0.5 * ((filters @ form) * filters).sum(1) - filters @ (p * p_held).sum(1)
 
@@ -395,7 +395,7 @@ def fold_losses(
 
 
 def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]) -> Tensor:
-    """Return the Tikhonov filter (r,) of each strength, one per row."""
+    """Return Tikhonov filters (n_alphas, r), with one row for each strength."""
     return spectral_filter(values, n_samples, values.new_tensor(alphas)[:, None])
 
 
@@ -421,8 +421,9 @@ def section_moments(
 class SectionSplit:
     r"""Held-out losses of sections :math:`k(\cdot, y_m) C_m` centred at the training samples.
 
-    The kernel's basis S already diagonalises the fit. Only :math:`p = S^\top R` and its held-out
-    counterpart :math:`p'` depend on the base. The held-out kernel K' enters only as K' S.
+    The basis S of the Gram matrix also diagonalises the quadratic form of the fit. Only :math:`p =
+    S^\top R` and :math:`p' = S^\top R'` depend on the base, with R' from the held-out samples. The
+    held-out kernel matrix K' is used only in the product K' S.
 
     Attributes
     ----------
@@ -431,7 +432,8 @@ class SectionSplit:
     bandwidth : float
         Kernel width.
     matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel matrices of the training samples and of the held-out samples with the centres.
+        Kernel matrices between training samples and centres, and between held-out samples and
+        centres.
     basis : SpectralBasis
         Basis of the Gram matrix of the training samples.
     """
@@ -463,7 +465,7 @@ class SectionSplit:
         return steep.mT @ held - (vectors.mT * slopes.sum(0)) @ train
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses per held-out sample, and squared norms in the kernel's space."""
+        """Return mean held-out losses, and squared norms of the corrections in kernel space."""
         s2, train, held = self.bandwidth**2, self.train, self.held
         sections, inner = self._held
         weight, moments = held.weights[base], train.weights[base]
@@ -493,12 +495,13 @@ class GradientSplit:
     train, held : WhitenedSamples
         Training samples, which are the centres, and held-out samples.
     products : pair of GradientProducts
-        Products of the training samples in whitened coordinates, and of the held-out samples in
-        input coordinates. :meth:`products_of` computes the pair.
+        Inner products of the training samples in whitened coordinates, and of the held-out samples
+        in input coordinates. :meth:`products_of` computes the pair.
     bandwidth : float
         Kernel width.
     matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
-        Kernel matrices of the training samples and of the held-out samples with the centres.
+        Kernel matrices between training samples and centres, and between held-out samples and
+        centres.
     kernel : SpectralBasis
         Basis of the Gram matrix of the training samples.
     steepness : float
@@ -518,7 +521,7 @@ class GradientSplit:
     def products_of(
         train: WhitenedSamples, held: WhitenedSamples, n_features: int
     ) -> tuple[GradientProducts, GradientProducts]:
-        """Return the inner products that all bandwidths share."""
+        """Return the inner products, which do not depend on the bandwidth."""
         return (
             GradientProducts(train.y, train.y, train.radii, float(n_features)),
             GradientProducts(held.yw, train.yw, held.squares, held.trace),
@@ -536,11 +539,11 @@ class GradientSplit:
 
     @cached_property
     def basis(self) -> SpectralBasis:
-        """Spectral basis of the fit."""
+        """Basis that diagonalises the quadratic form of the fit."""
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses per held-out sample, and bounds on the squared gradient in y."""
+        """Return mean held-out losses, and bounds on the squared norm of the corrections in y."""
         train, held = self._forms
         filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
         c = self.basis.combine(filtered.mT)

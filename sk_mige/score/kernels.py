@@ -77,7 +77,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:
-    r"""Compute the median pairwise distance of distinct points, for use as the kernel width.
+    r"""Compute the median distance over pairs of points, for use as the kernel width.
 
     Only pairs :math:`i \neq j` are used. If duplicates make the median 0, the median of the
     *positive* distances is returned. If every distance is 0, as in a collapsed batch, the result is
@@ -128,7 +128,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
 
 
 def _each_pair(sq: Tensor) -> Tensor:
-    """Return a copy of the entries (..., M (M - 1) / 2) of pairs i < j of symmetric matrices.
+    """Return a copy of the entries (..., M (M - 1) / 2) with i < j of symmetric matrices.
 
     In memory, a diagonal entry is followed by the rest of its row, then by the start of the next
     row. The M / 2 entries after each diagonal entry contain every pair once. For odd M, the
@@ -250,7 +250,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class RBF(Kernel):
-    r"""Gaussian kernel :math:`k(u) = e^{-u/2}`, the default kernel and that of the published SSGE.
+    r"""Gaussian kernel :math:`k(u) = e^{-u/2}`, the default and the kernel of the published SSGE.
 
     Examples
     --------
@@ -295,9 +295,9 @@ class RBF(Kernel):
 class InverseMultiquadric(Kernel):
     r"""Inverse multiquadric kernel :math:`k(u) = (1 + u)^{-\beta}`.
 
-    The tails are polynomial, so distant centres still contribute. With :math:`\beta < 1`, the
-    kernel Stein discrepancy detects samples that do not converge to the density. With the RBF in
-    more than two dimensions, the discrepancy can miss non-convergence [1]_. With the default
+    The tails are polynomial, so distant centres contribute to the score. With :math:`\beta < 1`,
+    the kernel Stein discrepancy detects samples that do not converge to the density. With the RBF
+    in more than two dimensions, the discrepancy can miss non-convergence [1]_. With the default
     exponent 1/2, the kernel and the RBF have the same slope at 0.
 
     Parameters
@@ -480,7 +480,7 @@ def resolve_kernel(kernel: Kernel | str) -> Kernel:
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can read a tensor, which excludes GPU tensors and tracing by torch."""
+    """Return False if NumPy cannot read a tensor: on a GPU, or while torch traces a function."""
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
     return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

@@ -142,7 +142,7 @@ class LandmarkAccumulator:
         return replace(fit, model=replace(fit.model, units=self.units))
 
     def difference(self, other: LandmarkAccumulator) -> str | None:
-        """Return the name of the first part that differs from another accumulator, or None."""
+        """Return the name of the first part that differs between two accumulators, or None."""
         mine, theirs = self.expansion, other.expansion
         parts = {
             "landmarks": _equal(mine.centers, theirs.centers),

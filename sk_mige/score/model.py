@@ -97,8 +97,8 @@ class KernelExpansion:
     bandwidth : float
         Kernel width :math:`\sigma`, in units of u.
     projection : Tensor of shape (k, d) or None
-        Projection P of the kernel's coordinates. The base depends on all d coordinates. The
-        correction depends only on coordinates along the rows of P.
+        Matrix P that projects whitened points to the coordinates of the kernel. The base depends on
+        all d coordinates. The correction depends only on coordinates along the rows of P.
     curl_free : bool
         Whether the correction to the base is a gradient field.
     kernel : Kernel
@@ -171,7 +171,7 @@ def build_expansion(
     centers : Tensor of shape (m, d), default=None
         Landmarks in input coordinates. If None, the rows of x are the centres.
     projection : Tensor of shape (k, d), default=None
-        Projection of the kernel's coordinates.
+        Matrix that projects points to the coordinates of the kernel.
     n_features : int, default=None
         Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
     principal : bool, default=False
@@ -283,7 +283,7 @@ class ScoreModel:
         return self._in_input(scores)
 
     def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return points in the units of the fit, and in the coordinates of the expansion."""
+        """Return points in the units of the fit, and points in the expansion's coordinates."""
         z = x if self.units is None else self.units(x)
         if self.subspace is None:
             return z, z
@@ -314,8 +314,8 @@ class ScoreModel:
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m D(u, u_m)\,
                   \langle W P^\top (u - u_m), C_m \rangle ,
 
-        Here D are the slopes of the kernel. The two vectors are divided by the units of the
-        features.
+        Here D are the slopes of the kernel. The two vectors in the inner product are divided by the
+        units of the features.
         """
         z, inner = self.coordinates(x)
         ex = self.expansion
@@ -353,7 +353,7 @@ class ScoreModel:
         )
 
     def _lengths_inside(self, vectors: Tensor) -> Tensor:
-        """Map vectors in the samples' span like :meth:`_lengths`."""
+        """Map vectors that lie in the span of the samples, as :meth:`_lengths` does."""
         if self.units is None:
             return vectors
         return self._in_input(

@@ -43,7 +43,8 @@ def outlying_rows(x: Tensor) -> Tensor:
 def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the lower quartile, the median and the upper quartile of each column.
 
-    The lower and upper quartiles are values of the column. Negating a column negates its quartiles.
+    The lower and upper quartiles are values of the column. If a column is negated, its quartiles
+    are negated and swapped.
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2

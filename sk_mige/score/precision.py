@@ -22,7 +22,7 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
 
     Autocast is off inside the function, and arguments in half precision become float32. Half
     precision has three digits, which are too few for small differences of large numbers, such as
-    squared distances. The function propagates gradients as usual.
+    squared distances. Gradients propagate through the function and the conversions.
     """
 
     @functools.wraps(function)

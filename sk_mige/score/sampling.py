@@ -1,4 +1,4 @@
-"""Langevin dynamics along an estimated score, in units of the covariance of the samples."""
+"""Langevin dynamics along an estimated score, with steps scaled by the samples' covariance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TRIED = 256
 
 
 def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
-    r"""Return the score of a model with a correction to the base that is zero outside the data.
+    r"""Return the score of a model, with the correction to the base set to zero outside the data.
 
     A wide kernel extrapolates its correction far beyond the samples. In many dimensions, most of
     the space is far from the samples, and chains would not return to the data. Let r be the
@@ -90,16 +90,16 @@ def langevin(
     scales and correlations of the columns. Chains stay in the subspace of the centres. Columns are
     scaled to variance 1, so that the chains do not depend on the units of the columns.
 
-    A step with noise :math:`\xi` is reversed by a step with the noise
-    :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The gain in log-density
-    along a step :math:`\Delta` is computed by Simpson's rule,
+    A step with noise :math:`\xi` is reversed by a step with the noise :math:`-\xi - \sqrt{\epsilon
+    / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The increase in log-density along a step :math:`\Delta`
+    is computed by Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
 
     The error of the trapezoidal rule is of third order in the step. For a density that is not
-    Gaussian, an error of third order is as large as the correction by accepting and rejecting
-    steps.
+    Gaussian, an error of third order is as large as the bias that accepting and rejecting steps
+    removes.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def langevin(
         Function that returns log-densities (n,) at points (n, d), up to a constant. The log-density
         is only used to find chains that have left the data.
     has_base : bool, default=False
-        Whether the score has a base, which brings chains back to the data.
+        Whether the score has a base. A base brings chains back to the data.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def langevin(
 
 @dataclass(frozen=True)
 class _Steps:
-    """Langevin steps in coordinates with principal axes (d, r) and covariance root L (d, r)."""
+    """Langevin steps for principal axes (d, r) and a root L (d, r) of the covariance."""
 
     drift: Callable[[Tensor], Tensor]
     axes: Tensor
@@ -223,7 +223,7 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _shorter(adjusted: bool) -> str:
-    """Return advice on shorter steps for an error message."""
+    """Return a sentence that suggests shorter steps, for an error message."""
     return "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
 
 
@@ -263,7 +263,7 @@ def _are_far(x: Tensor, centers: Tensor) -> Tensor:
 def _check_moved(
     accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
 ) -> None:
-    """Raise ValueError if no chain moved, and warn if some never moved or are too short."""
+    """Raise ValueError if no chain moved, and warn if some chains never moved or are too short."""
     rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
     cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
     if still == 1.0:

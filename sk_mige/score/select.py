@@ -137,9 +137,9 @@ def select_candidate(
 ) -> int:
     """Select a candidate by held-out losses, with rules against overfitting.
 
-    Among a thousand candidates, the candidate with the lowest mean loss is often overfitted. Very
-    wide kernels have low held-out losses, but diverge outside the data. Three rules prevent
-    overfitting.
+    Among a thousand candidates, the candidate with the lowest mean loss is often overfitted.
+    Estimates with very wide kernels have low held-out losses, but diverge outside the data. Three
+    rules prevent overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is computed
       from each fold's difference between the candidate's loss and the median loss of the leading
@@ -147,9 +147,9 @@ def select_candidate(
     * Among candidates within half a standard error of the top candidate, the candidate with the
       smallest bound on its correction is selected. Candidates with a bound above a thousand times
       the mean squared score are excluded.
-    * The best of the ``simplest`` candidates is used if the selected candidate is better by less
-      than two standard errors. A smaller gain may be chance. A correction that fits structure in
-      the data gains five standard errors or more.
+    * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
+      by less than two standard errors. A smaller gain may be chance. A correction that fits
+      structure in the data lowers the loss by five standard errors or more.
 
     Parameters
     ----------
@@ -158,10 +158,10 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Upper bounds on the squared norm of the correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Reference losses. If None, the median of the leading candidates is used. With the losses of
-        the base alone, a correction must improve on the base by one standard error.
+        Reference losses. If None, the median of the leading candidates is used. If the reference is
+        the base alone, the mean loss of a correction must be lower by one standard error.
     simplest : Tensor of int of shape (any,), default=None
-        Indices of the simplest candidates, which replace a candidate without a clear gain.
+        Indices of the simplest candidates, used by the third rule.
 
     Returns
     -------
@@ -199,10 +199,10 @@ def clear_gain(losses: Tensor, lower: Tensor) -> bool:
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
-    """Return the selected candidate, then the default and the best of each kind of expansion.
+    """Return the selected candidate, the default settings, and the best of each kind of expansion.
 
-    The default settings are selected if their mean loss is lower than that of the best candidate.
-    The strength of the default settings is selected by :func:`select_candidate`.
+    :func:`select_candidate` selects the candidate and the strength of the default settings. The
+    default settings replace the selected candidate if their mean loss is lower.
 
     Parameters
     ----------
@@ -245,10 +245,10 @@ def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> 
 def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
     """Return a mask of plausible candidates, or of all finite candidates if none is plausible.
 
-    The lowest attainable loss is -E|g|²/2. A correction is implausible if its bound exceeds thirty
-    times the root-mean-square score. A loss a thousand times below the lowest attainable loss is a
-    rounding error of rows far from all other rows. The median over folds is used, because rounding
-    errors seldom affect most folds.
+    The lowest attainable loss is -E|g|²/2. A correction is implausible if its bound exceeds a
+    thousand times the mean squared score. A loss a thousand times below the lowest attainable loss
+    is due to rounding errors at rows far from all other rows. The median over folds is used,
+    because rounding errors seldom affect most folds.
     """
     least = torch.where(finite, losses.median(0).values, math.inf).min()
     plausible = finite & (bounds.mean(0) <= IMPLAUSIBLE * -2 * least)

@@ -38,9 +38,10 @@ def leading_eigenpairs(
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
     With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the sum of
-    the kept eigenvalues must reach ``eigen_threshold`` of the total. The smallest sufficient number
-    of leading eigenvalues is kept, at least one. Eigenvalues below the rounding error of the
-    matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them amplifies noise.
+    the kept eigenvalues must reach the fraction ``eigen_threshold`` of the total. The smallest
+    sufficient number of leading eigenvalues is kept, at least one. Eigenvalues below the rounding
+    error of the matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them
+    amplifies noise.
 
     Parameters
     ----------
@@ -49,8 +50,9 @@ def leading_eigenpairs(
     n_eigen : int, default=None
         Number J of eigenvalues to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
-        Fraction of the sum of all eigenvalues to reach. ``None`` or 1 keeps every eigenvalue above
-        the rounding error. A column of thresholds gives one mask for each threshold.
+        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues. ``None``
+        or 1 keeps every eigenvalue above the rounding error. A column of thresholds gives one mask
+        for each threshold.
 
     Returns
     -------
@@ -96,7 +98,8 @@ def spectral_filter(
         Regularisation strength. A strength of 0 gives the inverse 1 / a, and infinity gives zeros.
         A column of strengths gives one filter for each strength.
     kept : Tensor of bool of shape (..., r), default=None
-        Mask of the kept eigenvalues. The filter is 0 elsewhere. If None, all eigenvalues are kept.
+        Mask of the kept eigenvalues. The filter is 0 for all other eigenvalues. If None, all
+        eigenvalues are kept.
 
     Returns
     -------
@@ -122,11 +125,13 @@ class SpectralBasis:
     Attributes
     ----------
     kernel_vectors : Tensor of shape (m, r)
-        Basis S, or its first factor, which makes the kernel's quadratic form the identity.
+        Basis S, or the first factor of S. The factor makes the kernel's quadratic form the
+        identity.
     values : Tensor of shape (r,)
-        Spectrum of the fit, in descending order.
+        Eigenvalues of the fit's quadratic form, in descending order.
     rotation : Tensor of shape (r, r) or None
-        Second factor of S. None means the identity. The product of the factors is seldom needed.
+        Second factor of S. None means the identity. The product of the two factors is computed only
+        on request.
     """
 
     kernel_vectors: Tensor
@@ -153,16 +158,17 @@ class SpectralBasis:
 
 
 def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
-    r"""Return the basis :math:`U \Lambda^{-1/2}` of a Gram matrix, with its spectrum.
+    r"""Return the basis :math:`U \Lambda^{-1/2}` and the eigenvalues of a Gram matrix.
 
-    If every sample is a centre, A = K², and the basis also diagonalises the fit, as in SSGE.
+    If every sample is a centre, as in SSGE, A = K², and the basis also diagonalises A.
 
     Parameters
     ----------
     gram : Tensor of shape (m, m)
         Kernel between the centres.
     definite : bool, default=False
-        Whether all eigenvalues are known to exceed rounding errors. If True, all are kept.
+        Whether all eigenvalues are known to exceed rounding errors. If True, all eigenvalues are
+        kept.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def ssge(
     Parameters
     ----------
     z : Tensor of shape (..., M, d)
-        Samples. Leading dimensions index independent sets of samples, solved by one batched
+        Samples. Leading dimensions index independent sets of samples, which share one batched
         eigendecomposition.
     sq_distances : Tensor of shape (..., M, M), default=None
         Squared distances for the kernel. If None, the distances between the rows of ``z`` are used.
@@ -82,7 +82,7 @@ def ssge(
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
+        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0
@@ -94,7 +94,7 @@ def ssge(
         - "eigh" decomposes the Gram matrix.
         - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`.
         - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov
-          regularisation without a cutoff, at a tenth of the cost.
+          regularisation without a cutoff, at a tenth of the cost of "eigh".
 
         Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
@@ -111,14 +111,13 @@ def ssge(
 
     Notes
     -----
-    With "cholesky" and the RBF, the product K Z is saved by
+    With "cholesky" and the RBF, the product K Z is avoided by
     :math:`G = (K + M \alpha I) Z - \operatorname{diag}(K 1 + M \alpha) Z`:
 
     .. math:: \hat g(Z) = \sigma^{-2} \big[Z - (K + M \alpha I)^{-1}
               \operatorname{diag}(K 1 + M \alpha)\, Z\big] ,
 
-    where Z is centred. All solvers centre the samples, which improves the accuracy and does not
-    change the result.
+    where Z is centred. All solvers centre the samples to reduce rounding errors.
 
     Raises
     ------
@@ -156,7 +155,8 @@ def ssge(
     s2 = sigma.square()[..., None, None]
     matrices = kernel.matrices(sq, s2)
     gram = matrices.values
-    # D - diag(D1) annihilates constants, so z may be centred, which keeps the product accurate.
+    # D - diag(D1) maps constants to 0, so centring z only reduces the rounding errors of the
+    # product.
     centred = (z - z.mean(-2, keepdim=True)).to(gram.dtype)
     if by_cholesky:
         return _ridge_scores(matrices, centred, alpha, s2).to(z.dtype)

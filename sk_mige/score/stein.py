@@ -42,8 +42,8 @@ class SteinKernel:
     .. math:: k_p(x, y) = k\, s(x) \cdot s(y) - 2 k' \left[d + (s(x) - s(y)) \cdot (x - y)\right]
               - 4 u\, k'' .
 
-    All terms are products of matrices, so no array of shape (n, n, d) is formed. Sums over all
-    pairs of rows are computed over blocks of 256 rows and columns.
+    All terms are computed by matrix products, so no array of shape (n, n, d) is formed. Sums over
+    all pairs of rows are computed over blocks of 256 rows and columns.
 
     Use :func:`stein_kernel` to construct a Stein kernel.
 
@@ -195,10 +195,10 @@ def stein_kernel(
         diverge. With the default kernel and a density with light tails, the discrepancy of
         diverging samples does not vanish.
     bandwidth : float, "median" or "scaled-median", default="median"
-        Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, taken
-        at regular intervals. ``"scaled-median"`` divides the median by :math:`\sqrt{\log n}`. The
-        smaller bandwidth suits thinning, which needs more detail. A number is in units of standard
-        deviations, or in the units of x if ``preconditioner=None``.
+        Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, chosen
+        at regular intervals of the row index. ``"scaled-median"`` divides the median by
+        :math:`\sqrt{\log n}`. The smaller bandwidth suits thinning, which needs more detail. A
+        number is in units of standard deviations, or in the units of x if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances

@@ -39,7 +39,7 @@ class SampleSubspace:
         Centred samples R.
     mixing : Tensor of shape (n, r)
         Matrix M for which :math:`V = R^\top M` is an orthonormal basis of the span. The matrix V is
-        not stored, because V is a product of size n² d.
+        not stored, because computing V takes n² d operations.
     floor : float
         Lower bound on the distance from the span, small relative to the scale of the data. The
         bound defines the direction away from the span for points inside the span.
@@ -98,7 +98,7 @@ class SampleSubspace:
 
 
 def centred(x: Tensor, origin: Tensor) -> Tensor:
-    """Return displacements from a float64 origin, exact to the rounding of the dtype of x."""
+    """Return displacements from a float64 origin, exact up to rounding in the dtype of x."""
     coarse = origin.to(x.dtype)
     moved = x - coarse
     # Add the digits that float32 loses of a far-away mean, without a float64 copy of all rows.

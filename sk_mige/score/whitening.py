@@ -27,7 +27,7 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 @dataclass(frozen=True)
 class Whitening:
-    r"""Affine map :math:`y = W (z - \mu)` with symmetric W, of features z in the given ``units``.
+    r"""Affine map :math:`y = W (z - \mu)` of features z in the given ``units``, with symmetric W.
 
     ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. For fewer
     samples than features, no array of shape (d, d) is formed. If y has the score s, z has the score
@@ -308,8 +308,8 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
               {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
 
-    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed,
-    which saves seconds for thousands of features.
+    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed. For
+    thousands of features, forming S would take seconds.
 
     Parameters
     ----------
@@ -362,7 +362,7 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
 
 
 def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outside: int) -> float:
-    """Return the intensity of the grid with the highest leave-one-out Gaussian likelihood.
+    """Return the intensity in a grid that has the highest leave-one-out Gaussian likelihood.
 
     The variance of the spherical part is computed from all rows, so that one matrix product serves
     the whole grid. A leave-one-out variance would hardly change the choice.

@@ -49,10 +49,10 @@ class DividedPair:
     def __init__(self, x: Array, y: Array) -> None:
         self.columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
         self.relations = LinearResiduals(*map(torch.from_numpy, self._numbers(x, y)))
-        x, y = self._with_relations(x, y)
-        self.shared = shared_columns(x, y)
-        self.distinct = distinct_columns(self._shared_values(x, y))
         self.labels = [discrete_columns(z) for z in (x, y)]
+        pair = self._with_relations(x, y)
+        self.shared = shared_columns(*pair)
+        self.distinct = distinct_columns(self._shared_values(*pair))
         self.fits: list[FittedTerm] = []
 
     def applies(self, x: Array, y: Array) -> bool:
@@ -115,38 +115,33 @@ class DividedPair:
 
     def _tables(self, x: Array, y: Array) -> dict[str, Array]:
         """Return the columns of each part."""
-        x, y = self._with_relations(x, y)
-        tables: dict[str, Array] = {}
+        numbers, tables = self._with_relations(x, y), {}
         if any(self.shared):
-            for name, z, shared in zip("XY", (x, y), self.shared, strict=True):
-                tables[f"{name}'s shared values"] = row_labels(z[:, shared])[:, None]
-                rest = np.delete(z, shared, axis=1)
+            for name, z, codes, shared in zip("XY", (x, y), numbers, self.shared, strict=True):
+                tables[f"{name}'s shared values"] = row_labels(codes[:, shared])[:, None]
+                rest = np.delete(z, [k for k in shared if k < z.shape[1]], axis=1)
                 if rest.shape[1]:
                     tables[name] = rest
-            both = self._shared_values(x, y)[:, self.distinct]
+            both = self._shared_values(*numbers)[:, self.distinct]
             tables["shared values"] = row_labels(both)[:, None]
             return tables
-        for name, z, labels in zip("XY", (x, y), self.labels, strict=True):
+        for name, z, labels in zip("XY", self._numbers(x, y), self.labels, strict=True):
             if labels.any():
                 tables[f"{name} labels"] = row_labels(z[:, labels])[:, None]
             if not labels.all():
-                numbers = z[:, ~labels]
-                tables[f"{name} numbers"] = Columns(name, numbers).transform(numbers)
+                tables[f"{name} numbers"] = z[:, ~labels]
         return tables
 
     def _shared_values(self, x: Array, y: Array) -> Array:
         """Return the shared columns of both tables."""
-        pair = (z[:, own].astype(object) for z, own in zip((x, y), self.shared, strict=True))
-        return np.hstack(list(pair))
+        return np.hstack([x[:, self.shared[0]], y[:, self.shared[1]]])
 
     def _numbers(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        return [c.indicators(z) for c, z in zip(self.columns, (x, y), strict=True)]
+        # Codes, because indicators of many labels would need much memory.
+        return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
-    def _with_relations(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Append the rounded values of exact linear relations to the columns."""
-        relations = self.relations.exact_values(*map(torch.from_numpy, self._numbers(x, y)))
-        left, right = (
-            np.hstack([z, values.numpy().astype(z.dtype)]) if values.shape[1] else z
-            for z, values in zip((x, y), relations, strict=True)
-        )
-        return left, right
+    def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
+        """Append the rounded values of exact linear relations to the numbers."""
+        numbers = self._numbers(x, y)
+        relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
+        return [np.hstack([z, own.numpy()]) for z, own in zip(numbers, relations, strict=True)]

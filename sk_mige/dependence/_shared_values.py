@@ -167,7 +167,7 @@ class ClassUnits:
             ]
         for k, (means, scales) in self.moments.items():
             numbers[:, k] = (numbers[:, k] - means[owner]) / scales[owner]
-        return numbers[:, self.kept]
+        return numbers[:, self.kept] if self.kept else np.zeros((len(numbers), 1))
 
 
 def _class_moments(column: Array, rows: list[Array]) -> tuple[Array, Array]:

@@ -13,9 +13,9 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
+from sk_mige._arrays import readable
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
-from sk_mige._arrays import readable
 from sk_mige.training.targets import as_numpy
 
 __all__ = [
@@ -50,7 +50,7 @@ def as_table(name: str, values: Any) -> Array:
     """Validate a variable and return an array (n, d)."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    table = readable(np.asarray(as_numpy(values, name)), name)
+    table: Array = readable(np.asarray(as_numpy(values, name)), name)
     if table.size == 0:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:

@@ -21,8 +21,8 @@ def readable(values: Any, name: str) -> Any:
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if isinstance(values, np.ndarray) and np.iscomplexobj(values):
         raise ValueError(
-            f"Complex data not supported: {name} has the dtype {values.dtype}; pass real and "
-            "imaginary parts as separate columns"
+            f"Complex data not supported: {name} holds complex numbers; pass real and imaginary "
+            "parts as columns"
         )
     return values
 

@@ -122,7 +122,7 @@ def test_any_classifier_can_be_measured() -> None:
         (Y, PROBA, np.ma.masked_equal([0, 1, 2], 1), "labels has masked values"),
         (0 * Y, PROBA, [0, 0, 0], r"labels must be distinct, .* got \[0 0 0\]"),
         (Y, np.log(PROBA), None, r"got \[-.* in row 0: pass the result of predict_proba"),
-        (Y, PROBA + 0j, None, "Complex data not supported: y_proba has"),
+        (Y, PROBA + 0j, None, "Complex data not supported: y_proba holds"),
         (PROBA, PROBA, None, "1d array"),
         ([], np.ones((0, 3)), None, r"0 sample\(s\)"),
     ],

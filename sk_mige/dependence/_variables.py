@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
+from sk_mige._arrays import readable
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
@@ -49,9 +50,7 @@ def as_table(name: str, values: Any) -> Array:
     """Validate a variable and return an array (n, d)."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    if np.ma.is_masked(values):
-        raise ValueError(f"{name} has masked values; drop or impute those rows")
-    table = np.asarray(as_numpy(values))
+    table: Array = readable(np.asarray(as_numpy(values, name)), name)
     if table.size == 0:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
@@ -62,8 +61,6 @@ def as_table(name: str, values: Any) -> Array:
             f"{name}.reshape({len(table)}, -1)"
         )
     table = table.reshape(len(table), -1)
-    if table.dtype.kind == "c":
-        raise ValueError(f"{name} holds complex numbers; pass real and imaginary parts as columns")
     missing = table.dtype.kind == "f" and not np.isfinite(table).all()
     if table.dtype.kind == "O":
         missing = any(v is None or bool(v != v) for v in table.flat)

@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 
-def as_numpy(y: Any) -> Any:
+def as_numpy(y: Any, name: str = "y") -> Any:
     """Convert arrays, tensors and ``SliceDataset`` to NumPy, and return other targets unchanged."""
     if isinstance(y, SliceDataset):
         return np.asarray(y)
-    y = readable(y, "y")
+    y = readable(y, name)
     return move_to(y, xp=np, device="cpu") if hasattr(y, "__array_namespace__") else y
 
 

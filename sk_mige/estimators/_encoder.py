@@ -410,8 +410,9 @@ class MIGEEncoder(
             exceeds ``max_information``.
         UserWarning
             If columns vary by less than the resolution of float32, or if outliers dominate the
-            scale of a column. If values are too large for squares in float32, or too small for the
-            batch norms of a bottleneck. For a data set, these checks read the first 256 items.
+            standard deviation of a column. If the squares of values overflow in float32, or if
+            values are too small for the batch norms of a bottleneck. For a data set, these checks
+            read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -875,7 +876,7 @@ class MIGEEncoder(
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{reason}")
 
     def _mean_prediction(self, X: Any) -> NDArray[Any]:
-        """Return class probabilities or scaled values, averaged over draws of z, in float64."""
+        """Return class probabilities or standardised values, averaged over draws of z."""
         self._description.check()  # parameters can change after fit
         n_samples = self._description.n_prediction_samples
         average = averaged_predictions(self.module_, n_samples, self._seed, self.task_)

@@ -174,8 +174,8 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
             finite loss.
         UserWarning
             If Ctrl-C ended the training. The probe keeps the current weights. The warning is also
-            raised if outliers dominate the scale of a column, or if the values of X are too small
-            for a batch norm or too large for squares in float32.
+            raised if outliers dominate the standard deviation of a column. Values of X that are too
+            small for a batch norm, or whose squares overflow in float32, also cause the warning.
         """
         X = check_rows(self, X, reset=True)
         check_float32_resolution(X)

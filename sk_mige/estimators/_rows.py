@@ -110,7 +110,7 @@ def check_varies(X: Any, consequence: str) -> None:
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
-    """Raise if all rows are equal in float32, and warn of scales that networks cannot resolve.
+    """Raise if all rows are equal in float32, and warn if scales are unsuitable for float32.
 
     If X is a data set, only the first block of items is read. Without targets, small values cause
     no warning, because the representation is standardised.

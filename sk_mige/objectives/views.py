@@ -28,7 +28,7 @@ Loss = Callable[[Any, Tensor], Tensor]
 
 
 def loss_of_views(loss: Loss) -> Loss:
-    """Decorate a loss to check the shape of z, and to compute in full precision."""
+    """Return the loss with a check of z's shape, computed in full precision."""
 
     @full_precision
     @functools.wraps(loss)

@@ -139,8 +139,8 @@ def resident(
     Returns
     -------
     ndarray, tensor or ItemRows of shape (n, d)
-        Rows on the device, in float32, or in the dtype of ``rows`` if the dtype has at most 16
-        bits. In all other cases, ``rows`` is returned unchanged.
+        Rows on the device in float32, or in a dtype of at most 16 bits. In all other cases,
+        ``rows`` is returned unchanged.
 
     Examples
     --------

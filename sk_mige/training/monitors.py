@@ -66,7 +66,7 @@ class Monitor(Shown):
             )
 
     def _read(self, width: int) -> None:
-        """Read the rows, and check that they have the width of the training rows."""
+        """Read the rows, and raise if they differ from the training rows in width."""
         self.data_ = ArrayDataset(_as_rows(self.X))
         got = self.data_[[0]][0].shape[1]
         if got != width:
@@ -222,8 +222,8 @@ class EffectiveRank(Monitor):
 
     The numbers :math:`s_k` are the singular values of the centred codes. The rank is K if all K
     components are uncorrelated and have the same variance. The rank is 1 if the codes vary along
-    one direction only. A decreasing rank indicates a collapse. Codes that differ by
-    rounding errors of float32 only have rank 0.
+    one direction only. A decreasing rank indicates a collapse. If codes differ only by rounding
+    errors of float32, the rank is 0.
 
     Parameters
     ----------
@@ -345,7 +345,7 @@ def neighbour_votes(
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows divided by their norms, of any magnitude; rows of zeros stay zeros."""
+    """Divide rows of any magnitude by their norms, and return rows of zeros unchanged."""
     rows = check_array(readable(rows, "X"), dtype=[np.float64, np.float32], input_name="X")
     largest = np.abs(rows).max(axis=1, keepdims=True)
     units: NDArray[Any] = normalize(rows / np.where(largest > 0, largest, 1))
@@ -353,7 +353,7 @@ def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
-    """Return an array or a data set as at least two rows (n, d)."""
+    """Return an array or a data set as rows (n, d), and raise for fewer than two rows."""
     if is_data_set(X):
         items = ItemRows(X.dataset if isinstance(X, DataLoader) else X)
         if len(items) < 2:

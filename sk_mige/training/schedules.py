@@ -334,7 +334,7 @@ def _step(net: Any) -> int:
 
 
 def _expect_positive(callback: Callback, *names: str, below: float = math.inf) -> None:
-    """Raise ValueError for parameters that are not positive numbers below a limit."""
+    """Raise ValueError for parameters that are not positive numbers less than ``below``."""
     for name in names:
         value: Any = getattr(callback, name)
         if not isinstance(value, int | float | np.number) or not 0 < value < below:

@@ -118,7 +118,7 @@ def split_rows(
 ) -> list[list[int]]:
     """Return the indices of training rows and of held-out rows, stratified by class.
 
-    Errors name the ``user`` of the parts, such as a parameter.
+    Error messages begin with ``user``, such as the name of a parameter.
     """
     n_test = math.ceil(fraction * n_rows)
     smaller = min(n_test, n_rows - n_test)
@@ -260,7 +260,7 @@ class TargetScaler:
         return scaled
 
     def r2(self, y: NDArray[Any], values: NDArray[np.float64], weight: Any = None) -> float:
-        """Return R² of scaled values (n, t) for targets of any magnitude."""
+        """Return R² of standardised predictions (n, t), without overflow for any targets."""
         truth = self.transform(y)
         unit = np.maximum(np.abs(truth).max(axis=0), 1)  # squares of the ratio are finite
         return float(r2_score(truth / unit, values / unit, sample_weight=weight))

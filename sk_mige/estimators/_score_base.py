@@ -181,8 +181,8 @@ class BaseScoreEstimator(
           most lines leave the data.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
-        of the features. Differences of log-densities are log-ratios of densities. A low log-density
-        is evidence of an anomaly.
+        of the features. The difference of two log-densities is the logarithm of the ratio of the
+        densities. A low log-density is evidence of an anomaly.
 
         Parameters
         ----------

@@ -198,15 +198,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. Chunks of a float32 stream can be summed in float32, with float64
-    totals. Sums in float32 require a well-conditioned Gram matrix of the landmarks, and ``alpha``
-    must be "auto" or at least 1e-3.
+    Cholesky factorisation. In a stream of float32 rows, the sums of each chunk can be computed in
+    float32. The totals are float64. Sums in float32 require a well-conditioned Gram matrix of the
+    landmarks, and ``alpha`` must be "auto" or at least 1e-3.
 
     If a column is constant or a linear combination of other columns, the samples have a density
-    only in a subspace. The fit finds the subspace in any units, up to rounding errors of the
-    values. A point outside the subspace has the score of the nearest point in the subspace. The
-    components of the score orthogonal to the subspace are 0, with features in units of their
-    standard deviations. In a stream, the first batch determines the subspace.
+    only in a subspace. The subspace found by the fit does not depend on the units of the columns,
+    up to rounding errors. A point outside the subspace has the score of the nearest point in the
+    subspace. The components of the score orthogonal to the subspace are 0, with features in units
+    of their standard deviations. In a stream, the first batch determines the subspace.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error. Drop or impute rows with missing values before the fit.

@@ -489,7 +489,7 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
     cv : cross-validation splitter or iterable
         Splitter or splits of all rows of X.
     numbers : ndarray of int of shape (n,)
-        Ascending indices of the rows used for comparison. The returned splits are positions in
+        Ascending indices of the rows used for comparison. The returned splits hold positions in
         ``numbers``.
     n_samples : int
         Number of rows of X.

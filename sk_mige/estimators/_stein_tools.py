@@ -42,7 +42,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     }
 
     def _score_source(self, X: Any) -> Any:
-        """Return the fitted estimator or function that computes scores if none are given."""
+        """Return the fitted estimator or function that computes scores if no scores are given."""
         raise NotImplementedError
 
     def _fit_kernel(self, X: Any, y: Any) -> SteinKernel:
@@ -241,7 +241,7 @@ class KernelSteinTest(_SteinTool):
 
 
 class SteinThinning(_SteinTool):
-    r"""Selection of few rows that represent a density, from the scores of the density.
+    r"""Selection of a few rows that represent a density, based on the scores of the density.
 
     Each step adds the row that minimises the kernel Stein discrepancy of all selected rows,
 

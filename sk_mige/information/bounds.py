@@ -38,8 +38,8 @@ class BoundEstimate(NamedTuple):
         Objective of the encoder, to be maximised. The gradient with respect to x and y estimates
         the gradient of mutual information.
     critic_objective : tensor of shape ()
-        Objective of the critic, to be maximised. For most bounds, the critic's objective is the
-        tensor ``objective``. For CLUB, the critic's objective is the log-likelihood.
+        Objective of the critic, to be maximised. For most bounds, the critic's objective equals
+        ``objective``. For CLUB, the critic's objective is the log-likelihood.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Bound(nn.Module):
     def nats(self, scores: Tensor) -> Tensor:
         """Return a differentiable estimate of I(x; y) in nats, without updating any state.
 
-        The default estimate is the objective. Bounds with an objective in other units override the
+        By default, the objective is returned. Bounds with an objective in other units override the
         method.
         """
         return self(scores).objective

@@ -102,11 +102,10 @@ class ChosenInformation:
         y : tensor of shape (n, q)
             Normal scores of y.
         components : tuple of two tensors, default=None
-            Normal scores of independent components of x and y. Required if the ``components`` of
-            :func:`choose_information` are not None.
+            Normal scores of independent components of x and y. Required if ``components`` was
+            passed to :func:`choose_information`.
         numbers : tuple of two tensors, default=None
-            Columns of x and y. Required if the ``numbers`` of :func:`choose_information` are not
-            None.
+            Columns of x and y. Required if ``numbers`` was passed to :func:`choose_information`.
 
         Returns
         -------

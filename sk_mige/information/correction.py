@@ -31,7 +31,7 @@ CEILINGS = (0.999, 0.9, 0.5, 0.1)
 
 
 class CorrectedReference(Reference):
-    r"""Pointwise information of a reference density plus a trained correction.
+    r"""Sum of the pointwise information of a reference density and a trained correction.
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`. One network returns (g, a), and another
     network returns (h, b). Each network receives the coordinates, and the coordinates multiplied by

@@ -43,7 +43,7 @@ class SeparableCritic(nn.Module):
     temperature : float, default=None
         Temperature τ of the cosine. With None, the critic is the inner product.
     shared : bool, default=False
-        Whether f and g are the same network, which suits two views of one input. With
+        Whether f and g are the same network, for example for two views of one input. With
         ``shared=True``, the dimensions of x and y must be equal.
 
     References

@@ -45,7 +45,7 @@ class Evidence(ArrayState):
         Mean pointwise information of the held-out rows, in nats. The expectation of ``held_out`` is
         a lower bound on the mutual information.
     evidence : float
-        Score for the comparison of candidates, in nats.
+        Score by which candidates are compared, in nats.
     pointwise : tensor of shape (n,)
         Held-out pointwise information of each row, in nats.
     log_density : tensor of shape (n,) or None

@@ -113,9 +113,9 @@ def mutual_info_surrogate(
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
                 \nabla_\phi z\big]
 
-    A deterministic encoder is circumstance I of the MIGE paper. Only the z-block of the joint score
-    is needed, because x does not depend on φ. The kernel depends on x through squared distances
-    only. The dimension of x therefore affects only the cost of one matrix product.
+    The MIGE paper treats a deterministic encoder as circumstance I. Only the z-block of the joint
+    score is needed, because x does not depend on φ. The kernel depends on x through squared
+    distances only. The dimension of x therefore affects only the cost of one matrix product.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
 def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tensor:
     """Return detached scores (..., M, d) at the samples z, minus their mean over the M samples.
 
-    The score of every density has mean 0, so the mean of estimated scores is an error.
+    The score of every density has mean 0, so a nonzero mean of estimated scores is an error.
     """
     with torch.no_grad():
         scores = (score or ssge)(z.detach(), **known)

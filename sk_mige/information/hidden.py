@@ -38,8 +38,8 @@ def hidden_mutual_info_surrogate(
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
-    The layer h is circumstance II of the MIGE paper. Both h and z depend on the parameters, so both
-    blocks of the joint score are needed.
+    The MIGE paper treats a layer inside the encoder as circumstance II. Both h and z depend on the
+    parameters, so both blocks of the joint score are needed.
 
     Parameters
     ----------

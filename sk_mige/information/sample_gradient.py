@@ -135,10 +135,10 @@ def mutual_info_gradient(
     -----
     UserWarning
         If columns are linear combinations of other columns, but the derivatives of the columns are
-        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If
-        the number of distinct values of a column of y is below a tenth of the number of samples. If
-        the pairs lie close to a surface, so that the information is nearly infinite. If the samples
-        do not resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
+        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If a
+        column of y has fewer distinct values than a tenth of the number of samples. If the pairs
+        lie close to a surface, so that the information is nearly infinite. If the samples do not
+        resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
         ``joint="distances"`` capture less than a tenth of the signal in y, or y has more columns
         than the samples resolve.
 

@@ -113,7 +113,7 @@ class Term(NamedTuple):
 
 @dataclass
 class FittedTerm:
-    """Fitted estimator of a term or of a class, with its rows and its signed weight in the sum."""
+    """Fitted estimator of a term or of a class in a term, with rows and signed weight."""
 
     name: str
     # Names of the parts of left, right and given.
@@ -289,7 +289,7 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
 
 
 def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
-    """Keep the fast candidates, if there are any."""
+    """Return the estimator with fast candidates only, if it has any."""
     asked = FAST if estimator.candidates == "auto" else tuple(estimator.candidates)
     fast = [name for name in FAST if name in asked]
     return clone(estimator).set_params(candidates=fast) if fast else estimator
@@ -298,7 +298,7 @@ def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
 def _fit_classes(
     name: str, term: Term, sign: int, labels: Array, least: int, estimator: MutualInfoEstimator
 ) -> list[FittedTerm]:
-    """Fit the estimator in each class. The other classes represent a minority of rare classes."""
+    """Fit the estimator in each large class, with weights that replace rare classes."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     classes, owner, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if sizes[sizes < least].sum() > MAX_RARE * len(labels):
@@ -319,7 +319,7 @@ def row_labels(table: Array) -> Array:
 
 
 def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> MutualInfoEstimator:
-    """Keep the candidates for labels or for numbers, and return "auto" for pairs of labels."""
+    """Keep the suitable candidates, or use "auto" without any and for pairs of labels."""
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:

@@ -114,7 +114,7 @@ class DividedPair:
         ]
 
     def _tables(self, x: Array, y: Array) -> dict[str, Array]:
-        """Return the columns of each part."""
+        """Return the columns of each part of X and Y: shared values, labels and numbers."""
         numbers, tables = self._with_relations(x, y), {}
         if any(self.shared):
             for name, z, codes, shared in zip("XY", (x, y), numbers, self.shared, strict=True):

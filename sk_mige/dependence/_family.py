@@ -76,9 +76,9 @@ def conditional_mutual_info(
     information. The remaining errors of the terms are added, because biases need not cancel.
 
     Exchanging x and y does not change the estimate. Let z hold labels. Numbers are then replaced by
-    distances from the mean of their class of z, and a single estimator has the rows of all classes.
-    Instead, each of at most 12 classes has an estimator if the information is then larger.
-    At least half of the rows must belong to classes of 10 or more rows.
+    distances from the mean of their class of z, and a single estimator is fitted to the rows of all
+    classes. With at most 12 classes, a separate estimator is fitted to each class if the held-out
+    information is then larger. At least half of the rows must belong to classes of 10 or more rows.
 
     References
     ----------

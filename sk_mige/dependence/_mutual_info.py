@@ -76,8 +76,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
         "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
         four columns together. Candidates for labels are "linear", "quadratic", "logistic",
-        "neighbors", "boosting" and "trees", and "table" if X and Y are labels. For a table of
-        labels and numbers, "auto" replaces a list without a candidate for one of the two types.
+        "neighbors", "boosting" and "trees", and "table" if both X and Y are labels. If a table has
+        labels and numbers, and the list has no candidate for one of the two types, "auto" is used
+        for the type.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -124,11 +125,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     estimate.
 
     Columns of strings or categories are labels. Numeric columns are labels if the number of their
-    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert a numeric
-    label with more classes to strings. If a table has labels and numbers, the chain rule gives one
+    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert numeric
+    labels with more classes to strings. If a table has labels and numbers, the chain rule gives one
     term for the labels and one term for the numbers. Columns within classes of a condition are
-    replaced by distances from the mean of the class. A term is estimated in each class if the
-    information is then larger.
+    replaced by distances from the mean of the class. A term is estimated separately in each class
+    if the held-out information is then larger.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y.

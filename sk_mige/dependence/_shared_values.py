@@ -55,7 +55,7 @@ class SharedValues:
             self.mutual_info_, self.interval_ = np.inf, (np.inf, np.inf)
 
     def pmi(self, left: Array, right: Array) -> NDArray[np.float64]:
-        """Return the pointwise information of new values, -inf for values that never coincide."""
+        """Return the pointwise information of new values, or -inf for pairs unseen in the fit."""
         for name, values, known in zip("XY", (left, right), self.known, strict=True):
             unseen = np.setdiff1d(values, known).tolist()
             if unseen:
@@ -122,7 +122,7 @@ def _partition(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _determines(cause: NDArray[np.int64], effect: NDArray[np.int64]) -> bool:
-    """Return whether equal causes have equal effects, more often than by chance."""
+    """Return whether equal causes have equal effects more often than by chance."""
     distinct, frequencies = int(cause.max()) + 1, np.bincount(effect) / len(effect)
     expected = (len(cause) - distinct) * (1 - float(frequencies @ frequencies))
     pairs = np.unique(cause * (effect.max() + 1) + effect)
@@ -134,8 +134,8 @@ class ClassUnits:
 
     The mean of a class of m rows is multiplied by :math:`w = \tau^2 / (\tau^2 + \sigma^2 / m)`.
     Here :math:`\sigma^2` is the variance within classes and :math:`\tau^2` the variance of the
-    class means. The standard deviations are those of the differences. Columns of few values are
-    replaced by ranks of the values within a class if no class has all values.
+    class means. The standard deviations are those of the differences. Columns with few values are
+    replaced by ranks within a class if no class has all values.
     """
 
     def __init__(self, table: Array, labels: Array) -> None:

@@ -320,6 +320,6 @@ def label_key(table: Array) -> tuple[Any, ...]:
 
 
 def entropy_of_rows(table: Array) -> float:
-    """Return the entropy of the rows' frequencies, in nats."""
+    """Return the entropy of the frequencies of distinct rows, in nats."""
     counts = np.unique(row_codes(table), return_counts=True)[1]
     return float(entropy(counts))

@@ -117,12 +117,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
-        Radial kernel k(u). All methods use the kernel and its derivatives.
+        Radial kernel k(u).
 
         - "auto" chooses between the RBF and ``Matern(nu=1.5)`` on the folds that choose ``alpha``.
           The Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
-          kernel is used if its loss is lower by two standard errors. "auto" is the RBF for a
-          single feature, with a spectral cutoff, and for a given ``alpha``.
+          kernel is used if its loss is lower than that of the RBF by two standard errors. "auto" is
+          the RBF for a single feature, with a spectral cutoff, and for a given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples.
@@ -143,7 +143,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     bandwidth_ : float
         Kernel width σ.
     alpha_ : float
-        Tikhonov strength; infinite if only the base is used.
+        Tikhonov strength, which is infinite if only the base is used.
     kernel_ : Kernel
         Kernel of the fit.
     eigenvalues_ : ndarray of shape (r,)
@@ -180,11 +180,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
     in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* The median distance of separate modes is the distance between the modes, and
-    the RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for such samples.
-    :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of kernels takes as
-    long as the choice of ``alpha`` for one kernel. If the base alone has the lowest loss with the
-    RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen on at most 2,000 rows.
+    *Separate modes.* If the modes are far apart, the median distance is about the distance between
+    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
+    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
+    kernels takes as long as the choice of ``alpha`` for one kernel. If the base alone has the
+    lowest loss with the RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen
+    on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
@@ -192,10 +193,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     inverse covariances cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
-    *The number of landmarks* often matters more than any other setting. With twice as many
-    landmarks, a fit takes two to eight times as long. A larger number is useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger
-    numbers.
+    *The number of landmarks* often has a larger effect than any other setting. Doubling the number
+    of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
+    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. In a stream of float32 rows, the sums of each chunk can be computed in
@@ -369,10 +369,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def partial_fit(self, X: Any, y: None = None) -> Self:
         """Update the fit with further rows of a stream.
 
-        The first call chooses at most ``n_landmarks`` landmarks among its rows, with a maximum of
-        1,000 for "auto". The first call also fixes whitening, base, kernel and bandwidth. The
-        rows of the first call should therefore be a representative sample. Later calls add rows to
-        the sums. Every call solves for the coefficients, while :meth:`fit_batches` solves only
+        The first call chooses up to ``n_landmarks`` landmarks among its rows, or up to 1,000 for
+        "auto". The first call also fixes whitening, base, kernel and bandwidth. The rows of the
+        first call should therefore be a representative sample. Later calls add the kernel sums of
+        their rows. Every call solves for the coefficients, while :meth:`fit_batches` solves only
         once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
@@ -409,8 +409,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Parameters
         ----------
         batches : iterable of array-likes of shape (n_samples, n_features)
-            Batches of samples. The first batch should be a representative sample, because
-            landmarks, whitening, base, kernel and bandwidth are chosen from it.
+            Batches of samples. The first batch should be a representative sample, because the first
+            batch determines landmarks, whitening, base, kernel and bandwidth.
 
         Returns
         -------

@@ -93,10 +93,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     curl_free : sequence of bool, default=(False, True)
         Whether to expand the log-density instead of the score.
     kernels : "auto" or sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
-        Kernels, each with every bandwidth factor. Each kernel takes as long as the first. "auto" is
-        the RBF, and the Matérn kernel of the default settings of :class:`SSGEScoreEstimator`. The
-        Matérn kernel is compared with the factor 1, Tikhonov's regularisation and
-        ``curl_free=False`` only.
+        Kernels, each compared with every bandwidth factor. The time is proportional to the number
+        of kernels. "auto" is the RBF, and the Matérn kernel of the default settings of
+        :class:`SSGEScoreEstimator`. The Matérn kernel is compared only with the factor 1, Tikhonov
+        regularisation and ``curl_free=False``.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
         within strata of distance from the mean. The folds are deterministic and do not depend on
@@ -170,13 +170,14 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     With at most 2,048 rows, all candidates are compared on all rows, with the settings of the final
     fit. Computing ``best_score_`` takes one further fit for each split.
 
-    With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are
-    the best candidate and the best of each kind of expansion. The default settings of
+    With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are the
+    best candidate and the best of each kind of expansion. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
-    to the training rows of the first split, as in the final fit. At most 50,000 rows are split. The
-    finalist with the lowest loss on the held-out rows is fitted to all rows. On the held-out rows,
-    the choice is therefore never worse than the default. The cost is one fit for each finalist. If
-    landmarks are needed, one fit with 2,000 landmarks is added, and possibly one with 4,000.
+    to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
+    training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
+    all rows. On the held-out rows, the loss of the chosen finalist is therefore at most that of the
+    default settings. The comparison of finalists takes one fit for each finalist. If landmarks are
+    needed, one fit with 2,000 landmarks is added, and possibly one with 4,000.
 
     References
     ----------
@@ -434,7 +435,7 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
 def _default_kernels(
     estimator: SSGEScoreEstimatorCV, grid: CandidateGrid, n_features: int
 ) -> list[CandidateGrid]:
-    """Return grids of the further kernels that the default settings choose from."""
+    """Return grids of the other kernels among which the default settings choose."""
     if not isinstance(estimator.kernels, str) or n_features == 1:
         return []
     if False not in grid.curl_frees or not grid.alphas:

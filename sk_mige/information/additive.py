@@ -134,7 +134,7 @@ class _Density(ArrayState):
 
 
 def _regression(x: Tensor, y: Tensor) -> Tensor:
-    """Return least-squares weights without insignificant weights, which blur edges of the noise."""
+    """Return least-squares weights, refitted after insignificant weights are set to 0."""
     gram, moments = x.mT @ x, x.mT @ y
     inverse = torch.linalg.pinv(gram, hermitian=True)
     weights: Tensor = inverse @ moments

@@ -68,7 +68,7 @@ class ChosenInformation:
     candidates : list of Evidence
         All candidates; ``weight`` is 0 for candidates that are not used.
     columns : tuple of two lists of int, default=None
-        Columns of x and of y that the candidates with a weight use. None means all columns.
+        Columns of x and of y that the candidates with positive weight use. None means all columns.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class ChosenInformation:
     columns: tuple[list[int], list[int]] | None = None
 
     def selected(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the columns that the candidates with a weight use."""
+        """Return the columns that the candidates with positive weight use."""
         return (x, y) if self.columns is None else (x[:, self.columns[0]], y[:, self.columns[1]])
 
     def pointwise(
@@ -155,7 +155,8 @@ def choose_information(
         Normal scores of independent components of x and y. A copula uses the columns or the
         components, whichever has the larger evidence. The network corrects a copula of the
         components. If x and y have at most six components each, the columns are further inputs of
-        the network. All candidates use the components if the information exceeds log(n) / 2.
+        the network. All candidates use the components if the held-out information with components
+        exceeds log(n) / 2.
     numbers : tuple of two tensors, default=None
         Columns of x and y for the candidate "additive". If None, the candidate is skipped.
     folds : tensor of shape (n,), default=None
@@ -298,7 +299,7 @@ def coordinates(
 
 
 def _better(judged: list[Evidence], others: list[Evidence]) -> list[Evidence]:
-    """Replace candidates by candidates of the same name with a better evidence."""
+    """Replace candidates by candidates of the same name with higher evidence."""
     found = {e.name: e for e in others}
     return [max(e, found.get(e.name, e), key=lambda e: e.evidence) for e in judged]
 
@@ -342,7 +343,7 @@ def _judge_references(
 
 
 def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tensor) -> Evidence:
-    """Cross-validate a regression if the first fold shows a gain over the other candidates."""
+    """Fit a regression without the first fold, and cross-validate it if the evidence increases."""
     x, y = views["numbers"]
     out = folds == folds.min()
     model = fit_without(AdditiveReference(), x, y, out)
@@ -389,7 +390,7 @@ def _judge_network(
     seed: int,
     device: str | torch.device,
 ) -> Evidence:
-    """Cross-validate a network if the first fold shows a gain over the other candidates."""
+    """Fit a network without the first fold, and cross-validate it if the evidence increases."""
     copulas = [e for e in starts if e.name in ELLIPTICAL]
     start = max(copulas, key=lambda e: e.evidence, default=None)
     inputs = "both" if "both" in views else "columns"
@@ -418,7 +419,7 @@ def _judge_network(
 
 
 def _gain(own: Tensor, judged: list[Evidence], out: Tensor) -> tuple[float, float]:
-    """Return a fold's gain of information over the best candidate, and the required gain."""
+    """Return a fold's increase of information over the best candidate, and the required one."""
     best = max(judged, key=lambda e: e.evidence)
     # Evidence may contain more than the mean pointwise information.
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
@@ -525,7 +526,7 @@ def _of_halves(
 
 
 def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]) -> float:
-    """Return the standard error due to sampling, bias and differing candidates."""
+    """Return the standard error due to sampling, bias and the spread of the candidates."""
     variance = 0.0
     for e in judged:
         if not e.weight:

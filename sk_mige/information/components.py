@@ -21,9 +21,9 @@ FEWEST_ROWS = 50
 def independent_components(z: Tensor) -> Tensor | None:
     r"""Return a linear map to independent components, or None if a copula describes z better.
 
-    Two densities of z are compared by their mean log-density. The first density has independent
-    components :math:`z A`. The second density is a Gaussian copula of the columns. The entropies
-    of margins are estimated from spacings of sorted values [1]_. The loadings of each component are
+    Two models of z are compared by their mean log-density. The first model has independent
+    components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
+    margins are estimated from spacings of sorted values [1]_. The loadings of each component are
     scaled to unit norm, for columns of unit variance. Loadings below 4 / sqrt(n) are set to zero if
     the mean log-density increases.
 
@@ -36,9 +36,10 @@ def independent_components(z: Tensor) -> Tensor | None:
     -------
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
-        50 or 5 d. Let m be the number of nonzero loadings, and k the number of components of
-        several columns. The required gain over the copula is .01 k + m / n nats. The result is also
-        None for a smaller gain of the mean log-density.
+        50 or 5 d. Let m be the number of nonzero loadings, and k the number of components with
+        several nonzero loadings. The required increase over the mean log-density of the copula is
+        .01 k + m / n nats. The result is also None if the increase of the mean log-density is
+        smaller.
 
     References
     ----------
@@ -75,7 +76,7 @@ def independent_components(z: Tensor) -> Tensor | None:
 
 
 def _gain(columns: Tensor, mixing: Tensor) -> float:
-    """Return the gain of the mean log-density by components, minus the required gain."""
+    """Return the increase of the mean log-density by components, minus the required increase."""
     by_components = torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()

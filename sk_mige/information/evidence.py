@@ -55,9 +55,9 @@ class Evidence(ArrayState):
     weight : float
         Weight in the average of the candidates.
     inputs : str
-        Coordinates that the models use. The values "columns" and "components" stand for normal
-        scores of columns and of components. The value "both" stands for the components followed by
-        the columns, and "numbers" for the columns without a map to normal scores.
+        Coordinates that the models use. The values "columns" and "components" mean normal scores of
+        columns and of components. The value "both" means the components followed by the columns.
+        The value "numbers" means the columns without a map to normal scores.
 
     Examples
     --------

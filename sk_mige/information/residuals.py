@@ -161,7 +161,8 @@ def _log_volume(z: Tensor) -> Tensor:
 def log_margins(z: Tensor, ordered: Tensor) -> Tensor:
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
-    Outside of the sorted values, the density decays like an inverse square with a mass of 1 / n.
+    Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
+    inverse square of the distance.
 
     Parameters
     ----------

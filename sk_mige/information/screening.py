@@ -27,9 +27,9 @@ def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
 
     Let e be the residuals of a linear regression of y on x. For a Gaussian copula, e is independent
     of x. The columns of e and their squares are correlated with cosines of the ranks of each column
-    of x, and with products of two columns of x. The variables then change places. With m
-    correlations, a correlation is significant if it exceeds
-    :math:`(\sqrt{2 \log m} + 2) / \sqrt{n}`.
+    of x, and with products of two columns of x. The test is repeated with x and y exchanged. With m
+    correlations, a correlation is significant if it exceeds :math:`(\sqrt{2 \log m} + 2) /
+    \sqrt{n}`.
 
     Parameters
     ----------
@@ -121,5 +121,5 @@ def _excesses(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _limit(m: int) -> float:
-    """Return the significant value of m correlations, times sqrt(n)."""
+    """Return the smallest significant value among m correlations, times sqrt(n)."""
     return math.sqrt(2 * math.log(m)) + MARGIN

@@ -394,7 +394,7 @@ def choose_over_landmarks(
     rows: Tensor,
     n_landmarks: int,
 ) -> tuple[Kernel, float]:
-    """Choose kernel and strength as :func:`fit_landmarks` does, over landmarks at all distances."""
+    """Choose kernel and strength by held-out losses, with landmarks at all radii from the mean."""
     picked = radial_folds(x, max(1, len(x) // n_landmarks)) == 0
     part = sample_folds(x, N_FOLDS, rows)
 
@@ -411,9 +411,10 @@ def choose_over_landmarks(
 def _best_kernel(
     settings: ScoreSettings, losses_of: Callable[[ScoreSettings], Tensor], n_features: int
 ) -> tuple[Kernel, float]:
-    """Choose kernel and strength; a further kernel must gain two standard errors.
+    """Choose kernel and strength by held-out losses, with a preference for the first kernel.
 
-    If the first kernel does not improve on the base alone, the others are not tried. In one
+    Another kernel replaces the first kernel only if its loss is lower by two standard errors. If
+    the first kernel does not improve on the base alone, the other kernels are not tried. In one
     dimension, the losses of rough kernels vary too much for a choice.
     """
     kernel, *others = settings.kernels
@@ -452,9 +453,10 @@ def _split_losses(
 
 
 def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
-    """Choose a strength from losses (n_folds, n_alphas); return its losses too.
+    """Choose a strength from losses (n_folds, n_alphas), and return the strength and its losses.
 
-    A stronger regularisation means a smaller bound.
+    The bounds on the corrections are replaced by ranks, because a larger strength has a smaller
+    bound.
     """
     bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
     # With only three folds, the kernel part must gain over the base alone, the last column.

@@ -379,7 +379,7 @@ class Matern(Kernel):
         return 0.25 * self.matrices(u, 1.0).curvatures
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
-        """Return values and derivatives, which share one root and one exponential."""
+        """Return values and derivatives, computed from one square root and one exponential."""
         a = (sq * (2 * self.nu / s2)).clamp_min(2 * self.nu * torch.finfo(sq.dtype).eps).sqrt()
         decay = (-a).exp()
         if self.nu == 1.5:

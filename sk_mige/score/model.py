@@ -52,7 +52,7 @@ class ScoreSettings:
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """Kernels among which held-out rows choose; a single kernel if the strength is given."""
+        """Kernels to compare on held-out rows, or a single kernel if the strength is given."""
         if isinstance(self.kernel, Kernel):
             return (self.kernel,)
         return (GAUSSIAN, ROUGH) if self.chooses_alpha else (GAUSSIAN,)

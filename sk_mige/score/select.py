@@ -39,7 +39,7 @@ LEADING = 20
 class CandidateGrid:
     """Grid of settings, whose combinations are the candidates.
 
-    All filters and bases of one whitening, kernel and bandwidth share an eigendecomposition. The
+    Candidates with the same whitening, kernel and bandwidth share one eigendecomposition. The
     ``scales`` are pairs of kernel and bandwidth factor.
     """
 

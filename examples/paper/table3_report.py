@@ -45,7 +45,7 @@ def row(result: Result, metric: str, value: float) -> Result:
     n = min(cell["subset"], 60_000 if cell["part"] == "test" else 50_000)
     feature = "" if tuned is None else f"{tuned.replace('_', ' ')} = {cell['strength']:g}"
     if "hidden" in cell:
-        feature = f"{feature}, {cell['hidden']:.0%} hidden".removeprefix(", ")
+        feature = f"{feature}, {100 * cell['hidden']:g} % hidden".removeprefix(", ")
     test = cell["part"] == "test" and metric == "test error (%)" and "hidden" not in cell
     return {
         "dataset": f"MNIST, {n:,} images", "method": name_of(cell),

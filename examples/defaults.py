@@ -200,7 +200,7 @@ def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
 
 
 def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
-    """Return z, and z before the linear map that gives z the units of the input."""
+    """Return z and, if the network rescales z to the units of the input, z before rescaling."""
     head = getattr(getattr(before, "module_", None), "head", None)
     if not hasattr(head, "alignment"):
         return {"z": Z}

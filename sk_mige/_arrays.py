@@ -13,7 +13,7 @@ __all__ = ["check_float32_range", "check_labels", "readable"]
 
 
 def readable(values: Any, name: str) -> Any:
-    """Return a tensor as an array, or other values unchanged; raise for masks and complex data."""
+    """Convert a tensor to an array. Masked values and complex numbers raise an error."""
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")
     if isinstance(values, torch.Tensor):

@@ -40,8 +40,8 @@ def channel_gradient(
     .. math:: \nabla_\theta I = -\mathbb{E}\big[(\nabla_y \log q(y) - \nabla_y \log q(x, y))^\top
               \nabla_\theta f(x, \theta, \varepsilon)\big]
 
-    The function draws the noise, and torch differentiates the family. The family must consist of
-    operations that torch can differentiate twice.
+    The noise is drawn by ``channel_gradient``. The family must consist of operations that torch can
+    differentiate twice.
 
     Parameters
     ----------

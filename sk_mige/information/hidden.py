@@ -49,7 +49,7 @@ def hidden_mutual_info_surrogate(
         Differentiable representations, flattened to (M, d_z).
     score, hidden_score, joint_score : callable, default=None
         Score functions of z, of h and of the pair. ``score=None`` means :func:`sk_mige.score.ssge`.
-        ``hidden_score=None`` and ``joint_score=None`` mean ``score``. The estimated scores are
+        If ``hidden_score`` or ``joint_score`` is None, ``score`` is used. The estimated scores are
         centred over the batch (:func:`entropy_surrogate`).
 
     Returns

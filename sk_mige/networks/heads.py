@@ -132,7 +132,7 @@ class DeterministicHead(Head):
         self.n_components = self.n_inputs = n_components
 
     def forward(self, h: Tensor) -> Code:
-        """Return the representations of the encoder's outputs h, shape (M, K)."""
+        """Return the code z = h, for encoder outputs h of shape (M, K)."""
         return Code(h)
 
 

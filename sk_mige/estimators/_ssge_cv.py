@@ -67,8 +67,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
     the distance from the true score, although the true score is unknown. For each fold,
     whitening, kernel and bandwidth, one eigendecomposition is computed. The eigendecomposition is
-    reused for all thresholds, values of alpha and bases. Constant and collinear columns are left out of the
-    comparison and the fit, as described in the notes of :class:`SSGEScoreEstimator`.
+    reused for all thresholds, values of alpha and bases. Constant and collinear columns are left
+    out of the comparison and the fit, as described in the notes of :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------

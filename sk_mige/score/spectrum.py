@@ -120,8 +120,8 @@ def spectral_filter(
 class SpectralBasis:
     """Basis S of coefficients that diagonalises the quadratic forms of the fit and of the penalty.
 
-    Let A be the matrix of the fit's quadratic form. Let K_ZZ be the Gram matrix of the centres, which
-    defines the penalty. Then S' A S = diag(values) and S' K_ZZ S = I.
+    Let A be the matrix of the fit's quadratic form. Let K_ZZ be the Gram matrix of the centres,
+    which defines the penalty. Then S' A S = diag(values) and S' K_ZZ S = I.
 
     Attributes
     ----------

@@ -577,7 +577,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """
         self._validate_params()  # fit, which validates, is not called
         self._warn_of_unused_parameters()
-        kernel = self._settings().kernels[0]
+        kernel = "rbf" if self.kernel == "auto" else self.kernel
         alpha = 0.0 if isinstance(self.alpha, str) else float(self.alpha)
         threshold = self.eigen_threshold
         if threshold is None and self.n_eigen is None and isinstance(self.alpha, str):

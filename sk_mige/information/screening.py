@@ -47,9 +47,10 @@ def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
     Examples
     --------
     >>> import torch
+    >>> from sk_mige.information import gaussianize_ranks
     >>> from sk_mige.information.screening import related_columns
     >>> x, noise = torch.randn(2, 1000, 50, generator=torch.Generator().manual_seed(0)).double()
-    >>> related_columns(x, x[:, 3:4].square() + noise[:, :1])
+    >>> related_columns(x, gaussianize_ranks(x[:, 3:4].square() + noise[:, :1]))
     ([3], [0])
     """
     x, y = x[:MAX_ROWS], y[:MAX_ROWS]

@@ -62,6 +62,8 @@ LANDMARKS = 800
 # Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
 # for which a float64 Cholesky factorisation gives the coefficients to six digits.
 FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
+# Bandwidths whose squares and inverse squares float32 represents without underflow or overflow.
+FLOAT32_BANDWIDTHS = 1e-15, 1e15
 
 
 @dataclass(frozen=True)
@@ -432,7 +434,9 @@ def _split_losses(
     """Return the held-out loss of each strength, with the training rows as centres."""
     ex, y_held = expansion, expansion.whitening(held_out)
     single = matrices.to(torch.float32)
-    definite = not ex.curl_free and exceeds(single.values, FLOAT32_RESOLUTION * len(train))
+    low, high = FLOAT32_BANDWIDTHS
+    definite = not ex.curl_free and low < ex.bandwidth < high
+    definite = definite and exceeds(single.values, FLOAT32_RESOLUTION * len(train))
     if definite:
         ex, matrices, y_held = ex.to(torch.float32), single, y_held.float()
     rows, held = (

@@ -132,12 +132,11 @@ class FittedTerm:
         if self.label is None and self.units is None:
             return self.estimator.pmi(left, right)
         labels = row_labels(np.hstack([tables[n] for n in self.sides[2]]))
-        if self.units is not None:
-            first, second = self.units
-            return self.estimator.pmi(
-                first.transform(left, labels), second.transform(right, labels)
-            )
         own = labels == self.label
+        if self.units is not None:
+            own = ~np.isin(labels, [*self.units[0].constant, *self.units[1].constant])
+            pair = (u.transform(z, labels) for u, z in zip(self.units, (left, right), strict=True))
+            left, right = pair
         found = np.zeros(len(left))
         if own.any():
             found[own] = self.estimator.pmi(left[own], right[own])
@@ -270,11 +269,17 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
     labels = row_labels(np.hstack([part.values for part in term.given]))
     if all(are_labels):
         return _fit_classes(name, term, sign, labels, MIN_CLASS, estimator)
-    units = ClassUnits(left, labels), ClassUnits(right, labels)
-    pair = (unit.transform(z, labels) for unit, z in zip(units, (left, right), strict=True))
-    joint = _fit(str(term), estimator, *pair)
-    pooled = FittedTerm(name, term.names, joint, every, sign, units=units)
-    sizes = np.unique(labels, return_counts=True)[1]
+    units = ClassUnits(left, labels, seed=0), ClassUnits(right, labels, seed=1)
+    pair = [unit.transform(z, labels) for unit, z in zip(units, (left, right), strict=True)]
+    _, owner, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    # Rows of a constant class have no information. Classes of one row have no mean of other rows.
+    varies = ~np.isin(labels, [*units[0].constant, *units[1].constant])
+    rows = np.flatnonzero(varies & (sizes[owner.ravel()] > 1))
+    if len(rows) < MIN_CLASS:
+        rows = every
+    joint = _fit(str(term), estimator, *(z[rows] for z in pair))
+    weight = sign * (varies.mean() if len(rows) < len(every) else 1.0)
+    pooled = FittedTerm(name, term.names, joint, rows, weight, units=units)
     rare = sizes[sizes < MIN_SEPARATE].sum() / len(labels)
     if not 1 < len(sizes) <= MAX_SEPARATE or rare > MAX_RARE or math.isinf(joint.mutual_info_):
         return [pooled]
@@ -283,8 +288,13 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
         apart = _fit_classes(name, term, sign, labels, MIN_SEPARATE, fast)
     except ValueError:  # classes without enough rows for all labels or columns
         return [pooled]
-    change = np.concatenate([f.estimator.pointwise_ - joint.pointwise_[f.rows] for f in apart])
-    gain = sum(abs(f.weight) * f.estimator.mutual_info_ for f in apart) - joint.mutual_info_
+    gain = sum(abs(f.weight) * f.estimator.mutual_info_ for f in apart)
+    gain -= abs(weight) * joint.mutual_info_
+    if math.isinf(gain):
+        return apart
+    together = np.zeros(len(labels))
+    together[rows] = joint.pointwise_
+    change = np.concatenate([f.estimator.pointwise_ - together[f.rows] for f in apart])
     return apart if gain > TOLERANCE + change.std() / len(change) ** 0.5 else [pooled]
 
 

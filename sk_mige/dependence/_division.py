@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,8 @@ from ._chain_rule import (
     order_key,
     row_labels,
 )
-from ._shared_values import SharedValues, distinct_columns, shared_columns
-from ._variables import Columns, discrete_columns
+from ._shared_values import SharedValues, atoms_of, distinct_columns, shared_columns
+from ._variables import Columns, discrete_columns, pair_codes
 
 if TYPE_CHECKING:
     from ._mutual_info import MutualInfoEstimator
@@ -44,14 +45,24 @@ class DividedPair:
     .. math:: I(X; Y) = H(k) + I(X; Y \mid k) .
 
     If X and Y share no repeated values, the chain rule divides the columns into labels and numbers.
+    A frequent value of a column of numbers, for example the zero of amounts, is also a label.
     """
 
     def __init__(self, x: Array, y: Array) -> None:
         self.columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
-        self.relations = LinearResiduals(*map(torch.from_numpy, self._numbers(x, y)))
+        numbers = self._numbers(x, y)
+        self.relations = LinearResiduals(*map(torch.from_numpy, numbers))
         self.labels = [discrete_columns(z) for z in (x, y)]
+        self.atoms = [
+            [atoms_of(column) for column in z.T[~own]]
+            for z, own in zip(numbers, self.labels, strict=True)
+        ]
         pair = self._with_relations(x, y)
-        self.shared = shared_columns(*pair)
+        _, first, counts = np.unique(pair_codes(x, y), return_index=True, return_counts=True)
+        if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
+            self.shared = shared_columns(*(z[first] for z in pair))  # copies are no evidence
+        else:
+            self.shared = shared_columns(*pair)
         self.distinct = distinct_columns(self._shared_values(*pair))
         self.fits: list[FittedTerm] = []
 
@@ -59,12 +70,10 @@ class DividedPair:
         """Return whether the tables share repeated values, or mix numbers and frequent labels."""
         if any(self.shared):
             return True
-        if any(own.all() for own in self.labels) or not any(own.any() for own in self.labels):
+        found = [name for name in self._tables(x, y) if name.endswith("labels")]
+        if any(own.all() for own in self.labels) or not found:
             return False
-        sizes = [
-            np.unique(row_labels(z[:, own]), return_counts=True)[1]
-            for z, own in zip((x, y), self.labels, strict=True)
-        ]
+        sizes = [np.unique(self._tables(x, y)[name], return_counts=True)[1] for name in found]
         return all(own[own < MIN_CLASS].sum() <= MAX_RARE * len(x) for own in sizes)
 
     def fit(self, x: Array, y: Array, estimator: MutualInfoEstimator) -> InformationEstimate:
@@ -73,7 +82,7 @@ class DividedPair:
         parts = {
             n: Part(n, z, n not in ("X", "Y", "X numbers", "Y numbers")) for n, z in tables.items()
         }
-        sides = sorted((tuple(parts[n] for n in own if n in parts) for own in NAMES), key=order_key)
+        sides = sorted((tuple(parts[n] for n in own if n in parts) for own in NAMES), key=_order)
         self.fits = []
         if any(self.shared):
             entropy = Term((parts["X's shared values"],), (parts["Y's shared values"],), ())
@@ -125,9 +134,11 @@ class DividedPair:
             both = self._shared_values(*numbers)[:, self.distinct]
             tables["shared values"] = row_labels(both)[:, None]
             return tables
-        for name, z, labels in zip("XY", self._numbers(x, y), self.labels, strict=True):
-            if labels.any():
-                tables[f"{name} labels"] = row_labels(z[:, labels])[:, None]
+        sides = zip("XY", self._numbers(x, y), self.labels, self.atoms, strict=True)
+        for name, z, labels, atoms in sides:
+            codes = np.hstack([z[:, labels], *map(_places, z.T[~labels], atoms)])
+            if codes.shape[1]:
+                tables[f"{name} labels"] = row_labels(codes)[:, None]
             if not labels.all():
                 tables[f"{name} numbers"] = z[:, ~labels]
         return tables
@@ -141,7 +152,29 @@ class DividedPair:
         return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
     def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        """Append the rounded values of exact linear relations to the numbers."""
+        """Append the rounded values of exact linear relations, and the places of atoms."""
         numbers = self._numbers(x, y)
         relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
-        return [np.hstack([z, own.numpy()]) for z, own in zip(numbers, relations, strict=True)]
+        sides = zip(numbers, relations, self.labels, self.atoms, strict=True)
+        return [
+            np.hstack([z, own.numpy(), *map(_places, z.T[~labels], atoms)])
+            for z, own, labels, atoms in sides
+        ]
+
+
+def _order(side: tuple[Part, ...]) -> tuple[Any, ...]:
+    """Return a sort key of the parts of X or of Y."""
+    numbers = [p if p.is_label else _as_numbers(p) for p in side]
+    return order_key(numbers)
+
+
+def _as_numbers(part: Part) -> Part:
+    return replace(part, values=Columns(part.name, part.values).transform(part.values))
+
+
+def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the place of each value among the atoms, or -1, as one column if there are atoms."""
+    if not len(atoms):
+        return np.empty((len(column), 0))
+    place = np.searchsorted(atoms, column).clip(0, len(atoms) - 1)
+    return np.where(atoms[place] == column, place, -1.0)[:, None]

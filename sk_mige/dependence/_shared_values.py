@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ._variables import Columns, is_few, row_codes
 
-__all__ = ["ClassUnits", "SharedValues", "distinct_columns", "shared_columns"]
+__all__ = ["ClassUnits", "SharedValues", "atoms_of", "distinct_columns", "shared_columns"]
 
 # Repeated values are at least this share of the rows, and this number of rows.
 MIN_REPEATED, FEWEST = 0.05, 10
@@ -80,7 +80,8 @@ def _joined(left: Array, right: Array) -> list[str]:
 def shared_columns(x: Array, y: Array) -> tuple[list[int], list[int]]:
     """Return the columns of x that are functions of y, and the columns of y that x determines.
 
-    Columns without repeated values are left out.
+    Columns without repeated values are left out. Only causes that repeat are evidence, so a single
+    repeated value does not determine a column.
     """
     kept = [
         [k for k, column in enumerate(z.T) if _repeats(row_codes(column[:, None]))] for z in (x, y)
@@ -98,7 +99,8 @@ def shared_columns(x: Array, y: Array) -> tuple[list[int], list[int]]:
             [
                 name
                 for name, code in zip(names, own, strict=True)
-                if _partition(code).tobytes() in same or any(_determines(c, code) for c in causes)
+                if (_partition(code).tobytes() in same and _determines(code, code))
+                or any(_determines(c, code) for c in causes)
             ]
         )
     return found[0], found[1]
@@ -123,10 +125,22 @@ def _partition(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _determines(cause: NDArray[np.int64], effect: NDArray[np.int64]) -> bool:
     """Return whether equal causes have equal effects more often than by chance."""
-    distinct, frequencies = int(cause.max()) + 1, np.bincount(effect) / len(effect)
+    distinct, repeated = int(cause.max()) + 1, np.bincount(cause)[cause] > 1
+    frequencies = np.bincount(effect[repeated]) / max(1, repeated.sum())
     expected = (len(cause) - distinct) * (1 - float(frequencies @ frequencies))
     pairs = np.unique(cause * (effect.max() + 1) + effect)
     return expected >= FEWEST_AGREEMENTS and len(pairs) == distinct
+
+
+def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the frequent values of a column that also has many values without repetition.
+
+    An example is the zero of a column of amounts. Columns of other kinds have no atoms.
+    """
+    values, counts = np.unique(column, return_counts=True)
+    least = max(FEWEST, MIN_REPEATED * len(column))
+    single = int((counts == 1).sum())
+    return values[counts >= least] if single >= least else values[:0]
 
 
 class ClassUnits:
@@ -135,10 +149,12 @@ class ClassUnits:
     The mean of a class of m rows is multiplied by :math:`w = \tau^2 / (\tau^2 + \sigma^2 / m)`.
     Here :math:`\sigma^2` is the variance within classes and :math:`\tau^2` the variance of the
     class means. The standard deviations are those of the differences. Columns with few values are
-    replaced by ranks within a class if no class has all values.
+    replaced by ranks within a class if no class has all values. If a column is constant in a class,
+    independent noise replaces the column, because equal values in X and in Y would seem dependent.
     """
 
-    def __init__(self, table: Array, labels: Array) -> None:
+    def __init__(self, table: Array, labels: Array, seed: int = 0) -> None:
+        self.seed = seed
         self.columns = Columns("X", table)
         numbers = self.columns.transform(table)
         self.classes, owner = np.unique(labels, return_inverse=True)
@@ -155,18 +171,31 @@ class ClassUnits:
         self.moments = {
             k: _class_moments(numbers[:, k], rows) for k in self.kept if not is_few(numbers[:, k])
         }
+        varies = [any(len(values[c]) > 1 for values in self.values) for c in range(len(rows))]
+        self.repeated = np.array([len(own) > 1 for own in rows])
+        self.constant = self.classes[self.repeated & ~np.array(varies)]
 
     def transform(self, table: Array, labels: Array) -> NDArray[np.float64]:
         """Return the columns in units of the classes, without columns constant in all classes."""
         numbers = self.columns.transform(table)
+        unseen = np.setdiff1d(labels, self.classes).tolist()
+        if unseen:
+            raise ValueError(
+                f"X and Y have the combinations of labels {unseen[:5]}, which were not in the data "
+                "passed to fit; remove their rows"
+            )
         owner = np.searchsorted(self.classes, labels)
         for k in self.ranked:
             numbers[:, k] = [
                 np.searchsorted(self.values[k][c], v)
                 for c, v in zip(owner, numbers[:, k], strict=True)
             ]
+        generator = np.random.default_rng(self.seed)
         for k, (means, scales) in self.moments.items():
             numbers[:, k] = (numbers[:, k] - means[owner]) / scales[owner]
+            noise = generator.standard_normal(len(numbers))
+            single = np.array([len(values) == 1 for values in self.values[k]]) & self.repeated
+            numbers[:, k] = np.where(single[owner], noise, numbers[:, k])
         return numbers[:, self.kept] if self.kept else np.zeros((len(numbers), 1))
 
 

@@ -66,7 +66,20 @@ def as_table(name: str, values: Any) -> Array:
         missing = any(v is None or bool(v != v) for v in table.flat)
     if missing:
         raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
+    if table.dtype.kind in "iuO":
+        _check_distinct_in_float64(name, table)
     return table
+
+
+def _check_distinct_in_float64(name: str, table: Array) -> None:
+    """Raise ValueError if the conversion to float64 makes different integers equal."""
+    for k, column in enumerate(table.T):
+        integers = {v for v in column.tolist() if isinstance(v, int) and abs(v) > 2**53}
+        if len({float(v) for v in integers}) < len(integers):
+            raise ValueError(
+                f"column {k} of {name} has integers such as {max(integers)}, which float64 does "
+                f"not distinguish: subtract the minimum, or pass strings"
+            )
 
 
 def check_same_length(tables: Mapping[str, Array]) -> None:
@@ -165,7 +178,6 @@ class Margins:
     def __init__(self, z: NDArray[np.float64], mixing: NDArray[np.float64] | None = None) -> None:
         self.varying = np.flatnonzero((z != z[0]).any(0))
         self.mixing = mixing
-        # Medians and quartiles, because a few outliers may be far from the other values.
         self.centre = np.median(z, axis=0)
         self.scale = abs(z - self.centre).max(0) + np.finfo(float).tiny
         self.sorted = np.sort(self._mixed(z), axis=0)
@@ -262,13 +274,18 @@ def distinct_rows(
 
     Equal rows are copies only if one continuous variable determines the whole row. Rounded values
     do not identify copies, because rows with equal X may differ in Y. Integers do not identify
-    copies, because rows of integers can be equal by chance.
+    copies, because rows of integers can be equal by chance. Equal rows are not copies either if
+    most equal rows have the same values, for example only zeros.
     """
     identity = np.arange(len(x))
     if all(discrete):
         return identity, identity
-    pairs = np.unique(pair_codes(x, y), return_index=True, return_inverse=True)
-    first, owner = pairs[1], pairs[2].ravel()
+    _, first, owner, counts = np.unique(
+        pair_codes(x, y), return_index=True, return_inverse=True, return_counts=True
+    )
+    owner = owner.ravel()
+    if counts.max() - 1 > max(10, 0.5 * (len(x) - len(first))):
+        return identity, identity
     numbers = [
         row_codes(z)
         for z, is_label in zip((x, y), discrete, strict=True)

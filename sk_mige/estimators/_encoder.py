@@ -307,6 +307,8 @@ class MIGEEncoder(
     __metadata_request__score: ClassVar[dict[str, str]] = {"shuffled": UNUSED}
 
     classes_: NDArray[Any]
+    beta_: float
+    information_: float
     _class_weights: NDArray[np.float32] | None = None
     _marginal: CodeMarginal | None = None
 

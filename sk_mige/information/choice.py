@@ -200,7 +200,7 @@ def choose_information(
     found = _choose(x, y, candidates, components, numbers, folds, seed, device)
     if x.shape[1] + y.shape[1] <= MAX_NEIGHBOR_DIMENSIONS:
         return found
-    columns = related_columns(x, y)
+    columns = related_columns(x, y, seed)
     if columns is None:
         # A relation that is not significant may exist.
         low, high = found.interval

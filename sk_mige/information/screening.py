@@ -22,7 +22,7 @@ N_COSINES = 12
 MARGIN = 2.0
 
 
-def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
+def related_columns(x: Tensor, y: Tensor, seed: int = 0) -> tuple[list[int], list[int]] | None:
     r"""Return the columns with significant relations other than linear relations.
 
     Let e be the residuals of a linear regression of y on x. For a Gaussian copula, e is independent
@@ -37,6 +37,8 @@ def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
         Normal scores of x.
     y : tensor of shape (n, q)
         Normal scores of y.
+    seed : int, default=0
+        Seed for the choice of at most 5,000 rows.
 
     Returns
     -------
@@ -53,7 +55,8 @@ def related_columns(x: Tensor, y: Tensor) -> tuple[list[int], list[int]] | None:
     >>> related_columns(x, gaussianize_ranks(x[:, 3:4].square() + noise[:, :1]))
     ([3], [0])
     """
-    x, y = x[:MAX_ROWS], y[:MAX_ROWS]
+    rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MAX_ROWS]
+    x, y = x[rows], y[rows]
     of_x, of_y = _excesses(x, y)
     also_y, also_x = _excesses(y, x)
     found = [_largest(torch.maximum(*pair)) for pair in ((of_x, also_x), (of_y, also_y))]

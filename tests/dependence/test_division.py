@@ -140,3 +140,73 @@ def test_exchanged_tables_have_the_same_information() -> None:
     there, back = fitted(x, y), fitted(y, x)
     assert there.mutual_info_ == back.mutual_info_
     assert there.interval_ == back.interval_
+
+
+def of_numbers(x, y) -> MutualInfoEstimator:
+    return MutualInfoEstimator(["gaussian", "student"], random_state=0, device="cpu").fit(x, y)
+
+
+def zero_inflated(rng: np.random.Generator, places: np.ndarray) -> np.ndarray:
+    return np.where(places, rng.lognormal(size=len(places)), 0.0)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_common_zeros_have_the_entropy_of_their_places(beside: bool) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.random(1000) < 0.5
+    x, y = zero_inflated(rng, places), zero_inflated(rng, places)
+    if beside:
+        x, y = np.c_[x, rng.standard_normal(1000)], np.c_[y, rng.standard_normal(1000)]
+    low, high = of_numbers(x, y).interval_
+    assert low - 0.01 < np.log(2) < high < 0.75
+
+
+def test_independent_zeros_have_no_information() -> None:
+    rng = np.random.default_rng(0)
+    x, y = (zero_inflated(rng, rng.random(1000) < 0.5) for _ in range(2))
+    low, high = of_numbers(x, y).interval_
+    assert low == 0
+    assert high < 0.05
+
+
+def test_overlapping_zeros_have_the_information_of_their_places() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.random(2000) < 0.5
+    x, y = zero_inflated(rng, places), zero_inflated(rng, places & (rng.random(2000) < 0.8))
+    truth = 0.5 * np.log(0.5 / 0.3) + 0.1 * np.log(0.1 / 0.3) + 0.4 * np.log(0.4 / 0.2)
+    low, high = of_numbers(x, y).interval_
+    assert low - 0.02 < truth < high < truth + 0.2
+
+
+def test_one_repeated_row_determines_no_label() -> None:
+    rng = np.random.default_rng(0)
+    empty = rng.random(1000) < 0.1
+    x, y = rng.poisson(8, (1000, 6)), rng.integers(0, 2, 1000)
+    x[empty], y[empty] = 0, 0
+    found = MutualInfoEstimator(["linear", "logistic"], random_state=0, device="cpu").fit(x, y)
+    assert found.interval_[1] < 0.2
+
+
+@pytest.mark.parametrize("n_columns", [1, 6])
+def test_copies_of_rows_of_integers_are_no_evidence(n_columns: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 10**6, (500, n_columns)), rng.integers(0, 10**6, 500)
+    assert of_numbers(np.repeat(x, 2, 0), np.repeat(y, 2)).interval_[0] == 0
+
+
+def test_unseen_combinations_of_labels_are_named() -> None:
+    rng = np.random.default_rng(0)
+    a, c = rng.integers(0, 3, (2, 300))
+    a, c = (z[(a != 2) | (c != 2)] for z in (a, c))
+    x, y = (np.c_[10 * z, rng.standard_normal(len(z))].astype(object) for z in (a, c))
+    found = fitted(x, y)
+    with pytest.raises(ValueError, match="combinations of labels"):
+        found.pmi([[20.0, 0.0]], [[20.0, 0.0]])
+
+
+def test_integers_that_float64_does_not_distinguish_are_refused() -> None:
+    x = 2**62 + np.arange(40)
+    with pytest.raises(
+        ValueError, match=r"column 0 of X has integers such as 46\d+, which float64"
+    ):
+        of_numbers(x, np.arange(40.0))

@@ -133,6 +133,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y.
+    A frequent value of a column of numbers is also a label, for example the zero of amounts.
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested. If a test is significant, the candidates also describe the few significant columns

@@ -75,7 +75,7 @@ def fetch_cifar10(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. Downloads need the package pooch, which
+        If True, a missing archive is downloaded. Downloads need the package pooch, which
         ``sk-mige[data]`` installs.
 
     Returns
@@ -176,7 +176,7 @@ def fetch_cifar100(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download a missing archive. Downloads need the package pooch, which
+        If True, a missing archive is downloaded. Downloads need the package pooch, which
         ``sk-mige[data]`` installs.
 
     Returns

@@ -100,7 +100,7 @@ def fetch_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. Downloads need the package pooch, which
+        If True, missing files are downloaded. Downloads need the package pooch, which
         ``sk-mige[data]`` installs.
 
     Returns
@@ -184,7 +184,7 @@ def fetch_fashion_mnist(
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a bunch.
     download_if_missing : bool, default=True
-        Whether to download missing files. Downloads need the package pooch, which
+        If True, missing files are downloaded. Downloads need the package pooch, which
         ``sk-mige[data]`` installs.
 
     Returns

@@ -110,6 +110,11 @@ class Term(NamedTuple):
         """Names of the parts."""
         return [[part.name for part in side] for side in self]
 
+    @property
+    def classes(self) -> Array:
+        """Class of each row, from the labels of ``given``."""
+        return row_labels(np.hstack([part.values for part in self.given]))
+
 
 @dataclass
 class FittedTerm:
@@ -226,9 +231,7 @@ def _check_classes(term: Term) -> None:
     """Raise ValueError if most rows of a term belong to rare classes of the condition."""
     if not term.given:
         return
-    sizes = np.unique(
-        row_labels(np.hstack([part.values for part in term.given])), return_counts=True
-    )[1]
+    sizes = np.unique(term.classes, return_counts=True)[1]
     if sizes[sizes < MIN_CLASS].sum() > 0.5 * sizes.sum():
         raise ValueError(
             f"{term} cannot be estimated: {len(sizes)} classes have {sizes.sum()} rows, but at "
@@ -266,7 +269,7 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
     estimator = _with_candidates(estimator, are_labels)
     if not term.given:
         return [FittedTerm(name, term.names, _fit(str(term), estimator, left, right), every, sign)]
-    labels = row_labels(np.hstack([part.values for part in term.given]))
+    labels = term.classes
     if all(are_labels):
         return _fit_classes(name, term, sign, labels, MIN_CLASS, estimator)
     units = ClassUnits(left, labels, seed=0), ClassUnits(right, labels, seed=1)

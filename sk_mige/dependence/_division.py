@@ -70,11 +70,12 @@ class DividedPair:
         """Return whether the tables share repeated values, or mix numbers and frequent labels."""
         if any(self.shared):
             return True
-        found = [name for name in self._tables(x, y) if name.endswith("labels")]
-        if any(own.all() for own in self.labels) or not found:
+        if any(own.all() for own in self.labels):
             return False
-        sizes = [np.unique(self._tables(x, y)[name], return_counts=True)[1] for name in found]
-        return all(own[own < MIN_CLASS].sum() <= MAX_RARE * len(x) for own in sizes)
+        labels = [z for name, z in self._tables(x, y).items() if name.endswith("labels")]
+        sizes = [np.unique(z, return_counts=True)[1] for z in labels]
+        rare = [own[own < MIN_CLASS].sum() for own in sizes]
+        return bool(rare) and max(rare) <= MAX_RARE * len(x)
 
     def fit(self, x: Array, y: Array, estimator: MutualInfoEstimator) -> InformationEstimate:
         """Return the sum of the fitted terms."""
@@ -124,8 +125,9 @@ class DividedPair:
 
     def _tables(self, x: Array, y: Array) -> dict[str, Array]:
         """Return the columns of each part of X and Y: shared values, labels and numbers."""
-        numbers, tables = self._with_relations(x, y), {}
+        tables = {}
         if any(self.shared):
+            numbers = self._with_relations(x, y)
             for name, z, codes, shared in zip("XY", (x, y), numbers, self.shared, strict=True):
                 tables[f"{name}'s shared values"] = row_labels(codes[:, shared])[:, None]
                 rest = np.delete(z, [k for k in shared if k < z.shape[1]], axis=1)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from sk_mige.information.evidence import Evidence
+from sk_mige.information.evidence import Z_90, Evidence
 
 __all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information"]
 
@@ -20,7 +20,7 @@ LABEL_CANDIDATES = ("table", "linear", "quadratic", "logistic", "neighbors", "bo
 # Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
 # Differences in evidence below .005 nats are treated as noise.
-TOLERANCE, MIN_WEIGHT, Z_90 = 0.005, 0.05, 1.645
+TOLERANCE, MIN_WEIGHT = 0.005, 0.05
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Candidates that can miss information with few rows per parameter.

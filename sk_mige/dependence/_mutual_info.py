@@ -19,7 +19,7 @@ from torch import Tensor
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
-from sk_mige.information.evidence import LARGE, Evidence, deal_folds
+from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.training import resolve_device
@@ -48,7 +48,6 @@ __all__ = ["MutualInfoEstimator", "checked_estimator"]
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
-Z_90 = 1.645
 NEAR_SURFACE = (
     "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
     "Y is nearly a function of X. The mutual information is infinite or too large "

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mige.information.evidence import Z_90
+
 from ._variables import Columns, is_few, row_codes
 
 __all__ = ["ClassUnits", "SharedValues", "atoms_of", "distinct_columns", "shared_columns"]
@@ -20,7 +22,6 @@ FEWEST_AGREEMENTS = 20.0
 MAX_PAIRS = 400
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
-Z_90 = 1.645
 
 Array = NDArray[Any]
 

@@ -189,7 +189,7 @@ class BaseScoreEstimator(
         X : array-like of shape (n_samples, n_features)
             Points.
         normalize : bool, default=False
-            Whether to subtract the logarithm of the integral of the density over the whole space.
+            If True, subtract the logarithm of the integral of the density over the whole space.
             The integral is estimated by importance sampling with 16,384 fixed draws from the base.
             The standard error of the logarithm is about 0.1 or less, if the draws reach every mode.
             A normalised density has units of 1 / (product of the units of the features).
@@ -349,7 +349,7 @@ class BaseScoreEstimator(
             With long steps, most proposals are rejected if ``adjusted=True``, and the samples are
             biased if ``adjusted=False``.
         adjusted : bool, default=True
-            Whether to accept or reject each step by the Metropolis rule. The difference of
+            If True, accept or reject each step by the Metropolis rule. The difference of
             log-densities is the integral of the score along the step, computed by Simpson's rule.
             With True, each step needs one more evaluation of the score. With False, chains diverge
             if steps are too long for the regions where the score changes fastest.

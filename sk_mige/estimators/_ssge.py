@@ -83,7 +83,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Kernel width σ: the median distance between the samples of the fit, or a number. A number is
         in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
-        Whether to estimate the score in coordinates with unit covariance, and map the score back to
+        If True, estimate the score in coordinates with unit covariance, and map the score back to
         input coordinates. With True and a fixed ``alpha``, the estimate is equivariant under
         changes of scale and correlation. With True and any ``alpha``, the estimate is equivariant
         under changes of the features' units. False suits features with a common unit, such as

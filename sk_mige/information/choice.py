@@ -14,6 +14,7 @@ from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.correction import MAX_COLUMNS, CorrectedReference
 from sk_mige.information.evidence import (
     LARGE,
+    Z_90,
     Evidence,
     cross_fit,
     deal_folds,
@@ -49,7 +50,6 @@ KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
 # Differences in evidence below .01 nats are treated as noise.
 TOLERANCE = 0.01
 MIN_WEIGHT = 0.05
-Z_90 = 1.645
 
 
 Pair = tuple[Tensor, Tensor]

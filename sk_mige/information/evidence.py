@@ -15,6 +15,7 @@ from sk_mige.information.references import ArrayState, Reference
 
 __all__ = [
     "LARGE",
+    "Z_90",
     "Evidence",
     "cross_fit",
     "deal_folds",
@@ -26,6 +27,8 @@ __all__ = [
 N_SHUFFLES = 8
 # Above this multiple of log(n) nats, shuffled rows cannot estimate the normaliser.
 LARGE = 0.5
+# Half of the width of a 90 % interval, in standard errors.
+Z_90 = 1.645
 
 
 @dataclass

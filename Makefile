@@ -10,6 +10,7 @@ help:
 	@echo "make demo   learn from handwritten digits, beside raw pixels, PCA and an untrained encoder"
 	@echo "make test   run the fast tests (slow ones: make test-slow)"
 	@echo "make test-explore   run property tests with new examples, ten times as many"
+	@echo "make test-coverage   run the fast tests and print the lines that no test runs"
 	@echo "make test-min   run the tests with the oldest allowed versions of the dependencies"
 	@echo "make test-devices   run the tests of GPUs on a simulated device"
 	@echo "make lint   run ruff, mypy and the import contracts"
@@ -32,6 +33,12 @@ test-slow:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
 	$(BIN)/python -m pytest -n auto -m slow
+
+.PHONY: test-coverage
+test-coverage:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 # New examples of every property test, ten times as many.
 .PHONY: test-explore

@@ -37,11 +37,12 @@ from sk_mige.networks.marginal import CodeMarginal, code_moments, marginal_of
 from sk_mige.objectives import Objective, Problem
 from sk_mige.objectives.base import Description, ShorthandMixin
 from sk_mige.objectives.modes import MODES, as_description, kind_of, task_of, why_missing
-from sk_mige.training import ArrayDataset, Trainer, join_processes, read_parts, resident
+from sk_mige.training import Trainer
 from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
+from sk_mige.training.data import ArrayDataset, read_parts, resident
 from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
-from sk_mige.training.processes import n_processes
+from sk_mige.training.processes import join_processes, n_processes
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import make_schedule
 from sk_mige.training.targets import (

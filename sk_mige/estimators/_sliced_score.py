@@ -22,15 +22,18 @@ from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
 from sk_mige.score.outliers import warn_of_outliers
-from sk_mige.training import (
-    ArrayDataset,
-    EncoderNet,
-    Trainer,
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.device import (
     available_device,
+    building,
+    built_apart,
+    device_of_stored,
+    isolated,
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart, device_of_stored, isolated
+from sk_mige.training.net import EncoderNet
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor

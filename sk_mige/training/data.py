@@ -38,7 +38,7 @@ class ArrayDataset(Dataset[Batch]):
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import ArrayDataset
+    >>> from sk_mige.training.data import ArrayDataset
     >>> x, y = ArrayDataset(np.eye(3))[[2, 0]]
     >>> x
     tensor([[0., 0., 1.],
@@ -94,7 +94,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import EqualBatchSampler
+    >>> from sk_mige.training.data import EqualBatchSampler
     >>> sampler = EqualBatchSampler(129, 64, torch.Generator().manual_seed(0))
     >>> [len(batch) for batch in sampler]
     [43, 43, 43]
@@ -146,7 +146,7 @@ def resident(
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from sk_mige.training import resident
+    >>> from sk_mige.training.data import resident
     >>> resident(np.eye(3), torch.device("cpu")).dtype
     dtype('float32')
     """
@@ -199,7 +199,7 @@ class BatchLoader(DataLoader[Any]):
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import ArrayDataset, EqualBatchSampler
+    >>> from sk_mige.training.data import ArrayDataset, EqualBatchSampler
     >>> from sk_mige.training.data import BatchLoader
     >>> loader = BatchLoader(ArrayDataset(np.eye(5)), EqualBatchSampler(5, 3, None))
     >>> [len(x) for x, _ in loader]
@@ -228,7 +228,7 @@ def keep_batch(batch: Any) -> Any:
 
     Examples
     --------
-    >>> from sk_mige.training import keep_batch
+    >>> from sk_mige.training.data import keep_batch
     >>> keep_batch("a batch")
     'a batch'
     """
@@ -255,7 +255,7 @@ def read_parts(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import read_parts
+    >>> from sk_mige.training.data import read_parts
     >>> [len(part) for part in read_parts(np.eye(5), [slice(0, 3), slice(3, 5)])]
     [3, 2]
     """

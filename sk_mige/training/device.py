@@ -55,7 +55,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
     Examples
     --------
-    >>> from sk_mige.training import resolve_device
+    >>> from sk_mige.training.device import resolve_device
     >>> resolve_device("cpu")
     device(type='cpu')
     """
@@ -82,7 +82,7 @@ def available_device(device: str | torch.device) -> torch.device:
 
     Examples
     --------
-    >>> from sk_mige.training import available_device
+    >>> from sk_mige.training.device import available_device
     >>> available_device("cpu")
     device(type='cpu')
     """
@@ -113,7 +113,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import seeded
+    >>> from sk_mige.training.device import seeded
     >>> with seeded(0, torch.device("cpu")):
     ...     first = torch.rand(1)
     >>> with seeded(0, torch.device("cpu")):

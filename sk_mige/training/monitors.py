@@ -317,7 +317,7 @@ def neighbour_votes(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import neighbour_votes
+    >>> from sk_mige.training.monitors import neighbour_votes
     >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
     array([[1., 0.]])
     """

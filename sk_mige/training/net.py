@@ -43,7 +43,7 @@ class NonFiniteLossError(ArithmeticError):
 
     Examples
     --------
-    >>> from sk_mige.training import NonFiniteLossError
+    >>> from sk_mige.training.net import NonFiniteLossError
     >>> str(NonFiniteLossError(2, 7))
     'the loss became infinite or NaN at step 7 of epoch 2'
     """
@@ -77,7 +77,7 @@ class EncoderNet(NeuralNet):
     --------
     >>> import torch
     >>> from sk_mige.objectives import FunctionObjective
-    >>> from sk_mige.training import EncoderNet
+    >>> from sk_mige.training.net import EncoderNet
     >>> objective = FunctionObjective(lambda code, x, y: code.z.mean())
     >>> EncoderNet(torch.nn.Linear, objective).initialized_
     False

@@ -24,7 +24,7 @@ class TrainingProgress(Callback):
 
     Examples
     --------
-    >>> from sk_mige.training import TrainingProgress
+    >>> from sk_mige.training.progress import TrainingProgress
     >>> TrainingProgress(20, "MIGEEncoder").epochs
     20
     """

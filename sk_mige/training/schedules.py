@@ -66,7 +66,7 @@ class CosineDecay(Rates):
 
     Examples
     --------
-    >>> from sk_mige.training import CosineDecay
+    >>> from sk_mige.training.schedules import CosineDecay
     >>> [round(CosineDecay.factor(t, 4), 2) for t in range(5)]
     [1.0, 0.85, 0.5, 0.15, 0.0]
     """

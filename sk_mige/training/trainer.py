@@ -85,7 +85,8 @@ class Trainer:
     >>> from sk_mige.networks import Architecture
     >>> from sk_mige.objectives import MIGEInfoMax
     >>> from sk_mige.score import ssge
-    >>> from sk_mige.training import ArrayDataset, Trainer
+    >>> from sk_mige.training import Trainer
+    >>> from sk_mige.training.data import ArrayDataset
     >>> network = Architecture(n_features=3, n_components=2, hidden_layer_sizes=(8,)).build()
     >>> trainer = Trainer(network, MIGEInfoMax(ssge), batch_size=16)
     >>> X = np.random.default_rng(0).normal(size=(32, 3))
@@ -303,7 +304,7 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import make_optimizer
+    >>> from sk_mige.training.trainer import make_optimizer
     >>> factory = make_optimizer("adam", torch.device("cpu"))
     >>> type(factory([torch.zeros(2, requires_grad=True)], lr=1e-3)).__name__
     'Adam'

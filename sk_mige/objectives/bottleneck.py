@@ -416,10 +416,8 @@ class InformationBottleneck(InformationDescription):
 
     def unused_score(self) -> str | None:
         """Return the reason why ``score_estimator`` is unused, or None if it is used."""
-        by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
-            "score",
-            "stein",
-        )
+        estimator = self.estimator
+        by_score = isinstance(estimator, MIGE) and estimator.marginal in ("score", "stein")
         if not self.uses_score() or by_score:
             return super().unused_score()
         if not HEADS[self.head].stochastic or self.estimates_conditional():

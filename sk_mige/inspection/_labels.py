@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sk_mige._arrays import is_missing_label
 
 __all__ = ["Coloring", "color_labels", "is_missing"]
 
@@ -17,15 +20,15 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True)
 class Coloring:
-    """Labels as numbers for a colour scale (NaN if missing), and the class names."""
+    """Labels as numbers for a colour scale (NaN if missing), and the names of their classes."""
 
     numbers: NDArray[np.float64]
-    classes: list[str] | None
+    classes: Sequence[str] = ()
 
     @property
     def distinct(self) -> bool:
-        """Whether there are few enough classes for a separate colour for each class."""
-        return self.classes is not None and len(self.classes) <= MOST_CLASSES
+        """Whether there are classes, and few enough for a separate colour for each class."""
+        return 0 < len(self.classes) <= MOST_CLASSES
 
 
 def color_labels(labels: NDArray[Any]) -> Coloring:
@@ -41,19 +44,14 @@ def color_labels(labels: NDArray[Any]) -> Coloring:
         numbers[~missing] = known.astype(np.float64)
         values = numbers[~missing]
         if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:
-            return Coloring(numbers, None)
+            return Coloring(numbers)
         known = known.astype(int)
-    classes, codes = _sorted_classes(known)
-    numbers[~missing] = codes
-    return Coloring(numbers, classes)
-
-
-def _sorted_classes(known: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
     try:
         classes, codes = np.unique(known, return_inverse=True)
     except TypeError:  # labels of several types have no order
         classes, codes = np.unique(known.astype(str), return_inverse=True)
-    return [str(name) for name in classes], codes
+    numbers[~missing] = codes
+    return Coloring(numbers, [str(name) for name in classes])
 
 
 def _are_numbers(known: NDArray[Any]) -> bool:
@@ -65,13 +63,6 @@ def _are_numbers(known: NDArray[Any]) -> bool:
 
 
 def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return a mask of the missing labels."""
-    return np.array([_is_missing(label) for label in labels], dtype=bool)
-
-
-def _is_missing(label: Any) -> bool:
-    """Return True for None, NaN, infinity, NaT and pandas.NA."""
-    try:
-        return label is None or bool(label != label) or label in (np.inf, -np.inf)
-    except TypeError:  # comparisons with pandas.NA have no truth value
-        return True
+    """Return a mask of the missing labels: None, NaN, infinity, NaT and pandas.NA."""
+    missing = [is_missing_label(label) or label in (np.inf, -np.inf) for label in labels]
+    return np.array(missing, dtype=bool)

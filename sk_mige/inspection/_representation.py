@@ -179,7 +179,7 @@ class RepresentationDisplay(Display):
         """Draw the legend or the colour bar."""
         handles: list[Any] = []
         names: list[str] = []
-        if coloring.distinct and coloring.classes:
+        if coloring.distinct:
             names = list(coloring.classes)
             handles, _ = self.scatter_.legend_elements(num=list(range(len(names))))
         elif not np.isnan(coloring.numbers).all():
@@ -199,7 +199,7 @@ def _style(coloring: Coloring | None) -> dict[str, Any]:
     if coloring is None:
         return style
     style |= {"c": coloring.numbers, "plotnonfinite": True}
-    if coloring.distinct and coloring.classes is not None:
+    if coloring.distinct:
         n_colors = 10 if len(coloring.classes) <= 10 else 20
         style |= {"cmap": f"tab{n_colors}", "vmin": 0, "vmax": n_colors - 1}
     return style

@@ -38,19 +38,11 @@ class DocLinkMixin:
     the package. If neither gives an address, the HTML representation has no link.
     """
 
-    _doc_link_module = "sk_mige"
-
-    @property
-    def _doc_link_template(self) -> str:
-        return f"{_site()}/api/generated/sk_mige.{{estimator_name}}.html"
-
-    def _doc_link_url_param_generator(self) -> dict[str, str]:
-        return {"estimator_name": type(self).__name__}
-
     def _get_doc_link(self) -> str:
-        if not type(self).__module__.startswith("sk_mige.") or not _site():
+        site = _site()
+        if not type(self).__module__.startswith("sk_mige.") or not site:
             return ""
-        return self._doc_link_template.format(**self._doc_link_url_param_generator())
+        return f"{site}/api/generated/sk_mige.{type(self).__name__}.html"
 
 
 def _site() -> str:

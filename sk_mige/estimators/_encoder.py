@@ -857,7 +857,7 @@ class MIGEEncoder(
             with self._trainer.threads():
                 data = ArrayDataset(to_rows(rows))
                 return self.net_.information_of_copies(data, shuffled=shuffled)
-        y = own_targets(rows) if y is None else as_numpy(y)
+        y = own_targets(rows) if y is None else y
         if y is None:
             raise ValueError(
                 f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "

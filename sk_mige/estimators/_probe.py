@@ -258,7 +258,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            with built_apart(self._seed), building(torch.device("cpu")):
+            with built_apart(self._seed):
                 module = _network(*self._sizes).eval()
                 from_numpy(module, weights)
                 self.module_ = module.to(device_of_stored(self.device))

@@ -73,31 +73,22 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD before the estimator, or "
             "pass X.toarray() if memory allows"
         )
-    _check_two_dimensional(estimator, X)
-    X = as_rows(X)
-    xp, _ = get_namespace(X)
-    integral = _is_integral(X)
-    X = validate_data(
-        estimator,
-        X,
-        dtype=None if integral else [xp.float64, xp.float32],
-        ensure_min_samples=min_rows,
-        reset=reset,
-    )
-    if integral:
-        return X
-    check_float32_range(max(abs(float(xp.max(X))), abs(float(xp.min(X)))))
+    X = check_samples(estimator, X, reset=reset, min_rows=min_rows, keep_integers=True)
+    if not _is_integral(X):
+        xp, _ = get_namespace(X)
+        check_float32_range(max(abs(float(xp.max(X))), abs(float(xp.min(X)))))
     return X
 
 
-def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
+def check_samples(
+    estimator: Any, X: Any, *, reset: bool, min_rows: int = 1, keep_integers: bool = False
+) -> Any:
     """Validate samples X (n, d) for a score estimator: dense, finite and floating-point."""
     _check_two_dimensional(estimator, X)
     X = as_rows(X)
     xp, _ = get_namespace(X)
-    return validate_data(
-        estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows
-    )
+    dtype = None if keep_integers and _is_integral(X) else [xp.float64, xp.float32]
+    return validate_data(estimator, X, dtype=dtype, reset=reset, ensure_min_samples=min_rows)
 
 
 def check_varies(X: Any, consequence: str) -> None:

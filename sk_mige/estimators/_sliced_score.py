@@ -293,7 +293,7 @@ class SlicedScoreMatching(
         super().__setstate__(state)
         if weights is not None:
             self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
-            with built_apart(self._seed), building(torch.device("cpu")):
+            with built_apart(self._seed):
                 self._make_trainer(device_of_stored(self.device))
                 from_numpy(self.net_.module_, weights)
 

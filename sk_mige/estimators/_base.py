@@ -1,4 +1,4 @@
-"""Functions shared by estimators: documentation links, layer sizes and stored weights."""
+"""Functions shared by estimators: documentation links, layer sizes, fixed parameters and tags."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from torch import nn
 
 from sk_mige.training.device import available_device, resolve_device
 
-__all__ = [
-    "DocLinkMixin",
-    "as_sizes",
-    "expect_unchanged",
-    "from_numpy",
-    "set_task",
-    "to_numpy",
-]
+__all__ = ["DocLinkMixin", "as_sizes", "expect_unchanged", "set_task"]
 
 DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
@@ -71,19 +61,6 @@ def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
             "default; functools.partial sets the sizes of a callable encoder"
         )
     return widths
-
-
-def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return the weights of a module as NumPy arrays."""
-    module = getattr(module, "_orig_mod", module)  # the module that torch.compile wraps
-    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
-
-
-def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
-    """Load the weights of a module from NumPy arrays."""
-    if weights:
-        # torch.tensor copies, because arrays of a memory-mapped pickle are read-only.
-        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
 
 
 def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:

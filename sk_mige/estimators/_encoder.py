@@ -54,10 +54,11 @@ from sk_mige.training.targets import (
     split_rows,
 )
 
-from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, set_task, to_numpy
+from ._base import DocLinkMixin, as_sizes, expect_unchanged, set_task
 from ._inputs import check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
+from ._stored import from_numpy, to_numpy
 
 __all__ = ["MIGEEncoder"]
 

@@ -23,8 +23,9 @@ from sk_mige.training.device import building, built_apart, device_of_stored, res
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import DocLinkMixin, from_numpy, to_numpy
+from ._base import DocLinkMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
+from ._stored import from_numpy, to_numpy
 
 __all__ = ["NonLinearProbe"]
 

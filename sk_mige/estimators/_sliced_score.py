@@ -35,10 +35,10 @@ from sk_mige.training.device import (
 )
 from sk_mige.training.net import EncoderNet
 
-from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
+from ._base import DocLinkMixin, as_sizes
 from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor
 from ._score_base import representative_rows
-from ._stored import to_stored, to_tensors
+from ._stored import from_numpy, to_numpy, to_stored, to_tensors
 
 __all__ = ["SlicedScoreMatching"]
 

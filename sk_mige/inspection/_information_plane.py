@@ -14,9 +14,8 @@ from torch import Tensor
 
 from sk_mige.networks import evaluate
 
-from ._checks import real_numbers
+from ._checks import is_missing, real_numbers
 from ._display import Axes, Display
-from ._labels import is_missing
 from ._parts import last_step, require
 
 __all__ = ["InformationPlaneDisplay"]

@@ -60,8 +60,6 @@ class LearnedParts:
             return True
         return type(one) is type(two) and bool(one.get_params() == two.get_params())
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         return repr(self.information)
 

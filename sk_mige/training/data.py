@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from .items import NO_OPTIONS, ItemRows, on_cpu
 
-__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "read_parts", "resident"]
+__all__ = ["ArrayDataset", "EqualBatchSampler", "read_parts", "resident"]
 
 Batch = tuple[Tensor, Tensor]
 # Largest number of values that a CPU converts at once: 64 MiB as float32.
@@ -212,7 +212,7 @@ class BatchLoader(DataLoader[Any]):
         super().__init__(
             dataset,
             batch_sampler=batches,
-            collate_fn=keep_batch,
+            collate_fn=tuple,  # the data set returns whole batches
             generator=generator,
             **_loader_options(dataset),
         )
@@ -221,18 +221,6 @@ class BatchLoader(DataLoader[Any]):
         """Return an iterator whose seed is drawn on the CPU, whatever torch's default device."""
         with on_cpu():
             return super().__iter__()
-
-
-def keep_batch(batch: Any) -> Any:
-    """Return the batch unchanged, as ``collate_fn`` of a loader of whole batches.
-
-    Examples
-    --------
-    >>> from sk_mige.training.data import keep_batch
-    >>> keep_batch("a batch")
-    'a batch'
-    """
-    return batch
 
 
 def read_parts(

@@ -9,8 +9,6 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["check_float32_range", "check_labels", "is_missing_label", "readable"]
-
 
 def readable(values: Any, name: str) -> Any:
     """Convert a tensor to an array. Masked values and complex numbers raise an error."""

@@ -12,8 +12,6 @@ from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
 from sk_mige.training.device import available_device, resolve_device
 
-__all__ = ["DocLinkMixin", "as_sizes", "expect_unchanged", "set_task"]
-
 DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
 # file:///home/me/sk_mige/docs/_build/html.

@@ -60,8 +60,6 @@ from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, re
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
 from ._stored import from_numpy, to_numpy
 
-__all__ = ["MIGEEncoder"]
-
 
 def _predicts(encoder: Any) -> bool:
     return task_of(encoder.mode) is not None

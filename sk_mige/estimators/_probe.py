@@ -27,9 +27,6 @@ from ._base import DocLinkMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
 
-__all__ = ["NonLinearProbe"]
-
-
 CHUNK = 4096
 
 

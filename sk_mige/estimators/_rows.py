@@ -21,26 +21,6 @@ from sk_mige._warnings import warn_user
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training.items import ItemRows, is_data_set
 
-__all__ = [
-    "as_rows",
-    "by_blocks",
-    "check_finite",
-    "check_float32_resolution",
-    "check_rows",
-    "check_samples",
-    "check_spread",
-    "check_varies",
-    "is_dask",
-    "like_input",
-    "namespace_of",
-    "own_targets",
-    "reference",
-    "row_chunks",
-    "scores_like",
-    "to_rows",
-    "to_tensor",
-]
-
 # Number of elements of a chunk's Gram matrix: 16 MiB in float64. Larger chunks are not faster, and
 # need new memory from the operating system.
 CHUNK_ELEMENTS = 2**21

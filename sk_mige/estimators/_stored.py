@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["StoredItems", "StoredTensor", "from_numpy", "to_numpy", "to_stored", "to_tensors"]
-
 
 def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
     """Return the weights of a module as NumPy arrays."""

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from sk_mige._arrays import is_missing_label, readable
 
-__all__ = ["as_array", "column_indices", "column_names", "is_missing", "real_numbers"]
-
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
     """Return array-like values, such as a tensor on any device, as a NumPy array."""

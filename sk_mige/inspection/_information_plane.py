@@ -18,8 +18,6 @@ from ._checks import is_missing, real_numbers
 from ._display import Axes, Display
 from ._parts import last_step, require
 
-__all__ = ["InformationPlaneDisplay"]
-
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.
 CHUNK_VALUES = 2**22

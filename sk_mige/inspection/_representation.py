@@ -15,8 +15,6 @@ from ._checks import as_array, column_indices, column_names, is_missing
 from ._display import Axes, Display
 from ._parts import find_transformer
 
-__all__ = ["RepresentationDisplay"]
-
 # Largest number of classes whose colours can be distinguished.
 MOST_CLASSES = 20
 # Colour of points without a label.

@@ -14,8 +14,6 @@ from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part, searched_parameters
 
-__all__ = ["ScoreCVDisplay"]
-
 AXES = {
     "alpha": "regularisation strength α",
     "eigen_threshold": "share of the spectrum left out",

@@ -18,8 +18,6 @@ from .base import Information, InformationTerm, Objective, Problem
 from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
-__all__ = ["BottleneckLoss", "InformationBottleneck"]
-
 # Default number of draws of z for each x, if the score of q(z | x) is estimated.
 SCORE_DRAWS = 16
 # Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.

@@ -16,8 +16,6 @@ from sk_mige.networks import Code
 from .base import Information, Objective, Problem
 from .information import INFORMATIONS, InformationDescription
 
-__all__ = ["InfoMax", "PriorMatched"]
-
 
 class PriorMatched(Objective):
     r"""Objective plus an adversarial loss that makes the sigmoid of each code uniform.

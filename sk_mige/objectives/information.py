@@ -39,8 +39,6 @@ from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm
 from .variational import VariationalTerm
 from .views import VIEWS
 
-__all__ = ["INFORMATIONS", "MIGE", "Critic", "Information", "InformationDescription", "Variational"]
-
 
 class LearnedParts:
     """Learned parts of an estimator of information, which are equal if the parameters are equal.

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from .device import current
 
-__all__ = ["Checkpoint", "settings_in_words"]
-
 FORMAT = "sk_mige checkpoint 4"
 
 # Parameters that a continued run may change: device, number of epochs, and reports.

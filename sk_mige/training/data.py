@@ -13,8 +13,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from .items import NO_OPTIONS, ItemRows, on_cpu
 
-__all__ = ["ArrayDataset", "EqualBatchSampler", "read_parts", "resident"]
-
 Batch = tuple[Tensor, Tensor]
 # Largest number of values that a CPU converts at once: 64 MiB as float32.
 FEW_VALUES = 2**24

@@ -13,18 +13,6 @@ from torch.overrides import TorchFunctionMode
 
 from sk_mige._warnings import warn_user
 
-__all__ = [
-    "available_device",
-    "building",
-    "built_apart",
-    "current",
-    "device_of_stored",
-    "isolated",
-    "moved",
-    "resolve_device",
-    "seeded",
-]
-
 # All threads share torch's generators. Two fits at once would draw from the same sequence.
 _GENERATORS = threading.RLock()
 # Functions by which layers draw initial values, in addition to those of torch.nn.init.

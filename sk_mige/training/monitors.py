@@ -23,8 +23,6 @@ from .items import ItemRows, is_data_set
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
-__all__ = ["EffectiveRank", "OnlineKNN", "OnlineProbe", "neighbour_votes"]
-
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3
 # Names of records other than those that skorch and the trainer write.

@@ -23,8 +23,6 @@ from sk_mige.objectives import Objective
 from .data import BatchLoader, EqualBatchSampler
 from .device import isolated, moved
 
-__all__ = ["EncoderNet", "NonFiniteLossError"]
-
 # Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
 # up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
 FEWEST_PAIRS = 4

@@ -12,17 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sk_mige.networks import Code
 
-__all__ = [
-    "JointBatchNorm",
-    "gather_code",
-    "gather_rows",
-    "join_processes",
-    "make_accelerator",
-    "mean_over_processes",
-    "n_processes",
-    "with_joint_batch_norms",
-]
-
 
 def is_joint() -> bool:
     """Return whether several processes train together."""

@@ -18,14 +18,6 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-__all__ = [
-    "BetaWarmup",
-    "CosineDecay",
-    "ExponentialDecay",
-    "WeightAveraging",
-    "make_schedule",
-]
-
 
 class Shown(Callback):
     """Base class of callbacks whose ``repr`` shows the parameters."""

@@ -28,8 +28,6 @@ from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress
 from .threads import threads_for
 
-__all__ = ["OptimizerFactory", "Trainer", "make_optimizer"]
-
 OptimizerFactory: TypeAlias = Callable[..., torch.optim.Optimizer]
 
 OPTIMIZERS: dict[str, OptimizerFactory] = {

@@ -156,7 +156,7 @@ class Checkpoint(Callback):
     def _check(self, what: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
         wanted = {key: tuple(value.shape) for key, value in ours.items()}
         found = {key: tuple(value.shape) for key, value in theirs.items()}
-        for key in _differences(wanted, found):
+        if (key := _difference(wanted, found)) is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "
                 f"{found.get(key)} in the file and {wanted.get(key)} in this run: set the "
@@ -164,7 +164,7 @@ class Checkpoint(Callback):
             )
 
     def _check_run(self, theirs: dict[str, str]) -> None:
-        for name in _differences(self.run_, theirs):
+        if (name := _difference(self.run_, theirs)) is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another run: {name} was {theirs.get(name)} in the "
                 f"other run, and is {self.run_.get(name)} in this run. Each run needs a separate "
@@ -172,9 +172,9 @@ class Checkpoint(Callback):
             )
 
 
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Return the keys whose values differ."""
-    return [key for key in [*ours, *theirs] if ours.get(key) != theirs.get(key)]
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """Return the first key whose values differ, or None."""
+    return next((key for key in [*ours, *theirs] if ours.get(key) != theirs.get(key)), None)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

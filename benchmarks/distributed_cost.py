@@ -38,7 +38,9 @@ from report import row, write
 from sk_mige.networks import ConvEncoder, EncoderNetwork, MLPEncoder, StandardizingHead
 from sk_mige.objectives import MIGEInfoMax
 from sk_mige.score import ssge
-from sk_mige.training import ArrayDataset, Trainer, make_accelerator
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.processes import make_accelerator
 
 N_COMPONENTS = 64
 KINDS = {"perceptron": (784,), "convolutional": (3, 32, 32)}

@@ -38,7 +38,7 @@ from sk_mige.information import mutual_info_surrogate
 from sk_mige.networks import Architecture, ConvEncoder
 from sk_mige.objectives import default_training_score
 from sk_mige.score import squared_distances, ssge
-from sk_mige.training import EqualBatchSampler
+from sk_mige.training.data import EqualBatchSampler
 
 SCORE = default_training_score("infomax")
 CUT = partial(ssge, eigen_threshold=0.999)

@@ -9,8 +9,6 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["check_float32_range", "check_labels", "readable"]
-
 
 def readable(values: Any, name: str) -> Any:
     """Convert a tensor to an array. Masked values and complex numbers raise an error."""
@@ -42,7 +40,7 @@ def check_labels(labels: Any, name: str) -> None:
         return
     labels = np.asarray(labels).ravel()
     plain = labels.dtype.kind != "O"
-    missing = labels[np.isnan(labels)] if plain else list(filter(_is_missing, labels))
+    missing = labels[np.isnan(labels)] if plain else list(filter(is_missing_label, labels))
     if len(missing):
         shown = "NaN" if isinstance(missing[0], float | np.floating) else str(missing[0])
         raise ValueError(
@@ -64,7 +62,7 @@ def _check_one_order(labels: NDArray[Any], name: str) -> None:
         ) from error
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing_label(label: Any) -> bool:
     """Return whether a label is None, NaN, or pandas' NaT or NA."""
     try:
         return label is None or bool(label != label)

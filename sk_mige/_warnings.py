@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = ["warn_user"]
-
 # Packages whose frames may lie between the user's line and the warning.
 LIBRARIES = frozenset(
     {"sk_mige", "sklearn", "skorch", "torch", "joblib", "scipy", "contextlib", "functools"}

@@ -30,22 +30,6 @@ PACKAGES = {
     "sk_mige.training": "Training",
 }
 
-# Public names of packages in which all other names are internal and may change.
-PUBLIC_OF = {
-    "sk_mige.training": (
-        "BetaWarmup",
-        "Checkpoint",
-        "EffectiveRank",
-        "ExponentialDecay",
-        "ImageAugmentation",
-        "OnlineKNN",
-        "OnlineProbe",
-        "Trainer",
-        "WeightAveraging",
-        "input_alignment",
-    )
-}
-
 INTRODUCTION = """\
 All names in the API reference are public, and the :doc:`/changelog` lists changes to public names.
 Estimators also have the methods of every scikit-learn estimator, such as ``get_params``,
@@ -61,9 +45,8 @@ def public_names(package: str) -> list[str]:
     module = _module(package)
     if module is None:
         return []
-    listed = PUBLIC_OF.get(package, getattr(module, "__all__", ()))
     elsewhere = () if package == "sk_mige" else importlib.import_module("sk_mige").__all__
-    named = [name for name in listed if not name.startswith("__") and name not in elsewhere]
+    named = [name for name in module.__all__ if not name.startswith("__") and name not in elsewhere]
     return [name for name in named if _documented(getattr(module, name))]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BananaScore", "make_banana"]
-
 from numbers import Real
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["fetch_cifar10", "fetch_cifar100"]
-
 import os
 from typing import Any, Literal
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CorrelatedGaussianScore", "make_correlated_gaussian"]
-
 from numbers import Integral, Real
 
 import numpy as np

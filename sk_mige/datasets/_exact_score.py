@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ExactScore", "Seed"]
-
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, TypeAlias

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "VARIABLE",
-    "Archive",
-    "RemoteFile",
-    "get_data_home",
-    "obtain",
-    "obtain_members",
-    "replacing",
-]
-
 import gzip
 import hashlib
 import os

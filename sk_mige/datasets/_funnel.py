@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FunnelScore", "make_funnel"]
-
 from numbers import Integral, Real
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GaussianScore", "make_gaussian"]
-
 from numbers import Integral
 from typing import Literal
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["make_gaussian_clusters", "make_gaussian_grid"]
-
 from numbers import Integral, Real
 
 import numpy as np

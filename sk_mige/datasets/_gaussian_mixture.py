@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GaussianMixtureScore", "make_gaussian_mixture"]
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["as_bunch", "check_labels", "check_subset", "read_names", "read_rows"]
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["fetch_fashion_mnist", "fetch_mnist"]
-
 import gzip
 import os
 import struct

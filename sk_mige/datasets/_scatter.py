@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Scatter", "random_covariance"]
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_solve, solve_triangular

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SphericalShellScore", "make_ring", "make_spherical_shell"]
-
 from numbers import Integral, Real
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["fetch_stl10"]
-
 import os
 from pathlib import Path
 from typing import Any, Literal

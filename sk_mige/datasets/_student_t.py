@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["StudentTScore", "make_student_t"]
-
 from numbers import Integral, Real
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["load_tiny_imagenet10"]
-
 import os
 import zipfile
 from typing import Any, Literal

@@ -22,7 +22,7 @@ from sk_mige.information.choice import CANDIDATES, choose_information, coordinat
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
-from sk_mige.training import resolve_device
+from sk_mige.training.device import resolve_device
 
 from ._chain_rule import is_wide
 from ._division import DividedPair

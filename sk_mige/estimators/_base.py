@@ -1,4 +1,4 @@
-"""Functions shared by estimators: documentation links, layer sizes and stored weights."""
+"""Functions shared by estimators: documentation links, layer sizes, fixed parameters and tags."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
-from torch import nn
 
 from sk_mige.training.device import available_device, resolve_device
-
-__all__ = [
-    "DocLinkMixin",
-    "as_sizes",
-    "expect_unchanged",
-    "from_numpy",
-    "set_task",
-    "to_numpy",
-]
 
 DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
@@ -38,19 +26,11 @@ class DocLinkMixin:
     the package. If neither gives an address, the HTML representation has no link.
     """
 
-    _doc_link_module = "sk_mige"
-
-    @property
-    def _doc_link_template(self) -> str:
-        return f"{_site()}/api/generated/sk_mige.{{estimator_name}}.html"
-
-    def _doc_link_url_param_generator(self) -> dict[str, str]:
-        return {"estimator_name": type(self).__name__}
-
     def _get_doc_link(self) -> str:
-        if not type(self).__module__.startswith("sk_mige.") or not _site():
+        site = _site()
+        if not type(self).__module__.startswith("sk_mige.") or not site:
             return ""
-        return self._doc_link_template.format(**self._doc_link_url_param_generator())
+        return f"{site}/api/generated/sk_mige.{type(self).__name__}.html"
 
 
 def _site() -> str:
@@ -79,19 +59,6 @@ def as_sizes(sizes: Any, encoder: Any = "mlp") -> tuple[int, ...]:
             "default; functools.partial sets the sizes of a callable encoder"
         )
     return widths
-
-
-def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return the weights of a module as NumPy arrays."""
-    module = getattr(module, "_orig_mod", module)  # the module that torch.compile wraps
-    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
-
-
-def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
-    """Load the weights of a module from NumPy arrays."""
-    if weights:
-        # torch.tensor copies, because arrays of a memory-mapped pickle are read-only.
-        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
 
 
 def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: str) -> None:

@@ -37,11 +37,12 @@ from sk_mige.networks.marginal import CodeMarginal, code_moments, marginal_of
 from sk_mige.objectives import Objective, Problem
 from sk_mige.objectives.base import Description, ShorthandMixin
 from sk_mige.objectives.modes import MODES, as_description, kind_of, task_of, why_missing
-from sk_mige.training import ArrayDataset, Trainer, join_processes, read_parts, resident
+from sk_mige.training import Trainer
 from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
+from sk_mige.training.data import ArrayDataset, read_parts, resident
 from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
-from sk_mige.training.processes import n_processes
+from sk_mige.training.processes import join_processes, n_processes
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import make_schedule
 from sk_mige.training.targets import (
@@ -53,12 +54,11 @@ from sk_mige.training.targets import (
     split_rows,
 )
 
-from ._base import DocLinkMixin, as_sizes, expect_unchanged, from_numpy, set_task, to_numpy
+from ._base import DocLinkMixin, as_sizes, expect_unchanged, set_task
 from ._inputs import check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
-
-__all__ = ["MIGEEncoder"]
+from ._stored import from_numpy, to_numpy
 
 
 def _predicts(encoder: Any) -> bool:
@@ -856,7 +856,7 @@ class MIGEEncoder(
             with self._trainer.threads():
                 data = ArrayDataset(to_rows(rows))
                 return self.net_.information_of_copies(data, shuffled=shuffled)
-        y = own_targets(rows) if y is None else as_numpy(y)
+        y = own_targets(rows) if y is None else y
         if y is None:
             raise ValueError(
                 f"score with mode={self.mode!r} needs y, the true targets; got None: pass y, or a "

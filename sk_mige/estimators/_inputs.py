@@ -19,8 +19,6 @@ from sk_mige.training.items import NO_OPTIONS, ItemRows, is_data_set
 
 from ._rows import as_rows, check_float32_resolution, check_rows, check_varies, namespace_of
 
-__all__ = ["check_inputs", "check_out", "check_queries", "check_training_inputs"]
-
 # Options of a DataLoader for reading items. Options that define the batches are not listed.
 LOADER_OPTIONS = (
     "num_workers",

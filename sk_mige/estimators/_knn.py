@@ -17,8 +17,6 @@ from sk_mige.training.targets import as_numpy, check_targets, class_indices, fin
 from ._base import DocLinkMixin
 from ._rows import check_samples
 
-__all__ = ["WeightedKNNClassifier"]
-
 
 class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.

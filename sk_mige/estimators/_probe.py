@@ -17,22 +17,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sk_mige.objectives import FunctionObjective
-from sk_mige.training import (
-    ArrayDataset,
-    Trainer,
-    resident,
-    resolve_device,
-    seeded,
-)
-from sk_mige.training.device import building, built_apart, device_of_stored
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset, resident
+from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import DocLinkMixin, from_numpy, to_numpy
+from ._base import DocLinkMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
-
-__all__ = ["NonLinearProbe"]
-
+from ._stored import from_numpy, to_numpy
 
 CHUNK = 4096
 
@@ -263,7 +256,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
         weights = state.pop("_stored_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            with built_apart(self._seed), building(torch.device("cpu")):
+            with built_apart(self._seed):
                 module = _network(*self._sizes).eval()
                 from_numpy(module, weights)
                 self.module_ = module.to(device_of_stored(self.device))

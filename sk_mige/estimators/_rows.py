@@ -21,26 +21,6 @@ from sk_mige._warnings import warn_user
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training.items import ItemRows, is_data_set
 
-__all__ = [
-    "as_rows",
-    "by_blocks",
-    "check_finite",
-    "check_float32_resolution",
-    "check_rows",
-    "check_samples",
-    "check_spread",
-    "check_varies",
-    "is_dask",
-    "like_input",
-    "namespace_of",
-    "own_targets",
-    "reference",
-    "row_chunks",
-    "scores_like",
-    "to_rows",
-    "to_tensor",
-]
-
 # Number of elements of a chunk's Gram matrix: 16 MiB in float64. Larger chunks are not faster, and
 # need new memory from the operating system.
 CHUNK_ELEMENTS = 2**21
@@ -73,31 +53,22 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
             f"shape {X.shape}: put sklearn.decomposition.TruncatedSVD before the estimator, or "
             "pass X.toarray() if memory allows"
         )
-    _check_two_dimensional(estimator, X)
-    X = as_rows(X)
-    xp, _ = get_namespace(X)
-    integral = _is_integral(X)
-    X = validate_data(
-        estimator,
-        X,
-        dtype=None if integral else [xp.float64, xp.float32],
-        ensure_min_samples=min_rows,
-        reset=reset,
-    )
-    if integral:
-        return X
-    check_float32_range(max(abs(float(xp.max(X))), abs(float(xp.min(X)))))
+    X = check_samples(estimator, X, reset=reset, min_rows=min_rows, keep_integers=True)
+    if not _is_integral(X):
+        xp, _ = get_namespace(X)
+        check_float32_range(max(abs(float(xp.max(X))), abs(float(xp.min(X)))))
     return X
 
 
-def check_samples(estimator: Any, X: Any, *, reset: bool, min_rows: int = 1) -> Any:
+def check_samples(
+    estimator: Any, X: Any, *, reset: bool, min_rows: int = 1, keep_integers: bool = False
+) -> Any:
     """Validate samples X (n, d) for a score estimator: dense, finite and floating-point."""
     _check_two_dimensional(estimator, X)
     X = as_rows(X)
     xp, _ = get_namespace(X)
-    return validate_data(
-        estimator, X, dtype=[xp.float64, xp.float32], reset=reset, ensure_min_samples=min_rows
-    )
+    dtype = None if keep_integers and _is_integral(X) else [xp.float64, xp.float32]
+    return validate_data(estimator, X, dtype=dtype, reset=reset, ensure_min_samples=min_rows)
 
 
 def check_varies(X: Any, consequence: str) -> None:

@@ -22,20 +22,23 @@ from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
 from sk_mige.score.outliers import warn_of_outliers
-from sk_mige.training import (
-    ArrayDataset,
-    EncoderNet,
-    Trainer,
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.device import (
     available_device,
+    building,
+    built_apart,
+    device_of_stored,
+    isolated,
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart, device_of_stored, isolated
+from sk_mige.training.net import EncoderNet
 
-from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
+from ._base import DocLinkMixin, as_sizes
 from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor
 from ._score_base import representative_rows
-from ._stored import to_stored, to_tensors
+from ._stored import from_numpy, to_numpy, to_stored, to_tensors
 
 __all__ = ["SlicedScoreMatching"]
 
@@ -290,7 +293,7 @@ class SlicedScoreMatching(
         super().__setstate__(state)
         if weights is not None:
             self._whitening = to_tensors(state["_whitening"], torch.device("cpu"))
-            with built_apart(self._seed), building(torch.device("cpu")):
+            with built_apart(self._seed):
                 self._make_trainer(device_of_stored(self.device))
                 from_numpy(self.net_.module_, weights)
 

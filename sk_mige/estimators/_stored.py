@@ -11,7 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["StoredItems", "StoredTensor", "to_stored", "to_tensors"]
+
+def to_numpy(module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return the weights of a module as NumPy arrays."""
+    module = getattr(module, "_orig_mod", module)  # the module that torch.compile wraps
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def from_numpy(module: nn.Module, weights: dict[str, Any] | None, *, strict: bool = True) -> None:
+    """Load the weights of a module from NumPy arrays."""
+    if weights:
+        # torch.tensor copies, because arrays of a memory-mapped pickle are read-only.
+        module.load_state_dict({k: torch.tensor(v) for k, v in weights.items()}, strict=strict)
 
 
 @dataclass(frozen=True)

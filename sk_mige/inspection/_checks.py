@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mige._arrays import readable
-
-__all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
+from sk_mige._arrays import is_missing_label, readable
 
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
@@ -40,6 +38,12 @@ def real_numbers(
         bad = int((~np.isfinite(array)).sum())
         raise ValueError(f"{name} has {bad} values that are NaN or infinite; remove them")
     return array
+
+
+def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a mask of the missing labels: None, NaN, infinity, NaT and pandas.NA."""
+    missing = [is_missing_label(label) or label in (np.inf, -np.inf) for label in labels]
+    return np.array(missing, dtype=bool)
 
 
 def column_names(table: Any) -> list[str] | None:

@@ -14,8 +14,6 @@ from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part
 
-__all__ = ["EigenvalueDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class EigenvalueDisplay(Display):

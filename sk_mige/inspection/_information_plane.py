@@ -14,12 +14,9 @@ from torch import Tensor
 
 from sk_mige.networks import evaluate
 
-from ._checks import real_numbers
+from ._checks import is_missing, real_numbers
 from ._display import Axes, Display
-from ._labels import is_missing
 from ._parts import last_step, require
-
-__all__ = ["InformationPlaneDisplay"]
 
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.

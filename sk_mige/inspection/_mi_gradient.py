@@ -15,8 +15,6 @@ from sk_mige.information import MutualInfoGradient
 from ._checks import as_array, real_numbers
 from ._display import Axes, Display
 
-__all__ = ["MutualInfoGradientDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MutualInfoGradientDisplay(Display):

@@ -18,8 +18,6 @@ from sk_mige.dependence import MutualInfoEstimator
 from ._checks import as_array, real_numbers
 from ._display import Axes, Display
 
-__all__ = ["MutualInfoDisplay"]
-
 # Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
 FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
 

@@ -8,8 +8,6 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["find_part", "find_transformer", "last_step", "require", "searched_parameters"]
-
 
 def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
     """Return the part of an estimator, search or pipeline that has the attribute.

@@ -17,8 +17,6 @@ from ._checks import as_array, real_numbers
 from ._display import Axes, Display
 from ._parts import find_part
 
-__all__ = ["PredictionTrustDisplay"]
-
 # Kinds of plots with the labels of their axes.
 AXES = {
     "reliability": ("confidence", "accuracy"),

@@ -16,8 +16,6 @@ from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import require, searched_parameters
 
-__all__ = ["ProjectionSearchDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ProjectionSearchDisplay(Display):

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ._checks import as_array, column_indices, column_names
+from ._checks import as_array, column_indices, column_names, is_missing
 from ._display import Axes, Display
-from ._labels import Coloring, color_labels
 from ._parts import find_transformer
 
-__all__ = ["RepresentationDisplay"]
-
+# Largest number of classes whose colours can be distinguished.
+MOST_CLASSES = 20
 # Colour of points without a label.
 MISSING = "0.8"
 # Largest number of class names along a colour bar.
 MOST_TICKS = 10
+
+
+@dataclass(frozen=True)
+class _Coloring:
+    """Labels as numbers for a colour scale (NaN if missing), and the names of their classes."""
+
+    numbers: NDArray[np.float64]
+    classes: Sequence[str] = ()
+
+    @property
+    def distinct(self) -> bool:
+        """Whether there are classes, and few enough for a separate colour for each class."""
+        return 0 < len(self.classes) <= MOST_CLASSES
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -162,7 +176,7 @@ class RepresentationDisplay(Display):
         """
         ax = self._set_axes(ax)
         first, second = self.components
-        coloring = None if self.labels is None else color_labels(self.labels)
+        coloring = None if self.labels is None else _color_labels(self.labels)
         if not scatter_kw.keys().isdisjoint(("c", "color")):
             coloring = None
         points = self.representation[:, [first, second]]
@@ -175,11 +189,11 @@ class RepresentationDisplay(Display):
         ax.set(xlabel=f"z{first}", ylabel=f"z{second}")
         return self
 
-    def _explain(self, coloring: Coloring, ax: Axes) -> None:
+    def _explain(self, coloring: _Coloring, ax: Axes) -> None:
         """Draw the legend or the colour bar."""
         handles: list[Any] = []
         names: list[str] = []
-        if coloring.distinct and coloring.classes:
+        if coloring.distinct:
             names = list(coloring.classes)
             handles, _ = self.scatter_.legend_elements(num=list(range(len(names))))
         elif not np.isnan(coloring.numbers).all():
@@ -194,12 +208,43 @@ class RepresentationDisplay(Display):
             self.legend_ = ax.legend(handles, names, fontsize="small")
 
 
-def _style(coloring: Coloring | None) -> dict[str, Any]:
+def _style(coloring: _Coloring | None) -> dict[str, Any]:
     style: dict[str, Any] = {"s": 6, "linewidths": 0}
     if coloring is None:
         return style
     style |= {"c": coloring.numbers, "plotnonfinite": True}
-    if coloring.distinct and coloring.classes is not None:
+    if coloring.distinct:
         n_colors = 10 if len(coloring.classes) <= 10 else 20
         style |= {"cmap": f"tab{n_colors}", "vmin": 0, "vmax": n_colors - 1}
     return style
+
+
+def _color_labels(labels: NDArray[Any]) -> _Coloring:
+    """Convert labels to numbers for a colour scale.
+
+    Numeric labels with fractions or with more than 20 distinct numbers are treated as values. All
+    other labels are classes, in sorted order.
+    """
+    missing = is_missing(labels)
+    known = labels[~missing]
+    numbers = np.full(len(labels), np.nan)
+    if _are_numbers(known):
+        values = known.astype(np.float64)
+        if (values != np.round(values)).any() or len(np.unique(values)) > MOST_CLASSES:
+            numbers[~missing] = values
+            return _Coloring(numbers)
+        known = known.astype(int)
+    try:
+        classes, codes = np.unique(known, return_inverse=True)
+    except TypeError:  # labels of several types have no order
+        classes, codes = np.unique(known.astype(str), return_inverse=True)
+    numbers[~missing] = codes
+    return _Coloring(numbers, [str(name) for name in classes])
+
+
+def _are_numbers(known: NDArray[Any]) -> bool:
+    if known.dtype.kind == "O":
+        return len(known) > 0 and all(
+            isinstance(label, Real) and not isinstance(label, bool | np.bool_) for label in known
+        )
+    return known.dtype.kind in "iuf"

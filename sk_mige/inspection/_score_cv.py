@@ -14,8 +14,6 @@ from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part, searched_parameters
 
-__all__ = ["ScoreCVDisplay"]
-
 AXES = {
     "alpha": "regularisation strength α",
     "eigen_threshold": "share of the spectrum left out",
@@ -117,7 +115,10 @@ class ScoreCVDisplay(Display):
             param = "alpha" if np.isnan(cutoffs[chosen]) else "eigen_threshold"
         if param not in AXES:
             raise ValueError(f"param must be 'auto' or one of {sorted(AXES)}, got {param!r}")
-        positions = _positions(param, alphas, cutoffs)
+        if param == "eigen_threshold":
+            positions = 1 - cutoffs
+        else:  # NaN for candidates that are regularised by eigen_threshold, and for the base alone
+            positions = np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)
         values = np.unique(positions[~np.isnan(positions)])
         if not len(values):
             raise ValueError(f"the grid has no candidates along param={param!r}")
@@ -256,10 +257,3 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
     if not any(np.isfinite(loss).any() for loss in curves.values()):
         raise ValueError("losses has no finite loss: all candidates failed")
     return {float(factor): loss for factor, loss in curves.items()}
-
-
-def _positions(param: str, alphas: NDArray[Any], cutoffs: NDArray[Any]) -> NDArray[Any]:
-    """Return the values of ``param``, with NaN for candidates regularised by another parameter."""
-    if param == "eigen_threshold":
-        return 1 - cutoffs
-    return np.where(np.isnan(cutoffs) & np.isfinite(alphas), alphas, np.nan)

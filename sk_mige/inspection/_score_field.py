@@ -15,8 +15,6 @@ from ._checks import as_array, column_indices, column_names, real_numbers
 from ._display import Axes, Display
 from ._parts import last_step
 
-__all__ = ["ScoreFieldDisplay"]
-
 # Largest number of arrows, if samples have more than two features. More arrows would overlap.
 MOST_ARROWS = 300
 

@@ -13,8 +13,6 @@ from ._checks import real_numbers
 from ._display import Axes, Display
 from ._parts import find_part
 
-__all__ = ["TrainingCurveDisplay"]
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingCurveDisplay(Display):

@@ -16,8 +16,6 @@ from .encoder import EncoderNetwork
 from .encoders import ConvEncoder, MLPEncoder
 from .heads import DeterministicHead, GaussianHead, Head, ImplicitHead, StandardizingHead
 
-__all__ = ["HEADS", "Architecture"]
-
 # To add a head, write a subclass of Head and add a line here.
 HEADS: dict[str, type[Head]] = {
     "deterministic": DeterministicHead,

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from .heads import Code, Head
 
-__all__ = ["ConditionedHead"]
-
 # Multiples of GOLDEN_STEP modulo 1 are spread evenly over the unit interval.
 GOLDEN_STEP = (5**0.5 - 1) / 2
 N_HIDDEN = 32

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from .heads import Code, Head
 
-__all__ = ["EncoderNetwork"]
-
 
 class EncoderNetwork(nn.Module):
     """Network that maps rows of features to a :class:`Code`, with encoder, head and decoder.

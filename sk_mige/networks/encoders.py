@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ConvEncoder", "MLPEncoder"]
-
 
 class MLPEncoder(nn.Sequential):
     r"""Multilayer perceptron with batch normalisation and ReLU in each hidden layer.

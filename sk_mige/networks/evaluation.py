@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from .encoder import EncoderNetwork
 
-__all__ = ["Representation", "averaged_predictions", "evaluate", "output_function"]
-
 # Number of values of a chunk in the widest layer. On a CPU, 4 MiB as float32 stay in the caches.
 # Convolutions and GPUs need larger chunks for full speed.
 CPU_CHUNK_VALUES = 2**20

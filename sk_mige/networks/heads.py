@@ -8,15 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-__all__ = [
-    "Code",
-    "DeterministicHead",
-    "GaussianHead",
-    "Head",
-    "ImplicitHead",
-    "StandardizingHead",
-]
-
 
 class Code(NamedTuple):
     """Output of a network: representation z, distribution of z, prediction and features.

@@ -15,8 +15,6 @@ from torch import Tensor
 from .encoder import EncoderNetwork
 from .evaluation import evaluate
 
-__all__ = ["CodeMarginal", "code_moments", "marginal_of"]
-
 # Largest number of rows from which the marginal is estimated, and number of rows read at once.
 MARGINAL_ROWS = 10_000
 PART_ROWS = 256

@@ -10,8 +10,6 @@ from torch.nn.functional import relu
 
 from .encoders import MLPEncoder
 
-__all__ = ["ResNet18"]
-
 
 class ResNet18(nn.Sequential):
     """ResNet-18 for small images, with a 3 x 3 first convolution and without max-pooling.

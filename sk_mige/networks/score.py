@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ScoreNetwork", "SlicedScore"]
-
 
 class SlicedScore(NamedTuple):
     r"""Scores of a batch, and their derivatives along random directions.

@@ -9,11 +9,10 @@ from .critics import (
     FeatureCriticInfoMax,
     ViewCriticInfoMax,
 )
-from .infomax import InfoMax
+from .infomax import InfoMax, PriorMatched
 from .information import MIGE, Critic, Variational
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm, patches
-from .prior import PriorMatched
 from .score import default_training_score
 from .sliced import sliced_score_matching_loss
 from .variational import VariationalTerm

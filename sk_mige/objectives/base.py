@@ -17,16 +17,6 @@ from sk_mige.information import gaussian_mutual_info
 from sk_mige.networks import Code
 from sk_mige.score import ScoreFunction
 
-__all__ = [
-    "Description",
-    "FunctionObjective",
-    "Information",
-    "InformationTerm",
-    "Objective",
-    "Problem",
-    "ShorthandMixin",
-]
-
 Loss = Callable[[Any, Tensor, Tensor], Tensor]  # takes a code, or another network's output
 
 

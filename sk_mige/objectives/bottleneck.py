@@ -18,8 +18,6 @@ from .base import Information, InformationTerm, Objective, Problem
 from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
-__all__ = ["BottleneckLoss", "InformationBottleneck"]
-
 # Default number of draws of z for each x, if the score of q(z | x) is estimated.
 SCORE_DRAWS = 16
 # Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.
@@ -416,10 +414,8 @@ class InformationBottleneck(InformationDescription):
 
     def unused_score(self) -> str | None:
         """Return the reason why ``score_estimator`` is unused, or None if it is used."""
-        by_score = isinstance(self.estimator, MIGE) and self.estimator.marginal in (
-            "score",
-            "stein",
-        )
+        estimator = self.estimator
+        by_score = isinstance(estimator, MIGE) and estimator.marginal in ("score", "stein")
         if not self.uses_score() or by_score:
             return super().unused_score()
         if not HEADS[self.head].stochastic or self.estimates_conditional():

@@ -22,15 +22,6 @@ from sk_mige.networks import Code
 from .base import InformationTerm, Objective
 from .mige import patches
 
-__all__ = [
-    "CRITICS",
-    "CriticInfoMax",
-    "CriticBound",
-    "CriticTerm",
-    "FeatureCriticInfoMax",
-    "ViewCriticInfoMax",
-]
-
 CRITICS: dict[str, Callable[..., nn.Module]] = {
     "separable": SeparableCritic,
     "concatenated": ConcatenatedCritic,

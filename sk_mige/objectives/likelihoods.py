@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-__all__ = ["ClassLikelihood", "GaussianLikelihood"]
-
 
 class ClassLikelihood(nn.Module):
     r"""Cross-entropy of predicted logits for class indices in nats, optionally regularised.

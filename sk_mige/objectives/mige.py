@@ -20,8 +20,6 @@ from sk_mige.score import ScoreFunction
 
 from .base import InformationTerm, Objective
 
-__all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
-
 
 class MIGEInfoMax(Objective):
     r"""InfoMax by MIGE, in circumstance I of the paper for one view, and in III for several views.

@@ -8,8 +8,6 @@ from .base import Description, FunctionDescription
 from .bottleneck import InformationBottleneck
 from .infomax import InfoMax
 
-__all__ = ["MODES", "as_description", "kind_of", "task_of", "why_missing"]
-
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 
 

@@ -8,8 +8,6 @@ import torch
 
 from sk_mige.score import ssge
 
-__all__ = ["TRAINING_EIGEN_THRESHOLD", "default_training_score"]
-
 # If the score has far fewer eigenfunctions, the representation collapses to a few directions; see
 # docs/guide/choosing.rst.
 TRAINING_EIGEN_THRESHOLD = 0.999

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from sk_mige.networks import SlicedScore
 
-__all__ = ["sliced_score_matching_loss"]
-
 
 def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None) -> Tensor:
     r"""Hyvärinen loss, with the divergence of the score estimated from random directions.

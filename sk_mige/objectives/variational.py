@@ -10,8 +10,6 @@ from sk_mige.networks import Code
 
 from .base import InformationTerm
 
-__all__ = ["VariationalTerm"]
-
 
 class VariationalTerm(InformationTerm):
     r"""Upper bound of I(x; z) from a model r(z) of the marginal distribution of z.

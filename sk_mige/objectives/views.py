@@ -19,8 +19,6 @@ from sk_mige.score.precision import full_precision
 
 from .base import FunctionObjective, InfoMaxSettings, Information, Objective, Problem
 
-__all__ = ["VIEWS", "BarlowTwins", "CodingRate", "SIGReg", "VICReg", "ViewInformation"]
-
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 WEIGHT = [Interval(Real, 0, None, closed="left")]
 

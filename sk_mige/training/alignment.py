@@ -15,8 +15,6 @@ from sk_mige.networks import EncoderNetwork, StandardizingHead
 from .data import read_parts
 from .device import isolated
 
-__all__ = ["align_to_input", "input_alignment"]
-
 # Largest number of rows from which the map is estimated.
 ALIGNMENT_ROWS = 10_000
 

@@ -12,8 +12,6 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
-__all__ = ["ImageAugmentation"]
-
 # Weights of red, green and blue in the luminance of an image (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
 # Fraction of the images whose colours change, as in SimCLR.

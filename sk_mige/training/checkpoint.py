@@ -18,8 +18,6 @@ from torch import Tensor
 
 from .device import current
 
-__all__ = ["Checkpoint", "settings_in_words"]
-
 FORMAT = "sk_mige checkpoint 4"
 
 # Parameters that a continued run may change: device, number of epochs, and reports.
@@ -158,24 +156,25 @@ class Checkpoint(Callback):
     def _check(self, what: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
         wanted = {key: tuple(value.shape) for key, value in ours.items()}
         found = {key: tuple(value.shape) for key, value in theirs.items()}
-        if wanted == found:
-            return
-        key = next(k for k in [*wanted, *found] if wanted.get(k) != found.get(k))
-        raise ValueError(
-            f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "
-            f"{found.get(key)} in the file and {wanted.get(key)} in this run: set the parameters "
-            "of the first run, or use another path"
-        )
+        if (key := _difference(wanted, found)) is not None:
+            raise ValueError(
+                f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "
+                f"{found.get(key)} in the file and {wanted.get(key)} in this run: set the "
+                "parameters of the first run, or use another path"
+            )
 
     def _check_run(self, theirs: dict[str, str]) -> None:
-        names = [*self.run_, *theirs]
-        name = next((n for n in names if self.run_.get(n) != theirs.get(n)), None)
-        if name is not None:
+        if (name := _difference(self.run_, theirs)) is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another run: {name} was {theirs.get(name)} in the "
                 f"other run, and is {self.run_.get(name)} in this run. Each run needs a separate "
                 "file: use another path, or delete the file"
             )
+
+
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """Return the first key whose values differ, or None."""
+    return next((key for key in [*ours, *theirs] if ours.get(key) != theirs.get(key)), None)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

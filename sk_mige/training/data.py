@@ -13,8 +13,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from .items import NO_OPTIONS, ItemRows, on_cpu
 
-__all__ = ["ArrayDataset", "EqualBatchSampler", "keep_batch", "read_parts", "resident"]
-
 Batch = tuple[Tensor, Tensor]
 # Largest number of values that a CPU converts at once: 64 MiB as float32.
 FEW_VALUES = 2**24
@@ -38,7 +36,7 @@ class ArrayDataset(Dataset[Batch]):
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import ArrayDataset
+    >>> from sk_mige.training.data import ArrayDataset
     >>> x, y = ArrayDataset(np.eye(3))[[2, 0]]
     >>> x
     tensor([[0., 0., 1.],
@@ -94,7 +92,7 @@ class EqualBatchSampler(Sampler[list[int]]):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import EqualBatchSampler
+    >>> from sk_mige.training.data import EqualBatchSampler
     >>> sampler = EqualBatchSampler(129, 64, torch.Generator().manual_seed(0))
     >>> [len(batch) for batch in sampler]
     [43, 43, 43]
@@ -146,7 +144,7 @@ def resident(
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from sk_mige.training import resident
+    >>> from sk_mige.training.data import resident
     >>> resident(np.eye(3), torch.device("cpu")).dtype
     dtype('float32')
     """
@@ -199,7 +197,7 @@ class BatchLoader(DataLoader[Any]):
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import ArrayDataset, EqualBatchSampler
+    >>> from sk_mige.training.data import ArrayDataset, EqualBatchSampler
     >>> from sk_mige.training.data import BatchLoader
     >>> loader = BatchLoader(ArrayDataset(np.eye(5)), EqualBatchSampler(5, 3, None))
     >>> [len(x) for x, _ in loader]
@@ -212,7 +210,7 @@ class BatchLoader(DataLoader[Any]):
         super().__init__(
             dataset,
             batch_sampler=batches,
-            collate_fn=keep_batch,
+            collate_fn=tuple,  # the data set returns whole batches
             generator=generator,
             **_loader_options(dataset),
         )
@@ -221,18 +219,6 @@ class BatchLoader(DataLoader[Any]):
         """Return an iterator whose seed is drawn on the CPU, whatever torch's default device."""
         with on_cpu():
             return super().__iter__()
-
-
-def keep_batch(batch: Any) -> Any:
-    """Return the batch unchanged, as ``collate_fn`` of a loader of whole batches.
-
-    Examples
-    --------
-    >>> from sk_mige.training import keep_batch
-    >>> keep_batch("a batch")
-    'a batch'
-    """
-    return batch
 
 
 def read_parts(
@@ -255,7 +241,7 @@ def read_parts(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import read_parts
+    >>> from sk_mige.training.data import read_parts
     >>> [len(part) for part in read_parts(np.eye(5), [slice(0, 3), slice(3, 5)])]
     [3, 2]
     """

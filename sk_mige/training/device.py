@@ -13,18 +13,6 @@ from torch.overrides import TorchFunctionMode
 
 from sk_mige._warnings import warn_user
 
-__all__ = [
-    "available_device",
-    "building",
-    "built_apart",
-    "current",
-    "device_of_stored",
-    "isolated",
-    "moved",
-    "resolve_device",
-    "seeded",
-]
-
 # All threads share torch's generators. Two fits at once would draw from the same sequence.
 _GENERATORS = threading.RLock()
 # Functions by which layers draw initial values, in addition to those of torch.nn.init.
@@ -55,7 +43,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
     Examples
     --------
-    >>> from sk_mige.training import resolve_device
+    >>> from sk_mige.training.device import resolve_device
     >>> resolve_device("cpu")
     device(type='cpu')
     """
@@ -82,7 +70,7 @@ def available_device(device: str | torch.device) -> torch.device:
 
     Examples
     --------
-    >>> from sk_mige.training import available_device
+    >>> from sk_mige.training.device import available_device
     >>> available_device("cpu")
     device(type='cpu')
     """
@@ -113,7 +101,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import seeded
+    >>> from sk_mige.training.device import seeded
     >>> with seeded(0, torch.device("cpu")):
     ...     first = torch.rand(1)
     >>> with seeded(0, torch.device("cpu")):

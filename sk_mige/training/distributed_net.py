@@ -15,8 +15,6 @@ from .data import BatchLoader, EqualBatchSampler
 from .net import EncoderNet
 from .processes import gather_code, gather_rows, mean_over_processes
 
-__all__ = ["DistributedNet"]
-
 
 class DistributedNet(AccelerateMixin, EncoderNet):
     """Variant of :class:`EncoderNet` that computes the objective from the rows of all processes.

@@ -16,8 +16,6 @@ from skorch.helper import SliceDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
-__all__ = ["ItemRows", "is_data_set", "on_cpu"]
-
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 # Keys of the target in items that are mappings.
 TARGET_KEYS = ("label", "labels", "target")

@@ -23,8 +23,6 @@ from .items import ItemRows, is_data_set
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
-__all__ = ["EffectiveRank", "OnlineKNN", "OnlineProbe", "neighbour_votes"]
-
 # Fraction of the rows on which a classifier is tested.
 TEST_SIZE = 0.3
 # Names of records other than those that skorch and the trainer write.
@@ -317,7 +315,7 @@ def neighbour_votes(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mige.training import neighbour_votes
+    >>> from sk_mige.training.monitors import neighbour_votes
     >>> neighbour_votes(np.eye(2), np.array([0, 1]), np.array([[5.0, 0.1]])).round(3)
     array([[1., 0.]])
     """

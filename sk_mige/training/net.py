@@ -23,8 +23,6 @@ from sk_mige.objectives import Objective
 from .data import BatchLoader, EqualBatchSampler
 from .device import isolated, moved
 
-__all__ = ["EncoderNet", "NonFiniteLossError"]
-
 # Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
 # up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
 FEWEST_PAIRS = 4
@@ -43,7 +41,7 @@ class NonFiniteLossError(ArithmeticError):
 
     Examples
     --------
-    >>> from sk_mige.training import NonFiniteLossError
+    >>> from sk_mige.training.net import NonFiniteLossError
     >>> str(NonFiniteLossError(2, 7))
     'the loss became infinite or NaN at step 7 of epoch 2'
     """
@@ -77,7 +75,7 @@ class EncoderNet(NeuralNet):
     --------
     >>> import torch
     >>> from sk_mige.objectives import FunctionObjective
-    >>> from sk_mige.training import EncoderNet
+    >>> from sk_mige.training.net import EncoderNet
     >>> objective = FunctionObjective(lambda code, x, y: code.z.mean())
     >>> EncoderNet(torch.nn.Linear, objective).initialized_
     False

@@ -12,17 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sk_mige.networks import Code
 
-__all__ = [
-    "JointBatchNorm",
-    "gather_code",
-    "gather_rows",
-    "join_processes",
-    "make_accelerator",
-    "mean_over_processes",
-    "n_processes",
-    "with_joint_batch_norms",
-]
-
 
 def is_joint() -> bool:
     """Return whether several processes train together."""
@@ -55,7 +44,7 @@ def make_accelerator(device: torch.device) -> Any:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import make_accelerator
+    >>> from sk_mige.training.processes import make_accelerator
     >>> make_accelerator(torch.device("cpu")) is None
     True
     """
@@ -77,7 +66,7 @@ def join_processes(device: torch.device, seed: int) -> tuple[torch.device, int]:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import join_processes
+    >>> from sk_mige.training.processes import join_processes
     >>> join_processes(torch.device("cpu"), 5)  # a single process
     (device(type='cpu'), 5)
     """
@@ -148,7 +137,7 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import gather_rows
+    >>> from sk_mige.training.processes import gather_rows
     >>> gather_rows(torch.ones(3, 2)).shape  # a single process
     torch.Size([3, 2])
     """
@@ -186,7 +175,7 @@ class JointBatchNorm(_BatchNorm):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import JointBatchNorm
+    >>> from sk_mige.training.processes import JointBatchNorm
     >>> x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
     >>> torch.allclose(JointBatchNorm(3)(x), torch.nn.BatchNorm1d(3)(x), atol=1e-5)
     True
@@ -237,7 +226,7 @@ def with_joint_batch_norms(module: nn.Module) -> nn.Module:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import with_joint_batch_norms
+    >>> from sk_mige.training.processes import with_joint_batch_norms
     >>> type(with_joint_batch_norms(torch.nn.Sequential(torch.nn.BatchNorm1d(3)))[0]).__name__
     'JointBatchNorm'
     """

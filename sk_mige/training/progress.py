@@ -9,8 +9,6 @@ from typing import Any
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-__all__ = ["EpochTasks", "TrainingProgress"]
-
 
 class TrainingProgress(Callback):
     """Progress bar for all epochs of a run, on standard error.
@@ -24,7 +22,7 @@ class TrainingProgress(Callback):
 
     Examples
     --------
-    >>> from sk_mige.training import TrainingProgress
+    >>> from sk_mige.training.progress import TrainingProgress
     >>> TrainingProgress(20, "MIGEEncoder").epochs
     20
     """

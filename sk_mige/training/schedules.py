@@ -13,19 +13,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-__all__ = [
-    "BetaWarmup",
-    "CosineDecay",
-    "ExponentialDecay",
-    "WeightAveraging",
-    "make_schedule",
-]
 
 
 class Shown(Callback):
@@ -66,7 +57,7 @@ class CosineDecay(Rates):
 
     Examples
     --------
-    >>> from sk_mige.training import CosineDecay
+    >>> from sk_mige.training.schedules import CosineDecay
     >>> [round(CosineDecay.factor(t, 4), 2) for t in range(5)]
     [1.0, 0.85, 0.5, 0.15, 0.0]
     """
@@ -156,14 +147,10 @@ class TorchSchedule(Rates, LRScheduler):
         done = [row for row in net.history if "dur" in row]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            scored = isinstance(self.lr_scheduler_, ReduceLROnPlateau)
             for row in done[len(done) - (net.finished_epochs - net.run_start) :]:
-                self._repeat(net, row)
-
-    def _repeat(self, net: Any, row: dict[str, Any]) -> None:
-        steps = row["train_batch_count"] if self.step_every == "batch" else 1
-        scored = isinstance(self.lr_scheduler_, ReduceLROnPlateau)
-        for _ in range(steps):
-            self._step(net, self.lr_scheduler_, score=row[self.monitor] if scored else None)
+                for _ in range(row["train_batch_count"] if self.step_every == "batch" else 1):
+                    self._step(net, self.lr_scheduler_, score=row[self.monitor] if scored else None)
 
 
 class BetaWarmup(Shown):
@@ -245,25 +232,18 @@ class WeightAveraging(Shown):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a new average."""
         _expect_positive(self, "decay", below=1)
-        self.averaged_ = AveragedModel(
-            net.module_, multi_avg_fn=self._update, use_buffers=True
-        ).requires_grad_(False)
+        self.averaged_ = AveragedModel(net.module_, use_buffers=True).requires_grad_(False)
 
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         """Add the current weights, whose loss is finite, to the average."""
-        self.taken_in_ = int(self.averaged_.n_averaged)
+        decay = self.factor(int(self.averaged_.n_averaged))
+        self.averaged_.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.averaged_.update_parameters(net.module_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Replace the network's weights by the average."""
         if int(self.averaged_.n_averaged) > 0:
             net.module_.load_state_dict(self.averaged_.module.state_dict())
-
-    def _update(self, averaged: Any, current: Any, n_averaged: Any) -> None:
-        # The tensor n_averaged is converted to a number once in each step.
-        with torch.no_grad():
-            update = get_ema_multi_avg_fn(self.factor(self.taken_in_))  # type: ignore[no-untyped-call]
-            update(averaged, current, n_averaged)
 
 
 def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> list[Callback]:

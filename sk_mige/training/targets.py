@@ -20,17 +20,6 @@ from skorch.helper import SliceDataset
 from sk_mige._arrays import check_labels, readable
 from sk_mige._warnings import warn_user
 
-__all__ = [
-    "TargetScaler",
-    "as_numpy",
-    "check_targets",
-    "class_indices",
-    "encode_labels",
-    "find_classes",
-    "numeric_targets",
-    "split_rows",
-]
-
 
 def as_numpy(y: Any, name: str = "y") -> Any:
     """Convert arrays, tensors and ``SliceDataset`` to NumPy, and return other targets unchanged."""

@@ -12,8 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sk_mige.information import ConcatenatedCritic
 
-__all__ = ["is_small", "threads_for"]
-
 # A new thread of Python must not read torch's default while another thread changes it.
 _LOCK = threading.Lock()
 # Largest number of floating-point operations of a step in one thread: about 30 ms of one core.

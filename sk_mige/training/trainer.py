@@ -28,8 +28,6 @@ from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress
 from .threads import threads_for
 
-__all__ = ["OptimizerFactory", "Trainer", "make_optimizer"]
-
 OptimizerFactory: TypeAlias = Callable[..., torch.optim.Optimizer]
 
 OPTIMIZERS: dict[str, OptimizerFactory] = {
@@ -85,7 +83,8 @@ class Trainer:
     >>> from sk_mige.networks import Architecture
     >>> from sk_mige.objectives import MIGEInfoMax
     >>> from sk_mige.score import ssge
-    >>> from sk_mige.training import ArrayDataset, Trainer
+    >>> from sk_mige.training import Trainer
+    >>> from sk_mige.training.data import ArrayDataset
     >>> network = Architecture(n_features=3, n_components=2, hidden_layer_sizes=(8,)).build()
     >>> trainer = Trainer(network, MIGEInfoMax(ssge), batch_size=16)
     >>> X = np.random.default_rng(0).normal(size=(32, 3))
@@ -110,7 +109,12 @@ class Trainer:
         name: str = "training",
     ) -> None:
         self.device = device = torch.device("cpu") if device is None else device
-        _expect_parameters(module, objective)
+        weights = [*module.parameters(), *objective.parameters()]
+        if not any(weight.requires_grad for weight in weights):
+            raise ValueError(
+                "encoder has no parameter to train: pass a module with parameters that require "
+                "gradients; encoder.requires_grad_() unfreezes a frozen module"
+            )
         self.name = name
         self.verbose = int(verbose)
         self._callbacks = tuple(callbacks or ())
@@ -132,7 +136,7 @@ class Trainer:
             batch_size=int(batch_size),
             dataset=ArrayDataset,
             train_split=None,
-            callbacks=self._all_callbacks(),
+            callbacks=_all_callbacks(self._callbacks, self.verbose),
             device=device,
             verbose=max(0, self.verbose - 1),
             **joint,
@@ -159,15 +163,12 @@ class Trainer:
         objective.continue_from(net.criterion_)
         net.criterion_ = objective
         net.batch_size = int(batch_size)
-        net.verbose = max(0, int(verbose) - 1)
-        callbacks = tuple(callbacks or ())
-        if (callbacks, int(verbose) > 1) != (self._callbacks, self.verbose > 1):
-            for index, callback in enumerate(callbacks):
-                _copied(callback, index)  # raises before anything has changed
-            self._callbacks, self.verbose = callbacks, int(verbose)
-            net.callbacks = self._all_callbacks()
+        verbose, callbacks = int(verbose), tuple(callbacks or ())
+        net.verbose = max(0, verbose - 1)
+        if (callbacks, verbose > 1) != (self._callbacks, self.verbose > 1):
+            net.callbacks = _all_callbacks(callbacks, verbose)  # raises for other objects
             net.initialize_callbacks()
-        self.verbose = int(verbose)
+        self._callbacks, self.verbose = callbacks, verbose
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
 
@@ -254,25 +255,16 @@ class Trainer:
             restored = net.finished_epochs - net.run_start
             net.fit_loop(data, epochs=max(0, epochs - restored))
         except KeyboardInterrupt:
-            self._warn_of_interruption()
+            # A callback, such as early stopping, ends training after an epoch.
+            if not net.history or "dur" not in net.history[-1]:
+                warn_user(
+                    f"training was interrupted in epoch {len(net.history)}; the estimator keeps "
+                    "the current weights"
+                )
         except NonFiniteLossError as error:
             self._recover(error)
         finally:
             net.notify("on_train_end", X=data, y=None)
-
-    def _all_callbacks(self) -> list[Any]:
-        copies = [_copied(callback, index) for index, callback in enumerate(self._callbacks)]
-        # skorch's default sink flushes sys.stdout, which is None in a program without a console.
-        return copies + [PrintLog(sink=partial(print, flush=True))] * (self.verbose > 1)
-
-    def _warn_of_interruption(self) -> None:
-        history = self.net.history
-        if history and "dur" in history[-1]:
-            return  # a callback, such as early stopping, ended training after an epoch
-        warn_user(
-            f"training was interrupted in epoch {len(history)}; the estimator keeps the current "
-            "weights"
-        )
 
     def _recover(self, error: NonFiniteLossError) -> None:
         self.net.restore_weights()
@@ -303,7 +295,7 @@ def make_optimizer(optimizer: str | OptimizerFactory, device: torch.device) -> O
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.training import make_optimizer
+    >>> from sk_mige.training.trainer import make_optimizer
     >>> factory = make_optimizer("adam", torch.device("cpu"))
     >>> type(factory([torch.zeros(2, requires_grad=True)], lr=1e-3)).__name__
     'Adam'
@@ -322,6 +314,13 @@ def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
         yield
     finally:
         net.callbacks_ = own
+
+
+def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:
+    """Return copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
+    copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
+    # skorch's default sink flushes sys.stdout, which is None in a program without a console.
+    return copies + [PrintLog(sink=partial(print, flush=True))] * (verbose > 1)
 
 
 def _copied(callback: Any, index: int) -> Any:
@@ -343,16 +342,6 @@ def _copied(callback: Any, index: int) -> Any:
     except TypeError:
         # A parameter that cannot be copied, such as the open file of a writer, is shared.
         return type(callback)(**callback.get_params(deep=False))
-
-
-def _expect_parameters(module: nn.Module, objective: Objective) -> None:
-    """Raise if neither the network nor the objective has a parameter to train."""
-    parts = (module, objective)
-    if not any(weight.requires_grad for part in parts for weight in part.parameters()):
-        raise ValueError(
-            "encoder has no parameter to train: pass a module with parameters that require "
-            "gradients; encoder.requires_grad_() unfreezes a frozen module"
-        )
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

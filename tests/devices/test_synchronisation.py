@@ -16,7 +16,7 @@ import torch
 import sk_mige
 from sk_mige import MIGE, Critic, InfoMax, MIGEEncoder
 from sk_mige import InformationBottleneck as IB
-from sk_mige.training import EncoderNet
+from sk_mige.training.net import EncoderNet
 
 from .. import simulated_device
 from ..simulated_device import INDEXING, SimulatedTensor

@@ -20,7 +20,9 @@ from sk_mige.networks import (
 )
 from sk_mige.objectives import CriticBound, CriticInfoMax, MIGEInfoMax, Objective
 from sk_mige.score import ssge
-from sk_mige.training import ArrayDataset, Trainer, make_accelerator
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.processes import make_accelerator
 
 N, D, K, BATCH = 49, 6, 3, 25  # an odd number: the processes' shares differ by a row
 

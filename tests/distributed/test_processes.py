@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from sk_mige.training import JointBatchNorm, make_accelerator, with_joint_batch_norms
+from sk_mige.training.processes import JointBatchNorm, make_accelerator, with_joint_batch_norms
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sk_mige import MIGEEncoder
-from sk_mige.training import EncoderNet
+from sk_mige.training.net import EncoderNet
 
 SMALL: dict[str, Any] = {
     "n_components": 3,

@@ -19,7 +19,8 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
-from sk_mige.training import Checkpoint, read_parts
+from sk_mige.training import Checkpoint
+from sk_mige.training.data import read_parts
 from sk_mige.training.items import ItemRows
 
 from .conftest import small

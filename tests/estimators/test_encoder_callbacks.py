@@ -24,7 +24,8 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import StepLR
 
 from sk_mige import InformationBottleneck
-from sk_mige.training import BetaWarmup, CosineDecay, ExponentialDecay, WeightAveraging
+from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
+from sk_mige.training.schedules import CosineDecay
 
 from .conftest import small
 

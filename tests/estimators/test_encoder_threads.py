@@ -25,7 +25,7 @@ from sk_mige import (
     Variational,
 )
 from sk_mige.networks import Code
-from sk_mige.training import seeded
+from sk_mige.training.device import seeded
 
 SMALL: dict[str, Any] = {"max_epochs": 1, "device": "cpu", "random_state": 0}
 

@@ -13,7 +13,7 @@ import torch
 
 from sk_mige import MIGEEncoder, NonLinearProbe
 from sk_mige.estimators._rows import check_rows, to_rows
-from sk_mige.training import resident
+from sk_mige.training.data import resident
 
 from .conftest import small
 

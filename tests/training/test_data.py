@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_mige.training import ArrayDataset, EqualBatchSampler, resident
+from sk_mige.training.data import ArrayDataset, EqualBatchSampler, resident
 
 
 @given(n=st.integers(2, 600), batch_size=st.integers(2, 300), seed=st.integers(0, 9))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from sk_mige.training import available_device, resolve_device, seeded
+from sk_mige.training.device import available_device, resolve_device, seeded
 
 
 def test_auto_is_the_gpu_where_there_is_one() -> None:

@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import DataLoader, TensorDataset
 
 from sk_mige import InfoMax, MIGEEncoder
-from sk_mige.training import EffectiveRank, OnlineKNN, OnlineProbe, neighbour_votes
+from sk_mige.training import EffectiveRank, OnlineKNN, OnlineProbe
+from sk_mige.training.monitors import neighbour_votes
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:300] / 16, Y[:300]

@@ -11,13 +11,10 @@ from torch import nn
 
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
 from sk_mige.objectives import FunctionObjective
-from sk_mige.training import (
-    ArrayDataset,
-    EncoderNet,
-    NonFiniteLossError,
-    Trainer,
-    TrainingProgress,
-)
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.net import EncoderNet, NonFiniteLossError
+from sk_mige.training.progress import TrainingProgress
 
 Loss = Callable[[Code, torch.Tensor, torch.Tensor], torch.Tensor]
 

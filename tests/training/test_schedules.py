@@ -15,14 +15,9 @@ from torch.optim.lr_scheduler import LambdaLR, StepLR
 from sk_mige import InfoMax, InformationBottleneck, MIGEEncoder
 from sk_mige.networks import DeterministicHead, EncoderNetwork
 from sk_mige.objectives import FunctionObjective
-from sk_mige.training import (
-    ArrayDataset,
-    BetaWarmup,
-    CosineDecay,
-    ExponentialDecay,
-    Trainer,
-    WeightAveraging,
-)
+from sk_mige.training import BetaWarmup, ExponentialDecay, Trainer, WeightAveraging
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.schedules import CosineDecay
 
 SMALL: dict[str, Any] = {
     "n_components": 2, "hidden_layer_sizes": (8,), "max_epochs": 2, "batch_size": 20,

@@ -15,7 +15,9 @@ from torch import nn
 from sk_mige import MIGEEncoder, NonLinearProbe, SlicedScoreMatching
 from sk_mige.networks import Code, DeterministicHead, EncoderNetwork
 from sk_mige.objectives import FunctionObjective, Objective
-from sk_mige.training import ArrayDataset, EncoderNet, Trainer
+from sk_mige.training import Trainer
+from sk_mige.training.data import ArrayDataset
+from sk_mige.training.net import EncoderNet
 
 ROWS = ArrayDataset(np.random.default_rng(0).normal(size=(16, 2)))
 

@@ -1,12 +1,12 @@
 """Images per second of an encoder on a folder of JPEG files, relative to a DataLoader loop.
 
 The script creates a temporary folder. The encoder and the bare loop read the folder with the same
-number of worker processes, batch size and decoding. Each trains a linear network for one epoch,
-and then computes the outputs. The bare loop shuffles, collates and steps as in PyTorch's
+number of worker processes, batch size and decoding. Each loop trains a linear network for one
+epoch, and then computes the outputs. The bare loop shuffles, collates and steps as in PyTorch's
 tutorials. The loops run in turns, and the ratio is the median over the turns. The ratio of
-processor times, summed over the main process and its workers, depends little on other programs.
-The memory is the largest resident size of the main process and of a worker, in a new process for
-each number of images.
+processor times, summed over the main process and its workers, depends little on other programs. The
+memory is the largest resident size of the main process and of a worker, in a new process for each
+number of images.
 
     OMP_NUM_THREADS=1 python benchmarks/folder_throughput.py
 """

@@ -202,9 +202,8 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
     With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
-    the norm of a projection. The MI gradient is therefore independent of units, dimension and
-    projection as well. A random projection to k dimensions gives the same result for every k, up to
-    the random error of the projection.
+    the norm of a projection. A random projection to k dimensions gives the same result for every k,
+    up to random errors.
 
     Parameters
     ----------

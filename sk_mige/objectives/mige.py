@@ -24,7 +24,7 @@ __all__ = ["FeatureInfoMax", "MIGEInfoMax", "MIGETerm", "patches"]
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE, in circumstance I of the paper for one view, and in III for several views.
+    r"""Objective of InfoMax with MIGE, for one or several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
@@ -72,7 +72,7 @@ class MIGEInfoMax(Objective):
 
 
 class FeatureInfoMax(Objective):
-    r"""InfoMax by MIGE for I(h; z), where h is the output of an inner layer (circumstance II).
+    r"""Objective of InfoMax with MIGE for I(h; z), where h is the output of an inner layer.
 
     .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
 
@@ -123,8 +123,7 @@ class FeatureInfoMax(Objective):
 class MIGETerm(InformationTerm):
     r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
-    Circumstance I applies to a deterministic code, and circumstance III to a stochastic code. If
-    q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
+    If q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
     from several draws of z for each x.
 
     Parameters
@@ -139,9 +138,9 @@ class MIGETerm(InformationTerm):
     closed_form : bool, default=True
         Whether H(z | x) is computed in closed form if q(z | x) is known.
     x_scale : float, default=1.0
-        Weight of x relative to z in the kernel of the joint score, in circumstance I.
+        Weight of x relative to z in the kernel of the joint score, for a deterministic code.
     projection : tensor of shape (k, d), default=None
-        Random projection of x in circumstance I.
+        Random projection of x, for a deterministic code.
 
     Examples
     --------

@@ -30,7 +30,7 @@ SOLVERS = ("eigh", "subspace", "cholesky")
 class ScoreFunction(Protocol):
     """Protocol of functions that estimate scores at given samples.
 
-    Estimators of information gradients accept any function with the signature of the protocol.
+    Estimators of information gradients accept any function with this signature.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def ssge(
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
+        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0

@@ -3,7 +3,7 @@
 The script creates a temporary folder. The encoder and the bare loop read the folder with the same
 number of worker processes, batch size and decoding. Each loop trains a linear network for one
 epoch, and then computes the outputs. The bare loop shuffles, collates and steps as in PyTorch's
-tutorials. The loops run in turns, and the ratio is the median over the turns. The ratio of
+tutorials. The loops run alternately, and the table lists the median ratio. The ratio of
 processor times, summed over the main process and its workers, depends little on other programs. The
 memory is the largest resident size of the main process and of a worker, in a new process for each
 number of images.

@@ -7,7 +7,7 @@ tensor formulation of public code is measured for comparison. A default fit is c
 loop of the same network, optimizer, schedule and batches. The bare loop minimises MIGE's loss, or a
 loss without information.
 
-All methods run in turns in one process, so other processes affect all methods equally. Times are
+All methods run alternately in one process, so other processes affect all methods equally. Times are
 processor times of one thread. The table lists medians, and ratios of the shortest times. Peak
 memory is measured in a new process, minus the peak memory of the same step without MIGE.
 

@@ -12,7 +12,7 @@ __all__ = ["find_part", "find_transformer", "last_step", "require", "searched_pa
 
 
 def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
-    """Return the part of an estimator, search or pipeline that has the attribute.
+    """Return the part of an estimator, search or pipeline that has a given attribute.
 
     If several steps of a pipeline have the attribute, the last matching step is returned. With
     ``first=True``, the first matching step is returned.

@@ -115,7 +115,7 @@ class KernelExpansion:
 
     @property
     def operator_trace(self) -> float:
-        r"""Trace of the operator A / n: 1 for sections, -2 k'(0) d / σ² for gradients."""
+        r"""Trace of the operator A / n: -2 k'(0) d / σ² for gradient fields, else 1."""
         if not self.curl_free:
             return 1.0
         return self.kernel.steepness * self.whitening.n_features / self.bandwidth**2

@@ -361,7 +361,8 @@ def graph(s: argparse.Namespace) -> list[dict]:
 
 
 def captured(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Return the replay of a function of tensors at fixed addresses, with fixed shapes."""
+    """Capture a function of tensors in a CUDA graph, and return a function that replays the
+    graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

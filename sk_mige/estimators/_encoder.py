@@ -799,7 +799,7 @@ class MIGEEncoder(
         X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:
             raise NotFittedError(
-                "score_samples needs the codes of all training rows, which partial_fit and "
+                "score_samples needs z of all training rows, which partial_fit and "
                 "at_beta do not have: call fit(X, y), with warm_start=True to keep the weights"
             )
 

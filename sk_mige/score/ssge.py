@@ -77,8 +77,8 @@ def ssge(
         eigendecomposition.
     sq_distances : Tensor of shape (..., M, M), default=None
         Squared distances for the kernel. If None, the distances between the rows of ``z`` are used.
-        For the z-block of the joint score of (x, z), pass the sum of the squared distances of x and
-        of z.
+        To estimate the z-block of the score of (x, z), pass the sum of the squared distances of x
+        and z.
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99

@@ -13,9 +13,9 @@ Panels:
 - (f) processor time of MINE, divided by that of MIGE
 
 Each finished cell is a line of the file ``--cells``, and an interrupted run continues after the
-last line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam
-at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values. Critics are trained on
-new samples in each step, but MIGE uses a single set of 256
+last line. Critics are trained as in the code of the paper's authors: separable, 512 hidden units,
+Adam at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values. Critics are
+trained on new samples in each step, but MIGE uses a single set of 256
 samples. In panel (e), critics are trained on the 4,000 samples of the score-based estimate.
 Training takes 2,000 steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no
 longer increases.

@@ -67,9 +67,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach. If
-        ``eigen_threshold`` and ``n_eigen`` are None, all eigenpairs are kept, and only ``alpha``
-        regularises the fit.
+        Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
+        fraction of the total. If ``eigen_threshold`` and ``n_eigen`` are None, all eigenpairs are
+        kept, and only ``alpha`` regularises the fit.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
@@ -662,7 +662,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes ``n_eigen`` and
         all following parameters.
     eigen_threshold : float in (0, 1], default=None
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
+        Fraction of the spectrum to keep.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"

@@ -180,8 +180,8 @@ def choose_information(
     candidates.
 
     With more than four columns, the candidates also describe the few columns that have
-    significant relations other than those of a Gaussian copula. The result is that of the few
-    columns if their held-out information is larger.
+    significant relations other than those of a Gaussian copula. The result for the few columns is
+    used if their held-out information is larger.
 
     Examples
     --------

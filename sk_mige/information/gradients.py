@@ -107,7 +107,7 @@ def mutual_info_surrogate(
     projection: Tensor | None = None,
     sq_distances_x: Tensor | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for a deterministic encoder z = E(x).
+    r"""Scalar whose gradient estimates ∇I(x; z) for a deterministic encoder z = E(x).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top

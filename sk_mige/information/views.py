@@ -28,7 +28,7 @@ __all__ = ["multiview_mutual_info_surrogate", "within_entropy"]
 def multiview_mutual_info_surrogate(
     z: Tensor, *, score: ScoreFunction | None = None, floor: float = 1e-3
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
+    r"""Scalar whose gradient estimates the gradient of a lower bound of I(x; z) for z = E(t(x)).
 
     A random transformation t, such as cropping an image, makes the encoder stochastic. Each view
     gives a draw of z from q(z | x), whose density is unknown. Among all conditionals with mean

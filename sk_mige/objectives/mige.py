@@ -63,7 +63,7 @@ class MIGEInfoMax(Objective):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate whose gradient estimates that of −I(x; z)."""
+        """Return a surrogate whose gradient estimates −∇I(x; z)."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
         return -mutual_info_surrogate(
@@ -110,7 +110,7 @@ class FeatureInfoMax(Objective):
         self.n_locations = n_locations
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate whose gradient estimates that of −I(h; z)."""
+        """Return a surrogate whose gradient estimates −∇I(h; z)."""
         assert code.features is not None
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)

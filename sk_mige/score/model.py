@@ -160,7 +160,7 @@ def build_expansion(
 ) -> tuple[KernelExpansion, KernelMatrices]:
     """Estimate whitening, base and bandwidth, and compute the kernel matrices of the centres.
 
-    The kernel is the first of the settings' kernels.
+    The first kernel of the settings is used.
 
     Parameters
     ----------

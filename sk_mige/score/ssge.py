@@ -82,7 +82,8 @@ def ssge(
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Fraction of the sum of all eigenvalues that the kept eigenvalues must reach.
+        Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
+        fraction of the total.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0

@@ -84,9 +84,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
         If True, estimate the score in coordinates with unit covariance, and map the score back to
-        input coordinates. With True, the accuracy does not depend on the units of the features, and
-        with a fixed ``alpha`` it does not depend on correlations either. False suits features with
-        a common unit, such as pixels.
+        input coordinates. With True, the accuracy does not depend on the units of the features.
+        False suits features with a common unit, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
         covariances by 1 - ρ.

@@ -1,8 +1,9 @@
 """Anomaly ranking on real data by log-density, norm of the score, and scikit-learn.
 
 The inliers are rows of some classes, split in halves. A detector is fitted to the first half, and
-ranks the second half together with the rows of the remaining classes. Features are standardised by
-the rows of the fit. Digits are reduced to 20 principal components. Run::
+ranks the second half together with the rows of the remaining classes. Features are standardised
+with means and standard deviations of the training rows. Digits are reduced to 20 principal
+components. Run::
 
     python benchmarks/anomaly.py
 """

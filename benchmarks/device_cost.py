@@ -4,7 +4,7 @@ Steps are measured for batches of 32 × 32 images with the convolutional encoder
 MIGE with a truncated spectrum, MIGE with a ridge (the default), Deep InfoMax with infoNCE, and a
 loss without information. Epochs of MIGEEncoder, which include fetching the batches, are compared
 with a bare loop. The parts of a batch's scores are measured separately: medians, eigenpairs on
-device or host, Cholesky factorisation, and subspace iteration. All methods run in turns in one
+device or host, Cholesky factorisation, and subspace iteration. All methods run alternately in one
 process, and the table lists medians. Times are wall-clock times.
 
     python benchmarks/device_cost.py                    # the GPU if there is one
@@ -45,7 +45,7 @@ RIDGE = partial(ssge, eigen_threshold=None, alpha=1e-4, solver="cholesky")
 
 
 def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Return wall-clock times of functions called in turns, without the first turn."""
+    """Return wall-clock times of functions called alternately, without the first calls."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(1 + turns):
         for name, function in functions.items():
@@ -56,7 +56,7 @@ def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, l
 
 
 def median_ratio(above: list[float], below: list[float]) -> float:
-    """Return the median over the turns of the ratio of two times."""
+    """Return the median ratio of two times."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 

@@ -346,7 +346,7 @@ def waits(s: argparse.Namespace) -> list[dict]:
 
 
 def graph(s: argparse.Namespace) -> list[dict]:
-    """Capture the gradient of information in a CUDA graph, and compare it on other samples."""
+    """Capture the gradient of information in a CUDA graph, and compare results on other samples."""
     x, z = (part.to(s.device) for part in samples(s, torch.float32))
     z.requires_grad_()
 
@@ -361,7 +361,8 @@ def graph(s: argparse.Namespace) -> list[dict]:
 
 
 def captured(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Return the replay of a function of tensors at fixed addresses, with fixed shapes."""
+    """Capture a function of tensors in a CUDA graph, and return a function that replays the
+    graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -400,7 +401,7 @@ def scores(s: argparse.Namespace) -> Cells:
 
 
 def against_floors(s: argparse.Namespace, dataset: str, z: Tensor, turns: int) -> list[dict]:
-    """Compare ssge with its floor, the products and one factorisation or eigendecomposition."""
+    """Compare ssge with its products and one factorisation or eigendecomposition."""
 
     wide = z.double()
     kernel = rbf_kernel(squared_distances(wide), z.shape[-1] ** 0.5)
@@ -435,14 +436,14 @@ def against_floors(s: argparse.Namespace, dataset: str, z: Tensor, turns: int) -
 
 
 def dense(s: argparse.Namespace, m: int) -> list[dict]:
-    """Compare dense estimates of M samples with their floors, in a single turn for large M."""
+    """Compare dense estimates of M samples with the necessary operations, once for large M."""
     z = torch.randn(m, 64, generator=torch.Generator().manual_seed(0)).to(s.device)
     turns = max(1, min(s.turns, 8192 // m))
     return against_floors(s, f"M={m:,}, d=64", z, turns)
 
 
 def batched(s: argparse.Namespace) -> list[dict]:
-    """Compare 256 problems of 64 samples in 64 dimensions with their floors."""
+    """Compare 256 problems of 64 samples in 64 dimensions with the necessary operations."""
     shape = (4, 16, 8) if s.quick else (256, 64, 64)
     z = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(s.device)
     return against_floors(s, f"shape {shape}", z, s.turns)

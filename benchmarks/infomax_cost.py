@@ -1,12 +1,13 @@
 """Time and memory of MIGE in a training step on images of up to 27,648 values.
 
 The loss is compared with its floor: two matrix products for the distances, the exponentials of two
-kernels, two Cholesky factorisations, and their solves. A step on large images is measured with
-exact distances of the input and with a random projection to 512 dimensions. The tensor formulation
-of public code is measured for comparison. A default fit is compared with a bare loop of the same
-network, optimizer, schedule and batches. The bare loop has no information, or MIGE's loss.
+kernels, two Cholesky factorisations, and the solution of the linear systems. A step on large images
+is measured with exact distances of the input and with a random projection to 512 dimensions. The
+tensor formulation of public code is measured for comparison. A default fit is compared with a bare
+loop of the same network, optimizer, schedule and batches. The bare loop minimises MIGE's loss, or a
+loss without information.
 
-All methods run in turns in one process, so other processes affect all methods equally. Times are
+All methods run alternately in one process, so other processes affect all methods equally. Times are
 processor times of one thread. The table lists medians, and ratios of the shortest times. Peak
 memory is measured in a new process, minus the peak memory of the same step without MIGE.
 

@@ -1,8 +1,7 @@
 """Errors of log-densities by score estimators and by kernel density estimates.
 
 The error is the standard deviation of the difference from the exact log-density at 1,000 points.
-The bandwidth of the kernel density estimate has the lowest error at these points, in favour of the
-kernel density estimate. Run::
+The kernel density estimate uses the bandwidth with the lowest error at these points. Run::
 
     python benchmarks/log_density.py
 """

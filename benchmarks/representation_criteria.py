@@ -101,7 +101,7 @@ def effective_rank(z: Array) -> float:
 
 
 def decay(z: Array) -> float:
-    """Minus the distance of the decay of the covariance's eigenvalues from 1 / rank (α-ReQ)."""
+    """Minus the distance of the eigenvalues' decay exponent from 1 (α-ReQ)."""
     values = np.linalg.eigvalsh(np.cov(z.T))[::-1]
     values = values[values > 1e-9 * values[0]]
     if len(values) < 3:

@@ -54,7 +54,7 @@ METHODS: dict[str, Callable[[], Any]] = {
 class DensityScore:
     """Score of a regularised kernel density estimate, ∇p / max(p, ε), of Wibisono et al. (2024).
 
-    The bandwidth is n^(-1 / (d + 4)) standard deviations, and ε is the density's largest value over
+    The bandwidth is n^(-1 / (d + 4)) standard deviations, and ε is the largest density divided by
     n².
     """
 

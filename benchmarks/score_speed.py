@@ -1,7 +1,7 @@
 """Time and memory of the score estimators, relative to references in the same run.
 
-The references run in turns with each problem in the same process, so other processes affect all
-times equally:
+The references alternate with each problem in the same process, so other processes affect all times
+equally:
 
 - the tensor formulation of public implementations of SSGE, with arrays of shape (M, M, d);
 - the floor, which is one eigendecomposition and the matrix products;
@@ -80,7 +80,7 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def in_turns(functions: dict[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Return the times of functions that are called in turns."""
+    """Return the times of functions that are called alternately."""
     for function in functions.values():
         function()  # memory and threads are warm
     times: dict[str, list[float]] = {name: [] for name in functions}

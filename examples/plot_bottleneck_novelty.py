@@ -38,8 +38,8 @@ novel = {
 
 # %%
 # ``score_samples`` returns minus the *rate* of each image, KL(q(z | x) ‖ m(z)) in nats. The
-# marginal m is a mixture of one Gaussian for each class. The rate is large if the code of an image
-# is far from the codes of all training images. The second measure of novelty is minus the largest
+# marginal m is a mixture of one Gaussian for each class. The rate is large if z of an image is far
+# from z of all training images. The second measure of novelty is minus the largest
 # class probability, a common baseline.
 
 

@@ -37,8 +37,7 @@ axes[0].get_legend().remove()
 plt.show()
 
 # %%
-# The training loss is a surrogate, whose gradient estimates the gradient of minus the mutual
-# information. The value of the training loss is meaningless (:doc:`/guide/mi_gradients`).
+# The training loss has a meaningful gradient, but no meaningful value (:doc:`/guide/mi_gradients`).
 
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 TrainingCurveDisplay.from_estimator(encoder, ax=ax)

@@ -12,8 +12,8 @@ variables to one variable. The results are compared with the exact maxima.
 #
 # Sensor i measures :math:`y_i = \sqrt{p_i}\, x_i + \sigma_i \varepsilon_i`, where signal and noise
 # are standard normal. The powers :math:`p_i` sum to 4. The mutual information is
-# :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. Its maximum, by water-filling, is at
-# :math:`p_i = \max(0, \mu - \sigma_i^2)`, where μ is chosen so that the powers sum to 4.
+# :math:`\frac12 \sum_i \log(1 + p_i / \sigma_i^2)`. The maximum is at :math:`p_i = \max(0, \mu -
+# \sigma_i^2)` (water-filling), with μ such that the powers sum to 4.
 
 import matplotlib.pyplot as plt
 import numpy as np

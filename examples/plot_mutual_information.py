@@ -27,7 +27,7 @@ x, noise = rng.standard_normal((2, n))
 # In the second pair, x is uniform in (−1, 1), and y = sin(8x) + 0.3 ε. In the third pair, y is one
 # of the classes 0, 1 and 2, and x is y plus Gaussian noise of standard deviation 0.5. For the
 # second and third pair, the true value is the entropy of the noisy variable minus the entropy of
-# the noise, computed by quadrature.
+# the noise.
 
 
 def entropy(values, scale):

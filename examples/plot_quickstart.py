@@ -39,9 +39,8 @@ model.fit(X_train, y_train)
 print(f"accuracy on test digits: {model.score(X_test, y_test):.3f}")
 
 # %%
-# ``history_`` has a record for each epoch. The training loss is a surrogate, whose gradient
-# estimates the gradient of minus the mutual information. The value of the training loss is
-# meaningless (:doc:`/guide/mi_gradients`).
+# ``history_`` has a record for each epoch. The training loss has a meaningful gradient, but no
+# meaningful value (:doc:`/guide/mi_gradients`).
 
 history = pd.DataFrame(model["migeencoder"].history_).set_index("epoch")
 history.tail(3)

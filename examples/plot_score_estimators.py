@@ -50,7 +50,7 @@ print(estimators["cross-validated"].best_params_)
 
 # %%
 # The left panel shows the held-out loss against the regularisation strength, with one line for each
-# bandwidth. All other parameters have the best value for the point of the line. The right panel
+# bandwidth. For each point, all other parameters have their best values. The right panel
 # shows the eigenvalues of the published estimator's kernel matrix, and the number of eigenfunctions
 # that the estimator keeps.
 

@@ -78,7 +78,7 @@ for ax, (title, (X, score)) in zip(axes.flat, toys.items(), strict=True):
 
 # %%
 # Every score satisfies Stein's identity, :math:`E[\nabla \log q(x)\, x^\top] = -I`. The table lists
-# the largest deviation of an entry from −I if the expectation is a mean over 100,000 samples.
+# the largest deviation of an entry from −I for the mean of 100,000 samples.
 
 for title, (_, score) in toys.items():
     X = score.sample(100_000, random_state=1)

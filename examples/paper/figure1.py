@@ -3,19 +3,19 @@
     python examples/paper/figure1.py                 # every panel in small: under 2 minutes
     python examples/paper/figure1.py --full          # all repeats: some hours; may be interrupted
 
-The panels are
+Panels:
 
-(a) dI/dρ of correlated Gaussians with d = 5, 10, 20, and their mutual information, as in the paper;
-(b) relative errors of dI/dρ with d = 8, 16, 32;
-(c) the same at ρ = ±0.99;
-(d) non-Gaussian pairs with known dI/dρ;
-(e) mutual information from 0.1 to 20 nats;
-(f) processor seconds of MINE's curve, divided by MIGE's, measured in turns in one process.
+- (a) dI/dρ and mutual information of correlated Gaussians with d = 5, 10, 20, as in the paper
+- (b) relative errors of dI/dρ with d = 8, 16, 32
+- (c) relative errors of dI/dρ at ρ = ±0.99
+- (d) dI/dρ of non-Gaussian pairs
+- (e) mutual information from 0.1 to 20 nats
+- (f) processor time of MINE, divided by that of MIGE
 
 Each finished cell is a line of the file ``--cells``, and an interrupted run continues after the
-last line. Critics are trained like those of the paper's authors: separable, 512 hidden units, Adam
-at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values, which gives smaller
-errors than 32. Critics are trained on new samples in each step, but MIGE uses a single set of 256
+last line. Critics are trained as in the code of the paper's authors: separable, 512 hidden units,
+Adam at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values. Critics are
+trained on new samples in each step, but MIGE uses a single set of 256
 samples. In panel (e), critics are trained on the 4,000 samples of the score-based estimate.
 Training takes 2,000 steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no
 longer increases.
@@ -131,7 +131,7 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def times_slower(cell: dict[str, Any], problem: Problem, turn: int) -> float:
-    """Return processor seconds of a curve by the cell's method, divided by MIGE's."""
+    """Return the processor time of a curve, divided by that of MIGE."""
     seconds = {}
     for method, step in (("MIGE", 1), (cell["method"], 16)):  # two points of a critic's curve
         rhos = cell["rhos"][turn::step]

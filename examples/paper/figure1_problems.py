@@ -12,7 +12,7 @@ Samples = tuple[Array, Array, Array]
 
 
 class Problem:
-    """y = ρ x + √(1 − ρ²) ε in d dimensions, then an invertible map of x and of y.
+    """Pair y = ρ x + √(1 − ρ²) ε in d dimensions, after an invertible map of x and of y.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Problem:
         return self.d * rho / (1 - rho**2)
 
     def exact_gradient(self, rho: float, x: Array, y: Array, dy: Array) -> float:
-        """Return the Monte Carlo average with the true scores, for Gaussians only."""
+        """Return dI/dρ as a sample mean with the true scores, for Gaussians only."""
         score_y, score_y_given_x = -y, -(y - rho * x) / (1 - rho**2)
         return float(-((score_y - score_y_given_x) * dy).sum(1).mean())
 

@@ -8,8 +8,8 @@ independent,
 .. math:: I(x; y) = I_\text{Gauss} + D(p_{x, y} \| g) - D(p_{x, \pi y} \| g_\pi) .
 
 The value is accurate for pairs that are Gaussian after a map of the margins, such as the pairs of
-Figure 1. For other pairs, the errors of the two divergences do not cancel, and no error bar
-includes the resulting bias. :class:`sk_mige.MutualInfoEstimator` has intervals for all pairs.
+Figure 1. For other pairs, the errors of the two divergences do not cancel, and the value is biased.
+:class:`sk_mige.MutualInfoEstimator` has intervals for all pairs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _whitened(z: Tensor) -> Tensor:
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> float:
-    """Return the unbiased information of the Gaussian with the covariance of whitened x and y."""
+    """Return the information of Gaussians with the covariance of whitened x and y, without bias."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     rho = torch.linalg.svdvals(x.mT @ y / n)
     # The bias of the log det of a Wishart matrix is a sum of digammas for every covariance.

@@ -78,8 +78,8 @@ def make_encoder(
 class Checkpoint(Callback):
     """Store a run with the average of its weights after each epoch, and continue stored runs.
 
-    The callback must come after WeightAveraging, because it restores the average. It also prints
-    the remaining time.
+    The callback must come after WeightAveraging, because the callback restores the average. The
+    callback also prints the remaining time.
     """
 
     def __init__(self, path: str, epochs: int, label: str) -> None:

@@ -75,10 +75,10 @@ def conditional_mutual_info(
     total sampling error is the standard error of the row-by-row difference of pointwise
     information. The remaining errors of the terms are added, because biases need not cancel.
 
-    Exchanging x and y does not change the estimate. Let z hold labels. Numbers are then replaced by
-    distances from the mean of their class of z, and a single estimator is fitted to the rows of all
-    classes. With at most 12 classes, a separate estimator is fitted to each class if the held-out
-    information is then larger. At least half of the rows must belong to classes of 10 or more rows.
+    Exchanging x and y does not change the estimate. If z holds labels, numbers are replaced by
+    distances from the mean of their class, and a single estimator is fitted to all rows. With at
+    most 12 classes, a separate estimator is fitted to each class if the held-out information is
+    then larger. At least half of the rows must belong to classes of 10 or more rows.
 
     References
     ----------

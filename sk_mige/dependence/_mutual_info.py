@@ -77,7 +77,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         four columns together. Candidates for labels are "linear", "quadratic", "logistic",
         "neighbors", "boosting" and "trees", and "table" if both X and Y are labels. If a table has
         labels and numbers, and the list has no candidate for one of the two types, "auto" is used
-        for the type.
+        for this type.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -126,21 +126,20 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Columns of strings or categories are labels. Numeric columns are labels if the number of their
     distinct combinations is at most 50 and at most 10 % of the number of rows. Convert numeric
     labels with more classes to strings. If a table has labels and numbers, the chain rule gives one
-    term for the labels and one term for the numbers. Columns within classes of a condition are
-    replaced by distances from the mean of the class. A term is estimated separately in each class
-    if the held-out information is then larger.
+    term for the labels and one term for the numbers. In the term for the numbers, columns are
+    replaced by distances from the mean of their class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
-    :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y.
-    A frequent value of a column of numbers is also a label, for example the zero of amounts.
+    :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
+    frequent value of a numeric column, such as 0, is also a label.
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested. If a test is significant, the candidates also describe the few significant columns
     without the others (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
-    exaggerate the information. The estimate with ties is the mean of the results with random and
-    with equal ranks. The interval contains the results with random and with equal ranks.
+    exaggerate the information. The estimate with ties is the mean of both results, and the interval
+    contains both.
 
     Examples
     --------

@@ -65,7 +65,8 @@ def expect_unchanged(before: dict[str, Any], now: dict[str, Any], consequence: s
     """Raise ValueError if parameters differ from the values with which a model was fitted.
 
     The error lists the changed parameters with old and new values, and ends with ``consequence``.
-    If ``mode`` has changed, the error lists only ``mode``. Two names of the same device are equal.
+    If ``mode`` has changed, the error lists only ``mode``. Different names of the same device count
+    as equal.
     """
     if resolve_device(now["device"]) == available_device(before["device"]):
         before = {**before, "device": now["device"]}

@@ -48,8 +48,8 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         Transformation of the marginal distributions, as in
         :func:`sk_mige.information.mutual_info_gradient`.
     score_estimator : SSGEScoreEstimator, default=None
-        Settings of plain SSGE. Only ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth``
-        of the score estimator are used. None means :func:`sk_mige.information.whitened_scores`.
+        Score estimator, of which ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth`` are
+        used. None means :func:`sk_mige.information.whitened_scores`.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`sk_mige.information.mutual_info_gradient`.
     n_batches : int, default=10

@@ -105,8 +105,8 @@ class MIGEEncoder(
 
         A callable or ``torch.nn.Module`` is a custom loss, called as ``loss(code, x, y)`` for each
         batch. The argument ``code`` is a :class:`sk_mige.networks.Code`, ``x`` are the rows, and
-        ``y`` are the targets (zeros if ``fit`` has no y). The loss returns a scalar tensor. With a
-        custom loss, z is the output of the network ``encoder``.
+        ``y`` are the targets, or zeros if ``fit`` has no y. The loss returns a scalar tensor. With
+        a custom loss, z is the output of the network ``encoder``.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
         Score estimator whose settings are used to estimate the scores of each batch. The estimator
         itself is not fitted. Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
@@ -164,8 +164,7 @@ class MIGEEncoder(
         rows as ``valid_loss``, which callbacks such as ``EarlyStopping`` monitor. For a bottleneck,
         ``valid_loss`` is the negative log-likelihood of y. For InfoMax with a critic's bound of
         I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE, with ``layer`` or with
-        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats. The losses
-        of these objectives have no meaningful value on held-out rows.
+        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
@@ -200,9 +199,8 @@ class MIGEEncoder(
         Net that trained ``module_``.
     history_ : list of dict
         One record for each epoch: ``epoch``, ``train_loss``, ``valid_loss`` if rows are held out,
-        ``dur`` in seconds and values that callbacks record. The loss of InfoMax with MIGE is a
-        surrogate. The gradient of the surrogate estimates the gradient of −I(x; z). The value of
-        the surrogate has no meaning.
+        ``dur`` in seconds and values that callbacks record. The loss of InfoMax with MIGE has a
+        meaningful gradient, but no meaningful value.
     n_iter_ : int
         Number of finished epochs.
     classes_ : ndarray of shape (n_classes,)
@@ -211,8 +209,7 @@ class MIGEEncoder(
         Task of the bottleneck, "classification" or "regression".
     beta_ : float
         Weight β of I(z; x) at the end of training, for a bottleneck only. If ``beta`` of ``mode``
-        is a pair, ``beta_`` is the geometric mean of the pair, which all methods except ``at_beta``
-        use.
+        is a pair, ``beta_`` is the geometric mean of the pair.
     information_ : float
         Upper bound of I(z; x) at the end of training in nats, with ``max_information`` only.
     n_features_in_ : int
@@ -439,8 +436,7 @@ class MIGEEncoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or data set
-            Inputs, as in ``fit``. Every call needs at least two different inputs. If the last part
-            of a stream is too short, append the last part to the preceding part.
+            Inputs, as in ``fit``. Every call needs at least two different inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
             Targets of a bottleneck. For regression, the mean and variance of the targets in the
             first call are used to standardise the targets in all calls. The targets in the first
@@ -735,7 +731,7 @@ class MIGEEncoder(
         -------
         array of shape (n_samples,) or (n_samples, n_targets)
             Classes, or real values in the units of the targets of ``fit``. Values are float32 if
-            the targets of ``fit`` were float32, else float64. The dtype of X has no effect.
+            the targets of ``fit`` were float32, else float64.
         """
         X = self._queries(X, "predict")
         answers = self._answers(X)
@@ -775,8 +771,8 @@ class MIGEEncoder(
                   \le -\mathrm{KL}(q(z | x)\,\|\,m), \qquad m = \sum_c w_c\, m_c .
 
         The density m(z) is a mixture of Gaussians with independent components, one Gaussian for
-        each class. For a regression, m is a single Gaussian. ``fit`` estimates m from the codes of
-        at most 10,000 training rows. With a deterministic head, the value is log m(z). With an
+        each class. For a regression, m is a single Gaussian. ``fit`` estimates m from z of at most
+        10,000 training rows. With a deterministic head, the value is log m(z). With an
         implicit head, the value is log m at the mean of z.
 
         The method has the same name and sign as in scikit-learn's density estimators and outlier
@@ -791,8 +787,8 @@ class MIGEEncoder(
         Returns
         -------
         array of shape (n_samples,)
-            Values in nats. If the head is Gaussian, minus the mean of the values for rows from the
-            training distribution is an upper bound of I(x; z).
+            Values in nats. With a Gaussian head, minus the mean value on training rows is an upper
+            bound of I(x; z).
 
         Raises
         ------
@@ -803,7 +799,7 @@ class MIGEEncoder(
         X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:
             raise NotFittedError(
-                "score_samples needs the codes of all training rows, which partial_fit and "
+                "score_samples needs z of all training rows, which partial_fit and "
                 "at_beta do not have: call fit(X, y), with warm_start=True to keep the weights"
             )
 
@@ -815,7 +811,7 @@ class MIGEEncoder(
     def score(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, shuffled: bool = False
     ) -> float:
-        """Return the information that codes retain in nats, or the accuracy or R² of predictions.
+        """Return the information in z in nats, or the accuracy or R² of predictions.
 
         If ``mode`` has no decoder, the score compares the representations of two incomplete copies
         of each row. The score is their mutual information under a Gaussian model
@@ -838,8 +834,8 @@ class MIGEEncoder(
             decoder.
         shuffled : bool, default=False
             Whether to compare each copy with the copy of another row, and each prediction with the
-            target of another row. The result is a reference value for the same rows: the score of
-            codes or predictions without information about the row.
+            target of another row. The result is a reference value: the score of representations or
+            predictions without information about the row.
 
         Returns
         -------

@@ -104,9 +104,8 @@ class BaseScoreEstimator(
         The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. On *held-out*
         rows, the expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g -
         g\|^2` with g the true score. The estimate closest to the true score therefore has the
-        highest expected value, although the true score is unknown. The value is computed in input
-        coordinates. Values of different estimators are comparable on the same data, but not on
-        differently scaled data.
+        highest expected value. The value is computed in input coordinates. Values of different
+        estimators are comparable on the same data, but not on differently scaled data.
 
         Parameters
         ----------
@@ -165,7 +164,7 @@ class BaseScoreEstimator(
         r"""Compute the log-density whose gradient is the estimated score.
 
         The method is not named ``score_samples`` as in scikit-learn, because scores are gradients
-        in this package. :meth:`sk_mige.datasets.ExactScore.log_density` has the same name.
+        in this package.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
         the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
@@ -177,8 +176,6 @@ class BaseScoreEstimator(
           of the log-density is exactly the score.
         - For other expansions, the correction is not a gradient. The potential is the sum of
           kernels whose gradient is closest to the correction, by least squares over the centres.
-          Line integrals of the score are not used, because their values depend on the path, and
-          most lines leave the data.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
         of the features. The difference of two log-densities is the logarithm of the ratio of the
@@ -333,10 +330,7 @@ class BaseScoreEstimator(
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any
-        bandwidth. The correction to the base is reduced linearly between two distances from the
-        mean in whitened coordinates. The first distance is the 95 % quantile of the centres'
-        distances, and the second distance is their maximum. Without a base, chains far from the
-        data do not return.
+        bandwidth. Without a base, chains far from the data do not return.
 
         Parameters
         ----------
@@ -371,12 +365,11 @@ class BaseScoreEstimator(
         -----
         UserWarning
             If more than 5 % of the chains have left the data or never moved from their starting
-            points. The depth of a point is the largest :meth:`log_density` of a centre minus that
-            of the point. A chain has left the data if its depth exceeds four times the largest
-            depth of a centre. Without a base, a chain has also left the data if its last point is
-            far from every centre. A warning is also given if the chains are too short to be
-            independent of their starting points. With ``adjusted=False``, a warning is given if
-            most steps would be rejected.
+            points. A chain has left the data if the :meth:`log_density` of its last point is far
+            below that of every centre. Without a base, the last point can also be far from every
+            centre. A warning is also given if the chains are too short to be independent of their
+            starting points. With ``adjusted=False``, a warning is given if most steps would be
+            rejected.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:
@@ -576,8 +569,7 @@ def representative_rows(
     """Draw the rows from which whitening and base are estimated and landmarks are chosen.
 
     The number of rows is at most the largest of 10,000, four times the number of features, and the
-    number of landmarks. With the limit, memory does not grow with the data, and the covariance of
-    the drawn rows is accurate.
+    number of landmarks.
     """
     wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
     if n_samples <= wanted:

@@ -67,9 +67,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     n_eigen : int, default=None
         Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float in (0, 1], default=None
-        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues. The
-        smallest sufficient number of leading eigenpairs is kept. If ``eigen_threshold`` and
-        ``n_eigen`` are None, all eigenpairs are kept, and only ``alpha`` regularises the fit.
+        Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
+        fraction of the total. If ``eigen_threshold`` and ``n_eigen`` are None, all eigenpairs are
+        kept, and only ``alpha`` regularises the fit.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
@@ -84,14 +84,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
     whiten : bool, default=True
         If True, estimate the score in coordinates with unit covariance, and map the score back to
-        input coordinates. With True and a fixed ``alpha``, the estimate is equivariant under
-        changes of scale and correlation. With True and any ``alpha``, the estimate is equivariant
-        under changes of the features' units. False suits features with a common unit, such as
-        pixels.
+        input coordinates. With True, the accuracy does not depend on the units of the features.
+        False suits features with a common unit, such as pixels.
     shrinkage : float in [0, 1], "auto" or "ledoit-wolf", default="auto"
         Shrinkage intensity ρ of the covariance. Shrinkage keeps variances and multiplies
-        covariances by 1 - ρ. For every intensity, the estimate is equivariant under changes of the
-        features' units.
+        covariances by 1 - ρ.
 
         - With an intensity of 0, the estimate is exactly equivariant under affine maps, and needs
           about three samples per feature.
@@ -103,9 +100,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         between 3 and infinity. With ``None``, as in the published estimator, the estimate is zero
         far from all samples.
     curl_free : bool, default=False
-        Whether to expand the log-density instead of the score. With True, the correction is a
-        gradient with one coefficient per sample instead of d. In few dimensions, a gradient
-        correction needs fewer samples. The fit needs a second eigendecomposition.
+        Whether to expand the log-density instead of the score, so that the estimate is a gradient.
+        In few dimensions, True needs fewer samples for the same accuracy.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, the
         time is linear in the number of rows, and the memory does not depend on the number of rows.
@@ -126,7 +122,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples.
-        - "matern" is the Matérn kernel of smoothness 5/2, for scores with kinks.
+        - "matern" is the Matérn kernel of smoothness 5/2, for scores that change abruptly.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
         - Kernel objects from :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further
           parameters.
@@ -176,16 +172,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Notes
     -----
     A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
-    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. For n ≤ d, the fit uses the span of
-    the samples and costs two further products of size n² d. Eigendecompositions run in float64, or
-    in float32 for folds with a well-conditioned Gram matrix.
+    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
+    or in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* If the modes are far apart, the median distance is about the distance between
     the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
-    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
-    kernels takes as long as the choice of ``alpha`` for one kernel. If the base alone has the
-    lowest loss with the RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen
-    on at most 2,000 rows.
+    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
+    kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
@@ -199,8 +192,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
     Cholesky factorisation. In a stream of float32 rows, the sums of each chunk can be computed in
-    float32. The totals are float64. Sums in float32 require a well-conditioned Gram matrix of the
-    landmarks, and ``alpha`` must be "auto" or at least 1e-3.
+    float32 if ``alpha`` is "auto" or at least 1e-3.
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,
@@ -650,9 +642,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     functions of u vary only along the rows of R.
 
     A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often. For 256
-    samples with 3,072 features on one core, let t be the time of exact distances. Distances after a
-    projection to k = 64, 128, 256 and 512 dimensions take about .3 t, .5 t, t and 2 t.
+    components. A projection also saves time if points are projected once and used often.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. If
     ``n_components`` is at least ``batch_size``, a warning is given.
@@ -671,7 +661,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         Number of leading eigenpairs to keep. :class:`SSGEScoreEstimator` describes ``n_eigen`` and
         all following parameters.
     eigen_threshold : float in (0, 1], default=None
-        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
+        Fraction of the spectrum to keep.
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"
@@ -718,8 +708,8 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The MIGE paper
-    sums :math:`y_m - y` instead. At new points, the error of the sums grows with the number of
-    samples.
+    sums :math:`y_m - y` instead. At new points, the error of the paper's sums grows with the number
+    of samples.
 
     The MIGE paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
     orthonormal rows. The projections of scikit-learn preserve norms without a factor.

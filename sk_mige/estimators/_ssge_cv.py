@@ -64,17 +64,17 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     r"""Score estimator with cross-validated bandwidth, regularisation, base and whitening.
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
-    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. Hyvärinen's loss ranks estimates by
-    the distance from the true score, although the true score is unknown. For each fold,
-    whitening, kernel and bandwidth, one eigendecomposition is computed. The eigendecomposition is
-    reused for all thresholds, values of alpha and bases. Constant and collinear columns are left
-    out of the comparison and the fit, as described in the notes of :class:`SSGEScoreEstimator`.
+    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The loss ranks estimates by the
+    distance from the unknown true score. For each fold, whitening, kernel and bandwidth, one
+    eigendecomposition is computed. The eigendecomposition is reused for all thresholds, values of
+    alpha and bases. Constant and collinear columns are left out of the comparison and the fit, as
+    described in the notes of :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
         Kernel widths, as multiples of the median distance. With factors far above 2, the estimates
-        act as polynomials and diverge outside the data.
+        diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
@@ -128,8 +128,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
         - Candidates are ranked by mean loss plus one standard error over the folds.
         - Among all candidates within half a standard error of the top candidate, the candidate with
-          the smallest bound on the correction to the base is chosen. Candidates with a larger bound
-          may diverge outside the data.
+          the smallest correction to the base is chosen. Larger corrections may diverge outside the
+          data.
         - If ``alphas`` contains infinity, the base alone is a candidate. The base alone is chosen
           if its loss is within two standard errors of the loss of the candidate chosen by the rules
           above.
@@ -175,8 +175,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
     training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
-    all rows. On the held-out rows, the loss of the chosen finalist is therefore at most that of the
-    default settings. The comparison of finalists takes one fit for each finalist. If landmarks are
+    all rows. The comparison of finalists takes one fit for each finalist. If landmarks are
     needed, one fit with 2,000 landmarks is added, and possibly one with 4,000.
 
     References

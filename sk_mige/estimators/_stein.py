@@ -26,8 +26,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
     .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
 
     As in SSGE, a kernel expansion extends the scores from the samples to other points. The function
-    :func:`sk_mige.score.fit_stein` computes the expansion. The MIGE paper names Li and Turner's
-    estimator as an alternative to SSGE.
+    :func:`sk_mige.score.fit_stein` computes the expansion.
 
     Parameters
     ----------

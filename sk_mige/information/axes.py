@@ -110,8 +110,8 @@ def fast_ica(y: Tensor) -> Tensor:
 def independent_columns(z: Tensor) -> list[int]:
     """Return the indices of linearly independent columns that span all columns.
 
-    Principal components would also remove redundant columns. However, principal components are
-    mixtures of columns, and maps of the margins are less useful for mixtures.
+    Principal components would be mixtures of columns, for which maps of the margins are less
+    useful.
 
     Parameters
     ----------

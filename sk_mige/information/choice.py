@@ -180,8 +180,8 @@ def choose_information(
     candidates.
 
     With more than four columns, the candidates also describe the few columns that have
-    significant relations other than those of a Gaussian copula. The result is that of the few
-    columns if their held-out information is larger.
+    significant relations other than those of a Gaussian copula. The result for the few columns is
+    used if their held-out information is larger.
 
     Examples
     --------
@@ -497,8 +497,8 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
     """Return the information that more rows would resolve.
 
     A mixture resolves edges and curves only with many components, and more rows allow more
-    components. Spacings of sorted values also resolve edges better with more rows. The increase
-    from half of the rows is extrapolated with a bias of order 1 / sqrt(n).
+    components. Spacings of sorted values also resolve edges better with more rows. The
+    extrapolation assumes a bias proportional to 1 / sqrt(n).
     """
     used = [e for e in judged if e.name in SMOOTH and e.weight]
     if not used:

@@ -37,9 +37,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     tensor of shape (d, d) or None
         Matrix A of the components :math:`z A`. The result is None if d is 1, or if n is less than
         50 or 5 d. Let m be the number of nonzero loadings, and k the number of components with
-        several nonzero loadings. The required increase over the mean log-density of the copula is
-        .01 k + m / n nats. The result is also None if the increase of the mean log-density is
-        smaller.
+        several nonzero loadings. The result is also None if the mean log-density exceeds that of
+        the copula by less than .01 k + m / n nats.
 
     References
     ----------

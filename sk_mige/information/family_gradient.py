@@ -302,7 +302,7 @@ def _check_axes(names: list[str], axes: dict[str, tuple[int, bool]]) -> None:
 
 
 def _windows(series: _Variable, lag: int) -> tuple[_Variable, _Variable]:
-    """Return past and present values of a series and of the derivatives of the series."""
+    """Return past and present values of a series, and of its derivatives."""
     past, present = past_and_present(series.rows.numpy(), lag)
     moved_past, moved = None, None
     if series.moved is not None:

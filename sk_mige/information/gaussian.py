@@ -83,7 +83,7 @@ def gaussian_mutual_info(
     close to 0 or does not exist. For such small w, the integral is continued from the value of u at
     which :math:`w u` equals ``floor``. The continuation assumes that the remaining population
     eigenvalues, at most d, are equal. The continued integrand keeps its value and slope at the
-    start. A few strong directions affect neither w nor the start of the continuation.
+    start.
 
     References
     ----------

@@ -107,7 +107,7 @@ def mutual_info_surrogate(
     projection: Tensor | None = None,
     sq_distances_x: Tensor | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for a deterministic encoder z = E(x).
+    r"""Scalar whose gradient estimates ∇I(x; z) for a deterministic encoder z = E(x).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(x, z)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(x, z))^\top
@@ -202,9 +202,8 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
     With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
-    the norm of a projection. The MI gradient is therefore independent of units, dimension and
-    projection as well. A random projection to k dimensions gives the same result for every k, up to
-    the random error of the projection.
+    the norm of a projection. A random projection to k dimensions gives the same result for every k,
+    up to random errors.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def hidden_mutual_info_surrogate(
     hidden_score: ScoreFunction | None = None,
     joint_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(h; z) for a layer h = C(x) and z = f(h).
+    r"""Scalar whose gradient estimates ∇I(h; z) for a layer h = C(x) and z = f(h).
 
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
@@ -89,7 +89,7 @@ def hidden_mutual_info_surrogate(
 def mean_hidden_mutual_info_surrogate(
     h: Tensor, z: Tensor, *, score: ScoreFunction | None = None
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of the mean of :math:`I(h_p; z)` over parts h_p.
+    r"""Scalar whose gradient estimates the mean of :math:`\nabla I(h_p; z)` over parts h_p.
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ class Predictions(NamedTuple):
 def leave_one_out_predictions(x: Tensor, y: Tensor) -> Predictions:
     r"""Predict the columns of y and their squares from x, with the predicted row left out.
 
-    Each target is modelled as a Gaussian process of variance 1 plus noise of variance δ, with the
-    linear kernel of the standardised rows of x. Maximum likelihood estimates δ, so 1/δ estimates
+    Each target is modelled as a Gaussian process with the linear kernel of the standardised rows of
+    x, plus noise of variance δ. Maximum likelihood estimates δ, so 1/δ estimates
     the signal-to-noise ratio of the target. The estimate is valid for more columns than rows [1]_,
     although the predictions capture only a fraction of the signal. A Gaussian kernel replaces the
     linear kernel if the predictions with the Gaussian kernel have a significantly smaller error.

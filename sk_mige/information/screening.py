@@ -26,8 +26,8 @@ def related_columns(x: Tensor, y: Tensor, seed: int = 0) -> tuple[list[int], lis
     r"""Return the columns with significant relations other than linear relations.
 
     Let e be the residuals of a linear regression of y on x. For a Gaussian copula, e is independent
-    of x. The columns of e and their squares are correlated with cosines of the ranks of each column
-    of x, and with products of two columns of x. The test is repeated with x and y exchanged. With m
+    of x. The columns of e and their squares are correlated with cosines of the ranks of x, and with
+    products of two columns of x. The test is repeated with x and y exchanged. With m
     correlations, a correlation is significant if it exceeds :math:`(\sqrt{2 \log m} + 2) /
     \sqrt{n}`.
 

@@ -48,7 +48,7 @@ def stochastic_mutual_info_surrogate(
     score: ScoreFunction | None = None,
     conditional_score: ScoreFunction | None = None,
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of I(x; z) for a stochastic encoder z = E(x, ε).
+    r"""Scalar whose gradient estimates ∇I(x; z) for a stochastic encoder z = E(x, ε).
 
     .. math:: \nabla_\phi I(x; z) = \nabla_\phi H(z) - \nabla_\phi H(z \mid x)
               = -\mathbb{E}\big[(\nabla_z \log q(z) - \nabla_z \log q(z \mid x))^\top

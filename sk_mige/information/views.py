@@ -28,21 +28,19 @@ __all__ = ["multiview_mutual_info_surrogate", "within_entropy"]
 def multiview_mutual_info_surrogate(
     z: Tensor, *, score: ScoreFunction | None = None, floor: float = 1e-3
 ) -> Tensor:
-    r"""Scalar whose gradient estimates that of a lower bound of I(x; z) for z = E(t(x)).
+    r"""Scalar whose gradient estimates the gradient of a lower bound of I(x; z) for z = E(t(x)).
 
-    A random transformation t, such as cropping an image, makes the encoder stochastic. The encoder
-    belongs to circumstance III of the MIGE paper, with few draws from a conditional q(z | x) of
-    unknown density. Among all conditionals with mean covariance :math:`\Sigma_w =
-    \mathbb{E}\,\mathrm{Cov}[z | x]`, the Gaussian with covariance :math:`\Sigma_w` for every x has
-    the largest entropy, so that
+    A random transformation t, such as cropping an image, makes the encoder stochastic. Each view
+    gives a draw of z from q(z | x), whose density is unknown. Among all conditionals with mean
+    covariance :math:`\Sigma_w = \mathbb{E}\,\mathrm{Cov}[z | x]`, the Gaussian with covariance
+    :math:`\Sigma_w` for every x has the largest entropy, so that
 
     .. math:: I(x; z) = H(z) - H(z | x) \;\ge\; H(z) - \tfrac12 \log\det(2\pi e\, \Sigma_w) .
 
     The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
     centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
     g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
-    exactly. The two terms of the bound have the derivative d with respect to the log-scale of z.
-    The two derivatives cancel, so a change of scale does not change the bound. The bound is largest
+    exactly. A change of the scale of z does not change the bound. The bound is largest
     for encoders that use only features unchanged by t.
 
     Parameters

@@ -50,10 +50,9 @@ def whitened_scores(
     information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
     whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
 
-    Scores at new points need shrinkage and a separate whitening for each fold. For scores at the
-    samples, shrinkage and separate whitening make the error of the gradients in Figure 1 of the
-    MIGE paper several times larger. Without shrinkage and separate whitening, the bias of the
-    inverse covariance cancels between marginal and joint scores.
+    Scores at new points need shrinkage and a separate whitening for each fold. For gradients of
+    mutual information, neither is used. The bias of the inverse covariance then cancels between
+    marginal and joint scores.
 
     Parameters
     ----------

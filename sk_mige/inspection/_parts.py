@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def find_part(estimator: Any, attribute: str, works: str, *, first: bool = False) -> Any:
-    """Return the part of an estimator, search or pipeline that has the attribute.
+    """Return the part of an estimator, search or pipeline that has a given attribute.
 
     If several steps of a pipeline have the attribute, the last matching step is returned. With
     ``first=True``, the first matching step is returned.

@@ -40,9 +40,9 @@ class TrainingCurveDisplay(Display):
 
     Notes
     -----
-    The training loss of ``MIGEEncoder(mode="infomax")`` is a surrogate. The gradient of the
-    surrogate estimates that of :math:`-I(x; z)`, but the value of the surrogate is not meaningful.
-    The validation loss is minus the encoder's ``score`` of the held-out rows, in nats.
+    The training loss of ``MIGEEncoder(mode="infomax")`` has a meaningful gradient, but no
+    meaningful value. The validation loss is minus the encoder's ``score`` of the held-out rows, in
+    nats.
 
     Examples
     --------

@@ -126,7 +126,7 @@ class EncoderNetwork(nn.Module):
         )
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """Return the encoder's output in training, computed in bfloat16 if so chosen."""
+        """Return the encoder's output in training, in bfloat16 with ``mixed_precision``."""
         if not self.mixed_precision:
             output: Tensor = self.encoder(inputs)
             return output

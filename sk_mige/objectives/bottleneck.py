@@ -244,8 +244,8 @@ class InformationBottleneck(InformationDescription):
     Training with several β in a batch would therefore also minimise I(z; β).
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder for any
-    β. Without the divisor, batches with a large β have the largest gradients and dominate the
-    updates of the shared weights. All β share the critic of :class:`Critic` and the learned prior
+    β. Without the divisor, batches with a large β would dominate the updates of the weights. All β
+    share the critic of :class:`Critic` and the learned prior
     of :class:`Variational`. A shared critic or prior gives a looser bound than a critic or prior
     for a single β. The optimal variance of a regression likelihood depends on β. With a range of β,
     the variance is therefore the mean squared error of the batch.

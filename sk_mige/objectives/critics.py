@@ -55,14 +55,14 @@ class CriticBound(nn.Module):
     Notes
     -----
     InfoMax uses the bounds as published. A bottleneck needs an estimate in nats, because β is a
-    weight per nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is
-    bounded, whereas I is unbounded. In a bottleneck, the Jensen-Shannon divergence trains the
+    weight per nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is not
+    in nats. In a bottleneck, the Jensen-Shannon divergence trains the
     critic, and the encoder minimises an estimate in nats:
 
     .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] .
 
     For "smile", the critic T is clipped in the second term of the formula. If the critic is
-    optimal, the gradient of the estimate equals the gradient of I by the envelope theorem. The
+    optimal, the gradient of the estimate equals the gradient of I. The
     bound "infonce" is at most log M for batches of M rows. The bound "club" is an upper bound of I.
 
     Examples

@@ -86,8 +86,7 @@ class InfoMax(InformationDescription):
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
         values are divided by ``1 - corruption``. With corruption, the information about x is
-        finite, and features that survive the corruption contribute more information than other
-        features.
+        finite, and training favours features that survive the corruption.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
@@ -105,9 +104,8 @@ class InfoMax(InformationDescription):
         or more. With a critic, the objective is a bound of the information between views.
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
-        the submodule replaces x, and the objective is I(h; z). With MIGE, the objective is
-        circumstance II of the paper. With "jsd" or "infonce", the objective is the global objective
-        DIM(G) of Deep InfoMax.
+        the submodule replaces x, and the objective is I(h; z). With "jsd" or "infonce", the
+        objective is the global objective DIM(G) of Deep InfoMax.
     local : bool, default=False
         Whether h is the output of ``layer`` at a single location of the feature map. The objective
         is then the average of I(h; z) over all locations. ``layer="conv.5"`` gives the local

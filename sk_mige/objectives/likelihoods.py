@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 
 class ClassLikelihood(nn.Module):
-    r"""Cross-entropy of predicted logits for class indices in nats, optionally regularised.
+    r"""Cross-entropy of logits and class indices in nats, with optional regularisers.
 
     .. math:: -\mathbb{E}\Big[\sum_c t_c \log p(c \mid z)\Big] - \lambda\, H(p(\cdot \mid z)),
               \qquad t_c = (1 - s) [c = y] + s / C

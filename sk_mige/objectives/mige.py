@@ -22,7 +22,7 @@ from .base import InformationTerm, Objective
 
 
 class MIGEInfoMax(Objective):
-    r"""InfoMax by MIGE, in circumstance I of the paper for one view, and in III for several views.
+    r"""Objective of InfoMax with MIGE, for one or several views.
 
     .. math:: -\nabla I(x; z) = -\nabla H(z) + \nabla H(x, z) = -\nabla H(z) + \nabla H(z | x)
 
@@ -61,7 +61,7 @@ class MIGEInfoMax(Objective):
         self.register_buffer("projection", projection, persistent=False)
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate whose gradient estimates that of −I(x; z)."""
+        """Return a surrogate whose gradient estimates −∇I(x; z)."""
         if code.z.ndim == 3:
             return -multiview_mutual_info_surrogate(code.z, score=self.score)
         return -mutual_info_surrogate(
@@ -70,7 +70,7 @@ class MIGEInfoMax(Objective):
 
 
 class FeatureInfoMax(Objective):
-    r"""InfoMax by MIGE for I(h; z), where h is the output of an inner layer (circumstance II).
+    r"""Objective of InfoMax with MIGE for I(h; z), where h is the output of an inner layer.
 
     .. math:: -\nabla I(h; z) = -\nabla H(h) - \nabla H(z) + \nabla H(h, z)
 
@@ -108,7 +108,7 @@ class FeatureInfoMax(Objective):
         self.n_locations = n_locations
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
-        """Return a surrogate whose gradient estimates that of −I(h; z)."""
+        """Return a surrogate whose gradient estimates −∇I(h; z)."""
         assert code.features is not None
         if not self.local:
             return -hidden_mutual_info_surrogate(code.features, code.z, score=self.score)
@@ -121,8 +121,7 @@ class FeatureInfoMax(Objective):
 class MIGETerm(InformationTerm):
     r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
-    Circumstance I applies to a deterministic code, and circumstance III to a stochastic code. If
-    q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
+    If q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
     from several draws of z for each x.
 
     Parameters
@@ -137,9 +136,9 @@ class MIGETerm(InformationTerm):
     closed_form : bool, default=True
         Whether H(z | x) is computed in closed form if q(z | x) is known.
     x_scale : float, default=1.0
-        Weight of x relative to z in the kernel of the joint score, in circumstance I.
+        Weight of x relative to z in the kernel of the joint score, for a deterministic code.
     projection : tensor of shape (k, d), default=None
-        Random projection of x in circumstance I.
+        Random projection of x, for a deterministic code.
 
     Examples
     --------

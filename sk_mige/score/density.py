@@ -47,8 +47,7 @@ class LogDensity:
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
     over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
-    slightly larger than the rounding errors. Line integrals of the score are not used, because
-    their values depend on the path, and most paths leave the data.
+    slightly larger than the rounding errors.
 
     Attributes
     ----------

@@ -208,7 +208,7 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
 
 
 def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: Tensor) -> Tensor:
-    """Return the linear form R of sections, in whitened coordinates."""
+    """Return the linear form R of kernel functions, in whitened coordinates."""
     gram, slopes, _ = matrices
     s2, total = ex.bandwidth**2, slopes.sum(0)[:, None]
     if ex.projection is None and matrices.shared:
@@ -262,8 +262,7 @@ class GradientForm:
 
     .. math:: \sigma^4 A = H + H^\top + D^\top D \circ Z Z^\top ,
 
-    which follows from :math:`\langle x - z_i, x - z_j\rangle = \|x\|^2 - \langle x, z_i\rangle
-    - \langle x, z_j\rangle + \langle z_i, z_j\rangle`.
+    by expansion of the inner products :math:`\langle x - z_i, x - z_j\rangle`.
     """
 
     products: GradientProducts
@@ -293,7 +292,7 @@ class GradientForm:
 
     @cached_property
     def _laplacians(self) -> Tensor:
-        """Laplacians (m,) of the kernel section of each centre, summed over the samples."""
+        """Laplacians (m,) of the kernel function of each centre, summed over the samples."""
         scaled = (self.matrices.curvatures * self.products.sq).sum(0) / self.s2**2
         return scaled - self.matrices.slopes.sum(0) * (self.products.trace / self.s2)
 
@@ -407,7 +406,7 @@ def section_moments(
     yw: Tensor,
     projected: Tensor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) whose products T Y sum to S' R, for sections centred at the samples.
+    """Return pairs (T, Y) whose products T Y sum to S' R, for centres at the samples.
 
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
@@ -419,7 +418,7 @@ def section_moments(
 
 @dataclass(frozen=True)
 class SectionSplit:
-    r"""Held-out losses of sections :math:`k(\cdot, y_m) C_m` centred at the training samples.
+    r"""Held-out losses of expansions in :math:`k(\cdot, y_m) C_m`, centred at the training samples.
 
     The basis S of the Gram matrix also diagonalises the quadratic form of the fit. Only :math:`p =
     S^\top R` and :math:`p' = S^\top R'` depend on the base, with R' from the held-out samples. The

@@ -39,7 +39,7 @@ def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
     """Return the ridge leverages (n,) of rows, diag(K (K + mu I)^-1).
 
     The ridge mu is the m-th largest eigenvalue, with m the number of landmarks. A row has high
-    leverage if the kernel sections of the other rows approximate its section poorly.
+    leverage if the kernel functions of the other rows approximate its kernel function poorly.
     """
     sq = squared_distances(y)
     values, vectors = torch.linalg.eigh(kernel(sq / median_bandwidth(sq) ** 2))

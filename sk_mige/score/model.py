@@ -115,7 +115,7 @@ class KernelExpansion:
 
     @property
     def operator_trace(self) -> float:
-        r"""Trace of the operator A / n: 1 for sections, -2 k'(0) d / σ² for gradients."""
+        r"""Trace of the operator A / n: -2 k'(0) d / σ² for gradient fields, else 1."""
         if not self.curl_free:
             return 1.0
         return self.kernel.steepness * self.whitening.n_features / self.bandwidth**2
@@ -160,7 +160,7 @@ def build_expansion(
 ) -> tuple[KernelExpansion, KernelMatrices]:
     """Estimate whitening, base and bandwidth, and compute the kernel matrices of the centres.
 
-    The kernel is the first of the settings' kernels.
+    The first kernel of the settings is used.
 
     Parameters
     ----------

@@ -97,8 +97,7 @@ def langevin(
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .
 
-    The error of the trapezoidal rule is of third order in the step. For a density that is not
-    Gaussian, an error of third order is as large as the bias that accepting and rejecting steps
+    The error of the trapezoidal rule would be as large as the bias that the Metropolis rule
     removes.
 
     Parameters

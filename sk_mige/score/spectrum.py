@@ -50,9 +50,9 @@ def leading_eigenpairs(
     n_eigen : int, default=None
         Number J of eigenvalues to keep. Takes precedence over ``eigen_threshold``.
     eigen_threshold : float, Tensor of shape (..., 1) or None, default=0.99
-        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues. ``None``
-        or 1 keeps every eigenvalue above the rounding error. A column of thresholds gives one mask
-        for each threshold.
+        Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
+        fraction of the total. ``None`` or 1 keeps every eigenvalue above the rounding error. A
+        column of thresholds gives one mask for each threshold.
 
     Returns
     -------

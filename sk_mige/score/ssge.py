@@ -30,7 +30,7 @@ SOLVERS = ("eigh", "subspace", "cholesky")
 class ScoreFunction(Protocol):
     """Protocol of functions that estimate scores at given samples.
 
-    Estimators of information gradients accept any function with the signature of the protocol.
+    Estimators of information gradients accept any function with this signature.
 
     Examples
     --------
@@ -77,12 +77,13 @@ def ssge(
         eigendecomposition.
     sq_distances : Tensor of shape (..., M, M), default=None
         Squared distances for the kernel. If None, the distances between the rows of ``z`` are used.
-        For the z-block of the joint score of (x, z), pass the sum of the squared distances of x and
-        of z.
+        To estimate the z-block of the score of (x, z), pass the sum of the squared distances of x
+        and z.
     n_eigen : int, default=None
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
-        Smallest sum of the kept eigenvalues, as a fraction of the sum of all eigenvalues.
+        Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
+        fraction of the total.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0

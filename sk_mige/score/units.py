@@ -54,7 +54,7 @@ class FeatureUnits:
 
 
 def feature_units(x: Tensor) -> FeatureUnits:
-    """Return units in which the columns of x have variance 1, robust for columns with outliers.
+    """Return units in which the columns of x have variance 1, also if there are outliers.
 
     Standardised values do not depend on the unit or the sign of a column, and their squares do not
     overflow. If outliers dominate a column, the unit is the standard deviation of a normal column

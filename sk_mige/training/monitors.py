@@ -32,7 +32,7 @@ RECORD = re.compile(
 
 
 class Monitor(Shown):
-    """Base class of callbacks that record a number computed from the codes of given rows."""
+    """Base class of callbacks that record a number computed from z of given rows."""
 
     X: Any
     every: Any
@@ -92,8 +92,8 @@ class OnlineProbe(Monitor):
     """Accuracy of a linear probe, recorded during training.
 
     Once in ``every`` epochs, scikit-learn's ``LogisticRegression`` is fitted to the standardised
-    codes of a random 70 % of the rows. The accuracy on the remaining 30 % of the rows is recorded
-    in ``history_``. The callback does not change the training of the encoder.
+    representations of a random 70 % of the rows. The accuracy on the remaining 30 % of the rows is
+    recorded in ``history_``. The callback does not change the training of the encoder.
 
     Parameters
     ----------
@@ -214,14 +214,14 @@ class OnlineKNN(OnlineProbe):
 
 
 class EffectiveRank(Monitor):
-    r"""Effective rank of the codes (RankMe), recorded during training.
+    r"""Effective rank of the representations (RankMe), recorded during training.
 
     .. math:: r = \exp\Big(-\sum_k p_k \log p_k\Big), \qquad p_k = \frac{s_k}{\sum_l s_l}
 
-    The numbers :math:`s_k` are the singular values of the centred codes. The rank is K if all K
-    components are uncorrelated and have the same variance. The rank is 1 if the codes vary along
-    one direction only. A decreasing rank indicates a collapse. If codes differ only by rounding
-    errors of float32, the rank is 0.
+    The numbers :math:`s_k` are the singular values of the centred representations. The rank is K if
+    all K components are uncorrelated and have the same variance. The rank is 1 if the
+    representations vary along one direction only. A decreasing rank indicates a collapse. If
+    representations differ only by rounding errors, the rank is 0.
 
     Parameters
     ----------
@@ -239,8 +239,8 @@ class EffectiveRank(Monitor):
 
     Notes
     -----
-    The rank is computed from the codes during training. With ``InfoMax(output_scale="input")``,
-    each component has variance 1 during training, and ``fit`` rescales the codes after training.
+    With ``InfoMax(output_scale="input")``, each component has variance 1 during training, and
+    ``fit`` rescales z after training.
 
     References
     ----------

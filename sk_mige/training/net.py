@@ -211,7 +211,7 @@ class EncoderNet(NeuralNet):
         return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Return predictions or codes of a batch, which skorch's ``predict`` methods return."""
+        """Return predictions or codes of a batch, for skorch's ``predict`` methods."""
         with torch.set_grad_enabled(training):
             self._set_training(training)
             return self._answer(self.infer(unpack_data(batch)[0]))

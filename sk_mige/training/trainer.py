@@ -199,8 +199,7 @@ class Trainer:
         held_out : Dataset, default=None
             Held-out rows. ``valid_loss`` is the mean of the objective's ``held_out`` over batches
             of held-out rows. If ``has_value`` of the objective is False, ``valid_loss`` is minus
-            :func:`sk_mige.information.copies.shared_information` of the codes of two incomplete
-            copies of all held-out rows.
+            the mutual information between the codes of two incomplete copies of each held-out row.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 

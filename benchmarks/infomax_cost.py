@@ -1,10 +1,11 @@
 """Time and memory of MIGE in a training step on images of up to 27,648 values.
 
-The loss is compared with its floor: two matrix products for the distances, the exponentials of two
-kernels, two Cholesky factorisations, and the solution of the linear systems. A step on large images
-is measured with exact distances of the input and with a random projection to 512 dimensions. The
-tensor formulation of public code is measured for comparison. A default fit is compared with a bare
-loop of the same network, optimizer, schedule and batches. The bare loop minimises MIGE's loss, or a
+The loss is compared with the necessary operations, its *floor*: matrix products for the distances,
+exponentials of two kernels, Cholesky factorisations, and solutions of linear systems. A step on
+large images is measured with exact distances of the input and with a random projection to 512
+dimensions. The tensor formulation of public code is measured for comparison. A default fit is
+compared with a bare loop of the same network, optimizer, schedule and batches. The bare loop
+minimises MIGE's loss, or a
 loss without information.
 
 All methods run alternately in one process, so other processes affect all methods equally. Times are

@@ -117,7 +117,7 @@ class CriticBound(nn.Module):
         return scores.to(z.dtype)
 
     def maximise(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the loss that trains the encoder to maximise I(x; z), and trains the critic."""
+        """Return the loss that trains critic and encoder to maximise I(x; z)."""
         x = self.normalize(x.flatten(1))
         estimate = self.bound(self.scores(x, z))
         if estimate.objective is estimate.critic_objective:

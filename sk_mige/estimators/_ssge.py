@@ -332,7 +332,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if is_dask(X):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
-        if fit.matrices is None:
+        if self._n_centers(X.shape[0]) is not None:
             return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
         return scores_like(fit.scores(to_tensor(X, self._model.coefficients.device)), X)
 

@@ -87,11 +87,12 @@ class LandmarkAccumulator:
         if varying is not None:
             x, restricted = varying.coordinates(x), varying.restrict(projection)
         settings = _with_kernel(x, settings, restricted)
-        expansion, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
+        expansion, sq = build_expansion(x, settings, centers=x[picked], projection=restricted)
         if varying is not None:
             expansion = lift_expansion(varying, expansion, projection)
         single = precision == torch.float32 and _suits_float32(settings)
-        single = single and exceeds(gram.values, FLOAT32_RESOLUTION * len(picked))
+        gram = expansion.matrices_at(sq).values
+        single = single and exceeds(gram, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)
 
     @property

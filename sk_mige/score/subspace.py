@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .spectrum import exceeds
-from .units import ROUNDINGS, FeatureUnits, feature_units
+from .units import BLOCK_ELEMENTS, ROUNDINGS, FeatureUnits, feature_units
 
 __all__ = [
     "SampleSubspace",
@@ -219,10 +219,18 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
 
 
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
-    """Return units of the columns, the samples in the units, and the varying subspace."""
+    """Return units of the columns, the samples in the units, and the varying subspace.
+
+    The samples in the units have the widest dtype. For n ≤ d, their products of size n² d take most
+    of the time, so they have the dtype of x.
+    """
     units = feature_units(x)
-    points = units(x)
-    return units, points, varying_directions(points, units.rounding)
+    n, d = x.shape
+    if n > d:
+        points = units(x)
+        return units, points, varying_directions(points, units.rounding)
+    blocks = x.split(max(1, BLOCK_ELEMENTS // d))  # blocks of rows stay in the processor's cache
+    return units, torch.cat([units(block).to(x.dtype) for block in blocks]), None
 
 
 def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
@@ -242,6 +250,6 @@ def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
     """
     _, points, varying = varying_units(x)
     if x.shape[1] >= x.shape[0]:
-        return sample_subspace(points.to(x.dtype))[1], x.shape[1]
+        return sample_subspace(points)[1], x.shape[1]
     inner = points if varying is None else varying.coordinates(points)
     return inner, inner.shape[1]

@@ -42,7 +42,7 @@ class FeatureUnits:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convert the rows of x to standardised units, in the widest dtype."""
-        return (x.to(self.scale) - self.origin) / self.scale
+        return (x.to(self.scale) - self.origin).div_(self.scale)
 
     def inverse(self, z: Tensor) -> Tensor:
         """Convert the rows of z from standardised units to input units."""

@@ -36,7 +36,13 @@ from .spectrum import (
     significant,
     spectral_basis,
 )
-from .subspace import VaryingSubspace, sample_subspace, varying_directions, varying_units
+from .subspace import (
+    VaryingSubspace,
+    fold_coordinates,
+    sample_subspace,
+    varying_directions,
+    varying_units,
+)
 
 __all__ = [
     "MAX_EIGH_ROWS",
@@ -362,14 +368,28 @@ def _choose(
         return choose_over_landmarks(x, settings, projection, n_features, rows, LANDMARKS)
     few = len(x) <= FEW_ROWS * n_features
     part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
-
+    inner = None
+    if few and projection is None and 2 * x.shape[1] >= len(x):  # folds have fewer rows than columns
+        centred = x - x.mean(0)
+        inner = centred @ centred.mT
     folds = []
     for k in range(N_FOLDS):
         held, kept = part == k, part != k
         if few:
             held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
             kept = ~held & (part != left_out)
-        folds.append(_Fold.of(x[kept], x[held], settings, projection, n_features))
+        if inner is None:
+            train, held_out = x[kept], x[held]
+        else:
+            train, held_out = fold_coordinates(inner, kept, held)
+        built = build_expansion(
+            train,
+            settings,
+            projection=projection,
+            n_features=n_features,
+            principal=inner is not None,
+        )
+        folds.append(_Fold(*built, train, held_out))
 
     def losses_of(kernel: Kernel) -> Iterator[Tensor]:
         return (fold.losses(kernel) for fold in folds)
@@ -436,25 +456,6 @@ class _Fold:
     sq: Tensor
     train: Tensor
     held_out: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        train: Tensor,
-        held_out: Tensor,
-        settings: ScoreSettings,
-        projection: Tensor | None,
-        n_features: int,
-    ) -> _Fold:
-        """Estimate whitening and base from training rows (n, r), in their span if n ≤ r."""
-        wide = projection is None and len(train) <= train.shape[1]
-        if wide:
-            span, train = sample_subspace(train)
-            held_out = span.embed(held_out)
-        built = build_expansion(
-            train, settings, projection=projection, n_features=n_features, principal=wide
-        )
-        return cls(*built, train, held_out)
 
     def losses(self, kernel: Kernel) -> Tensor:
         """Return the held-out loss of each strength."""

@@ -284,7 +284,7 @@ class ScoreModel:
         scores = self._score(coordinates, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift_samples(coordinates, scores)
-        return self._in_input(scores)
+        return scores if self.units is None else self.units.scores(scores)
 
     def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return points in the units of the fit, and points in the expansion's coordinates."""

@@ -14,6 +14,7 @@ __all__ = [
     "SampleSubspace",
     "VaryingSubspace",
     "fitting_coordinates",
+    "fold_coordinates",
     "sample_subspace",
     "varying_directions",
     "varying_units",
@@ -124,13 +125,49 @@ def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
     # Float32 would lose digits of a far-away mean.
     origin = x.mean(0, dtype=torch.float64)
     rows = centred(x, origin)
-    values, left = torch.linalg.eigh((rows @ rows.mT).to(torch.float64))
-    kept = values > n * torch.finfo(x.dtype).eps * values[-1]
-    roots = values[kept].sqrt()
-    left = left[:, kept]
+    inner = (rows @ rows.mT).to(torch.float64)
+    left, roots = _principal_components(inner, torch.finfo(x.dtype).eps)
     coordinates = torch.cat([left * roots, left.new_zeros(n, 1)], dim=1)
-    floor = 1e-7 * float((values.clamp_min(0).sum() / n).sqrt())
+    floor = 1e-7 * float((inner.trace() / n).sqrt())
     return SampleSubspace(origin, rows, left / roots, floor), coordinates
+
+
+def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    """Return coordinates relative to the span of some of the samples, from inner products.
+
+    The coordinates equal those of :func:`sample_subspace` for the kept samples, and those of
+    :meth:`SampleSubspace.embed` for the held-out samples. Products of size n² d are not repeated.
+
+    Parameters
+    ----------
+    inner : Tensor of shape (n, n)
+        Inner products of samples, with the origin near their mean.
+    kept, held : Tensors of bool of shape (n,)
+        Masks of the samples that span the subspace, and of the held-out samples.
+
+    Returns
+    -------
+    kept_coordinates : Tensor of shape (n_kept, r + 1)
+    held_coordinates : Tensor of shape (n_held, r + 1)
+    """
+    columns = inner[:, kept]
+    mean = columns.mean(1)  # inner products with the mean of the kept samples
+    square = mean[kept].mean()
+    columns = columns - mean[:, None] - (mean[kept] - square)
+    left, roots = _principal_components(columns[kept], torch.finfo(inner.dtype).eps)
+    train = torch.cat([left * roots, left.new_zeros(len(left), 1)], dim=1)
+    inside = columns[held] @ (left / roots)
+    squares = inner.diagonal()[held] - 2 * mean[held] + square
+    away = (squares - inside.square().sum(1)).clamp_min(0).sqrt()
+    return train, torch.cat([inside, away[:, None]], dim=1)
+
+
+def _principal_components(inner: Tensor, resolution: float) -> tuple[Tensor, Tensor]:
+    """Return left singular vectors (n, r) and singular values (r,) of rows, from inner products."""
+    n = len(inner)
+    values, left = torch.linalg.eigh(inner)
+    first = n - int((values > n * resolution * values[-1]).sum())
+    return left[:, first:], values[first:].sqrt()
 
 
 @dataclass(frozen=True)

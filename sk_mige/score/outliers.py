@@ -69,6 +69,9 @@ def _outlying(x: Tensor) -> Tensor:
         return torch.zeros_like(x, dtype=torch.bool)
     low, middle, high = quartiles(x)
     spread = torch.where(high > low, high - low, torch.inf).double()
+    reach = torch.maximum(x.amax(0) - middle, middle - x.amin(0)).double()
+    if not bool((reach > FAR * spread).any()):
+        return torch.zeros_like(x, dtype=torch.bool)
     away = ((x - middle).double() / spread).abs()  # in interquartile ranges
     far = away > FAR
     few = far.double().mean(0) < FEW

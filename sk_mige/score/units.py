@@ -99,7 +99,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
             torch.cat([block.rounding for block in blocks]),
         )
     points = x.to(widest_dtype(x))
-    largest = points.abs().amax(0)
+    largest = x.abs().amax(0).to(points)
     # A power of two is exact. The squares of numbers up to 1 neither overflow nor vanish.
     power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
     points = points / power

@@ -183,9 +183,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     *Separate modes.* If the modes are far apart, the median distance is about the distance between
     the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
     such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
-    kernels takes as long as the choice of ``alpha`` for one kernel. If the base alone has the
-    lowest loss with the RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen
-    on at most 2,000 rows.
+    kernels takes at most as long as the choice of ``alpha`` for one kernel. The comparison ends
+    after one or two folds if the Matérn kernel has no gain there. If the base alone has the lowest
+    loss with the RBF, the Matérn kernel is not tried. With landmarks, the kernel is chosen on at
+    most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference

@@ -434,7 +434,7 @@ def _best_kernel(
     * Mean plus standard error is at least the second largest of three numbers. If no strength
       improves on the base alone in two folds, the base alone is chosen.
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
-      comparison with another kernel ends at the first fold without a gain.
+      comparison with another kernel ends if no strength has a gain in every fold so far.
     """
     kernel, *others = kernels
     first: list[Tensor] = []
@@ -444,11 +444,12 @@ def _best_kernel(
             return kernel, math.inf
     alpha, least = _best_alpha(torch.stack(first))
     for other in others if math.isfinite(alpha) and n_features > 1 else ():
-        found = []
-        for losses, limit in zip(losses_of(other), least, strict=True):
-            if not bool((losses < limit).any()):
-                break
+        found: list[Tensor] = []
+        for losses in losses_of(other):
             found.append(losses)
+            gains = torch.stack(found) < least[: len(found), None]
+            if not bool(gains.all(0).any()):
+                break
         else:
             strength, lower = _best_alpha(torch.stack(found))
             if clear_gain(least, lower):

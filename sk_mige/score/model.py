@@ -279,8 +279,11 @@ class ScoreModel:
         """Return distances (n,) of points (n, d) from the mean, in whitened coordinates."""
         return self.expansion.whitening(self.coordinates(x)[1]).square().sum(1).sqrt()
 
-    def score_samples(self, coordinates: Tensor, matrices: KernelMatrices) -> Tensor:
-        """Return scores at the samples of a dense fit, from coordinates and kernel matrices."""
+    def score_samples(self, coordinates: Tensor, matrices: KernelMatrices | None) -> Tensor:
+        """Return scores at the samples of a dense fit, from coordinates and kernel matrices.
+
+        The base alone needs no kernel matrices.
+        """
         scores = self._score(coordinates, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift_samples(coordinates, scores)

@@ -266,7 +266,8 @@ def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | No
     if n > d:
         points = units(x)
         return units, points, varying_directions(points, units.rounding)
-    blocks = x.split(max(1, BLOCK_ELEMENTS // d))  # blocks of rows stay in the processor's cache
+    # Blocks of rows stay in the processor's cache.
+    blocks = torch.split(x, max(1, BLOCK_ELEMENTS // d))
     return units, torch.cat([units(block).to(x.dtype) for block in blocks]), None
 
 

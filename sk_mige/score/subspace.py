@@ -68,7 +68,7 @@ class SampleSubspace:
     def lift_samples(self, inner: Tensor, vectors: Tensor) -> Tensor:
         """Return vectors (n, d) at the samples from their coordinates, by one product."""
         weights, away = self._weights(inner, vectors)
-        weights = weights + torch.diag(away[:, 0])
+        weights.diagonal().add_(away[:, 0])
         return weights.to(self.rows.dtype) @ self.rows
 
     def positions(self, inner: Tensor) -> Tensor:

@@ -149,7 +149,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     eigenvalues_ : ndarray of shape (r,)
         Eigenvalues of the kernel operator in descending order, divided by their sum.
     n_eigen_ : int
-        Number of eigenpairs used.
+        Number of eigenpairs used. A ridge also uses eigenvalues below rounding errors, which
+        ``eigenvalues_`` omits.
     shrinkage_ : float
         Shrinkage intensity of the covariance, which is 1 if ``whiten=False``.
     degrees_of_freedom_ : float or None

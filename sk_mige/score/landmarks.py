@@ -77,13 +77,12 @@ class LandmarkAccumulator:
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Create an accumulator, with whitening, base and bandwidth estimated from x."""
-        precision, units = x.dtype, None
-        points = x.to(torch.float64)
+        precision, units, points = x.dtype, None, x
         if settings.whiten:
             units, points, varying = varying_units(x)
         else:
             varying = varying_directions(x)
-        x, restricted = points, projection
+        x, restricted = points.to(torch.float64), projection
         if varying is not None:
             x, restricted = varying.coordinates(x), varying.restrict(projection)
         settings = _with_kernel(x, settings, restricted)

@@ -4,7 +4,7 @@ The references alternate with each problem in the same process, so other process
 equally:
 
 - the tensor formulation of public implementations of SSGE, with arrays of shape (M, M, d);
-- the floor, which is one eigendecomposition and the matrix products;
+- the floor, which is one eigendecomposition and the matrix products, without a choice of settings;
 - for streams and queries, the products and the exponentials of the kernel alone.
 
 A ratio is the quotient of the shortest times. Times are processor times, which exclude waiting for
@@ -165,8 +165,22 @@ def against_tensors(rows: list[dict]) -> None:
 dense = partial(SSGEScoreEstimator, n_landmarks=None)
 
 
+def modes(n: int, d: int) -> np.ndarray:
+    """Return samples of five separate modes."""
+    rng = np.random.default_rng(0)
+    centers = 2 * rng.standard_normal((5, d))
+    samples = centers[rng.integers(0, 5, n)] + rng.standard_normal((n, d))
+    return samples.astype(np.float32)
+
+
 def against_floor(rows: list[dict]) -> None:
-    """Compare fits with one eigendecomposition and the products."""
+    """Compare fits with one eigendecomposition and the products.
+
+    The default needs more than the floor. For each kernel, the choice of the strength decomposes
+    the Gram matrices of up to three training parts with a half or two thirds of the rows. The
+    kernels of a Gaussian sample are not compared, because the base alone is chosen. The comparison
+    is measured on separate modes, without a target.
+    """
     problems = {
         (256, 64): (1.4, 2.0),
         (512, 64): (1.2, 1.5),
@@ -187,6 +201,19 @@ def against_floor(rows: list[dict]) -> None:
             ratio = ratio_of(times[name], times["floor"])
             add(rows, f"M={m}, d={d}", f"{name} settings", "times the floor", ratio,
                 f"≤ {limit}", ratio <= limit, seconds=min(times[name]))  # fmt: skip
+    for m, d in ((512, 8), (512, 64)):
+        X = modes(m, d)
+        x = torch.from_numpy(X)
+        functions = {
+            "floor": lambda x=x: floor(x),
+            "kernel='rbf'": lambda X=X: dense(kernel="rbf").fit_transform(X),
+            "default": lambda X=X: dense().fit_transform(X),
+        }
+        times = in_turns(functions, 9)
+        for name in ("kernel='rbf'", "default"):
+            ratio = ratio_of(times[name], times["floor"])
+            add(rows, f"M={m}, d={d}, five modes", f"{name} settings", "times the floor", ratio,
+                "", True, seconds=min(times[name]))  # fmt: skip
 
 
 def many_rows(rows: list[dict]) -> None:

@@ -213,10 +213,10 @@ def check_spread(x: Tensor, power: int) -> None:
 
 def scores_like(values: Tensor, X: Any) -> Any:
     """Convert scores as in ``like_input``, and raise if the dtype cannot represent the scores."""
-    check_finite(values)
+    largest = values.abs().amax(0)
+    check_finite(largest)
     if X.dtype in (np.float32, torch.float32):
         limits = torch.finfo(torch.float32)
-        largest = values.abs().amax(0)
         outside = (largest > limits.max) | ((largest > 0) & (largest < limits.tiny))
         if bool(outside.any()):
             column = int(outside.nonzero()[0])

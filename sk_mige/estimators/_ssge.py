@@ -145,7 +145,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     eigenvalues_ : ndarray of shape (r,)
         Eigenvalues of the kernel operator in descending order, divided by their sum.
     n_eigen_ : int
-        Number of eigenpairs used.
+        Number of eigenpairs used. A ridge also uses eigenvalues below rounding errors, which
+        ``eigenvalues_`` omits.
     shrinkage_ : float
         Shrinkage intensity of the covariance, which is 1 if ``whiten=False``.
     degrees_of_freedom_ : float or None
@@ -177,8 +178,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     *Separate modes.* If the modes are far apart, the median distance is about the distance between
     the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
-    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
-    kernel is chosen on at most 2,000 rows.
+    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
+    kernels takes at most as long as the choice of ``alpha`` for one kernel. It ends after one or
+    two folds if the Matérn kernel has no gain there. With landmarks, the kernel is chosen on at
+    most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
@@ -324,7 +327,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if is_dask(X):
             return self.fit(X).transform(X)
         X, fit = self._fit(X)
-        if fit.matrices is None:
+        if self._n_centers(X.shape[0]) is not None:
             return scores_like(self._by_chunks(ScoreModel.score, X, X.shape), X)
         return scores_like(fit.scores(to_tensor(X, self._model.coefficients.device)), X)
 

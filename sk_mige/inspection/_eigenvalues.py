@@ -79,9 +79,10 @@ class EigenvalueDisplay(Display):
         EigenvalueDisplay
         """
         fitted = find_part(estimator, "eigenvalues_", "an SSGEScoreEstimator or contain one")
-        return cls.from_predictions(
-            fitted.eigenvalues_, n_eigen=fitted.n_eigen_, alpha=fitted.alpha_, ax=ax, **line_kw
-        )
+        values = fitted.eigenvalues_
+        # A ridge also uses eigenvalues below rounding errors.
+        kept = min(fitted.n_eigen_, len(values))
+        return cls.from_predictions(values, n_eigen=kept, alpha=fitted.alpha_, ax=ax, **line_kw)
 
     @classmethod
     def from_predictions(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,7 +36,13 @@ from .spectrum import (
     significant,
     spectral_basis,
 )
-from .subspace import VaryingSubspace, sample_subspace, varying_directions, varying_units
+from .subspace import (
+    VaryingSubspace,
+    fold_coordinates,
+    sample_subspace,
+    varying_directions,
+    varying_units,
+)
 
 __all__ = [
     "MAX_EIGH_ROWS",
@@ -82,7 +88,7 @@ class ScoreFit:
         Eigenvalues of the kernel operator in descending order, or None if the fit did not compute
         them.
     matrices : KernelMatrices of shape (n, n) or None
-        Kernel matrices of the samples, or None for a fit over landmarks.
+        Kernel matrices of the samples, or None for a fit over landmarks or of the base alone.
     coordinates : Tensor of shape (n, r + 1) or None
         Coordinates of the samples in their span, or None if the fit did not use the span.
     """
@@ -94,7 +100,7 @@ class ScoreFit:
     matrices: KernelMatrices | None = None
     coordinates: Tensor | None = None
 
-    @cached_property
+    @functools.cached_property
     def eigenvalues(self) -> Tensor:
         """Eigenvalues (r,) of the kernel operator in descending order, divided by their sum."""
         if self.spectrum is None:
@@ -103,7 +109,6 @@ class ScoreFit:
 
     def scores(self, x: Tensor) -> Tensor:
         """Return scores at the samples x of a dense fit, from the stored kernel matrices."""
-        assert self.matrices is not None  # dense
         if self.coordinates is None:
             return self.model.score(x.to(self.model.coefficients), self.matrices)
         return self.model.score_samples(self.coordinates, self.matrices)
@@ -139,8 +144,6 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     if not settings.whiten:
         return fit_in_units(x, settings, projection, varying_directions(x), x)
     units, points, varying = varying_units(x)
-    if len(x) <= x.shape[1]:
-        points = points.to(x.dtype)  # the dtype of products of size n² d
     fit = fit_in_units(points, settings, projection, varying, x)
     return replace(fit, model=replace(fit.model, units=units))
 
@@ -194,7 +197,7 @@ def _fit_points(
     elif not wide or busy:
         points = x.to(widest_dtype(x))
         projection = None if projection is None else projection.to(points)
-    expansion, matrices = build_expansion(
+    expansion, sq = build_expansion(
         points, settings, projection=projection, n_features=d, principal=subspace is not None
     )
     alpha = _given_alpha(settings)
@@ -202,18 +205,13 @@ def _fit_points(
         # All folds use this bandwidth, because the median of pairs hardly differs between folds.
         fixed = replace(settings, bandwidth=expansion.bandwidth)
         kernel, alpha = _choose(points, fixed, projection, d, rows)
-        if kernel != expansion.kernel:
-            fixed = replace(fixed, kernel=kernel)
-            expansion, matrices = build_expansion(
-                points, fixed, projection=projection, n_features=d, principal=subspace is not None
-            )
-    if settings.curl_free:
-        fit = _fit_gradients(expansion, matrices, settings, alpha)
-    elif math.isinf(alpha):
+        expansion = replace(expansion, kernel=kernel)
+    if math.isinf(alpha) and not settings.curl_free:
         fit = _base_alone(expansion)
     else:
-        fit = _fit_sections(expansion, matrices, settings, alpha)
-    fit = replace(fit, matrices=matrices)
+        matrices = expansion.matrices_at(sq)
+        solve = _fit_gradients if settings.curl_free else _fit_sections
+        fit = replace(solve(expansion, matrices, settings, alpha), matrices=matrices)
     if subspace is None:
         return fit
     away = points.new_full((n, 1), subspace.floor)
@@ -370,22 +368,32 @@ def _choose(
         return choose_over_landmarks(x, settings, projection, n_features, rows, LANDMARKS)
     few = len(x) <= FEW_ROWS * n_features
     part = sample_folds(x, 2 * N_FOLDS if few else N_FOLDS, rows)
+    inner = None
+    # Training parts of half of the rows may have fewer rows than columns.
+    if few and projection is None and 2 * x.shape[1] >= len(x):
+        centred = x - x.mean(0)
+        inner = centred @ centred.mT
 
-    def losses_of(settings: ScoreSettings) -> Tensor:
-        """Return losses (n_folds, n_alphas), with whitening and base refitted in each fold."""
-        losses = []
-        for k in range(N_FOLDS):
-            held, kept = part == k, part != k
-            if few:
-                held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
-                kept = ~held & (part != left_out)
-            expansion, matrices = build_expansion(
-                x[kept], settings, projection=projection, n_features=n_features
-            )
-            losses.append(_split_losses(expansion, matrices, x[kept], x[held]))
-        return torch.stack(losses)
+    @functools.cache
+    def fold(k: int) -> _Fold:
+        held, kept = part == k, part != k
+        if few:
+            held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
+            kept = ~held & (part != left_out)
+        if inner is None:
+            train, held_out = x[kept], x[held]
+        else:
+            train, held_out = fold_coordinates(inner, kept, held)
+        spanned = inner is not None
+        built = build_expansion(
+            train, settings, projection=projection, n_features=n_features, principal=spanned
+        )
+        return _Fold(*built, train, held_out)
 
-    return _best_kernel(settings, losses_of, x.shape[1])
+    def losses_of(kernel: Kernel) -> Iterator[Tensor]:
+        return (fold(k).losses(kernel) for k in range(N_FOLDS))
+
+    return _best_kernel(settings.kernels, losses_of, x.shape[1])
 
 
 def choose_over_landmarks(
@@ -400,60 +408,91 @@ def choose_over_landmarks(
     picked = radial_folds(x, max(1, len(x) // n_landmarks)) == 0
     part = sample_folds(x, N_FOLDS, rows)
 
-    def losses_of(settings: ScoreSettings) -> Tensor:
-        ex, matrices = build_expansion(
-            x, settings, centers=x[picked], projection=projection, n_features=n_features
-        )
-        sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
-        return fold_losses(ex, kernel_basis(matrices.values), sums, ALPHAS)
+    expansion, sq = build_expansion(
+        x, settings, centers=x[picked], projection=projection, n_features=n_features
+    )
 
-    return _best_kernel(settings, losses_of, x.shape[1])
+    def losses_of(kernel: Kernel) -> Iterator[Tensor]:
+        ex = replace(expansion, kernel=kernel)
+        sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
+        return iter(fold_losses(ex, kernel_basis(ex.matrices_at(sq).values), sums, ALPHAS))
+
+    return _best_kernel(settings.kernels, losses_of, x.shape[1])
 
 
 def _best_kernel(
-    settings: ScoreSettings, losses_of: Callable[[ScoreSettings], Tensor], n_features: int
+    kernels: tuple[Kernel, ...], losses_of: Callable[[Kernel], Iterator[Tensor]], n_features: int
 ) -> tuple[Kernel, float]:
     """Choose kernel and strength by held-out losses, with a preference for the first kernel.
 
     Another kernel replaces the first kernel only if its loss is lower by two standard errors. If
     the first kernel does not improve on the base alone, the other kernels are not tried. In one
     dimension, the losses of rough kernels vary too much for a choice.
+
+    Two bounds on the mean over three folds save folds without an effect on the choice.
+
+    * Mean plus standard error is at least the second largest of three numbers. If no strength
+      improves on the base alone in two folds, the base alone is chosen.
+    * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
+      comparison with another kernel ends if no strength has a gain in every fold so far.
     """
-    kernel, *others = settings.kernels
-    alpha, least = _best_alpha(losses_of(replace(settings, kernel=kernel)))
+    kernel, *others = kernels
+    first: list[Tensor] = []
+    for losses in losses_of(kernel):
+        first.append(losses)
+        if sum(not bool((part < part[-1]).any()) for part in first) == 2:
+            return kernel, math.inf
+    alpha, least = _best_alpha(torch.stack(first))
     for other in others if math.isfinite(alpha) and n_features > 1 else ():
-        strength, losses = _best_alpha(losses_of(replace(settings, kernel=other)))
-        if clear_gain(least, losses):
-            kernel, alpha, least = other, strength, losses
+        found: list[Tensor] = []
+        for losses in losses_of(other):
+            found.append(losses)
+            gains = torch.stack(found) < least[: len(found), None]
+            if not bool(gains.all(0).any()):
+                break
+        else:
+            strength, lower = _best_alpha(torch.stack(found))
+            if clear_gain(least, lower):
+                kernel, alpha, least = other, strength, lower
     return kernel, alpha
 
 
-def _split_losses(
-    expansion: KernelExpansion, matrices: KernelMatrices, train: Tensor, held_out: Tensor
-) -> Tensor:
-    """Return the held-out loss of each strength, with the training rows as centres."""
-    ex, y_held = expansion, expansion.whitening(held_out)
-    single = matrices.to(torch.float32)
-    low, high = FLOAT32_BANDWIDTHS
-    definite = not ex.curl_free and low < ex.bandwidth < high
-    definite = definite and exceeds(single.values, FLOAT32_RESOLUTION * len(train))
-    if definite:
-        ex, matrices, y_held = ex.to(torch.float32), single, y_held.float()
-    rows, held = (
-        WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
-        for x, y in ((train, ex.centers), (held_out, y_held))
-    )
-    pair, kernel = (matrices, ex.matrices(held.y)), kernel_basis(matrices.values, definite=definite)
-    split: SectionSplit | GradientSplit
-    if ex.curl_free:
-        products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
-        steepness = ex.kernel.steepness
-        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, kernel, steepness)
-    else:
-        split = SectionSplit(rows, held, ex.bandwidth, *pair, kernel)
-    n = len(train) * ex.operator_trace
-    losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
-    return losses.double()
+@dataclass(frozen=True)
+class _Fold:
+    """Fold with the training rows as centres. All kernels share whitening, base and distances."""
+
+    expansion: KernelExpansion
+    sq: Tensor
+    train: Tensor
+    held_out: Tensor
+
+    def losses(self, kernel: Kernel) -> Tensor:
+        """Return the held-out loss of each strength."""
+        ex, sq = replace(self.expansion, kernel=kernel), self.sq
+        y_held = ex.whitening(self.held_out)
+        low, high = FLOAT32_BANDWIDTHS
+        definite = not ex.curl_free and low < ex.bandwidth < high
+        matrices = ex.matrices_at(sq.float() if definite else sq)
+        if definite and exceeds(matrices.values, FLOAT32_RESOLUTION * len(sq)):
+            ex, y_held = ex.to(torch.float32), y_held.float()
+        elif definite:
+            matrices, definite = ex.matrices_at(sq), False
+        rows, held = (
+            WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
+            for x, y in ((self.train, ex.centers), (self.held_out, y_held))
+        )
+        pair = matrices, ex.matrices(held.y)
+        basis = kernel_basis(matrices.values, definite=definite)
+        split: SectionSplit | GradientSplit
+        if ex.curl_free:
+            products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
+            steepness = ex.kernel.steepness
+            split = GradientSplit(rows, held, products, ex.bandwidth, *pair, basis, steepness)
+        else:
+            split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
+        n = len(sq) * ex.operator_trace
+        losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
+        return losses.double()
 
 
 def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:

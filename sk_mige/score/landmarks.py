@@ -77,21 +77,21 @@ class LandmarkAccumulator:
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Create an accumulator, with whitening, base and bandwidth estimated from x."""
-        precision, units = x.dtype, None
-        points = x.to(torch.float64)
+        precision, units, points = x.dtype, None, x
         if settings.whiten:
             units, points, varying = varying_units(x)
         else:
             varying = varying_directions(x)
-        x, restricted = points, projection
+        x, restricted = points.to(torch.float64), projection
         if varying is not None:
             x, restricted = varying.coordinates(x), varying.restrict(projection)
         settings = _with_kernel(x, settings, restricted)
-        expansion, gram = build_expansion(x, settings, centers=x[picked], projection=restricted)
+        expansion, sq = build_expansion(x, settings, centers=x[picked], projection=restricted)
         if varying is not None:
             expansion = lift_expansion(varying, expansion, projection)
         single = precision == torch.float32 and _suits_float32(settings)
-        single = single and exceeds(gram.values, FLOAT32_RESOLUTION * len(picked))
+        gram = expansion.matrices_at(sq).values
+        single = single and exceeds(gram, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)
 
     @property

@@ -139,10 +139,14 @@ class KernelExpansion:
 
     def matrices(self, y: Tensor | None = None) -> KernelMatrices:
         """Return kernel matrices (n, m) of whitened points, or (m, m) of the centres."""
-        centers, s2 = self.kernel_coordinates(self.centers), self.bandwidth**2
+        centers = self.kernel_coordinates(self.centers)
         if y is None:
-            return self.kernel.matrices(squared_distances(centers), s2)
-        return self.kernel.between(self.kernel_coordinates(y), centers, s2)
+            return self.matrices_at(squared_distances(centers))
+        return self.kernel.between(self.kernel_coordinates(y), centers, self.bandwidth**2)
+
+    def matrices_at(self, sq: Tensor) -> KernelMatrices:
+        """Return kernel matrices at squared distances of kernel coordinates, in their dtype."""
+        return self.kernel.matrices(sq, self.bandwidth**2)
 
     def gram(self, y: Tensor | None = None) -> Tensor:
         """Return kernel values (n, m) of whitened points, or (m, m) of the centres."""
@@ -157,8 +161,8 @@ def build_expansion(
     projection: Tensor | None = None,
     n_features: int | None = None,
     principal: bool = False,
-) -> tuple[KernelExpansion, KernelMatrices]:
-    """Estimate whitening, base and bandwidth, and compute the kernel matrices of the centres.
+) -> tuple[KernelExpansion, Tensor]:
+    """Estimate whitening, base and bandwidth, and compute the squared distances of the centres.
 
     The first kernel of the settings is used.
 
@@ -181,7 +185,8 @@ def build_expansion(
     Returns
     -------
     expansion : KernelExpansion
-    matrices : KernelMatrices of shape (m, m)
+    sq : Tensor of shape (m, m)
+        Squared distances of the centres in the coordinates of the kernel, in the widest dtype.
     """
     white, base = _whitening_and_base(x, settings, n_features or x.shape[1], principal)
     y = white(x if centers is None else centers)
@@ -192,8 +197,7 @@ def build_expansion(
         sigma = settings.bandwidth_factor * float(median_bandwidth(sq))
     else:
         sigma = float(settings.bandwidth)
-    matrices = kernel.matrices(sq.to(widest_dtype(sq)), sigma**2)
-    return replace(expansion, bandwidth=sigma), matrices
+    return replace(expansion, bandwidth=sigma), sq.to(widest_dtype(sq))
 
 
 def _whitening_and_base(
@@ -275,12 +279,15 @@ class ScoreModel:
         """Return distances (n,) of points (n, d) from the mean, in whitened coordinates."""
         return self.expansion.whitening(self.coordinates(x)[1]).square().sum(1).sqrt()
 
-    def score_samples(self, coordinates: Tensor, matrices: KernelMatrices) -> Tensor:
-        """Return scores at the samples of a dense fit, from coordinates and kernel matrices."""
+    def score_samples(self, coordinates: Tensor, matrices: KernelMatrices | None) -> Tensor:
+        """Return scores at the samples of a dense fit, from coordinates and kernel matrices.
+
+        The base alone needs no kernel matrices.
+        """
         scores = self._score(coordinates, matrices)
         if self.subspace is not None:
             scores = self.subspace.lift_samples(coordinates, scores)
-        return self._in_input(scores)
+        return scores if self.units is None else self.units.scores(scores)
 
     def coordinates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return points in the units of the fit, and points in the expansion's coordinates."""
@@ -291,7 +298,10 @@ class ScoreModel:
 
     def _in_input(self, scores: Tensor) -> Tensor:
         """Convert scores (n, d) from the units of the fit to input coordinates."""
-        return scores if self.units is None else scores / self.units.scale
+        if self.units is None:
+            return scores
+        scale = self.units.scale
+        return scores.to(scale) / scale  # division of two dtypes is slow
 
     def _score(self, x: Tensor, matrices: KernelMatrices | None = None) -> Tensor:
         ex = self.expansion
@@ -299,6 +309,8 @@ class ScoreModel:
             return matrices.values.to(self.coefficients) @ self.coefficients
         y = ex.whitening(x)
         weight, _ = ex.base.weight(y.square().sum(1))
+        if not bool(self.coefficients.any()):  # the base alone
+            return -ex.whitening.linear(weight[:, None] * y)
         values, slopes, _ = ex.matrices(y) if matrices is None else matrices.to(y.dtype)
         if not ex.curl_free:
             return values @ self.coefficients - ex.whitening.linear(weight[:, None] * y)

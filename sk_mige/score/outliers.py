@@ -49,7 +49,8 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2
     if is_readable(x):  # NumPy's sort is several times faster than torch's, and its partition
-        columns = x.mT.clone(memory_format=torch.contiguous_format).numpy()
+        # Rows of a wide array are far apart in memory, so a block is gathered before the transpose.
+        columns = x.contiguous().mT.clone(memory_format=torch.contiguous_format).numpy()
         columns.sort(axis=-1)
         ordered = torch.from_numpy(columns).mT
     else:
@@ -68,6 +69,9 @@ def _outlying(x: Tensor) -> Tensor:
         return torch.zeros_like(x, dtype=torch.bool)
     low, middle, high = quartiles(x)
     spread = torch.where(high > low, high - low, torch.inf).double()
+    reach = torch.maximum(x.amax(0) - middle, middle - x.amin(0)).double()
+    if not bool((reach > FAR * spread).any()):
+        return torch.zeros_like(x, dtype=torch.bool)
     away = ((x - middle).double() / spread).abs()  # in interquartile ranges
     far = away > FAR
     few = far.double().mean(0) < FEW

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from .spectrum import exceeds
-from .units import ROUNDINGS, FeatureUnits, feature_units
+from .units import BLOCK_ELEMENTS, ROUNDINGS, FeatureUnits, feature_units
 
 __all__ = [
     "SampleSubspace",
     "VaryingSubspace",
     "fitting_coordinates",
+    "fold_coordinates",
     "sample_subspace",
     "varying_directions",
     "varying_units",
@@ -67,7 +68,7 @@ class SampleSubspace:
     def lift_samples(self, inner: Tensor, vectors: Tensor) -> Tensor:
         """Return vectors (n, d) at the samples from their coordinates, by one product."""
         weights, away = self._weights(inner, vectors)
-        weights = weights + torch.diag(away[:, 0])
+        weights.diagonal().add_(away[:, 0])
         return weights.to(self.rows.dtype) @ self.rows
 
     def positions(self, inner: Tensor) -> Tensor:
@@ -124,13 +125,49 @@ def sample_subspace(x: Tensor) -> tuple[SampleSubspace, Tensor]:
     # Float32 would lose digits of a far-away mean.
     origin = x.mean(0, dtype=torch.float64)
     rows = centred(x, origin)
-    values, left = torch.linalg.eigh((rows @ rows.mT).to(torch.float64))
-    kept = values > n * torch.finfo(x.dtype).eps * values[-1]
-    roots = values[kept].sqrt()
-    left = left[:, kept]
+    inner = (rows @ rows.mT).to(torch.float64)
+    left, roots = _principal_components(inner, torch.finfo(x.dtype).eps)
     coordinates = torch.cat([left * roots, left.new_zeros(n, 1)], dim=1)
-    floor = 1e-7 * float((values.clamp_min(0).sum() / n).sqrt())
+    floor = 1e-7 * float((inner.trace() / n).sqrt())
     return SampleSubspace(origin, rows, left / roots, floor), coordinates
+
+
+def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    """Return coordinates relative to the span of some of the samples, from inner products.
+
+    The coordinates equal those of :func:`sample_subspace` for the kept samples, and those of
+    :meth:`SampleSubspace.embed` for the held-out samples. Products of size n² d are not repeated.
+
+    Parameters
+    ----------
+    inner : Tensor of shape (n, n)
+        Inner products of samples, with the origin near their mean.
+    kept, held : Tensors of bool of shape (n,)
+        Masks of the samples that span the subspace, and of the held-out samples.
+
+    Returns
+    -------
+    kept_coordinates : Tensor of shape (n_kept, r + 1)
+    held_coordinates : Tensor of shape (n_held, r + 1)
+    """
+    columns = inner[:, kept]
+    mean = columns.mean(1)  # inner products with the mean of the kept samples
+    square = mean[kept].mean()
+    columns = columns - mean[:, None] - (mean[kept] - square)
+    left, roots = _principal_components(columns[kept], torch.finfo(inner.dtype).eps)
+    train = torch.cat([left * roots, left.new_zeros(len(left), 1)], dim=1)
+    inside = columns[held] @ (left / roots)
+    squares = inner.diagonal()[held] - 2 * mean[held] + square
+    away = (squares - inside.square().sum(1)).clamp_min(0).sqrt()
+    return train, torch.cat([inside, away[:, None]], dim=1)
+
+
+def _principal_components(inner: Tensor, resolution: float) -> tuple[Tensor, Tensor]:
+    """Return left singular vectors (n, r) and singular values (r,) of rows, from inner products."""
+    n = len(inner)
+    values, left = torch.linalg.eigh(inner)
+    first = n - int((values > n * resolution * values[-1]).sum())
+    return left[:, first:], values[first:].sqrt()
 
 
 @dataclass(frozen=True)
@@ -219,10 +256,19 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
 
 
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
-    """Return units of the columns, the samples in the units, and the varying subspace."""
+    """Return units of the columns, the samples in the units, and the varying subspace.
+
+    The samples in the units have the widest dtype. For n ≤ d, their products of size n² d take most
+    of the time, so they have the dtype of x.
+    """
     units = feature_units(x)
-    points = units(x)
-    return units, points, varying_directions(points, units.rounding)
+    n, d = x.shape
+    if n > d:
+        points = units(x)
+        return units, points, varying_directions(points, units.rounding)
+    # Blocks of rows stay in the processor's cache.
+    blocks = torch.split(x, max(1, BLOCK_ELEMENTS // d))
+    return units, torch.cat([units(block).to(x.dtype) for block in blocks]), None
 
 
 def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
@@ -242,6 +288,6 @@ def fitting_coordinates(x: Tensor) -> tuple[Tensor, int]:
     """
     _, points, varying = varying_units(x)
     if x.shape[1] >= x.shape[0]:
-        return sample_subspace(points.to(x.dtype))[1], x.shape[1]
+        return sample_subspace(points)[1], x.shape[1]
     inner = points if varying is None else varying.coordinates(points)
     return inner, inner.shape[1]

@@ -16,6 +16,8 @@ __all__ = ["FeatureUnits", "feature_units"]
 ROUNDINGS = 4.0
 # Number of elements of a block of columns, 1 MiB in float64.
 BLOCK_ELEMENTS = 2**17
+# Units whose quotients with scores neither overflow nor vanish in float32.
+MODERATE_UNITS = 1e-15, 1e15
 # Standard deviation of a normal variable divided by its interquartile range.
 NORMAL_SHARE = 0.7413
 
@@ -42,11 +44,21 @@ class FeatureUnits:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convert the rows of x to standardised units, in the widest dtype."""
-        return (x.to(self.scale) - self.origin) / self.scale
+        return (x.to(self.scale) - self.origin).div_(self.scale)
 
     def inverse(self, z: Tensor) -> Tensor:
         """Convert the rows of z from standardised units to input units."""
         return z * self.scale + self.origin
+
+    def scores(self, z: Tensor) -> Tensor:
+        """Convert scores of z to scores of x, in float32 only if float32 represents the quotients.
+
+        Float64 copies of wide float32 scores would take as long as a matrix product.
+        """
+        low, high = self.scale.abs().aminmax()
+        moderate = MODERATE_UNITS[0] < float(low) and float(high) < MODERATE_UNITS[1]
+        scale = self.scale.to(z) if moderate else self.scale
+        return z.to(scale) / scale
 
     def to(self, target: torch.dtype | torch.device) -> FeatureUnits:
         """Return the same map in another dtype or on another device."""
@@ -87,12 +99,12 @@ def feature_units(x: Tensor) -> FeatureUnits:
             torch.cat([block.rounding for block in blocks]),
         )
     points = x.to(widest_dtype(x))
-    largest = points.abs().amax(0)
+    largest = x.abs().amax(0).to(points)
     # A power of two is exact. The squares of numbers up to 1 neither overflow nor vanish.
     power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
     points = points / power
     mean = points.mean(0)
-    centred = points - mean
+    centred = points.sub_(mean)
     squares = centred.square()
     deviation = squares.mean(0).sqrt()
     rounding = ROUNDINGS * torch.finfo(x.dtype).eps * largest / power

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
 from sk_mige.datasets import make_banana, make_gaussian
 from sk_mige.inspection import EigenvalueDisplay, ScoreCVDisplay, ScoreFieldDisplay
+from sk_mige.score import fit
 
 
 def test_score_field_shows_the_scores_of_the_estimator_near_samples() -> None:
@@ -78,6 +79,18 @@ def test_eigenvalues_are_cut_off_at_the_threshold() -> None:
     regularised = EigenvalueDisplay.from_estimator(SSGEScoreEstimator(alpha=1e-3).fit(X))
     assert regularised.cutoff_ is None
     assert regularised.alpha_.get_ydata()[0] == 1e-3
+
+
+def test_a_ridge_over_many_rows_has_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Cholesky factorisation also uses eigenvalues below rounding errors."""
+    monkeypatch.setattr(fit, "MAX_EIGH_ROWS", 80)
+    monkeypatch.setattr(fit, "LANDMARKS", 40)
+    estimator = SSGEScoreEstimator(alpha=1e-3, whiten=False).fit(
+        make_banana(100, random_state=0)[0]
+    )
+    assert len(estimator.eigenvalues_) < estimator.n_eigen_ == 100
+    display = EigenvalueDisplay.from_estimator(estimator)
+    assert display.n_eigen == len(estimator.eigenvalues_)
 
 
 def test_given_eigenvalues_become_shares_of_their_sum() -> None:

@@ -10,10 +10,11 @@ from sk_mige.datasets import make_banana, make_gaussian_mixture, make_ring
 from sk_mige.score import ScoreSettings, fit, fit_dense, fit_landmarks, kernel_sums, ssge
 from sk_mige.score.fit import fit_in_units
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.kernels import KERNELS
+from sk_mige.score.kernels import GAUSSIAN, KERNELS, ROUGH
 from sk_mige.score.model import build_expansion
+from sk_mige.score.select import clear_gain
 from sk_mige.score.spectrum import ALPHAS
-from sk_mige.score.subspace import sample_subspace
+from sk_mige.score.subspace import fold_coordinates, sample_subspace
 from sk_mige.score.units import feature_units
 
 
@@ -106,10 +107,25 @@ def test_the_span_is_accurate_for_a_far_mean(dtype):
     )
 
 
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_coordinates_of_a_fold_are_those_in_the_span_of_its_training_rows(shift):
+    x = gaussian(30, 40) + shift
+    kept, held = torch.arange(30) % 3 > 0, torch.arange(30) % 3 == 0
+    train, held_out = fold_coordinates(x @ x.mT, kept, held)
+    span, expected = sample_subspace(x[kept])
+    torch.testing.assert_close(torch.cdist(train, train), torch.cdist(expected, expected))
+    torch.testing.assert_close(torch.cdist(held_out, train), torch.cdist(x[held], x[kept]))
+    torch.testing.assert_close(held_out.abs(), span.embed(x[held]).abs(), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("d", [3, 300])
 def test_scores_at_the_samples_are_those_of_the_model(d):
     x = gaussian(40, d)
-    for settings in (ScoreSettings(alpha=1e-2), ScoreSettings(alpha=1e-2, curl_free=True)):
+    for settings in (
+        ScoreSettings(alpha=1e-2),
+        ScoreSettings(alpha=1e-2, curl_free=True),
+        ScoreSettings(alpha=float("inf")),
+    ):
         fit = fit_dense(x, settings)
         torch.testing.assert_close(fit.scores(x), fit.model.score(x), rtol=1e-6, atol=1e-6)
 
@@ -224,3 +240,25 @@ def test_dense_fits_to_many_rows_are_as_accurate_as_eigendecompositions(monkeypa
     monkeypatch.setattr(fit, "MAX_EIGH_ROWS", 400)
     monkeypatch.setattr(fit, "LANDMARKS", 160)
     assert error() < 1.1 * exact
+
+
+def test_skipped_folds_do_not_change_the_choice():
+    """The choice equals that from all folds, of which some are not computed."""
+    generator, computed = torch.Generator().manual_seed(0), 0
+    for _ in range(200):
+        losses = torch.randn(2, 3, len(ALPHAS), generator=generator).double()
+        losses[1] -= torch.rand(1, generator=generator).double()
+        losses[:, :, -1] = torch.rand(1, generator=generator).double() - 2
+
+        def losses_of(kernel, losses=losses):
+            nonlocal computed
+            for fold in losses[int(kernel == ROUGH)]:
+                computed += 1
+                yield fold
+
+        alpha, least = fit._best_alpha(losses[0])
+        other, lower = fit._best_alpha(losses[1])
+        rough = alpha < float("inf") and clear_gain(least, lower)
+        expected = (ROUGH, other) if rough else (GAUSSIAN, alpha)
+        assert fit._best_kernel((GAUSSIAN, ROUGH), losses_of, 2) == expected
+    assert computed < 200 * 6

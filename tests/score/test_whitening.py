@@ -151,3 +151,14 @@ def test_two_and_three_samples_can_be_whitened(n):
     white, radii = whitening(correlated(n, 2))
     assert white.shrinkage == 1.0 or n > 3
     assert np.isfinite(radii.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [(1e-3, torch.float32), (1e20, torch.float64), (1e-20, torch.float64)],
+)
+def test_scores_stay_in_float32_if_the_units_are_moderate(unit, dtype):
+    units = feature_units(unit * torch.tensor([[0.0, 1.0], [1.0, 0.0], [5.0, 9.0]]).double())
+    scores = units.scores(torch.ones(3, 2))
+    assert scores.dtype == dtype
+    torch.testing.assert_close(scores.double(), 1 / units.scale.expand(3, 2), rtol=1e-6, atol=0)

@@ -21,6 +21,7 @@ from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
 from sk_mige.score.kernels import Kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.posterior import ScoreErrors, score_errors
 from sk_mige.score.sampling import confined_score, langevin
 from sk_mige.score.units import feature_units
 from sk_mige.training.device import available_device, resolve_device
@@ -446,6 +447,11 @@ class BaseScoreEstimator(
         if self._density is None:
             self._density = LogDensity.of(self._model)
         return self._density
+
+    def _score_errors(self, X: Any) -> ScoreErrors | None:
+        """Return the posterior of the errors of the scores at the rows of the fit, if known."""
+        device, _ = self._place()
+        return score_errors(self._model, getattr(self, "alpha_", 0.0), to_tensor(X, device))
 
     @property
     def _width(self) -> int:

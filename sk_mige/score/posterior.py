@@ -81,7 +81,8 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     picked = radial_folds(ex.centers, math.ceil(len(ex.centers) / MAX_CENTERS)) == 0
     basis, n = replace(ex, centers=ex.centers[picked]), len(x)
     gram = basis.gram()
-    points = [ex.whitening(model.coordinates(part)[1]) for part in x.to(gram).split(CHUNK_ROWS)]
+    parts = (x[i : i + CHUNK_ROWS].to(gram) for i in range(0, n, CHUNK_ROWS))
+    points = [ex.whitening(model.coordinates(part)[1]) for part in parts]
     quadratic = torch.zeros_like(gram)
     for y in points:
         values = basis.gram(y)

@@ -211,7 +211,9 @@ class BaseScoreEstimator(
         -----
         The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
         m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
-        modes. The difference of log-densities between separate modes is therefore uncertain.
+        modes. The difference of log-densities between separate modes is therefore uncertain. On the
+        four densities in the guide to scores, the default settings have errors at most as large as
+        those of ``curl_free=True`` and of :class:`SSGEScoreEstimatorCV`.
 
         Examples
         --------

@@ -21,6 +21,7 @@ from sk_mige.score.fit import MAX_EIGH_ROWS, spectrum_of
 from sk_mige.score.kernels import Kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, ridge_leverages
 from sk_mige.score.outliers import warn_of_outliers
+from sk_mige.score.posterior import ScoreErrors, score_errors
 from sk_mige.score.sampling import confined_score, langevin
 from sk_mige.score.units import feature_units
 from sk_mige.training.device import available_device, resolve_device
@@ -207,7 +208,9 @@ class BaseScoreEstimator(
         -----
         The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
         m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
-        modes. The difference of log-densities between separate modes is therefore uncertain.
+        modes. The difference of log-densities between separate modes is therefore uncertain. On the
+        four densities in the guide to scores, the default settings have errors at most as large as
+        those of ``curl_free=True`` and of :class:`SSGEScoreEstimatorCV`.
 
         Examples
         --------
@@ -439,6 +442,11 @@ class BaseScoreEstimator(
         if self._density is None:
             self._density = LogDensity.of(self._model)
         return self._density
+
+    def _score_errors(self, X: Any) -> ScoreErrors | None:
+        """Return the posterior of the errors of the scores at the rows of the fit, if known."""
+        device, _ = self._place()
+        return score_errors(self._model, getattr(self, "alpha_", 0.0), to_tensor(X, device))
 
     @property
     def _width(self) -> int:

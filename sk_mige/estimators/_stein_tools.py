@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
 from sk_mige.score.kernels import KERNELS
+from sk_mige.score.posterior import ScoreErrors
 from sk_mige.score.stein import BANDWIDTHS
 
 from ._base import DocLinkMixin
@@ -45,6 +46,10 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         """Return the fitted estimator or function that computes scores if no scores are given."""
         raise NotImplementedError
 
+    def _errors(self, rows: Any) -> ScoreErrors | None:
+        """Return the posterior of the errors of scores that were estimated from the rows."""
+        return None
+
     def _fit_kernel(self, X: Any, y: Any) -> SteinKernel:
         """Validate rows and scores, and return the Stein kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
@@ -63,6 +68,7 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
             kernel=self.kernel,
             bandwidth=self.bandwidth,
             preconditioner=self.preconditioner,
+            errors=self._errors(rows),
         )
         check_finite(made.diagonal())
         self.bandwidth_ = made.bandwidth
@@ -251,6 +257,12 @@ class SteinThinning(_SteinTool):
     can be selected repeatedly. With scores of a density p, the selected rows represent p, even if X
     is a biased sample of p. With scores estimated from X, the selected rows represent X.
 
+    If an SSGE estimator is fitted to X, the selection minimises the expected squared discrepancy
+    over the posterior of the score. The expectation adds :math:`k(x, y)\, \mathbb E[e(x) \cdot
+    e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such
+    as rows far from all other rows, are therefore seldom selected. Other scores count as exact:
+    given scores, scores of fitted estimators, curl-free fits and fits with a spectral cutoff.
+
     Parameters
     ----------
     n_points : int, default=100
@@ -280,7 +292,7 @@ class SteinThinning(_SteinTool):
         Selected rows of X.
     discrepancy_ : float
         Kernel Stein discrepancy of the selected rows, the square root of the V-statistic, without
-        unit.
+        unit. With estimated errors of the scores, the root of the expected V-statistic.
     score_estimator_ : estimator, callable or None
         Fitted source of the scores, or None if ``y`` holds the scores.
     bandwidth_ : float
@@ -340,7 +352,8 @@ class SteinThinning(_SteinTool):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to select from, at least 2. With given scores, the time is O(n m d).
+            Rows to select from, at least 2. With given scores, the time is O(n m d). With scores
+            estimated from X, the memory is O(256 n).
         y : array-like of shape (n_samples, n_features), default=None
             Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
             one-dimensional y, such as class labels, is ignored.
@@ -388,6 +401,12 @@ class SteinThinning(_SteinTool):
             source = clone(source).fit(X)
         self.score_estimator_ = source
         return source
+
+    def _errors(self, rows: Any) -> ScoreErrors | None:
+        source = self.score_estimator_
+        if source is self.score_estimator or not isinstance(source, BaseScoreEstimator):
+            return None
+        return source._score_errors(rows)
 
 
 def _is_fitted(estimator: BaseEstimator) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, median_bandwidth, resolve_kernel, squared_distances
+from .posterior import ScoreErrors
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
 
@@ -42,6 +43,10 @@ class SteinKernel:
     .. math:: k_p(x, y) = k\, s(x) \cdot s(y) - 2 k' \left[d + (s(x) - s(y)) \cdot (x - y)\right]
               - 4 u\, k'' .
 
+    If the errors e of estimated scores have mean 0 and a known covariance, the kernel is the
+    expected Stein kernel, :math:`k_p(x, y) + k\, \mathbb E[e(x) \cdot e(y)]`. The expectation
+    is the inner product of additional columns of ``scores``.
+
     All terms are computed by matrix products, so no array of shape (n, n, d) is formed. Sums over
     all pairs of rows are computed over blocks of 256 rows and columns.
 
@@ -51,8 +56,8 @@ class SteinKernel:
     ----------
     points : Tensor of shape (n, d)
         Rows in the coordinates of the preconditioner, in units of the bandwidth.
-    scores : Tensor of shape (n, d)
-        Scores in the coordinates of ``points``.
+    scores : Tensor of shape (n, d + r)
+        Scores in the coordinates of ``points``, and r ≥ 0 columns for the errors of the scores.
     kernel : Kernel
         Kernel k.
     bandwidth : float
@@ -86,9 +91,11 @@ class SteinKernel:
         x, s, y, t = self.points, self.scores, other.points, other.scores
         u = squared_distances(x, y)
         k, slope, curvature = self.kernel.matrices(u, 1.0)
+        inner, d = s @ t.mT, x.shape[1]
+        s, t = s[:, :d], t[:, :d]
         # The products (s - t)·(x - y), without an array of differences.
         mixed = (s * x).sum(1)[:, None] + (t * y).sum(1) - s @ y.mT - x @ t.mT
-        return k * (s @ t.mT) + slope * (mixed + x.shape[1]) - u * curvature
+        return k * inner + slope * (mixed + d) - u * curvature
 
     def diagonal(self) -> Tensor:
         """Return the kernel value (n,) of each row with itself."""
@@ -171,6 +178,7 @@ def stein_kernel(
     kernel: Kernel | str = "imq",
     bandwidth: float | str = "median",
     preconditioner: str | None = "std",
+    errors: ScoreErrors | None = None,
 ) -> SteinKernel:
     r"""Construct the Langevin Stein kernel of a density p from rows and their scores.
 
@@ -204,6 +212,9 @@ def stein_kernel(
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
         do not depend on correlations. With ``"covariance"``, tests with few rows per feature are
         conservative. With None, rows keep the units of x.
+    errors : ScoreErrors, default=None
+        Posterior of the errors of estimated scores, from
+        :func:`sk_mige.score.posterior.score_errors`. If None, the scores are exact.
 
     Returns
     -------
@@ -255,6 +266,9 @@ def stein_kernel(
         bandwidth = float(median_bandwidth(squared_distances(some))) / divisor
     units = 1.0 if white.units is None else white.units.scale
     inner = white.inverse_linear(scores.to(y) * units)
+    if errors is not None:
+        scale = torch.linalg.norm(white.inverse_linear(errors.root.to(y) * units))
+        inner = torch.cat([inner, scale * errors.draws.to(y)], dim=1)
     return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
 
 

@@ -136,6 +136,19 @@ def test_estimated_scores_select_nearly_as_well_as_exact_scores():
     assert found**0.5 < 1.1 * best**0.5
 
 
+def test_rows_with_uncertain_scores_are_not_selected():
+    """Far from all rows, the estimated score is that of the base, and has a large error."""
+    X, score = make_banana(1000, random_state=1)
+    exact = stein_kernel(from_numpy(X), from_numpy(score(X)), bandwidth="scaled-median")
+    thinning = SteinThinning(50).fit(X)
+    naive = SteinThinning(50).fit(X, thinning.score_estimator_.transform(X))
+    best, found, worse = (
+        exact.take(rows).discrepancy("v") ** 0.5
+        for rows in (exact.thin(50), from_numpy(thinning.indices_), from_numpy(naive.indices_))
+    )
+    assert found < 1.3 * best < worse
+
+
 def test_selected_values_are_those_of_the_indices():
     X = normal()
     thinning = SteinThinning(7).fit(X)

@@ -136,6 +136,13 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y.
     A frequent value of a column of numbers is also a label, for example the zero of amounts.
+    Clusters that are far apart are shared values if they are clusters of X and of Y. If X and Y
+    hold equal numbers in a part of the rows, the information is infinite.
+
+    Rows must be independent. Random walks and other slow series give too large estimates.
+
+    Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
+    the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested. If a test is significant, the candidates also describe the few significant columns
@@ -212,6 +219,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return self
         first, owner = distinct_rows(x, y, self._discrete)
         x, y = x[first], y[first]
+        if len(x) < 0.5 * len(owner) and np.ptp(np.bincount(owner)):
+            warn_user(
+                f"{len(owner) - len(x)} of {len(owner)} rows are copies of other rows and are "
+                "counted once. If equal values identify groups, convert X or Y to strings"
+            )
         if len(x) < 2 * self.cv:
             raise ValueError(
                 f"X and Y have {len(x)} distinct rows; at least {2 * self.cv} are needed with "

@@ -29,8 +29,8 @@ MIN_REPEATED, FEWEST = 0.05, 10
 FEWEST_AGREEMENTS = 20.0
 # Largest number of pairs of columns that are compared one by one.
 MAX_PAIRS = 400
-# Smallest width of a gap between clusters, in distances between a value and its tenth neighbour.
-MIN_GAP = 3.0
+# Smallest number of values in a cluster, and smallest gap, in widths of that number of values.
+SMALLEST, MIN_GAP = 5, 3.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
 
@@ -177,9 +177,9 @@ def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
 def gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the middles of the gaps between clusters of values that are far apart.
 
-    A gap is wider than a multiple of the distance between the nearest ten values on either side.
+    A gap is wider than a multiple of the distance between the nearest five values on either side.
     """
-    values, m = np.unique(column), FEWEST
+    values, m = np.unique(column), SMALLEST
     last = np.arange(m - 1, len(values) - m)
     sides = values[last] - values[last - m + 1], values[last + m] - values[last + 1]
     wide = values[last + 1] - values[last] > MIN_GAP * np.maximum(*sides)
@@ -193,11 +193,10 @@ def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
     """
     if x.shape[1] * y.shape[1] > MAX_PAIRS:
         return False
-    least = max(FEWEST, MIN_REPEATED * len(x))
     for column in x.T:
         for other in y.T:
             equal = column == other
-            if equal.sum() < least or len(np.unique(column[equal])) < 0.9 * equal.sum():
+            if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
                 continue
             differences = (column - other)[~equal]
             repeated = np.unique(differences, return_counts=True)[1].max(initial=0)

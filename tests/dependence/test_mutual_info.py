@@ -255,6 +255,13 @@ def test_copied_rows_count_once() -> None:
     np.testing.assert_array_equal(often.pointwise_, np.tile(once.pointwise_, 4))
 
 
+def test_groups_of_equal_rows_may_be_copies() -> None:
+    rng = np.random.default_rng(0)
+    group, means = rng.integers(30, size=100), rng.standard_normal((2, 30))
+    with pytest.warns(UserWarning, match=r"7\d of 100 rows are copies"):
+        quick("gaussian").fit(*means[:, group])
+
+
 def test_equal_rows_of_rounded_values_stay_in_one_fold() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 600)).round(1)

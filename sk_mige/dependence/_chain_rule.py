@@ -331,16 +331,15 @@ def row_labels(table: Array) -> Array:
 
 def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
     """Keep the suitable candidates, or use "auto" without any and for pairs of labels."""
-    is_label = [is_discrete(z) for z in (x, y)]
+    fitting: MutualInfoEstimator = clone(estimator)
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:
-        return clone(estimator)
-    known = LABEL_CANDIDATES[1:] if any(is_label) else CANDIDATES
+        return fitting
+    are_labels = [is_discrete(z) for z in (x, y)]
+    known = LABEL_CANDIDATES[1:] if any(are_labels) else CANDIDATES
     kept = [name for name in names if name in known]
-    chosen = "auto" if all(is_label) else kept or "auto"
-    fitting: MutualInfoEstimator = clone(estimator).set_params(candidates=chosen)
-    return fitting
+    return fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
 
 
 def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:

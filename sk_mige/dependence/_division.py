@@ -29,8 +29,8 @@ from ._shared_values import (
     KnownFunction,
     SharedValues,
     atoms_of,
+    common_gaps,
     distinct_columns,
-    gaps_of,
     shared_columns,
 )
 from ._variables import Columns, discrete_columns, pair_codes
@@ -65,7 +65,7 @@ class DividedPair:
             [atoms_of(column) for column in z.T[~own]]
             for z, own in zip(numbers, self.labels, strict=True)
         ]
-        self.gaps = [[gaps_of(column) for column in z.T] for z in numbers]
+        self.gaps = common_gaps(*numbers)
         pair = self._with_relations(x, y)
         _, first, counts = np.unique(pair_codes(x, y), return_index=True, return_counts=True)
         if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):

@@ -398,6 +398,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             least_information(left[first], right[first]),
             value + self._information_of_residuals(*(z[first] for z in columns)),
         )
+        least = min(least, *map(entropy_of_rows, numbers))
         if least > value:
             interval = (interval[0], np.inf)
             warn_user(

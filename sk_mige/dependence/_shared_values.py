@@ -17,8 +17,8 @@ __all__ = [
     "KnownFunction",
     "SharedValues",
     "atoms_of",
+    "common_gaps",
     "distinct_columns",
-    "gaps_of",
     "have_equal_values",
     "shared_columns",
 ]
@@ -29,8 +29,8 @@ MIN_REPEATED, FEWEST = 0.05, 10
 FEWEST_AGREEMENTS = 20.0
 # Largest number of pairs of columns that are compared one by one.
 MAX_PAIRS = 400
-# Smallest number of values in a cluster, and smallest gap, in widths of that number of values.
-SMALLEST, MIN_GAP = 5, 3.0
+# Smallest gap between clusters, in distances between the nearest ten values.
+MIN_GAP = 3.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
 
@@ -174,12 +174,32 @@ def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return values[counts >= least] if single >= least else values[:0]
 
 
-def gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
+def common_gaps(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+    """Return the gaps of each column that divide the rows like the gaps of another table's column.
+
+    The columns are numbers. Columns without such gaps have empty arrays.
+    """
+    gaps = [[_gaps_of(column) for column in z.T] for z in (x, y)]
+    parts = [
+        [
+            _partition(np.searchsorted(own, column)).tobytes()
+            for own, column in zip(g, z.T, strict=True)
+        ]
+        for g, z in zip(gaps, (x, y), strict=True)
+    ]
+    kept = [
+        [own if part in others else own[:0] for own, part in zip(g, mine, strict=True)]
+        for g, mine, others in zip(gaps, parts, parts[::-1], strict=True)
+    ]
+    return kept[0], kept[1]
+
+
+def _gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the middles of the gaps between clusters of values that are far apart.
 
-    A gap is wider than a multiple of the distance between the nearest five values on either side.
+    A gap is wider than a multiple of the distance between the nearest ten values on either side.
     """
-    values, m = np.unique(column), SMALLEST
+    values, m = np.unique(column), FEWEST
     last = np.arange(m - 1, len(values) - m)
     sides = values[last] - values[last - m + 1], values[last + m] - values[last + 1]
     wide = values[last + 1] - values[last] > MIN_GAP * np.maximum(*sides)

@@ -9,7 +9,7 @@ import pytest
 import skops.io
 
 from sk_mige import MutualInfoEstimator
-from sk_mige.dependence._shared_values import gaps_of
+from sk_mige.dependence._shared_values import common_gaps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
 
@@ -161,10 +161,12 @@ def test_far_clusters_have_the_entropy_of_their_index(n_clusters: int, d: int) -
     assert found.pmi(x[:1], y[k != k[0]][:1]) == -np.inf
 
 
-def test_heavy_tails_and_grids_have_no_clusters() -> None:
-    rng = np.random.default_rng(0)
-    for column in (rng.standard_cauchy(N), rng.poisson(3, N), np.round(rng.lognormal(size=N), 1)):
-        assert not len(gaps_of(column.astype(float)))
+def test_heavy_tails_grids_and_clusters_of_one_variable_have_no_common_gaps() -> None:
+    rng, k, u, v = draw()
+    smooth = [rng.standard_cauchy(N), rng.poisson(3, N), np.round(rng.lognormal(size=N), 1)]
+    for x, y in [*zip(smooth, smooth, strict=True), (100 * k + u, v)]:
+        gaps, _ = common_gaps(np.c_[x].astype(float), np.c_[y].astype(float))
+        assert gaps[0].size == 0
 
 
 def test_exchanged_tables_have_the_same_information() -> None:

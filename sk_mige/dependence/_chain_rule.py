@@ -339,7 +339,8 @@ def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> Mutu
     are_labels = [is_discrete(z) for z in (x, y)]
     known = LABEL_CANDIDATES[1:] if any(are_labels) else CANDIDATES
     kept = [name for name in names if name in known]
-    return fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
+    fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
+    return fitting
 
 
 def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:

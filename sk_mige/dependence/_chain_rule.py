@@ -20,7 +20,7 @@ from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._shared_values import ClassUnits, SharedValues
-from ._variables import Columns, as_table, central_ranks, discrete_columns
+from ._variables import Columns, as_table, central_ranks, discrete_columns, is_discrete
 
 if TYPE_CHECKING:
     from ._mutual_info import MutualInfoEstimator
@@ -266,7 +266,6 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     name, every = "-" * (sign < 0) + str(term), np.arange(len(left))
     are_labels = [part.is_label for part in (*term.left, *term.right)]
-    estimator = _with_candidates(estimator, are_labels)
     if not term.given:
         return [FittedTerm(name, term.names, _fit(str(term), estimator, left, right), every, sign)]
     labels = term.classes
@@ -286,9 +285,8 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
     rare = sizes[sizes < MIN_SEPARATE].sum() / len(labels)
     if not 1 < len(sizes) <= MAX_SEPARATE or rare > MAX_RARE or math.isinf(joint.mutual_info_):
         return [pooled]
-    fast = _with_candidates(_fast(estimator), are_labels)
     try:
-        apart = _fit_classes(name, term, sign, labels, MIN_SEPARATE, fast)
+        apart = _fit_classes(name, term, sign, labels, MIN_SEPARATE, _fast(estimator))
     except ValueError:  # classes without enough rows for all labels or columns
         return [pooled]
     gain = sum(abs(f.weight) * f.estimator.mutual_info_ for f in apart)
@@ -331,16 +329,17 @@ def row_labels(table: Array) -> Array:
     return np.array([", ".join(map(str, row)) for row in table.tolist()])
 
 
-def _with_candidates(estimator: MutualInfoEstimator, is_label: list[bool]) -> MutualInfoEstimator:
+def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
     """Keep the suitable candidates, or use "auto" without any and for pairs of labels."""
+    fitting: MutualInfoEstimator = clone(estimator)
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:
-        return estimator
-    known = LABEL_CANDIDATES[1:] if any(is_label) else CANDIDATES
+        return fitting
+    are_labels = [is_discrete(z) for z in (x, y)]
+    known = LABEL_CANDIDATES[1:] if any(are_labels) else CANDIDATES
     kept = [name for name in names if name in known]
-    chosen = "auto" if all(is_label) else kept or "auto"
-    fitting: MutualInfoEstimator = clone(estimator).set_params(candidates=chosen)
+    fitting.set_params(candidates="auto" if all(are_labels) else kept or "auto")
     return fitting
 
 
@@ -348,14 +347,14 @@ def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> Mutua
     try:
         return _fit_quietly(estimator, x, y)
     except ValueError as error:
-        raise ValueError(f"{name} cannot be estimated: {error}") from error
+        raise ValueError(f"{name}, as I(X; Y), cannot be estimated: {error}") from error
 
 
 def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
     """Fit a clone without warnings, because the caller warns about the sum of all terms."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        fitted: MutualInfoEstimator = clone(estimator).fit(x, y)
+        fitted: MutualInfoEstimator = _with_candidates(estimator, x, y).fit(x, y)
         return fitted
 
 

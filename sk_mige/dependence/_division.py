@@ -25,7 +25,14 @@ from ._chain_rule import (
     order_key,
     row_labels,
 )
-from ._shared_values import SharedValues, atoms_of, distinct_columns, shared_columns
+from ._shared_values import (
+    KnownFunction,
+    SharedValues,
+    atoms_of,
+    common_gaps,
+    distinct_columns,
+    shared_columns,
+)
 from ._variables import Columns, discrete_columns, pair_codes
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ class DividedPair:
 
     If X and Y share no repeated values, the chain rule divides the columns into labels and numbers.
     A frequent value of a column of numbers, for example the zero of amounts, is also a label.
+    Clusters of numbers that are far apart are repeated values if they are clusters of X and of Y.
     """
 
     def __init__(self, x: Array, y: Array) -> None:
@@ -57,12 +65,18 @@ class DividedPair:
             [atoms_of(column) for column in z.T[~own]]
             for z, own in zip(numbers, self.labels, strict=True)
         ]
+        self.gaps = common_gaps(*numbers)
         pair = self._with_relations(x, y)
         _, first, counts = np.unique(pair_codes(x, y), return_index=True, return_counts=True)
         if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
-            self.shared = shared_columns(*(z[first] for z in pair))  # copies are no evidence
+            functions = shared_columns(*(z[first] for z in pair))  # copies are no evidence
         else:
-            self.shared = shared_columns(*pair)
+            functions = shared_columns(*pair)
+        self.shared = [list(own) for own in functions]
+        self.functions = [
+            {str(k): KnownFunction(causes, z, effects[:, k]) for k, causes in own.items()}
+            for own, z, effects in zip(functions, pair[::-1], pair, strict=True)
+        ]
         self.distinct = distinct_columns(self._shared_values(*pair))
         self.fits: list[FittedTerm] = []
 
@@ -101,6 +115,10 @@ class DividedPair:
         total = np.zeros(len(x))
         for fit in self.fits:
             total += fit.pmi(tables)
+        pair = self._with_relations(x, y)
+        for own, causes, effects in zip(self.functions, pair[::-1], pair, strict=True):
+            for k, function in own.items():
+                total[function.is_violated(causes, effects[:, int(k)])] = -np.inf
         return total
 
     def permutation_test(self, n_permutations: int) -> float:
@@ -154,13 +172,15 @@ class DividedPair:
         return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
     def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        """Append the rounded values of exact linear relations, and the places of atoms."""
+        """Append exact linear relations, rounded, the places of atoms, and indices of clusters."""
         numbers = self._numbers(x, y)
         relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
-        sides = zip(numbers, relations, self.labels, self.atoms, strict=True)
+        sides = zip(numbers, relations, self.labels, self.atoms, self.gaps, strict=True)
         return [
-            np.hstack([z, own.numpy(), *map(_places, z.T[~labels], atoms)])
-            for z, own, labels, atoms in sides
+            np.hstack(
+                [z, own.numpy(), *map(_places, z.T[~labels], atoms), *map(_clusters, z.T, gaps)]
+            )
+            for z, own, labels, atoms, gaps in sides
         ]
 
 
@@ -180,3 +200,10 @@ def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[
         return np.empty((len(column), 0))
     place = np.searchsorted(atoms, column).clip(0, len(atoms) - 1)
     return np.where(atoms[place] == column, place, -1.0)[:, None]
+
+
+def _clusters(column: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the index of the cluster of each value, as one column if there are gaps."""
+    if not len(gaps):
+        return np.empty((len(column), 0))
+    return np.searchsorted(gaps, column).astype(np.float64)[:, None]

@@ -20,13 +20,16 @@ from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
+from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.residuals import LinearResiduals
+from sk_mige.information.screening import least_information
 from sk_mige.training.device import resolve_device
 
 from ._chain_rule import is_wide
 from ._division import DividedPair
 from ._label_information import LABEL_CANDIDATES, choose_label_information
+from ._shared_values import have_equal_values
 from ._variables import (
     Columns,
     Labels,
@@ -131,7 +134,14 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
-    frequent value of a numeric column, such as 0, is also a label.
+    frequent value of a numeric column, such as 0, is also a label. Clusters that are far apart are
+    shared values if they are clusters of X and of Y. If X and Y contain equal numbers in a part of
+    the rows, the information is infinite.
+
+    Rows must be independent. For random walks and other slow series, the estimate is too large.
+
+    Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
+    the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested. If a test is significant, the candidates also describe the few significant columns
@@ -208,6 +218,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             return self
         first, owner = distinct_rows(x, y, self._discrete)
         x, y = x[first], y[first]
+        if len(x) < 0.5 * len(owner) and np.ptp(np.bincount(owner)):
+            warn_user(
+                f"{len(owner) - len(x)} of {len(owner)} rows are copies of other rows and are "
+                "counted once. If equal values identify groups, convert X or Y to strings"
+            )
         if len(x) < 2 * self.cv:
             raise ValueError(
                 f"X and Y have {len(x)} distinct rows; at least {2 * self.cv} are needed with "
@@ -276,7 +291,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         ----------
         n_permutations : int, default=999
             Number of permutations. The smallest possible p-value is 1 / (1 + n_permutations). For a
-            sum of m terms, the smallest possible p-value is m times larger.
+            sum, the smallest possible p-value is m times larger, where m is the number of entries
+            of ``results_``. A term that is estimated separately in each class has one entry per
+            class.
 
         Returns
         -------
@@ -318,6 +335,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         names = self._names(CANDIDATES)
         generator = np.random.default_rng(self._seed)
         self._columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
+        for c in self._columns:
+            for k, known in enumerate(c.categories):
+                _check_repeated(
+                    f"column {k} of {c.name}", 0 if known is None else len(known), len(x)
+                )
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
         first_key, second_key = (sort_key(z) for z in numbers)
@@ -326,7 +348,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._residuals = LinearResiduals(*map(torch.from_numpy, numbers))
         if min(entropy_of_rows(z) for z in numbers) < np.log(len(x) / 2):  # residuals have ties
             self._residuals.is_exact = self._residuals.is_strong = False
-        if self._residuals.is_exact:
+        if self._residuals.is_exact or have_equal_values(*numbers):
             return self._set_infinite(len(x))
         numbers, difference = self._without_relations(numbers)
         self._margins = [Margins(z) for z in numbers]
@@ -358,8 +380,12 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         used = {e.inputs for e in self._chosen.candidates}
         self._inputs = {name: [z.numpy() for z in views[name]] for name in used}
         value, interval = self._chosen.value, self._chosen.interval
-        # Ranks of sums of columns resolve noise of about 4 / n of the variance.
-        unresolved = left.shape[1] + right.shape[1] > 2 and correlation**2 > 1 - 5 / len(x)
+        # Ranks of sums of columns resolve noise of about 4 / n of the variance, and ranks of one
+        # column resolve noise of about the distance between neighbouring rows.
+        finest = 5 / len(x) if left.shape[1] + right.shape[1] > 2 else 5 / len(x) ** 2
+        unresolved = correlation**2 > 1 - finest
+        if unresolved:
+            interval = (min(interval[0], math.log(len(x))), interval[1])
         # Errors of estimated components lower large values of the information by an unknown amount.
         mixed = any(e.weight and e.inputs == "components" for e in self._chosen.candidates)
         unresolved |= mixed and value > LARGE * math.log(len(x))
@@ -367,12 +393,33 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if unresolved or on_a_surface(*selected, self._seed):
             interval = (interval[0], np.inf)
             warn_user(NEAR_SURFACE)
+        least = max(
+            least_information(left[first], right[first]),
+            value + self._information_of_residuals(*(z[first] for z in columns)),
+        )
+        least = min(least, *map(entropy_of_rows, numbers))
+        if least > value:
+            interval = (interval[0], np.inf)
+            warn_user(
+                f"the mutual information is at least {least:.2f} nats, because rows with similar X "
+                "have similar Y, but no candidate describes the relation. Y may oscillate with X, "
+                "or successive rows may depend on each other. Pass more rows"
+            )
         value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
             interval = _shifted(value, interval, difference)
             value += difference.mean()
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
+
+    def _information_of_residuals(self, x: Tensor, y: Tensor) -> float:
+        """Return the information that the residuals of used regressions share with regressors."""
+        total = 0.0
+        for e in self._chosen.candidates:
+            if e.weight and e.inputs == "numbers":
+                pair = e.models[0].residuals(x, y)
+                total += e.weight * least_information(*map(gaussianize_ranks, pair))
+        return total
 
     def _set_infinite(self, n: int) -> Self:
         warn_user(
@@ -430,12 +477,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         name, rows, labelled = ("Y", y, x) if self._swapped else ("X", x, y)
         self._classes = Labels(labelled)
         labels = self._classes.transform(labelled)
-        if len(self._classes.classes) > len(labels) / MIN_ROWS_PER_LABEL:
-            raise ValueError(
-                f"{'X' if self._swapped else 'Y'} has {len(self._classes.classes)} distinct labels "
-                f"in {len(labels)} rows; at least {MIN_ROWS_PER_LABEL} rows per label are needed. "
-                "Merge rare labels, or pass numeric values in place of strings"
-            )
+        _check_repeated("X" if self._swapped else "Y", len(self._classes.classes), len(labels))
         keys = np.arange(len(x)) if all(self._discrete) else fold_keys(x, y)
         self._folds = stratified_folds(labels, keys, self.cv, self._seed)
         self._columns = [Columns(name, rows)]
@@ -552,6 +594,15 @@ def _check_enough(x: Tensor, y: Tensor) -> None:
         raise ValueError(
             f"X and Y have {n} rows and {d} columns together, but at least 3 rows per column "
             "are needed; project X or Y to fewer columns, or collect more rows"
+        )
+
+
+def _check_repeated(name: str, n_labels: int, n: int) -> None:
+    if n_labels > n / MIN_ROWS_PER_LABEL:
+        remedy = "All labels differ: drop identifiers of rows" if n_labels == n else "Merge labels"
+        raise ValueError(
+            f"{name} has {n_labels} distinct labels in {n} rows; at least {MIN_ROWS_PER_LABEL} "
+            f"rows per label are needed. {remedy}, or pass numbers in place of strings"
         )
 
 

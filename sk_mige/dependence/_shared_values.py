@@ -12,7 +12,16 @@ from sk_mige.information.evidence import Z_90
 
 from ._variables import Columns, is_few, row_codes
 
-__all__ = ["ClassUnits", "SharedValues", "atoms_of", "distinct_columns", "shared_columns"]
+__all__ = [
+    "ClassUnits",
+    "KnownFunction",
+    "SharedValues",
+    "atoms_of",
+    "common_gaps",
+    "distinct_columns",
+    "have_equal_values",
+    "shared_columns",
+]
 
 # Repeated values are at least this share of the rows, and this number of rows.
 MIN_REPEATED, FEWEST = 0.05, 10
@@ -20,6 +29,8 @@ MIN_REPEATED, FEWEST = 0.05, 10
 FEWEST_AGREEMENTS = 20.0
 # Largest number of pairs of columns that are compared one by one.
 MAX_PAIRS = 400
+# Smallest gap between clusters, in distances between the nearest ten values.
+MIN_GAP = 3.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
 
@@ -78,33 +89,52 @@ def _joined(left: Array, right: Array) -> list[str]:
     return ["\n".join(pair) for pair in pairs]  # skops files have no tuples as keys
 
 
-def shared_columns(x: Array, y: Array) -> tuple[list[int], list[int]]:
+class KnownFunction:
+    """Column that other columns determine, as a table of the rows passed to the constructor."""
+
+    def __init__(self, columns: list[int], causes: Array, effect: Array) -> None:
+        self.columns = columns
+        self.values = dict(zip(self._keys(causes), effect.tolist(), strict=True))
+
+    def is_violated(self, causes: Array, effect: Array) -> NDArray[np.bool_]:
+        """Return a mask of the rows whose effect differs from the known effect of the cause."""
+        pairs = zip(self._keys(causes), effect.tolist(), strict=True)
+        return np.array([self.values.get(key, own) != own for key, own in pairs], dtype=bool)
+
+    def _keys(self, causes: Array) -> list[str]:
+        return ["\n".join(map(str, row)) for row in causes[:, self.columns].tolist()]
+
+
+def shared_columns(x: Array, y: Array) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """Return the columns of x that are functions of y, and the columns of y that x determines.
 
+    The values of the dictionaries are the columns of the other variable that determine the column.
     Columns without repeated values are left out. Only causes that repeat are evidence, so a single
     repeated value does not determine a column.
     """
-    kept = [
-        [k for k, column in enumerate(z.T) if _repeats(row_codes(column[:, None]))] for z in (x, y)
-    ]
-    codes = [[row_codes(z[:, [k]]) for k in own] for z, own in zip((x, y), kept, strict=True)]
-    found = []
-    for own, names, other, table in (
-        (codes[0], kept[0], codes[1], y[:, kept[1]]),
-        (codes[1], kept[1], codes[0], x[:, kept[0]]),
-    ):
-        same = {_partition(cause).tobytes() for cause in other}
-        causes = other if len(own) * len(other) <= MAX_PAIRS else []
-        causes = [*causes, row_codes(table)]
-        found.append(
-            [
-                name
-                for name, code in zip(names, own, strict=True)
-                if (_partition(code).tobytes() in same and _determines(code, code))
-                or any(_determines(c, code) for c in causes)
-            ]
-        )
-    return found[0], found[1]
+    left, right = (
+        {k: code for k, code in enumerate(map(row_codes, z.T[:, :, None])) if _repeats(code)}
+        for z in (x, y)
+    )
+    return _functions(left, right, y), _functions(right, left, x)
+
+
+def _functions(
+    effects: dict[int, NDArray[np.int64]], causes: dict[int, NDArray[np.int64]], table: Array
+) -> dict[int, list[int]]:
+    """Return the effects that one cause or all causes determine, with the columns of the causes."""
+    equal = {_partition(code).tobytes(): [k] for k, code in reversed(causes.items())}
+    single = [([k], code) for k, code in causes.items()]
+    every = list(causes), row_codes(table[:, list(causes)])
+    tried = [*single, every] if len(effects) * len(causes) <= MAX_PAIRS else [every]
+    found = {}
+    for k, code in effects.items():
+        same = equal.get(_partition(code).tobytes())
+        for columns, cause in [(same, code), *tried] if same else tried:
+            if _determines(cause, code):
+                found[k] = columns
+                break
+    return found
 
 
 def distinct_columns(table: Array) -> list[int]:
@@ -142,6 +172,57 @@ def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     least = max(FEWEST, MIN_REPEATED * len(column))
     single = int((counts == 1).sum())
     return values[counts >= least] if single >= least else values[:0]
+
+
+def common_gaps(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+    """Return the gaps of each column that divide the rows like the gaps of another table's column.
+
+    The columns are numbers. Columns without such gaps have empty arrays.
+    """
+    gaps = [[_gaps_of(column) for column in z.T] for z in (x, y)]
+    parts = [
+        [
+            _partition(np.searchsorted(own, column)).tobytes()
+            for own, column in zip(g, z.T, strict=True)
+        ]
+        for g, z in zip(gaps, (x, y), strict=True)
+    ]
+    kept = [
+        [own if part in others else own[:0] for own, part in zip(g, mine, strict=True)]
+        for g, mine, others in zip(gaps, parts, parts[::-1], strict=True)
+    ]
+    return kept[0], kept[1]
+
+
+def _gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the middles of the gaps between clusters of values that are far apart.
+
+    A gap is wider than a multiple of the distance between the nearest ten values on either side.
+    """
+    values, m = np.unique(column), FEWEST
+    last = np.arange(m - 1, len(values) - m)
+    sides = values[last] - values[last - m + 1], values[last + m] - values[last + 1]
+    wide = values[last + 1] - values[last] > MIN_GAP * np.maximum(*sides)
+    return np.asarray((values[last] / 2 + values[last + 1] / 2)[wide])
+
+
+def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    """Return whether a column of x equals a column of y in many rows, but not by chance.
+
+    The equal values must differ from row to row, and other differences must be rare.
+    """
+    if x.shape[1] * y.shape[1] > MAX_PAIRS:
+        return False
+    for column in x.T:
+        for other in y.T:
+            equal = column == other
+            if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
+                continue
+            differences = (column - other)[~equal]
+            repeated = np.unique(differences, return_counts=True)[1].max(initial=0)
+            if equal.sum() >= 10 * repeated:
+                return True
+    return False
 
 
 class ClassUnits:

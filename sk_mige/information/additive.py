@@ -86,9 +86,27 @@ class AdditiveReference(Reference):
         -------
         tensor of shape (n,)
         """
-        cause, effect, alone = (y, x, self.x_) if self.of_x_ else (x, y, self.y_)
-        noise = effect - _with_constant(cause) @ self.weights_
+        effect, alone = (x, self.x_) if self.of_x_ else (y, self.y_)
+        noise = self.residuals(x, y)[1]
         return self.noise_.log_density(noise) - alone.log_density(effect)
+
+    def residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the regressors and the residuals of rows.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Rows of x.
+        y : tensor of shape (n, q)
+            Rows of y.
+
+        Returns
+        -------
+        tuple of two tensors
+            Either x and the residuals of y, or y and the residuals of x.
+        """
+        cause, effect = (y, x) if self.of_x_ else (x, y)
+        return cause, effect - _with_constant(cause) @ self.weights_
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of the normal scores of rows.

@@ -509,8 +509,12 @@ class MixtureReference(Reference):
 
 
 def whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return W with W Wᵀ = inverse covariance, and half the log-determinant of the covariance."""
-    factor = torch.linalg.cholesky(covariance)
+    """Return W with W Wᵀ = inverse covariance, and half the log-determinant of the covariance.
+
+    A ridge of 1e-12 of the variances keeps the covariance of nearly equal columns invertible.
+    """
+    ridge = 1e-12 * covariance.diagonal(dim1=-2, dim2=-1)
+    factor = torch.linalg.cholesky(covariance + torch.diag_embed(ridge))
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).mT
     return whiten, factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -16,6 +16,8 @@ __all__ = ["LinearResiduals", "log_margins"]
 STRONG = 0.01
 # Residuals up to this multiple of the rounding errors of the terms count as rounding errors.
 ROUNDINGS = 16.0
+# Gaps between clusters matter if they change an entropy by more nats.
+GAP = 0.05
 
 
 class LinearResiduals(ArrayState):
@@ -42,7 +44,7 @@ class LinearResiduals(ArrayState):
     is_strong : bool
         Whether the noise of a relation is below 1 % of the variance, and below the noise in a
         regression of normal scores. If values of columns are on a grid, the noise must also be much
-        larger than the grid step.
+        larger than the grid step. Gaps between clusters must not change the entropies.
     is_exact : bool
         Whether a relation has no noise except rounding errors, so that the information is infinite.
 
@@ -88,6 +90,7 @@ class LinearResiduals(ArrayState):
         spacing = 4 * _deviation(r) / len(y) ** 0.5
         for columns, factors in ((left, weights), (right, combinations)):
             chosen &= ((factors.abs() * _steps(columns)[:, None]) <= spacing).all(0)
+        chosen &= _agree(a, r)
         self.is_strong = bool(chosen.any())
         if self.is_strong:
             self.combinations, self.weights = combinations[:, chosen], weights[:, chosen]
@@ -158,7 +161,21 @@ def _log_volume(z: Tensor) -> Tensor:
     return volume
 
 
-def log_margins(z: Tensor, ordered: Tensor) -> Tensor:
+def _agree(a: Tensor, r: Tensor) -> Tensor:
+    """Return whether narrow and wide windows of spacings give the same change in entropy."""
+    agree = torch.zeros(a.shape[1], dtype=torch.bool)
+    for k, (before, after) in enumerate(zip(a.mT[:, :, None], r.mT[:, :, None], strict=True)):
+        narrow, wide = (_entropy(before, m) - _entropy(after, m) for m in (2, None))
+        agree[k] = abs(narrow - wide) < GAP + 3 / len(a) ** 0.5
+    return agree
+
+
+def _entropy(z: Tensor, m: int | None) -> float:
+    """Return the entropy of one column from windows of m spacings on each side."""
+    return -float(log_margins(z, z.sort(0).values, m).mean())
+
+
+def log_margins(z: Tensor, ordered: Tensor, m: int | None = None) -> Tensor:
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
     Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
@@ -170,13 +187,15 @@ def log_margins(z: Tensor, ordered: Tensor) -> Tensor:
         Rows.
     ordered : tensor of shape (n, d)
         Sorted columns of the training rows.
+    m : int, default=None
+        Number of spacings on each side of a value. None means half the square root of n.
 
     Returns
     -------
     tensor of shape (m,)
     """
     n = len(ordered)
-    m = max(1, round(0.5 * n**0.5))
+    m = m or max(1, round(0.5 * n**0.5))
     total = z.new_zeros(len(z))
     for column, known in zip(z.mT.contiguous(), ordered.mT.contiguous(), strict=True):
         place = torch.searchsorted(known, column)

@@ -11,7 +11,7 @@ from torch import Tensor
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import Reference
 
-__all__ = ["ColumnsReference", "detectable_information", "related_columns"]
+__all__ = ["ColumnsReference", "detectable_information", "least_information", "related_columns"]
 
 # Numbers of rows and of columns of a variable, and of products of columns, that are used.
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
@@ -94,6 +94,64 @@ def detectable_information(n: int, p: int, q: int) -> float:
     tests = 2 * (N_COSINES + max(p, q)) * p * q
     squared = (math.sqrt(2 * math.log(tests)) + MARGIN) ** 2 / min(n, MAX_ROWS)
     return -0.5 * math.log1p(-min(squared, 0.99))
+
+
+def least_information(x: Tensor, y: Tensor) -> float:
+    r"""Lower bound on I(x; y) from rows that are neighbours in a column.
+
+    Let e be the residual of a linear regression of a column of y on x, with the share
+    :math:`1 - R^2` of the variance. Let c be the correlation of the normal scores of e with those
+    of the next row, for rows sorted by a column of x. For independent rows, c estimates at most the
+    variance of the conditional mean of the scores given x. Gaussians have the largest entropy, so
+
+    .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)
+              \ge -\tfrac{1}{2} \log(1 - R^2) - \tfrac{1}{2} \log(1 - c) .
+
+    The result is the largest bound for all pairs of columns, also with x and y exchanged. The
+    largest of m correlations of independent columns is subtracted from c, and two standard errors
+    are subtracted from the first term.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Normal scores of x, without copies of rows.
+    y : tensor of shape (n, q)
+        Normal scores of y.
+
+    Returns
+    -------
+    float
+        Lower bound in nats, at least 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information import gaussianize_ranks
+    >>> from sk_mige.information.screening import least_information
+    >>> x = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).double()
+    >>> least_information(x, gaussianize_ranks((30 * x).sin())) > 0.5
+    True
+    """
+    n, m = len(x), 4 * x.shape[1] * y.shape[1]
+    if n * m > MAX_PRODUCTS or n <= 3 * max(x.shape[1], y.shape[1]):
+        return 0.0
+    return max(0.0, *(_least(*pair, _limit(m)) for pair in ((x, y), (y, x))))
+
+
+def _least(x: Tensor, y: Tensor, limit: float) -> float:
+    """Return the largest bound for single columns of y, from neighbours in columns of x."""
+    n, p = x.shape
+    e = y - x @ torch.linalg.lstsq(x, y).solution
+    unexplained = e.square().mean(0) * n / (n - p) / y.square().mean(0)
+    linear = (-0.5 * unexplained.clamp(1e-12, 1).log() - 2 / math.sqrt(n)).clamp_min(0)
+    targets = torch.cat([y, gaussianize_ranks(e)], dim=1)
+    found = []
+    for column in x.mT:
+        z = targets[column.argsort()]
+        share = (z[1:] * z[:-1]).mean(0) - limit / math.sqrt(n)
+        of_y, of_e = (-0.5 * (-share.clamp(0, 1 - 1 / n)).log1p()).chunk(2)
+        found += [of_y, (linear + of_e) * (of_e > 0)]
+    return float(torch.stack(found).max())
 
 
 def _largest(excess: Tensor) -> list[int]:

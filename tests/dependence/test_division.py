@@ -9,6 +9,7 @@ import pytest
 import skops.io
 
 from sk_mige import MutualInfoEstimator
+from sk_mige.dependence._shared_values import common_gaps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
 
@@ -132,6 +133,40 @@ def test_values_that_never_coincide_have_no_common_rows() -> None:
     assert found.pmi([[3, 0.0]], [[4, 0.0]]) == -np.inf
     with pytest.raises(ValueError, match=r"Y has values \['11.0.*'\] that were not in the data"):
         found.pmi([[3, 0.0]], [[11, 0.0]])
+
+
+@pytest.mark.parametrize("kind", ["coarser", "sum", "beside"])
+def test_values_that_contradict_a_known_function_have_no_common_rows(kind: str) -> None:
+    rng, k, u, v = draw()
+    j = rng.integers(10, size=N)
+    x, y, pair = {
+        "coarser": (np.c_[k, u], k // 2, ([[3, 0.0]], [[4]])),
+        "sum": (np.c_[k, j, u], np.c_[k + j, v], ([[3, 4, 0.0]], [[9, 0.0]])),
+        "beside": (k, np.c_[k // 2, v], ([[3]], [[4, 0.0]])),
+    }[kind]
+    found = fitted(x, y)
+    assert np.isfinite(found.pmi(x, y)).all()
+    assert found.pmi(*pair) == -np.inf
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("n_clusters", [2, 10])
+def test_far_clusters_have_the_entropy_of_their_index(n_clusters: int, d: int) -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(n_clusters, size=N)
+    u, v = rng.standard_normal((2, N, d))
+    x, y = 100 * k[:, None] + u, 50 * rng.permutation(n_clusters)[k][:, None] + 0.8 * u + 0.6 * v
+    found = of_numbers(x, y)
+    assert contains(found, np.log(n_clusters) - d * np.log(0.6))
+    assert found.pmi(x[:1], y[k != k[0]][:1]) == -np.inf
+
+
+def test_heavy_tails_grids_and_clusters_of_one_variable_have_no_common_gaps() -> None:
+    rng, k, u, v = draw()
+    smooth = [rng.standard_cauchy(N), rng.poisson(3, N), np.round(rng.lognormal(size=N), 1)]
+    for x, y in [*zip(smooth, smooth, strict=True), (100 * k + u, v)]:
+        gaps, _ = common_gaps(np.c_[x].astype(float), np.c_[y].astype(float))
+        assert gaps[0].size == 0
 
 
 def test_exchanged_tables_have_the_same_information() -> None:

@@ -255,6 +255,13 @@ def test_copied_rows_count_once() -> None:
     np.testing.assert_array_equal(often.pointwise_, np.tile(once.pointwise_, 4))
 
 
+def test_groups_of_equal_rows_may_be_copies() -> None:
+    rng = np.random.default_rng(0)
+    group, means = rng.integers(30, size=100), rng.standard_normal((2, 30))
+    with pytest.warns(UserWarning, match=r"7\d of 100 rows are copies"):
+        quick("gaussian").fit(*means[:, group])
+
+
 def test_equal_rows_of_rounded_values_stay_in_one_fold() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 600)).round(1)
@@ -463,6 +470,52 @@ def test_function_without_noise_is_recognised() -> None:
     with pytest.warns(UserWarning, match="fewer dimensions"):
         estimator = quick("gaussian", "mixture").fit(x, x**3 - x)
     assert np.isinf(estimator.interval_[1])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_an_oscillation_that_no_candidate_describes_is_said_to_be_unresolved(noise: float) -> None:
+    x, e = np.random.default_rng(0).standard_normal((2, 1000))
+    with pytest.warns(UserWarning, match=r"at least 0\.\d+ nats, because rows with similar X"):
+        found = quick("gaussian").fit(x, np.sin(30 * x) + noise * e)
+    assert found.interval_ == (0, np.inf)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_numbers_that_are_equal_in_a_part_of_the_rows_have_infinite_information(share) -> None:
+    rng = np.random.default_rng(0)
+    x, e = rng.standard_normal((2, 500))
+    with pytest.warns(UserWarning, match="infinite"):
+        found = quick("gaussian").fit(x, np.c_[e, np.where(rng.random(500) < share, x, e)])
+    assert np.isinf(found.mutual_info_)
+
+
+@pytest.mark.parametrize("decimals", [0, 1])
+def test_rounded_numbers_that_are_often_equal_have_finite_information(decimals: int) -> None:
+    x, e = np.random.default_rng(0).lognormal(3, 1.5, (2, 500))
+    found = quick("gaussian").fit(np.round(x, decimals), np.round(x * e**0.1, decimals))
+    assert np.isfinite(found.mutual_info_)
+
+
+def test_noise_below_the_distance_of_ranks_is_said_to_be_unresolved() -> None:
+    x, e = np.random.default_rng(0).standard_normal((2, 300))
+    with pytest.warns(UserWarning, match="too large for this number of rows"):
+        found = quick("gaussian", "student").fit(x, (x + 1e-4 * e) ** 3)
+    assert contains(found, -np.log(1e-4))
+
+
+def test_small_clusters_make_no_density_of_a_strong_relation() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(100, size=500)
+    u, v = rng.standard_normal((2, 500))
+    assert contains(quick("gaussian", "neighbors").fit(100 * k + u, 100 * k + v), np.log(100))
+
+
+def test_identifiers_of_rows_are_named() -> None:
+    names = np.array([f"row {k}" for k in range(40)])
+    table = np.array([*zip(names, range(40), strict=True)], dtype=object)
+    for x in (names, table):
+        with pytest.raises(ValueError, match="X has 40 distinct labels .* drop identifiers"):
+            MutualInfoEstimator().fit(x, np.arange(40.0))
 
 
 def test_a_wide_interval_is_warned_of() -> None:

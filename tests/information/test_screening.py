@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from sk_mige.information import choose_information, gaussianize_ranks
-from sk_mige.information.screening import detectable_information, related_columns
+from sk_mige.information.screening import (
+    detectable_information,
+    least_information,
+    related_columns,
+)
 
 RELATIONS = {
     "square": lambda x: np.square(x[:, 2]),
@@ -77,3 +81,19 @@ def test_the_interval_contains_what_cannot_be_detected() -> None:
     x, noise = draw(200, 30)
     chosen = choose_information(*scores(x, noise), ("gaussian",))
     assert chosen.interval[1] >= detectable_information(200, 30, 1) > 0.05
+
+
+@pytest.mark.parametrize("p", [1, 3])
+def test_neighbouring_rows_bound_the_information_of_a_fast_oscillation(p: int) -> None:
+    x, noise = draw(1000, p)
+    y = np.sin(30 * x[:, 0]) + 0.3 * noise  # I = .86 nats
+    for pair in ((x, y), (y, x), (x, 3 * x[:, 0] + y)):
+        assert least_information(*scores(*pair)) > 0.3
+    assert least_information(*scores(x, y)) < 0.86
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.999])
+def test_neighbouring_rows_of_gaussians_have_no_more_than_their_information(rho: float) -> None:
+    x, noise = draw(500, 2)
+    y = rho * x[:, 0] + np.sqrt(1 - rho**2) * noise
+    assert least_information(*scores(x, y)) <= -0.5 * np.log1p(-(rho**2))

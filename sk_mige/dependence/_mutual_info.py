@@ -364,8 +364,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         # Errors of estimated components lower large values of the information by an unknown amount.
         mixed = any(e.weight and e.inputs == "components" for e in self._chosen.candidates)
         unresolved |= mixed and value > LARGE * math.log(len(x))
-        selected = self._chosen.selected(left[first], right[first])
-        if unresolved or on_a_surface(*selected, self._seed):
+        selected_x, selected_y = self._chosen.selected(views)
+        if unresolved or on_a_surface(selected_x[first], selected_y[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(NEAR_SURFACE)
         value, interval = self._with_ties(value, interval, numbers, (left, right))

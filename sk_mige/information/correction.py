@@ -96,12 +96,13 @@ class CorrectedReference(Reference):
         """
         with torch.random.fork_rng():  # layers draw weights from the global generator
             torch.manual_seed(self.seed)
-            sides = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
-        self.sides_ = nn.ModuleList(sides)
+            self.sides_ = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
         per_epoch = max(1, len(x) // size)
-        descent = OneCycleDescent(self.sides_, self.lr, self.n_epochs * per_epoch, WEIGHT_DECAY)
+        descent = OneCycleDescent(
+            nn.ModuleList(self.sides_), self.lr, self.n_epochs * per_epoch, WEIGHT_DECAY
+        )
         known = [
             self.reference.coordinates(z).to(self.device, torch.float32)
             for z in self._of_reference(x, y)
@@ -209,9 +210,7 @@ class CorrectedReference(Reference):
                 for side in state["sides_"]
             ]
             with torch.random.fork_rng():  # layers draw weights from the global generator
-                self.sides_ = nn.ModuleList(
-                    _Side(side["whiten"], side["directions"]) for side in stored
-                )
+                self.sides_ = [_Side(side["whiten"], side["directions"]) for side in stored]
             for side, values in zip(self.sides_, stored, strict=True):
                 side.load_state_dict(values)
 
@@ -232,10 +231,11 @@ class CorrectedReference(Reference):
         found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]
         return torch.stack(found).to("cpu", x.dtype)
 
-    def _inputs(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def _inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of both networks."""
         pair = (z.to(self.device, torch.float32) for z in (x, y))
-        return [side.inputs(z) for side, z in zip(self.sides_, pair, strict=True)]
+        left, right = (side.inputs(z) for side, z in zip(self.sides_, pair, strict=True))
+        return left, right
 
     def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
@@ -270,7 +270,7 @@ class CorrectedReference(Reference):
             slopes = scores.softmax(0).add_(scores.softmax(1))
             slopes.diagonal().sub_(2)
             slopes /= 2 * len(slopes)
-        correction.backward(slopes)  # type: ignore[no-untyped-call]
+        (slopes * correction).sum().backward()  # type: ignore[no-untyped-call]
 
 
 class _Side(nn.Module):
@@ -306,6 +306,7 @@ class _Side(nn.Module):
         with torch.no_grad():
             self.linear.weight.mul_(0.5)
 
+    @torch.no_grad()
     def inputs(self, z: Tensor) -> Tensor:
         """Return the inputs of the network for the scores of the variable."""
         white = z @ self.whiten

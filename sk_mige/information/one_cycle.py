@@ -60,8 +60,8 @@ class OneCycleDescent:
         self.values = torch.cat([p.detach().flatten() for p in parameters])
         self.slopes, self.mean, self.square = (torch.zeros_like(self.values) for _ in range(3))
         sizes = [p.numel() for p in parameters]
-        parts = zip(parameters, self.values.split(sizes), self.slopes.split(sizes), strict=True)
-        for p, value, slope in parts:
+        parts = (torch.split(z, sizes) for z in (self.values, self.slopes))
+        for p, value, slope in zip(parameters, *parts, strict=True):
             p.data, p.grad = value.view_as(p), slope.view_as(p)
 
     def step(self) -> None:

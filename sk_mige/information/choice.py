@@ -181,13 +181,14 @@ def choose_information(
     rest = candidates, folds[order], seed, device
     ordered = {name: (left[order], right[order]) for name, (left, right) in views.items()}
     best, part = Comparison(ordered, *rest), _Part()
-    unused: list[Evidence] = []
+    best.fit_first_network()
     is_wide = x.shape[1] + y.shape[1] > MAX_NEIGHBOR_DIMENSIONS
-    parts = _related_parts(views, seed) if is_wide else []
-    for other in parts:
-        if other.has_all(views):
-            continue
-        found = Comparison(other.of(ordered), *rest)
+    related = _related_parts(views, seed) if is_wide else []
+    few = [(Comparison(p.of(ordered), *rest), p) for p in related if not p.has_all(views)]
+    few.sort(key=lambda pair: pair[0].first_fold())
+    unused = [e for found, p in few[:-1] for e in p.named(found.judged)]
+    for found, other in few[-1:]:
+        found.fit_first_network()
         if found.first_fold() > best.first_fold() + TOLERANCE:
             unused += part.named(best.judged)
             best, part = found, other
@@ -198,7 +199,7 @@ def choose_information(
     value = sum(e.weight * e.value for e in best.judged if e.weight)
     low, high = interval_of(best, value)
     value = max(value, 0.0)
-    if is_wide and not parts:
+    if is_wide and not related:
         # A relation that is not significant may exist.
         high = max(high, value + detectable_information(len(x), x.shape[1], y.shape[1]))
     judged = [*unused, *part.named(best.judged)]

@@ -53,8 +53,8 @@ Pair = tuple[Tensor, Tensor]
 class Comparison:
     """Candidates for the information of given coordinates.
 
-    All candidates except the network are cross-validated. The network is fitted without the first
-    fold. :meth:`cross_validate_network` fits the network without the other folds.
+    All candidates except the network are cross-validated. :meth:`fit_first_network` fits the
+    network without the first fold, and :meth:`cross_validate_network` without the other folds.
 
     Parameters
     ----------
@@ -109,8 +109,25 @@ class Comparison:
                 known = e.inputs == "numbers" and judged[0].inputs == "components"
                 density = None if known else e.log_density
                 e.evidence = -math.inf if density is None else float(density.mean())
-        elif "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS:
-            self._fit_first_network()
+        is_allowed = "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS
+        self.has_network = is_allowed and not self.large
+
+    def fit_first_network(self) -> None:
+        """Fit the network without the first fold, if the network is a candidate."""
+        if not self.has_network:
+            return
+        self.inputs = "both" if "both" in self.views else "columns"
+        x, y = self.views[self.inputs]
+        out = self.folds == 0
+        model = self._network(0)
+        fit_without(model, x, y, out)
+        own = held_out_information(model, x[out], y[out])
+        gain, required = _gain(own, self.judged, out)
+        # Without copula candidates, the network need not improve a copula.
+        correction = model.gain_ if self.start else math.inf
+        self.judged.append(_rejected("network", own, len(x), self.inputs))
+        if min(gain, correction) >= required:
+            self.network, self.first_information = model, own
 
     def first_fold(self) -> float:
         """Return the held-out information of the best candidate, in the first fold."""
@@ -150,20 +167,6 @@ class Comparison:
         fit_without(model, x[kept], y[kept], out[kept])
         of_half = held_out_information(model, x[out], y[out])
         return float((self.first_information - of_half).mean())
-
-    def _fit_first_network(self) -> None:
-        self.inputs = "both" if "both" in self.views else "columns"
-        x, y = self.views[self.inputs]
-        out = self.folds == 0
-        model = self._network(0)
-        fit_without(model, x, y, out)
-        own = held_out_information(model, x[out], y[out])
-        gain, required = _gain(own, self.judged, out)
-        # Without copula candidates, the network need not improve a copula.
-        correction = model.gain_ if self.start else math.inf
-        self.judged.append(_rejected("network", own, len(x), self.inputs))
-        if min(gain, correction) >= required:
-            self.network, self.first_information = model, own
 
     def _network(self, fold: int) -> CorrectedReference:
         """Return an unfitted correction of a copula of the rows outside the fold."""

@@ -135,8 +135,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     A frequent value of a column of numbers is also a label, for example the zero of amounts.
 
     With more than four columns, dependence on single columns and on products of two columns is
-    tested. If a test is significant, the candidates also describe the few significant columns
-    without the others (:func:`~sk_mige.information.choose_information`).
+    tested, also for independent components. If a test is significant, the candidates also describe
+    the few significant columns or components without the others
+    (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of the results with random and

@@ -144,8 +144,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
 
     With more than four columns, dependence on single columns and on products of two columns is
-    tested. If a test is significant, the candidates also describe the few significant columns
-    without the others (:func:`~sk_mige.information.choose_information`).
+    tested, also for independent components. If a test is significant, the candidates also describe
+    the few significant columns or components without the others
+    (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is the mean of both results, and the interval
@@ -389,8 +390,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         # Errors of estimated components lower large values of the information by an unknown amount.
         mixed = any(e.weight and e.inputs == "components" for e in self._chosen.candidates)
         unresolved |= mixed and value > LARGE * math.log(len(x))
-        selected = self._chosen.selected(left[first], right[first])
-        if unresolved or on_a_surface(*selected, self._seed):
+        selected_x, selected_y = self._chosen.selected(views)
+        if unresolved or on_a_surface(selected_x[first], selected_y[first], self._seed):
             interval = (interval[0], np.inf)
             warn_user(NEAR_SURFACE)
         least = max(

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from scipy.stats import chi2
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from sk_mige.information.directions import related_directions
-from sk_mige.information.references import GaussianReference, Reference
+from sk_mige.information.one_cycle import OneCycleDescent
+from sk_mige.information.references import GaussianReference, Reference, pair_sums
 
 __all__ = ["MAX_COLUMNS", "CorrectedReference"]
 
@@ -96,28 +96,23 @@ class CorrectedReference(Reference):
         """
         with torch.random.fork_rng():  # layers draw weights from the global generator
             torch.manual_seed(self.seed)
-            sides = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
-        self.sides_ = nn.ModuleList(sides)
+            self.sides_ = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
         per_epoch = max(1, len(x) // size)
-        optimizer = torch.optim.AdamW(
-            self.sides_.parameters(), lr=self.lr, weight_decay=WEIGHT_DECAY, fused=True
+        descent = OneCycleDescent(
+            nn.ModuleList(self.sides_), self.lr, self.n_epochs * per_epoch, WEIGHT_DECAY
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
-        )
-        scores = [z.to(self.device, torch.float32) for z in (x, y)]
-        known = (self.reference.coordinates(z).to(scores[0]) for z in self._of_reference(x, y))
-        inputs = [*scores, *known]
+        known = [
+            self.reference.coordinates(z).to(self.device, torch.float32)
+            for z in self._of_reference(x, y)
+        ]
+        inputs = [*self._inputs(x, y), *known]
         for _ in range(self.n_epochs):
             order = torch.randperm(len(x), generator=generator)
             for rows in order[: per_epoch * size].view(per_epoch, -1):
-                loss = self._loss(*(z[rows] for z in inputs))
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
+                self._differentiate(*(z[rows] for z in inputs))
+                descent.step()
         self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
         own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
         self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
@@ -215,9 +210,7 @@ class CorrectedReference(Reference):
                 for side in state["sides_"]
             ]
             with torch.random.fork_rng():  # layers draw weights from the global generator
-                self.sides_ = nn.ModuleList(
-                    _Side(side["whiten"], side["directions"]) for side in stored
-                )
+                self.sides_ = [_Side(side["whiten"], side["directions"]) for side in stored]
             for side, values in zip(self.sides_, stored, strict=True):
                 side.load_state_dict(values)
 
@@ -232,15 +225,17 @@ class CorrectedReference(Reference):
     @torch.no_grad()
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the networks' correction for each cyclic shift of the rows of y, (n_shifts, n)."""
-        left, right = self._features(*(z.to(self.device, torch.float32) for z in (x, y)))
+        left, right = (side(z) for side, z in zip(self.sides_, self._inputs(x, y), strict=True))
         own = left[:, -1]
         rolled = (right.roll(shift, 0) for shift in shifts)
         found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]
         return torch.stack(found).to("cpu", x.dtype)
 
-    def _features(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = self.sides_
-        return left(x), right(y)
+    def _inputs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs of both networks."""
+        pair = (z.to(self.device, torch.float32) for z in (x, y))
+        left, right = (side.inputs(z) for side, z in zip(self.sides_, pair, strict=True))
+        return left, right
 
     def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
@@ -257,14 +252,25 @@ class CorrectedReference(Reference):
             for identity, white, axes in zip(plain, whiten, directions, strict=True)
         ]
 
-    def _loss(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """Return the symmetric InfoNCE loss of a batch of scores and reference coordinates."""
-        left, right = self._features(x, y)
-        correction = left[:, :-1] @ right[:, :-1].mT + left[:, -1:] + right[:, -1]
-        scores = correction + self.reference.matrix(u, v)
-        own = torch.arange(len(scores), device=scores.device)
-        loss: Tensor = 0.5 * (cross_entropy(scores, own) + cross_entropy(scores.mT, own))
-        return loss
+    def _differentiate(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> None:
+        r"""Add the gradient of the symmetric InfoNCE loss of a batch to the networks' gradients.
+
+        Let S be the matrix of pointwise information of all pairs. The loss is
+
+        .. math:: \frac{1}{2 n} \sum_i \Bigl(\log \sum_j e^{S_{ij}} + \log \sum_j e^{S_{ji}}
+            - 2 S_{ii}\Bigr) .
+
+        The derivative by S is the sum of the softmax of rows and of columns, minus twice the
+        identity, divided by 2 n.
+        """
+        left, right = (side(z) for side, z in zip(self.sides_, (x, y), strict=True))
+        correction = pair_sums(left[:, :-1], right[:, :-1], left[:, -1], right[:, -1])
+        with torch.no_grad():
+            scores = self.reference.matrix(u, v).add_(correction)
+            slopes = scores.softmax(0).add_(scores.softmax(1))
+            slopes.diagonal().sub_(2)
+            slopes /= 2 * len(slopes)
+        (slopes * correction).sum().backward()  # type: ignore[no-untyped-call]
 
 
 class _Side(nn.Module):
@@ -300,12 +306,16 @@ class _Side(nn.Module):
         with torch.no_grad():
             self.linear.weight.mul_(0.5)
 
-    def forward(self, z: Tensor) -> Tensor:
+    @torch.no_grad()
+    def inputs(self, z: Tensor) -> Tensor:
+        """Return the inputs of the network for the scores of the variable."""
         white = z @ self.whiten
         radius = white.square().sum(1, keepdim=True)
         z = white @ self.directions
         bumps = torch.exp(-0.5 * ((radius - self.centres) / self.widths).square())
         gated = (bumps[:, :, None] * z[:, None, :]).flatten(1)
-        inputs = torch.cat([z, (radius - self.d) / math.sqrt(2 * self.d), bumps, gated], dim=1)
+        return torch.cat([z, (radius - self.d) / math.sqrt(2 * self.d), bumps, gated], dim=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
         features: Tensor = self.linear(inputs) + self.hidden(inputs)
         return features

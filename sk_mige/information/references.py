@@ -63,7 +63,70 @@ class Reference(ArrayState, ABC):
         return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
 
-class GaussianReference(Reference):
+class DensityReference(Reference):
+    """Base class of densities with tractable marginal densities."""
+
+    def coordinates(self, z: Tensor) -> Tensor:
+        """Map normal scores to the coordinates of the density.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Normal scores.
+
+        Returns
+        -------
+        tensor of shape (n, d)
+        """
+        return z
+
+    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the pointwise information of rows.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Normal scores of x.
+        y : tensor of shape (n, q)
+            Normal scores of y.
+
+        Returns
+        -------
+        tensor of shape (n,)
+        """
+        return self.shuffled(x, y, [0])[0]
+
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the pointwise information for each cyclic shift of the rows of y.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Normal scores of x.
+        y : tensor of shape (n, q)
+            Normal scores of y.
+        shifts : sequence of int
+            Shifts of the rows of y.
+
+        Returns
+        -------
+        tensor of shape (n_shifts, n)
+        """
+        x, y = self.coordinates(x), self.coordinates(y)
+        left, right = self._margins(x, y)
+        joint = torch.stack([self._joint(x, y.roll(shift, 0)) for shift in shifts])
+        return joint - left - torch.stack([right.roll(shift, 0) for shift in shifts])
+
+    @abstractmethod
+    def _joint(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the log-density of coordinates of (x, y), (n,), up to a constant."""
+
+    @abstractmethod
+    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-densities of coordinates of x and of y, up to the same constant."""
+
+
+class GaussianReference(DensityReference):
     r"""Gaussian copula: a Gaussian density of normal scores.
 
     The covariance S of :math:`z = (x, y)` is the sample covariance. The pointwise information is
@@ -100,20 +163,6 @@ class GaussianReference(Reference):
         self._set_scatter(z.mT @ z / len(z), x.shape[1])
         return self
 
-    def coordinates(self, z: Tensor) -> Tensor:
-        """Map normal scores to the coordinates that :meth:`matrix` expects.
-
-        Parameters
-        ----------
-        z : tensor of shape (n, d)
-            Normal scores.
-
-        Returns
-        -------
-        tensor of shape (n, d)
-        """
-        return z
-
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of all pairs.
 
@@ -128,32 +177,11 @@ class GaussianReference(Reference):
         -------
         tensor of shape (n, m)
         """
-        p, precision = self.p_, self.precision_.to(x)
+        p, precision = self.p_, self.precision_
         alone = (self.whiten_x_ @ self.whiten_x_.mT, self.whiten_y_ @ self.whiten_y_.mT)
         parts = zip((x, y), (precision[:p, :p], precision[p:, p:]), alone, strict=True)
-        left, right = (0.5 * ((z @ (own - w.to(z))) * z).sum(1) for z, own, w in parts)
-        return (self.information_ - left)[:, None] - right - x @ precision[:p, p:] @ y.mT
-
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        z = torch.cat([x, y], dim=1)
-        both, left, right = (
-            (part @ whiten).square().sum(1)
-            for part, whiten in ((z, self.whiten_), (x, self.whiten_x_), (y, self.whiten_y_))
-        )
-        return self.information_ - 0.5 * (both - left - right)
+        left, right = (0.5 * ((z @ (w - own).to(z)) * z).sum(1) for z, own, w in parts)
+        return pair_sums(-x @ precision[:p, p:].to(x), y, self.information_ + left, right)
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of rows.
@@ -184,16 +212,20 @@ class GaussianReference(Reference):
         self.whiten_y_, y_part = whitener(scatter[p:, p:])
         self.information_ = x_part + y_part - self.half_log_det_
 
-    def _squared_norms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return squared Mahalanobis norms of all pairs (n, m), of x (n,) and of y (m,)."""
-        p, precision = self.p_, self.precision_.to(x)
-        own_x = ((x @ precision[:p, :p]) * x).sum(1)
-        own_y = ((y @ precision[p:, p:]) * y).sum(1)
-        both = own_x[:, None] + own_y + 2 * x @ precision[:p, p:] @ y.mT
-        alone = [
-            (z @ w.to(z)).square().sum(1) for z, w in ((x, self.whiten_x_), (y, self.whiten_y_))
-        ]
-        return both.clamp_min(0), alone[0], alone[1]
+    def _joint(self, x: Tensor, y: Tensor) -> Tensor:
+        norms = (torch.cat([x, y], dim=1) @ self.whiten_).square().sum(1)
+        return self.information_ + self._log_radial(norms, x.shape[1] + y.shape[1])
+
+    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = (
+            self._log_radial((z @ whiten.to(z)).square().sum(1), z.shape[1])
+            for z, whiten in ((x, self.whiten_x_), (y, self.whiten_y_))
+        )
+        return left, right
+
+    def _log_radial(self, squared_norm: Tensor, d: int) -> Tensor:
+        """Return the log-density at whitened rows, without terms that cancel in the ratio."""
+        return -0.5 * squared_norm
 
 
 class StudentReference(GaussianReference):
@@ -282,31 +314,16 @@ class StudentReference(GaussianReference):
         -------
         tensor of shape (n, m)
         """
-        both, left, right = self._squared_norms(x, y)
-        p, q = x.shape[1], y.shape[1]
-        alone = self._log_t(left, p)[:, None] + self._log_t(right, q)
-        return self.information_ + self._log_t(both, p + q) - alone
-
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        x, y = self.coordinates(x), self.coordinates(y)
-        z, d = torch.cat([x, y], dim=1), (x.shape[1], y.shape[1])
-        joint = self._log_t((z @ self.whiten_).square().sum(1), sum(d))
-        alone_x = self._log_t((x @ self.whiten_x_).square().sum(1), d[0])
-        alone_y = self._log_t((y @ self.whiten_y_).square().sum(1), d[1])
-        return self.information_ + joint - alone_x - alone_y
+        p, d = x.shape[1], x.shape[1] + y.shape[1]
+        precision = self.precision_.to(x) / self.degrees_
+        left, right = (
+            ((z @ own) * z).sum(1) for z, own in ((x, precision[:p, :p]), (y, precision[p:, p:]))
+        )
+        norms = pair_sums(2 * x @ precision[:p, p:], y, 1 + left, right)
+        joint = norms.clamp_min_(1).log_().mul_(-(self.degrees_ + d) / 2)
+        left, right = self._margins(x, y)
+        constant = self.information_ + self._log_radial(x.new_zeros(()), d)
+        return joint.add_((constant - left)[:, None]).sub_(right)
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of rows.
@@ -324,10 +341,12 @@ class StudentReference(GaussianReference):
         """
         scores = torch.cat([x, y], dim=1)
         t = self.coordinates(scores)
-        joint = self._log_t((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
+        joint = (
+            self._log_radial((t @ self.whiten_).square().sum(1), t.shape[1]) - self.half_log_det_
+        )
         # Divide by the t margins, and multiply by the N(0, 1) margins of the scores.
         log_scale = torch.log(self.scale_)
-        margins = (self._log_t((t / self.scale_).square(), 1) - log_scale).sum(1)
+        margins = (self._log_radial((t / self.scale_).square(), 1) - log_scale).sum(1)
         return joint - margins + log_normal(scores, 0.0)
 
     def _fit(self, x: Tensor, y: Tensor, degrees: float, start: Tensor | None = None) -> Self:
@@ -350,14 +369,14 @@ class StudentReference(GaussianReference):
         self.scatter_, self.scale_ = scatter, scatter.diagonal().sqrt()
         return self
 
-    def _log_t(self, squared_norm: Tensor, d: int) -> Tensor:
+    def _log_radial(self, squared_norm: Tensor, d: int) -> Tensor:
         """Return the log-density of a d-dimensional t distribution from squared norms."""
         nu = self.degrees_
         constant = math.lgamma((nu + d) / 2) - math.lgamma(nu / 2) - d / 2 * math.log(nu * math.pi)
         return constant - (nu + d) / 2 * torch.log1p(squared_norm / nu)
 
 
-class MixtureReference(Reference):
+class MixtureReference(DensityReference):
     """Gaussian mixture with full covariances.
 
     Expectation maximisation fits the mixture. The marginal densities of x and y are Gaussian
@@ -419,25 +438,6 @@ class MixtureReference(Reference):
                 best, chosen = held_out, k
         return self._fit(z, chosen)
 
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        p = self.p_
-        alone_x = torch.logsumexp(self._terms(x, slice(0, p)), dim=0)
-        alone_y = torch.logsumexp(self._terms(y, slice(p, None)), dim=0)
-        return self.log_density(x, y) - alone_x - alone_y
-
     def log_density(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the log-density of rows.
 
@@ -456,14 +456,14 @@ class MixtureReference(Reference):
 
     def _fit(self, z: Tensor, k: int) -> Self:
         """Run expectation maximisation from distant initial centres."""
-        nearest = (z[:, None] - self._centres(z, k)).square().sum(2).argmin(1)
-        shares = torch.nn.functional.one_hot(nearest, k).to(z.dtype)
+        nearest = torch.cdist(z, self._centres(z, k)).argmin(1)
+        shares = torch.nn.functional.one_hot(nearest, k).mT.to(z.dtype)
         before = -math.inf
         for _ in range(70):
             self._maximise(z, shares)
             terms = self._terms(z, slice(None))
             total = torch.logsumexp(terms, dim=0)
-            shares = torch.exp(terms - total).mT
+            shares = terms.sub_(total).exp_()
             now = float(total.mean())
             if now - before < 5e-4:
                 break
@@ -482,30 +482,49 @@ class MixtureReference(Reference):
         return centres
 
     def _maximise(self, z: Tensor, shares: Tensor) -> None:
-        """Set weights, means and covariances from responsibilities (n, k)."""
-        d = z.shape[1]
-        sizes = shares.sum(0) + 1e-9
+        """Set weights, means and covariances from responsibilities (k, n)."""
+        sizes = shares.sum(1) + 1e-9
         self.log_weights_ = torch.log(sizes / sizes.sum())
-        self.means_ = shares.mT @ z / sizes[:, None]
-        identity = torch.eye(d, dtype=z.dtype)
-        scatters = []
-        for share, size, mean in zip(shares.mT, sizes, self.means_, strict=True):
-            centred = z - mean
-            own = (share[:, None] * centred).mT @ centred
-            # A prior of one row with variance .01 keeps the covariance positive definite.
-            scatters.append((own + 0.01 * identity) / (size + 1))
-        self.covariances_ = torch.stack(scatters)
-        self.whiten_, self.half_log_det_ = whitener(self.covariances_)
+        self.means_ = shares @ z / sizes[:, None]
+        columns = z.mT.contiguous()
+        # A loop, because the arrays of one component fit into the processor's cache.
+        moments = torch.stack([(columns * share) @ z for share in shares])
+        moments -= sizes[:, None, None] * self.means_[:, :, None] * self.means_[:, None]
+        # A prior of one row with variance .01 keeps the covariance positive definite.
+        prior = 0.01 * torch.eye(z.shape[1], dtype=z.dtype)
+        self.covariances_ = (moments + prior) / (sizes + 1)[:, None, None]
 
     def _terms(self, z: Tensor, part: slice) -> Tensor:
         """Return log-weight plus log-density of each component in given coordinates, (k, n)."""
-        covariances = self.covariances_[:, part, part]
-        whiten, half = whitener(covariances)
-        centred = z - self.means_[:, None, part]
-        return self.log_weights_[:, None] + log_normal(centred @ whiten, half[:, None])
+        whiten, half = whitener(self.covariances_[:, part, part])
+        columns = z.mT.contiguous()
+        norms = [
+            (own.mT @ columns - (mean @ own)[:, None]).square_().sum(0)
+            for own, mean in zip(whiten, self.means_[:, part], strict=True)
+        ]
+        constant = self.log_weights_ - half - z.shape[1] / 2 * math.log(2 * math.pi)
+        return torch.stack(norms).mul_(-0.5).add_(constant[:, None])
+
+    def _joint(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.log_density(x, y)
+
+    def _margins(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        p = self.p_
+        left, right = (
+            torch.logsumexp(self._terms(z, part), dim=0)
+            for z, part in ((x, slice(0, p)), (y, slice(p, None)))
+        )
+        return left, right
 
     def _log_mixture(self, z: Tensor) -> Tensor:
         return torch.logsumexp(self._terms(z, slice(None)), dim=0)
+
+
+def pair_sums(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
+    """Return x @ y.mT + of_x[:, None] + of_y, by one matrix product."""
+    left = torch.cat([x, of_x[:, None], torch.ones_like(x[:, :1])], dim=1)
+    right = torch.cat([y, torch.ones_like(y[:, :1]), of_y[:, None]], dim=1)
+    return left @ right.mT
 
 
 def whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:

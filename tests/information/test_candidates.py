@@ -21,6 +21,7 @@ from sk_mige.information import (
 )
 from sk_mige.information.components import independent_components
 from sk_mige.information.directions import related_directions
+from sk_mige.information.one_cycle import OneCycleDescent
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -106,6 +107,47 @@ def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
         model.fit(x, y)
         pairs = model.matrix(model.coordinates(x), model.coordinates(y))
         torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
+
+
+def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
+    x, y = draws(40, 2), draws(40, 1, seed=1)
+    model = CorrectedReference(StudentReference(3.0).fit(x, y), n_epochs=1).fit(x, y)
+    reference = model.reference
+    known = [reference.coordinates(z).float() for z in (x, y)]
+    inputs = model._inputs(x, y)
+    model._differentiate(*inputs, *known)
+    found = [p.grad.clone() for side in model.sides_ for p in side.parameters()]
+    left, right = (side(z) for side, z in zip(model.sides_, inputs, strict=True))
+    pairs = left[:, :-1] @ right[:, :-1].mT + left[:, -1:] + right[:, -1] + reference.matrix(*known)
+    loss = (pairs.logsumexp(0) + pairs.logsumexp(1) - 2 * pairs.diagonal()).mean() / 2
+    parameters = [p for side in model.sides_ for p in side.parameters()]
+    for gradient, expected in zip(found, torch.autograd.grad(loss, parameters), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_descent_is_that_of_adamw_with_one_cycle() -> None:
+    own, known = (torch.nn.Linear(2, 1) for _ in range(2))
+    known.load_state_dict(own.state_dict())
+    descent = OneCycleDescent(own, 0.1, 20, 0.5)
+    optimizer = torch.optim.AdamW(known.parameters(), 0.1, weight_decay=0.5)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, 20, pct_start=0.15)
+    for k in range(20):
+        for network in (own, known):
+            (network(torch.tensor([[1.0, k]])) - k).square().sum().backward()
+        descent.step()
+        optimizer.step()
+        optimizer.zero_grad()
+        if k < 19:
+            schedule.step()
+    torch.testing.assert_close(own.weight, known.weight)
+
+
+def test_the_interval_extends_to_what_a_network_learns_from_more_rows() -> None:
+    x, y = draws(300, 2), draws(300, 1, seed=1)
+    y = (x[:, :1] * x[:, 1:]).sign() * y.abs() + 0.1 * draws(300, 1, seed=2)
+    found = choose_information(gaussianize_ranks(x), gaussianize_ranks(y), ("network",))
+    low, high = found.interval
+    assert high - found.value > found.value - low
 
 
 def test_network_uses_the_components_and_the_columns() -> None:

@@ -77,6 +77,22 @@ def test_the_pointwise_information_is_that_of_the_few_columns() -> None:
     assert torch.equal(chosen.pointwise(moved, y), chosen.pointwise(x, y))
 
 
+def test_few_related_components_of_rotated_columns_have_their_information() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.uniform(-1, 1, (1500, 4))
+    related = np.c_[np.cos(3 * z[:, 0]) + 0.3 * rng.standard_normal(1500), z[::-1, 1:3]]
+    components = scores(z, related)
+    turns = (np.linalg.qr(rng.standard_normal((d, d)))[0] for d in (4, 3))
+    columns = scores(*(own.numpy() @ turn for own, turn in zip(components, turns, strict=True)))
+    names = "gaussian", "neighbors"
+    chosen = choose_information(*columns, names, components=tuple(components))
+    assert (chosen.inputs, chosen.columns) == ("components", ([0], [0]))
+    alone = choose_information(*(own[:, :1] for own in components), names)
+    assert chosen.value == pytest.approx(alone.value)
+    few = alone.pointwise(*(own[:, :1] for own in components))
+    torch.testing.assert_close(chosen.pointwise(*columns, tuple(components)), few)
+
+
 def test_the_interval_contains_what_cannot_be_detected() -> None:
     x, noise = draw(200, 30)
     chosen = choose_information(*scores(x, noise), ("gaussian",))

@@ -1,0 +1,308 @@
+"""Cross-validated candidates for the information of given coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sk_mige.information.additive import AdditiveReference
+from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.evidence import (
+    LARGE,
+    Evidence,
+    cross_fit,
+    fit_without,
+    held_out_information,
+)
+from sk_mige.information.neighbours import NeighbourReference, ksg_terms
+from sk_mige.information.references import (
+    GaussianReference,
+    MixtureReference,
+    StudentReference,
+)
+
+__all__ = [
+    "ELLIPTICAL",
+    "MAX_NEIGHBOR_DIMENSIONS",
+    "TOLERANCE",
+    "Comparison",
+    "Pair",
+    "judge_references",
+    "ksg",
+    "weigh",
+]
+
+ELLIPTICAL = ("gaussian", "student")
+# Largest total dimension of x and y for nearest neighbours.
+MAX_NEIGHBOR_DIMENSIONS = 4
+# Largest total dimension for mixtures, whose covariances have many parameters.
+MAX_MIXTURE_DIMENSIONS = 40
+# In two dimensions, neighbours and mixtures suffice without a network.
+MIN_NETWORK_DIMENSIONS = 3
+KSG_NEIGHBORS, SMOOTH_NEIGHBORS = (3, 5, 10), (5, 10, 20)
+# Differences in evidence below .01 nats are treated as noise.
+TOLERANCE = 0.01
+MIN_WEIGHT = 0.05
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Comparison:
+    """Candidates for the information of given coordinates.
+
+    All candidates except the network are cross-validated. :meth:`fit_first_network` fits the
+    network without the first fold, and :meth:`cross_validate_network` without the other folds.
+
+    Parameters
+    ----------
+    views : dict of pairs of tensors
+        Coordinates of x and y, by the name in ``Evidence.inputs``.
+    candidates : sequence of str
+        Names of the candidates.
+    folds : tensor of shape (n,)
+        Fold of each row.
+    seed : int
+        Seed of the mixture's initial centres and of the network's initial weights.
+    device : str or torch.device
+        Device of the networks.
+
+    Attributes
+    ----------
+    judged : list of Evidence
+        Candidates.
+    large : bool
+        Whether the information is too large for an estimate of the normaliser from shuffled rows.
+    """
+
+    def __init__(
+        self,
+        views: dict[str, Pair],
+        candidates: Sequence[str],
+        folds: Tensor,
+        seed: int,
+        device: str | torch.device,
+    ) -> None:
+        self.views, self.folds, self.seed, self.device = views, folds, seed, device
+        x, y = views["columns"]
+        judged = judge_references(views, candidates, folds, seed)
+        least = LARGE * math.log(len(x))
+        starts = judged
+        if "components" in views:
+            names = [name for name in candidates if name in ELLIPTICAL] or candidates
+            starts = judge_references(views, names, folds, seed, "components")
+            if max(e.held_out for e in starts) > least:
+                # The components have a larger density than the columns.
+                judged = judge_references(views, candidates, folds, seed, "components")
+            else:
+                judged = _better(judged, starts)
+        self.judged = judged
+        copulas = [e for e in starts if e.name in ELLIPTICAL]
+        self.start = max(copulas, key=lambda e: e.evidence, default=None)
+        self.network: CorrectedReference | None = None
+        self.large = max(e.held_out for e in judged if math.isfinite(e.evidence)) > least
+        if self.large:
+            for e in judged:
+                # Log-densities of columns and of components are not comparable.
+                known = e.inputs == "numbers" and judged[0].inputs == "components"
+                density = None if known else e.log_density
+                e.evidence = -math.inf if density is None else float(density.mean())
+        is_allowed = "network" in candidates and x.shape[1] + y.shape[1] >= MIN_NETWORK_DIMENSIONS
+        self.has_network = is_allowed and not self.large
+
+    def fit_first_network(self) -> None:
+        """Fit the network without the first fold, if the network is a candidate."""
+        if not self.has_network:
+            return
+        self.inputs = "both" if "both" in self.views else "columns"
+        x, y = self.views[self.inputs]
+        out = self.folds == 0
+        model = self._network(0)
+        fit_without(model, x, y, out)
+        own = held_out_information(model, x[out], y[out])
+        gain, required = _gain(own, self.judged, out)
+        # Without copula candidates, the network need not improve a copula.
+        correction = model.gain_ if self.start else math.inf
+        self.judged.append(_rejected("network", own, len(x), self.inputs))
+        if min(gain, correction) >= required:
+            self.network, self.first_information = model, own
+
+    def first_fold(self) -> float:
+        """Return the held-out information of the best candidate, in the first fold."""
+        out = self.folds == 0
+        best = max(self.judged, key=lambda e: e.evidence)
+        known = float(best.pointwise[out].mean())
+        if not self.large:
+            known += best.evidence - float(best.pointwise.mean())
+        return known if self.network is None else float(self.first_information.mean())
+
+    def cross_validate_network(self) -> None:
+        """Fit the network without each other fold, if the network was better in the first fold."""
+        if self.network is None:
+            return
+        remaining = iter(range(1, int(self.folds.max()) + 1))
+        x, y = self.views[self.inputs]
+        found = cross_fit(
+            "network",
+            lambda _: self._network(next(remaining)),
+            x,
+            y,
+            self.folds,
+            self.network,
+        )
+        found.inputs = self.inputs
+        self.judged[-1] = found
+
+    def network_growth(self) -> float:
+        """Return the increase of the network's information from half to all training rows.
+
+        The information is that of the held-out rows of the first fold.
+        """
+        out = self.folds == 0
+        kept = out | (torch.arange(len(out)) % 2 == 0)
+        x, y = self.views[self.inputs]
+        model = self._network(0)
+        fit_without(model, x[kept], y[kept], out[kept])
+        of_half = held_out_information(model, x[out], y[out])
+        return float((self.first_information - of_half).mean())
+
+    def _network(self, fold: int) -> CorrectedReference:
+        """Return an unfitted correction of a copula of the rows outside the fold."""
+        if self.start:
+            reference = self.start.models[fold]
+        else:
+            pair = self.views.get("components", self.views["columns"])
+            reference = GaussianReference().fit(*(z[self.folds != fold] for z in pair))
+        return CorrectedReference(reference, seed=self.seed, device=self.device)
+
+
+def _better(judged: list[Evidence], others: list[Evidence]) -> list[Evidence]:
+    """Replace candidates by candidates of the same name with higher evidence."""
+    found = {e.name: e for e in others}
+    return [max(e, found.get(e.name, e), key=lambda e: e.evidence) for e in judged]
+
+
+def judge_references(
+    views: dict[str, Pair],
+    candidates: Sequence[str],
+    folds: Tensor,
+    seed: int,
+    inputs: str = "columns",
+) -> list[Evidence]:
+    """Cross-validate all candidates except the network."""
+    x, y = views[inputs]
+    d = x.shape[1] + y.shape[1]
+    judged = [_independence(x)]
+    if "gaussian" in candidates:
+        judged.append(cross_fit("gaussian", lambda _: GaussianReference(), x, y, folds))
+    if "student" in candidates:
+        judged.append(
+            cross_fit(
+                "student", lambda first: StudentReference(first and first.degrees_), x, y, folds
+            )
+        )
+    if "mixture" in candidates and d <= MAX_MIXTURE_DIMENSIONS:
+        judged.append(
+            cross_fit(
+                "mixture",
+                lambda first: MixtureReference(first and len(first.means_), seed),
+                x,
+                y,
+                folds,
+            )
+        )
+    if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
+        judged.append(_judge_neighbours(x, y, folds))
+    for e in judged:
+        e.inputs = inputs
+    if "additive" in candidates and "numbers" in views:
+        judged.append(_judge_additive(views, judged, folds))
+    return judged
+
+
+def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tensor) -> Evidence:
+    """Fit a regression without the first fold, and cross-validate it if the evidence increases."""
+    x, y = views["numbers"]
+    out = folds == folds.min()
+    model = fit_without(AdditiveReference(), x, y, out)
+    own = held_out_information(model, x[out], y[out])
+    gain, required = _gain(own, judged, out)
+    if gain < required:
+        return _rejected("additive", own, len(x), "numbers")
+    found = cross_fit("additive", lambda _: AdditiveReference(), x, y, folds, model)
+    found.inputs = "numbers"
+    raw = sum(
+        float(model.pointwise(x[folds == k], y[folds == k]).sum())
+        for k, model in enumerate(found.models)
+    )
+    # The noise of densities from spacings lowers the bound by at most 1 / sqrt(n) per column.
+    noise = max(x.shape[1], y.shape[1]) / math.sqrt(int((~out).sum()))
+    lost = min(noise, max(0.0, raw / len(x) - found.evidence))
+    found.evidence += lost
+    found.value += lost
+    return found
+
+
+def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
+    """Cross-validate nearest neighbours, with the number of neighbours chosen on the first fold."""
+    out = folds == folds.min()
+    evidence = {}
+    for k in SMOOTH_NEIGHBORS:
+        if k <= len(x) // 4:
+            model = NeighbourReference(k).fit(x[~out], y[~out])
+            own = held_out_information(model, x[out], y[out])
+            # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
+            evidence[k] = float(own.mean()) + 0.5 / k
+    best = max(evidence, key=lambda k: evidence[k])
+    found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds)
+    found.evidence += 0.5 / best
+    found.value = ksg(x, y)
+    return found
+
+
+def _gain(own: Tensor, judged: list[Evidence], out: Tensor) -> tuple[float, float]:
+    """Return a fold's increase of information over the best candidate, and the required one."""
+    best = max(judged, key=lambda e: e.evidence)
+    # Evidence may contain more than the mean pointwise information.
+    gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))
+    return float(gain.mean()), TOLERANCE + float(gain.std()) / math.sqrt(len(gain))
+
+
+def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
+    """Return a candidate that is not cross-validated, with the information of one fold."""
+    value, unknown = float(own.mean()), torch.zeros(n, dtype=own.dtype)
+    return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
+
+
+def _independence(x: Tensor) -> Evidence:
+    """Return the candidate for independence, with zero information."""
+    zeros = torch.zeros(len(x), dtype=x.dtype)
+    return Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, None, [])
+
+
+def ksg(x: Tensor, y: Tensor) -> float:
+    """Return the mean of KSG estimates with 3, 5 and 10 neighbours."""
+    ks = [k for k in KSG_NEIGHBORS if k < len(x)]
+    return sum(float(ksg_terms(x, y, k).mean()) for k in ks) / len(ks)
+
+
+def weigh(judged: list[Evidence], n: int) -> None:
+    """Set the weights from differences in evidence, divided by their standard errors."""
+    best = max(judged, key=lambda e: e.evidence)
+    for e in judged:
+        if math.isinf(e.evidence):
+            continue
+        difference = best.pointwise - e.pointwise
+        same = best.inputs == e.inputs
+        if same and best.log_density is not None and e.log_density is not None:
+            difference = best.log_density - e.log_density
+        error = max(TOLERANCE, float(difference.std()) / math.sqrt(n))
+        e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
+    total = sum(e.weight for e in judged)
+    for e in judged:
+        e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
+    total = sum(e.weight for e in judged)
+    for e in judged:
+        e.weight /= total

@@ -1,0 +1,147 @@
+"""Intervals of an average of candidate estimates."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import torch
+
+from sk_mige.information.comparison import ELLIPTICAL, Comparison, Pair, judge_references, ksg
+from sk_mige.information.evidence import Z_90, Evidence, deal_folds
+from sk_mige.information.margins import gaussianize_ranks
+
+__all__ = ["interval_of"]
+
+# Candidates whose resolution of edges increases with the number of rows.
+SMOOTH = ("mixture", "additive")
+
+
+def interval_of(found: Comparison, value: float) -> tuple[float, float]:
+    """Return the 90 % interval of the weighted average of the candidates.
+
+    Parameters
+    ----------
+    found : Comparison
+        Candidates with weights.
+    value : float
+        Weighted average of the candidates' estimates, in nats.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end in nats, at least 0.
+    """
+    judged, views, seed = found.judged, found.views, found.seed
+    error = _standard_error(judged, value, views)
+    if found.large:
+        error = math.hypot(error, _growth(judged, value, views, seed))
+    missing = 0.0
+    if not found.large:
+        missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
+    value = max(value, 0.0)
+    high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
+    return max(0.0, value - Z_90 * error), high
+
+
+def _unresolved(judged: list[Evidence]) -> float:
+    """Return the largest upper end of the copulas' intervals, or 0 if independence has weight 0.
+
+    With few rows per coordinate, copulas overfit, and independence can have the best evidence
+    although the information is positive.
+    """
+    independent, *others = judged
+    copulas = [e for e in others if e.name in ELLIPTICAL and math.isfinite(e.held_out)]
+    ends = [e.value + Z_90 * _unconfirmed_by_copula(e) for e in copulas]
+    return max(ends, default=0.0) if independent.weight else 0.0
+
+
+def _unconfirmed_by_copula(e: Evidence) -> float:
+    """Return the error of the average of the in-sample and held-out means."""
+    half = (e.in_sample - e.held_out) / 2
+    return math.hypot(half / 2, half**2)
+
+
+def _growth(judged: list[Evidence], value: float, views: dict[str, Pair], seed: int) -> float:
+    """Return the difference between the estimate and an extrapolation from half the rows.
+
+    Ranks do not resolve structure finer than the spacing of neighbouring rows.
+    """
+    used = [e for e in judged if e.weight]
+    inputs = judged[0].inputs
+    halves = _of_halves([e.name for e in used], views, seed, inputs)
+    total = sum(e.weight * statistics.mean(halves.get(e.name, [e.value])) for e in used)
+    return (value - total) / (math.sqrt(2) - 1) / Z_90
+
+
+def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: int) -> float:
+    """Return the information that more rows would resolve.
+
+    A mixture resolves edges and curves only with many components, and more rows allow more
+    components. Spacings of sorted values also resolve edges better with more rows. The
+    extrapolation assumes a bias proportional to 1 / sqrt(n).
+    """
+    used = [e for e in judged if e.name in SMOOTH and e.weight]
+    if not used:
+        return 0.0
+    halves = _of_halves([e.name for e in used], views, seed)
+    gains = {name: statistics.mean(values) for name, values in halves.items()}
+    more = sum(e.weight * max(0.0, e.value - gains.get(e.name, e.value)) for e in used)
+    return more / (math.sqrt(2) - 1)
+
+
+def _unresolved_by_network(found: Comparison) -> float:
+    """Return the information that a network trained with more rows would resolve.
+
+    The held-out information of a network is a lower bound, which increases with the number of
+    training rows. The increase from half of the rows is extrapolated with a bias of order
+    n ** (-1 / 4). The bias of a function of several coordinates decreases more slowly than
+    1 / sqrt(n).
+    """
+    e = found.judged[-1]
+    if e.name != "network" or not e.weight:
+        return 0.0
+    limit = e.held_out + found.network_growth() / (2**0.25 - 1)
+    return e.weight * max(0.0, limit - e.value)
+
+
+def _of_halves(
+    names: Sequence[str], views: dict[str, Pair], seed: int, inputs: str = "columns"
+) -> dict[str, list[float]]:
+    """Return the estimates from either half of the rows."""
+    half = len(views[inputs][0]) // 2
+    folds = deal_folds(torch.arange(half), 3, seed)
+    values: dict[str, list[float]] = {}
+    for rows in (slice(0, half), slice(half, 2 * half)):
+        own = {name: (x[rows], y[rows]) for name, (x, y) in views.items()}
+        left, right = own[inputs]
+        own[inputs] = gaussianize_ranks(left), gaussianize_ranks(right)
+        for e in judge_references(own, names, folds, seed, inputs):
+            values.setdefault(e.name, []).append(e.value)
+    return values
+
+
+def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]) -> float:
+    """Return the standard error due to sampling, bias and the spread of the candidates."""
+    variance = 0.0
+    for e in judged:
+        if not e.weight:
+            continue
+        x, y = views[e.inputs]
+        sampling = float(e.pointwise.std()) / math.sqrt(len(x))
+        # The bias is at most half the difference between in-sample and held-out means.
+        unconfirmed = (e.in_sample - e.held_out) / 2
+        if e.name in ELLIPTICAL:
+            unconfirmed = _unconfirmed_by_copula(e)
+        if e.name == "network":
+            # A network's resolution has no known bound, so the full difference of the means counts.
+            unconfirmed *= 2
+        if e.name == "neighbors":
+            unconfirmed = e.value - e.evidence
+            m = len(x) // 2
+            halves = (ksg(x[:m], y[:m]) + ksg(x[m:], y[m:])) / 2
+            # Extrapolate a bias of order 1 / sqrt(n), which occurs at the edges of a support.
+            unconfirmed = math.hypot(unconfirmed, (e.value - halves) / (math.sqrt(2) - 1))
+        variance += e.weight * (sampling**2 + unconfirmed**2 + (e.value - value) ** 2)
+    return math.sqrt(variance)

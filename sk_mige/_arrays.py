@@ -9,7 +9,12 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["check_float32_range", "check_labels", "readable"]
+__all__ = ["check_float32_range", "check_labels", "column_names", "readable"]
+
+
+def column_names(values: Any) -> list[str] | None:
+    """Return the column names of a data frame, and None for other tables."""
+    return [str(name) for name in values.columns] if hasattr(values, "columns") else None
 
 
 def readable(values: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sk_mige._contexts import building, built_apart
 from sk_mige.objectives import FunctionObjective
 from sk_mige.training import (
     ArrayDataset,
@@ -24,7 +25,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart, device_of_stored
+from sk_mige.training.device import device_of_stored
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 

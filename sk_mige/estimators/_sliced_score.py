@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sk_mige._contexts import building, built_apart, isolated
 from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
@@ -30,7 +31,7 @@ from sk_mige.training import (
     resolve_device,
     seeded,
 )
-from sk_mige.training.device import building, built_apart, device_of_stored, isolated
+from sk_mige.training.device import device_of_stored
 
 from ._base import DocLinkMixin, as_sizes, from_numpy, to_numpy
 from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor

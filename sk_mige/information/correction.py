@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sk_mige._contexts import built_apart, isolated
 from sk_mige.information.directions import related_directions
 from sk_mige.information.references import GaussianReference, Reference
 
@@ -94,10 +95,18 @@ class CorrectedReference(Reference):
         self : CorrectedReference
             The fitted correction.
         """
-        with torch.random.fork_rng():  # layers draw weights from the global generator
-            torch.manual_seed(self.seed)
-            sides = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
-        self.sides_ = nn.ModuleList(sides)
+        with isolated(torch.device(self.device)):
+            self._train(x, y)
+        self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
+        own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
+        self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
+        return self
+
+    def _train(self, x: Tensor, y: Tensor) -> None:
+        """Train new networks."""
+        with built_apart(self.seed):
+            sides = [_Side(*maps) for maps in self._input_maps(x, y)]
+        self.sides_ = nn.ModuleList(sides).to(self.device)
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
         per_epoch = max(1, len(x) // size)
@@ -107,7 +116,7 @@ class CorrectedReference(Reference):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
         )
-        scores = [z.to(self.device, torch.float32) for z in (x, y)]
+        scores = [z.to(self.device, torch.float32, copy=True) for z in (x, y)]
         known = (self.reference.coordinates(z).to(scores[0]) for z in self._of_reference(x, y))
         inputs = [*scores, *known]
         for _ in range(self.n_epochs):
@@ -118,10 +127,6 @@ class CorrectedReference(Reference):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-        self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
-        own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
-        self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
-        return self
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the corrected pointwise information of rows.
@@ -214,12 +219,12 @@ class CorrectedReference(Reference):
                 {name: torch.from_numpy(np.array(value)) for name, value in side.items()}
                 for side in state["sides_"]
             ]
-            with torch.random.fork_rng():  # layers draw weights from the global generator
+            with built_apart(self.seed):
                 self.sides_ = nn.ModuleList(
                     _Side(side["whiten"], side["directions"]) for side in stored
                 )
-            for side, values in zip(self.sides_, stored, strict=True):
-                side.load_state_dict(values)
+                for side, values in zip(self.sides_, stored, strict=True):
+                    side.load_state_dict(values)
 
     def _of_reference(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that the reference uses."""
@@ -229,10 +234,10 @@ class CorrectedReference(Reference):
         total = reference + self.scale_ * correction
         return total.clamp_max(self.ceiling_) - self.constant_
 
-    @torch.no_grad()
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the networks' correction for each cyclic shift of the rows of y, (n_shifts, n)."""
-        left, right = self._features(*(z.to(self.device, torch.float32) for z in (x, y)))
+        with isolated(torch.device(self.device)), torch.no_grad():
+            left, right = self._features(*(z.to(self.device, torch.float32) for z in (x, y)))
         own = left[:, -1]
         rolled = (right.roll(shift, 0) for shift in shifts)
         found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]

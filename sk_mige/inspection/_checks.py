@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sk_mige._arrays import readable
 
-__all__ = ["as_array", "column_indices", "column_names", "real_numbers"]
+__all__ = ["as_array", "column_indices", "real_numbers"]
 
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
@@ -40,11 +40,6 @@ def real_numbers(
         bad = int((~np.isfinite(array)).sum())
         raise ValueError(f"{name} has {bad} values that are NaN or infinite; remove them")
     return array
-
-
-def column_names(table: Any) -> list[str] | None:
-    """Return the column names of a data frame, and None for other tables."""
-    return [str(name) for name in table.columns] if hasattr(table, "columns") else None
 
 
 def column_indices(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from .base import Information, Objective, Problem
+from .base import Information, Objective, Problem, check_instance
 from .information import INFORMATIONS, InformationDescription
 from .prior import PriorMatched
 
@@ -133,6 +133,7 @@ class InfoMax(InformationDescription):
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
         self._validate_params()
+        check_instance("augmentation", self.augmentation, "a function or an instance")
         self.estimator.check_infomax(self)
         if self.local and self.layer is None:
             raise ValueError(

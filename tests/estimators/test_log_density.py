@@ -235,7 +235,7 @@ def test_scores_of_noisy_rows_denoise_better_than_scores_of_clean_rows():
     assert errors[0] < min(errors[1], 0.8 * noise**2)
 
 
-@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf, [1.0, 2.0, 3.0]])
+@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf, [1.0, 2.0, 3.0], None, "a", 1 + 1j])
 def test_impossible_noise_is_refused(noise):
     with pytest.raises(ValueError, match="noise must be a standard deviation >= 0"):
         SSGEScoreEstimator().fit(gaussian(50)[0]).denoise(gaussian(50)[0], noise)

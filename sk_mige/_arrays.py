@@ -10,6 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 
+def column_names(values: Any) -> list[str] | None:
+    """Return the column names of a data frame, and None for other tables."""
+    return [str(name) for name in values.columns] if hasattr(values, "columns") else None
+
+
 def readable(values: Any, name: str) -> Any:
     """Convert a tensor to an array. Masked values and complex numbers raise an error."""
     if np.ma.is_masked(values):

@@ -20,6 +20,10 @@ from ._arrays import check_labels, readable
 
 __all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions"]
 
+# Largest deviation of a sum of probabilities from 1. Rounding to bfloat16 changes each probability,
+# and therefore the sum, by a fraction of at most 2⁻⁸.
+ROUNDING = 2.0**-8
+
 
 def top_predictions(
     y_true: ArrayLike, y_proba: ArrayLike, *, labels: ArrayLike | None = None
@@ -57,18 +61,9 @@ def top_predictions(
     >>> top_predictions(["a", "b"], [[0.9, 0.1], [0.6, 0.4]])
     (array([ True, False]), array([0.9, 0.6]))
     """
-    proba = check_array(readable(y_proba, "y_proba"), dtype=np.float64, input_name="y_proba")
+    proba = _probabilities(y_proba)
     target = _labels(y_true, "y_true")
     check_consistent_length(target, proba)
-    sums = proba.sum(1, keepdims=True)
-    wrong = (proba < 0).any(1) | (np.abs(sums[:, 0] - 1) > 1e-3)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            "y_proba must hold probabilities, whose sum is 1 in each row, got "
-            f"{proba[row].tolist()!s:.80} in row {row}: pass the result of predict_proba"
-        )
-    proba = proba / sums  # the sum of rounded probabilities can exceed 1
     classes = np.unique(target) if labels is None else _labels(labels, "labels")
     if len(np.unique(classes)) < len(classes):
         raise ValueError(f"labels must be distinct, one for each column, got {classes!s:.80}")
@@ -86,9 +81,41 @@ def top_predictions(
     return classes[proba.argmax(1)] == target, proba.max(1)
 
 
+def _probabilities(y_proba: ArrayLike) -> NDArray[np.float64]:
+    """Return probabilities (n, n_classes), after checks, with a sum of exactly 1 in each row."""
+    proba = check_array(
+        readable(y_proba, "y_proba"),
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=0,
+        input_name="y_proba",
+    )
+    if proba.ndim != 2 or not proba.size:
+        raise ValueError(
+            f"y_proba must have the shape (n, n_classes), got {proba.shape}: pass the result of "
+            "predict_proba, or np.c_[1 - p, p] for probabilities p of the second class"
+        )
+    sums = proba.sum(1, keepdims=True)
+    wrong = (proba < 0).any(1) | (np.abs(sums[:, 0] - 1) > ROUNDING)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            "y_proba must hold probabilities, whose sum is 1 in each row, got "
+            f"{proba[row].tolist()!s:.80} in row {row}: pass the result of predict_proba"
+        )
+    return np.asarray(proba / sums)  # the sum of rounded probabilities can exceed 1
+
+
 def _labels(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return labels as an array (n,), after a check that no label is missing."""
     values = readable(values, name)
+    shape = np.shape(values)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(
+            f"{name} must be a sequence of labels, one for each row, got the shape {shape}: pass "
+            f"{name}.argmax(axis=1) for indicators of the classes, and a list for a set"
+        )
     check_labels(values, name)
     labels: NDArray[Any] = column_or_1d(values, input_name=name)
     return labels

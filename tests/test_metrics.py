@@ -104,6 +104,14 @@ def test_any_classifier_can_be_measured() -> None:
     assert errors[0] < 0.05 < errors[1]  # naive Bayes is overconfident
 
 
+def test_rounded_probabilities_can_be_measured() -> None:
+    proba = torch.softmax(torch.randn(300, 9, generator=torch.Generator().manual_seed(0)), 1)
+    y = torch.arange(300) % 9
+    for dtype in (torch.float16, torch.bfloat16):
+        error = expected_calibration_error(y, proba.to(dtype))
+        assert error == pytest.approx(expected_calibration_error(y, proba), abs=0.01)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("y", "proba", "labels", "message"),
@@ -112,7 +120,7 @@ def test_any_classifier_can_be_measured() -> None:
         (Y, PROBA - [0.0, 0.5, -0.5], None, "sum is 1 in each row"),
         (Y, np.where(PROBA > 0.9, np.nan, PROBA), None, "Input y_proba contains NaN"),
         (Y[1:], PROBA, None, "inconsistent numbers of samples"),
-        (Y, PROBA[:, 0], None, "Expected 2D array"),
+        (Y, PROBA[:, 0], None, r"must have the shape \(n, n_classes\)"),
         (Y, PROBA, [0, 1, 3], r"y_true has the classes \[2\], which are not in the labels"),
         (Y.astype(str), PROBA, [0, 1, 2], r"y_true has the classes \['0', '1', '2'\]"),
         (np.where(Y == 1, np.nan, Y), PROBA, [0, 1, 2], "Input y_true contains NaN"),
@@ -123,8 +131,10 @@ def test_any_classifier_can_be_measured() -> None:
         (0 * Y, PROBA, [0, 0, 0], r"labels must be distinct, .* got \[0 0 0\]"),
         (Y, np.log(PROBA), None, r"got \[-.* in row 0: pass the result of predict_proba"),
         (Y, PROBA + 0j, None, "Complex data not supported: y_proba holds"),
-        (PROBA, PROBA, None, "1d array"),
-        ([], np.ones((0, 3)), None, r"0 sample\(s\)"),
+        (PROBA, PROBA, None, "y_true must be a sequence of labels"),
+        (Y, PROBA, {0, 1, 2}, "labels must be a sequence of labels"),
+        (Y, None, None, "y_proba contains NaN"),
+        ([], np.ones((0, 3)), None, r"must have the shape \(n, n_classes\), got \(0, 3\)"),
     ],
 )
 def test_arguments_that_cannot_be_measured_are_refused(

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from sk_mige._arrays import check_labels, readable
 from sk_mige._warnings import warn_user
 
 from ._chain_rule import is_wide, joint_information, parts_of, sum_of
@@ -106,12 +107,13 @@ def _group_numbers(groups: ArrayLike | None, n_features: int) -> NDArray[np.int6
     """Return the group index of each feature, counted from 0."""
     if groups is None:
         return np.arange(n_features)
-    given = np.asarray(groups)
+    given = np.asarray(readable(groups, "groups"))
     if given.shape != (n_features,):
         raise ValueError(
             f"groups must have one entry for each of the {n_features} features; got shape "
             f"{given.shape}"
         )
+    check_labels(given, "groups")
     return np.unique(given, return_inverse=True)[1].ravel()
 
 

@@ -16,8 +16,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sk_mige._arrays import column_names
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
+from sk_mige.information._samples import check_count
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
@@ -35,6 +37,7 @@ from ._variables import (
     Labels,
     Margins,
     as_table,
+    check_names,
     distinct_rows,
     entropy_of_rows,
     fold_keys,
@@ -166,6 +169,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     """
 
     pointwise_: Array
+    # Names of the columns of X and Y. Files of earlier versions have no names.
+    _column_names: tuple[list[str] | None, list[str] | None] = (None, None)
 
     _parameter_constraints: dict[str, list[Any]] = {
         "candidates": ["array-like", str],
@@ -210,6 +215,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 f"with cv={self.cv}"
             )
         self.n_features_in_ = x.shape[1]
+        self._column_names = (column_names(X), column_names(Y))
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._widths = (x.shape[1], y.shape[1])
         self._constant = is_constant(x) or is_constant(y)
@@ -258,6 +264,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         """
         check_is_fitted(self)
         x, y = _paired_tables(X, Y)
+        for name, values, known in (
+            ("X", X, self._column_names[0]),
+            ("Y", Y, self._column_names[1]),
+        ):
+            check_names(name, values, known)
         for name, rows, width in (("X", x, self._widths[0]), ("Y", y, self._widths[1])):
             if rows.shape[1] != width:
                 raise ValueError(f"{name} has {rows.shape[1]} columns, but fit received {width}")
@@ -302,27 +313,26 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             Probability, under independence, of a statistic at least as large as observed.
         """
         check_is_fitted(self)
-        if n_permutations < 1:
-            raise ValueError(f"n_permutations must be a positive integer; got {n_permutations!r}")
+        n_permutations = check_count("n_permutations", n_permutations, 1)
         if self._constant:
             return 1.0
         if np.isinf(self.mutual_info_):
-            return 1 / (1 + int(n_permutations))
+            return 1 / (1 + n_permutations)
         if self._divided is not None:
-            return self._divided.permutation_test(int(n_permutations))
+            return self._divided.permutation_test(n_permutations)
         if not any(self._discrete) and self._residuals.is_strong:
-            return 1 / (1 + int(n_permutations))
+            return 1 / (1 + n_permutations)
         generator = np.random.default_rng(self._seed)
         identity = np.arange(len(self._folds))
         observed = self._statistic(identity)
         exceeding = 1
-        for _ in range(int(n_permutations)):
+        for _ in range(n_permutations):
             order = identity.copy()
             for fold in np.unique(self._folds):
                 rows = np.flatnonzero(self._folds == fold)
                 order[rows] = generator.permutation(rows)
             exceeding += self._statistic(order) >= observed
-        return float(exceeding / (1 + int(n_permutations)))
+        return float(exceeding / (1 + n_permutations))
 
     def _fit_divided(self, divided: DividedPair, x: Array, y: Array) -> Self:
         found = divided.fit(x, y, clone(self).set_params(random_state=self._seed))

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
-from sk_mige._arrays import readable
+from sk_mige._arrays import column_names, readable
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
@@ -24,6 +24,7 @@ __all__ = [
     "Margins",
     "as_table",
     "central_ranks",
+    "check_names",
     "check_same_length",
     "discrete_columns",
     "distinct_rows",
@@ -80,6 +81,16 @@ def _check_distinct_in_float64(name: str, table: Array) -> None:
                 f"column {k} of {name} has integers such as {max(integers)}, which float64 does "
                 f"not distinguish: subtract the minimum, or pass strings"
             )
+
+
+def check_names(name: str, values: Any, known: list[str] | None) -> None:
+    """Raise ValueError if a data frame has other columns than the data frame passed to fit."""
+    names = column_names(values)
+    if names is not None and known is not None and names != known:
+        raise ValueError(
+            f"{name} has the columns {names!s:.80}, but fit received {known!s:.80}; pass the same "
+            "columns in the same order"
+        )
 
 
 def check_same_length(tables: Mapping[str, Array]) -> None:

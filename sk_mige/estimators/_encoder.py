@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from sk_mige._arrays import readable
+from sk_mige._contexts import building, built_apart
 from sk_mige._warnings import warn_user
 from sk_mige.information.copies import other_rows
 from sk_mige.networks import Architecture, EncoderNetwork, evaluate
@@ -41,7 +42,7 @@ from sk_mige.training import Trainer
 from sk_mige.training.alignment import align_to_input
 from sk_mige.training.checkpoint import settings_in_words
 from sk_mige.training.data import ArrayDataset, read_parts, resident
-from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
+from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.processes import join_processes, n_processes
 from sk_mige.training.progress import EpochTasks
 from sk_mige.training.schedules import make_schedule

@@ -16,10 +16,11 @@ from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sk_mige._contexts import building, built_apart
 from sk_mige.objectives import FunctionObjective
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset, resident
-from sk_mige.training.device import building, built_apart, device_of_stored, resolve_device, seeded
+from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 

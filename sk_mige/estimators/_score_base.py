@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sk_mige._arrays import readable
 from sk_mige._warnings import warn_user
 from sk_mige.score import ScoreFit, ScoreModel, ScoreSettings
 from sk_mige.score.density import LogDensity
@@ -161,6 +163,7 @@ class BaseScoreEstimator(
         divergence = self._by_chunks(ScoreModel.divergence, X, X.shape[:1])
         return like_input(divergence, X, keep_dtype=True)
 
+    @validate_params({"normalize": ["boolean"]}, prefer_skip_nested_validation=True)
     def log_density(self, X: Any, *, normalize: bool = False) -> Any:
         r"""Compute the log-density whose gradient is the estimated score.
 
@@ -274,15 +277,17 @@ class BaseScoreEstimator(
         True
         """
         X = self._check_query(X)
-        sigma = np.asarray(noise, dtype=np.float64)
-        if sigma.shape not in ((), X.shape[1:]) or not np.all((sigma >= 0) & (sigma < np.inf)):
+        given = np.asarray(readable(noise, "noise"))
+        numeric = given.dtype.kind in "biuf" and given.shape in ((), X.shape[1:])
+        if not numeric or not np.all((given >= 0) & (given < np.inf)):
             raise ValueError(
                 f"noise must be a standard deviation >= 0, or one for each of the {X.shape[1]} "
                 f"features of X, got {noise!r}"
             )
         scores = self._by_chunks(ScoreModel.score, X, X.shape)
+        sigma = torch.tensor(given, dtype=torch.float64)
         # Multiply by sigma twice, because the square of a large sigma may overflow.
-        moved = scores * torch.from_numpy(sigma) * torch.from_numpy(sigma)
+        moved = scores * sigma * sigma
         moved += to_tensor(X, moved.device)
         check_finite(moved)
         return like_input(moved, X)
@@ -312,6 +317,16 @@ class BaseScoreEstimator(
         ]
         return scores_like(torch.cat(parts), X)
 
+    @validate_params(
+        {
+            "n_samples": [Interval(Integral, 1, None, closed="left")],
+            "n_steps": [Interval(Integral, 1, None, closed="left")],
+            "step_size": [Interval(Real, 0, None, closed="neither")],
+            "adjusted": ["boolean"],
+            "random_state": ["random_state"],
+        },
+        prefer_skip_nested_validation=True,
+    )
     def sample(
         self,
         n_samples: int = 1,
@@ -375,11 +390,6 @@ class BaseScoreEstimator(
             rejected.
         """
         check_is_fitted(self)
-        if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:
-            raise ValueError(
-                "sample needs n_samples >= 1, n_steps >= 1 and a finite step_size > 0, got "
-                f"n_samples={n_samples}, n_steps={n_steps} and step_size={step_size}"
-            )
         log_density = self._log_density()
         x = langevin(
             confined_score(self._model),

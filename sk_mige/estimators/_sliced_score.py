@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from sk_mige._contexts import building, built_apart, isolated
 from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
@@ -26,10 +27,7 @@ from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset
 from sk_mige.training.device import (
     available_device,
-    building,
-    built_apart,
     device_of_stored,
-    isolated,
     resolve_device,
     seeded,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -11,15 +12,17 @@ from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sk_mige._arrays import readable
+from sk_mige.objectives.base import check_instance
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
 from sk_mige.score.kernels import KERNELS
 from sk_mige.score.posterior import ScoreErrors
 from sk_mige.score.stein import BANDWIDTHS
 
 from ._base import DocLinkMixin
-from ._rows import check_finite, check_samples, check_varies, to_tensor
+from ._rows import check_finite, check_samples, check_spread, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import SSGEScoreEstimator
@@ -54,17 +57,24 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         """Validate rows and scores, and return the Stein kernel."""
         rows = check_samples(self, X, reset=True, min_rows=2)
         check_varies(rows, "they have no distances")
-        found = self._scores(X, rows, y)
-        if np.ma.is_masked(found):
-            raise ValueError("scores have masked values: drop or impute those rows")
-        scores = check_array(found, dtype=np.float64, input_name="scores")
+        points = to_tensor(rows, torch.device("cpu"))
+        if self.preconditioner is None:
+            check_spread(points, 2)
+        scores = check_array(
+            readable(self._scores(X, rows, y), "scores"),
+            dtype=np.float64,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            input_name="scores",
+        )
         if scores.shape != tuple(rows.shape):
             raise ValueError(
                 f"scores must have the shape of X, {tuple(rows.shape)}, got {scores.shape}"
             )
         made = stein_kernel(
-            to_tensor(rows, torch.device("cpu")),
-            torch.from_numpy(scores),
+            points,
+            to_tensor(scores, torch.device("cpu")),
             kernel=self.kernel,
             bandwidth=self.bandwidth,
             preconditioner=self.preconditioner,
@@ -74,11 +84,21 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
         self.bandwidth_ = made.bandwidth
         return made
 
+    def _check_resolved(self, result: float) -> None:
+        """Raise ValueError if the result is not finite."""
+        if not math.isfinite(result):
+            raise ValueError(
+                f"bandwidth={self.bandwidth!r} is too small for the distances between rows of X, "
+                "which exceed the range of float64 in units of the bandwidth: use "
+                "bandwidth='median'"
+            )
+
     def _scores(self, X: Any, rows: Any, y: Any) -> Any:
         """Return given scores y, or the scores of ``score_estimator`` at the rows."""
         if np.ndim(y) < 2:
             self._check_no_scores(rows, y)
             source = self._score_source(X)
+            check_instance("score_estimator", source, "a function or an instance")
             is_estimator = isinstance(source, BaseEstimator)
             return source.transform(X) if is_estimator else source(np.asarray(rows))
         if self.score_estimator is not None:
@@ -227,6 +247,7 @@ class KernelSteinTest(_SteinTool):
         kernel = self._fit_kernel(X, y)
         rng = check_random_state(self.random_state)
         self.statistic_, replicates = kernel.bootstrap(int(self.n_bootstrap), rng)
+        self._check_resolved(self.statistic_)
         self.replicates_ = replicates.numpy()
         exceeding = int((self.replicates_ >= self.statistic_).sum())
         self.p_value_ = (1 + exceeding) / (1 + len(self.replicates_))
@@ -325,6 +346,8 @@ class SteinThinning(_SteinTool):
     >>> labels = thinning.select(np.arange(500))  # of the selected rows
     """
 
+    _n_rows: int | None = None  # files of earlier versions do not have the number of rows
+
     _parameter_constraints: dict[str, list[Any]] = {
         **_SteinTool._parameter_constraints,
         "n_points": [Interval(Integral, 1, None, closed="left")],
@@ -372,9 +395,11 @@ class SteinThinning(_SteinTool):
         self.score_estimator_: Any = None
         kernel = self._fit_kernel(X, y)
         picked = kernel.thin(int(self.n_points))
+        self._n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         self.indices_ = picked.numpy()
         self.points_ = self.select(X)
         self.discrepancy_ = kernel.take(picked).discrepancy("v") ** 0.5
+        self._check_resolved(self.discrepancy_)
         return self
 
     def select(self, values: Any) -> Any:
@@ -389,8 +414,19 @@ class SteinThinning(_SteinTool):
         -------
         array-like of shape (n_points,) or (n_points, n_columns)
             Entries in the order of selection.
+
+        Raises
+        ------
+        ValueError
+            If the number of entries is not the number of rows of X.
         """
         check_is_fitted(self, "indices_")
+        n_values = _num_samples(values)
+        if self._n_rows not in (None, n_values):
+            raise ValueError(
+                f"values has {n_values} entries, but X of fit had {self._n_rows} rows: pass one "
+                "entry for each row"
+            )
         return _safe_indexing(values, self.indices_)
 
     def _score_source(self, X: Any) -> Any:

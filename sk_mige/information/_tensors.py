@@ -30,7 +30,7 @@ __all__ = [
     "warn_of_swapped_axes",
 ]
 
-_WARNS = ContextVar("warnings of constant or few samples", default=True)
+_WARNS = ContextVar("warnings of constant, few or swapped samples", default=True)
 
 
 def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
@@ -126,7 +126,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about constant or few samples, because the trained estimator warns."""
+    """Disable warnings about samples, because the trained estimator warns."""
     token = _WARNS.set(False)
     try:
         yield
@@ -150,7 +150,7 @@ def warn_of_constant(name: str, rows: Tensor) -> None:
 def warn_of_swapped_axes(z: Tensor, kind: str, usual: int) -> None:
     """Warn if the number S of draws or views in z (S, M, d) exceeds both M and ``usual``."""
     s, m, _ = z.shape
-    if s > max(m, usual) and not torch.compiler.is_compiling():
+    if s > max(m, usual) and not torch.compiler.is_compiling() and _WARNS.get():
         warn_user(
             f"z of shape {tuple(z.shape)} has {s} {kind} of each of {m} inputs: its shape "
             "must be (S, M, d). If the inputs come first in z, pass z.transpose(0, 1)"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sk_mige.information.axes import fast_ica
 from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.score.units import feature_units
 
 __all__ = ["independent_components"]
 
@@ -59,10 +60,10 @@ def independent_components(z: Tensor) -> Tensor | None:
     n, d = z.shape
     if d < 2 or n < max(FEWEST_ROWS, 5 * d):
         return None
-    scale = (z - z.mean(0)).abs().amax(0)
-    columns = (z - z.mean(0)) / scale
-    deviation = columns.std(0)
-    columns, scale = columns / deviation, scale * deviation
+    # Columns of positive skewness: the result of ICA does not depend on the signs of the columns.
+    units = feature_units(z)
+    deviation = units(z).std(0)
+    columns, scale = units(z) / deviation, units.scale * deviation
     values, vectors = torch.linalg.eigh(torch.cov(columns.mT))
     if float(values[0]) < 1e-10 * float(values[-1]):
         return None

@@ -11,8 +11,8 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor, nn
 
+from sk_mige._contexts import built_apart, isolated
 from sk_mige.information.directions import related_directions
-from sk_mige.information.one_cycle import OneCycleDescent
 from sk_mige.information.references import GaussianReference, Reference, pair_sums
 
 __all__ = ["MAX_COLUMNS", "CorrectedReference"]
@@ -94,14 +94,28 @@ class CorrectedReference(Reference):
         self : CorrectedReference
             The fitted correction.
         """
-        with torch.random.fork_rng():  # layers draw weights from the global generator
-            torch.manual_seed(self.seed)
+        with isolated(torch.device(self.device)):
+            self._train(x, y)
+        self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
+        own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
+        self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
+        return self
+
+    def _train(self, x: Tensor, y: Tensor) -> None:
+        """Train new networks."""
+        with built_apart(self.seed):
             self.sides_ = [_Side(*maps).to(self.device) for maps in self._input_maps(x, y)]
         generator = torch.Generator().manual_seed(self.seed)
         size = min(512, max(32, len(x) // 13))
         per_epoch = max(1, len(x) // size)
-        descent = OneCycleDescent(
-            nn.ModuleList(self.sides_), self.lr, self.n_epochs * per_epoch, WEIGHT_DECAY
+        optimizer = torch.optim.AdamW(
+            nn.ModuleList(self.sides_).parameters(),
+            lr=self.lr,
+            weight_decay=WEIGHT_DECAY,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.lr, total_steps=self.n_epochs * per_epoch, pct_start=0.15
         )
         known = [
             self.reference.coordinates(z).to(self.device, torch.float32)
@@ -111,12 +125,10 @@ class CorrectedReference(Reference):
         for _ in range(self.n_epochs):
             order = torch.randperm(len(x), generator=generator)
             for rows in order[: per_epoch * size].view(per_epoch, -1):
+                optimizer.zero_grad()
                 self._differentiate(*(z[rows] for z in inputs))
-                descent.step()
-        self.scale_, self.constant_, self.ceiling_ = 1.0, 0.0, math.inf
-        own, *others = self.shuffled(x, y, range(N_SHUFFLES + 1))
-        self._set_ceiling(own.quantile(CEILINGS[0]), torch.cat(others))
-        return self
+                optimizer.step()
+                schedule.step()
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the corrected pointwise information of rows.
@@ -209,10 +221,10 @@ class CorrectedReference(Reference):
                 {name: torch.from_numpy(np.array(value)) for name, value in side.items()}
                 for side in state["sides_"]
             ]
-            with torch.random.fork_rng():  # layers draw weights from the global generator
+            with built_apart(self.seed):
                 self.sides_ = [_Side(side["whiten"], side["directions"]) for side in stored]
-            for side, values in zip(self.sides_, stored, strict=True):
-                side.load_state_dict(values)
+                for side, values in zip(self.sides_, stored, strict=True):
+                    side.load_state_dict(values)
 
     def _of_reference(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that the reference uses."""
@@ -222,10 +234,10 @@ class CorrectedReference(Reference):
         total = reference + self.scale_ * correction
         return total.clamp_max(self.ceiling_) - self.constant_
 
-    @torch.no_grad()
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the networks' correction for each cyclic shift of the rows of y, (n_shifts, n)."""
-        left, right = (side(z) for side, z in zip(self.sides_, self._inputs(x, y), strict=True))
+        with isolated(torch.device(self.device)), torch.no_grad():
+            left, right = (side(z) for side, z in zip(self.sides_, self._inputs(x, y), strict=True))
         own = left[:, -1]
         rolled = (right.roll(shift, 0) for shift in shifts)
         found = [(left[:, :-1] * r[:, :-1]).sum(1) + own + r[:, -1] for r in rolled]

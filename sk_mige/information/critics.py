@@ -208,10 +208,12 @@ def fit_critic(
     >>> critic = fit_critic(SeparableCritic(2, 2), make_bound("infonce"), pairs)
     """
     optimizer = torch.optim.Adam(critic.parameters(), lr=learning_rate)
-    for x, y in batches:
-        optimizer.zero_grad()
-        (-bound(critic(x, y)).critic_objective).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+    with torch.inference_mode(False), torch.enable_grad():
+        for x, y in batches:
+            optimizer.zero_grad()
+            scores = critic(x.clone(), y.clone())  # a gradient needs no tensors of inference mode
+            (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
     return critic
 
 

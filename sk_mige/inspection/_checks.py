@@ -46,11 +46,6 @@ def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return np.array(missing, dtype=bool)
 
 
-def column_names(table: Any) -> list[str] | None:
-    """Return the column names of a data frame, and None for other tables."""
-    return [str(name) for name in table.columns] if hasattr(table, "columns") else None
-
-
 def column_indices(
     name: str, chosen: Any, n_columns: int, names: Sequence[str] | None = None
 ) -> tuple[int, int]:

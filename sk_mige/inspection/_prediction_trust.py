@@ -218,7 +218,9 @@ class PredictionTrustDisplay(Display):
 
 def _pairs(novelty: Any) -> dict[str, Pair]:
     """Return the novelty of known rows and of novel rows for each measure, after checks."""
-    if not isinstance(novelty, Mapping) or any(len(pair) != 2 for pair in novelty.values()):
+    if not isinstance(novelty, Mapping) or not all(
+        isinstance(pair, tuple | list) and len(pair) == 2 for pair in novelty.values()
+    ):
         raise ValueError(
             "novelty must be a dict from the name of a measure to a pair, values of known rows and "
             f"values of novel rows; got {novelty!r:.80}"

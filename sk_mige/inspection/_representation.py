@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ._checks import as_array, column_indices, column_names, is_missing
+from sk_mige._arrays import column_names
+
+from ._checks import as_array, column_indices, is_missing
 from ._display import Axes, Display
 from ._parts import find_transformer
 

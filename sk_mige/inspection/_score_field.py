@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_scalar
 
-from ._checks import as_array, column_indices, column_names, real_numbers
+from sk_mige._arrays import column_names
+
+from ._checks import as_array, column_indices, real_numbers
 from ._display import Axes, Display
 from ._parts import last_step
 

@@ -460,11 +460,7 @@ class FunctionDescription(Description):
 
     def check(self) -> None:
         """Raise TypeError if the loss is a class instead of an instance."""
-        if isinstance(self.loss, type):
-            raise TypeError(
-                f"mode must be a loss function or an instance, got the class "
-                f"{self.loss.__name__}: pass {self.loss.__name__}()"
-            )
+        check_instance("mode", self.loss, "a loss function or an instance")
 
     def network_settings(self) -> dict[str, Any]:
         """Return the loss, which can have trained parameters."""
@@ -489,3 +485,11 @@ class FunctionDescription(Description):
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: part.shape for name, part in module.named_parameters()}
+
+
+def check_instance(name: str, value: Any, expected: str) -> None:
+    """Raise TypeError if a parameter is a class instead of an instance."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must be {expected}, got the class {value.__name__}: pass {value.__name__}()"
+        )

@@ -13,7 +13,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.information import PriorMatching
 from sk_mige.networks import Code
 
-from .base import Information, Objective, Problem
+from .base import Information, Objective, Problem, check_instance
 from .information import INFORMATIONS, InformationDescription
 
 
@@ -178,6 +178,7 @@ class InfoMax(InformationDescription):
     def check(self) -> None:
         """Raise ValueError for parameters that are invalid or contradict each other."""
         self._validate_params()
+        check_instance("augmentation", self.augmentation, "a function or an instance")
         self.estimator.check_infomax(self)
         if self.local and self.layer is None:
             raise ValueError(

@@ -26,6 +26,7 @@ from .base import (
     Loss,
     Objective,
     Problem,
+    check_instance,
 )
 from .critics import (
     CRITICS,
@@ -379,11 +380,7 @@ def as_information(information: Any) -> Information:
     """Return the estimator for a name or a function, and return an estimator unchanged."""
     if isinstance(information, Information):
         return information
-    if isinstance(information, type):
-        raise TypeError(
-            f"information must be a name, an object or a function, got the class "
-            f"{information.__name__}: pass {information.__name__}()"
-        )
+    check_instance("information", information, "a name, an object or a function")
     if isinstance(information, str):
         if information not in INFORMATIONS:
             raise ValueError(

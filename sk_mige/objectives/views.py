@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from sk_mige.information._tensors import warn_of_swapped_axes
 from sk_mige.networks import Code
 from sk_mige.score.precision import full_precision
 
@@ -26,7 +27,7 @@ Loss = Callable[[Any, Tensor], Tensor]
 
 
 def loss_of_views(loss: Loss) -> Loss:
-    """Return the loss with a check of z's shape, computed in full precision."""
+    """Return the loss with checks of z's shape, computed in full precision."""
 
     @full_precision
     @functools.wraps(loss)
@@ -37,6 +38,7 @@ def loss_of_views(loss: Loss) -> Loss:
                 "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
                 f"got {got}"
             )
+        warn_of_swapped_axes(z, "views", 2)
         return loss(self, z)
 
     return checked

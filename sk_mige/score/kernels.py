@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -396,8 +398,8 @@ class Multiscale(Kernel):
 
     Parameters
     ----------
-    kernel : Kernel
-        Kernel :math:`k_0`, by default the RBF.
+    kernel : Kernel or str
+        Kernel :math:`k_0`, or its name. The default is the RBF.
     factors : tuple of float, default=(0.5, 1.0, 2.0)
         Widths f, as multiples of the bandwidth.
 
@@ -409,13 +411,19 @@ class Multiscale(Kernel):
     tensor([1.0000, 0.5733])
     """
 
-    kernel: Kernel = RBF()
+    kernel: Kernel = RBF()  # a name is replaced by its kernel
     factors: tuple[float, ...] = (0.5, 1.0, 2.0)
 
     def __post_init__(self) -> None:
-        if not self.factors:
-            raise ValueError("factors is empty: pass at least one width")
-        _check_positive("factors", *self.factors)
+        factors = tuple(self.factors) if isinstance(self.factors, Iterable) else ()
+        if not factors:
+            raise ValueError(
+                f"factors must be a sequence of one width or more, got {self.factors!r}"
+            )
+        _check_positive("factors", *factors)
+        # Attributes are set through object, because the dataclass is frozen.
+        object.__setattr__(self, "factors", factors)
+        object.__setattr__(self, "kernel", resolve_kernel(self.kernel))
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""
@@ -430,22 +438,10 @@ class Multiscale(Kernel):
         return torch.stack([self.kernel.second(u / f**2) / f**4 for f in self.factors]).mean(0)
 
 
-def _check_positive(name: str, *values: float) -> None:
+def _check_positive(name: str, *values: Any) -> None:
     for value in values:
-        if not 0 < value < math.inf:
+        if not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ValueError(f"{name} must be positive and finite, got {value!r}")
-
-
-GAUSSIAN = RBF()  # first choice of automatic settings, and default of expansions
-# Second choice of automatic settings. The kernel resolves detail far below the bandwidth.
-ROUGH = Matern(nu=1.5)
-# Kernels that a name selects.
-KERNELS: dict[str, Kernel] = {
-    "rbf": GAUSSIAN,
-    "imq": InverseMultiquadric(),
-    "matern": Matern(),
-    "multiscale": Multiscale(),
-}
 
 
 def resolve_kernel(kernel: Kernel | str) -> Kernel:
@@ -477,6 +473,18 @@ def resolve_kernel(kernel: Kernel | str) -> Kernel:
         names = ", ".join(map(repr, KERNELS))
         raise ValueError(f"kernel must be one of {names} or a Kernel, got {kernel!r}")
     return KERNELS[kernel]
+
+
+GAUSSIAN = RBF()  # first choice of automatic settings, and default of expansions
+# Second choice of automatic settings. The kernel resolves detail far below the bandwidth.
+ROUGH = Matern(nu=1.5)
+# Kernels that a name selects.
+KERNELS: dict[str, Kernel] = {
+    "rbf": GAUSSIAN,
+    "imq": InverseMultiquadric(),
+    "matern": Matern(),
+    "multiscale": Multiscale(),
+}
 
 
 def is_readable(values: Tensor) -> bool:

@@ -9,11 +9,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from sk_mige._contexts import isolated
 from sk_mige._warnings import warn_user
 from sk_mige.networks import EncoderNetwork, StandardizingHead
 
 from .data import read_parts
-from .device import isolated
 
 # Largest number of rows from which the map is estimated.
 ALIGNMENT_ROWS = 10_000

@@ -15,13 +15,14 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sk_mige._contexts import isolated
 from sk_mige.information._tensors import in_training
 from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
 from sk_mige.networks import Code
 from sk_mige.objectives import Objective
 
 from .data import BatchLoader, EqualBatchSampler
-from .device import isolated, moved
+from .device import moved
 
 # Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
 # up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.

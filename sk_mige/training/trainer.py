@@ -18,11 +18,11 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Dataset
 
+from sk_mige._contexts import isolated
 from sk_mige._warnings import warn_user
 from sk_mige.objectives import Objective
 
 from .data import ArrayDataset
-from .device import isolated
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
 from .progress import TrainingProgress

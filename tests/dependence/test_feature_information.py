@@ -101,6 +101,8 @@ def test_unresolved_and_infinite_information_is_warned_of() -> None:
     [
         (np.zeros((20, 3)), {"groups": [0, 1]}, r"each of the 3 features; got shape \(2,\)"),
         (np.zeros((19, 3)), {}, "X, y must have the same number of rows; got 19, 20"),
+        (np.zeros((20, 3)), {"groups": [0, None, 1]}, "groups contains None in 1 of 3 places"),
+        (np.zeros((20, 3)), {"groups": [0, np.nan, 1]}, "groups contains NaN in 1 of 3 places"),
         (np.full((20, 3), np.nan), {}, "X contains NaN"),
         (sp.csr_array((20, 3)), {}, "X is sparse; pass X.toarray()"),
     ],

@@ -6,9 +6,10 @@ import pickle
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
@@ -144,6 +145,7 @@ def test_two_labels_have_the_information_of_their_table() -> None:
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 100), of_x=st.booleans(), k=st.integers(0, 1))
+@example(seed=27, of_x=True, k=0)  # independent components replace the columns of x
 def test_the_sign_of_a_column_changes_nothing(seed: int, of_x: bool, k: int) -> None:
     x, y, _ = gaussian_pair(100, 2, seed=seed)
     candidates = ("gaussian", "student", "mixture", "neighbors")
@@ -355,6 +357,17 @@ def test_a_large_information_of_rotated_columns_is_estimated_from_components() -
     assert np.isfinite(estimator.pmi(x[:3] ** 3 @ rotation, y[:3] ** 3 @ rotation.T)).all()
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_renamed_or_exchanged_columns_of_new_rows_are_refused(side: int) -> None:
+    x, y, _ = gaussian_pair(50, 2)
+    frames = [pd.DataFrame(x, columns=["a", "b"]), pd.DataFrame(y, columns=["c", "d"])]
+    fitted = quick("gaussian").fit(*frames)
+    np.testing.assert_array_equal(fitted.pmi(*frames), fitted.pmi(x, y))
+    frames[side] = frames[side].iloc[:, ::-1]
+    with pytest.raises(ValueError, match=f"{'XY'[side]} has the columns .*, but fit received"):
+        fitted.pmi(*frames)
+
+
 def test_string_columns_keep_their_codes_in_new_rows() -> None:
     rng = np.random.default_rng(0)
     kind = rng.choice(["a", "b", "c"], 300).astype(object)
@@ -559,8 +572,10 @@ def test_unknown_candidates_and_columns_are_named() -> None:
         quick("gaussian", "magic").fit(x, y)
     with pytest.raises(ValueError, match="X has 2 columns, but fit received 1"):
         quick("gaussian").fit(x, y).pmi(np.hstack([x, x]), y)
-    with pytest.raises(ValueError, match="n_permutations must be a positive integer"):
+    with pytest.raises(ValueError, match="n_permutations must be at least 1"):
         quick("gaussian").fit(x, y).permutation_test(0)
+    with pytest.raises(TypeError, match="n_permutations must be an int"):
+        quick("gaussian").fit(x, y).permutation_test(1.5)
     labels = np.repeat(["a", "b"], 25)
     fitted = quick("linear").fit(x, labels)
     with pytest.raises(ValueError, match="were not in the data passed to fit"):

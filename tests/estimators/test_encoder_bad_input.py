@@ -29,6 +29,7 @@ from sk_mige import (
     SSGEScoreEstimatorCV,
     WeightedKNNClassifier,
 )
+from sk_mige.training import ImageAugmentation
 
 from .conftest import small
 
@@ -272,6 +273,8 @@ def test_classes_in_place_of_objects_are_refused() -> None:
     for mode in (InfoMax(MIGE), InformationBottleneck(MIGE)):
         with pytest.raises(TypeError, match=r"information .*got the class MIGE: pass MIGE\(\)"):
             small(mode).fit(X, Y)
+    with pytest.raises(TypeError, match="augmentation .* pass ImageAugmentation"):
+        small(InfoMax(augmentation=ImageAugmentation)).fit(X)
 
 
 WAYS: dict[str, Callable[[MIGEEncoder], Any]] = {

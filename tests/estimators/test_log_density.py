@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from scipy import stats
 from sklearn.base import clone
 from sklearn.neighbors import KernelDensity
@@ -165,6 +165,7 @@ def test_few_rows_of_many_features_have_a_normalised_density():
     shift=st.floats(-100, 100),
     name=st.sampled_from(["default", "curl-free", "landmarks", "Stein"]),
 )
+@example(seed=7268, units=(-1e3, -1e3), shift=0.0, name="Stein")
 def test_units_and_translations_change_only_the_constant(seed, units, shift, name):
     X = np.random.default_rng(seed).gamma(2.0, size=(45, 2))
     estimator = clone(ESTIMATORS[name])
@@ -172,7 +173,9 @@ def test_units_and_translations_change_only_the_constant(seed, units, shift, nam
         estimator.set_params(n_landmarks=20)
     plain = estimator.fit(X).log_density(X)
     moved = estimator.fit(X * units + shift).log_density(X * units + shift)
-    np.testing.assert_allclose(moved, plain, atol=1e-5 * np.ptp(plain))
+    # The ridge of the projection amplifies rounding by up to 1 / RIDGE, and coefficients are up to
+    # 1e4 times the log-density: 2e-16 / 5e-7 * 1e4 = 4e-6, times the square root of 45 rows.
+    np.testing.assert_allclose(moved, plain, atol=3e-5 * np.ptp(plain))
 
 
 def test_units_change_a_normalised_density_by_their_product():
@@ -235,7 +238,7 @@ def test_scores_of_noisy_rows_denoise_better_than_scores_of_clean_rows():
     assert errors[0] < min(errors[1], 0.8 * noise**2)
 
 
-@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf, [1.0, 2.0, 3.0]])
+@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf, [1.0, 2.0, 3.0], None, "a", 1 + 1j])
 def test_impossible_noise_is_refused(noise):
     with pytest.raises(ValueError, match="noise must be a standard deviation >= 0"):
         SSGEScoreEstimator().fit(gaussian(50)[0]).denoise(gaussian(50)[0], noise)

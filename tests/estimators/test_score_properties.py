@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis.extra import numpy as hnp
 
 from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
@@ -28,25 +28,28 @@ def seeds():
     return st.integers(0, 2**31 - 1)
 
 
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(
-    seed=seeds(),
+    seed=st.integers(0, 2**31 - 4),
     d=st.integers(2, 12),
     n=st.sampled_from([100, 200, 400]),
     log_condition=st.floats(0, 1),
 )
+@example(seed=300, d=2, n=400, log_condition=1.0)
 def test_gaussians_are_estimated_with_an_error_of_order_d_over_n(seed, d, n, log_condition):
-    """The estimation of mean and covariance adds an error of about (d + 2) / n."""
-    X, exact = make_gaussian(
-        n,
-        d,
-        mean="random",
-        condition_number=10**log_condition,
-        random_state=seed,
-    )
-    fresh = exact.sample(400, random_state=1)
-    error = relative_error(SSGEScoreEstimator().fit(X).transform(fresh), exact(fresh))
-    assert error < 12 * (d + 2) / n
+    """The estimation of mean and covariance adds an error of about (d + 2) / n.
+
+    In a few per cent of the samples, a correction to the Gaussian validates better by chance. A
+    single error is then up to 12 (d + 2) / n, so the errors of three samples are averaged.
+    """
+    errors = []
+    for k in range(3):
+        X, exact = make_gaussian(
+            n, d, mean="random", condition_number=10**log_condition, random_state=seed + k
+        )
+        fresh = exact.sample(400, random_state=1)
+        errors.append(relative_error(SSGEScoreEstimator().fit(X).transform(fresh), exact(fresh)))
+    assert np.mean(errors) < 8 * (d + 2) / n
 
 
 def test_the_error_falls_with_the_number_of_samples_as_its_inverse():

@@ -145,11 +145,20 @@ def test_steps_without_acceptance_that_widen_the_density_cause_a_warning(step_si
 
 
 @pytest.mark.parametrize(
-    "options", [{"n_steps": 0}, {"n_samples": 0}, {"step_size": 0.0}, {"step_size": np.inf}]
+    "options",
+    [
+        {"n_steps": 0},
+        {"n_steps": 1.5},
+        {"n_samples": "2"},
+        {"n_samples": None},
+        {"step_size": 0.0},
+        {"step_size": np.inf},
+        {"adjusted": "no"},
+        {"random_state": np.random.default_rng(0)},
+    ],
 )
 def test_numbers_out_of_range_are_refused_by_name(options):
-    name, value = next(iter(options.items()))
-    with pytest.raises(ValueError, match=f"sample needs .*got .*{name}={value}"):
+    with pytest.raises(ValueError, match=f"The '{next(iter(options))}' parameter of .*sample"):
         SSGEScoreEstimator().fit(gaussian()).sample(**options)
 
 

@@ -37,6 +37,11 @@ def p_values(make, score=minus, runs=60):
     return np.array([test.fit(make(seed)).p_value_ for seed in range(runs)])
 
 
+def seed(tool):
+    """Return the seed of a tool, if it has one."""
+    return {"random_state": 0} if tool == "test" else {}
+
+
 def result(tool):
     return tool.indices_ if isinstance(tool, SteinThinning) else tool.replicates_
 
@@ -209,7 +214,7 @@ def test_scores_that_are_not_finite_are_refused(tool):
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_masked_scores_are_refused(tool):
-    with pytest.raises(ValueError, match="scores have masked values"):
+    with pytest.raises(ValueError, match="scores has masked values"):
         TOOLS[tool]().fit(normal(), np.ma.masked_greater(normal(), 1))
 
 
@@ -217,3 +222,45 @@ def test_masked_scores_are_refused(tool):
 def test_equal_rows_are_refused(tool):
     with pytest.raises(ValueError, match="constant"):
         TOOLS[tool](score_estimator=minus).fit(np.ones((5, 2)))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_scores_may_be_read_only(tool):
+    X = normal(30)
+    scores = -X
+    scores.flags.writeable = False
+    expected = result(TOOLS[tool](**seed(tool)).fit(X, -X))
+    for given in (scores, pd.DataFrame(scores)):
+        np.testing.assert_array_equal(result(TOOLS[tool](**seed(tool)).fit(X, given)), expected)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (lambda x: -x + 0j, "scores holds complex numbers"),
+        (lambda x: None, "scores contains NaN"),
+        (lambda x: -x[:, :, None], r"scores must have the shape of X, .* got \(30, 2, 1\)"),
+        (lambda x: "abc", "could not convert string to float: 'abc'"),
+        (SSGEScoreEstimator, r"got the class SSGEScoreEstimator: pass SSGEScoreEstimator\(\)"),
+    ],
+)
+def test_sources_without_scores_are_refused_by_name(tool, source, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        TOOLS[tool](score_estimator=source).fit(normal(30))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_distances_beyond_float64_are_refused(tool):
+    X = normal(30)
+    with pytest.raises(ValueError, match="bandwidth=1e-200 is too small for the distances"):
+        TOOLS[tool](kernel="rbf", bandwidth=1e-200).fit(X, -X)
+    with pytest.raises(ValueError, match="powers of their distances exceed"):
+        TOOLS[tool](preconditioner=None).fit(1e160 * X, -1e-160 * X)
+
+
+def test_a_selection_from_other_rows_than_those_of_fit_is_refused():
+    thinning = SteinThinning(5).fit(normal(30), -normal(30))
+    for values in (np.arange(29), np.arange(31)):
+        with pytest.raises(ValueError, match=f"values has {len(values)} entries, .* had 30 rows"):
+            thinning.select(values)

@@ -275,6 +275,17 @@ def test_training_tightens_the_bound(name, generator):
     assert 0.15 < estimate.value < 0.7  # the truth is 0.45
 
 
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_critic_is_trained_in_every_context(context, generator):
+    x, y = (part.float() for part in correlated(50, 2, generator))
+    critics = [GaussianCritic(2, 2, hidden=(8,)) for _ in range(2)]
+    critics[1].load_state_dict(critics[0].state_dict())
+    fit_critic(critics[0], make_bound("club"), [(x, y)] * 3)
+    with context():
+        fit_critic(critics[1], make_bound("club"), [(x.clone(), y.clone())] * 3)
+    torch.testing.assert_close(critics[1](x, y), critics[0](x, y))
+
+
 def test_a_trained_critic_gives_a_gradient_with_respect_to_the_samples(generator):
     x, y = (part.float() for part in correlated(200, 2, generator))
     critic = GaussianCritic(2, 2, hidden=(16,))

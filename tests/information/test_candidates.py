@@ -21,7 +21,6 @@ from sk_mige.information import (
 )
 from sk_mige.information.components import independent_components
 from sk_mige.information.directions import related_directions
-from sk_mige.information.one_cycle import OneCycleDescent
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -115,6 +114,8 @@ def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
     reference = model.reference
     known = [reference.coordinates(z).float() for z in (x, y)]
     inputs = model._inputs(x, y)
+    for side in model.sides_:
+        side.zero_grad()
     model._differentiate(*inputs, *known)
     found = [p.grad.clone() for side in model.sides_ for p in side.parameters()]
     left, right = (side(z) for side, z in zip(model.sides_, inputs, strict=True))
@@ -123,23 +124,6 @@ def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
     parameters = [p for side in model.sides_ for p in side.parameters()]
     for gradient, expected in zip(found, torch.autograd.grad(loss, parameters), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
-
-
-def test_the_descent_is_that_of_adamw_with_one_cycle() -> None:
-    own, known = (torch.nn.Linear(2, 1) for _ in range(2))
-    known.load_state_dict(own.state_dict())
-    descent = OneCycleDescent(own, 0.1, 20, 0.5)
-    optimizer = torch.optim.AdamW(known.parameters(), 0.1, weight_decay=0.5)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, 20, pct_start=0.15)
-    for k in range(20):
-        for network in (own, known):
-            (network(torch.tensor([[1.0, k]])) - k).square().sum().backward()
-        descent.step()
-        optimizer.step()
-        optimizer.zero_grad()
-        if k < 19:
-            schedule.step()
-    torch.testing.assert_close(own.weight, known.weight)
 
 
 def test_the_interval_extends_to_what_a_network_learns_from_more_rows() -> None:

@@ -134,6 +134,7 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: trust(Y, PROBA, novelty={"rate": ([], [1.0])}), "rate must be 1-dimensional"),
         (lambda: trust(Y, PROBA, novelty=[([1.0], [1.0])]), "novelty must be a dict"),
         (lambda: trust(Y, PROBA, novelty={"rate": [1.0]}), "novelty must be a dict .* to a pair"),
+        (lambda: trust(Y, PROBA, novelty={"rate": None}), "novelty must be a dict .* to a pair"),
         (lambda: trust(Y, PROBA, kind=["risk"]), "kind must be one of"),
         (lambda: trust(np.ma.masked_equal(Y, 1), PROBA), "y_true has masked values"),
         (lambda: representation(np.ma.masked_greater(Z, 1)), "Z has masked values"),

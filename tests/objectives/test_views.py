@@ -189,6 +189,14 @@ def test_names_are_short_for_the_objects_with_default_parameters() -> None:
 
 
 @objectives
+def test_views_and_rows_that_are_swapped_are_warned_of(
+    objective: ViewInformation, z: Tensor
+) -> None:
+    with pytest.warns(UserWarning, match=r"40 views of each of 3 inputs.*transpose\(0, 1\)"):
+        objective.loss(z.transpose(0, 1))
+
+
+@objectives
 def test_a_grid_clones_pickles_and_trains_each_objective(objective: ViewInformation) -> None:
     X = np.random.default_rng(0).normal(size=(60, 4))
     encoder = MIGEEncoder(

@@ -104,11 +104,21 @@ def test_a_stream_and_a_dense_fit_have_the_same_kernel(kernel, generator):
     [
         (lambda: Matern(nu=0.5), "nu must be 1.5 or 2.5, got 0.5"),
         (lambda: InverseMultiquadric(beta=0.0), "beta must be positive and finite, got 0.0"),
-        (lambda: Multiscale(factors=()), "factors is empty"),
+        (lambda: Multiscale(factors=()), "factors must be a sequence"),
         (lambda: Multiscale(factors=(1.0, -1.0)), "factors must be positive.*-1.0"),
+        (lambda: InverseMultiquadric(beta="1"), "beta must be positive and finite, got '1'"),
+        (lambda: Multiscale(factors=1.0), "factors must be a sequence of one width or more"),
+        (lambda: Multiscale("cubic"), "kernel must be one of 'rbf', 'imq'.*got 'cubic'"),
         (lambda: resolve_kernel("cubic"), "kernel must be one of 'rbf', 'imq'.*got 'cubic'"),
     ],
 )
 def test_unusable_kernels_are_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("factors", [[1.0, 2.0], np.array([1.0, 2.0])])
+def test_widths_may_be_any_sequence_and_kernels_have_names(factors):
+    kernel = Multiscale("imq", factors)
+    assert kernel == Multiscale(InverseMultiquadric(), (1.0, 2.0))
+    assert hash(kernel) == hash(Multiscale(InverseMultiquadric(), (1.0, 2.0)))

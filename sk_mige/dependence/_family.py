@@ -73,7 +73,8 @@ def conditional_mutual_info(
     -----
     The two terms are estimated from the same rows, so their sampling errors are correlated. The
     total sampling error is the standard error of the row-by-row difference of pointwise
-    information. The remaining errors of the terms are added, because biases need not cancel.
+    information. The rest of each term's interval allows for bias. These parts are added, because
+    the biases of the terms need not cancel.
 
     Exchanging x and y does not change the estimate. If z holds labels, numbers are replaced by
     distances from the mean of their class, and a single estimator is fitted to all rows. With at

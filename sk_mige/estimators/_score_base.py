@@ -103,9 +103,9 @@ class BaseScoreEstimator(
 
         The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. On *held-out*
         rows, the expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g -
-        g\|^2` with g the true score. The estimate closest to the true score therefore has the
-        highest expected value. The value is computed in input coordinates. Values of different
-        estimators are comparable on the same data, but not on differently scaled data.
+        g\|^2` with g the true score. The estimate with the smallest mean squared error therefore
+        has the highest expected value. The value is computed in input coordinates. Values of
+        different estimators are comparable on the same data, but not on differently scaled data.
 
         Parameters
         ----------
@@ -206,8 +206,8 @@ class BaseScoreEstimator(
         Notes
         -----
         The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
-        m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
-        modes. The difference of log-densities between separate modes is therefore uncertain.
+        m = min(n, 2000), once for each fit. Scores hardly depend on the weights of separate modes.
+        The difference of log-densities between separate modes is therefore uncertain.
 
         Examples
         --------
@@ -325,8 +325,9 @@ class BaseScoreEstimator(
 
         Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
         start from the centres. Steps are scaled by C, so that one step size suits all scales and
-        correlations of the features. The samples hardly depend on the starting points if the
-        product of step size, number of steps and acceptance rate exceeds 1.
+        correlations of the features. For Gaussian data, the correlation of a sample with its
+        starting point is about :math:`e^{-t}`, where t is the product of step size, number of steps
+        and acceptance rate. Between separate modes, chains mix more slowly.
 
         The samples are suitable for visual inspection only. The estimate is unreliable far from the
         data. With a base, chains far from the data therefore follow the score of the base, for any
@@ -367,9 +368,9 @@ class BaseScoreEstimator(
             If more than 5 % of the chains have left the data or never moved from their starting
             points. A chain has left the data if the :meth:`log_density` of its last point is far
             below that of every centre. Without a base, the last point can also be far from every
-            centre. A warning is also given if the chains are too short to be independent of their
-            starting points. With ``adjusted=False``, a warning is given if most steps would be
-            rejected.
+            centre. A warning is also given if t < 1. With ``adjusted=False``, a warning is given if
+            the mean acceptance probability would be below 0.4, or if the variance of the chains is
+            significantly above 1.5 times that of the centres.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:

@@ -175,15 +175,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
     or in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* If the modes are far apart, the median distance is about the distance between
-    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
-    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
-    kernel is chosen on at most 2,000 rows.
+    *Separate modes.* If a density has modes that are far apart, the median distance is about the
+    distance between the modes. The RBF is then too wide for each mode. ``kernel="auto"`` often
+    chooses a Matérn kernel for such samples. :class:`SSGEScoreEstimatorCV` also chooses the
+    bandwidth. With landmarks, the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
     between a joint score and a marginal score too small. Without shrinkage, the biases of the two
-    inverse covariances cancel. See the guide to scores for an example.
+    inverse covariances largely cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
@@ -637,12 +637,12 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     r"""Scalable SSGE, with kernel distances between randomly projected samples.
 
     The kernel uses the coordinates :math:`u = R y` in place of y. The random matrix R (k, d)
-    preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores use
-    the original coordinates. The correction to the base lies in the span of the rows of R, because
-    functions of u vary only along the rows of R.
+    approximately preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and
+    the scores use the original coordinates. The correction to the base lies in the span of the rows
+    of R, because functions of u vary only along the rows of R.
 
-    A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often.
+    A projection saves time if k is much smaller than the number of features and the number of
+    samples or landmarks. A projection also saves time if points are projected once and used often.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. If
     ``n_components`` is at least ``batch_size``, a warning is given.

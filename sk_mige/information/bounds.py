@@ -198,7 +198,8 @@ class DonskerVaradhan(Bound):
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    Value and gradient are unbiased, with variances that grow like :math:`e^I`.
+    Value and gradient of the bound are unbiased. For an optimal critic, their variances grow like
+    :math:`e^I`.
 
     Parameters
     ----------
@@ -229,7 +230,7 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. However, the objective is a divergence that
+    The gradient with respect to the scores is bounded. However, the objective is a divergence that
     increases with I, not an estimate of I. The optimal critic is the log density ratio. The
     ``value`` is therefore the NWJ bound at T + 1.
 

@@ -31,11 +31,10 @@ def gaussian_mutual_info(
     bound is differentiable in ``mean`` and ``scale``, and no noise is drawn.
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
-    the dimension. With 100 samples in 256 dimensions, the log-determinant of the sample covariance
-    is a third too small, and its gradient is half of the true gradient. The function therefore uses
-    Girko's G-estimator of the log-determinant (see Notes). If the dimension is one to several times
-    the batch size, the error of the G-estimator is about one nat or one percent. The error is
-    largest for slowly decaying spectra in far more dimensions than samples.
+    the dimension. The function therefore uses Girko's G-estimator of the log-determinant (see
+    Notes). If the dimension is one to several times the batch size, the error of the G-estimator is
+    about one nat or one percent. The error is largest for slowly decaying spectra in far more
+    dimensions than samples.
 
     A representation with well-separated classes is far from Gaussian, and the distance between
     classes does not affect the information. With ``labels`` y, the bound uses the covariance within

@@ -113,7 +113,7 @@ def mutual_info_gradient(
         the variance of the estimated scores, and the error due to their limited resolution. The
         method "batch" uses the means of the batches with fixed scores and takes no additional time.
         The batch error includes only the sampling error of the expectation. Near independence, or
-        if the scores do not resolve the data, the batch error is several times too small.
+        if the scores do not resolve the data, the batch error is often several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -301,7 +301,7 @@ def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise ValueError if dx and dy differ in their parameters, or if dx cannot be used."""
+    """Raise ValueError if dx and dy differ in their parameters, or if joint="distances"."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
             "dx and dy must be derivatives with respect to the same parameters; got "

@@ -96,7 +96,7 @@ def stochastic_mutual_info_surrogate(
     Notes
     -----
     If ∇H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit
-    during training. Scores estimated from M samples in d ≥ M dimensions are about M/d
+    during training. SSGE scores from M samples in d ≥ M dimensions are about M/d
     times the true scores. The methods for H(z) prevent a growth of the noise in different ways:
 
     "gaussian"
@@ -119,8 +119,8 @@ def stochastic_mutual_info_surrogate(
         contains all data. The information of the mixture saturates at log M nats, where the
         gradient vanishes.
     "leave-one-out"
-        The scores of the batch's mixture without the component that generated the sample. In about
-        10 dimensions or more, the other components are too far away for accurate scores.
+        The scores of the batch's mixture without the component that generated the sample. In many
+        dimensions, the other components are often too far away for accurate scores.
 
     The estimated score of an implicit conditional is too small as well, because there are few
     draws of each x. Except for ``marginal="score"``, the conditional score is rescaled to satisfy

@@ -205,8 +205,8 @@ class InformationBottleneck(InformationDescription):
         estimated, else 1.
     beta : float, default=1e-3
         Weight of one nat of information about x, relative to one nat of log-likelihood. If ``beta``
-        is large from the first epoch, z can become constant and stay constant. The callback
-        :class:`sk_mige.training.BetaWarmup` prevents a constant z.
+        is large from the first epoch, z can become constant and stay constant. Use the callback
+        :class:`sk_mige.training.BetaWarmup` to increase β gradually.
 
         With a pair (low, high) of positive weights, one encoder is trained for all weights in the
         range. The method ``at_beta`` of the fitted encoder returns an encoder for a single weight.

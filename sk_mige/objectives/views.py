@@ -199,8 +199,7 @@ class CodingRate(ViewInformation):
               \bar z = \frac1S \sum_s z_s
 
     Each representation is first divided by its norm. The log-determinant is the *total coding
-    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective for several views. The
-    default parameters are from EMP-SSL.
+    rate*, in nats. The default parameters are from EMP-SSL.
 
     Parameters
     ----------

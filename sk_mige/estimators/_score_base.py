@@ -167,19 +167,20 @@ class BaseScoreEstimator(
         in this package.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
-        the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
-        correction to the base:
+        the base :math:`\log b` has a closed form. The gradient of the potential :math:`\phi` is the
+        kernel expansion that the fit adds to the score of the base, or the gradient closest to the
+        expansion:
 
         - With ``curl_free=True``, the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions, and the gradient
           of the log-density is exactly the score.
-        - For other expansions, the correction is not a gradient. The potential is the sum of
-          kernels whose gradient is closest to the correction, by least squares over the centres.
+        - Other expansions are not gradients in general. The potential is the sum of kernels whose
+          gradient is closest to the expansion, by least squares over the centres.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
         of the features. The difference of two log-densities is the logarithm of the ratio of the
-        densities. A low log-density is evidence of an anomaly.
+        densities. A low log-density can indicate an anomaly.
 
         Parameters
         ----------
@@ -188,7 +189,7 @@ class BaseScoreEstimator(
         normalize : bool, default=False
             If True, subtract the logarithm of the integral of the density over the whole space.
             The integral is estimated by importance sampling with 16,384 fixed draws from the base.
-            The standard error of the logarithm is about 0.1 or less, if the draws reach every mode.
+            If the draws reach every mode, the standard error of the logarithm is about 0.1 or less.
             A normalised density has units of 1 / (product of the units of the features).
 
         Returns

@@ -130,9 +130,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
         otherwise. MPS raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks. For more than 10,000 rows, the generator also
-        draws the rows from which whitening, base and bandwidth are estimated. No other step is
-        random.
+        Seed or generator for the choice of landmarks. With landmarks and more than 10,000 rows, the
+        generator also draws the rows from which whitening, base and bandwidth are estimated. No
+        other step is random.
 
     Attributes
     ----------
@@ -576,7 +576,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             return partial(default_training_score(mode), bandwidth=self.bandwidth, kernel=kernel)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
-        # Without a cutoff, a Cholesky factorisation gives the same scores at a third of the cost.
+        # Without a cutoff, a Cholesky factorisation gives the same scores in less time.
         # The ridge must exceed the rounding errors of the small eigenvalues.
         uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
         return partial(

@@ -32,8 +32,8 @@ def gaussian_mutual_info(
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
     the dimension. The function therefore uses Girko's G-estimator of the log-determinant (see
-    Notes). If the dimension is one to several times the batch size, the error of the G-estimator is
-    about one nat or one percent. The error is largest for slowly decaying spectra in far more
+    Notes). For dimensions up to several times the batch size M, the bias of the G-estimator is of
+    order 1/M. The error is largest for slowly decaying spectra in far more
     dimensions than samples.
 
     A representation with well-separated classes is far from Gaussian, and the distance between

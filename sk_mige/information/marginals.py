@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["marginal_rows", "marginal_scores", "mixture_scores", "stein_rescaled"]
 
-# Number of rows of z for the marginal score. More rows take long and hardly change the score.
+# Number of rows of z for the marginal score. More rows would take longer.
 MAX_ROWS = 512
 
 

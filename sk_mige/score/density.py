@@ -17,7 +17,7 @@ from .precision import widest_dtype
 
 __all__ = ["LogDensity"]
 
-# Largest number of centres of a projected potential. More centres hardly change the potential.
+# Largest number of centres of a projected potential.
 MAX_CENTERS = 2_000
 # Ridge of the projection, relative to the trace of the least-squares problem.
 RIDGE = 5e-7

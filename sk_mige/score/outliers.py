@@ -18,7 +18,7 @@ WIDE, FAR, FEW = 5, 50, 0.05
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
-    """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
+    """Warn if a few outliers, such as -999 for a missing value, dominate a feature's scale.
 
     Whitening would map all rows without outliers to nearly one point.
     """
@@ -48,7 +48,7 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     n = len(x)
     quarter, middle = n // 4, (n - 1) // 2
-    if is_readable(x):  # NumPy's sort is several times faster than torch's, and its partition
+    if is_readable(x):  # NumPy's sort is faster than torch's sort and NumPy's partition
         columns = x.mT.clone(memory_format=torch.contiguous_format).numpy()
         columns.sort(axis=-1)
         ordered = torch.from_numpy(columns).mT

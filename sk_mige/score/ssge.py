@@ -106,7 +106,7 @@ def ssge(
     -------
     Tensor of shape (..., M, d)
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
-        float64, because a float32 result would have a relative error of about 6e-3. The solver
+        float64, because a float32 result can have a relative error of 6e-3. The solver
         "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
         otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
 

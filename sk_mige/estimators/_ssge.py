@@ -45,8 +45,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
     The estimator is the Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score
-    matching on whitened data. The kernel expansion corrects the score of a parametric base
-    density. The regularisation strength is chosen on held-out samples.
+    matching on whitened data. A kernel expansion corrects the score of a parametric base density.
+    By default, the regularisation strength is chosen on held-out samples.
 
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
@@ -101,7 +101,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score, so that the estimate is a gradient.
-        In few dimensions, True needs fewer samples for the same accuracy.
+        In few dimensions, True often needs fewer samples for the same accuracy.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, the
         time is linear in the number of rows, and the memory does not depend on the number of rows.
@@ -181,18 +181,19 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     bandwidth. With landmarks, the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
-    between a joint score and a marginal score too small. Without shrinkage, the biases of the two
-    inverse covariances largely cancel. See the guide to scores for an example.
+    ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
+    difference between a joint score and a marginal score too small. Without shrinkage, the biases
+    of the two inverse covariances largely cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
     of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger numbers.
+    :meth:`score` on held-out rows increases. With ``n_landmarks="auto"``,
+    :class:`SSGEScoreEstimatorCV` tries larger numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. In a stream of float32 rows, the sums of each chunk can be computed in
-    float32 if ``alpha`` is "auto" or at least 1e-3.
+    Cholesky factorisation. In a stream of float32 rows, chunks are summed in float32 if ``alpha``
+    is "auto" or at least 1e-3, and if the Gram matrix of the landmarks is well-conditioned.
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,

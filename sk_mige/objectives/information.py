@@ -67,8 +67,9 @@ class MIGE(Information):
 
     MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
     scores of each batch. A bottleneck with a Gaussian head estimates no scores by default, because
-    the entropies of z and of z given x have closed forms. MIGE is the default estimator of
-    information. Use :class:`Critic` if distances between rows are not meaningful.
+    the entropy of z given x and an upper bound of the entropy of z have closed forms. MIGE is the
+    default estimator of information. Use :class:`Critic` if distances between rows are not
+    meaningful.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ class BoundEstimate(NamedTuple):
     value : tensor of shape ()
         Estimate of I(x; y) in nats, detached.
     objective : tensor of shape ()
-        Objective of the encoder, to be maximised. The gradient with respect to x and y estimates
-        the gradient of mutual information.
+        Objective of the encoder, to be maximised. For a bound in nats and an optimal critic, the
+        gradient with respect to x and y estimates the gradient of mutual information.
     critic_objective : tensor of shape ()
         Objective of the critic, to be maximised. For most bounds, the critic's objective equals
         ``objective``. For CLUB, the critic's objective is the log-likelihood.
@@ -298,7 +298,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    The variance is low, and the value is at most log M.
+    The value is at most log M.
 
     Parameters
     ----------
@@ -330,7 +330,7 @@ def club(scores: Tensor) -> BoundEstimate:
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
     The critic is a conditional density q(y | x), trained by maximum likelihood. The bound is
-    valid only if q is the true conditional density.
+    guaranteed only if q is the true conditional density.
 
     Parameters
     ----------

@@ -47,7 +47,8 @@ def multiview_mutual_info_surrogate(
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total.
+        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total
+        if possible.
     score : callable, default=None
         Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3

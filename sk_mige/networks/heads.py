@@ -193,7 +193,7 @@ class GaussianHead(Head):
     Notes
     -----
     In evaluation mode, z is the mean μ. The scale σ is initially near softplus(−5) = 0.0067. The
-    scale is at least 1e-6, so that float32 distinguishes z from μ.
+    scale is at least 1e-6.
 
     Examples
     --------

@@ -63,7 +63,8 @@ def conditional_mutual_info(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------
@@ -132,7 +133,8 @@ def total_correlation(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------
@@ -213,7 +215,8 @@ def transfer_entropy(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------

@@ -764,8 +764,8 @@ class MIGEEncoder(
     def score_samples(self, X: Any) -> Any:
         r"""Return a measure of how typical each row is of the training data.
 
-        Small values indicate novel rows. With a Gaussian head, the value is minus an upper bound of
-        the rate :math:`\mathrm{KL}(q(z | x)\,\|\,m)` of a row, in nats:
+        Small values indicate novel rows. With a Gaussian head, the returned value is minus an upper
+        bound of the rate :math:`\mathrm{KL}(q(z | x)\,\|\,m)` of a row, in nats:
 
         .. math:: \log\sum_c w_c \exp\big(-\mathrm{KL}(q(z | x)\,\|\,m_c)\big)
                   \le -\mathrm{KL}(q(z | x)\,\|\,m), \qquad m = \sum_c w_c\, m_c .

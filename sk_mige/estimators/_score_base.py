@@ -104,7 +104,7 @@ class BaseScoreEstimator(
         The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. On *held-out*
         rows, the expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g -
         g\|^2` with g the true score. The estimate with the smallest mean squared error therefore
-        has the highest expected value. The value is computed in input coordinates. Values of
+        has the highest expected value. The loss is computed in input coordinates. Losses of
         different estimators are comparable on the same data, but not on differently scaled data.
 
         Parameters
@@ -330,9 +330,10 @@ class BaseScoreEstimator(
         starting point is about :math:`e^{-t}`, where t is the product of step size, number of steps
         and acceptance rate. Between separate modes, chains mix more slowly.
 
-        The samples are suitable for visual inspection only. The estimate is unreliable far from the
-        data. With a base, chains far from the data therefore follow the score of the base, for any
-        bandwidth. Without a base, chains far from the data do not return.
+        The samples are suitable for visual inspection only. The estimated score is unreliable far
+        from the data. With a base, chains far from the data therefore follow the score of the base,
+        for any bandwidth. Without a base, the score is close to 0 far from the data, and chains
+        rarely return.
 
         Parameters
         ----------
@@ -346,9 +347,10 @@ class BaseScoreEstimator(
             biased if ``adjusted=False``.
         adjusted : bool, default=True
             If True, accept or reject each step by the Metropolis rule. The difference of
-            log-densities is the integral of the score along the step, computed by Simpson's rule.
-            With True, each step needs one more evaluation of the score. With False, chains diverge
-            if steps are too long for the regions where the score changes fastest.
+            log-densities between the ends of a step is the integral of the score along the step,
+            computed by Simpson's rule. With True, each step needs one more evaluation of the score.
+            With False, chains diverge if steps are too long for the regions where the score changes
+            fastest.
         random_state : int, RandomState instance or None, default=None
             Seed or generator of starting points and noise.
 
@@ -368,10 +370,11 @@ class BaseScoreEstimator(
         UserWarning
             If more than 5 % of the chains have left the data or never moved from their starting
             points. A chain has left the data if the :meth:`log_density` of its last point is far
-            below that of every centre. Without a base, the last point can also be far from every
-            centre. A warning is also given if t < 1. With ``adjusted=False``, a warning is given if
-            the mean acceptance probability would be below 0.4, or if the variance of the chains is
-            significantly above 1.5 times that of the centres.
+            below that of every centre. Without a base, a chain has also left the data if its last
+            point is far from every centre. A warning is also given if t < 1. With
+            ``adjusted=False``, a warning is given if the mean acceptance probability would be below
+            0.4, or if the variance of the chains is significantly above 1.5 times that of the
+            centres.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:

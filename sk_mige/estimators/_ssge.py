@@ -96,9 +96,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With "auto", the intensity maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
-        the estimate is the score of the base. With "student", the degrees of freedom are chosen
-        between 3 and infinity. With ``None``, as in the published estimator, the estimate is zero
-        far from all samples.
+        the estimate approaches the score of the base. With "student", the degrees of freedom are
+        chosen between 3 and infinity. With ``None``, as in the published estimator, the estimate
+        approaches zero far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score, so that the estimate is a gradient.
         In few dimensions, True often needs fewer samples for the same accuracy.

@@ -66,9 +66,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The expected loss is lowest for the
     estimate closest to the unknown true score in mean square. For each fold, whitening, kernel and
-    bandwidth, one eigendecomposition is computed. The eigendecomposition is reused for all
-    thresholds, values of alpha and bases. Constant and collinear columns are left out of the
-    comparison and the fit, as described in the notes of :class:`SSGEScoreEstimator`.
+    bandwidth, one eigendecomposition is computed, or two if ``curl_free`` contains True. The
+    eigendecompositions are reused for all thresholds, values of alpha and bases. Constant and
+    collinear columns are left out of the comparison and the fit, as described in the notes of
+    :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------

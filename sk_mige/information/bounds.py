@@ -298,7 +298,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    The value is at most log M.
+    The estimate is at most log M for batches of M pairs.
 
     Parameters
     ----------

@@ -101,9 +101,9 @@ def stochastic_mutual_info_surrogate(
 
     "gaussian"
         The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without
-        sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to sampling
-        error. The number of dimensions may exceed the number of samples. For other encoders, the
-        gradient is that of an upper bound of I.
+        sampling noise of z. The gradient of the bound is exact for linear-Gaussian encoders, up to
+        sampling error. The number of dimensions may exceed the number of samples. For other
+        encoders, the gradient is that of an upper bound of I.
     "whitened"
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.

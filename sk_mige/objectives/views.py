@@ -45,7 +45,7 @@ def loss_of_views(loss: Loss) -> Loss:
 class ViewInformation(Information):
     r"""Base class of objectives that depend only on the representations of S ≥ 2 views.
 
-    A view-based objective decreases the distance between views of the same row, and prevents
+    A view-based objective decreases the distance between views of the same row, and penalises
     constant or equal components of z. A subclass defines ``loss(z)`` for representations of shape
     (S, M, K). The loss has no value on held-out rows, because held-out rows have one view. Pass the
     objective to InfoMax, as in ``InfoMax(information=..., n_views=2)``.

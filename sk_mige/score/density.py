@@ -111,7 +111,7 @@ class LogDensity:
 
         .. math:: \int e^{\ell(x)} dx = |\det W|^{-1}\; \mathbb E_{y \sim b}\, e^{\ell(y)} / b(y) .
 
-        Every call uses the same draws. Without a correction to the base, the result is exact.
+        Every call uses the same draws. If all coefficients are 0, the result is exact.
 
         Returns
         -------

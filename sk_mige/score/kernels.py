@@ -297,8 +297,9 @@ class InverseMultiquadric(Kernel):
 
     The tails are polynomial, so distant centres contribute to the score. With :math:`\beta < 1` and
     a density with light tails, the kernel Stein discrepancy detects samples that do not converge to
-    the density. With the RBF in more than two dimensions, the discrepancy can miss non-convergence
-    [1]_. With the default exponent 1/2, the kernel and the RBF have the same slope at 0.
+    the density. With the RBF in more than two dimensions, the discrepancy can vanish for samples
+    that do not converge [1]_. With the default exponent 1/2, the kernel and the RBF have the same
+    slope at 0.
 
     Parameters
     ----------

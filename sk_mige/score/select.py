@@ -139,7 +139,7 @@ def select_candidate(
 
     Among a thousand candidates, the candidate with the lowest mean loss is often overfitted.
     Estimates with very wide kernels can have low held-out losses, but diverge outside the data.
-    Three rules prevent overfitting.
+    Three rules reduce overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is computed
       from each fold's difference between the candidate's loss and the median loss of the leading

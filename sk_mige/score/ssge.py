@@ -95,7 +95,7 @@ def ssge(
         - "eigh" decomposes the Gram matrix.
         - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`.
         - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov
-          regularisation without a cutoff, at a tenth of the cost of "eigh".
+          regularisation without a cutoff. No eigendecomposition is computed.
 
         Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"

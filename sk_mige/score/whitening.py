@@ -364,7 +364,7 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
     """Return the intensity in a grid that has the highest leave-one-out Gaussian likelihood.
 
     The variance of the spherical part is computed from all rows, so that one matrix product serves
-    the whole grid. A leave-one-out variance would hardly change the choice.
+    the whole grid.
     """
     if n < 4:
         return 1.0

@@ -54,7 +54,7 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    The file contains the weights, the learned parts of the objective (critics, adversaries), the
+    The file contains the weights of the network and of the objective's learned parts, the
     optimizer's moments, the states of the random generators and the history. The file is read with
     ``weights_only=True``, which does not unpickle arbitrary objects. The old file is replaced after
     the new file is complete, so an interruption during writing loses at most one epoch. The

@@ -207,8 +207,8 @@ class BaseScoreEstimator(
         Notes
         -----
         The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
-        m = min(n, 2000), once for each fit. Scores hardly depend on the weights of separate modes.
-        The difference of log-densities between separate modes is therefore uncertain.
+        m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
+        modes. The difference of log-densities between separate modes is therefore uncertain.
 
         Examples
         --------

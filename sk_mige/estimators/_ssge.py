@@ -175,10 +175,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
     or in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* If a density has modes that are far apart, the median distance is about the
-    distance between the modes. The RBF is then too wide for each mode. ``kernel="auto"`` often
-    chooses a Matérn kernel for such samples. :class:`SSGEScoreEstimatorCV` also chooses the
-    bandwidth. With landmarks, the kernel is chosen on at most 2,000 rows.
+    *Separate modes.* If a density has distant modes, the median distance is about that between
+    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
+    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
+    kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the

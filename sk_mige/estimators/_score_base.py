@@ -372,9 +372,9 @@ class BaseScoreEstimator(
             points. A chain has left the data if the :meth:`log_density` of its last point is far
             below that of every centre. Without a base, a chain has also left the data if its last
             point is far from every centre. A warning is also given if t < 1. With
-            ``adjusted=False``, a warning is given if the mean acceptance probability would be below
-            0.4, or if the variance of the chains is significantly above 1.5 times that of the
-            centres.
+            ``adjusted=False``, further warnings are given if the mean acceptance probability would
+            be below 0.4, or if the variance of the chains significantly exceeds 1.5 times that of
+            the centres.
         """
         check_is_fitted(self)
         if n_samples < 1 or n_steps < 1 or not 0 < step_size < math.inf:

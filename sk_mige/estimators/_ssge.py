@@ -709,8 +709,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The MIGE paper
-    sums :math:`y_m - y` instead. At new points, the error of the paper's sums grows with the number
-    of samples.
+    sums :math:`y_m - y` instead.
 
     The MIGE paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
     orthonormal rows. The projections of scikit-learn preserve norms without a factor.

@@ -120,9 +120,9 @@ def make_gaussian_mixture(
 
     .. math:: \nabla \log q(x) = -\sum_k r_k(x)\, \Sigma_k^{-1} (x - \mu_k).
 
-    The default density has three modes in the plane. The distance between the modes is large, so
-    score estimates depend on the bandwidth of the kernel. Equal means and different variances give
-    a unimodal density with heavy tails.
+    The default density has three modes in the plane. The modes are several standard deviations
+    apart, so score estimates depend on the bandwidth of the kernel. Equal means and different
+    variances give a unimodal density with heavy tails.
 
     Parameters
     ----------

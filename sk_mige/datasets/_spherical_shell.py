@@ -17,10 +17,10 @@ class SphericalShellScore(ExactScore):
 
     .. math:: \nabla \log q(x) = -\frac{\lVert x \rVert - R}{s^2} \frac{x}{\lVert x \rVert}
 
-    The density is a Gaussian function of the *distance to the sphere* of radius R. A density with
-    normally distributed radii would have a pole at the origin and infinite Fisher information. Near
-    the origin, the score is bounded, but the direction of the score is discontinuous. At the
-    origin, the score is set to 0.
+    The density is a Gaussian function of the *distance to the sphere* of radius R. For d ≥ 2, a
+    density with normally distributed radii would have a pole at the origin and infinite Fisher
+    information. Near the origin, the score is bounded, but the direction of the score is
+    discontinuous. At the origin, the score is set to 0.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class SphericalShellScore(ExactScore):
         """Draw exact samples of r^(d−1) exp(−(r−R)²/2s²) on r > 0, by rejection.
 
         The tangent of log r at the mode r₀ gives log r ≤ log r₀ + r/r₀ − 1. The density is
-        therefore bounded by a multiple of N(r₀, s²) for every d. Most draws are accepted.
+        therefore bounded by a multiple of N(r₀, s²) for every d.
         """
         n = self.n_features - 1
         mode = (self.radius + np.sqrt(self.radius**2 + 4 * n * self.noise**2)) / 2

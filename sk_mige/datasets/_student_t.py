@@ -95,7 +95,7 @@ def make_student_t(
     .. math::
         \nabla \log q(x) = -\frac{\nu + d}{\nu + x^\top \Sigma^{-1} x}\, \Sigma^{-1} x
 
-    In the tails, the score of a Student-t decreases to zero, but the score of a Gaussian grows.
+    In the tails, the norm of the score decreases to zero for a Student-t, and grows for a Gaussian.
 
     Parameters
     ----------

@@ -63,7 +63,8 @@ def conditional_mutual_info(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------
@@ -73,7 +74,8 @@ def conditional_mutual_info(
     -----
     The two terms are estimated from the same rows, so their sampling errors are correlated. The
     total sampling error is the standard error of the row-by-row difference of pointwise
-    information. The remaining errors of the terms are added, because biases need not cancel.
+    information. The rest of each term's interval allows for bias. These parts are added, because
+    the biases of the terms need not cancel.
 
     Exchanging x and y does not change the estimate. If z holds labels, numbers are replaced by
     distances from the mean of their class, and a single estimator is fitted to all rows. With at
@@ -131,7 +133,8 @@ def total_correlation(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------
@@ -212,7 +215,8 @@ def transfer_entropy(
     Warns
     -----
     UserWarning
-        If the interval is wide relative to the estimate, or if the information is infinite.
+        If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
+        infinite.
 
     See Also
     --------

@@ -55,8 +55,7 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     n_batches : int, default=10
         Number of batches for the standard error.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the noise. With an int, gradients at different θ use the same noise,
-        and plots of the gradient against θ are smooth.
+        Seed or generator for the noise. With an int, gradients at different θ use the same noise.
 
     Attributes
     ----------

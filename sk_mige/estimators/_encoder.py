@@ -168,7 +168,7 @@ class MIGEEncoder(
         several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
-        then about twice as fast on hardware that supports bfloat16, and slower on other hardware.
+        then faster on hardware that supports bfloat16, and slower on other hardware.
         Weights, scores and likelihoods are float32, and so are all computations after ``fit``.
     distributed : bool, default=False
         Whether the processes that torchrun started train one encoder together. Each process
@@ -236,10 +236,10 @@ class MIGEEncoder(
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
     linear layers and batch norms, and needs at most 2·10⁹ floating-point operations for a training
     step. With W weights, a training step needs 6 · W · ``batch_size`` operations, so the default
-    encoder is small for up to 1,900 features. With the same seed, a small network gives the same
-    results for any number of threads or cores, and for any ``n_jobs`` of a search. Larger networks
-    and convolutions use all threads of torch. The results of larger networks depend on the number
-    of threads, because training amplifies rounding errors.
+    encoder is small for up to 1,900 features and 256 rows in a batch. With the same seed, a small
+    network gives the same results for any number of threads or cores, and for any ``n_jobs`` of a
+    search. Larger networks and convolutions use all threads of torch. The results of larger
+    networks depend on the number of threads, because training amplifies rounding errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
@@ -765,8 +765,8 @@ class MIGEEncoder(
     def score_samples(self, X: Any) -> Any:
         r"""Return a measure of how typical each row is of the training data.
 
-        Small values indicate novel rows. With a Gaussian head, the value is minus an upper bound of
-        the rate :math:`\mathrm{KL}(q(z | x)\,\|\,m)` of a row, in nats:
+        Small values indicate novel rows. With a Gaussian head, the returned value is minus an upper
+        bound of the rate :math:`\mathrm{KL}(q(z | x)\,\|\,m)` of a row, in nats:
 
         .. math:: \log\sum_c w_c \exp\big(-\mathrm{KL}(q(z | x)\,\|\,m_c)\big)
                   \le -\mathrm{KL}(q(z | x)\,\|\,m), \qquad m = \sum_c w_c\, m_c .

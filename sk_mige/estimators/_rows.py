@@ -125,7 +125,7 @@ def _warn_of_scales(widest: float, largest: float) -> None:
     elif largest > LARGEST:
         found = f"X has values up to {largest:.1e}, too large for squares in float32"
     if found is not None:
-        warn_user(f"{found}: put a StandardScaler before the network, which may learn nothing")
+        warn_user(f"{found}: put a StandardScaler before the network")
 
 
 def namespace_of(X: Any) -> str:

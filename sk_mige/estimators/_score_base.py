@@ -106,9 +106,9 @@ class BaseScoreEstimator(
 
         The result is the mean of :math:`-\tfrac12\|\hat g\|^2 - \nabla\cdot\hat g`. On *held-out*
         rows, the expectation is :math:`\tfrac12 \mathbb E\|g\|^2 - \tfrac12 \mathbb E\|\hat g -
-        g\|^2` with g the true score. The estimate closest to the true score therefore has the
-        highest expected value. The value is computed in input coordinates. Values of different
-        estimators are comparable on the same data, but not on differently scaled data.
+        g\|^2` with g the true score. The estimate with the smallest mean squared error therefore
+        has the highest expected value. The loss is computed in input coordinates. Losses of
+        different estimators are comparable on the same data, but not on differently scaled data.
 
         Parameters
         ----------
@@ -171,19 +171,20 @@ class BaseScoreEstimator(
         in this package.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
-        the base :math:`\log b` has a closed form. The potential :math:`\phi` belongs to the
-        correction to the base:
+        the base :math:`\log b` has a closed form. The gradient of the potential :math:`\phi` is the
+        kernel expansion that the fit adds to the score of the base, or the gradient closest to the
+        expansion:
 
         - With ``curl_free=True``, the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
         - In one dimension with the RBF, the potential is a sum of error functions, and the gradient
           of the log-density is exactly the score.
-        - For other expansions, the correction is not a gradient. The potential is the sum of
-          kernels whose gradient is closest to the correction, by least squares over the centres.
+        - Other expansions are not gradients in general. The potential is the sum of kernels whose
+          gradient is closest to the expansion, by least squares over the centres.
 
         Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
         of the features. The difference of two log-densities is the logarithm of the ratio of the
-        densities. A low log-density is evidence of an anomaly.
+        densities. A low log-density can indicate an anomaly.
 
         Parameters
         ----------
@@ -192,7 +193,7 @@ class BaseScoreEstimator(
         normalize : bool, default=False
             If True, subtract the logarithm of the integral of the density over the whole space.
             The integral is estimated by importance sampling with 16,384 fixed draws from the base.
-            The standard error of the logarithm is about 0.1 or less, if the draws reach every mode.
+            If the draws reach every mode, the standard error of the logarithm is about 0.1 or less.
             A normalised density has units of 1 / (product of the units of the features).
 
         Returns
@@ -343,12 +344,14 @@ class BaseScoreEstimator(
 
         Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
         start from the centres. Steps are scaled by C, so that one step size suits all scales and
-        correlations of the features. The samples hardly depend on the starting points if the
-        product of step size, number of steps and acceptance rate exceeds 1.
+        correlations of the features. For Gaussian data, the correlation of a sample with its
+        starting point is about :math:`e^{-t}`, where t is the product of step size, number of steps
+        and acceptance rate. Between separate modes, chains mix more slowly.
 
-        The samples are suitable for visual inspection only. The estimate is unreliable far from the
-        data. With a base, chains far from the data therefore follow the score of the base, for any
-        bandwidth. Without a base, chains far from the data do not return.
+        The samples are suitable for visual inspection only. The estimated score is unreliable far
+        from the data. With a base, chains far from the data therefore follow the score of the base,
+        for any bandwidth. Without a base, the score is close to 0 far from the data, and chains
+        rarely return.
 
         Parameters
         ----------
@@ -362,9 +365,10 @@ class BaseScoreEstimator(
             biased if ``adjusted=False``.
         adjusted : bool, default=True
             If True, accept or reject each step by the Metropolis rule. The difference of
-            log-densities is the integral of the score along the step, computed by Simpson's rule.
-            With True, each step needs one more evaluation of the score. With False, chains diverge
-            if steps are too long for the regions where the score changes fastest.
+            log-densities between the ends of a step is the integral of the score along the step,
+            computed by Simpson's rule. With True, each step needs one more evaluation of the score.
+            With False, chains diverge if steps are too long for the regions where the score changes
+            fastest.
         random_state : int, RandomState instance or None, default=None
             Seed or generator of starting points and noise.
 
@@ -384,10 +388,11 @@ class BaseScoreEstimator(
         UserWarning
             If more than 5 % of the chains have left the data or never moved from their starting
             points. A chain has left the data if the :meth:`log_density` of its last point is far
-            below that of every centre. Without a base, the last point can also be far from every
-            centre. A warning is also given if the chains are too short to be independent of their
-            starting points. With ``adjusted=False``, a warning is given if most steps would be
-            rejected.
+            below that of every centre. Without a base, a chain has also left the data if its last
+            point is far from every centre. A warning is also given if t < 1. With
+            ``adjusted=False``, further warnings are given if the mean acceptance probability would
+            be below 0.4, or if the variance of the chains significantly exceeds 1.5 times that of
+            the centres.
         """
         check_is_fitted(self)
         log_density = self._log_density()

@@ -45,8 +45,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     r"""Estimate the score :math:`\nabla_x \log q(x)` of a density from its samples.
 
     The estimator is the Spectral Stein Gradient Estimator (SSGE) [1]_, written as kernel score
-    matching on whitened data. The kernel expansion corrects the score of a parametric base
-    density. The regularisation strength is chosen on held-out samples.
+    matching on whitened data. A kernel expansion corrects the score of a parametric base density.
+    By default, the regularisation strength is chosen on held-out samples.
 
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
@@ -96,12 +96,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With "auto", the intensity maximises the leave-one-out Gaussian likelihood.
     base : {"student", "gaussian"} or None, default="student"
         Elliptical base density, whose score the kernel expansion corrects. Far from all samples,
-        the estimate is the score of the base. With "student", the degrees of freedom are chosen
-        between 3 and infinity. With ``None``, as in the published estimator, the estimate is zero
-        far from all samples.
+        the estimate approaches the score of the base. With "student", the degrees of freedom are
+        chosen between 3 and infinity. With ``None``, as in the published estimator, the estimate
+        approaches zero far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score, so that the estimate is a gradient.
-        In few dimensions, True needs fewer samples for the same accuracy.
+        In few dimensions, True often needs fewer samples for the same accuracy.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, the
         time is linear in the number of rows, and the memory does not depend on the number of rows.
@@ -130,9 +130,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
         otherwise. MPS raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks. For more than 10,000 rows, the generator also
-        draws the rows from which whitening, base and bandwidth are estimated. No other step is
-        random.
+        Seed or generator for the choice of landmarks. With landmarks and more than 10,000 rows, the
+        generator also draws the rows from which whitening, base and bandwidth are estimated. No
+        other step is random.
 
     Attributes
     ----------
@@ -176,7 +176,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
     or in float32 for folds with a well-conditioned Gram matrix.
 
-    *Separate modes.* If the modes are far apart, the median distance is about the distance between
+    *Separate modes.* If a density has distant modes, the median distance is about that between
     the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
     such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
     kernels takes at most as long as the choice of ``alpha`` for one kernel. It ends after one or
@@ -184,18 +184,19 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` for all scores. Shrinkage improves a single score, but makes the difference
-    between a joint score and a marginal score too small. Without shrinkage, the biases of the two
-    inverse covariances cancel. See the guide to scores for an example.
+    ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
+    difference between a joint score and a marginal score too small. Without shrinkage, the biases
+    of the two inverse covariances largely cancel. See the guide to scores for an example.
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
     of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
-    :meth:`score` on held-out rows increases. :class:`SSGEScoreEstimatorCV` tries larger numbers.
+    :meth:`score` on held-out rows increases. With ``n_landmarks="auto"``,
+    :class:`SSGEScoreEstimatorCV` tries larger numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. In a stream of float32 rows, the sums of each chunk can be computed in
-    float32 if ``alpha`` is "auto" or at least 1e-3.
+    Cholesky factorisation. In a stream of float32 rows, chunks are summed in float32 if ``alpha``
+    is "auto" or at least 1e-3, and if the Gram matrix of the landmarks is well-conditioned.
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,
@@ -579,7 +580,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             return partial(default_training_score(mode), bandwidth=self.bandwidth, kernel=kernel)
         if threshold is None and alpha == 0.0:
             threshold = TRAINING_EIGEN_THRESHOLD
-        # Without a cutoff, a Cholesky factorisation gives the same scores at a third of the cost.
+        # Without a cutoff, a Cholesky factorisation gives the same scores in less time.
         # The ridge must exceed the rounding errors of the small eigenvalues.
         uncut = self.n_eigen is None and (threshold is None or float(threshold) >= 1)
         return partial(
@@ -640,12 +641,12 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     r"""Scalable SSGE, with kernel distances between randomly projected samples.
 
     The kernel uses the coordinates :math:`u = R y` in place of y. The random matrix R (k, d)
-    preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and the scores use
-    the original coordinates. The correction to the base lies in the span of the rows of R, because
-    functions of u vary only along the rows of R.
+    approximately preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and
+    the scores use the original coordinates. The correction to the base lies in the span of the rows
+    of R, because functions of u vary only along the rows of R.
 
-    A projection saves time if the number of samples or landmarks exceeds the number k of
-    components. A projection also saves time if points are projected once and used often.
+    A projection saves time if k is much smaller than the number of features and the number of
+    samples or landmarks. A projection also saves time if points are projected once and used often.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. If
     ``n_components`` is at least ``batch_size``, a warning is given.
@@ -711,8 +712,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     Notes
     -----
     Stein's identity for functions of u leads to sums of :math:`R^\top R (y_m - y)`. The MIGE paper
-    sums :math:`y_m - y` instead. At new points, the error of the paper's sums grows with the number
-    of samples.
+    sums :math:`y_m - y` instead.
 
     The MIGE paper also uses :math:`\|x - x'\| \approx \sqrt{d/k}\, \|R x - R x'\|` for R with
     orthonormal rows. The projections of scikit-learn preserve norms without a factor.

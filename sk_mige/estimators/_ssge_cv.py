@@ -64,17 +64,18 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     r"""Score estimator with cross-validated bandwidth, regularisation, base and whitening.
 
     Every combination of parameters is evaluated by Hyvärinen's loss on held-out folds,
-    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The loss ranks estimates by the
-    distance from the unknown true score. For each fold, whitening, kernel and bandwidth, one
-    eigendecomposition is computed. The eigendecomposition is reused for all thresholds, values of
-    alpha and bases. Constant and collinear columns are left out of the comparison and the fit, as
-    described in the notes of :class:`SSGEScoreEstimator`.
+    :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The expected loss is lowest for the
+    estimate closest to the unknown true score in mean square. For each fold, whitening, kernel and
+    bandwidth, one eigendecomposition is computed, or two if ``curl_free`` contains True. The
+    eigendecompositions are reused for all thresholds, values of alpha and bases. Constant and
+    collinear columns are left out of the comparison and the fit, as described in the notes of
+    :class:`SSGEScoreEstimator`.
 
     Parameters
     ----------
     bandwidth_factors : sequence of float, default=(0.25, 0.5, 1.0, 2.0)
         Kernel widths, as multiples of the median distance. With factors far above 2, the estimates
-        diverge outside the data.
+        can diverge outside the data.
     eigen_thresholds : sequence of float in (0, 1], default=(0.8, 0.9, 0.94, 0.97, 0.99, 0.999)
         Spectral cutoffs to compare. The sequence may be empty.
     alphas : sequence of float or "auto", default="auto"
@@ -175,8 +176,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
     training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
-    all rows. The comparison of finalists takes one fit for each finalist. If landmarks are
-    needed, one fit with 2,000 landmarks is added, and possibly one with 4,000.
+    all rows. The comparison of finalists takes one fit for each finalist. If landmarks are needed,
+    there is a further fit with 2,000 landmarks, and sometimes one with 4,000.
 
     References
     ----------

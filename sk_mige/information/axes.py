@@ -23,8 +23,8 @@ def independent_axes(z: Tensor) -> Tensor | None:
     r"""Linear map to independent components, or None if the map has no benefit.
 
     Mutual information does not change under invertible maps of either variable. Maps of single
-    coordinates (:func:`gaussianize_margins`) bring a distribution closer to a Gaussian if the
-    coordinates are independent. Symmetric FastICA [1]_ finds independent coordinates.
+    coordinates (:func:`gaussianize_margins`) make a distribution nearly Gaussian if the coordinates
+    are independent. Symmetric FastICA [1]_ finds independent coordinates.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ class BoundEstimate(NamedTuple):
     value : tensor of shape ()
         Estimate of I(x; y) in nats, detached.
     objective : tensor of shape ()
-        Objective of the encoder, to be maximised. The gradient with respect to x and y estimates
-        the gradient of mutual information.
+        Objective of the encoder, to be maximised. For a bound in nats and an optimal critic, the
+        gradient with respect to x and y estimates the gradient of mutual information.
     critic_objective : tensor of shape ()
         Objective of the critic, to be maximised. For most bounds, the critic's objective equals
         ``objective``. For CLUB, the critic's objective is the log-likelihood.
@@ -198,7 +198,8 @@ class DonskerVaradhan(Bound):
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    Value and gradient are unbiased, with variances that grow like :math:`e^I`.
+    Value and gradient of the bound are unbiased. For an optimal critic, their variances grow like
+    :math:`e^I`.
 
     Parameters
     ----------
@@ -229,7 +230,7 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient is bounded and has a low variance. However, the objective is a divergence that
+    The gradient with respect to the scores is bounded. However, the objective is a divergence that
     increases with I, not an estimate of I. The optimal critic is the log density ratio. The
     ``value`` is therefore the NWJ bound at T + 1.
 
@@ -297,7 +298,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
-    The variance is low, and the value is at most log M.
+    The estimate is at most log M for batches of M pairs.
 
     Parameters
     ----------
@@ -329,7 +330,7 @@ def club(scores: Tensor) -> BoundEstimate:
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
     The critic is a conditional density q(y | x), trained by maximum likelihood. The bound is
-    valid only if q is the true conditional density.
+    guaranteed only if q is the true conditional density.
 
     Parameters
     ----------

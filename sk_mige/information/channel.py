@@ -56,8 +56,7 @@ def channel_gradient(
     n_noise : int, default=None
         Dimension of the noise. None means the dimension of x.
     random_state : int, RandomState instance, Generator instance or None, default=0
-        Seed or generator of the noise. With an int, gradients at different θ use the same noise, so
-        that the gradient is a smooth function of θ.
+        Seed or generator of the noise. With an int, gradients at different θ use the same noise.
     **options
         Keyword arguments of :func:`mutual_info_gradient`.
 

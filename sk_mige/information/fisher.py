@@ -29,9 +29,10 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
               \qquad g_0(z) = -z .
 
-    Here s is the true score. The error of the bound is proportional to the squared error of ĝ. The
-    score for each fold is fitted to the other folds. All folds use the same Tikhonov strength, for
-    which the sum of bounds over the folds is largest. If no sum is positive, the result is 0.
+    Here s is the true score. The bound is below the Fisher information by the mean squared error of
+    ĝ. The score for each fold is fitted to the other folds. All folds use the same Tikhonov
+    strength, for which the sum of bounds over the folds is largest. If no sum is positive, the
+    result is 0.
 
     Parameters
     ----------

@@ -26,16 +26,15 @@ def gaussian_mutual_info(
                   - \mathbb{E} \sum_k \log \sigma_k(x),
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
-    Among all marginals with a given covariance, the Gaussian has the largest entropy. The value is
-    therefore an upper bound of I(x; z). For linear-Gaussian encoders, the value equals I(x; z). The
-    bound is differentiable in ``mean`` and ``scale``, and no noise is drawn.
+    Among all marginals with a given covariance, the Gaussian has the largest entropy. The returned
+    value is therefore an upper bound of I(x; z). For linear-Gaussian encoders, the bound equals
+    I(x; z). The bound is differentiable in ``mean`` and ``scale``, and no noise is drawn.
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
-    the dimension. With 100 samples in 256 dimensions, the log-determinant of the sample covariance
-    is a third too small, and its gradient is half of the true gradient. The function therefore uses
-    Girko's G-estimator of the log-determinant (see Notes). If the dimension is one to several times
-    the batch size, the error of the G-estimator is about one nat or one percent. The error is
-    largest for slowly decaying spectra in far more dimensions than samples.
+    the dimension. The function therefore uses Girko's G-estimator of the log-determinant (see
+    Notes). For dimensions up to several times the batch size M, the bias of the G-estimator is of
+    order 1/M. The error of the G-estimator is largest for slowly decaying spectra in far more
+    dimensions than samples.
 
     A representation with well-separated classes is far from Gaussian, and the distance between
     classes does not affect the information. With ``labels`` y, the bound uses the covariance within

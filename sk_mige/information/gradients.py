@@ -68,9 +68,9 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
     Notes
     -----
-    The score of a density has mean 0, which is Stein's identity for f = 1. Estimated scores
-    satisfy Stein's identity only approximately. Every surrogate of this package therefore centres
-    the estimated scores of a batch:
+    The score of a smooth density on the whole space has mean 0, which is Stein's identity for f =
+    1. Estimated scores satisfy Stein's identity only approximately. Every surrogate of this package
+    therefore centres the estimated scores of a batch:
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
@@ -131,8 +131,7 @@ def mutual_info_surrogate(
     x_scale : float, default=1.0
         Weight of x relative to z in the joint kernel. The squared distances of x are scaled to a
         median of ``x_scale**2`` times the median squared distance of z
-        (:func:`joint_squared_distances`). Equal weights give the most accurate gradients for linear
-        channels, in few and in many dimensions.
+        (:func:`joint_squared_distances`).
     projection : tensor of shape (k, d_x), default=None
         Matrix, usually random, to project x before the distances are computed.
     sq_distances_x : tensor of shape (M, M), default=None
@@ -147,8 +146,8 @@ def mutual_info_surrogate(
 
     Notes
     -----
-    For a deterministic encoder, I(x; z) is infinite if x is continuous, and equals the entropy of z
-    if x is discrete. The estimated gradient is that of the information after smoothing by the
+    For a deterministic encoder, I(x; z) is infinite if z is continuous, and equals the entropy of z
+    if z is discrete. The estimated gradient is that of the information after smoothing by the
     kernel. The kernel's bandwidth sets the resolution at which z distinguishes inputs.
 
     References
@@ -241,7 +240,7 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
 def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tensor:
     """Return detached scores (..., M, d) at the samples z, minus their mean over the M samples.
 
-    The score of every density has mean 0, so a nonzero mean of estimated scores is an error.
+    The score of a smooth density on the whole space has mean 0.
     """
     with torch.no_grad():
         scores = (score or ssge)(z.detach(), **known)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["marginal_rows", "marginal_scores", "mixture_scores", "stein_rescaled"]
 
-# Number of rows of z for the marginal score. More rows take long and hardly change the score.
+# Number of rows of z for the marginal score. More rows would take longer.
 MAX_ROWS = 512
 
 
@@ -63,7 +63,7 @@ def mixture_scores(z: Tensor, mean: Tensor, scale: Tensor, *, leave_one_out: boo
     """Return scores at z (N, d) of the equally weighted mixture of the batch's M Gaussians.
 
     Row n of z was drawn from component n modulo M. With ``leave_one_out``, the mixture for row n
-    excludes the component.
+    excludes this component.
     """
     n, d = z.shape
     m = mean.shape[0]

@@ -13,8 +13,8 @@ __all__ = ["gaussianize_margins", "gaussianize_ranks"]
 def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
-    For every invertible T, I(x; T(y)) = I(x; y). T must be smooth, but the result need not be
-    exactly Gaussian. T is the monotone cubic interpolation of [1]_ from a few sample quantiles to
+    For every invertible T, I(x; T(y)) = I(x; y). T must be smooth, but T(z) need not be exactly
+    Gaussian. T is the monotone cubic interpolation of [1]_ from a few sample quantiles to
     the quantiles of N(0, 1).
 
     Parameters

@@ -79,7 +79,7 @@ def mutual_info_gradient(
     .. math:: \frac{dI}{d\theta} = -\mathbb{E}\Big[\big(\nabla_y \log q(y)
               - \nabla_y \log q(x, y)\big)^\top \frac{\partial y}{\partial\theta}\Big]
 
-    With ``dx``, the same term for x is added.
+    With ``dx``, the corresponding term with ∂x/∂θ is added.
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ def mutual_info_gradient(
         Derivatives ∂x/∂θ, if x depends on θ as well.
     margins : {"gaussian", None}, default="gaussian"
         Map of the margins. The option "gaussian" maps every coordinate towards a Gaussian by a
-        smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are
-        rotated to independent axes if :func:`independent_axes` finds any. The map preserves the
+        smooth increasing function (:func:`gaussianize_margins`). Before the map, samples are mapped
+        to independent axes if :func:`independent_axes` finds any. The map preserves the
         information. Margins with heavy tails, and margins transformed by a cube or an exponential,
         become nearly Gaussian. If None, no map is applied.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. The option "coordinates" uses the coordinates of x, and
-        requires 3 samples for each coordinate of x and y. With "distances", leave-one-out
+        Use of x in the joint score. The option "coordinates" uses the coordinates of x, and should
+        have at least 3 samples for each coordinate of x and y. With "distances", leave-one-out
         predictions of y from the distances of x replace x. The option "distances" suits data with
         more columns than samples, such as images. The default "auto" selects "coordinates" if there
         are 3 samples for each coordinate, or if ``dx`` is given.
@@ -111,9 +111,9 @@ def mutual_info_gradient(
         Method for the standard error. The method "jackknife" repeats the estimate without each
         batch of samples in turn, and for two halves of the samples. The jackknife error includes
         the variance of the estimated scores, and the error due to their limited resolution. The
-        method "batch" uses the means of the batches with fixed scores and takes no additional time.
+        method "batch" uses the means of the batches with fixed scores.
         The batch error includes only the sampling error of the expectation. Near independence, or
-        if the scores do not resolve the data, the batch error is several times too small.
+        if the scores do not resolve the data, the batch error is often several times too small.
     n_batches : int, default=10
         Number of batches of consecutive samples, at most the number of samples. For
         autocorrelated samples, batches should be longer than the correlation time.
@@ -153,9 +153,9 @@ def mutual_info_gradient(
 
     With ``joint="distances"``, predictions of y from n samples capture only a fraction of the
     signal. A random-effects model [1]_ estimates the captured fraction of the signal-to-noise
-    ratio, and the gradient is divided by the captured fraction. The division is exact for a linear
-    relation of Gaussians. The standard error includes 30 % of the part of the gradient that the
-    predictions miss. The time of the predictions grows as n\ :sup:`3`.
+    ratio, and the gradient is divided by the captured fraction. For a linear relation of Gaussians,
+    division by the true fraction is exact. The standard error includes 30 % of the part of the
+    gradient that the predictions miss. The time of the predictions grows as n\ :sup:`3`.
 
     Let :math:`y_R = y_K B(\theta) + c(\theta)` be columns that are linear combinations of other
     columns :math:`y_K`. All columns together have no density. For every B and c, the columns
@@ -301,7 +301,7 @@ def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise ValueError if dx and dy differ in their parameters, or if dx cannot be used."""
+    """Raise ValueError if dx and dy differ in their parameters, or if joint="distances"."""
     if dx.shape[2] != dy.shape[2] or not same_axes:
         raise ValueError(
             "dx and dy must be derivatives with respect to the same parameters; got "

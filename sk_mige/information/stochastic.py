@@ -96,14 +96,14 @@ def stochastic_mutual_info_surrogate(
     Notes
     -----
     If ∇H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit
-    during training. Scores estimated from M samples in d ≥ M dimensions are about M/d
-    times the true scores. The methods for H(z) prevent a growth of the noise in different ways:
+    during training. SSGE scores from M samples in d ≥ M dimensions are about M/d times the true
+    scores. The methods for H(z) are:
 
     "gaussian"
         The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without
-        sampling noise of z. The gradient is exact for linear-Gaussian encoders, up to sampling
-        error. The number of dimensions may exceed the number of samples. For other encoders, the
-        gradient is that of an upper bound of I.
+        sampling noise of z. The gradient of the bound is exact for linear-Gaussian encoders, up to
+        sampling error. The number of dimensions may exceed the number of samples. For other
+        encoders, the gradient is that of an upper bound of I.
     "whitened"
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.
@@ -112,18 +112,17 @@ def stochastic_mutual_info_surrogate(
         are not rescaled either. The method "score" suits d well below M and S.
     "stein"
         The estimated scores times the factor for which Stein's identity mean(ĝ·(z − z̄)) = −d holds
-        in the batch. With the Stein factor, the overall size of the scores is unbiased for every
-        d/M.
+        in the batch.
     "mixture"
         The scores of the batch's mixture q(z) = Σ_m q(z | x_m)/M. The mixture is exact if the batch
         contains all data. The information of the mixture saturates at log M nats, where the
         gradient vanishes.
     "leave-one-out"
-        The scores of the batch's mixture without the component that generated the sample. In about
-        10 dimensions or more, the other components are too far away for accurate scores.
+        The scores of the batch's mixture without the component that generated the sample. In many
+        dimensions, the other components are often too far away for accurate scores.
 
-    The estimated score of an implicit conditional is too small as well, because there are few
-    draws of each x. Except for ``marginal="score"``, the conditional score is rescaled to satisfy
+    With few draws of each x, the estimated score of an implicit conditional is also too small.
+    Except for ``marginal="score"``, the conditional score is rescaled to satisfy
     Stein's identity in each coordinate and for each x. With the rescaled score, the derivative of
     H(z | x) with respect to the log-scale of a coordinate is exact.
 

@@ -40,14 +40,15 @@ def multiview_mutual_info_surrogate(
     The gradient :math:`\nabla H(z)` is computed from estimated scores. The estimated scores are
     centred (:func:`entropy_surrogate`) and rescaled so that Stein's identity :math:`\mathbb{E}[\hat
     g^\top (z - \bar z)] = -d` holds. The log-determinant of :math:`\Sigma_w` is differentiated
-    exactly. A change of the scale of z does not change the bound. The bound is largest
-    for encoders that use only features unchanged by t.
+    exactly. A change of the scale of z does not change the bound. The bound favours features that t
+    does not change.
 
     Parameters
     ----------
     z : tensor of shape (S, M, d)
         Representations of S ≥ 2 independently transformed views of each of M inputs,
-        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total.
+        differentiable. The estimate of H(z) uses the first views, with at least 512 rows in total
+        if possible.
     score : callable, default=None
         Score function of the marginal. None means :func:`sk_mige.score.ssge`.
     floor : float, default=1e-3

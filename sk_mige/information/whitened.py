@@ -45,14 +45,13 @@ def whitened_scores(
     .. math:: \hat g(z) = W\,[-y + \textstyle\sum_m k(y, y_m)\, C_m], \qquad y = W (z - \bar z),
               \quad W = S^{-1/2}
 
-    Whitening uses the sample covariance S of *all* samples without shrinkage. The estimate is
-    therefore exactly affine equivariant, and affine maps do not change the gradient of mutual
-    information. The Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
+    With n ≥ 3 d samples, whitening uses the sample covariance S without shrinkage, computed once
+    from all samples and not for each fold. The estimate is then exactly affine equivariant. The
+    Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
     whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
 
-    Scores at new points need shrinkage and a separate whitening for each fold. For gradients of
-    mutual information, neither is used. The bias of the inverse covariance then cancels between
-    marginal and joint scores.
+    Without shrinkage, the biases of the inverse covariances largely cancel in the difference of
+    joint and marginal scores.
 
     Parameters
     ----------

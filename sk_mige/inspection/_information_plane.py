@@ -128,7 +128,7 @@ class InformationPlaneDisplay(Display):
         estimators : sequence of MIGEEncoder
             Fitted classifiers with ``mode="ib"`` and a Gaussian head, or fitted pipelines and
             searches that end in such a classifier. I(x; z) is infinite for a deterministic head,
-            and cannot be estimated for an implicit head.
+            and q(z | x) is unknown for an implicit head.
         X : array-like of shape (n_samples, n_features)
             Held-out rows.
         y : array-like of shape (n_samples,)

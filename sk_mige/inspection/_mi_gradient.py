@@ -87,7 +87,7 @@ class MutualInfoGradientDisplay(Display):
         ----------
         estimator : MutualInfoGradientEstimator
             Estimator with a scalar ``theta``, fitted or not. With an integer ``random_state``, all
-            copies use the same noise, and the curve is smooth.
+            copies use the same noise.
         X : array-like of shape (n_samples, n_features)
             Samples of x.
         theta : array-like of shape (n,)
@@ -126,7 +126,7 @@ class MutualInfoGradientDisplay(Display):
         ----------
         function : callable
             Function of θ that returns a :class:`~sk_mige.information.MutualInfoGradient` or a
-            number. The curve is smooth if the function uses the same samples and noise at each θ.
+            number. Use the same samples and noise at each θ for a smoother curve.
         theta : array-like of shape (n,)
             Values of θ.
         truth : array-like of shape (n,), default=None

@@ -26,8 +26,8 @@ FEWEST_ROWS, ROWS_PER_COLUMN = 20, 4
 class MutualInfoDisplay(Display):
     r"""Plot of mutual information with 90 % intervals against the number of rows.
 
-    An estimate is reliable if more rows do not change the estimate, and if the candidate estimators
-    agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
+    An estimate is more reliable if it does not change with more rows, and if the candidate
+    estimators agree. Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------

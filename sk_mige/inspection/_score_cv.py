@@ -57,9 +57,9 @@ class ScoreCVDisplay(Display):
 
     Notes
     -----
-    The loss is half the mean squared error of the estimated scores plus an unknown constant, which
-    depends only on the density. The difference between two losses is therefore meaningful, but the
-    value of a loss is not.
+    The expected loss is half the mean squared error of the estimated scores plus an unknown
+    constant, which depends only on the density. The difference between two losses is therefore
+    meaningful, but the value of a single loss is not.
 
     Examples
     --------

@@ -23,8 +23,8 @@ class MLPEncoder(nn.Sequential):
     hidden_layer_sizes : sequence of int, default=(512, 512)
         Widths of the hidden layers. An empty sequence gives a linear encoder.
     batch_norm : bool, default=True
-        Whether to normalise each hidden layer over the batch. Batch normalisation makes the encoder
-        invariant to the scale of the input.
+        Whether to normalise each hidden layer over the batch. With hidden layers, batch
+        normalisation makes the training independent of the scale of the inputs.
     dropout : float, default=0.0
         Probability with which dropout sets each hidden unit to 0 in training.
 

@@ -133,7 +133,7 @@ class StandardizingHead(DeterministicHead):
     In training, μ and σ are computed from the batch. In evaluation mode, μ and σ are running
     averages, as in batch normalisation without weights. Mutual information does not depend on the
     scale of z, but the *estimate* of mutual information does. The estimated entropy grows with the
-    scale of z. A kernel with a single bandwidth is sensitive only to the components with the
+    scale of z. A kernel with a single bandwidth is mainly sensitive to the components with the
     largest variance. Standardisation fixes the scale of each component.
 
     In evaluation mode, z is multiplied by ``alignment``, which is initially the identity.
@@ -192,8 +192,8 @@ class GaussianHead(Head):
 
     Notes
     -----
-    In evaluation mode, z is the mean μ. The scale σ is initially near softplus(−5) = 0.0067, so the
-    noise is small. The scale is at least 1e-6, so that float32 distinguishes z from μ.
+    In evaluation mode, z is the mean μ. The scale σ is initially near softplus(−5) = 0.0067. The
+    scale is at least 1e-6.
 
     Examples
     --------

@@ -14,8 +14,8 @@ from .encoders import MLPEncoder
 class ResNet18(nn.Sequential):
     """ResNet-18 for small images, with a 3 x 3 first convolution and without max-pooling.
 
-    Four stages of two residual blocks each follow the first convolution. Stages 2 to 4 halve height
-    and width. The last feature map is averaged over all locations.
+    Four stages of two residual blocks each follow the first convolution. Each of the stages 2 to 4
+    halves the height and width of its input. The output of stage 4 is averaged over all locations.
 
     Parameters
     ----------

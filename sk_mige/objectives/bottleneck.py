@@ -198,15 +198,15 @@ class InformationBottleneck(InformationDescription):
         Distribution of z given x. With "gaussian", z is drawn from a Gaussian with a learned mean
         and scale. With "deterministic", z is the encoder's output. With "implicit", a network
         transforms noise to z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown. Use
-        the implicit head for at most 16 components, because scores of q(z | x) are estimated from a
-        few draws.
+        the implicit head for at most ``n_draws`` components, because scores of q(z | x) are
+        estimated from the draws.
     n_draws : int, default=None
         Number of draws of z for each row and training step. None means 16 if scores of q(z | x) are
         estimated, else 1.
     beta : float, default=1e-3
         Weight of one nat of information about x, relative to one nat of log-likelihood. If ``beta``
-        is large from the first epoch, z can become constant and stay constant. The callback
-        :class:`sk_mige.training.BetaWarmup` prevents a constant z.
+        is large from the first epoch, z can become constant and stay constant. Use the callback
+        :class:`sk_mige.training.BetaWarmup` to increase β gradually.
 
         With a pair (low, high) of positive weights, one encoder is trained for all weights in the
         range. The method ``at_beta`` of the fitted encoder returns an encoder for a single weight.
@@ -245,9 +245,9 @@ class InformationBottleneck(InformationDescription):
 
     The divisor :math:`1 + \beta/\sqrt{\beta_0\beta_1}` does not change the optimal encoder for any
     β. Without the divisor, batches with a large β would dominate the updates of the weights. All β
-    share the critic of :class:`Critic` and the learned prior
-    of :class:`Variational`. A shared critic or prior gives a looser bound than a critic or prior
-    for a single β. The optimal variance of a regression likelihood depends on β. With a range of β,
+    share the critic of :class:`Critic` and the learned prior of :class:`Variational`. A shared
+    critic or prior can give a looser bound than a critic or prior for a single β. The optimal
+    variance of a regression likelihood depends on β. With a range of β,
     the variance is therefore the mean squared error of the batch.
 
     References

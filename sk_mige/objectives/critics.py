@@ -44,8 +44,7 @@ class CriticBound(nn.Module):
         (n_features, n_components) and returns a critic. The bound "club" learns a conditional
         Gaussian instead of a critic.
     normalize : bool, default=True
-        Whether x is standardised over the batch, so that the units of x do not matter. Features of
-        an inner layer need no standardisation.
+        Whether x is standardised over the batch, so that the units of x do not matter.
     mixed_precision : bool, default=False
         Whether the critic multiplies matrices in bfloat16. The output of the critic has the dtype
         of z. The critic of "club" is a density and always has full precision.
@@ -56,14 +55,14 @@ class CriticBound(nn.Module):
     -----
     InfoMax uses the bounds as published. A bottleneck needs an estimate in nats, because β is a
     weight per nat. The objective of "jsd" and "smile" is a Jensen-Shannon divergence, which is not
-    in nats. In a bottleneck, the Jensen-Shannon divergence trains the
-    critic, and the encoder minimises an estimate in nats:
+    in nats. In a bottleneck, the Jensen-Shannon divergence trains the critic, and the encoder
+    minimises an estimate in nats:
 
     .. math:: \hat I = \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T] .
 
     For "smile", the critic T is clipped in the second term of the formula. If the critic is
-    optimal, the gradient of the estimate equals the gradient of I. The
-    bound "infonce" is at most log M for batches of M rows. The bound "club" is an upper bound of I.
+    optimal, the expected gradient of the estimate equals the gradient of I. The bound "infonce" is
+    at most log M for batches of M rows. The bound "club" is an upper bound of I.
 
     Examples
     --------

@@ -85,16 +85,16 @@ class InfoMax(InformationDescription):
         has the shape (S, M, K).
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
-        values are divided by ``1 - corruption``. With corruption, the information about x is
-        finite, and training favours features that survive the corruption.
+        values are divided by ``1 - corruption``. With corruption, training favours features that
+        survive the corruption.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
-        each view. The objective remains the information about the original rows. For images, use
-        :class:`sk_mige.training.ImageAugmentation`, which draws a random change for each image. A
-        torchvision transform ``t`` makes the same random change to all images of a batch. Use
-        ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each image.
-        Pickling the encoder requires a picklable function.
+        each view. With one view, the objective remains the information about the original rows. For
+        images, use :class:`sk_mige.training.ImageAugmentation`, which draws a random change for
+        each image. A torchvision transform ``t`` makes the same random change to all images of a
+        batch. Use ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each
+        image. Pickling the encoder requires a picklable function.
     n_views : int, default=1
         Number of views in a training step. A view is an independently augmented and corrupted copy
         of each row. With one view, the objective is the information between x and z. With two or

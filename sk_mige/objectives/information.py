@@ -67,9 +67,10 @@ class MIGE(Information):
     """Estimator of the gradient of mutual information from estimated scores.
 
     MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
-    scores of each batch. A bottleneck with a Gaussian head estimates no scores by default, because
-    the entropies of z and of z given x have closed forms. MIGE is the default estimator of
-    information. Use :class:`Critic` if distances between rows are not meaningful.
+    scores of each batch. By default, a bottleneck with a Gaussian head estimates no scores. The
+    entropy of z given x, and an upper bound of the entropy of z, have closed forms. MIGE is the
+    default estimator of information. Use :class:`Critic` if distances between rows are not
+    meaningful.
 
     Parameters
     ----------
@@ -202,8 +203,8 @@ class Critic(Information):
         "smile" and "club" (:func:`sk_mige.information.make_bound`).
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
         Form of the critic. A "separable" critic is the inner product of embeddings of x and z. A
-        "concatenated" critic is a multilayer perceptron of the pair (x, z). The gradient of a
-        concatenated critic vanishes if the critic separates the true pairs of a batch from all
+        "concatenated" critic is a multilayer perceptron of the pair (x, z). The gradient with
+        respect to z vanishes if a concatenated critic separates the true pairs of a batch from all
         other pairs. A "cosine" critic is the cosine of the embeddings divided by a temperature of
         0.5, as in SimCLR. A callable takes (n_features, n_components) and returns a module that
         maps x and z to the scores of all pairs (M, M). The bound "club" always uses a conditional

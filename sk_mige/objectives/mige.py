@@ -121,8 +121,8 @@ class FeatureInfoMax(Objective):
 class MIGETerm(InformationTerm):
     r"""Information term of a bottleneck, with MIGE's gradient of I(x; z).
 
-    If q(z | x) is known, H(z | x) has a closed form. If q(z | x) is unknown, H(z | x) is estimated
-    from several draws of z for each x.
+    If q(z | x) is Gaussian, H(z | x) is computed in closed form by default. If q(z | x) is unknown,
+    H(z | x) is estimated from several draws of z for each x.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def loss_of_views(loss: Loss) -> Loss:
 class ViewInformation(Information):
     r"""Base class of objectives that depend only on the representations of S ≥ 2 views.
 
-    A view-based objective decreases the distance between views of the same row, and prevents
+    A view-based objective decreases the distance between views of the same row, and penalises
     constant or equal components of z. A subclass defines ``loss(z)`` for representations of shape
     (S, M, K). The loss has no value on held-out rows, because held-out rows have one view. Pass the
     objective to InfoMax, as in ``InfoMax(information=..., n_views=2)``.
@@ -201,8 +201,7 @@ class CodingRate(ViewInformation):
               \bar z = \frac1S \sum_s z_s
 
     Each representation is first divided by its norm. The log-determinant is the *total coding
-    rate*, in nats. The loss is the Gaussian counterpart of MIGE's objective for several views. The
-    default parameters are from EMP-SSL.
+    rate*, in nats. The default parameters are from EMP-SSL.
 
     Parameters
     ----------

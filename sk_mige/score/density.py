@@ -17,7 +17,7 @@ from .precision import widest_dtype
 
 __all__ = ["LogDensity"]
 
-# Largest number of centres of a projected potential. More centres hardly change the potential.
+# Largest number of centres of a projected potential.
 MAX_CENTERS = 2_000
 # Ridge of the projection, relative to the trace of the least-squares problem.
 RIDGE = 5e-7
@@ -30,10 +30,10 @@ N_DRAWS, MIN_EFFECTIVE = 16_384, 100
 
 @dataclass(frozen=True)
 class LogDensity:
-    r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, 0 at the sample mean.
+    r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, shifted to 0 at the mean.
 
-    The log-density of the base is :math:`\log b`, and :math:`\phi` is a potential of the
-    correction to the base. In whitened coordinates, the potential is
+    The model is the score of a base density b plus a kernel expansion. The gradient of the
+    potential :math:`\phi` is the expansion, or the gradient closest to it. In whitened coordinates,
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
@@ -41,13 +41,13 @@ class LogDensity:
     :math:`\kappa` is the integral of k, an error function. For curl-free models, and for the RBF in
     one dimension, :math:`\alpha` are the coefficients of the model, and the log-density is exact.
 
-    For other expansions, the correction :math:`c(y)` has no potential in general. The curl-free
-    projection of :math:`c(y)` is used instead. Its coefficients minimise
+    Other expansions :math:`c(y)` are not gradients in general. The coefficients :math:`\alpha` then
+    minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
-    over the centres :math:`y_i`. The ridge :math:`\lambda = 5 \cdot 10^{-7}\, n d / \sigma^2` is
-    slightly larger than the rounding errors.
+    over the centres :math:`y_i`. For the RBF without a projection, the ridge is :math:`\lambda = 5
+    \cdot 10^{-7}\, n d / \sigma^2`.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class LogDensity:
 
         .. math:: \int e^{\ell(x)} dx = |\det W|^{-1}\; \mathbb E_{y \sim b}\, e^{\ell(y)} / b(y) .
 
-        Every call uses the same draws. Without a correction to the base, the result is exact.
+        Every call uses the same draws. If all coefficients are 0, the result is exact.
 
         Returns
         -------

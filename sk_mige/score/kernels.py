@@ -110,7 +110,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
     tolerance = 32 * torch.finfo(sq.dtype).eps
     rank = (m * (m - 1) // 2 - 1) // 2
     if is_readable(sq):
-        # NumPy's partition is ten times faster than sorting and than torch's kthvalue.
+        # NumPy's partition is faster than sorting and than torch's kthvalue.
         pairs = _each_pair(sq).numpy()
         pairs.partition(rank, axis=-1)
         median = pairs[..., rank]
@@ -297,10 +297,11 @@ class RBF(Kernel):
 class InverseMultiquadric(Kernel):
     r"""Inverse multiquadric kernel :math:`k(u) = (1 + u)^{-\beta}`.
 
-    The tails are polynomial, so distant centres contribute to the score. With :math:`\beta < 1`,
-    the kernel Stein discrepancy detects samples that do not converge to the density. With the RBF
-    in more than two dimensions, the discrepancy can miss non-convergence [1]_. With the default
-    exponent 1/2, the kernel and the RBF have the same slope at 0.
+    The tails are polynomial, so distant centres contribute to the score. With :math:`\beta < 1` and
+    a density with light tails, the kernel Stein discrepancy detects samples that do not converge to
+    the density. With the RBF in more than two dimensions, the discrepancy can vanish for samples
+    that do not converge [1]_. With the default exponent 1/2, the kernel and the RBF have the same
+    slope at 0.
 
     Parameters
     ----------
@@ -345,7 +346,7 @@ class Matern(Kernel):
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
 
     The smoothness must be 3/2 or 5/2. Stein's identity needs the gradient of the kernel at
-    0, which does not exist for smoothness 1/2. Kernels of smoothness above 5/2 hardly differ from
+    0, which does not exist for smoothness 1/2. With increasing smoothness, Matérn kernels approach
     the RBF. With smoothness 3/2, the second derivative is infinite at u = 0. Only the finite
     product u k''(u) is used, so u is clipped from below at the rounding error.
 

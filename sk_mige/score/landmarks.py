@@ -31,7 +31,7 @@ CHUNK_ELEMENTS = 2**21
 # smallest fixed strength, for float32 sums of chunks. Totals are always float64. Scores differ from
 # those of float64 sums by less than 1e-4.
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
-# Rows and landmarks on which kernels are compared. The comparison costs less than the fit.
+# Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
 
 

@@ -18,7 +18,7 @@ WIDE, FAR, FEW = 5, 50, 0.05
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
-    """Warn when a few outliers, such as -999 for a missing value, dominate a feature's scale.
+    """Warn if a few outliers, such as -999 for a missing value, dominate a feature's scale.
 
     Whitening would map all rows without outliers to nearly one point.
     """

@@ -291,7 +291,7 @@ def _check_long(n_steps: int, step_size: float, rate: float) -> None:
     if duration < 1:
         wanted = float(f"{1.05 / (step_size * rate):.2g}")
         warn_user(
-            "the chains of sample are still close to their starting points: "
+            "the chains of sample are too short to be independent of their starting points: "
             f"n_steps={n_steps} is too small for step_size={step_size:g} and an acceptance rate of "
             f"{rate:.2g}; use n_steps={wanted:.0f} or more, or a larger step_size"
         )

@@ -138,8 +138,8 @@ def select_candidate(
     """Select a candidate by held-out losses, with rules against overfitting.
 
     Among a thousand candidates, the candidate with the lowest mean loss is often overfitted.
-    Estimates with very wide kernels have low held-out losses, but diverge outside the data. Three
-    rules prevent overfitting.
+    Estimates with very wide kernels can have low held-out losses, but diverge outside the data.
+    Three rules reduce overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is computed
       from each fold's difference between the candidate's loss and the median loss of the leading
@@ -148,8 +148,7 @@ def select_candidate(
       smallest bound on its correction is selected. Candidates with a bound above a thousand times
       the mean squared score are excluded.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
-      by less than two standard errors. A smaller gain may be chance. A correction that fits
-      structure in the data lowers the loss by five standard errors or more.
+      by less than two standard errors. A smaller gain may be chance.
 
     Parameters
     ----------

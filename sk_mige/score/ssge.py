@@ -95,7 +95,7 @@ def ssge(
         - "eigh" decomposes the Gram matrix.
         - "subspace" finds ``n_eigen`` leading pairs by :func:`subspace_eigh`.
         - "cholesky" solves :math:`(K + M \alpha I)\, \hat g = G/\sigma^2`, which is Tikhonov
-          regularisation without a cutoff, at a tenth of the cost of "eigh".
+          regularisation without a cutoff. No eigendecomposition is computed.
 
         Scores of "cholesky" are NaN if ``alpha`` is too small for the factorisation.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="rbf"
@@ -106,7 +106,7 @@ def ssge(
     -------
     Tensor of shape (..., M, d)
         Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
-        float64, because a float32 result would have a relative error of about 6e-3. The solver
+        float64, because a float32 result can have a relative error of 6e-3. The solver
         "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
         otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
 

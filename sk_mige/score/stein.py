@@ -37,8 +37,8 @@ class SteinKernel:
     .. math:: k_p(x, y) = \nabla_x \cdot \nabla_y k + s(x) \cdot \nabla_y k
               + s(y) \cdot \nabla_x k + k\, s(x) \cdot s(y) .
 
-    The mean of :math:`k_p(\cdot, y)` under p is 0 for every y. For a radial kernel
-    :math:`k(u)` of the squared distance :math:`u = \|x - y\|^2`,
+    For a smooth density on the whole space, the mean of :math:`k_p(\cdot, y)` under p is 0 for
+    every y. For a radial kernel :math:`k(u)` of the squared distance :math:`u = \|x - y\|^2`,
 
     .. math:: k_p(x, y) = k\, s(x) \cdot s(y) - 2 k' \left[d + (s(x) - s(y)) \cdot (x - y)\right]
               - 4 u\, k'' .

@@ -308,8 +308,7 @@ def ledoit_wolf_shrinkage(centred: Tensor, spectrum: Tensor, n_features: int) ->
     .. math:: \rho = \min\left(1, \frac{\frac1n\big(\frac1n\sum_i \|x_i\|^4 - \|S\|_F^2\big)}
               {\|S\|_F^2 - (\mathrm{tr} S)^2 / d}\right)
 
-    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed. For
-    thousands of features, forming S would take seconds.
+    The result equals that of :func:`sklearn.covariance.ledoit_wolf_shrinkage`. S is not formed.
 
     Parameters
     ----------
@@ -365,7 +364,7 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
     """Return the intensity in a grid that has the highest leave-one-out Gaussian likelihood.
 
     The variance of the spherical part is computed from all rows, so that one matrix product serves
-    the whole grid. A leave-one-out variance would hardly change the choice.
+    the whole grid.
     """
     if n < 4:
         return 1.0

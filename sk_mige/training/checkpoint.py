@@ -35,9 +35,9 @@ class Checkpoint(Callback):
 
     Pass the callback as ``MIGEEncoder(callbacks=[Checkpoint(path)])``. If the process is killed,
     call ``fit`` again with the same parameters and data. The new ``fit`` continues after the last
-    finished epoch. On the same machine, the result is identical to that of an uninterrupted run. If
-    the file contains a finished run, ``fit`` restores the finished run without training. With a
-    larger ``max_epochs``, training continues from the finished run.
+    finished epoch. On the same machine, the result is identical to that of an uninterrupted run, if
+    no callback has a state. If the file contains a finished run, ``fit`` restores the finished run
+    without training. With a larger ``max_epochs``, training continues from the finished run.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    The file contains the weights, the learned parts of the objective (critics, adversaries), the
+    The file contains the weights of the network and of the objective's learned parts, the
     optimizer's moments, the states of the random generators and the history. The file is read with
     ``weights_only=True``, which does not unpickle arbitrary objects. The old file is replaced after
     the new file is complete, so an interruption during writing loses at most one epoch. The
-    parameters of the encoder and a digest of 64 rows identify the run. Functions and modules are
-    compared by name. The file does not contain averages of :class:`WeightAveraging` or states of
-    the user's callbacks.
+    parameters of the encoder and a digest of 64 rows identify the run. Functions are compared by
+    their names, and modules by their class names. The file does not contain averages of
+    :class:`WeightAveraging` or states of the user's callbacks.
 
     Examples
     --------
@@ -206,7 +206,8 @@ def _set_random_state(device: Any, state: dict[str, Tensor]) -> None:
 def settings_in_words(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return as text the parameters that must not change when a run continues.
 
-    Functions and modules are represented by names, and nested estimators by parameters.
+    Functions are represented by their names, modules by their class names, and callbacks by their
+    class names and parameters.
 
     Examples
     --------

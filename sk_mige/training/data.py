@@ -21,8 +21,8 @@ FEW_VALUES = 2**24
 class ArrayDataset(Dataset[Batch]):
     """Data set that returns whole batches of rows as float32 tensors.
 
-    Indexing a whole batch with ``__getitems__`` is about ten times faster than stacking single
-    rows. Indexing copies the rows, so read-only arrays and memory maps work. Only the indexed rows
+    Indexing a whole batch with ``__getitems__`` is faster than stacking single rows. Indexing
+    copies the rows, so read-only arrays and memory maps work. Only the indexed rows
     are converted to float32.
 
     Parameters
@@ -123,9 +123,9 @@ def resident(
     """Convert rows to float32 or move rows to the GPU once, before training.
 
     Rows are moved to the GPU if they need at most a quarter of the GPU's free memory. For larger
-    data, each batch is indexed on the CPU and copied to the GPU. The copy takes longer than a
-    training step of a small network. On a CPU, arrays of 8-byte values are converted to float32 if
-    the array has at most 2²⁴ values. Memory maps and items of data sets stay on disk.
+    data, each batch is indexed on the CPU and copied to the GPU. On a CPU, arrays of 8-byte values
+    are converted to float32 if the array has at most 2²⁴ values. Memory maps and items of data sets
+    stay on disk.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ class DistributedNet(AccelerateMixin, EncoderNet):
 
     Every process passes ``batch_size`` rows through a copy of the network. The codes of all
     processes are gathered, and each process computes the objective of the joint batch. With k
-    processes and b rows in each process, scores are estimated from k·b rows. These scores are more
-    accurate than the mean of k estimates from b rows each. The class ``DistributedDataParallel`` of
-    torch averages the gradients over the processes. The average equals the gradient of the joint
-    batch in a single process.
+    processes and b rows in each process, scores are estimated from k·b rows. These scores are
+    usually more accurate than the mean of k estimates from b rows each. The class
+    ``DistributedDataParallel`` of torch averages the gradients over the processes. The average
+    equals the gradient of the joint batch in a single process.
     """
 
     @property

@@ -86,7 +86,7 @@ class ItemRows:
         """Return rows (m, d) in float32, and raise if an input is not finite."""
         indices = range(len(self))[index] if isinstance(index, slice) else index
         rows = self.read(indices).float()
-        # If the sum is finite, all values are finite. A sum takes a fraction of the time.
+        # If the sum is finite, all values are finite. A sum is faster than a test of each value.
         if not math.isfinite(float(rows.sum())) and not bool(rows.isfinite().all()):
             position = int((~rows.isfinite().all(1)).nonzero()[0])
             raise ValueError(

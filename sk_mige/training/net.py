@@ -57,8 +57,8 @@ class EncoderNet(NeuralNet):
     """skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
 
     The objective reads the code, the inputs and the targets of a batch. The weights are copied at
-    each step with a finite loss, so that a diverging run can return to the last good weights.
-    :class:`Trainer` creates the net.
+    each step with a finite loss, so that a diverging run can return to the weights of the last
+    finite loss. :class:`Trainer` creates the net.
 
     Attributes
     ----------

@@ -252,12 +252,12 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
     Parameters
     ----------
     schedule : {"cosine", "constant"}, callback, or torch scheduler class
-        Name of a schedule, skorch callback, or class from ``torch.optim.lr_scheduler``. A
-        ``functools.partial`` of a class adds arguments.
+        Name of a schedule, skorch callback, or class from ``torch.optim.lr_scheduler``. Use
+        ``functools.partial`` to pass keyword arguments to a class.
     epochs : int
         Number of epochs of the run.
     others : sequence or None
-        Callbacks of the user. An ``LRScheduler`` of skorch among them replaces "cosine".
+        Callbacks of the user. If they contain skorch's ``LRScheduler``, "cosine" has no effect.
 
     Returns
     -------

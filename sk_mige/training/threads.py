@@ -15,7 +15,7 @@ from sk_mige.information import ConcatenatedCritic
 # A new thread of Python must not read torch's default while another thread changes it.
 _LOCK = threading.Lock()
 # Largest number of floating-point operations of a step in one thread: about 30 ms of one core.
-# For a smaller step, more threads save a tenth of the time, and slow down other processes.
+# For a smaller step, more threads save little time, and slow down other processes.
 LARGEST_STEP = 2e9
 # A step multiplies each weight by each row once forward and twice backward, and adds the products.
 OPERATIONS = 6

@@ -206,7 +206,7 @@ class Trainer:
         Returns
         -------
         list of dict
-            One record for each finished epoch, with the number, the losses and the duration.
+            One record for each finished epoch, with its number, losses and duration.
 
         Raises
         ------

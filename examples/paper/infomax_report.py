@@ -34,7 +34,7 @@ def write_results(
     usual: dict[str, Any],
     paper: dict[tuple[str, str, str], float],
 ) -> None:
-    """Write the results file and print its rows.
+    """Write the results file and print the results.
 
     ``usual`` contains the settings of a cell that are the defaults of ``script``.
     """
@@ -59,7 +59,7 @@ def write_results(
 
 
 def commands(results: list[dict[str, Any]], script: str, usual: dict[str, Any]) -> list[str]:
-    """Return the commands that measure exactly these cells."""
+    """Return the commands that train exactly these encoders."""
     seeds: dict[tuple[str, str], set[int]] = {}
     for result in results:
         cell = dict(result["cell"])
@@ -93,7 +93,7 @@ def dataset_name(cell: dict[str, Any]) -> str:
 def result_rows(
     result: dict[str, Any], paper: dict[tuple[str, str, str], float]
 ) -> list[dict[str, Any]]:
-    """Return the rows of one cell: accuracies of all probes, and the effective rank."""
+    """Return the accuracies of all probes and the effective rank for one encoder."""
     cell = result["cell"]
     base = {
         "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",

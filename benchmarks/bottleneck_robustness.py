@@ -7,7 +7,7 @@ pixel by at most ε, within 0 to 1. The attacks are:
 - PGD: 40 steps of the sign of the gradient, averaged over 12 new draws of the noise at each step.
   PGD runs once with the cross-entropy and once with the margin between logits. An image counts as
   correct only if the two attacks fail.
-- transfer: PGD against the plain network of the same seed.
+- transfer: PGD against the network without regularisation, of the same seed.
 - squares: 200 random changes of squares. A change is kept if it reduces the margin between the
   predicted probabilities. The attack uses no gradients.
 
@@ -116,7 +116,7 @@ def square_attack(
 
 @cache
 def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder]:
-    """Return test images, the indices of their classes, and the plain network of the seed."""
+    """Return test images, the indices of their classes, and the network without regularisation."""
     X, y = known_digits("test", seed)
     plain = trained("Softmax", None, EPOCHS, seed)
     index = np.searchsorted(plain.classes_, y[:images])
@@ -125,7 +125,7 @@ def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder
 
 @cache
 def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
-    """Return adversarial images of the plain network by PGD."""
+    """Return adversarial images of the network without regularisation by PGD."""
     X, y, plain = attacked_images(seed, images)
     return [gradient_attack(plain, X, y, epsilon, loss, **PGD) for loss in LOSSES]
 

@@ -1,7 +1,7 @@
 """Trust in the predictions of bottlenecks and of other classifiers on MNIST.
 
 Networks with layers of 784, 512, 512 and 64 units are trained on eight digits. The novel images are
-the remaining two digits, images of other kinds, and noise. The script measures the error, the
+the remaining two digits, images of other kinds, and noise. The script measures the test error,
 calibration, selective prediction, and the detection of novel images. ``--tune`` trains each method
 with four strengths on five sixths of the training images. The chosen strength has the smallest
 negative log-likelihood on the remaining training images.

@@ -451,7 +451,7 @@ def batched(s: argparse.Namespace) -> list[dict]:
 
 
 def landmarks(s: argparse.Namespace, n: int, m: int = 1000, size: int = 100_000) -> list[dict]:
-    """Stream n rows over landmarks, and compare with the products of the same kernel."""
+    """Compare a fit with landmarks to a stream of n rows with the products of the same kernel."""
     m, size = (50, 1000) if s.quick else (m, size)
     generator = torch.Generator(s.device).manual_seed(0)
     part = torch.randn(size, 64, generator=generator, device=s.device)

@@ -143,7 +143,7 @@ def result(model: MIGEEncoder, images: Images, spent: float, epoch: int) -> dict
 
 @torch.no_grad()
 def layers(model: MIGEEncoder, X: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the outputs of the last three layers, each computed from the layer before."""
+    """Return the outputs of the last three layers."""
     network = copy.deepcopy(model.module_.encoder).cpu()
     conv = torch.as_tensor(model.set_params(output="conv").transform(X))
     fc = network.fc(conv)

@@ -1,4 +1,4 @@
-"""Results file of Tables 1, 2 and 4 and Figure 2, from finished cells."""
+"""Results file of Tables 1, 2 and 4 and Figure 2."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_results(
 ) -> None:
     """Write the results file and print the results.
 
-    ``usual`` contains the settings of a cell that are the defaults of ``script``.
+    ``usual`` contains the default settings of ``script``.
     """
     rows = [row for result in results for row in result_rows(result, paper)]
     rows += paired_differences(results)

@@ -1,9 +1,9 @@
 """Stein thinning with estimated and exact scores, and level and power of the test.
 
-Thinning selects 100 of 10,000 rows. The reference is the greedy algorithm with exact scores, which
-computes all sums again in each step. The selection of the package with exact scores must be equal
-to the reference. Each discrepancy is the square root of the V-statistic of the selected rows, with
-exact scores and the kernel of all rows. Run::
+Thinning selects 100 of 10,000 rows. The reference is the literal greedy algorithm with exact
+scores, which computes all sums anew in each step. The selection of the package with exact scores
+must be equal to the reference. Each discrepancy is the square root of the V-statistic of the
+selected rows, with exact scores and the kernel of all rows. Run::
 
     python benchmarks/stein.py
 """

@@ -31,7 +31,7 @@ from sk_mige import SSGEScoreEstimator
 
 
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return rows and whether each row is an anomaly."""
+    """Return the rows of X, and a boolean array that marks anomalies."""
     digits, cancer, wine = load_digits(), load_breast_cancer(), load_wine()
     found = {f"digits without {k}": (digits.data, digits.target == k) for k in (1, 4, 8)}
     found["breast cancer, malignant"] = (cancer.data, cancer.target == 0)
@@ -90,7 +90,7 @@ def measure(name: str, X: np.ndarray, anomaly: np.ndarray, seed: int) -> list[di
 
 
 def main() -> None:
-    """Measure all cells, print them and write the results file."""
+    """Measure all methods, print the results and write the results file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()

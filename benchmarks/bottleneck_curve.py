@@ -2,8 +2,8 @@
 
 ``InformationBottleneck(beta=(1e-4, 1.0))`` is trained once and evaluated at five weights. For
 comparison, an encoder is trained for each weight. The network is 784-512-512 with 64 components,
-and MNIST has 10,000 or 60,000 training images. The rate is the upper bound of I(x; z) of the test
-images by ``gaussian_mutual_info``.
+and MNIST has 10,000 or 60,000 training images. The rate is the upper bound of I(x; z) by
+``gaussian_mutual_info`` on test images.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_curve.py
 
@@ -39,7 +39,7 @@ def cells(images: int, epochs: int, seeds: int) -> Iterator[dict[str, Any]]:
 
 
 def measure(cell: dict[str, Any]) -> dict[str, Any]:
-    """Train a cell's encoder, and return its test error and rate at each of its weights."""
+    """Train one encoder, and return its test error and rate at each of its weights."""
     train, test = (fetch_mnist(subset=part, as_float=True) for part in ("train", "test"))
     X, y = train.data[: cell["images"]], train.target[: cell["images"]]
     beta = cell["beta"]
@@ -71,7 +71,7 @@ def rate(encoder: MIGEEncoder, X: Any) -> float:
 
 
 def results_rows(finished: list[dict[str, Any]]) -> list[dict]:
-    """Return one row for each measured number."""
+    """Return the entries of the results file, one for each measured number."""
     rows = []
     for result in finished:
         cell = result["cell"]

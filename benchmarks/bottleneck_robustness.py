@@ -7,17 +7,17 @@ pixel by at most ε, within 0 to 1. The attacks are:
 - PGD: 40 steps of the sign of the gradient, averaged over 12 new draws of the noise at each step.
   PGD runs once with the cross-entropy and once with the margin between logits. An image counts as
   correct only if the two attacks fail.
-- transfer: PGD against the plain network of the same seed.
+- transfer: PGD against the network without regularisation, of the same seed.
 - squares: 200 random changes of squares. A change is kept if it reduces the margin between the
   predicted probabilities. The attack uses no gradients.
 
-The line "all attacks" is the percentage of images that are classified correctly under every
+"all attacks" is the percentage of images that are classified correctly under every
 attack.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_robustness.py
 
-Each finished cell is a line of docs/results/cells/bottleneck_robustness.jsonl. An interrupted run
-continues after the last cell.
+The results of each network are a line of docs/results/cells/bottleneck_robustness.jsonl. An
+interrupted run continues after the last network.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def square_attack(
 
 @cache
 def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder]:
-    """Return test images, the indices of their classes, and the plain network of the seed."""
+    """Return test images, the indices of their classes, and the network without regularisation."""
     X, y = known_digits("test", seed)
     plain = trained("Softmax", None, EPOCHS, seed)
     index = np.searchsorted(plain.classes_, y[:images])
@@ -125,7 +125,7 @@ def attacked_images(seed: int, images: int) -> tuple[Tensor, Tensor, MIGEEncoder
 
 @cache
 def transfers(seed: int, images: int, epsilon: float) -> list[Tensor]:
-    """Return adversarial images of the plain network by PGD."""
+    """Return adversarial images of the network without regularisation by PGD."""
     X, y, plain = attacked_images(seed, images)
     return [gradient_attack(plain, X, y, epsilon, loss, **PGD) for loss in LOSSES]
 
@@ -164,7 +164,7 @@ def measure(cell: dict[str, Any], images: int) -> dict[str, Any]:
 
 
 def cells() -> Iterator[dict[str, Any]]:
-    """Yield the cells to be measured, including MIGE bottlenecks at a second, larger β."""
+    """Yield the networks to be measured, including bottlenecks with MIGE at a second, larger β."""
     results = [json.loads(line) for line in TUNED.read_text(encoding="utf-8").splitlines()]
     for seed in NOVEL_DIGITS:
         for name in METHODS:
@@ -176,7 +176,7 @@ def cells() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure the missing cells, and write the table."""
+    """Measure the missing networks, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=200, help="number of attacked images")
     options = parser.parse_args()

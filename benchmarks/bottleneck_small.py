@@ -134,7 +134,7 @@ def measure(part: str, name: str, method: str, strength: float | None, draw: int
 
 
 class Log:
-    """Finished fits, each of which is a line of a file."""
+    """Finished fits, which are lines of a file."""
 
     def __init__(self) -> None:
         PROGRESS.mkdir(exist_ok=True)

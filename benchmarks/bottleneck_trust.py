@@ -1,16 +1,16 @@
 """Trust in the predictions of bottlenecks and of other classifiers on MNIST.
 
-Each network, 784-512-512-64, is trained on eight digits. The novel images are the remaining two
-digits, images of other kinds, and noise. The script measures the error, the calibration, selective
-prediction, and the detection of novel images. ``--tune`` trains each method with four strengths on
-five sixths of the training images. The chosen strength has the smallest negative log-likelihood on
-the remaining training images.
+Networks with layers of 784, 512, 512 and 64 units are trained on eight digits. The novel images are
+the remaining two digits, images of other kinds, and noise. The script measures the test error,
+calibration, selective prediction, and the detection of novel images. ``--tune`` trains each method
+with four strengths on five sixths of the training images. The chosen strength has the smallest
+negative log-likelihood on the remaining training images.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py --tune
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py
 
-Each finished cell is a line of docs/results/cells/bottleneck_trust.jsonl. An interrupted run
-continues after the last cell.
+The results of each network are a line of docs/results/cells/bottleneck_trust.jsonl. An interrupted
+run continues after the last network.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def best_strength(name: str, results: list[dict[str, Any]]) -> float | None:
 
 
 def cells(results: list[dict[str, Any]], *, tune: bool, epochs: int) -> Iterator[dict[str, Any]]:
-    """Yield the cells to be measured."""
+    """Yield the networks to be measured."""
     if tune:
         for name, method in METHODS.items():
             for strength in method.strengths if method.tuned else ():
@@ -218,7 +218,7 @@ def cells(results: list[dict[str, Any]], *, tune: bool, epochs: int) -> Iterator
 
 
 def rows_of(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the table, with the mean area over the kinds of images."""
+    """Yield the entries of the results file, with the mean area over the kinds of images."""
     for result in results:
         cell = result["cell"]
         others = {"seed": cell["seed"], "epochs": cell["epochs"]}
@@ -257,7 +257,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
 
 
 def main() -> None:
-    """Measure the missing cells, and write the table."""
+    """Measure the missing networks, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tune", action="store_true", help="choose strengths by validation")
     parser.add_argument("--epochs", type=int, default=10)

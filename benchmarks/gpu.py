@@ -4,10 +4,11 @@
     python benchmarks/gpu.py                     # all parts
     python benchmarks/gpu.py --device cpu --quick   # all parts in small; results in .benchmarks
 
-A part consists of cells. Each finished cell is a line of .benchmarks/gpu.jsonl, and the next run
-skips finished cells. No cell starts after ``--minutes`` minutes. An interrupted table continues
-after the last finished epoch. Part "training" takes several runs, and each other part takes one
-run. Each run on a GPU writes the rows of all finished cells to docs/results/gpu.json.
+Each part consists of several measurements. The result of each measurement is a line of
+.benchmarks/gpu.jsonl, and the next run skips finished measurements. No measurement starts after
+``--minutes`` minutes. An interrupted table continues after the last finished epoch. Part "training"
+takes several runs, and each other part takes one run. Each run on a GPU writes all finished
+measurements to docs/results/gpu.json.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ Cells = Iterator[tuple[str, Callable[[], list[dict]]]]
 
 
 def judged(dataset: str, method: str, metric: str, value: float, limit: float) -> dict:
-    """Return a row whose value has an upper limit."""
+    """Return a measurement with an upper limit for its value."""
     reached = "yes" if value <= limit else "no"
     return row(dataset, method, metric, value, target=f"≤ {limit:g}", reached=reached)
 
@@ -450,7 +451,7 @@ def batched(s: argparse.Namespace) -> list[dict]:
 
 
 def landmarks(s: argparse.Namespace, n: int, m: int = 1000, size: int = 100_000) -> list[dict]:
-    """Stream n rows over landmarks, and compare with the products of the same kernel."""
+    """Compare a fit with landmarks to a stream of n rows with the products of the same kernel."""
     m, size = (50, 1000) if s.quick else (m, size)
     generator = torch.Generator(s.device).manual_seed(0)
     part = torch.randn(size, 64, generator=generator, device=s.device)
@@ -532,7 +533,7 @@ def trained_table(s: argparse.Namespace, table: str) -> list[dict]:
 
 
 def table_rows(s: argparse.Namespace) -> list[dict]:
-    """Return the rows of all trained networks, including those of unfinished tables."""
+    """Return the results of all trained networks, including those of unfinished tables."""
     rows = []
     for line in lines(s.folder / "gpu-table1.jsonl"):
         cell = line["cell"]
@@ -560,7 +561,7 @@ def lines(path: Path) -> list[dict]:
 
 
 def run_part(s: argparse.Namespace, part: str) -> bool:
-    """Measure the missing cells of a part, and return whether all cells are finished."""
+    """Take the missing measurements of a part, and return whether the part is finished."""
     known = {(line["part"], line["cell"], line["card"]) for line in lines(s.cells)}
     complete = True
     for name, measure in PARTS[part](s):
@@ -587,7 +588,7 @@ def run_part(s: argparse.Namespace, part: str) -> bool:
 
 
 def main() -> None:
-    """Run the parts, and write the rows of all finished cells."""
+    """Run the parts, and write all finished measurements."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--device", default=str(torch.accelerator.current_accelerator() or "cpu"))

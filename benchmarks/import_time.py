@@ -1,4 +1,4 @@
-"""Import times of the package and of torch plus scikit-learn, each in a fresh process.
+"""Import times of the package and of torch plus scikit-learn, in new processes.
 
 python benchmarks/import_time.py            # exits with 1 if the ratio exceeds 1.3
 python benchmarks/import_time.py --write    # also docs/results/import_time.json

@@ -5,8 +5,7 @@ exponentials of two kernels, Cholesky factorisations, and solutions of linear sy
 large images is measured with exact distances of the input and with a random projection to 512
 dimensions. The tensor formulation of public code is measured for comparison. A default fit is
 compared with a bare loop of the same network, optimizer, schedule and batches. The bare loop
-minimises MIGE's loss, or a
-loss without information.
+minimises MIGE's loss, or a loss without information.
 
 All methods run alternately in one process, so other processes affect all methods equally. Times are
 processor times of one thread. The table lists medians, and ratios of the shortest times. Peak
@@ -14,8 +13,8 @@ memory is measured in a new process, minus the peak memory of the same step with
 
     OMP_NUM_THREADS=1 python benchmarks/infomax_cost.py [--only default_fits]
 
-With ``--only``, the new rows replace rows of the stored table, and other rows are kept.
-The images are ten classes of Tiny ImageNet if available in ``SK_MIGE_DATA``, else noise.
+With ``--only``, the new results replace the stored results of the same part. The images are ten
+classes of Tiny ImageNet if available in ``SK_MIGE_DATA``, else noise.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def pictures(n: int, size: int) -> torch.Tensor:
-    """Return n images as rows, with values from 0 to 1."""
+    """Return an array of n flattened images, with values from 0 to 1."""
     try:
         data = load_tiny_imagenet10().data[:n]
     except FileNotFoundError:
@@ -198,7 +197,7 @@ def distances(turns: int) -> Iterator[dict]:
 
 
 def narrow_steps(turns: int) -> Iterator[dict]:
-    """Yield the fraction of a step in the loss at 32 × 32 pixels, and the time of MIGEEncoder."""
+    """Yield the loss's share of a step's time at 32 × 32 pixels, and the time of MIGEEncoder."""
     x = pictures(64, 32)
     z = torch.randn(64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     functions = {"step": step(32, exact_loss, x), "loss": lambda: exact_loss(x, z).backward()}
@@ -221,7 +220,7 @@ def narrow_steps(turns: int) -> Iterator[dict]:
 
 
 def default_fits(turns: int) -> Iterator[dict]:
-    """Yield the cost of the default fit relative to bare loops of the same network."""
+    """Yield the time of the default fit, relative to bare loops of the same network."""
     for d, limit in ((784, 1.6), (64, 1.9)):
         X = np.random.default_rng(0).uniform(size=(1280, d)).astype(np.float32)
         model = MIGEEncoder(max_epochs=10, device="cpu", random_state=0)

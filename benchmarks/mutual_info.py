@@ -198,7 +198,7 @@ def report(measured: list[dict]) -> None:
 
 
 def measure(data: Any, task: str, method: str, n: int, seed: int) -> dict[str, Any]:
-    """Return the row of one measurement."""
+    """Return one measurement in the format of the results file."""
     x, y, truth = data[f"{task}|x"][:n], data[f"{task}|y"][:n], float(data[f"{task}|mi"])
     start = time.process_time()
     found = METHODS[method](x, y)
@@ -209,7 +209,7 @@ def measure(data: Any, task: str, method: str, n: int, seed: int) -> dict[str, A
 
 
 def summary(own: list[dict]) -> list[dict[str, Any]]:
-    """Return the rows of the summary of one method, number of rows and seed."""
+    """Return the summary of one method, for one sample size and seed."""
     errors = np.array([made["value"] - made["truth"] for made in own])
     truth = np.array([made["truth"] for made in own])
     rounded = [round(made["value"], 1) == round(made["truth"], 1) for made in own]
@@ -232,7 +232,7 @@ def summary(own: list[dict]) -> list[dict[str, Any]]:
 
 
 def digits(seed: int) -> list[dict[str, Any]]:
-    """Return the rows of pairs of images whose classes have a known joint distribution."""
+    """Return the results for pairs of images whose classes have a known joint distribution."""
     train, test = fetch_mnist(subset="train"), fetch_mnist(subset="test")
     shown = train.data[:20_000].reshape(20_000, -1) / np.float32(255)
     images = test.data.reshape(len(test.data), -1) / np.float32(255)
@@ -278,7 +278,7 @@ def digit_information(agreement: float) -> float:
 
 
 def published() -> list[dict[str, Any]]:
-    """Return the rows of published counts."""
+    """Return the published counts in the format of the results file."""
     return [
         row(f"{N_TASKS} tasks, n=10000", name, "published", count, feature="right to one decimal")
         for name, count in PUBLISHED.items()

@@ -1,4 +1,4 @@
-"""Results files of the benchmarks: versions, machine and rows."""
+"""Results files of the benchmarks, with versions, machine and measurements."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Criteria for representations without labels, compared with the accuracy of a linear probe.
 
-Encoders with some twenty settings are trained on five data sets. The accuracy of an encoder is
-that of logistic regression on its codes. The criteria are computed from held-out rows without
-labels. The results are rank correlations of each criterion with the accuracy, and the accuracy of
-the encoder that each criterion chooses. Every finished run is stored, and the next call continues
-an interrupted benchmark. The folder ``SK_MIGE_DATA`` contains MNIST and CIFAR-10.
+Encoders with some twenty settings are trained on five data sets. The accuracy of an encoder is the
+accuracy of logistic regression on the representations. The criteria are computed from held-out rows
+without labels. The results are rank correlations of each criterion with the accuracy, and the
+accuracy of the encoder that each criterion chooses. Every finished run is stored, and the next call
+continues an interrupted benchmark. The folder ``SK_MIGE_DATA`` contains MNIST and CIFAR-10.
 
     SK_MIGE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/representation_criteria.py
 """

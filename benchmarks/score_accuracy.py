@@ -4,7 +4,8 @@ The relative error is E‖ĝ − g‖² / E‖g‖² at 512 fresh points, for fi
 default settings, the cross-validated estimator, and SSGE as published with thresholds 0.94 and
 0.99. Each measurement is stored at once, and the next run continues after the last stored
 measurement. With ``--fresh``, stored measurements are deleted first. With ``--others``, the script
-prints the errors of other kernels, of a regularised kernel density estimate and of the ν-method.
+prints the relative errors of other kernels, of a regularised kernel density estimate and of the
+ν-method.
 
     OMP_NUM_THREADS=1 python benchmarks/score_accuracy.py [--only banana] [--seeds 5] [--fresh]
     OMP_NUM_THREADS=1 python benchmarks/score_accuracy.py --others
@@ -227,7 +228,7 @@ def main() -> None:
 
 
 def compare_others(problems: list[tuple[Density, int]], seeds: int) -> None:
-    """Print the errors of other kernels and methods."""
+    """Print the relative errors of other kernels and methods."""
     for density, size in problems:
         errors = [
             statistics.fmean(measure(density, size, method, seed)[0] for seed in range(seeds))
@@ -252,7 +253,7 @@ def save(done: dict, seeds: int) -> Path:
 
 
 def means(density: Density, size: int, done: dict, seeds: int) -> dict[str, float]:
-    """Return the mean error of each method over the seeds."""
+    """Return the mean relative error of each method over the seeds."""
     return {
         method: statistics.fmean(
             done[density.name, f"M={size}", method, seed]["value"] for seed in range(seeds)
@@ -262,13 +263,14 @@ def means(density: Density, size: int, done: dict, seeds: int) -> dict[str, floa
 
 
 def print_line(density: Density, size: int, done: dict, seeds: int) -> None:
-    """Print the errors of one density and sample size."""
+    """Print the relative errors for one density and sample size."""
     errors = "  ".join(f"{m} {v:.4g}" for m, v in means(density, size, done, seeds).items())
     print(f"{density.name}, M={size}: {errors}", flush=True)
 
 
 def show(problems: list[tuple[Density, int]], done: dict, seeds: int) -> None:
-    """Print the table, with ratios to the best peer and to the better published setting."""
+    """Print the table, with ratios to the best public estimator and to the better published
+    setting."""
     lines = []
     for density, size in problems:
         errors = means(density, size, done, seeds)

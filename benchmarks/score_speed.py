@@ -232,7 +232,7 @@ def many_rows(rows: list[dict]) -> None:
 
 
 def streams(rows: list[dict]) -> None:
-    """Compare streams and queries of 50,000 rows with their products and exponentials."""
+    """Compare the time of streams and queries of 50,000 rows with that of the products."""
     parts = list(batches(50_000))
     X = np.concatenate(parts)
     x = torch.from_numpy(X)
@@ -292,7 +292,7 @@ def wide(rows: list[dict]) -> None:
 
 
 def growth(rows: list[dict]) -> None:
-    """Measure streams of 10⁴ to 10⁶ rows over 512 landmarks, and the fitted model."""
+    """Measure fits with 512 landmarks to streams of 10⁴ to 10⁶ rows."""
     sizes = (10_000, 100_000, 1_000_000)
     taken = []
     for n in sizes:

@@ -127,7 +127,7 @@ def tests() -> dict[str, tuple]:
 
 
 def cells(seeds: range) -> dict[str, Callable[[], list[dict]]]:
-    """Return a function of results for each cell, named by the cell."""
+    """Return functions that compute the results of one part, keyed by the name of the part."""
     found: dict[str, Callable[[], list[dict]]] = {
         f"{name}, seed {seed}": partial(thinning, name, seed)
         for seed in seeds
@@ -137,7 +137,7 @@ def cells(seeds: range) -> dict[str, Callable[[], list[dict]]]:
 
 
 def main() -> None:
-    """Measure all unfinished cells, store each at once, and write the results file."""
+    """Compute the results of unfinished parts, store each at once, and write the results file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()

@@ -172,7 +172,7 @@ def classifiers(seed: int) -> dict[str, Any]:
 
 
 def measure(dataset: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """Return accuracies and effective ranks, as rows of the results file."""
+    """Return accuracies and effective ranks, in the format of the results file."""
     X_train, X_test, y_train, y_test = load(dataset, seed)
     before = representations(seed)[method]
     start = time.perf_counter()
@@ -209,7 +209,7 @@ def directions(before: Any, Z: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def gather(log: Path, path: Path) -> None:
-    """Write all finished rows to the results file, in the order of the methods."""
+    """Write all finished results to the results file, in the order of the methods."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     order = list(representations(0))
     rows = [row for line in lines for row in line["rows"] if row["method"] in order]

@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def write(arguments: argparse.Namespace, search: GridSearchCV, exact: np.ndarray) -> None:
-    """Write the accuracies as a results file, one row for each k and fold."""
+    """Write the accuracy for each k and fold to a results file."""
     results = search.cv_results_
     scores = {
         f"MIGE, RP to {parameters[KEY]}": [

@@ -93,7 +93,7 @@ paths = [ascend(w) for w in rng.standard_normal((4, d))]
 # %%
 # The projection with the largest estimated information is selected from the four results.
 # Quadrature over the density of y gives the true maximum. Two ascents fail, because the gradient is
-# nearly zero at projections with almost no information. Several starts are therefore necessary. The
+# nearly zero at projections with almost no information. In practice, use several starts. The
 # direction of the linear fit is random, because x and y are uncorrelated.
 
 grid, u = np.linspace(-3, 40, 4001), np.linspace(-6, 6, 2001)

@@ -2,8 +2,8 @@
 Training with a loss of your own
 ================================
 
-This example trains an encoder with a loss of log-determinants on two views of each digit. The
-accuracy of a linear probe compares the encoder with an encoder trained by ``mode="infomax"``.
+This example trains an encoder with a loss of log-determinants on two views of each digit. A linear
+probe compares the encoder with an encoder trained by ``mode="infomax"``.
 """
 
 # %%

@@ -259,7 +259,7 @@ def test_the_measured_value_is_left_of_the_duration() -> None:
 
 
 def test_a_number_in_the_text_is_one_line_of_a_file() -> None:
-    asked = "import_time: method=sk_mige; metric=beside torch and scikit-learn"
+    asked = "import_time: method=sk_mige; metric=beside torch\nand scikit-learn"
     assert float(results.number(asked)) < 1.3
     with pytest.raises(ValueError, match="2 lines"):
         results.number("import_time: method=sk_mige")

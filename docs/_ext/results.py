@@ -150,7 +150,7 @@ def chosen(rows: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str,
 
 def number(text: str) -> str:
     """Return the mean of the rows selected by ``NAME: key=value; key=value``, formatted."""
-    name, _, conditions = text.partition(":")
+    name, _, conditions = " ".join(text.split()).partition(":")
     path = RESULTS / f"{name.strip()}.json"
     pairs = dict(condition.split("=", 1) for condition in conditions.split(";"))
     wanted = {key.strip(): value.strip() for key, value in pairs.items()}

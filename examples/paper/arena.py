@@ -101,7 +101,7 @@ def now(device: Any) -> float:
 
 
 def encoder(cell: Parameters, device: str, shape: tuple[int, ...]) -> MIGEEncoder:
-    """Return Deep InfoMax's encoder with the settings of a cell."""
+    """Return Deep InfoMax's encoder with the settings of one run."""
     return MIGEEncoder(
         64, encoder="conv", input_shape=shape, batch_size=192, lr_schedule="constant",
         device=device, mixed_precision=cell["mixed"], random_state=cell["seed"],
@@ -109,7 +109,7 @@ def encoder(cell: Parameters, device: str, shape: tuple[int, ...]) -> MIGEEncode
 
 
 def measure(cell: Parameters, images: Images, device: str, path: Path) -> dict[str, Any]:
-    """Train for the time of a cell, and return accuracies against time."""
+    """Train for the time of one run, and return accuracies against time."""
     budget = 60 * cell["minutes"]
     model = encoder(cell, device, images.shape)
     model.set_params(callbacks=[Clock(), Checkpoint(path)])
@@ -143,7 +143,7 @@ def result(model: MIGEEncoder, images: Images, spent: float, epoch: int) -> dict
 
 @torch.no_grad()
 def layers(model: MIGEEncoder, X: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the outputs of the last three layers, each computed from the layer before."""
+    """Return the outputs of the last three layers."""
     network = copy.deepcopy(model.module_.encoder).cpu()
     conv = torch.as_tensor(model.set_params(output="conv").transform(X))
     fc = network.fc(conv)
@@ -227,7 +227,7 @@ def main() -> None:
 
 
 def write(lines: list[dict[str, Any]], path: Path, n_tuned: int) -> None:
-    """Write the file of results and the picture of accuracy against time."""
+    """Write the results file and a plot of accuracy against time."""
     lines.sort(key=lambda line: list(METHODS).index(line["cell"]["method"]))
     rows = [
         row(line, layer_name(feature), "linear accuracy (%)", value)
@@ -282,7 +282,7 @@ def differences(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def commands(lines: list[dict[str, Any]]) -> list[str]:
-    """Return the commands that measure these cells."""
+    """Return the commands that repeat these runs."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         shared = {k: v for k, v in line["cell"].items() if k not in ("method", "seed", "setting")}

@@ -12,13 +12,12 @@ Panels:
 - (e) mutual information from 0.1 to 20 nats
 - (f) processor time of MINE, divided by that of MIGE
 
-Each finished cell is a line of the file ``--cells``, and an interrupted run continues after the
-last line. Critics are trained as in the code of the paper's authors: separable, 512 hidden units,
-Adam at 1e-4, 200 steps for each ρ. The embeddings of the critics have 128 values. Critics are
-trained on new samples in each step, but MIGE uses a single set of 256
-samples. In panel (e), critics are trained on the 4,000 samples of the score-based estimate.
-Training takes 2,000 steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no
-longer increases.
+The result of each method and repeat is a line of the file ``--cells``. An interrupted run continues
+after the last line. Critics are trained as in the code of the paper's authors, by 200 steps of Adam
+at 1e-4 for each ρ. The critics are separable, with 512 hidden units and embeddings of 128 values.
+Critics are trained on new samples in each step, but MIGE uses a single set of 256 samples. In panel
+(e), critics are trained on the 4,000 samples of the score-based estimate. Training takes 2,000
+steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no longer increases.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ MIGE = ("exact scores", "MIGE as published", "MIGE")
 
 
 def cells(full: bool) -> Iterator[dict[str, Any]]:
-    """Yield the cells, each one curve of one method and one repeat."""
+    """Yield the runs, which compute a curve for one method and one repeat."""
 
     def curves(
         panel: str, problem: str, dims: Any, methods: Any, seeds: int, rhos: Any, n: int = 256
@@ -101,7 +100,7 @@ def cells(full: bool) -> Iterator[dict[str, Any]]:
 
 
 def value_cells(problem: str, method: str, seeds: int, full: bool) -> Iterator[dict[str, Any]]:
-    """Yield the cells of panel (e): 4,000 samples in 20 dimensions."""
+    """Yield the runs of panel (e), with 4,000 samples in 20 dimensions."""
     information = (0.1, 0.5, 1, 2, 5, 10, 20) if full else (0.5, 5, 20)
     rhos = np.sqrt(-np.expm1(-2 * np.asarray(information) / 20)).round(9).tolist()
     for seed in range(seeds):

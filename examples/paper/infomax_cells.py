@@ -1,8 +1,8 @@
-"""Data and measurements of Tables 1, 2 and 4 and Figure 2, in cells that can be resumed.
+"""Data and measurements of Tables 1, 2 and 4 and Figure 2.
 
 A cell is one encoder, trained without labels, and one probe for each of its layers. A checkpoint
-is written after each epoch of the encoder. Each finished cell is a line of a file, and the next
-run skips finished cells.
+is written after each epoch of the encoder. The results of each cell are a line of a file, and the
+next run skips finished cells.
 """
 
 from __future__ import annotations

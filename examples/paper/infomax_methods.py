@@ -26,7 +26,7 @@ def mige(eigen_threshold: float = 0.999, **parameters: Any) -> Parameters:
 
 
 def ridge(alpha: float, **parameters: Any) -> Parameters:
-    """Return MIGE with Tikhonov regularisation, which needs no eigenpairs and is fast on GPUs."""
+    """Return MIGE with Tikhonov regularisation, which needs no eigenpairs."""
     score = SSGEScoreEstimator(eigen_threshold=None, alpha=alpha)
     return {"mode": infomax(**parameters), "score_estimator": score}
 
@@ -44,12 +44,12 @@ def contrastive(temperature: float, **parameters: Any) -> Parameters:
 
 
 def dim(bound: str, critic: str = "separable", prior_weight: float = 0.0) -> Parameters:
-    """Return DIM(G), whose critic scores pairs of the last feature map and z."""
+    """Return DIM(G), with a critic of the last feature map and z."""
     return {"mode": infomax(Critic(bound, critic), layer="conv", prior_weight=prior_weight)}
 
 
 def dim_local(bound: str, prior_weight: float = 0.0) -> Parameters:
-    """Return DIM(L), whose critic scores pairs of a location of a feature map and z."""
+    """Return DIM(L), with a critic of z and one location of a feature map."""
     return {"mode": infomax(bound, layer="conv.5", local=True, prior_weight=prior_weight)}
 
 

@@ -1,4 +1,4 @@
-"""Results file of Tables 1, 2 and 4 and Figure 2, from finished cells."""
+"""Results file of Tables 1, 2 and 4 and Figure 2."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def write_results(
     usual: dict[str, Any],
     paper: dict[tuple[str, str, str], float],
 ) -> None:
-    """Write the results file and print its rows.
+    """Write the results file and print the results.
 
-    ``usual`` contains the settings of a cell that are the defaults of ``script``.
+    ``usual`` contains the default settings of ``script``.
     """
     rows = [row for result in results for row in result_rows(result, paper)]
     rows += paired_differences(results)
@@ -59,7 +59,7 @@ def write_results(
 
 
 def commands(results: list[dict[str, Any]], script: str, usual: dict[str, Any]) -> list[str]:
-    """Return the commands that measure exactly these cells."""
+    """Return the commands that train exactly these encoders."""
     seeds: dict[tuple[str, str], set[int]] = {}
     for result in results:
         cell = dict(result["cell"])
@@ -93,7 +93,7 @@ def dataset_name(cell: dict[str, Any]) -> str:
 def result_rows(
     result: dict[str, Any], paper: dict[tuple[str, str, str], float]
 ) -> list[dict[str, Any]]:
-    """Return the rows of one cell: accuracies of all probes, and the effective rank."""
+    """Return the accuracies of all probes and the effective rank for one encoder."""
     cell = result["cell"]
     base = {
         "dataset": dataset_name(cell), "method": cell["method"], "feature": "", "metric": "",

@@ -8,8 +8,7 @@ to all log σ. The relative error of a single batch, and the ratio of the summed
 truth, are also measured. The signal has about the power of the noise in every coordinate. The
 spectrum of the signal is isotropic, confined to 10 directions, or decaying like the spectrum of
 images. In a fourth case, the second signal is around 10 distant centres, so the marginal is not
-Gaussian. The
-estimator "classes" uses the centre of each input. The run takes about five minutes on one core.
+Gaussian. The estimator "classes" uses the index of the centre of each input.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Means = tuple[Tensor, Tensor]
 
 
 def signal(kind: str, k: int, generator: torch.Generator) -> Tensor:
-    """Return a square root (n, k) of the means' covariance, whose diagonal is 1."""
+    """Return a square root (n, k) of the covariance of the means, which has a diagonal of 1."""
     if kind == "isotropic":
         return torch.linalg.qr(torch.randn(k, k, generator=generator).double()).Q
     n = 10 if kind == "10 directions" else 300
@@ -56,7 +55,7 @@ def truth(root: Tensor, log_scale: Tensor) -> Tensor:
 def cluster_truth(
     centers: Tensor, root: Tensor, log_scale: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Return the gradient for ten equal clusters, from exact scores of 10,000 draws."""
+    """Return the gradient for ten clusters of equal weight, from exact scores at 10,000 draws."""
     n, k = 10_000, len(log_scale)
     scale = log_scale.detach().exp()
     noise = torch.randn(n, k, generator=generator).double()
@@ -70,7 +69,7 @@ def cluster_truth(
 
 
 def applicable(kind: str, k: int) -> list[str]:
-    """Return the estimators for an encoder. Whitening needs rows, and classes need clusters."""
+    """Return the estimators for an encoder of the given kind and dimension."""
     return [
         marginal
         for marginal in MARGINALS
@@ -80,7 +79,7 @@ def applicable(kind: str, k: int) -> list[str]:
 
 
 def measure(kind: str, k: int, n_batches: int) -> list[dict[str, object]]:
-    """Return the rows of all estimators for one encoder."""
+    """Return the errors of all estimators for one encoder, in the format of the results file."""
     generator = torch.Generator().manual_seed(k)
     log_scale = (0.3 * torch.randn(k, generator=generator)).double().requires_grad_()
     root = signal(kind if kind != "10 clusters" else "10 directions", k, generator)

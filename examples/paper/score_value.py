@@ -9,7 +9,7 @@ independent,
 
 The value is accurate for pairs that are Gaussian after a map of the margins, such as the pairs of
 Figure 1. For other pairs, the errors of the two divergences do not cancel, and the value is biased.
-:class:`sk_mige.MutualInfoEstimator` has intervals for all pairs.
+:class:`sk_mige.MutualInfoEstimator` estimates values and intervals for all pairs.
 """
 
 from __future__ import annotations

@@ -7,16 +7,16 @@
     python examples/paper/table3.py --hide --tune      # the share of hidden pixels, by validation
     python examples/paper/table3.py --hide             # 200 epochs with hidden pixels
 
-The network is 784-1024-1024-256 with a linear decoder. Batches have 100 images. The optimizer is
-Adam (β₁ = 0.5) with a learning rate of 2e-4 times 0.96 every two epochs. Weights are averaged with
-a decay of 0.999. Predictions are averaged over 12 draws of z, with the same noise for every row.
-``--tune`` trains each method on 50,000 training images for 20 epochs with each of four strengths.
-The chosen strength has the fewest errors on the remaining 10,000 training images. With ``--hide``,
-random pixels of each batch are set to the background, for all methods. ``--hide --tune`` tries
-three shares of pixels in the same way, at the chosen strengths.
+The network has layers of 784, 1024, 1024 and 256 units and a linear decoder. Batches have 100
+images. The optimizer is Adam (β₁ = 0.5) with a learning rate of 2e-4 times 0.96 every two epochs.
+Weights are averaged with a decay of 0.999. Predictions are averaged over 12 draws of z, with the
+same noise for every row. ``--tune`` trains each method on 50,000 training images for 20 epochs with
+each of four strengths. The chosen strength has the fewest errors on the remaining 10,000 training
+images. With ``--hide``, random pixels of each batch are set to the background, for all methods.
+``--hide --tune`` tries three shares of pixels in the same way, at the chosen strengths.
 
-The next call continues an interrupted run after the last finished epoch. Each finished cell is a
-line of docs/results/cells/table3.jsonl.
+The next call continues an interrupted run after the last finished epoch. The results of each
+trained network are a line of docs/results/cells/table3.jsonl.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HIDDEN = (0.1, 0.2, 0.3)  # shares of pixels
 
 
 def cells(args: argparse.Namespace, finished: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the cells to be trained, one for each network."""
+    """Yield the networks to be trained."""
     strengths = best_on_validation(finished, "strength")
     shares = best_on_validation(finished, "hidden")
     for seed, method in product(range(1 if args.tune else args.seeds), args.methods):

@@ -1,4 +1,4 @@
-"""Results file of Table 3, from finished cells: errors and paired differences."""
+"""Results file of Table 3: errors and paired differences of trained networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def name_of(cell: dict[str, Any]) -> str:
 
 
 def row(result: Result, metric: str, value: float) -> Result:
-    """Return one row of the results file."""
+    """Return one measurement in the format of the results file."""
     cell = result["cell"]
     tuned = METHODS[cell["method"]].tuned
     n = min(cell["subset"], 60_000 if cell["part"] == "test" else 50_000)
@@ -56,7 +56,7 @@ def row(result: Result, metric: str, value: float) -> Result:
 
 
 def difference_rows(tests: list[Result]) -> list[Result]:
-    """Return rows of the error of MIGE-IB minus that of another method, with intervals.
+    """Return the error of MIGE-IB minus that of each other method, with intervals.
 
     The two methods are compared on the same images and seeds. The difference for each image is
     averaged over seeds, and these averages are treated as independent.

@@ -70,7 +70,7 @@ class HiddenPixels(nn.Module):
 def make_encoder(
     n_features: int, n_outputs: int, dropout: float = 0.0, hidden: float = 0.0
 ) -> nn.Module:
-    """Return the paper's network: 784-1024-1024-n_outputs, ReLU, without batch norm."""
+    """Return the paper's ReLU network with layers 784-1024-1024-n_outputs, without batch norm."""
     network = MLPEncoder(n_features, n_outputs, (1024, 1024), batch_norm=False, dropout=dropout)
     return nn.Sequential(HiddenPixels(hidden), network) if hidden else network
 
@@ -140,7 +140,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def encoder_of(cell: dict[str, Any], checkpoint: Path, device: str) -> MIGEEncoder:
-    """Return the estimator of one cell."""
+    """Return the estimator of one run."""
     method = METHODS[cell["method"]]
     mode, dropout = clone(method.mode), 0.0
     if method.tuned == "dropout":

@@ -58,7 +58,8 @@ def feature_information(
     Warns
     -----
     UserWarning
-        If the information of a feature is infinite, or if the interval of the information is wide.
+        If the information of a feature is infinite, or if its interval is wider than 0.3 nats and
+        30 % of the estimate.
 
     See Also
     --------

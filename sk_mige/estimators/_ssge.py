@@ -177,11 +177,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     or in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* If a density has distant modes, the median distance is about that between
-    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` uses a Matérn kernel for
-    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
-    kernels takes at most as long as the choice of ``alpha`` for one kernel. It ends after one or
-    two folds if the Matérn kernel has no gain there. With landmarks, the kernel is chosen on at
-    most 2,000 rows.
+    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn
+    kernel for such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The
+    comparison of kernels takes at most as long as the choice of ``alpha`` for one kernel. It ends
+    after one or two folds if the Matérn kernel has no gain there. With landmarks, the kernel is
+    chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the

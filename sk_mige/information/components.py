@@ -17,6 +17,11 @@ MIN_GAIN = 0.01
 # Loadings below this multiple of 1 / sqrt(n) are noise.
 MIN_LOADING = 4.0
 FEWEST_ROWS = 50
+# Widths of the peaks in units of a component's mean absolute value, largest number of Newton steps
+# for each width, and largest step of a loading.
+WIDTHS = (1.0, 0.3, 0.1, 0.03)
+MAX_STEPS = 40
+LARGEST_STEP = 0.1
 
 
 def independent_components(z: Tensor) -> Tensor | None:
@@ -25,8 +30,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     Two models of z are compared by their mean log-density. The first model has independent
     components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
     margins are estimated from spacings of sorted values [1]_. The loadings of each component are
-    scaled to unit norm, for columns of unit variance. Loadings below 4 / sqrt(n) are set to zero if
-    the mean log-density increases.
+    scaled to unit norm, for columns of unit variance. Components with peaked densities are refined
+    if the mean log-density increases. So are loadings below 4 / sqrt(n), which are set to zero.
 
     Parameters
     ----------
@@ -68,7 +73,7 @@ def independent_components(z: Tensor) -> Tensor | None:
     if float(values[0]) < 1e-10 * float(values[-1]):
         return None
     white = vectors / values.sqrt()
-    dense = white @ fast_ica(columns @ white)
+    dense = refined_components(columns, white @ fast_ica(columns @ white))
     few = dense * (dense.abs() > MIN_LOADING / n**0.5 * dense.norm(dim=0))
     gain, mixing = max(((_gain(columns, m), m) for m in (few, dense)), key=lambda pair: pair[0])
     # A gain that is not finite, for example of columns with ties, counts as no gain.
@@ -77,12 +82,77 @@ def independent_components(z: Tensor) -> Tensor | None:
 
 def _gain(columns: Tensor, mixing: Tensor) -> float:
     """Return the increase of the mean log-density by components, minus the required increase."""
-    by_components = torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
+    by_components = _log_density(columns, mixing)
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()
     loadings = (mixing != 0).sum(0)
     required = MIN_GAIN * (loadings > 1).sum() + loadings.sum() / len(columns)
     return float(by_components - by_copula - required)
+
+
+def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
+    r"""Reduce the error of components whose densities have a peak, such as cubes of Gaussians.
+
+    The components s of whitened ICA are uncorrelated in the sample, so their loadings have an error
+    of at least about 1 / sqrt(n). This function maximises the likelihood of densities
+    :math:`p_i(s) \propto (s^2 + h^2)^{-c_i/2}` without that constraint, for decreasing widths h. A
+    peak narrower than h gives a smaller error. The relative Newton step
+    :math:`s_i \leftarrow s_i + \sum_j E_{ij} s_j` solves a problem of two unknowns for each pair
+    [1]_:
+
+    .. math:: E_{ij} = -\frac{a_{ji} G_{ij} - G_{ji}}{a_{ij} a_{ji} - 1}, \qquad
+              G_{ij} = \mathbb{E}\, \psi_i(s_i) s_j, \quad
+              a_{ij} = \mathbb{E}\, \psi_i'(s_i)\, \mathbb{E}\, s_j^2, \quad
+              \psi_i(s) = \frac{c_i s}{s^2 + h^2} .
+
+    The factor :math:`c_i` gives :math:`G_{ii} = 1`. A pair is unchanged if its Hessian is not
+    positive definite, as for flat densities.
+
+    Parameters
+    ----------
+    columns : tensor of shape (n, d)
+        Columns of unit variance.
+    mixing : tensor of shape (d, d)
+        Matrix A of components :math:`z A`.
+
+    Returns
+    -------
+    tensor of shape (d, d)
+        Among the given matrix and the results for each width, the matrix with the largest mean
+        log-density.
+
+    References
+    ----------
+    .. [1] P. Ablin, J.-F. Cardoso, A. Gramfort, "Faster Independent Component Analysis by
+       Preconditioning with Hessian Approximations", IEEE Transactions on Signal Processing 66,
+       2018.
+    """
+    found = [mixing]
+    for width in WIDTHS:
+        for _ in range(MAX_STEPS):
+            s = columns @ mixing
+            size = s.abs().mean(0)
+            s, mixing = s / size, mixing / size
+            square = s.square()
+            peak = square + width**2
+            factor = 1 / (square / peak).mean(0)
+            slope = (factor * (width**2 - square) / peak.square()).mean(0)
+            gradient = (factor * s / peak).mT @ s / len(s)
+            curvature = torch.outer(slope, square.mean(0))
+            both = curvature * curvature.mT
+            convex = (curvature > 0) & (curvature.mT > 0) & (both > 1.1)
+            step = (gradient.mT - curvature.mT * gradient) / (both - 1)
+            step = torch.where(convex, step, 0.0).clamp(-LARGEST_STEP, LARGEST_STEP)
+            mixing = mixing + mixing @ step.fill_diagonal_(0).mT
+            if float(step.abs().max()) < 0.01 / len(s) ** 0.5:  # far below the sampling error
+                break
+        found.append(mixing)
+    return max(found, key=lambda m: float(_log_density(columns, m)))
+
+
+def _log_density(columns: Tensor, mixing: Tensor) -> Tensor:
+    """Return the mean log-density of the columns if the components are independent."""
+    return torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
 
 
 def _entropies(z: Tensor) -> Tensor:

@@ -108,6 +108,15 @@ def test_matrix_has_the_pointwise_information_on_its_diagonal() -> None:
         torch.testing.assert_close(pairs.diagonal(), model.pointwise(x, y))
 
 
+def test_peaked_components_are_found_with_a_small_error() -> None:
+    z, turn = draws(2000, 5), torch.linalg.qr(draws(5, 5, seed=1)).Q
+    mixing = independent_components(z**3 @ turn)
+    found = (turn @ mixing).abs()
+    found /= found.amax(0)
+    assert torch.equal(found.amax(1), torch.ones(5).double())
+    assert found.sort(0).values[:-1].max() < 0.5 / 2000**0.5
+
+
 def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
     x, y = draws(40, 2), draws(40, 1, seed=1)
     model = CorrectedReference(StudentReference(3.0).fit(x, y), n_epochs=1).fit(x, y)

@@ -68,7 +68,7 @@ def test_queries_need_a_fit_and_its_features(X, Estimator):
             query(X[:, :2])
     with pytest.raises(ValueError, match=r"V must have the shape of X, \(40, 3\), got \(39, 3\)"):
         fitted.jacobian_vector_product(X, X[1:])
-    with pytest.raises(ValueError, match=r"n_samples >= 1.*got n_samples=0"):
+    with pytest.raises(ValueError, match=r"n_samples.*\[1, inf\).*Got 0"):
         fitted.sample(0)
 
 

@@ -375,8 +375,8 @@ class SteinThinning(_SteinTool):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to select from, at least 2. With given scores, the time is O(n m d). With scores
-            estimated from X, the memory is O(256 n).
+            Rows to select from, at least 2. The time is O(n m d), and the memory is O(n d). With
+            errors of scores that are estimated from X, d is replaced by d + 256.
         y : array-like of shape (n_samples, n_features), default=None
             Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
             one-dimensional y, such as class labels, is ignored.

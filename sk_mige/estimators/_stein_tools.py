@@ -282,7 +282,8 @@ class SteinThinning(_SteinTool):
     over the posterior of the score. The expectation adds :math:`k(x, y)\, \mathbb E[e(x) \cdot
     e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such
     as rows far from all other rows, are therefore seldom selected. Other scores count as exact:
-    given scores, scores of fitted estimators, curl-free fits and fits with a spectral cutoff.
+    given scores, scores of fitted estimators, curl-free fits, fits with a spectral cutoff and fits
+    of the base alone.
 
     Parameters
     ----------

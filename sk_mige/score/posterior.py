@@ -73,7 +73,8 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     Returns
     -------
     ScoreErrors or None
-        Posterior, or None if the fit is curl-free, has a spectral cutoff or is the base alone.
+        Posterior, or None if the fit is curl-free, has a spectral cutoff or is the base alone. The
+        result is also None if rounding errors dominate the Gram matrix, because of outliers.
     """
     ex = model.expansion.to(widest_dtype(model.coefficients))
     if ex.curl_free or not 0 < alpha < math.inf:
@@ -90,7 +91,9 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
         quadratic += values.mT @ values
     regularised = quadratic + n * alpha * gram
     regularised.diagonal().add_(RIDGE * regularised.trace())
-    factor = torch.linalg.cholesky(regularised)
+    factor, failed = torch.linalg.cholesky_ex(regularised)
+    if failed:
+        return None
     freedom = float(torch.cholesky_solve(quadratic, factor).trace())
     noise = np.random.RandomState(0).standard_normal((len(gram), N_DRAWS))
     draws = torch.linalg.solve_triangular(factor.mT, torch.from_numpy(noise).to(gram), upper=True)

@@ -232,6 +232,14 @@ def test_a_selection_with_errors_does_not_depend_on_the_order_of_the_rows():
     np.testing.assert_array_equal(second.points_, first.points_)
 
 
+def test_scores_of_rows_with_an_extreme_outlier_count_as_exact():
+    """Rounding errors of the outlier exceed the distances of the other rows."""
+    X, _ = make_banana(200, random_state=0)
+    with pytest.warns(UserWarning, match="dominate the scale"):
+        thinning = SteinThinning(20).fit(np.concatenate([X, [[1e10, 1e10]]]))
+    assert np.isfinite(thinning.discrepancy_)
+
+
 def test_scores_with_a_ridge_and_a_cutoff_count_as_exact():
     X, _ = make_banana(100, random_state=0)
     thinning = SteinThinning(20, SSGEScoreEstimator(n_eigen=8, alpha=0.01)).fit(X)

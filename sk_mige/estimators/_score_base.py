@@ -460,6 +460,8 @@ class BaseScoreEstimator(
 
     def _score_errors(self, X: Any) -> ScoreErrors | None:
         """Return the posterior of the errors of the scores at the rows of the fit, if known."""
+        if self._settings().truncates:
+            return None
         device, _ = self._place()
         return score_errors(self._model, getattr(self, "alpha_", 0.0), to_tensor(X, device))
 

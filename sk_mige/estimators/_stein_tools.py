@@ -282,7 +282,8 @@ class SteinThinning(_SteinTool):
     over the posterior of the score. The expectation adds :math:`k(x, y)\, \mathbb E[e(x) \cdot
     e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such
     as rows far from all other rows, are therefore seldom selected. Other scores count as exact:
-    given scores, scores of fitted estimators, curl-free fits and fits with a spectral cutoff.
+    given scores, scores of fitted estimators, curl-free fits, fits with a spectral cutoff and fits
+    of the base alone.
 
     Parameters
     ----------
@@ -375,8 +376,8 @@ class SteinThinning(_SteinTool):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to select from, at least 2. With given scores, the time is O(n m d). With scores
-            estimated from X, the memory is O(256 n).
+            Rows to select from, at least 2. The time is O(n m d), and the memory is O(n d). With
+            errors of scores that are estimated from X, d is replaced by d + 256.
         y : array-like of shape (n_samples, n_features), default=None
             Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
             one-dimensional y, such as class labels, is ignored.

@@ -52,6 +52,7 @@ __all__ = [
     "fit_in_units",
     "fit_landmarks",
     "fit_stein",
+    "float32_resolves",
     "lift_expansion",
     "spectrum_of",
 ]
@@ -68,8 +69,9 @@ LANDMARKS = 800
 # Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
 # for which a float64 Cholesky factorisation gives the coefficients to six digits.
 FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
-# Bandwidths whose squares and inverse squares float32 represents without underflow or overflow.
-FLOAT32_BANDWIDTHS = 1e-15, 1e15
+# Bandwidths whose squares and inverse squares float32 represents without underflow or overflow, and
+# largest mean squared distance, in squared bandwidths, for which float32 resolves short distances.
+FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
 
 
 @dataclass(frozen=True)
@@ -457,6 +459,12 @@ def _best_kernel(
     return kernel, alpha
 
 
+def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
+    """Return whether float32 resolves squared distances up to a fraction of the bandwidth."""
+    low, high = FLOAT32_BANDWIDTHS
+    return low < bandwidth < high and float(sq.mean()) < FLOAT32_DISTANCES * bandwidth**2
+
+
 @dataclass(frozen=True)
 class _Fold:
     """Fold with the training rows as centres. All kernels share whitening, base and distances."""
@@ -470,8 +478,7 @@ class _Fold:
         """Return the held-out loss of each strength."""
         ex, sq = replace(self.expansion, kernel=kernel), self.sq
         y_held = ex.whitening(self.held_out)
-        low, high = FLOAT32_BANDWIDTHS
-        definite = not ex.curl_free and low < ex.bandwidth < high
+        definite = not ex.curl_free and float32_resolves(ex.bandwidth, sq)
         matrices = ex.matrices_at(sq.float() if definite else sq)
         if definite and exceeds(matrices.values, FLOAT32_RESOLUTION * len(sq)):
             ex, y_held = ex.to(torch.float32), y_held.float()

@@ -13,6 +13,7 @@ from .fit import (
     ScoreFit,
     choose_over_landmarks,
     fit_landmarks,
+    float32_resolves,
     lift_expansion,
 )
 from .folds import N_FOLDS
@@ -29,7 +30,7 @@ __all__ = ["LandmarkAccumulator", "ridge_leverages"]
 CHUNK_ELEMENTS = 2**21
 # Smallest eigenvalue of the landmarks' Gram matrix, divided by the number of landmarks, and
 # smallest fixed strength, for float32 sums of chunks. Totals are always float64. Scores differ from
-# those of float64 sums by less than 1e-4.
+# those of float64 sums by about 1e-3 at most.
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
@@ -90,6 +91,7 @@ class LandmarkAccumulator:
         if varying is not None:
             expansion = lift_expansion(varying, expansion, projection)
         single = precision == torch.float32 and _suits_float32(settings)
+        single = single and float32_resolves(expansion.bandwidth, sq)
         gram = expansion.matrices_at(sq).values
         single = single and exceeds(gram, FLOAT32_RESOLUTION * len(picked))
         return cls(expansion, [], units, single)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .folds import radial_folds
-from .model import ScoreModel
+from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
 __all__ = ["ScoreErrors", "score_errors"]
@@ -57,9 +57,9 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
 
     .. math:: S = \frac{C^\top K C}{\operatorname{tr} A M^{-1}} ,
 
-    which is unbiased, because :math:`\operatorname{tr} A M^{-1}` is the effective number of
-    parameters. The factors :math:`v_{ij}` are means over 256 fixed draws from the posterior. With
-    more than 1,000 centres, every k-th centre in a random order is used.
+    which is unbiased under the prior, because :math:`\operatorname{tr} A M^{-1}` is the effective
+    number of parameters. The factors :math:`v_{ij}` are means over 256 fixed draws from the
+    posterior. With more than 1,000 centres, every k-th centre in a random order is used.
 
     Parameters
     ----------
@@ -73,13 +73,15 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     Returns
     -------
     ScoreErrors or None
-        Posterior, or None if the fit is curl-free, has a spectral cutoff or is the base alone.
+        Posterior, or None if the fit is curl-free, has a spectral cutoff or is the base alone. The
+        result is also None if rounding errors dominate the Gram matrix, because of outliers.
     """
     ex = model.expansion.to(widest_dtype(model.coefficients))
     if ex.curl_free or not 0 < alpha < math.inf:
         return None
-    picked = radial_folds(ex.centers, math.ceil(len(ex.centers) / MAX_CENTERS)) == 0
-    basis, n = replace(ex, centers=ex.centers[picked]), len(x)
+    centers = ex.centers[radial_folds(ex.centers, math.ceil(len(ex.centers) / MAX_CENTERS)) == 0]
+    # Centres are sorted by radius, so that the draws do not depend on the order of the rows.
+    basis, n = replace(ex, centers=centers[centers.square().sum(1).argsort()]), len(x)
     gram = basis.gram()
     parts = (x[i : i + CHUNK_ROWS].to(gram) for i in range(0, n, CHUNK_ROWS))
     points = [ex.whitening(model.coordinates(part)[1]) for part in parts]
@@ -89,22 +91,27 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
         quadratic += values.mT @ values
     regularised = quadratic + n * alpha * gram
     regularised.diagonal().add_(RIDGE * regularised.trace())
-    factor = torch.linalg.cholesky(regularised)
+    factor, failed = torch.linalg.cholesky_ex(regularised)
+    if failed:
+        return None
     freedom = float(torch.cholesky_solve(quadratic, factor).trace())
     noise = np.random.RandomState(0).standard_normal((len(gram), N_DRAWS))
     draws = torch.linalg.solve_triangular(factor.mT, torch.from_numpy(noise).to(gram), upper=True)
     draws *= (n * alpha / N_DRAWS) ** 0.5
     return ScoreErrors(
         torch.cat([basis.gram(y) @ draws for y in points]),
-        _norm_root(model) / freedom**0.5,
+        _norm_root(model, ex) / freedom**0.5,
     )
 
 
-def _norm_root(model: ScoreModel) -> Tensor:
+def _norm_root(model: ScoreModel, expansion: KernelExpansion) -> Tensor:
     r"""Return a root B (r, d) of :math:`B^\top B = C^\top K C`, in units of 1 / feature."""
-    gram = model.expansion.gram()
+    gram = expansion.gram()
     coefficients = model.coefficients.to(gram)
-    values, vectors = torch.linalg.eigh(coefficients.mT @ (gram @ coefficients))
+    wide = len(gram) < coefficients.shape[1]  # the smaller of two matrices is decomposed
+    form = gram if wide else coefficients.mT @ (gram @ coefficients)
+    values, vectors = torch.linalg.eigh(form)
     root = values.clamp_min(0).sqrt()[:, None] * vectors.mT
+    root = root @ coefficients if wide else root
     root = root if model.subspace is None else model.subspace.lift_inside(root)
     return root if model.units is None else root / model.units.scale

@@ -237,13 +237,17 @@ class WeightAveraging(Shown):
     def on_grad_computed(self, net: Any, named_parameters: Any, **kwargs: Any) -> None:
         """Add the current weights, whose loss is finite, to the average."""
         decay = self.factor(int(self.averaged_.n_averaged))
-        self.averaged_.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self.averaged_.multi_avg_fn = partial(_average, decay)  # unlike torch's, can be pickled
         self.averaged_.update_parameters(net.module_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Replace the network's weights by the average."""
         if int(self.averaged_.n_averaged) > 0:
             net.module_.load_state_dict(self.averaged_.module.state_dict())
+
+
+def _average(decay: float, *tensors: Any) -> None:
+    get_ema_multi_avg_fn(decay)(*tensors)  # type: ignore[no-untyped-call]
 
 
 def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> list[Callback]:

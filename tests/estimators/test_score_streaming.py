@@ -304,6 +304,22 @@ def test_weakly_regularised_streams_are_summed_in_float64(options):
     assert not estimator.partial_fit(well_conditioned())._accumulator.single
 
 
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 1e4), (1e-25, 0.0)])
+def test_streams_with_distances_beyond_float32_are_summed_in_float64(unit, shift):
+    """Squares of the distances, or of the bandwidth, exceed the resolution or range of float32."""
+    rows = np.random.default_rng(0).normal(size=(600, 10))
+    rows[::2] += shift
+    rows = (unit * rows).astype(np.float32)
+    options = {"bandwidth": 10 * unit, "n_landmarks": 40, "random_state": 0, "whiten": False}
+    options |= {"alpha": 1e-3, "kernel": "matern"}
+    single, double = (
+        SSGEScoreEstimator(**options).partial_fit(x) for x in (rows, rows.astype(np.float64))
+    )
+    expected = double.transform(rows[:99].astype(np.float64))
+    found = single.transform(rows[:99].astype(np.float64))
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
 def test_float64_rows_are_summed_in_float64():
     rows = well_conditioned().astype(np.float64)
     assert not SSGEScoreEstimator(n_landmarks=80).partial_fit(rows)._accumulator.single

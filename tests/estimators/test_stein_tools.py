@@ -224,6 +224,29 @@ def test_equal_rows_are_refused(tool):
         TOOLS[tool](score_estimator=minus).fit(np.ones((5, 2)))
 
 
+def test_a_selection_with_errors_does_not_depend_on_the_order_of_the_rows():
+    X, _ = make_banana(300, random_state=0)
+    order = np.random.default_rng(0).permutation(300)
+    first, second = (SteinThinning(20).fit(rows) for rows in (X, X[order]))
+    assert first.score_estimator_._score_errors(X) is not None
+    np.testing.assert_array_equal(second.points_, first.points_)
+
+
+def test_scores_of_rows_with_an_extreme_outlier_count_as_exact():
+    """Rounding errors of the outlier exceed the distances of the other rows."""
+    X, _ = make_banana(200, random_state=0)
+    with pytest.warns(UserWarning, match="dominate the scale"):
+        thinning = SteinThinning(20).fit(np.concatenate([X, [[1e10, 1e10]]]))
+    assert np.isfinite(thinning.discrepancy_)
+
+
+def test_scores_with_a_ridge_and_a_cutoff_count_as_exact():
+    X, _ = make_banana(100, random_state=0)
+    thinning = SteinThinning(20, SSGEScoreEstimator(n_eigen=8, alpha=0.01)).fit(X)
+    exact = SteinThinning(20).fit(X, thinning.score_estimator_.transform(X))
+    np.testing.assert_array_equal(thinning.indices_, exact.indices_)
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_scores_may_be_read_only(tool):
     X = normal(30)

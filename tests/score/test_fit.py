@@ -227,6 +227,17 @@ def test_folds_in_float32_choose_the_strength_of_float64(monkeypatch, seed, d):
     assert fit_dense(x, ScoreSettings()).alpha == chosen
 
 
+def test_folds_with_a_narrow_kernel_choose_the_strength_of_float64(monkeypatch):
+    """The distance between the modes is thousands of bandwidths."""
+    x = gaussian(100, 10)
+    x[:, 9] += x[:, 0].square()
+    x[50:] += 1e4
+    settings = ScoreSettings(bandwidth=1e-3, shrinkage=1.0, kernel=KERNELS["matern"])
+    chosen = fit_dense(x, settings).alpha
+    monkeypatch.setattr(fit, "FLOAT32_RESOLUTION", 1.0)
+    assert fit_dense(x, settings).alpha == chosen
+
+
 @pytest.mark.parametrize("make", [make_banana, make_ring])
 def test_dense_fits_to_many_rows_are_as_accurate_as_eigendecompositions(monkeypatch, make):
     x, score = make(500, random_state=0)

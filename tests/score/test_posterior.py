@@ -35,9 +35,28 @@ def test_the_posterior_of_a_dense_fit_is_that_of_a_gaussian_process(monkeypatch)
 def test_the_covariance_of_the_prior_is_in_the_units_of_the_scores():
     x, units = samples(), torch.tensor([1e-3, 1e4], dtype=torch.float64)
     first, second = (score_errors(fit(rows), 1e-2, rows) for rows in (x, x * units))
-    torch.testing.assert_close(second.draws, first.draws)
+    torch.testing.assert_close(second.draws, first.draws, rtol=1e-3, atol=1e-5)
     expected = first.root.mT @ first.root / units / units[:, None]
     torch.testing.assert_close(second.root.mT @ second.root, expected, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("largest", [60, 20])
+def test_the_posterior_does_not_depend_on_the_order_of_the_rows(monkeypatch, largest):
+    monkeypatch.setattr(posterior, "MAX_CENTERS", largest)
+    x, order = samples(), torch.arange(60).flip(0)
+    first, second = (score_errors(fit(rows), 1e-2, rows) for rows in (x, x[order]))
+    torch.testing.assert_close(second.draws, first.draws[order], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("d", [3, 30])
+def test_the_root_is_that_of_the_norm_in_few_and_in_many_columns(d):
+    x = samples(12, d)
+    model = fit(x, whiten=False)
+    root, gram = score_errors(model, 1e-2, x).root, model.expansion.gram()
+    freedom = torch.linalg.solve(gram + 0.12 * torch.eye(12, dtype=torch.float64), gram).trace()
+    norm = model.coefficients.mT @ gram @ model.coefficients
+    assert root.shape == (min(12, d), d)
+    torch.testing.assert_close(root.mT @ root, norm / freedom)
 
 
 def test_the_posterior_variance_is_largest_at_an_isolated_row():

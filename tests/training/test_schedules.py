@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 from typing import Any
 
@@ -180,6 +181,13 @@ def test_averages_replace_the_weights_at_the_end_of_each_run() -> None:
         for ours, theirs in zip(weights(encoder.net_), average, strict=True):
             if ours.dtype.is_floating_point:  # batch norms count batches in integers
                 torch.testing.assert_close(ours, theirs)
+
+
+def test_a_net_with_averaged_weights_can_be_pickled() -> None:
+    encoder = MIGEEncoder(**SMALL, callbacks=[WeightAveraging(0.9)]).fit(X)
+    loaded = pickle.loads(pickle.dumps(encoder.net_))
+    for ours, theirs in zip(loaded.module_.parameters(), encoder.module_.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,10 @@ def stein_kernel(
     if errors is not None:
         scale = torch.linalg.norm(white.inverse_linear(errors.root.to(y) * units))
         inner = torch.cat([inner, scale * errors.draws.to(y)], dim=1)
+    # The density has no extent along constant columns with zero scores, which do not count in d.
+    kept = (y != y[0]).any(0) | (inner[:, : y.shape[1]] != 0).any(0)
+    if kept.any():
+        y, inner = y[:, kept], torch.cat([inner[:, : len(kept)][:, kept], inner[:, len(kept) :]], 1)
     return SteinKernel(y / bandwidth, inner * bandwidth, resolve_kernel(kernel), bandwidth)
 
 

@@ -149,6 +149,7 @@ def test_the_order_of_the_samples_does_not_matter(seed):
     assert relative_error(permuted, plain) < 1e-10
 
 
+@pytest.mark.filterwarnings("ignore:.*interquartile ranges from the median")
 @settings(max_examples=60)
 @given(
     X=hnp.arrays(

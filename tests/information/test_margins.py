@@ -43,7 +43,8 @@ def test_the_cubics_derivative_is_its_own_and_positive(places, levels):
         return _monotone_cubic(x, knots[:, None], heights[:, None])
 
     values, derivative = cubic(x)
-    difference = (cubic(x + 1e-6)[0] - cubic(x - 1e-6)[0]) / 2e-6
+    # The second derivative jumps at the knots, by up to about 1,000.
+    difference = (cubic(x + 1e-7)[0] - cubic(x - 1e-7)[0]) / 2e-7
     torch.testing.assert_close(derivative, difference, rtol=1e-4, atol=1e-4)
     assert (derivative > 0).all()
     assert (values.diff(dim=0) > 0).all()

@@ -147,6 +147,17 @@ def test_constant_and_redundant_columns_give_finite_values(preconditioner):
     assert kernel.matrix().isfinite().all()
 
 
+@pytest.mark.parametrize("preconditioner", ["std", "covariance", None])
+def test_a_constant_column_with_zero_scores_changes_nothing(preconditioner):
+    x = samples(40, 2)
+    wide = torch.cat([x, torch.full((40, 1), 3.0, dtype=x.dtype)], 1)
+    scores = torch.cat([-x, torch.zeros(40, 1, dtype=x.dtype)], 1)
+    found = stein_kernel(wide, scores, preconditioner=preconditioner).matrix()
+    expected = stein_kernel(x, -x, preconditioner=preconditioner).matrix()
+    torch.testing.assert_close(found.mean(), expected.mean())
+    torch.testing.assert_close(found.diagonal(), expected.diagonal())
+
+
 def test_memory_does_not_grow_with_the_square_of_the_rows(monkeypatch):
     sizes = []
     original = stein.SteinKernel.matrix

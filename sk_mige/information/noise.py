@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -69,7 +71,7 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     pairs = [torch.cat([x, other], dim=1) for other in (y, y[order])]
     joint, product = (local_dimension(whitening(z, 0.0)[0](z)) for z in pairs)
-    return joint < product - max(MISSING_DIMENSION, NOISE * product / n**0.5)
+    return joint < product - max(MISSING_DIMENSION, NOISE * product / math.sqrt(n))
 
 
 def _collinear(x: Tensor, y: Tensor) -> bool:

@@ -218,7 +218,9 @@ def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
             equal = column == other
             if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
                 continue
-            differences = (column - other)[~equal]
+            largest = max(abs(column).max(), abs(other).max())
+            # Differences of decimals, such as .3 - .2 and .2 - .1, differ by rounding errors.
+            differences = (column / largest - other / largest)[~equal].round(9)
             repeated = np.unique(differences, return_counts=True)[1].max(initial=0)
             if equal.sum() >= 10 * repeated:
                 return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ __all__ = ["check_noise", "on_a_surface"]
 
 # Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
+# Three standard errors of the decrease for independent pairs, as a share of dimension / sqrt(n).
+NOISE = 1.7
 
 
 def check_noise(x: Tensor, y: Tensor) -> None:
@@ -67,7 +71,7 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     pairs = [torch.cat([x, other], dim=1) for other in (y, y[order])]
     joint, product = (local_dimension(whitening(z, 0.0)[0](z)) for z in pairs)
-    return joint < product - MISSING_DIMENSION
+    return joint < product - max(MISSING_DIMENSION, NOISE * product / math.sqrt(n))
 
 
 def _collinear(x: Tensor, y: Tensor) -> bool:

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
+from sk_mige.dependence._shared_values import have_equal_values
 
 # Small samples keep the tests fast.
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
@@ -507,6 +508,15 @@ def test_rounded_numbers_that_are_often_equal_have_finite_information(decimals: 
     x, e = np.random.default_rng(0).lognormal(3, 1.5, (2, 500))
     found = quick("gaussian").fit(np.round(x, decimals), np.round(x * e**0.1, decimals))
     assert np.isfinite(found.mutual_info_)
+
+
+def test_decimals_with_few_different_steps_have_finite_information() -> None:
+    rng = np.random.default_rng(0)
+    t, e = rng.lognormal(3, 1, 100), rng.standard_normal(100)
+    x, y = np.round(t, 1), np.round(t * np.exp(0.001 * e), 1)
+    assert 0.5 < (x == y).mean() < 0.8
+    for unit in (1, 0.1, 1e200):
+        assert not have_equal_values(unit * x[:, None], unit * y[:, None])
 
 
 def test_noise_below_the_distance_of_ranks_is_said_to_be_unresolved() -> None:

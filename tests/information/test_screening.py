@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sk_mige.information import choose_information, gaussianize_ranks
+from sk_mige.information.noise import on_a_surface
 from sk_mige.information.screening import (
     detectable_information,
     least_information,
@@ -113,3 +114,10 @@ def test_neighbouring_rows_of_gaussians_have_no_more_than_their_information(rho:
     x, noise = draw(500, 2)
     y = rho * x[:, 0] + np.sqrt(1 - rho**2) * noise
     assert least_information(*scores(x, y)) <= -0.5 * np.log1p(-(rho**2))
+
+
+def test_independent_pairs_of_many_columns_are_not_near_a_surface() -> None:
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(10)]
+    pairs = [torch.randn(2, 100, 5, generator=g).double() for g in seeds]
+    assert not any(on_a_surface(x, y, seed) for seed, (x, y) in enumerate(pairs))
+    assert all(on_a_surface(x, x.sin() + x.roll(1, 1).square()) for x, _ in pairs)

@@ -136,12 +136,22 @@ def _deviation(z: Tensor) -> Tensor:
 
 
 def _steps(z: Tensor) -> Tensor:
-    """Return the median step between distinct values per column, or 0 if few values are equal."""
+    """Return the grid step of each column, or 0 if the values are not on a grid.
+
+    Values are on a grid if at least half of them are equal to others, or if all distances between
+    successive values are multiples of the smallest distance, or of a half or a third of it.
+    """
     steps = z.new_zeros(z.shape[1])
     for k, column in enumerate(z.mT):
-        values = column.unique()
-        if 1 < len(values) < len(z) / 2:
-            steps[k] = values.diff().median()
+        gaps = column.unique().diff()
+        if 0 < len(gaps) < len(z) / 2 - 1:
+            steps[k] = gaps.median()
+        elif len(gaps) > 1:
+            for unit in (gaps.min() / part for part in (1, 2, 3)):
+                multiples = gaps / unit
+                if bool((multiples - multiples.round()).abs().max() < 1e-3):
+                    steps[k] = unit
+                    break
     return steps
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
@@ -17,6 +18,7 @@ from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
 from sk_mige.dependence._shared_values import have_equal_values
+from sk_mige.information.residuals import LinearResiduals
 
 # Small samples keep the tests fast.
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
@@ -452,6 +454,15 @@ def test_noise_within_the_steps_of_a_grid_is_no_density(of_x: bool) -> None:
     on_grid, near = np.c_[k, other], k + 0.01 * noise
     estimator = quick().fit(on_grid, np.c_[near, more] if of_x else near)
     assert abs(estimator.mutual_info_ - np.log(10)) < 0.6
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01, 1 / 3])
+def test_noise_of_one_step_of_a_grid_with_few_equal_values_is_no_density(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(100, size=50)
+    y = x + rng.integers(2, size=50)
+    pair = [torch.from_numpy(unit * z)[:, None] for z in (x, y)]
+    assert not LinearResiduals(*pair).is_strong
 
 
 def test_rounded_values_with_more_noise_than_steps_have_the_information_of_the_noise() -> None:

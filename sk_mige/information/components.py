@@ -152,7 +152,8 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
 
 def _log_density(columns: Tensor, mixing: Tensor) -> Tensor:
     """Return the mean log-density of the columns if the components are independent."""
-    return torch.linalg.slogdet(mixing)[1] - _entropies(columns @ mixing).sum()
+    volume: Tensor = torch.linalg.slogdet(mixing)[1]
+    return volume - _entropies(columns @ mixing).sum()
 
 
 def _entropies(z: Tensor) -> Tensor:

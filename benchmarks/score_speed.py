@@ -284,7 +284,7 @@ def projections(rows: list[dict]) -> None:
 
 
 def wide(rows: list[dict]) -> None:
-    """Measure memory for colour images of 96 × 96 pixels."""
+    """Measure the peak memory of fits to rows as wide as colour images of 96 × 96 pixels."""
     for name in ("published", "default"):
         gigabytes = peak_bytes(f"{name}:1024:27648") / 1e9
         add(rows, "M=1024, d=27648", f"{name} settings", "peak memory / GB", gigabytes,

@@ -320,7 +320,7 @@ class _Side(nn.Module):
 
     @torch.no_grad()
     def inputs(self, z: Tensor) -> Tensor:
-        """Return the inputs of the network for the scores of the variable."""
+        """Compute the inputs of the network from the normal scores of the variable."""
         white = z @ self.whiten
         radius = white.square().sum(1, keepdim=True)
         z = white @ self.directions

@@ -203,9 +203,9 @@ def stein_kernel(
         diverge. With the default kernel and a density with light tails, the discrepancy of
         diverging samples does not vanish.
     bandwidth : float, "median" or "scaled-median", default="median"
-        Bandwidth :math:`\sigma`. ``"median"`` is the median distance between n ≤ 1,000 rows, chosen
+        Bandwidth :math:`\sigma`. ``"median"`` is the median distance between m ≤ 1,000 rows, chosen
         at regular intervals of the row index. ``"scaled-median"`` divides the median by
-        :math:`\sqrt{\log n}`. The smaller bandwidth suits thinning, which needs more detail. A
+        :math:`\sqrt{\log m}`. The smaller bandwidth suits thinning, which needs more detail. A
         number is in units of standard deviations, or in the units of x if ``preconditioner=None``.
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by

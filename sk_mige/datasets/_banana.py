@@ -102,7 +102,7 @@ def make_banana(
     Raises
     ------
     ValueError
-        If ``noise`` is not positive.
+        If a parameter is out of range.
 
     Examples
     --------

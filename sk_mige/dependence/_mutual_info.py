@@ -296,8 +296,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def permutation_test(self, n_permutations: int = 999) -> float:
         """Return the p-value of a permutation test of independence.
 
-        The statistic is the held-out pointwise information, averaged over rows and candidates.
-        Rows of Y are permuted within each fold. The models are not refitted.
+        The statistic is the mean held-out pointwise information over all rows and fitted
+        candidates, with equal weights. For numbers, the network is left out if another candidate
+        was fitted. Rows of Y are permuted within each fold. The models are not refitted.
 
         Parameters
         ----------
@@ -518,7 +519,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._labels.pointwise(scores.numpy(), self._classes.transform(labelled))
 
     def _statistic(self, order: Array) -> float:
-        """Return the held-out information of pairs (x, y[order]), averaged over candidates."""
+        """Return the mean held-out information of pairs (x, y[order]) over fitted candidates."""
         if any(self._discrete):
             return self._labels.statistic(order)
         total = 0.0

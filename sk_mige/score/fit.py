@@ -577,9 +577,10 @@ def _ridge_coefficients(
 ) -> Tensor:
     r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
 
-    Let D be the slopes of the kernel and s = D 1. Let Z be the projected rows, or Y W without a
-    projection. The kernel part of R is :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For
-    the RBF, D = K. With :math:`\mu = n \alpha`, the product K Z is avoided by the identity
+    Let D be the matrix of the kernel's slopes, and s the vector of its row sums. Let Z be the
+    projected rows, or Y W without a projection. The kernel part of R is
+    :math:`\sigma^{-2} (D Z - \operatorname{diag}(s) Z)`. For the RBF, D = K. With
+    :math:`\mu = n \alpha`, the product K Z is avoided by the identity
 
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """

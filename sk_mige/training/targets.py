@@ -105,9 +105,10 @@ def split_rows(
     labels: NDArray[np.int64] | None = None,
     classes: NDArray[Any] | None = None,
 ) -> list[list[int]]:
-    """Return the indices of training rows and of held-out rows, stratified by class.
+    """Return the indices of training rows and of held-out rows, drawn at random.
 
-    Error messages begin with ``user``, such as the name of a parameter.
+    With ``labels``, the split is stratified by class. Error messages begin with ``user``, such as
+    the name of a parameter.
     """
     n_test = math.ceil(fraction * n_rows)
     smaller = min(n_test, n_rows - n_test)

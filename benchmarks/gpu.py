@@ -80,7 +80,7 @@ def difference(found: Any, expected: Any) -> float:
 
 
 def tests(s: argparse.Namespace) -> Cells:
-    """Yield each folder of tests, and the tests of devices in both precisions."""
+    """Yield a run for each folder of tests. Tests of devices run in float32 and in float64."""
     if s.quick:
         yield (
             "tests, quick",

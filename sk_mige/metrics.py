@@ -158,7 +158,7 @@ def expected_calibration_error(
     strategy : {"quantile", "uniform"}, default="quantile"
         Rule for the edges of the bins. With "quantile", bins have equal numbers of rows, except
         that rows with equal confidence are in the same bin. With "uniform", bins have equal widths
-        between 0 and 1, and the last bin contains nearly all rows of an accurate classifier.
+        between 0 and 1. The last bin contains most rows if the classifier is confident.
 
     Returns
     -------

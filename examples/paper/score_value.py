@@ -66,7 +66,7 @@ def _whitened(z: Tensor) -> Tensor:
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> float:
-    """Return the information of Gaussians with the covariance of whitened x and y, without bias."""
+    """Return the mutual information of Gaussians for whitened x and y, minus its sampling bias."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     rho = torch.linalg.svdvals(x.mT @ y / n)
     # The bias of the log det of a Wishart matrix is a sum of digammas for every covariance.

@@ -37,9 +37,9 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the sum of
-    the kept eigenvalues must reach the fraction ``eigen_threshold`` of the total. The smallest
-    sufficient number of leading eigenvalues is kept, at least one. Eigenvalues below the rounding
+    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the smallest
+    number of leading eigenvalues is kept whose sum reaches the fraction ``eigen_threshold`` of the
+    total. Eigenvalues below the rounding
     error of the matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them
     amplifies noise.
 

@@ -82,7 +82,7 @@ def top_predictions(
 
 
 def _probabilities(y_proba: ArrayLike) -> NDArray[np.float64]:
-    """Return probabilities (n, n_classes), after checks, with a sum of exactly 1 in each row."""
+    """Return checked probabilities (n, n_classes), divided by the sum of their row."""
     proba = check_array(
         readable(y_proba, "y_proba"),
         dtype=np.float64,

@@ -176,7 +176,11 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
 
 
 def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Return the first rows' rank distances from the median, or matches with the first label."""
+    """Return a sort value for each of the first eight rows of a column.
+
+    For numbers, the value is the rank distance from the median. For labels, the value is 1 if the
+    label equals the label of the first row, and 0 otherwise.
+    """
     if is_label:
         return np.asarray(column[:8] == column[0], dtype=np.int64)
     return central_ranks(column)

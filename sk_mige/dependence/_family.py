@@ -77,10 +77,10 @@ def conditional_mutual_info(
     information. The rest of each term's interval allows for bias. These parts are added, because
     the biases of the terms need not cancel.
 
-    Exchanging x and y does not change the estimate. If z holds labels, numbers are replaced by
-    distances from the mean of their class, and a single estimator is fitted to all rows. With at
-    most 12 classes, a separate estimator is fitted to each class if the held-out information is
-    then larger. At least half of the rows must belong to classes of 10 or more rows.
+    Exchanging x and y does not change the estimate. If z holds labels, numeric columns of x and y
+    are standardised within each class, and a single estimator is fitted to all rows. With at most
+    12 classes, a separate estimator is fitted to each class if the held-out information is then
+    larger. At least half of the rows must belong to classes of 10 or more rows.
 
     References
     ----------

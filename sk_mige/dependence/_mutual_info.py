@@ -133,7 +133,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     distinct combinations is at most 50 and at most 10 % of the number of rows. Convert numeric
     labels with more classes to strings. If a table has labels and numbers, the chain rule gives one
     term for the labels and one term for the numbers. In the term for the numbers, columns are
-    replaced by distances from the mean of their class.
+    standardised within each class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A

@@ -63,7 +63,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_rows: int = 2) -> Any
 def check_samples(
     estimator: Any, X: Any, *, reset: bool, min_rows: int = 1, keep_integers: bool = False
 ) -> Any:
-    """Validate samples X (n, d) for a score estimator: dense, finite and floating-point."""
+    """Validate samples X (n, d): dense, finite, and floats unless integers are kept."""
     _check_two_dimensional(estimator, X)
     X = as_rows(X)
     xp, _ = get_namespace(X)

@@ -343,7 +343,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _held_out(
         self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
     ) -> tuple[float, float]:
-        """Return mean scores of held-out rows, with standardised features and in input units."""
+        """Return the mean held-out score with standardised features, and that in input units."""
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.

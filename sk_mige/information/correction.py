@@ -198,7 +198,10 @@ class CorrectedReference(Reference):
         self.gain_ = best - uncorrected
 
     def _set_ceiling(self, ceiling: Tensor, others: Tensor) -> None:
-        """Set the upper clipping bound, and the log-normaliser of the clipped shuffled rows."""
+        """Set the upper clipping bound and the log-normaliser.
+
+        The normaliser is the mean exponential of the clipped values at shuffled rows.
+        """
         self.ceiling_ = float(ceiling)
         clipped = others.clamp_max(self.ceiling_)
         self.constant_ = float(torch.logsumexp(clipped, 0)) - math.log(len(clipped))
@@ -250,7 +253,11 @@ class CorrectedReference(Reference):
         return left, right
 
     def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable."""
+        """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable.
+
+        Both are identity matrices for a variable of at most ``MAX_COLUMNS`` columns, and for both
+        variables if the reference uses at most ``MAX_COLUMNS`` columns of each.
+        """
         plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
         if max(z.shape[1] for z in self._of_reference(x, y)) <= MAX_COLUMNS:
             return [(identity, identity) for identity in plain]

@@ -41,7 +41,7 @@ class ConditionedHead(Head):
     Attributes
     ----------
     position : tensor of shape ()
-        Position of the next β in the range, between 0 and 1, stored as a buffer.
+        Position (t + 1) / 2 of the next β, between 0 and 1, stored as a buffer.
 
     References
     ----------

@@ -15,7 +15,7 @@ from .heads import Code, Head
 
 
 class EncoderNetwork(nn.Module):
-    """Network that maps rows of features to a :class:`Code`, with encoder, head and decoder.
+    """Encoder, head and optional decoder, which map rows of features to a :class:`Code`.
 
     Parameters
     ----------

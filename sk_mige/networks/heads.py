@@ -215,7 +215,7 @@ class GaussianHead(Head):
         self.n_inputs = 2 * n_components
 
     def forward(self, h: Tensor) -> Code:
-        """Return draws of z in training and the mean in evaluation mode, with mean and scale."""
+        """Return z with its mean and scale: draws of z in training, the mean in evaluation mode."""
         mean, scale = self.parts(h)
         if not self.training:
             return Code(mean, (mean, scale))

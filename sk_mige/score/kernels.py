@@ -133,8 +133,9 @@ def _each_pair(sq: Tensor) -> Tensor:
     """Return a copy of the entries (..., M (M - 1) / 2) with i < j of symmetric matrices.
 
     In memory, a diagonal entry is followed by the rest of its row, then by the start of the next
-    row. The M / 2 entries after each diagonal entry contain every pair once. For odd M, the
-    diagonal with offset (M + 1) / 2 contains the remaining pairs.
+    row. For even M, the M / 2 entries after each diagonal entry contain every pair once. For odd
+    M, the (M - 1) / 2 entries after each diagonal entry and the diagonal with offset (M + 1) / 2
+    contain every pair once.
     """
     m, sq = sq.shape[-1], sq.contiguous()
     *leading, _, _ = sq.shape

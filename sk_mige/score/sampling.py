@@ -90,9 +90,10 @@ def langevin(
     scales and correlations of the columns. Chains stay in the subspace of the centres. Columns are
     scaled to variance 1, so that the chains do not depend on the units of the columns.
 
-    A step with noise :math:`\xi` is reversed by a step with the noise :math:`-\xi - \sqrt{\epsilon
-    / 2}\, L^\top (\hat g(x) + \hat g(x'))`. The increase in log-density along a step :math:`\Delta`
-    is computed by Simpson's rule,
+    Let :math:`\hat g` be the estimated score. A step from x to x' with noise :math:`\xi` is
+    reversed by a step with the noise :math:`-\xi - \sqrt{\epsilon / 2}\, L^\top (\hat g(x) +
+    \hat g(x'))`. The increase in log-density along the step :math:`\Delta = x' - x` is computed by
+    Simpson's rule,
 
     .. math:: \tfrac16 \langle \hat g(x) + 4\, \hat g(x + \tfrac12 \Delta) + \hat g(x'),
               \Delta \rangle .

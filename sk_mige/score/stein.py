@@ -281,8 +281,9 @@ def kernel_stein_discrepancy(
 ) -> float:
     r"""Compute the squared kernel Stein discrepancy between samples and a density p.
 
-    The expected squared discrepancy is 0 if the samples have the density p. The U-statistic is an
-    unbiased estimate and may be negative,
+    The squared discrepancy of two densities is 0 if they are equal. The U-statistic is an unbiased
+    estimate of the squared discrepancy between p and the density of the samples. The U-statistic
+    may be negative,
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 

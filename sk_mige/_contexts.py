@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["building", "built_apart", "isolated"]
-
 # Functions by which layers draw initial values, in addition to those of torch.nn.init.
 DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
 # Functions that make tensors of torch's default dtype.

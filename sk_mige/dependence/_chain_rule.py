@@ -25,22 +25,6 @@ from ._variables import Columns, as_table, central_ranks, discrete_columns, is_d
 if TYPE_CHECKING:
     from ._mutual_info import MutualInfoEstimator
 
-__all__ = [
-    "FittedTerm",
-    "InformationEstimate",
-    "Part",
-    "Term",
-    "combine",
-    "fit_terms",
-    "is_wide",
-    "joint_information",
-    "order_key",
-    "parts_of",
-    "row_labels",
-    "sum_of",
-    "warn_if_unresolved",
-]
-
 Z_90 = float(ndtri(0.95))
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3

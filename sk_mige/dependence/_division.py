@@ -38,8 +38,6 @@ from ._variables import Columns, discrete_columns, pair_codes
 if TYPE_CHECKING:
     from ._mutual_info import MutualInfoEstimator
 
-__all__ = ["DividedPair"]
-
 Array = NDArray[Any]
 NAMES = ("X", "X labels", "X numbers"), ("Y", "Y labels", "Y numbers")
 

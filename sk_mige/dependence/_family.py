@@ -23,8 +23,6 @@ from ._chain_rule import (
 from ._mutual_info import MutualInfoEstimator, checked_estimator
 from ._variables import as_table, check_same_length
 
-__all__ = ["conditional_mutual_info", "total_correlation", "transfer_entropy"]
-
 
 def conditional_mutual_info(
     x: ArrayLike | Tensor,

@@ -14,8 +14,6 @@ from ._chain_rule import is_wide, joint_information, parts_of, sum_of
 from ._mutual_info import MutualInfoEstimator, checked_estimator
 from ._variables import as_table, check_same_length
 
-__all__ = ["feature_information"]
-
 
 def feature_information(
     X: ArrayLike | Tensor,

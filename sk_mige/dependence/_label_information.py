@@ -14,8 +14,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_mige.information.evidence import Z_90, Evidence
 
-__all__ = ["LABEL_CANDIDATES", "LabelInformation", "choose_label_information"]
-
 LABEL_CANDIDATES = ("table", "linear", "quadratic", "logistic", "neighbors", "boosting", "trees")
 # Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")

@@ -49,8 +49,6 @@ from ._variables import (
     stratified_folds,
 )
 
-__all__ = ["MutualInfoEstimator", "checked_estimator"]
-
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9

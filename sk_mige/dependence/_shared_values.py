@@ -12,17 +12,6 @@ from sk_mige.information.evidence import Z_90
 
 from ._variables import Columns, is_few, row_codes
 
-__all__ = [
-    "ClassUnits",
-    "KnownFunction",
-    "SharedValues",
-    "atoms_of",
-    "common_gaps",
-    "distinct_columns",
-    "have_equal_values",
-    "shared_columns",
-]
-
 # Repeated values are at least this share of the rows, and this number of rows.
 MIN_REPEATED, FEWEST = 0.05, 10
 # Smallest expected number of contradictions if a column did not determine another column.

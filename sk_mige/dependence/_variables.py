@@ -18,29 +18,6 @@ from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
 
-__all__ = [
-    "Columns",
-    "Labels",
-    "Margins",
-    "as_table",
-    "central_ranks",
-    "check_names",
-    "check_same_length",
-    "discrete_columns",
-    "distinct_rows",
-    "entropy_of_rows",
-    "fold_keys",
-    "has_names",
-    "is_constant",
-    "is_discrete",
-    "is_few",
-    "label_key",
-    "pair_codes",
-    "row_codes",
-    "sort_key",
-    "stratified_folds",
-]
-
 # A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 

@@ -20,8 +20,6 @@ from ._base import DocLinkMixin
 from ._rows import check_samples, to_tensor
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator
 
-__all__ = ["MutualInfoGradientEstimator"]
-
 
 class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
     r"""Gradient of the mutual information I(x; y) of a parametric channel y = f(x, θ, ε).

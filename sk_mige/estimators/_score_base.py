@@ -42,8 +42,6 @@ from ._rows import (
 )
 from ._stored import to_stored, to_tensors
 
-__all__ = ["AUTO_LANDMARKS", "BaseScoreEstimator", "choose_landmarks", "representative_rows"]
-
 # Dense fits store several (n, n) float64 matrices, each of 200 MiB for 5,000 rows.
 MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000

@@ -38,8 +38,6 @@ from ._rows import check_finite, check_samples, check_varies, row_chunks, scores
 from ._score_base import representative_rows
 from ._stored import from_numpy, to_numpy, to_stored, to_tensors
 
-__all__ = ["SlicedScoreMatching"]
-
 
 class SlicedScoreMatching(
     DocLinkMixin,

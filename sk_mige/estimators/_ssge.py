@@ -36,8 +36,6 @@ from ._base import expect_unchanged
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
-__all__ = ["RandomProjectionSSGE", "SSGEScoreEstimator", "as_score_estimator"]
-
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
 
 

@@ -36,8 +36,6 @@ from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
 from ._ssge import SSGEScoreEstimator
 
-__all__ = ["SSGEScoreEstimatorCV"]
-
 # Up to this number of rows, all candidates are compared on all rows. With more rows, COMPARED_ROWS
 # rows select the finalists, because the cost is cubic. The finalists are then fitted to at most
 # MAX_VALIDATION_ROWS rows.

@@ -15,8 +15,6 @@ from sk_mige.score.kernels import KERNELS, resolve_kernel
 from ._rows import check_samples, check_varies, to_tensor
 from ._score_base import BaseScoreEstimator
 
-__all__ = ["SteinScoreEstimator"]
-
 
 class SteinScoreEstimator(BaseScoreEstimator):
     r"""Stein gradient estimator of the score by Li and Turner.

@@ -27,8 +27,6 @@ from ._score_base import BaseScoreEstimator
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import SSGEScoreEstimator
 
-__all__ = ["KernelSteinTest", "SteinThinning"]
-
 
 class _SteinTool(DocLinkMixin, BaseEstimator):
     """Base class of estimators that use the Stein kernel of rows and their scores."""

@@ -13,20 +13,6 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-__all__ = [
-    "as_tensor",
-    "check_choice",
-    "check_columns_vary",
-    "check_count",
-    "check_derivative",
-    "check_finite",
-    "check_pair",
-    "check_rows",
-    "check_tensor",
-    "noise_generator",
-    "warn_of_ties",
-]
-
 MIN_SAMPLES = 4
 _COMPLEX = "{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
 

@@ -15,21 +15,6 @@ from torch.autograd import forward_ad
 from sk_mige._warnings import warn_user
 from sk_mige.score.kernels import is_readable
 
-__all__ = [
-    "check_codes",
-    "check_equal_rows",
-    "check_matrix",
-    "check_samples",
-    "check_scores",
-    "check_real_tensor",
-    "expanded",
-    "in_training",
-    "warn_of_constant",
-    "warn_of_few_rows",
-    "warn_of_missing_graph",
-    "warn_of_swapped_axes",
-]
-
 _WARNS = ContextVar("warnings of constant, few or swapped samples", default=True)
 
 

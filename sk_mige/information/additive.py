@@ -12,8 +12,6 @@ from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState, Reference, log_normal, whitener
 from sk_mige.information.residuals import log_margins
 
-__all__ = ["AdditiveReference"]
-
 # Largest number of columns for independent components, whose computation is slow.
 MAX_MIXED = 10
 # Regression weights below this multiple of their standard error are set to zero.

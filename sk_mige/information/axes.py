@@ -11,8 +11,6 @@ from sk_mige.information._samples import check_finite, check_tensor
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
-__all__ = ["independent_axes", "independent_columns"]
-
 # Smallest decrease of the summed marginal entropies, in nats per coordinate, for useful axes.
 MIN_GAIN = 0.03
 MAX_ITER = 40

@@ -11,19 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-__all__ = [
-    "BOUNDS",
-    "Bound",
-    "BoundEstimate",
-    "DonskerVaradhan",
-    "club",
-    "infonce",
-    "jensen_shannon",
-    "make_bound",
-    "nwj",
-    "smile",
-]
-
 CLIP = 5.0  # SMILE's threshold
 
 

@@ -18,8 +18,6 @@ from sk_mige.information._samples import (
 )
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
-__all__ = ["channel_gradient"]
-
 _NOT_DIFFERENTIABLE = (
     "family must be differentiable by torch with respect to theta, but its result {}: use torch "
     "operations on theta, without .item(), NumPy or torch.no_grad()"

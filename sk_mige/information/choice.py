@@ -24,8 +24,6 @@ from sk_mige.information.screening import (
     related_columns,
 )
 
-__all__ = ["CANDIDATES", "ChosenInformation", "choose_information", "coordinates"]
-
 CANDIDATES = ("gaussian", "student", "mixture", "neighbors", "additive", "network")
 
 

@@ -24,17 +24,6 @@ from sk_mige.information.references import (
     StudentReference,
 )
 
-__all__ = [
-    "ELLIPTICAL",
-    "MAX_NEIGHBOR_DIMENSIONS",
-    "TOLERANCE",
-    "Comparison",
-    "Pair",
-    "judge_references",
-    "ksg",
-    "weigh",
-]
-
 ELLIPTICAL = ("gaussian", "student")
 # Largest total dimension of x and y for nearest neighbours.
 MAX_NEIGHBOR_DIMENSIONS = 4

@@ -9,8 +9,6 @@ from sk_mige.information.axes import fast_ica
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.score.units import feature_units
 
-__all__ = ["independent_components"]
-
 # Smallest gain of the mean log-density in nats, for each component of several columns. The gain
 # expected from free parameters is added.
 MIN_GAIN = 0.01

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["incomplete_copy", "other_rows", "shared_information"]
-
 # Ridge on the covariance of standardised codes, and candidate factors of the correlations. The
 # factor with the best held-out value is used. Few samples in many dimensions need small factors.
 RIDGE = 1e-4

@@ -15,8 +15,6 @@ from sk_mige._contexts import built_apart, isolated
 from sk_mige.information.directions import related_directions
 from sk_mige.information.references import GaussianReference, Reference, pair_sums
 
-__all__ = ["MAX_COLUMNS", "CorrectedReference"]
-
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
 # Variables with more columns are projected to canonical directions.
 MAX_COLUMNS = 6

@@ -13,14 +13,6 @@ from torch.nn.functional import normalize
 if TYPE_CHECKING:
     from sk_mige.information.bounds import BoundEstimate
 
-__all__ = [
-    "ConcatenatedCritic",
-    "GaussianCritic",
-    "SeparableCritic",
-    "fit_critic",
-    "relu_network",
-]
-
 
 class SeparableCritic(nn.Module):
     r"""Critic :math:`T(x, y) = f(x)^\top g(y)`, the inner product of two embeddings.

@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["related_directions"]
-
 # Significant canonical correlations exceed the largest correlation of independent data by this
 # factor.
 MARGIN = 1.1

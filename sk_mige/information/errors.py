@@ -11,8 +11,6 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-__all__ = ["mean_and_error"]
-
 # Decrease of a bias of order 1 / sqrt(n) from n / 2 to n samples, relative to the bias at n.
 HALVING = math.sqrt(2) - 1
 # Smallest number of samples per half for an estimate of the resolution error.

@@ -13,16 +13,6 @@ from torch import Tensor
 from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.references import ArrayState, Reference
 
-__all__ = [
-    "LARGE",
-    "Z_90",
-    "Evidence",
-    "cross_fit",
-    "deal_folds",
-    "fit_without",
-    "held_out_information",
-]
-
 # Number of shuffles of the held-out rows for an estimate of the normaliser.
 N_SHUFFLES = 8
 # Above this multiple of log(n) nats, shuffled rows cannot estimate the normaliser.

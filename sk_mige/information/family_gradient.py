@@ -21,12 +21,6 @@ from sk_mige.information.sample_gradient import (
 )
 from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 
-__all__ = [
-    "conditional_mutual_info_gradient",
-    "total_correlation_gradient",
-    "transfer_entropy_gradient",
-]
-
 # Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]
 # I(x; y | z) = H(x, z) + H(y, z) - H(z) - H(x, y, z)

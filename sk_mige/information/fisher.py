@@ -12,8 +12,6 @@ from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
-__all__ = ["relative_fisher_information"]
-
 # The bandwidth is below the median distance, to resolve departures from a Gaussian.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 

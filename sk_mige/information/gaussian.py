@@ -13,8 +13,6 @@ from torch.autograd.function import once_differentiable
 from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 
-__all__ = ["gaussian_mutual_info"]
-
 
 @full_precision
 def gaussian_mutual_info(

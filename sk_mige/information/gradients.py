@@ -30,17 +30,6 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = [
-    "centred_scores",
-    "entropy_surrogate",
-    "is_ssge",
-    "joint_squared_distances",
-    "mean_inner_product",
-    "mutual_info_surrogate",
-    "scale_ratio",
-    "ssge_scores",
-]
-
 
 @full_precision
 def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tensor:

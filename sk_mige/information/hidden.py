@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["hidden_mutual_info_surrogate", "mean_hidden_mutual_info_surrogate"]
-
 
 @full_precision
 def hidden_mutual_info_surrogate(

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_lag", "past_and_present"]
-
 # Smallest number of times after the lag.
 FEWEST_ROWS = 10
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["marginal_rows", "marginal_scores", "mixture_scores", "stein_rescaled"]
-
 # Number of rows of z for the marginal score. More rows would take longer.
 MAX_ROWS = 512
 

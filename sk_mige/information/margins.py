@@ -7,8 +7,6 @@ from torch import Tensor
 
 from sk_mige.information._samples import check_count, check_finite, check_tensor
 
-__all__ = ["gaussianize_margins", "gaussianize_ranks"]
-
 
 def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.

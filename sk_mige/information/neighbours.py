@@ -14,8 +14,6 @@ from torch import Tensor
 
 from sk_mige.information.references import Reference
 
-__all__ = ["NeighbourReference", "ksg_terms", "local_dimension"]
-
 Rows = NDArray[np.float64]
 # Approximate number of rows at which the intrinsic dimension is estimated.
 MAX_CENTRES = 2000

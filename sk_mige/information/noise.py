@@ -14,8 +14,6 @@ from sk_mige.information.residuals import LinearResiduals
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 
-__all__ = ["check_noise", "on_a_surface"]
-
 # Smallest decrease of the dimension, compared with shuffled pairs, for pairs on a surface.
 MISSING_DIMENSION, MAX_DIMENSION, FEWEST = 0.5, 10, 100
 # Three standard errors of the decrease for independent pairs, as a share of dimension / sqrt(n).

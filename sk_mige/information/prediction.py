@@ -10,8 +10,6 @@ from torch import Tensor
 from sk_mige.score import squared_distances
 from sk_mige.score.units import feature_units
 
-__all__ = ["Predictions", "leave_one_out_predictions"]
-
 # Variances of the noise, as multiples of the variance of the signal.
 NOISE = torch.logspace(-4, 3, 71, dtype=torch.float64)[:, None, None]
 # Smallest gain in log-likelihood over pure noise for a significant signal.

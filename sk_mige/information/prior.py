@@ -10,8 +10,6 @@ from torch.nn.functional import softplus
 
 from sk_mige.information.critics import relu_network
 
-__all__ = ["PriorMatching"]
-
 
 class PriorMatching(nn.Module):
     r"""Adversary that distinguishes representations from samples of a prior.

@@ -12,8 +12,6 @@ import torch
 from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
-__all__ = ["ArrayState", "GaussianReference", "MixtureReference", "Reference", "StudentReference"]
-
 # Degrees of freedom and numbers of components to compare on held-out rows.
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 COMPONENTS = (2, 4, 8, 16, 32)

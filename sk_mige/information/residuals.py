@@ -10,8 +10,6 @@ from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState
 from sk_mige.score.units import feature_units
 
-__all__ = ["LinearResiduals", "log_margins"]
-
 # A relation is strong if the noise has less than this share of the variance.
 STRONG = 0.01
 # Residuals up to this multiple of the rounding errors of the terms count as rounding errors.

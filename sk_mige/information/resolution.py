@@ -12,8 +12,6 @@ from sk_mige.information.comparison import ELLIPTICAL, Comparison, Pair, judge_r
 from sk_mige.information.evidence import Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
 
-__all__ = ["interval_of"]
-
 # Candidates whose resolution of edges increases with the number of rows.
 SMOOTH = ("mixture", "additive")
 

@@ -30,8 +30,6 @@ from sk_mige.score import ScoreFunction
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.units import feature_units
 
-__all__ = ["MutualInfoGradient", "mutual_info_gradient"]
-
 # Largest inconsistency of derivatives with linear relations of columns, due to rounding.
 COPIES = 1e-6
 # Relative standard error of the fraction of the signal that predictions miss.

@@ -11,8 +11,6 @@ from torch import Tensor
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import Reference
 
-__all__ = ["ColumnsReference", "detectable_information", "least_information", "related_columns"]
-
 # Numbers of rows and of columns of a variable, and of products of columns, that are used.
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
 # Frequencies of the cosines of the ranks.

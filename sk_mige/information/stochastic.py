@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["Conditional", "Marginal", "conditional_scores", "stochastic_mutual_info_surrogate"]
-
 Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tensor], Tensor]"
 Marginal: TypeAlias = Literal[
     "auto", "gaussian", "whitened", "score", "stein", "mixture", "leave-one-out"

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from sk_mige.score import ScoreFunction
 
-__all__ = ["multiview_mutual_info_surrogate", "within_entropy"]
-
 
 @full_precision
 def multiview_mutual_info_surrogate(

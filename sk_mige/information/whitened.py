@@ -23,8 +23,6 @@ from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
 from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
-__all__ = ["confirmed_bandwidth", "radial_landmarks", "whitened_scores"]
-
 # In whitened coordinates the base density is the standard Gaussian. Held-out folds regularise
 # the kernel expansion that corrects this base.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian")

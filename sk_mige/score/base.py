@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["RadialBase", "fit_base"]
-
 # Candidate degrees of freedom. Below 3, the sample covariance for whitening is unreliable.
 DEGREES_OF_FREEDOM = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 30.0, 50.0, math.inf)
 

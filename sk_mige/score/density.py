@@ -15,8 +15,6 @@ from .kernels import RBF
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
-__all__ = ["LogDensity"]
-
 # Largest number of centres of a projected potential.
 MAX_CENTERS = 2_000
 # Ridge of the projection, relative to the trace of the least-squares problem.

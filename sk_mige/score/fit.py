@@ -44,19 +44,6 @@ from .subspace import (
     varying_units,
 )
 
-__all__ = [
-    "MAX_EIGH_ROWS",
-    "ScoreFit",
-    "choose_over_landmarks",
-    "fit_dense",
-    "fit_in_units",
-    "fit_landmarks",
-    "fit_stein",
-    "float32_resolves",
-    "lift_expansion",
-    "spectrum_of",
-]
-
 MIN_SAMPLES_TO_CHOOSE = 12  # folds of fewer samples are too small
 FALLBACK_ALPHA = 0.1
 # Up to this number of rows per feature, the kernel part is small compared with the base. Training

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["N_FOLDS", "radial_folds", "sample_folds"]
-
 N_FOLDS = 3
 # Rows per fold in each stratum of neighbouring radii. Rows of a stratum are assigned at random.
 STRATUM = 16

@@ -21,22 +21,6 @@ from .spectrum import SpectralBasis, spectral_basis, spectral_filter
 from .ssge import stein_moments
 from .whitening import Whitening
 
-__all__ = [
-    "GradientForm",
-    "GradientProducts",
-    "GradientSplit",
-    "KernelSums",
-    "QuadraticForm",
-    "SectionSplit",
-    "WhitenedSamples",
-    "fold_losses",
-    "held_out_losses",
-    "kernel_sums",
-    "section_moments",
-    "sum_of_products",
-    "tikhonov_filters",
-]
-
 
 @dataclass(frozen=True)
 class QuadraticForm:

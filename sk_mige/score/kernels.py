@@ -14,22 +14,6 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from .precision import full_precision
 
-__all__ = [
-    "GAUSSIAN",
-    "KERNELS",
-    "ROUGH",
-    "RBF",
-    "InverseMultiquadric",
-    "Kernel",
-    "KernelMatrices",
-    "Matern",
-    "Multiscale",
-    "median_bandwidth",
-    "rbf_kernel",
-    "resolve_kernel",
-    "squared_distances",
-]
-
 
 @full_precision
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -24,8 +24,6 @@ from .spectrum import exceeds
 from .subspace import varying_directions, varying_units
 from .units import FeatureUnits
 
-__all__ = ["LandmarkAccumulator", "ridge_leverages"]
-
 # Number of elements of a chunk's Gram matrix, 16 MiB in float64.
 CHUNK_ELEMENTS = 2**21
 # Smallest eigenvalue of the landmarks' Gram matrix, divided by the number of landmarks, and

@@ -22,8 +22,6 @@ from .subspace import SampleSubspace
 from .units import FeatureUnits
 from .whitening import Whitening, fit_whitening, identity_whitening
 
-__all__ = ["KernelExpansion", "ScoreModel", "ScoreSettings", "build_expansion"]
-
 
 @dataclass(frozen=True)
 class ScoreSettings:

@@ -9,8 +9,6 @@ from sk_mige._warnings import warn_user
 
 from .kernels import is_readable
 
-__all__ = ["WIDE", "outlying_rows", "quartiles", "warn_of_outliers"]
-
 # A feature has outliers if its standard deviation exceeds WIDE interquartile ranges (.74 for a
 # normal feature). Outliers are values more than FAR interquartile ranges from the median, and must
 # be a fraction below FEW of all values.

@@ -13,8 +13,6 @@ from .folds import radial_folds
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
-__all__ = ["ScoreErrors", "score_errors"]
-
 # Largest number of centres of the functions in the posterior, and number of draws.
 MAX_CENTERS, N_DRAWS = 1_000, 256
 # Number of rows of a chunk.

@@ -9,8 +9,6 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["full_precision", "widest_dtype"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -18,8 +18,6 @@ from .model import ScoreModel
 from .units import feature_units
 from .whitening import principal_axes
 
-__all__ = ["confined_score", "langevin"]
-
 # Fraction of the centres inside the radius at which the correction starts to decrease.
 INNER = 0.95
 # A chain has left the data if its log-density is too far below the centres' maximum. The limit is

@@ -16,15 +16,6 @@ from .model import ScoreSettings
 from .spectrum import kernel_basis, leading_eigenpairs, spectral_filter
 from .whitening import fit_whitening
 
-__all__ = [
-    "CandidateGrid",
-    "candidates",
-    "clear_gain",
-    "cross_validate_scores",
-    "finalists",
-    "select_candidate",
-]
-
 # Standard errors by which the loss of a candidate with a smaller bound may exceed the lowest loss.
 TOLERANCE = 0.5
 # Bounds beyond this multiple of the mean squared score are implausible.

@@ -8,18 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = [
-    "ALPHAS",
-    "SpectralBasis",
-    "exceeds",
-    "kernel_basis",
-    "leading_eigenpairs",
-    "significant",
-    "spectral_basis",
-    "spectral_filter",
-    "subspace_eigh",
-]
-
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
 # the base.
 ALPHAS: tuple[float, ...] = (

@@ -18,8 +18,6 @@ from .kernels import (
 from .precision import widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
 
-__all__ = ["ScoreFunction", "ssge", "stein_moments"]
-
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
 # number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
 # scores.

@@ -16,8 +16,6 @@ from .posterior import ScoreErrors
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
 
-__all__ = ["SteinKernel", "kernel_stein_discrepancy", "stein_kernel", "stein_thinning"]
-
 # Largest number of rows from which the median distance is computed.
 MEDIAN_ROWS = 1_000
 # Shrinkage of the covariance to its diagonal, for each preconditioner.

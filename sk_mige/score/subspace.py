@@ -10,16 +10,6 @@ from torch import Tensor
 from .spectrum import exceeds
 from .units import BLOCK_ELEMENTS, ROUNDINGS, FeatureUnits, feature_units
 
-__all__ = [
-    "SampleSubspace",
-    "VaryingSubspace",
-    "fitting_coordinates",
-    "fold_coordinates",
-    "sample_subspace",
-    "varying_directions",
-    "varying_units",
-]
-
 # Smallest eigenvalue of the correlations, relative to the largest, that counts as nonzero.
 RESOLUTION = 1e-13
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from .outliers import WIDE, quartiles
 from .precision import widest_dtype
 
-__all__ = ["FeatureUnits", "feature_units"]
-
 # A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
 ROUNDINGS = 4.0
 # Number of elements of a block of columns, 1 MiB in float64.

@@ -11,15 +11,6 @@ from torch import Tensor
 from .precision import widest_dtype
 from .units import FeatureUnits, feature_units
 
-__all__ = [
-    "Whitening",
-    "fit_whitening",
-    "identity_whitening",
-    "ledoit_wolf_shrinkage",
-    "principal_axes",
-    "whitening",
-]
-
 # Candidate intensities. 0 is exactly equivariant and is tried only if the sample covariance has
 # full rank. 1 is a spherical covariance.
 SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())

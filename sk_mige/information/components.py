@@ -29,7 +29,8 @@ def independent_components(z: Tensor) -> Tensor | None:
     components :math:`z A`. The second model is a Gaussian copula of the columns. The entropies of
     margins are estimated from spacings of sorted values [1]_. The loadings of each component are
     scaled to unit norm, for columns of unit variance. Components with peaked densities are refined
-    if the mean log-density increases. So are loadings below 4 / sqrt(n), which are set to zero.
+    if the mean log-density increases. Loadings below 4 / sqrt(n) are set to zero on the same
+    condition.
 
     Parameters
     ----------
@@ -65,8 +66,9 @@ def independent_components(z: Tensor) -> Tensor | None:
         return None
     # Columns of positive skewness: the result of ICA does not depend on the signs of the columns.
     units = feature_units(z)
-    deviation = units(z).std(0)
-    columns, scale = units(z) / deviation, units.scale * deviation
+    columns = units(z)
+    deviation = columns.std(0)
+    columns, scale = columns / deviation, units.scale * deviation
     values, vectors = torch.linalg.eigh(torch.cov(columns.mT))
     if float(values[0]) < 1e-10 * float(values[-1]):
         return None

@@ -24,8 +24,8 @@ class Objective(nn.Module):
     """Base class of objectives, which compute the loss of a batch.
 
     The training loop calls ``objective(code, x, y)`` in training and ``held_out(code, x, y)`` on
-    held-out rows. The training loop reads no attributes except ``has_value`` and ``classifies``.
-    After training, ``MIGEEncoder`` sets the attributes that ``fitted_attributes()`` returns.
+    held-out rows. After training, ``MIGEEncoder`` sets the attributes that ``fitted_attributes()``
+    returns.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Objective(nn.Module):
         Raises
         ------
         ValueError
-            If the learned parts of the two objectives differ in name or shape.
+            If ``previous`` lacks a learned part of the same name and shape.
         """
         own = dict(self.named_parameters(recurse=False))
         theirs = dict(previous.named_parameters(recurse=False))
@@ -96,7 +96,7 @@ class Objective(nn.Module):
             setattr(self, name, parts[name])
 
     def fitted_attributes(self) -> dict[str, float]:
-        """Return the fitted attributes of the encoder for which the objective has a value."""
+        """Return attributes that the encoder sets after training, by name."""
         return {}
 
 
@@ -337,7 +337,7 @@ class Description(ShorthandMixin):
         return False
 
     def uses_score(self) -> bool:
-        """Return whether the estimator of information estimates scores."""
+        """Return whether the objective can use ``score_estimator``."""
         return False
 
     def unused_score(self) -> str | None:
@@ -359,14 +359,15 @@ class InformationTerm(nn.Module):
     Attributes
     ----------
     is_upper_bound : bool
-        Whether the first value is an upper bound of I(x; z) in nats if q(z | x) is Gaussian.
+        Whether the first value is the upper bound that ``max_information`` limits, in nats, if
+        q(z | x) is Gaussian.
     """
 
     is_upper_bound: bool = False
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return the log-determinant upper bound of I(x; z) for a Gaussian code, in nats."""
+        """Return an upper bound of I(x; z) in nats, by default the log-determinant bound."""
         assert code.conditional is not None
         return gaussian_mutual_info(*code.conditional)
 
@@ -399,7 +400,7 @@ class Information(ShorthandMixin):
     Attributes
     ----------
     uses_score : bool
-        Whether the estimator of information uses the ``score_estimator`` of ``MIGEEncoder``.
+        Whether the estimator of information can use the ``score_estimator`` of ``MIGEEncoder``.
 
     Examples
     --------

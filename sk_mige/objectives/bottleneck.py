@@ -61,8 +61,8 @@ class BottleneckLoss(Objective):
         Factor by which β is multiplied in the next batch. :class:`sk_mige.training.BetaWarmup` sets
         the factor.
     current_beta : float
-        Current weight β. The weight is constant without ``max_information``, and a dual variable
-        otherwise.
+        Current weight β, without the factor ``ramp``. The weight is constant without
+        ``max_information``, and a dual variable otherwise.
     reached : Tensor or None
         Moving average of the upper bound of I(z; x) over about 20 batches, in nats. The value is
         None without ``max_information``.
@@ -105,7 +105,7 @@ class BottleneckLoss(Objective):
 
     @property
     def current_beta(self) -> float:
-        """Current weight of one nat of information."""
+        """Current weight of one nat of information, without the factor ``ramp``."""
         return self.beta if self.log_beta is None else float(self.log_beta.exp())
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
@@ -197,12 +197,12 @@ class InformationBottleneck(InformationDescription):
     head : {"gaussian", "deterministic", "implicit"}, default="gaussian"
         Distribution of z given x. With "gaussian", z is drawn from a Gaussian with a learned mean
         and scale. With "deterministic", z is the encoder's output. With "implicit", a network
-        transforms noise to z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown. Use
-        the implicit head for at most ``n_draws`` components, because scores of q(z | x) are
-        estimated from the draws.
+        transforms noise to z (:class:`sk_mige.networks.ImplicitHead`), and q(z | x) is unknown.
+        With :class:`MIGE`, use an implicit head for at most ``n_draws`` components, because the
+        draws are the data for the scores of q(z | x).
     n_draws : int, default=None
-        Number of draws of z for each row and training step. None means 16 if scores of q(z | x) are
-        estimated, else 1.
+        Number of draws of z for each row and training step. None means 16 for ``head="implicit"``
+        and for ``MIGE(conditional="score")``, else 1.
     beta : float, default=1e-3
         Weight of one nat of information about x, relative to one nat of log-likelihood. If ``beta``
         is large from the first epoch, z can become constant and stay constant. Use the callback
@@ -210,11 +210,12 @@ class InformationBottleneck(InformationDescription):
 
         With a pair (low, high) of positive weights, one encoder is trained for all weights in the
         range. The method ``at_beta`` of the fitted encoder returns an encoder for a single weight.
-        All other methods use the geometric mean of ``low`` and ``high``.
+        ``transform`` and ``predict`` use the geometric mean of ``low`` and ``high``.
     max_information : float, default=None
-        Upper limit of I(z; x) in nats. With a limit, ``beta`` is the initial value of a dual
-        variable. Each batch adjusts the dual variable until an upper bound of I(z; x) meets the
-        limit. A limit requires ``head="gaussian"``.
+        Upper limit of I(z; x) in nats. With a limit, ``beta`` is the initial value of the weight β.
+        Each batch adjusts β until an upper bound of I(z; x) meets the limit. With
+        ``MIGE(marginal="classes")``, the limit applies to the information within classes. A limit
+        requires ``head="gaussian"`` and a single ``beta``.
     task : {"classification", "regression"}, default="classification"
         Kind of task: y holds class labels for classification, and real values for regression.
     class_weight : dict, "balanced" or None, default=None
@@ -358,7 +359,7 @@ class InformationBottleneck(InformationDescription):
         return float(low), float(high)
 
     def estimates_conditional(self) -> bool:
-        """Return whether the score of q(z | x) is estimated from several draws of z."""
+        """Return whether an estimator of scores needs several draws of z for each row."""
         return HEADS[self.head].stochastic and not self.uses_closed_form()
 
     def uses_closed_form(self) -> bool:

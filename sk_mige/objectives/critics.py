@@ -40,16 +40,16 @@ class CriticBound(nn.Module):
     n_features, n_components : int
         Dimensions of x and z.
     critic : {"separable", "concatenated", "cosine"} or callable, default="separable"
-        Form of the critic. Each named critic has a hidden layer of 512 units. A callable takes
-        (n_features, n_components) and returns a critic. The bound "club" learns a conditional
-        Gaussian instead of a critic.
+        Form of the critic. By default, each named critic has a hidden layer of 512 units. A
+        callable takes (n_features, n_components) and returns a critic. The bound "club" learns a
+        conditional Gaussian instead of a critic.
     normalize : bool, default=True
         Whether x is standardised over the batch, so that the units of x do not matter.
     mixed_precision : bool, default=False
         Whether the critic multiplies matrices in bfloat16. The output of the critic has the dtype
         of z. The critic of "club" is a density and always has full precision.
-    **sizes : sequence of int
-        Further arguments of a named critic, such as ``hidden=(512, 512)``.
+    **sizes : dict
+        Further arguments of a named critic, such as ``hidden=(512, 512)`` or ``n_embedding=128``.
 
     Notes
     -----

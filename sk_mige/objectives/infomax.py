@@ -18,9 +18,10 @@ from .information import INFORMATIONS, InformationDescription
 
 
 class PriorMatched(Objective):
-    r"""Objective plus an adversarial loss that makes the sigmoid of each code uniform.
+    r"""Objective plus an adversarial loss that makes the sigmoid of z uniformly distributed.
 
-    The adversary compares the sigmoid of each component with U(0, 1), as in Deep InfoMax.
+    An adversary learns to distinguish the sigmoid of z from samples of the uniform distribution on
+    the unit cube, as in Deep InfoMax.
 
     Parameters
     ----------
@@ -100,8 +101,9 @@ class InfoMax(InformationDescription):
         of each row. With one view, the objective is the information between x and z. With two or
         more views, differences between the views are treated as noise
         (:func:`sk_mige.information.multiview_mutual_info_surrogate`). The duration of a training
-        step grows with ``n_views``. Batches should have ``2 * n_components / (n_views - 1)`` rows
-        or more. With a critic, the objective is a bound of the information between views.
+        step grows with ``n_views``. With "mige" and several views, batches should have
+        ``2 * n_components / (n_views - 1)`` rows or more. With a critic and several views, the
+        objective is a bound of the information between views.
     layer : str, default=None
         Name of a submodule of the encoder, such as "conv" of ``encoder="conv"``. The output h of
         the submodule replaces x, and the objective is I(h; z). With "jsd" or "infonce", the
@@ -111,8 +113,8 @@ class InfoMax(InformationDescription):
         is then the average of I(h; z) over all locations. ``layer="conv.5"`` gives the local
         objective DIM(L) of Deep InfoMax.
     prior_weight : float, default=0.0
-        Weight of the prior-matching loss, which makes the sigmoid of each component uniformly
-        distributed. The value 0 disables prior matching.
+        Weight of the prior-matching loss, which makes the sigmoid of z uniform on the unit cube.
+        The value 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
         Scale of z. Mutual information does not depend on the scale of z, but its estimate depends
         on the scale. With "unit", the network ends with batch normalisation without weights. With

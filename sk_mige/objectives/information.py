@@ -42,10 +42,10 @@ from .views import VIEWS
 
 
 class LearnedParts:
-    """Learned parts of an estimator of information, which are equal if the parameters are equal.
+    """Learned parts of an estimator of information, for comparison with those of another estimator.
 
-    Two estimators without learned parts are always equal, so training can continue with another
-    estimator.
+    Learned parts are equal if the estimators have the same class and parameters. Two estimators
+    without learned parts are always equal, so training can continue with another estimator.
     """
 
     def __init__(self, information: Information) -> None:
@@ -84,9 +84,10 @@ class MIGE(Information):
         Estimate of the entropy of z in a bottleneck
         (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). For a Gaussian head, "auto"
         is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other
-        heads, "auto" estimates scores. With "classes", the log-determinant is taken within
-        classes, so that information about the class is not penalised. The value "classes" requires
-        classification with a Gaussian head.
+        heads, and with ``conditional="score"``, "auto" estimates scores. With "classes", the
+        log-determinant is taken within classes, so that information about the class is not
+        penalised. The value "classes" requires classification, a Gaussian head, and a
+        ``conditional`` other than "score".
     conditional : {"auto", "closed-form", "score"}, default="auto"
         Estimate of the entropy of z given x in a bottleneck. With "closed-form", the entropy of
         the Gaussian head is exact. With "score", scores are estimated from several draws of z for

@@ -31,11 +31,10 @@ class MIGEInfoMax(Objective):
     score : callable
         Function that estimates the scores of z and of the pair (x, z).
     x_scale : float, default=1.0
-        Weight of x relative to z in the kernel of the joint score. The weight has no effect with
-        several views.
+        Weight of x relative to z in the kernel of the joint score.
     projection : tensor of shape (k, d), default=None
         Random projection of x, drawn once for the whole fit. The representation z is not
-        projected.
+        projected. With several views, ``x_scale`` and ``projection`` have no effect.
 
     Examples
     --------
@@ -127,7 +126,7 @@ class MIGETerm(InformationTerm):
     Parameters
     ----------
     score : callable
-        Function that estimates the scores of z and of the pair (x, z).
+        Function that estimates the scores of z, of z given x, and of the pair (x, z).
     marginal : str, default="auto"
         Estimate of the entropy of z, as in
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`. With "classes",

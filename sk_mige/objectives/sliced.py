@@ -13,7 +13,7 @@ def sliced_score_matching_loss(output: SlicedScore, x: Any = None, y: Any = None
     r"""Hyvärinen loss, with the divergence of the score estimated from random directions.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
-              \qquad \mathbb E[v v^\top] = I ,
+              \qquad \mathbb E[v v^\top] = I .
 
     The loss is the variance-reduced form of sliced score matching. The norm of s(x) is exact, and
     random directions estimate only the divergence.

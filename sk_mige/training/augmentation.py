@@ -41,9 +41,9 @@ class ImageAugmentation:
         fully connected layer, such as "conv", require the size given by ``input_shape``.
     scale : tuple of two floats, default=(0.2, 1.0)
         Smallest and largest area of a crop, as a fraction of the image's area. The area of a crop
-        is drawn uniformly between the two limits. The aspect ratio is log-uniform between 3/4 and
-        4/3, or within a narrower range for which the crop fits into the image. EMP-SSL uses 20
-        views with ``scale=(0.25, 0.25)``.
+        is drawn uniformly between the two limits. The aspect ratio, divided by that of the image,
+        is log-uniform between 3/4 and 4/3. The range is narrower for crops that would not fit into
+        the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
     flip : float, default=0.5
         Probability of a horizontal flip.
     jitter : float, default=0.4
@@ -54,7 +54,7 @@ class ImageAugmentation:
         Probability of a greyscale image, whose channels are all equal to the luminance.
     blur : float, default=0.0
         Probability of a Gaussian blur. The standard deviation is uniform between 0.1 and 2 pixels.
-        The width of the kernel is a tenth of the height of the output.
+        The kernel has about a tenth of the height of the output, and at least 3 pixels.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from .device import current
 
 FORMAT = "sk_mige checkpoint 4"
 
-# Parameters that a continued run may change: device, number of epochs, and reports.
+# Parameters that a continued run may change.
 FREE = (
     "callbacks", "device", "distributed", "max_epochs", "mode__n_prediction_samples", "output",
     "verbose", "warm_start",

@@ -125,7 +125,7 @@ def resident(
     Rows are moved to the GPU if they need at most a quarter of the GPU's free memory. For larger
     data, each batch is indexed on the CPU and copied to the GPU. On a CPU, arrays of 8-byte values
     are converted to float32 if the array has at most 2²⁴ values. Memory maps and items of data sets
-    stay on disk.
+    are read batch by batch.
 
     Parameters
     ----------

@@ -106,9 +106,9 @@ class ItemRows:
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.
 
-        Data sets of torchvision store all targets in an attribute ``targets``. The attribute is
-        used if its first and last values equal the targets of the first and last item. In all other
-        cases, all items are read once.
+        Data sets of torchvision store all targets in an attribute ``targets`` or ``labels``. The
+        attribute is used if its first and last values equal the targets of the first and last item.
+        In all other cases, all items are read once.
         """
         first, last = self._targets([0, len(self) - 1])
         if first is None:

@@ -110,8 +110,9 @@ class OnlineProbe(Monitor):
     Raises
     ------
     ValueError
-        If X and the training rows differ in width. The error is also raised if labels are missing,
-        are not classes, or belong to a class with a single row.
+        If ``every`` or ``name`` is invalid, or if X and the training rows differ in width. The
+        error is also raised if labels are missing, are not classes, or belong to a class with a
+        single row.
 
     See Also
     --------
@@ -239,8 +240,8 @@ class EffectiveRank(Monitor):
 
     Notes
     -----
-    With ``InfoMax(output_scale="input")``, each component has variance 1 during training, and
-    ``fit`` rescales z after training.
+    With ``InfoMax(output_scale="input")``, each component has variance 1 during training. After
+    training, ``fit`` rescales z, so the effective rank of ``transform(X)`` differs from the record.
 
     References
     ----------
@@ -303,7 +304,8 @@ def neighbour_votes(
     queries : ndarray of shape (m, K)
         Codes without labels.
     n_neighbors : int, default=200
-        Number of neighbours, at most n.
+        Number of neighbours. If there are fewer than ``n_neighbors`` codes, all codes are
+        neighbours.
     temperature : float, default=0.1
         Temperature T.
 

@@ -218,7 +218,7 @@ class EncoderNet(NeuralNet):
             return self._answer(self.infer(unpack_data(batch)[0]))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the predicted class or value, or z if the network has no decoder."""
+        """Return the predicted class index or value, or z if the network has no decoder."""
         answers = np.asarray(self.predict_proba(X))
         return answers.argmax(-1) if self.criterion_.classifies else answers
 

@@ -48,7 +48,8 @@ class CosineDecay(Rates):
 
     .. math:: \eta_t = \tfrac12 \eta_0 (1 + \cos(\pi t / T))
 
-    The learning rate returns to its initial value after the run. The next run repeats the schedule.
+    The index t is the number of finished batches of the run. The learning rate returns to its
+    initial value :math:`\eta_0` after the run. The next run repeats the schedule.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class ExponentialDecay(Rates):
     rate : float
         Factor q by which the learning rate is multiplied in n epochs.
     epochs : int, default=1
-        Number n of epochs.
+        Number n of epochs in which the learning rate is multiplied by q.
 
     Examples
     --------
@@ -226,7 +227,7 @@ class WeightAveraging(Shown):
         self.decay = decay
 
     def factor(self, step: int) -> float:
-        """Return the weight of the previous average at step t."""
+        """Return the weight of the previous average at a step."""
         return min(self.decay, (1 + step) / (10 + step))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:

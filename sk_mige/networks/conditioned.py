@@ -75,7 +75,7 @@ class ConditionedHead(Head):
         self.register_buffer("position", torch.tensor(0.5, dtype=torch.float32))
 
     def forward(self, h: Tensor) -> Code:
-        """Return the code at the next β in training, and at the fixed β in evaluation mode."""
+        """Return the code at the next β if β varies in training, else at the fixed β."""
         if not (self.training and self.varies):
             code: Code = self.head(self._modulated(h, self._fixed()))
             return code

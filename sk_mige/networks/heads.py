@@ -15,8 +15,9 @@ class Code(NamedTuple):
     Attributes
     ----------
     z : tensor of shape (M, K) or (S, M, K)
-        Representation. In training, z contains one or S reparameterised draws for each input. In
-        evaluation mode, z is the mean of q(z | x).
+        Representation. In training, S is the number of draws of a stochastic head, or the number of
+        views. In evaluation mode, z has the shape (M, K), and stochastic heads return the mean of
+        q(z | x).
     conditional : tuple (mean, scale) of tensors of shape (M, K), or None
         Gaussian q(z | x) from which z was drawn. The value is None for a deterministic head, and
         for an implicit head, whose density is unknown.
@@ -25,7 +26,7 @@ class Code(NamedTuple):
     features : tensor of shape (M, ...), or None
         Output of an inner layer of the encoder, or None if the objective uses no inner layer.
     beta : tensor of shape (), or None
-        Weight β of the batch in a :class:`ConditionedHead`, or None for other heads.
+        Weight β of a training batch, if a :class:`ConditionedHead` varies β, else None.
 
     Examples
     --------

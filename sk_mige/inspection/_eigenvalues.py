@@ -42,7 +42,7 @@ class EigenvalueDisplay(Display):
     cutoff_ : matplotlib.lines.Line2D or None
         Vertical line after the last kept eigenvalue, or None if all eigenvalues are kept.
     alpha_ : matplotlib.lines.Line2D or None
-        Horizontal line at ``alpha``, or None without regularisation.
+        Horizontal line at ``alpha``, or None if ``alpha`` is 0 or infinite.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class PredictionTrustDisplay(Display):
     figure_ : matplotlib.figure.Figure
         Figure of the axes.
     lines_ : dict of str to matplotlib.lines.Line2D
-        Curves of the last plot. The keys are the kinds of curves or the measures of novelty.
+        Curves of the last plot. The key of a curve is ``kind`` or the measure of novelty.
 
     See Also
     --------

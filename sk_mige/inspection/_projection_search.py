@@ -147,7 +147,8 @@ class ProjectionSearchDisplay(Display):
         n_components : array-like of shape (n,)
             Dimensions of the projection.
         scores : array-like of shape (n, n_folds) or (n,)
-            Score for each dimension and fold.
+            Score for each dimension and fold. Dimensions with NaN or infinite scores are omitted,
+            with a warning.
         reference : array-like of shape (n_folds,), default=None
             Scores on the same folds, with exact distances instead of distances after a projection.
         score_name : str, default="accuracy"

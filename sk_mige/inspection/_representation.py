@@ -65,7 +65,7 @@ class RepresentationDisplay(Display):
     legend_ : matplotlib.legend.Legend or None
         Legend of up to 20 classes and of missing labels, or None.
     colorbar_ : matplotlib.colorbar.Colorbar or None
-        Colour scale of numeric targets or of more than 20 classes, or None.
+        Colour scale of values or of more than 20 classes, or None.
 
     Examples
     --------

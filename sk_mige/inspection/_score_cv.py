@@ -32,7 +32,7 @@ class ScoreCVDisplay(Display):
     param : {"alpha", "eigen_threshold"}
         Parameter along the horizontal axis.
     values : ndarray of shape (n_values,)
-        Values of the parameter in ascending order.
+        Values in ascending order: α, or 1 minus ``eigen_threshold``.
     losses : dict of float to ndarray of shape (n_values,)
         Mean held-out losses for each bandwidth factor. The loss of a point is infinite if all
         candidates of the point failed.
@@ -53,7 +53,7 @@ class ScoreCVDisplay(Display):
     base_ : matplotlib.lines.Line2D or None
         Horizontal line at ``base_loss``, or None without a base loss.
     best_ : matplotlib.lines.Line2D or None
-        Chosen candidate.
+        Point of the chosen candidate, or None if ``best`` is None.
 
     Notes
     -----

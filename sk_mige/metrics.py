@@ -1,9 +1,8 @@
 """Metrics of predicted probabilities: calibration and selective prediction.
 
 The functions take true labels and the probabilities that any classifier predicts. With the same
-arguments, ``sklearn.metrics.log_loss`` returns the negative log-likelihood. The function
-``sklearn.metrics.roc_auc_score`` measures how well a novelty score separates known rows from novel
-rows.
+arguments, ``sklearn.metrics.log_loss`` returns the mean negative log-likelihood.
+``sklearn.metrics.roc_auc_score`` measures how well a novelty score separates known from novel rows.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def make_gaussian_mixture(
 
     The default density has three modes in the plane. The modes are several standard deviations
     apart, so score estimates depend on the bandwidth of the kernel. Equal means and different
-    variances give a unimodal density with heavy tails.
+    variances give a unimodal density with heavier tails than a Gaussian.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def make_gaussian_mixture(
     >>> score(X).shape
     (500, 2)
 
-    Generate a density with heavy tails:
+    Generate a density with heavier tails than a Gaussian:
 
     >>> X, score = make_gaussian_mixture(
     ...     500, means=[[0, 0], [0, 0]], covariances=[1, 100], weights=[0.9, 0.1], random_state=0

@@ -29,8 +29,8 @@ class SphericalShellScore(ExactScore):
     radius : float, default=3.0
         Radius :math:`R`. With ``radius=0``, the density is a Gaussian.
     noise : float, default=0.3
-        Thickness :math:`s`. If ``noise`` is small compared with ``radius``, :math:`s` is the
-        standard deviation of the distance to the sphere.
+        Thickness :math:`s`. If ``noise`` is small compared with ``radius``, the standard deviation
+        of the radii is close to :math:`s`.
 
     Attributes
     ----------

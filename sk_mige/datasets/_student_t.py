@@ -105,7 +105,7 @@ def make_student_t(
         Dimension :math:`d`.
     df : float, default=5.0
         Degrees of freedom :math:`\nu`. With ``df=1``, the density is a Cauchy distribution. The
-        variance is infinite if ``df`` ≤ 2. The density approaches a Gaussian as ``df`` increases.
+        variance is not finite if ``df`` ≤ 2. The density approaches a Gaussian as ``df`` increases.
     condition_number : float, default=1.0
         Condition number of the scatter matrix :math:`\Sigma`, whose determinant is 1. For condition
         numbers above 1, the eigenvalues are log-spaced and the eigenvectors are random.

@@ -46,8 +46,9 @@ class MutualInfoGradientEstimator(DocLinkMixin, BaseEstimator):
         Transformation of the marginal distributions, as in
         :func:`sk_mige.information.mutual_info_gradient`.
     score_estimator : SSGEScoreEstimator, default=None
-        Score estimator, of which ``n_eigen``, ``eigen_threshold``, ``alpha`` and ``bandwidth`` are
-        used. None means :func:`sk_mige.information.whitened_scores`.
+        Score estimator, of which ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
+        ``kernel`` are used. None means :func:`sk_mige.information.whitened_scores`, with a
+        bandwidth selected by a held-out loss.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error, as in :func:`sk_mige.information.mutual_info_gradient`.
     n_batches : int, default=10

@@ -110,8 +110,8 @@ class MIGEEncoder(
         a custom loss, z is the output of the network ``encoder``.
     score_estimator : SSGEScoreEstimator or RandomProjectionSSGE, default=None
         Score estimator whose settings are used to estimate the scores of each batch. The estimator
-        itself is not fitted. Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth`` and
-        the projection parameters are used. A projection applies to x, never to z. If
+        itself is not fitted. Only ``n_eigen``, ``eigen_threshold``, ``alpha``, ``bandwidth``,
+        ``kernel`` and the projection parameters are used. A projection applies to x, never to z. If
         ``random_state`` of the score estimator is None, ``random_state`` of the encoder is used.
 
         None means SSGE with the median bandwidth and a ridge, ``alpha=1e-4``. The spectral cut-off
@@ -165,7 +165,8 @@ class MIGEEncoder(
         rows as ``valid_loss``, which callbacks such as ``EarlyStopping`` monitor. For a bottleneck,
         ``valid_loss`` is the negative log-likelihood of y. For InfoMax with a critic's bound of
         I(x; z), ``valid_loss`` is the negative bound. For InfoMax with MIGE, with ``layer`` or with
-        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats.
+        several views, ``valid_loss`` is minus ``score`` of the held-out rows, in nats. For a custom
+        loss, ``valid_loss`` is the loss of the held-out rows.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
         then faster on hardware that supports bfloat16, and slower on other hardware.
@@ -212,7 +213,8 @@ class MIGEEncoder(
         Weight β of I(z; x) at the end of training, for a bottleneck only. If ``beta`` of ``mode``
         is a pair, ``beta_`` is the geometric mean of the pair.
     information_ : float
-        Upper bound of I(z; x) at the end of training in nats, with ``max_information`` only.
+        Upper bound of I(z; x) in nats, averaged over about the last 20 batches, with
+        ``max_information`` only.
     n_features_in_ : int
         Number of features seen during ``fit``, the number of values in an input.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -432,7 +434,7 @@ class MIGEEncoder(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
-        """Continue the training for one pass over X.
+        """Train for one pass over X, without resetting the weights of earlier calls.
 
         Parameters
         ----------

@@ -66,7 +66,7 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels.
+        Sorted class labels.
     module_ : torch.nn.Module
         Trained network that maps rows to logits.
     history_ : list of dict

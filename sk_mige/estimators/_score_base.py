@@ -86,7 +86,8 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Scores in input coordinates, in units of 1 / feature, in the dtype of X.
+            Scores in input coordinates. The unit of each column is the inverse unit of the feature.
+            The dtype is float32 if X is float32, else float64.
 
         Raises
         ------
@@ -136,8 +137,7 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Losses in units of 1 / feature². The dtype is float64, because squares of scores may
-            exceed the range of float32.
+            Losses. The dtype is float64, because squares of scores may exceed the range of float32.
         """
         X = self._check_query(X)
         losses = self._by_chunks(ScoreModel.hyvarinen_loss, X, X.shape[:1])
@@ -154,8 +154,8 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Laplacian of the estimated log-density in units of 1 / feature². The dtype is float64,
-            because values may exceed the range of float32.
+            Divergence at each point. The dtype is float64, because values may exceed the range of
+            float32.
         """
         X = self._check_query(X)
         divergence = self._by_chunks(ScoreModel.divergence, X, X.shape[:1])
@@ -253,7 +253,7 @@ class BaseScoreEstimator(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Estimated means of the clean rows, in the dtype of X.
+            Estimated means of the clean rows, in float32 if X is float32, else in float64.
 
         Raises
         ------

@@ -67,7 +67,7 @@ class SlicedScoreMatching(
     lr : float, default=1e-3
         Learning rate of Adam.
     device : str or torch.device, default="auto"
-        Device of the training. The value "auto" means CUDA if available, else the CPU.
+        Device of the network. The value "auto" means CUDA if available, else the CPU.
     verbose : int, default=0
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -212,7 +212,7 @@ class SlicedScoreMatching(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Scores in input coordinates, in the dtype of X.
+            Scores in input coordinates, in float32 if X is float32, else in float64.
         """
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)

@@ -49,6 +49,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     .. math:: \hat g(x) = W\big[-w(\|y\|^2)\, y\big] + \sum_m k(y, y_m)\, C_m,
               \qquad y = W (x - \mu), \quad k(y, y') = e^{-\|y - y'\|^2 / 2\sigma^2} .
 
+    The score of the base in whitened coordinates y is :math:`-w(\|y\|^2)\, y`. W is the whitening
+    matrix, and the points :math:`y_m` are the whitened samples or landmarks.
+
     Let :math:`K = U \Lambda U^\top` be the Gram matrix of the samples and
     :math:`G = K Y - \operatorname{diag}(K 1) Y`. With another ``kernel`` k(u) of
     :math:`u = \|y - y'\|^2 / \sigma^2`, the slopes :math:`-2\, k'(u)` replace K in G.
@@ -108,6 +111,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
           landmarks and warns. With a spectral cutoff, ``alpha=0`` or ``curl_free=True``, the limit
           is 2,000 rows.
         - With ``None``, all rows are centres.
+        - For streams and Dask arrays, "auto" and ``None`` use up to 1,000 landmarks.
     landmark_selection : {"random", "kmeans++", "leverage"}, default="random"
         Method that chooses landmarks among the rows.
     kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
@@ -177,9 +181,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     *Separate modes.* If a density has distant modes, the median distance is about that between
     the modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn
     kernel for such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The
-    comparison of kernels takes at most as long as the choice of ``alpha`` for one kernel. It ends
-    after one or two folds if the Matérn kernel has no gain there. With landmarks, the kernel is
-    chosen on at most 2,000 rows.
+    comparison of kernels takes at most as long as the choice of ``alpha`` for one kernel. The
+    comparison ends after one or two folds if the Matérn kernel has no gain there. With landmarks,
+    the kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
@@ -321,7 +325,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Scores in input coordinates, in the dtype of X.
+            Scores in input coordinates, in float32 if X is float32, else in float64.
         """
         if is_dask(X):
             return self.fit(X).transform(X)
@@ -364,10 +368,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Update the fit with further rows of a stream.
 
         The first call chooses up to ``n_landmarks`` landmarks among its rows, or up to 1,000 for
-        "auto". The first call also fixes whitening, base, kernel and bandwidth. The rows of the
-        first call should therefore be a representative sample. Later calls add the kernel sums of
-        their rows. Every call solves for the coefficients, while :meth:`fit_batches` solves only
-        once.
+        "auto" and None. The first call also fixes whitening, base, kernel and bandwidth. The rows
+        of the first call should therefore be a representative sample. Later calls add the kernel
+        sums of their rows. Every call solves for the coefficients, while :meth:`fit_batches` solves
+        only once.
 
         Changes of ``alpha``, ``n_eigen`` and ``eigen_threshold`` apply to all rows from the next
         call on. Other parameters cannot change in a stream.

@@ -93,9 +93,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Whether to expand the log-density instead of the score.
     kernels : "auto" or sequence of {"rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Kernels, each compared with every bandwidth factor. The time is proportional to the number
-        of kernels. "auto" is the RBF, and the Matérn kernel of the default settings of
-        :class:`SSGEScoreEstimator`. The Matérn kernel is compared only with the factor 1, Tikhonov
-        regularisation and ``curl_free=False``.
+        of kernels. The value "auto" means the RBF and, for two or more features, also
+        ``Matern(nu=1.5)``. With "auto", the Matérn kernel is compared only with the factor 1,
+        Tikhonov regularisation and ``curl_free=False``.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, splitter or splits. With a number, rows are assigned to folds at random
         within strata of distance from the mean. The folds are deterministic and do not depend on

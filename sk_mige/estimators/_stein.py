@@ -21,7 +21,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
 
     The scores at the samples equal the scores of Tikhonov-regularised SSGE:
 
-    .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) ,
+    .. math:: \hat G = \sigma^{-2} (K + \eta I)^{-1} \big(K X - \operatorname{diag}(K 1)\, X\big) .
 
     As in SSGE, a kernel expansion extends the scores from the samples to other points. The function
     :func:`sk_mige.score.fit_stein` computes the expansion.

@@ -111,8 +111,8 @@ def make_gaussian(
     ------
     ValueError
         If a shape does not match ``n_features``, ``covariance`` is not symmetric and positive
-        definite, or ``condition_number`` is below 1. The error is also raised for
-        ``n_features=1`` with a ``condition_number`` above 1.
+        definite, or ``condition_number`` is below 1. The error is also raised for ``n_features=1``
+        with a ``condition_number`` above 1.
 
     Examples
     --------

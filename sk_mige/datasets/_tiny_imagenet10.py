@@ -27,10 +27,10 @@ def load_tiny_imagenet10(
     """Load ten classes pooled from Tiny ImageNet, a local substitute for STL-10.
 
     Use the data set if STL-10 is not available. The data set is not published and cannot be
-    downloaded. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz``
-    are read from the folder ``tinyimagenet10`` of the data home. Each file has the arrays
-    ``images`` (uint8, shape (n, height, width, 3)) and ``class_names``. ``train.npz`` and
-    ``test.npz`` also have an array ``labels``. No pickle is loaded.
+    downloaded. The files ``train.npz``, ``test.npz`` and ``unlabeled.npz`` are read from the folder
+    ``tinyimagenet10`` of the data home. Each file has the arrays ``images`` (uint8, shape (n,
+    height, width, 3)) and ``class_names``. ``train.npz`` and ``test.npz`` also have an array
+    ``labels``. No pickle is loaded.
 
     Parameters
     ----------

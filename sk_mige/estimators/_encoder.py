@@ -122,8 +122,8 @@ class MIGEEncoder(
         default bottleneck estimates no scores, so a score estimator has no effect and causes a
         warning.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
-        Network that maps rows to the inputs of the head. A module is copied to float32, and
-        training starts from the weights of the module. A callable, such as
+        Network that maps rows to the inputs of the head. The head computes z. A module is copied to
+        float32, and training starts from the weights of the module. A callable, such as
         ``partial(MLPEncoder, dropout=0.1)``, returns the module. The arguments of the callable are
         ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)`` if ``input_shape`` is given or
         X has more than two dimensions.
@@ -237,11 +237,11 @@ class MIGEEncoder(
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
     linear layers and batch norms, and needs at most 2·10⁹ floating-point operations for a training
-    step. With W weights, a training step needs 6 · W · ``batch_size`` operations, so the default
-    encoder is small for up to 1,900 features and 256 rows in a batch. With the same seed, a small
-    network gives the same results for any number of threads or cores, and for any ``n_jobs`` of a
-    search. Larger networks and convolutions use all threads of torch. The results of larger
-    networks depend on the number of threads, because training amplifies rounding errors.
+    step. With W weights, a training step needs 6 · W · ``batch_size`` operations. In batches of 256
+    rows, the default encoder is small for up to 1,900 features. With the same seed, a small network
+    gives the same results for any number of threads or cores, and for any ``n_jobs`` of a search.
+    Larger networks and convolutions use all threads of torch. The results of larger networks depend
+    on the number of threads, because training amplifies rounding errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
@@ -697,7 +697,8 @@ class MIGEEncoder(
         -------
         array of shape (n_samples, n_components)
             Representations z, or means of z given x if the head is stochastic. If ``output`` is
-            set, one draw of z or the output of a submodule.
+            set, one draw of z or the output of a submodule. For a Dask array, the result is a Dask
+            array.
         """
         check_is_fitted(self)
         if is_dask(X):

@@ -169,9 +169,9 @@ class BaseScoreEstimator(
         in this package.
 
         The log-density is :math:`\log b(y) + \phi(y)` in whitened coordinates y. The log-density of
-        the base :math:`\log b` has a closed form. The gradient of the potential :math:`\phi` is the
-        kernel expansion that the fit adds to the score of the base, or the gradient closest to the
-        expansion:
+        the base :math:`\log b` has a closed form. The fit adds a kernel expansion to the score of
+        the base. The gradient of the potential :math:`\phi` is the expansion, or the gradient
+        closest to the expansion:
 
         - With ``curl_free=True``, the potential is a sum of kernels, and the gradient of the
           log-density is exactly the score. With the base alone, :math:`\phi = 0`.
@@ -342,9 +342,9 @@ class BaseScoreEstimator(
 
         Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
         start from the centres. Steps are scaled by C, so that one step size suits all scales and
-        correlations of the features. For Gaussian data, the correlation of a sample with its
-        starting point is about :math:`e^{-t}`, where t is the product of step size, number of steps
-        and acceptance rate. Between separate modes, chains mix more slowly.
+        correlations of the features. Let t be the product of step size, number of steps and
+        acceptance rate. For Gaussian data, the correlation of a sample with its starting point is
+        about :math:`e^{-t}`. Between separate modes, chains mix more slowly.
 
         The samples are suitable for visual inspection only. The estimated score is unreliable far
         from the data. With a base, chains far from the data therefore follow the score of the base,
@@ -388,9 +388,9 @@ class BaseScoreEstimator(
             points. A chain has left the data if the :meth:`log_density` of its last point is far
             below that of every centre. Without a base, a chain has also left the data if its last
             point is far from every centre. A warning is also given if t < 1. With
-            ``adjusted=False``, further warnings are given if the mean acceptance probability would
-            be below 0.4, or if the variance of the chains significantly exceeds 1.5 times that of
-            the centres.
+            ``adjusted=False``, a warning is given if the mean acceptance probability would be below
+            0.4. A further warning is given if the variance of the chains significantly exceeds 1.5
+            times that of the centres.
         """
         check_is_fitted(self)
         log_density = self._log_density()

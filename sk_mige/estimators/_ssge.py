@@ -66,7 +66,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     Parameters
     ----------
     n_eigen : int, default=None
-        Number J of leading eigenpairs to keep. Takes precedence over ``eigen_threshold``.
+        Number J of leading eigenpairs to keep. If ``n_eigen`` is given, ``eigen_threshold`` is
+        ignored.
     eigen_threshold : float in (0, 1], default=None
         Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
         fraction of the total. If ``eigen_threshold`` and ``n_eigen`` are None, all eigenpairs are
@@ -74,10 +75,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
-        - With a spectral cutoff, "auto" means 0. Without a cutoff, "auto" minimises Hyvärinen's
-          loss [2]_ on three held-out folds. Whitening and base are refitted in each fold. The
-          bandwidth is computed once, from all samples. With whitening, the loss is computed in
-          units of the features' standard deviations, so that the choice does not depend on units.
+        - With a spectral cutoff, "auto" means 0. Without a cutoff, "auto" chooses the strength by
+          Hyvärinen's loss [2]_ on three held-out folds. With fewer than 12 samples, "auto" means
+          0.1.
+        - Dense fits to at most 2,000 samples refit whitening and base in each fold. The bandwidth
+          is computed once, from all samples. With whitening, the loss is computed in units of the
+          features' standard deviations, so that the choice does not depend on units.
         - With ``inf``, the estimate is the score of the base, without a kernel correction. The
           value "auto" may choose ``inf``.
     bandwidth : "median" or float, default="median"
@@ -179,11 +182,11 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     or in float32 for folds with a well-conditioned Gram matrix.
 
     *Separate modes.* If a density has distant modes, the median distance is about that between
-    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn
-    kernel for such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The
-    comparison of kernels takes at most as long as the choice of ``alpha`` for one kernel. The
-    comparison ends after one or two folds if the Matérn kernel has no gain there. With landmarks,
-    the kernel is chosen on at most 2,000 rows.
+    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel
+    for such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
+    kernels takes at most as long as the choice of ``alpha`` for one kernel. The comparison ends
+    after one or two folds if the Matérn kernel has no gain there. With landmarks, the kernel is
+    chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
@@ -197,8 +200,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :class:`SSGEScoreEstimatorCV` tries larger numbers.
 
     Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. In a stream of float32 rows, chunks are summed in float32 if ``alpha``
-    is "auto" or at least 1e-3, and if the Gram matrix of the landmarks is well-conditioned.
+    Cholesky factorisation. Streams of float32 rows are summed in float32 if ``alpha`` is "auto" or
+    at least 1e-3. The Gram matrix of the landmarks must also be well-conditioned.
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,

@@ -312,7 +312,7 @@ class SteinThinning(_SteinTool):
         Selected rows of X.
     discrepancy_ : float
         Kernel Stein discrepancy of the selected rows, the square root of the V-statistic, without
-        unit. With estimated errors of the scores, the root of the expected V-statistic.
+        unit. If the errors of the scores are estimated, the expected V-statistic is used.
     score_estimator_ : estimator, callable or None
         Fitted source of the scores, or None if ``y`` holds the scores.
     bandwidth_ : float

@@ -157,11 +157,10 @@ class EncoderNetwork(nn.Module):
 
     @torch.no_grad()
     def shift_log_odds(self, weights: Tensor) -> None:
-        """Add the effect of class weights on the optimal logits to the decoder's initial biases.
+        """Shift the decoder's initial biases by the logarithms of the class weights.
 
-        A weight w_c multiplies the log-likelihood of class c, and increases the optimal logit of
-        class c by log w_c. If class weights are extreme, gradient steps alone would reach the
-        optimal logits slowly.
+        The weight w_c of a class c increases the optimal logit of c by log w_c. If class weights
+        are extreme, gradient steps alone would reach the optimal logits slowly.
         """
         assert isinstance(self.decoder, nn.Linear)
         shift = (weights / weights.max()).log().clamp_min(-20)

@@ -31,8 +31,9 @@ class Objective(nn.Module):
     ----------
     has_value : bool
         Whether the value of ``held_out`` is meaningful. Surrogates have a meaningful gradient, but
-        no meaningful value. If ``has_value`` is False, the loss of held-out rows is minus the
-        mutual information between the codes of two incomplete copies of each row.
+        no meaningful value. If ``has_value`` is False, the loss of held-out rows is minus
+        :meth:`sk_mige.MIGEEncoder.score`, the information that two incomplete copies of a row have
+        in common.
     classifies : bool
         Whether the code's predictions are logits of classes.
 
@@ -359,8 +360,8 @@ class InformationTerm(nn.Module):
     Attributes
     ----------
     is_upper_bound : bool
-        Whether the first value is the upper bound that ``max_information`` limits, in nats, if
-        q(z | x) is Gaussian.
+        Whether the first value is the upper bound in nats that ``max_information`` limits, if q(z |
+        x) is Gaussian.
     """
 
     is_upper_bound: bool = False
@@ -387,7 +388,7 @@ class BottleneckSettings(Protocol):
     task: str
 
     def uses_closed_form(self) -> bool:
-        """Return whether H(z | x) is computed in closed form."""
+        """Return whether MIGE computes H(z | x) in closed form."""
         ...
 
 

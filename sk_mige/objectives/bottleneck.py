@@ -363,7 +363,7 @@ class InformationBottleneck(InformationDescription):
         return HEADS[self.head].stochastic and not self.uses_closed_form()
 
     def uses_closed_form(self) -> bool:
-        """Return whether H(z | x) is computed in closed form."""
+        """Return whether MIGE computes H(z | x) in closed form."""
         by_score = isinstance(self.estimator, MIGE) and self.estimator.conditional == "score"
         return HEADS[self.head].closed_form and not by_score
 
@@ -374,7 +374,7 @@ class InformationBottleneck(InformationDescription):
         return SCORE_DRAWS if self.estimates_conditional() else 1
 
     def network_settings(self) -> dict[str, Any]:
-        """Return the head, the number of draws, the task and the learned parts."""
+        """Return head, number of draws, task, learned parts and range of weights."""
         return {
             "head": self.head,
             "n_draws": self.resolved_draws(),

@@ -208,7 +208,7 @@ class CriticTerm(InformationTerm):
 
 
 class FeatureCriticInfoMax(Objective):
-    r"""Deep InfoMax: a critic's bound of I(h; z) for features h of an inner layer.
+    r"""Deep InfoMax (DIM): a critic's bound of I(h; z) for features h of an inner layer.
 
     In DIM(G), h is the whole feature map. In DIM(L), h is a single location of the feature map. All
     locations share one critic, and the bounds are averaged over the locations. A negative example

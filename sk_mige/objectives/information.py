@@ -83,8 +83,8 @@ class MIGE(Information):
 "classes"}, default="auto"
         Estimate of the entropy of z in a bottleneck
         (:func:`sk_mige.information.stochastic_mutual_info_surrogate`). For a Gaussian head, "auto"
-        is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other
-        heads, and with ``conditional="score"``, "auto" estimates scores. With "classes", the
+        is the log-determinant of :func:`sk_mige.information.gaussian_mutual_info`. For other heads,
+        and with ``conditional="score"``, "auto" estimates scores. With "classes", the
         log-determinant is taken within classes, so that information about the class is not
         penalised. The value "classes" requires classification, a Gaussian head, and a
         ``conditional`` other than "score".
@@ -352,7 +352,7 @@ class FunctionInformation(Information):
         return isinstance(self.function, nn.Module)
 
     def build_infomax(self, mode: InfoMaxSettings, problem: Problem) -> Objective:
-        """Return the function as an objective, with a held-out value for one view without layer."""
+        """Return the function as an objective, which has a held-out value for one view of x."""
         return FunctionObjective(self.function, has_value=mode.n_views == 1 and mode.layer is None)
 
     def build_term(self, mode: BottleneckSettings, problem: Problem) -> InformationTerm:
@@ -413,7 +413,7 @@ class InformationDescription(Description):
         return isinstance(self.estimator, FunctionInformation)
 
     def uses_score(self) -> bool:
-        """Return whether the estimator of information estimates scores."""
+        """Return whether the estimator of information can use ``score_estimator``."""
         return self.estimator.uses_score
 
     def unused_score(self) -> str | None:

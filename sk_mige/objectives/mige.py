@@ -33,8 +33,8 @@ class MIGEInfoMax(Objective):
     x_scale : float, default=1.0
         Weight of x relative to z in the kernel of the joint score.
     projection : tensor of shape (k, d), default=None
-        Random projection of x, drawn once for the whole fit. The representation z is not
-        projected. With several views, ``x_scale`` and ``projection`` have no effect.
+        Random projection of x, drawn once for the whole fit. The representation z is not projected.
+        With several views, ``x_scale`` and ``projection`` have no effect.
 
     Examples
     --------

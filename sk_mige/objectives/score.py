@@ -19,9 +19,8 @@ def default_training_score(mode: str) -> partial[torch.Tensor]:
     r"""Return SSGE with the default regularisation for training encoders.
 
     InfoMax uses a ridge of :math:`\alpha = 10^{-4}` on every device, because a Cholesky
-    factorisation takes less time than an eigendecomposition. A bottleneck uses the
-    spectral cutoff, because an implicit head needs many score estimates from few draws, one for
-    each row of a batch.
+    factorisation takes less time than an eigendecomposition. A bottleneck that estimates scores
+    uses a spectral cutoff, as in the MIGE paper.
 
     Parameters
     ----------

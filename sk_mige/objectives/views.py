@@ -64,7 +64,7 @@ class ViewInformation(Information):
     """
 
     def check_infomax(self, mode: InfoMaxSettings) -> None:
-        """Raise ValueError for a single view, for an inner layer and for invalid parameters."""
+        """Raise ValueError for a single view and for invalid parameters."""
         super().check_infomax(mode)
         if mode.n_views < 2:
             raise ValueError(

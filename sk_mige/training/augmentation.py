@@ -54,7 +54,7 @@ class ImageAugmentation:
         Probability of a greyscale image, whose channels are all equal to the luminance.
     blur : float, default=0.0
         Probability of a Gaussian blur. The standard deviation is uniform between 0.1 and 2 pixels.
-        The kernel has about a tenth of the height of the output, and at least 3 pixels.
+        The width of the kernel is about a tenth of the height of the output, at least 3 pixels.
 
     Raises
     ------

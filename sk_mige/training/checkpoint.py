@@ -54,13 +54,13 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    The file contains the weights of the network and of the objective's learned parts, the
-    optimizer's moments, the states of the random generators and the history. The file is read with
-    ``weights_only=True``, which does not unpickle arbitrary objects. The old file is replaced after
-    the new file is complete, so an interruption during writing loses at most one epoch. The
-    parameters of the encoder and a digest of 64 rows identify the run. Functions are compared by
-    their names, and modules by their class names. The file does not contain averages of
-    :class:`WeightAveraging` or states of the user's callbacks.
+    The file contains the weights of network and objective, the optimizer's moments, the states of
+    the random generators and the history. The file is read with ``weights_only=True``, which does
+    not unpickle arbitrary objects. The old file is replaced after the new file is complete, so an
+    interruption during writing loses at most one epoch. The parameters of the encoder and a digest
+    of 64 rows identify the run. Functions are compared by their names, and modules by their class
+    names. The file does not contain averages of :class:`WeightAveraging` or states of the user's
+    callbacks.
 
     Examples
     --------

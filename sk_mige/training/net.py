@@ -56,9 +56,9 @@ class NonFiniteLossError(ArithmeticError):
 class EncoderNet(NeuralNet):
     """skorch net whose criterion is an :class:`~sk_mige.objectives.Objective`.
 
-    The objective reads the code, the inputs and the targets of a batch. The weights are copied at
-    each step with a finite loss, so that a diverging run can return to the weights of the last
-    finite loss. :class:`Trainer` creates the net.
+    The objective reads the code, the inputs and the targets of a batch. At each step with a finite
+    loss, the net copies the weights. A diverging run returns to the last copy. :class:`Trainer`
+    creates the net.
 
     Attributes
     ----------

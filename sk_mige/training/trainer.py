@@ -199,7 +199,7 @@ class Trainer:
         held_out : Dataset, default=None
             Held-out rows. ``valid_loss`` is the mean of the objective's ``held_out`` over batches
             of held-out rows. If ``has_value`` of the objective is False, ``valid_loss`` is minus
-            the mutual information between the codes of two incomplete copies of each held-out row.
+            :meth:`sk_mige.MIGEEncoder.score` of the held-out rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
 

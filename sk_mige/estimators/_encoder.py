@@ -169,8 +169,9 @@ class MIGEEncoder(
         loss, ``valid_loss`` is the loss of the held-out rows.
     mixed_precision : bool, default=False
         Whether encoder and critic multiply matrices in bfloat16 during training. Convolutions are
-        then faster on hardware that supports bfloat16, and slower on other hardware.
-        Weights, scores and likelihoods are float32, and so are all computations after ``fit``.
+        then faster on hardware that supports bfloat16, and slower on other hardware. Weights and
+        likelihoods are float32, and scores are float32 or float64. After ``fit``, the network
+        computes in float32.
     distributed : bool, default=False
         Whether the processes that torchrun started train one encoder together. Each process
         contributes ``batch_size`` rows to a joint batch. Every process must call ``fit`` with the
@@ -394,12 +395,13 @@ class MIGEEncoder(
         Raises
         ------
         ValueError
-            If inputs are constant, too few or non-finite. If targets do not suit the task. If
-            parameters contradict each other. If the network does not suit the data. If an item of a
-            data set cannot be read, or differs from the first item in shape or dtype. After an
-            error during training, the network has the weights of the last training step.
+            If inputs are constant, too few or non-finite, or if targets do not suit the task. The
+            error is also raised if parameters contradict each other, or if the network does not
+            suit the data. A further cause is an item of a data set that cannot be read, or that
+            differs from the first item in shape or dtype. After an error during training, the
+            network has the weights of the last training step.
         TypeError
-            If X is sparse, a data set without a length, or a loader that makes batches. If items
+            If X is sparse, a data set without a length, or a loader that makes batches, or if items
             of a data set are neither tensors nor arrays.
         RuntimeError
             If ``device`` names a device that this machine lacks.
@@ -408,13 +410,13 @@ class MIGEEncoder(
         -----
         ConvergenceWarning
             If the loss became infinite or NaN. Training then stops and restores the weights of the
-            last finite loss. If the representation is the same for all rows. If the information
-            exceeds ``max_information``.
+            last finite loss. The warning is also given if the representation is the same for all
+            rows, or if the information exceeds ``max_information``.
         UserWarning
             If columns vary by less than the resolution of float32, or if outliers dominate the
-            standard deviation of a column. If the squares of values overflow in float32, or if
-            values are too small for the batch norms of a bottleneck. For a data set, these checks
-            read the first 256 items.
+            standard deviation of a column. The warning is also given if the squares of values
+            overflow in float32, or if values are too small for the batch norms of a bottleneck. For
+            a data set, these checks read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -935,7 +937,7 @@ class MIGEEncoder(
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the network on ``device``, or on "auto" if ``device`` is not available."""
-        # Parameters that the file lacks have their defaults.
+        # Parameters that are missing in the file have default values.
         state = {**type(self)().get_params(deep=False), **state}
         weights = state.pop("_stored_weights", None)
         objective = state.pop("_stored_objective", None)

@@ -42,10 +42,10 @@ from ._rows import (
 )
 from ._stored import to_stored, to_tensors
 
-# Dense fits store several (n, n) float64 matrices, each of 200 MiB for 5,000 rows.
+# Dense fits store several (n, n) float64 matrices, each of 200 MB for 5,000 rows.
 MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
-# Number of rows from which whitening, base and landmarks are estimated.
+# Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
 
 

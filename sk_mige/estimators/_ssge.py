@@ -534,7 +534,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     def _fit_dask(self, X: Any) -> Self:
         """Compute the sums of each chunk in a separate task, and add the sums."""
-        dask: Any = import_module("dask")  # untyped; installed, since X is one of its arrays
+        dask: Any = import_module("dask")  # installed, because X is a Dask array
 
         self._accumulator = None
         if any(np.isnan(size) for sizes in X.chunks for size in sizes):

@@ -41,8 +41,8 @@ class TrainingCurveDisplay(Display):
     Notes
     -----
     The training loss of ``MIGEEncoder(mode="infomax")`` has a meaningful gradient, but no
-    meaningful value. The validation loss is minus the encoder's ``score`` of the held-out rows, in
-    nats.
+    meaningful value. With ``mode="infomax"``, the validation loss is minus the encoder's ``score``
+    of the held-out rows, in nats.
 
     Examples
     --------

@@ -74,7 +74,7 @@ class MLPEncoder(nn.Sequential):
 
 
 class ConvEncoder(nn.Sequential):
-    """Convolutional encoder with strided convolutions, a fully connected and a linear layer.
+    """Encoder of strided convolutions, a fully connected layer and a linear layer.
 
     Each convolution has kernel size 4, stride 2 and padding 1, and halves height and width. Batch
     normalisation and ReLU follow each convolution and the fully connected layer.

@@ -18,7 +18,7 @@ from .base import Information, InformationTerm, Objective, Problem
 from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
-# Default number of draws of z for each x, if the score of q(z | x) is estimated.
+# Default number of draws of z for each x, without a closed form of q(z | x).
 SCORE_DRAWS = 16
 # Largest step of log β in a batch. Far from the limit, β changes by a factor e in 20 batches.
 DUAL_RATE = 0.05

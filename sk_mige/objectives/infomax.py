@@ -93,8 +93,8 @@ class InfoMax(InformationDescription):
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for
         each view. With one view, the objective remains the information about the original rows. For
         images, use :class:`sk_mige.training.ImageAugmentation`, which draws a random change for
-        each image. A torchvision transform ``t`` makes the same random change to all images of a
-        batch. Use ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each
+        each image. Most torchvision transforms ``t`` make the same random change to all images of
+        a batch. Use ``lambda batch: torch.stack([t(x) for x in batch])`` to draw a change for each
         image. Pickling the encoder requires a picklable function.
     n_views : int, default=1
         Number of views in a training step. A view is an independently augmented and corrupted copy

@@ -29,7 +29,7 @@ def make_accelerator(device: torch.device) -> Any:
     Parameters
     ----------
     device : torch.device
-        Type of the devices, CPU or CUDA. With CUDA, each process uses the device of its rank.
+        Type of the devices, CPU or CUDA. With CUDA, each process uses its own GPU.
 
     Returns
     -------

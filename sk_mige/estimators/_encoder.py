@@ -237,12 +237,13 @@ class MIGEEncoder(
     ``fit`` were float32, and float64 otherwise.
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
-    linear layers and batch norms, and needs at most 2·10⁹ floating-point operations for a training
-    step. With W weights, a training step needs 6 · W · ``batch_size`` operations. In batches of 256
-    rows, the default encoder is small for up to 1,900 features. With the same seed, a small network
-    gives the same results for any number of threads or cores, and for any ``n_jobs`` of a search.
-    Larger networks and convolutions use all threads of torch. The results of larger networks depend
-    on the number of threads, because training amplifies rounding errors.
+    linear layers and batch norms, no concatenated critic, and needs at most 2·10⁹ floating-point
+    operations for a training step. With W weights, a training step needs 6 · W · ``batch_size``
+    operations. In batches of 256 rows, the default encoder is small for up to 1,900 features. With
+    the same seed, a small network gives the same results for any number of threads or cores, and
+    for any ``n_jobs`` of a search. Larger networks and convolutions use all threads of torch. The
+    results of larger networks depend on the number of threads, because training amplifies rounding
+    errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 

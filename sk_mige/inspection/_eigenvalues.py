@@ -70,7 +70,7 @@ class EigenvalueDisplay(Display):
             Fitted estimator with ``eigenvalues_``, or a fitted pipeline or search that contains
             such an estimator.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 
@@ -105,7 +105,7 @@ class EigenvalueDisplay(Display):
         alpha : float, default=0.0
             Strength of the Tikhonov regularisation, relative to the sum of the eigenvalues.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 
@@ -131,7 +131,7 @@ class EigenvalueDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the eigenvalues.
 

@@ -99,7 +99,7 @@ class InformationPlaneDisplay(Display):
         y : array-like of shape (n_samples,)
             Classes of the rows.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **plot_kw
             Keyword arguments of :meth:`from_estimators`.
 
@@ -139,7 +139,7 @@ class InformationPlaneDisplay(Display):
         random_state : int, default=0
             Seed of the draws of z.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -197,7 +197,7 @@ class InformationPlaneDisplay(Display):
         entropy_y : float, default=None
             Entropy H(y) in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 
@@ -225,7 +225,7 @@ class InformationPlaneDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot``.
 

@@ -95,7 +95,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -132,7 +132,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -171,7 +171,7 @@ class MutualInfoGradientDisplay(Display):
         truth : array-like of shape (n,), default=None
             Exact gradient at each θ.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 
@@ -199,7 +199,7 @@ class MutualInfoGradientDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the estimate.
 

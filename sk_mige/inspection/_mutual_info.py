@@ -116,7 +116,7 @@ class MutualInfoDisplay(Display):
         random_state : int, default=0
             Seed of the subsets. Each subset contains all smaller subsets.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -185,7 +185,7 @@ class MutualInfoDisplay(Display):
         truth : float, default=None
             Exact mutual information in nats.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -228,7 +228,7 @@ class MutualInfoDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 

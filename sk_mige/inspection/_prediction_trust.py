@@ -172,7 +172,7 @@ class PredictionTrustDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         kind : {"reliability", "risk", "novelty"}, default="reliability"
             Kind of the plot.
         **line_kw

@@ -98,7 +98,7 @@ class ProjectionSearchDisplay(Display):
             Scores on the same folds with exact distances, such as the output of
             ``cross_val_score``.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -154,7 +154,7 @@ class ProjectionSearchDisplay(Display):
         score_name : str, default="accuracy"
             Name of the score. Accuracies are drawn in percent.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 
@@ -183,7 +183,7 @@ class ProjectionSearchDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **errorbar_kw
             Keyword arguments of matplotlib's ``errorbar``.
 

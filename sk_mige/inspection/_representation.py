@@ -108,7 +108,7 @@ class RepresentationDisplay(Display):
         components : tuple of two int or str, default=(0, 1)
             Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **scatter_kw
             Keyword arguments of matplotlib's ``scatter``.
 
@@ -142,7 +142,7 @@ class RepresentationDisplay(Display):
         components : tuple of two int or str, default=(0, 1)
             Indices of the drawn components, or their names if the representation is a data frame.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **scatter_kw
             Keyword arguments of matplotlib's ``scatter``.
 
@@ -167,7 +167,7 @@ class RepresentationDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **scatter_kw
             Keyword arguments of matplotlib's ``scatter``.
 

@@ -92,7 +92,7 @@ class ScoreCVDisplay(Display):
             Parameter along the horizontal axis. The value "auto" means the parameter that
             regularises the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -165,7 +165,7 @@ class ScoreCVDisplay(Display):
         best : tuple of (float, float, float), default=None
             Bandwidth factor, parameter value and loss of the chosen candidate.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 
@@ -196,7 +196,7 @@ class ScoreCVDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         **line_kw
             Keyword arguments of matplotlib's ``plot`` for the curves.
 

@@ -107,7 +107,7 @@ class ScoreFieldDisplay(Display):
         grid_resolution : int, default=20
             Number of grid points along the longer side, at least 2.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 
@@ -166,7 +166,7 @@ class ScoreFieldDisplay(Display):
         features : tuple of two int or str, default=(0, 1)
             Indices of the drawn features, or their names if ``X`` is a data frame.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 
@@ -201,7 +201,7 @@ class ScoreFieldDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. If ``ax`` is None, a new figure is created.
+            Axes to draw on. None means a new figure.
         scatter_kw, quiver_kw : dict, default=None
             Keyword arguments of matplotlib's ``scatter`` and ``quiver``.
 

@@ -62,7 +62,8 @@ class CriticBound(nn.Module):
 
     For "smile", the critic T is clipped in the second term of the formula. If the critic is
     optimal, the expected gradient of the estimate equals the gradient of I. The bound "infonce" is
-    at most log M for batches of M rows. The bound "club" is an upper bound of I.
+    at most log M for batches of M rows. The bound "club" is an upper bound of I if the conditional
+    density is exact.
 
     Examples
     --------

@@ -133,7 +133,7 @@ class Checkpoint(Callback):
         self._check_run(state["run"])
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        # Before this call, the net copied the initial weights as the last good weights.
+        # The copy to which a diverging run returns has the initial weights until here.
         for tensor, good in zip(net._good_weights, state["good"], strict=True):
             tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]

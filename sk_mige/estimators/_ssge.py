@@ -126,7 +126,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
           the RBF for a single feature, with a spectral cutoff, and for a given ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
-          "imq", the correction to the base decays as the inverse of the distance from the samples.
+          "imq", the correction to the base decays as the inverse of the distance from the samples,
+          or faster with ``curl_free=True``.
         - "matern" is the Matérn kernel of smoothness 5/2, for scores that change abruptly.
         - "multiscale" is the mean of RBFs of widths σ/2, σ and 2σ.
         - Kernel objects from :mod:`sk_mige.score`, such as ``Matern(nu=1.5)``, have further

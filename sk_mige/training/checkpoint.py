@@ -120,7 +120,7 @@ class Checkpoint(Callback):
             with ZipFile(self.path) as stored:  # torch does not compare the checksums of tensors
                 if (part := stored.testzip()) is not None:
                     raise ValueError(f"the checksum of {part} is wrong")
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file can raise any error

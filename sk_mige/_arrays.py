@@ -16,10 +16,12 @@ def column_names(values: Any) -> list[str] | None:
 
 
 def readable(values: Any, name: str) -> Any:
-    """Convert a tensor to an array. Masked values and complex numbers raise an error."""
+    """Convert a tensor to an array. Masked, sparse and complex values raise an error."""
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")
     if isinstance(values, torch.Tensor):
+        if values.layout != torch.strided:
+            raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if isinstance(values, np.ndarray) and np.iscomplexobj(values):

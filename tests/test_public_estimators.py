@@ -17,6 +17,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 import torch
@@ -189,6 +190,47 @@ def test_a_stored_or_copied_estimator_computes_the_same(
     name: str, copied: Callable[[Any], Any]
 ) -> None:
     assert_same(results(copied(fitted(name))), results(fitted(name)), rtol=0, atol=0)
+
+
+NO_NUMBERS: dict[str, Any] = {
+    "strings": np.where(X > 0, "a", "b"),
+    "categories": pd.DataFrame(np.where(X > 0, "a", "b")).astype("category"),
+    "dates": np.arange(240).astype("datetime64[D]").reshape(60, 4),
+    "frame of dates": pd.DataFrame({"a": pd.date_range("2020", periods=60)}),
+    "dates and numbers": pd.DataFrame({"a": X[:, 0], "b": pd.date_range("2020", periods=60)}),
+    "durations": np.arange(240).astype("timedelta64[D]").reshape(60, 4),
+    "mappings": [{"a": 1.0}, {"a": 2.0}],
+    "ragged lists": [[1.0, 2.0], [3.0]],
+    "records": np.zeros(60, dtype=[("a", float), ("b", float)]),
+    "complex objects": (X + 1j).astype(object),
+    "sparse tensor": torch.as_tensor(X).to_sparse(),
+}
+# MutualInfoEstimator takes labels, and uses ranks of dates.
+LABELS = ("strings", "categories", "dates", "frame of dates", "dates and numbers", "durations")
+
+
+REFUSED = [
+    (name, kind)
+    for name in EXAMPLES
+    for kind in NO_NUMBERS
+    if name != "information" or kind not in LABELS
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), REFUSED)
+def test_a_table_without_numbers_is_named_and_refused(name: str, kind: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"\bX\b"):
+        fit(name, NO_NUMBERS[kind])
+
+
+@examples
+@pytest.mark.parametrize(
+    "like",
+    [np.ndarray.tolist, np.asfortranarray, pd.DataFrame, partial(torch.tensor, requires_grad=True)],
+    ids=["lists", "Fortran order", "frame", "tensor with a graph"],
+)
+def test_a_table_in_another_form_gives_the_same(name: str, like: Callable[[Any], Any]) -> None:
+    assert_same(results(fit(name, like(X))), results(fitted(name)), rtol=1e-6, atol=1e-9)
 
 
 @examples

@@ -262,6 +262,20 @@ def test_any_magnitude_gives_the_value_or_an_error_that_names_the_input(
     assert {"X", "x", "y", "z"} & set(message.replace("'", " ").split())
 
 
+@pytest.mark.parametrize(
+    "name", ["mutual_info_gradient", "channel_gradient", "gaussianize_margins"]
+)
+@pytest.mark.parametrize("exponent", [-300, 300])
+def test_maps_of_margins_hold_in_nearly_all_of_float64(name: str, exponent: int) -> None:
+    assert_as_in_usual_units(name, np.array([1.0, -3.0]) * 10.0**exponent)
+
+
+def test_maps_of_margins_beyond_float64_are_refused() -> None:
+    for z in (tensor(Z * 1e-310), tensor(Z * 1e-42).float()):
+        with pytest.raises(ValueError, match="derivatives of the map of z exceed the range"):
+            information.gaussianize_margins(z)
+
+
 @pytest.mark.parametrize("name", OWN_UNITS)
 @pytest.mark.parametrize("exponent", [-150, -30, 30, 150])
 def test_in_the_datas_own_units_results_are_finite_or_an_error_names_x(

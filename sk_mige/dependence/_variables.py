@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
-from sk_mige._arrays import column_names, readable
+from sk_mige._arrays import column_names, is_missing_label, readable
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
@@ -28,7 +29,7 @@ def as_table(name: str, values: Any) -> Array:
     """Validate a variable and return an array (n, d)."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    table: Array = readable(np.asarray(as_numpy(values, name)), name)
+    table = _as_array(name, as_numpy(values, name))
     if table.size == 0:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
@@ -39,14 +40,43 @@ def as_table(name: str, values: Any) -> Array:
             f"{name}.reshape({len(table)}, -1)"
         )
     table = table.reshape(len(table), -1)
-    missing = table.dtype.kind == "f" and not np.isfinite(table).all()
-    if table.dtype.kind == "O":
-        missing = any(v is None or bool(v != v) for v in table.flat)
-    if missing:
-        raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
+    _check_entries(name, table)
     if table.dtype.kind in "iuO":
         _check_distinct_in_float64(name, table)
     return table
+
+
+def _as_array(name: str, values: Any) -> Array:
+    try:
+        table = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must have rows of equal length: {error}") from error
+    array: Array = readable(table, name)
+    return array
+
+
+def _check_entries(name: str, table: Array) -> None:
+    """Raise ValueError for missing values, and for values that are neither numbers nor labels."""
+    if _has_missing(table):
+        raise ValueError(f"{name} contains NaN, None or infinity; drop or impute those rows")
+    for value in table.flat if table.dtype.kind in "OV" else ():
+        if not isinstance(value, Hashable) or isinstance(value, complex | np.void):
+            raise ValueError(
+                f"{name} has entries of type {type(value).__name__}; pass numbers or strings, in "
+                "one column for each feature"
+            )
+
+
+def _has_missing(table: Array) -> bool:
+    """Return whether a value is missing or infinite."""
+    if table.dtype.kind in "mM":
+        return bool(np.isnat(table).any())
+    if table.dtype.kind == "O":
+        return any(
+            is_missing_label(value) or (isinstance(value, float) and math.isinf(value))
+            for value in table.flat
+        )
+    return table.dtype.kind == "f" and not np.isfinite(table).all()
 
 
 def _check_distinct_in_float64(name: str, table: Array) -> None:
@@ -116,12 +146,16 @@ class Columns:
 
 
 def _categories(column: Array) -> Array | None:
-    """Return the sorted labels of a column, or None for a numeric column."""
+    """Return the sorted labels of a column, or None for a numeric column.
+
+    Strings are labels, also if they can be read as numbers, such as "nan".
+    """
     try:
         column.astype(np.float64)
     except (TypeError, ValueError):
         return np.unique(column.astype(str))
-    return None
+    named = column.dtype.kind in "USO" and any(isinstance(v, str | bytes) for v in column)
+    return np.unique(column.astype(str)) if named else None
 
 
 def is_constant(table: Array) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 from typing import Any
 
@@ -59,9 +60,9 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     rows = as_tensor(name, values)
     if rows.ndim == 0:
         raise ValueError(f"{name} must have one sample in each row; got a single number")
-    rows = rows.reshape(len(rows), -1)
     if len(rows) < MIN_SAMPLES:
         raise ValueError(f"{name} has {len(rows)} samples; at least {MIN_SAMPLES} are needed")
+    rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     if rows.shape[1] == 0:
         raise ValueError(f"{name} has no features; got shape {_shape(values)}")
     check_finite(name, rows)

@@ -85,7 +85,7 @@ def channel_gradient(
     with torch.inference_mode(False), torch.enable_grad():
         rows = check_rows("x", x).clone()
         at = check_finite("theta", as_tensor("theta", theta))
-        if at.ndim > 1:
+        if at.ndim > 1 or at.numel() == 0:
             raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
         noise = torch.randn(
             len(rows),

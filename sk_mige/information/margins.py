@@ -26,7 +26,8 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     Returns
     -------
     values : tensor of shape (n, d)
-        Mapped samples T(z). A coordinate with fewer than two distinct quantiles is only centred.
+        Mapped samples T(z). A coordinate with fewer than two distinct quantiles is only
+        centred and scaled.
     derivative : tensor of shape (n, d)
         Derivatives T'(z), positive.
 
@@ -52,6 +53,10 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
         n_knots = max(5, round(1.25 * n ** (1 / 3)))
     check_count("n_knots", n_knots, 2)
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
+    # Products of slopes neither overflow nor vanish in units of the largest value.
+    largest = points.abs().amax(0)
+    unit = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
+    points = points / unit
     heights = torch.linspace(-edge, edge, n_knots, dtype=points.dtype, device=points.device)
     levels = ((torch.special.ndtr(heights) * n - 0.5) / (n - 1)).clamp(0, 1)
     knots = torch.quantile(points, levels, dim=0)
@@ -59,7 +64,13 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     values, derivative = _monotone_cubic(points, knots, heights[:, None].expand_as(knots))
     for k in tied.nonzero().flatten().tolist():
         values[:, k], derivative[:, k] = _with_ties(points[:, k], knots[:, k], heights)
-    return values.to(dtype), derivative.to(dtype)
+    derivative = (derivative / unit).to(dtype)
+    if not bool(derivative.isfinite().all()):
+        raise ValueError(
+            f"the derivatives of the map of z exceed the range of {dtype}: rescale the columns of "
+            "z, or pass z in float64"
+        )
+    return values.to(dtype), derivative
 
 
 def _monotone_cubic(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from functools import partial
 from numbers import Number
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -25,7 +26,10 @@ FREE = (
     "callbacks", "device", "distributed", "max_epochs", "mode__n_prediction_samples", "output",
     "verbose", "warm_start",
 )  # fmt: skip
-PARTS = {"run", "module", "objective", "optimizer", "good", "generator", "random", "history"}
+PARTS: dict[str, type] = {
+    "run": dict, "module": dict, "objective": dict, "optimizer": dict, "good": list,
+    "generator": Tensor, "random": dict, "history": list,
+}  # fmt: skip
 # Number of rows in the digest of the data.
 N_ROWS = 64
 
@@ -84,9 +88,12 @@ class Checkpoint(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Continue from the file if the file exists and the net has no history."""
+        if not isinstance(self.path, str | os.PathLike) or not str(self.path):
+            raise ValueError(f"Checkpoint: path must be the path of a file, got {self.path!r}")
         self.run_ = {**net.run_settings, "rows": _rows_in_words(kwargs["X"])}
         if len(net.history) == 0 and Path(self.path).exists():
             self._restore(net, self._read())
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)  # raises before training
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write the file in the first process."""
@@ -104,38 +111,39 @@ class Checkpoint(Callback):
             "history": [_plain(row) for row in net.history],
         }
         path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + ".partial")
         torch.save(state, unfinished)
         os.replace(unfinished, path)
 
     def _read(self) -> dict[str, Any]:
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            with ZipFile(self.path) as stored:  # torch does not compare the checksums of tensors
+                if (part := stored.testzip()) is not None:
+                    raise ValueError(f"the checksum of {part} is wrong")
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file can raise any error
-            raise ValueError(
-                f"{self.path} is damaged or is not a checkpoint ({error}): delete the file, or use "
-                "another path"
-            ) from error
-        if not isinstance(state, dict) or state.get("format") != FORMAT or PARTS - state.keys():
+            raise self._damaged(error) from error
+        known = isinstance(state, dict) and state.get("format") == FORMAT
+        if not known or not all(isinstance(state.get(k), kind) for k, kind in PARTS.items()):
             raise ValueError(
                 f"{self.path} is not a checkpoint of this version ({FORMAT!r}): delete the file, "
                 "or use another path"
             )
         return state
 
+    def _damaged(self, error: Exception) -> ValueError:
+        return ValueError(
+            f"{self.path} is damaged or is not a checkpoint ({error!s:.80}): delete the file, or "
+            "use another path"
+        )
+
     def _restore(self, net: Any, state: dict[str, Any]) -> None:
         parts = {"module": net.module_, "objective": net.criterion_}
         for name, part in parts.items():
             self._check(name, part.state_dict(), state[name])
         self._check_run(state["run"])
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        # The copy to which a diverging run returns has the initial weights until here.
-        for tensor, good in zip(net._good_weights, state["good"], strict=True):
-            tensor.copy_(good)
         rates = [group["lr"] for group in net.optimizer_.param_groups]
         try:
             net.optimizer_.load_state_dict(state["optimizer"])
@@ -146,16 +154,24 @@ class Checkpoint(Callback):
             ) from error
         for group, rate in zip(net.optimizer_.param_groups, rates, strict=True):
             group["lr"] = rate  # schedules start from the initial rate of the run
-        net.generator.set_state(state["generator"])
-        _set_random_state(net.device, state["random"])
-        for row in state["history"]:
-            net.history.new_epoch()
-            for key, value in row.items():
-                net.history.record(key, value)
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
+            # Before this call, the net copied the initial weights as the last good weights.
+            for tensor, good in zip(net._good_weights, state["good"], strict=True):
+                tensor.copy_(good)
+            net.generator.set_state(state["generator"])
+            _set_random_state(net.device, state["random"])
+            for row in state["history"]:
+                net.history.new_epoch()
+                for key, value in row.items():
+                    net.history.record(key, value)
+        except Exception as error:  # a file with these parts can hold anything
+            raise self._damaged(error) from error
 
     def _check(self, what: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
         wanted = {key: tuple(value.shape) for key, value in ours.items()}
-        found = {key: tuple(value.shape) for key, value in theirs.items()}
+        found = {key: tuple(getattr(value, "shape", ())) for key, value in theirs.items()}
         if (key := _difference(wanted, found)) is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "

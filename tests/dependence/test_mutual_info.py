@@ -327,6 +327,15 @@ def test_a_name_for_each_row_leaves_the_information_open() -> None:
     assert found.interval_ == (0, pytest.approx(np.log(2), abs=0.01))
 
 
+def test_strings_that_can_be_read_as_numbers_are_labels() -> None:
+    y = np.arange(60) % 2
+    for labels in (["nan", "inf"], ["1e400", "2"]):
+        named = np.array(labels)[y]
+        for x in (named, named.astype(object)):
+            found = MutualInfoEstimator(random_state=0).fit(x, y)
+            assert found.mutual_info_ == pytest.approx(np.log(2), abs=0.05)
+
+
 def test_the_parity_of_three_bits_is_their_information() -> None:
     bits = np.random.default_rng(0).integers(2, size=(500, 3))
     low, high = MutualInfoEstimator(random_state=0).fit(bits, bits.sum(1) % 2).interval_
@@ -566,6 +575,13 @@ def test_a_wide_interval_is_warned_of() -> None:
         (np.arange(9.0), np.arange(9.0), "at least 10 are needed"),
         (np.full(20, np.nan), np.arange(20.0), "X contains NaN"),
         (np.arange(20.0), np.array([None] * 20), "Y contains NaN, None"),
+        (pd.DataFrame({"a": pd.array([True, None] * 10)}), np.arange(20.0), "X contains NaN, None"),
+        (np.arange(20.0), pd.array(["a", None] * 10), "Y contains NaN, None"),
+        (pd.DataFrame({"a": [np.inf] * 20, "b": ["a"] * 20}), np.zeros(20), "X contains NaN, None"),
+        (np.array(["2020", "NaT"] * 10, dtype="M8[D]"), np.arange(20.0), "X contains NaN, None"),
+        ([[1.0], [1.0, 2.0]] * 10, np.arange(20.0), "X must have rows of equal length"),
+        (np.zeros(20, dtype=[("a", float)]), np.arange(20.0), "X has entries of type void"),
+        (np.array([1j] * 20, dtype=object), np.arange(20.0), "X has entries of type complex"),
         (np.zeros((20, 2, 2)), np.arange(20.0), r"X.reshape\(20, -1\)"),
         (np.zeros((20, 0)), np.arange(20.0), "X has no values"),
         (3.0, np.arange(20.0), "got a single value"),

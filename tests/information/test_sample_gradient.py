@@ -188,6 +188,7 @@ GOOD = channel(0.5, 20, 2)
     [
         ({"y": GOOD[1][:-1]}, "same number of samples; got 20 and 19"),
         ({"x": GOOD[0][:3], "y": GOOD[1][:3]}, "3 samples; at least 4"),
+        ({"x": GOOD[0][:0], "y": GOOD[1][:0]}, "x has 0 samples; at least 4"),
         ({"x": np.ones((20, 2))}, "x is constant"),
         ({"y": np.full((20, 2), 7.0)}, "y is constant"),
         ({"y": GOOD[1] * [1.0, 0.0]}, "y has constant columns .the first is 1."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from sk_mige import MIGEEncoder
 from sk_mige.training import Checkpoint
+from sk_mige.training.checkpoint import PARTS
 
 X = np.random.default_rng(0).normal(size=(60, 4))
 Damage = Callable[[bytes, np.random.Generator], bytes]
@@ -56,6 +58,37 @@ def test_a_damaged_file_is_named_or_harmless(tmp_path: Path, damage: Damage) -> 
             assert str(path) in str(error)  # noqa: PT017 - some damage is harmless
         else:
             np.testing.assert_array_equal(restored.transform(X), expected)
+
+
+def test_one_flipped_byte_in_any_part_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    encoder(path).fit(X)
+    raw = path.read_bytes()
+    with ZipFile(path) as stored:
+        contents = [stored.read(name) for name in stored.namelist()]
+    unique = [content for content in contents if raw.count(content) == 1]
+    for content in unique[:: len(unique) // 8]:
+        changed = bytearray(raw)
+        changed[raw.index(content) + len(content) // 2] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=f"{path} is damaged"):
+            encoder(path).fit(X)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("content", [None, [1], {"a": 1}, torch.ones(2)], ids=str)
+def test_parts_of_another_kind_are_damage(tmp_path: Path, part: str, content: Any) -> None:
+    path = tmp_path / "run.pt"
+    encoder(path).fit(X)
+    torch.save({**torch.load(path, weights_only=True), part: content}, path)
+    with pytest.raises(ValueError, match=f"{path} is"):
+        encoder(path).fit(X)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"run.pt", ""])
+def test_a_path_of_another_kind_is_refused(path: Any) -> None:
+    with pytest.raises(ValueError, match="path must be the path of a file, got"):
+        encoder(path).fit(X)
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:

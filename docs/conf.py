@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "remove_config_comments": True,
     "only_warn_on_example_error": True,  # and a warning fails the build
+    "parallel": 2,
     "image_srcset": ["2x"],
     "doc_module": ("sk_mige",),
     "backreferences_dir": "api/backreferences",

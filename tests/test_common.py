@@ -30,12 +30,11 @@ from sk_mige import (
     WeightedKNNClassifier,
 )
 from sk_mige.networks import Code
-from sk_mige.objectives.views import VIEWS
 from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
 
 SMALL = {"n_components": 2, "hidden_layer_sizes": (16,), "max_epochs": 5, "device": "cpu"}
 # The checks need an accuracy of .83 and an R² of .5, for which five epochs are too few.
-LEARNING = {**SMALL, "max_epochs": 25, "lr": 1e-2}
+LEARNING = {**SMALL, "max_epochs": 10, "lr": 3e-2}
 
 
 class Spread:
@@ -62,7 +61,7 @@ class Spread:
         MIGEEncoder(**SMALL, mode=InfoMax(output_scale=None)),
         MIGEEncoder(**SMALL, mode=InfoMax("jsd", prior_weight=0.1)),
         MIGEEncoder(**SMALL, mode=InfoMax(Critic("infonce", "cosine"), n_views=2)),
-        *[MIGEEncoder(**SMALL, mode=InfoMax(name, n_views=2)) for name in sorted(VIEWS)],
+        MIGEEncoder(**SMALL, mode=InfoMax("vicreg", n_views=2)),
         MIGEEncoder(**SMALL, mode=InfoMax(layer="hidden1")),
         MIGEEncoder(**SMALL, mode=Spread()),
         SteinScoreEstimator(),
@@ -76,7 +75,6 @@ class Spread:
         WeightedKNNClassifier(),
         WeightedKNNClassifier(5),
         MIGEEncoder(**LEARNING, mode="ib"),
-        MIGEEncoder(**LEARNING, mode=InformationBottleneck()),
         MIGEEncoder(**LEARNING, mode=InformationBottleneck(head="deterministic")),
         MIGEEncoder(**LEARNING, mode=InformationBottleneck(head="implicit")),
         MIGEEncoder(

@@ -66,6 +66,13 @@ EXAMPLES: dict[str, BaseEstimator] = {
     "range of weights": encoder(InformationBottleneck(beta=(1e-4, 1.0))),
     "encoder of a function": MIGEEncoder(2, encoder=partial(MLPEncoder, dropout=0.1), **SHORT),
     "monitored": encoder(callbacks=MONITORS),
+    "mixed precision": encoder(mixed_precision=True),
+    "a layer": encoder(output="hidden1"),
+    "one draw": encoder(output="sample"),
+    "implicit": encoder(InformationBottleneck(head="implicit")),
+    "deterministic": encoder(InformationBottleneck(head="deterministic")),
+    "critic": encoder(InformationBottleneck("jsd")),
+    "limited": encoder(InformationBottleneck(max_information=100.0)),
     **{name: encoder(InfoMax(name, n_views=2)) for name in VIEWS},
     "probe": NonLinearProbe(hidden_size=8, **SHORT),
     "neighbours": WeightedKNNClassifier(9),
@@ -128,8 +135,7 @@ def double() -> Iterator[None]:
 
 CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "inference_mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,  # stricter than no_grad
     "float64": double,
 }
 contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
@@ -180,6 +186,8 @@ def test_a_context_changes_neither_a_fit_nor_results(
     with context():
         inside = fit(name)
         found = results(inside)
+        fitted_outside = results(fitted(name))
+    assert_same(fitted_outside, expected, rtol=1e-5, atol=1e-6)
     assert_same(found, expected, rtol=1e-5, atol=1e-6)
     assert_same(results(inside), expected, rtol=1e-5, atol=1e-6)
 

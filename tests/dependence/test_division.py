@@ -171,7 +171,7 @@ def test_heavy_tails_grids_and_clusters_of_one_variable_have_no_common_gaps() ->
 
 def test_exchanged_tables_have_the_same_information() -> None:
     _, k, u, v = draw()
-    x, y = np.c_[k, u], np.c_[k % 3, v + k]
+    x, y = (table[:200] for table in (np.c_[k, u], np.c_[k % 3, v + k]))
     there, back = fitted(x, y), fitted(y, x)
     assert there.mutual_info_ == back.mutual_info_
     assert there.interval_ == back.interval_

@@ -30,6 +30,7 @@ def torchrun(script: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_gradients_of_two_processes_are_those_of_one_with_the_joint_batch() -> None:
     assert "5 problems agree" in torchrun(HERE / "gradients.py")
 

@@ -48,7 +48,7 @@ def fitted(digits: tuple[np.ndarray, np.ndarray]) -> MIGEEncoder:
 def test_one_training_keeps_what_the_optimum_of_each_weight_keeps(
     pair: tuple[np.ndarray, np.ndarray],  # noqa: F811
 ) -> None:
-    encoder = linear((1e-2, 1.0), n_components=2).set_params(max_epochs=80).fit(*pair)
+    encoder = linear((1e-2, 1.0), n_components=2).set_params(max_epochs=50).fit(*pair)
     for beta in (0.02, 0.1, 0.3):
         with torch.no_grad():
             code = encoder.at_beta(beta).module_(torch.as_tensor(pair[0], dtype=torch.float32))

@@ -41,7 +41,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "averaged": ({}, {"callbacks": [WeightAveraging(0.9)]}),
     "exponential": ({}, {"lr_schedule": ExponentialDecay(0.5, 2)}),
     "warm-up": ({"beta": 0.1}, {"callbacks": [BetaWarmup(2)]}),
-    "limit": ({"max_information": 4.0, "beta": 1e-2}, {}),
+    "limit": ({"max_information": 4.0, "beta": 1e-2}, {"max_epochs": 25, "lr": 1e-2}),
     "class weights": ({"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}, {}),
     "balanced": ({"class_weight": "balanced"}, {}),
 }
@@ -60,39 +60,13 @@ def test_every_option_learns_and_its_pickle_predicts_the_same(
 ) -> None:
     X, y = data
     mode = InformationBottleneck(**objective)
-    encoder = small(mode, **parameters, max_epochs=25, lr=1e-2).fit(X, y)
+    encoder = small(mode, **{"max_epochs": 10, "lr": 3e-2, **parameters}).fit(X, y)
     assert encoder.score(X, y) > 0.85
     for other in (pickle.loads(pickle.dumps(encoder)), copy.deepcopy(encoder)):
         np.testing.assert_array_equal(other.predict_proba(X), encoder.predict_proba(X))
         assert other.beta_ == encoder.beta_
         if mode.class_weight != "balanced":
-            assert other.partial_fit(X, y).n_iter_ == 26
-
-
-# Six epochs are too few to reach every limit.
-@pytest.mark.filterwarnings("ignore:I.z; x. is .* nats:sklearn.exceptions.ConvergenceWarning")
-@settings(max_examples=10)
-@given(
-    beta=st.floats(0, 1),
-    n_components=st.sampled_from([2, 16, 256]),
-    options=st.sampled_from(
-        [{"head": "implicit"}, {"information": "variational"}, {"max_information": 1.0}]
-    ),
-    dtype=st.sampled_from([np.float32, np.float64]),
-)
-def test_options_are_stable_for_any_beta_and_width(
-    beta: float, n_components: int, options: dict[str, Any], dtype: type
-) -> None:
-    X = np.random.default_rng(0).normal(size=(256, 5)).astype(dtype)
-    y = (X[:, 0] > 0).astype(int)
-    if options.get("head") == "implicit":
-        n_components = min(n_components, 16)
-    mode = InformationBottleneck(beta=beta, **options)
-    encoder = small(mode, n_components=n_components, max_epochs=6, lr=1e-2).fit(X, y)
-    assert np.isfinite(encoder.history_[-1]["train_loss"])
-    Z = encoder.transform(X)
-    assert Z.dtype == dtype
-    assert np.abs(Z).max() < 1e3
+            assert other.partial_fit(X, y).n_iter_ == encoder.max_epochs + 1
 
 
 @pytest.mark.slow

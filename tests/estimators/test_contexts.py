@@ -1,12 +1,10 @@
-"""Fits and results do not depend on the caller's torch context, default dtype or console."""
+"""Copies made in inference mode train on, and progress needs no console."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -41,13 +39,7 @@ ESTIMATORS: dict[str, Any] = {
     "probe": NonLinearProbe(**SMALL),
     "sliced": SlicedScoreMatching(hidden_layer_sizes=(8,), **SMALL),
 }
-CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "inference_mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
-}
 estimators = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
-contexts = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 
 
 def results(fitted: Any) -> list[Any]:
@@ -64,29 +56,6 @@ def assert_same(first: list[Any], second: list[Any], **tolerance: float) -> None
         np.testing.assert_allclose(one, other, **tolerance)
 
 
-@contexts
-@estimators
-def test_a_fit_in_a_context_equals_one_outside(
-    estimator: Any, context: Callable[[], AbstractContextManager[Any]]
-) -> None:
-    outside = results(copy.deepcopy(estimator).fit(X, Y))
-    with context():
-        inside = copy.deepcopy(estimator).fit(X, Y)
-    assert_same(results(inside), outside, rtol=0, atol=0)
-
-
-@contexts
-@estimators
-def test_results_in_a_context_equal_those_outside(
-    estimator: Any, context: Callable[[], AbstractContextManager[Any]]
-) -> None:
-    fitted = copy.deepcopy(estimator).fit(X, Y)
-    outside = results(fitted)
-    with context():
-        inside = results(fitted)
-    assert_same(inside, outside, rtol=0, atol=0)
-
-
 @estimators
 def test_a_copy_made_in_inference_mode_trains_on(estimator: Any) -> None:
     fitted = copy.deepcopy(estimator).fit(X, Y)
@@ -97,17 +66,6 @@ def test_a_copy_made_in_inference_mode_trains_on(estimator: Any) -> None:
         if hasattr(made, "partial_fit"):
             classes = [0, 1] if hasattr(made, "classes_") else None
             assert made.partial_fit(X, Y, classes).n_iter_ == 3
-
-
-@estimators
-def test_the_default_dtype_changes_no_model(estimator: Any) -> None:
-    expected = results(copy.deepcopy(estimator).fit(X, Y))
-    torch.set_default_dtype(torch.float64)
-    try:
-        found = results(copy.deepcopy(estimator).fit(X, Y))
-    finally:
-        torch.set_default_dtype(torch.float32)
-    assert_same(found, expected, rtol=1e-4, atol=1e-4)
 
 
 class Writer:

@@ -15,17 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sk_mige import MIGEEncoder
-from sk_mige.networks import Code, Representation
-
-
-def spread(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return -torch.logdet(torch.eye(3) + code.z.T.cov())
-
+from sk_mige.networks import Representation
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "infomax": {},
     "bottleneck": {"mode": "ib"},
-    "own loss": {"mode": spread},
     "images": {"encoder": "conv", "input_shape": (1, 8, 8)},
 }
 

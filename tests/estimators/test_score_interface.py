@@ -112,11 +112,12 @@ def test_output_in_data_frames(X, Estimator, container):
     np.testing.assert_allclose(scores.to_numpy(), plain)
 
 
-def test_torch_tensors_in_torch_tensors_out():
+def test_tensors_give_tensors_or_the_numbers_of_arrays():
     """A separate process is needed, because SciPy reads SCIPY_ARRAY_API when it is imported."""
     program = """
         import numpy as np, sklearn, torch
-        from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator, SSGEScoreEstimatorCV
+        from sk_mige import MutualInfoGradientEstimator, RandomProjectionSSGE
+        from sk_mige import SSGEScoreEstimator, SSGEScoreEstimatorCV
         X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
         for estimator in (SSGEScoreEstimator(), SSGEScoreEstimator(n_landmarks=9, random_state=0),
                           RandomProjectionSSGE(random_state=0),
@@ -128,6 +129,13 @@ def test_torch_tensors_in_torch_tensors_out():
                 assert isinstance(estimator.score(X), float)
                 assert isinstance(estimator.divergence(X), torch.Tensor)
             np.testing.assert_allclose(scores.numpy(), plain, rtol=1e-4, atol=1e-4)
+        channel = MutualInfoGradientEstimator(random_state=0, n_batches=2)
+        for X in (X, X.double()):
+            before, expected = X.clone(), channel.fit(X.numpy()).gradient_
+            assert channel.fit(X).gradient_ == expected
+            with sklearn.config_context(array_api_dispatch=True):
+                assert channel.fit(X).gradient_ == expected
+            assert torch.equal(X, before)
     """
     environment = os.environ | {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1"}
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environment,

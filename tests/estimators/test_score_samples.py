@@ -43,8 +43,8 @@ def test_novel_rows_have_smaller_values_than_known_ones(mode: InformationBottlen
     model = MIGEEncoder(
         8,
         mode=mode,
-        max_epochs=30,
-        lr=3e-3,
+        max_epochs=10,
+        lr=1e-2,
         batch_size=64,
         hidden_layer_sizes=(64,),
         random_state=0,

@@ -138,6 +138,13 @@ def test_other_targets_are_refused(targets: Any, X: np.ndarray) -> None:
         MIGEEncoder(**SMALL, mode=square_error).fit(X, targets)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e155])
+def test_targets_beyond_float32_are_named(value: float, X: np.ndarray) -> None:
+    y = np.where(np.arange(90) == 3, value, 1.0)
+    with pytest.raises(ValueError, match="y contains NaN, infinity, or a value too large"):
+        MIGEEncoder(**SMALL, mode=square_error).fit(X, y)
+
+
 def test_a_loss_with_targets_is_learned(X: np.ndarray, y: np.ndarray) -> None:
     encoder = MIGEEncoder(**SMALL | {"max_epochs": 40, "lr": 0.02}, mode=square_error).fit(X, y)
     assert encoder.history_[-1]["train_loss"] < 0.1

@@ -26,7 +26,7 @@ from sk_mige.objectives import Objective
 from .data import ArrayDataset
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
-from .progress import TrainingProgress
+from .progress import TrainingProgress, print_line
 from .schedules import made
 from .threads import threads_for
 
@@ -329,8 +329,7 @@ def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
 def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:
     """Return copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
     copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
-    # skorch's default sink flushes sys.stdout, which is None in a program without a console.
-    return copies + [PrintLog(sink=partial(print, flush=True))] * (verbose > 1)
+    return copies + [PrintLog(sink=print_line)] * (verbose > 1)
 
 
 def _copied(callback: Any, index: int) -> Any:

@@ -32,6 +32,30 @@ def readable(values: Any, name: str) -> Any:
     return values
 
 
+def check_no_dates(values: Any, name: str) -> None:
+    """Raise ValueError for dates and durations, whose numbers depend on the unit of time."""
+    # The first row of a data frame has the common dtype of the columns.
+    is_frame = hasattr(values, "columns")
+    dtype = np.asarray(values[:1]).dtype if is_frame else getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise ValueError(
+            f"{name} holds dates or durations, {dtype}: pass numbers, such as the days since the "
+            "first date"
+        )
+
+
+def check_numbers(values: Any, name: str, error: TypeError | ValueError) -> None:
+    """Raise an error with the name if ``error`` occurred because the values are not numbers."""
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{name} must be a table of numbers: {error}. Encode strings, categories and dates as "
+            "numbers, for example by sklearn.preprocessing.OrdinalEncoder"
+        ) from error
+
+
 def check_float32_range(largest: float) -> None:
     """Raise if the largest absolute value of X is beyond the range of float32."""
     if largest > float(np.finfo(np.float32).max):

@@ -327,6 +327,16 @@ def test_one_absurd_value_is_warned_of(name: str) -> None:
     assert np.abs(fitted.transform(FRESH)).max() > (0.1 if name.endswith("CV") else 0.0)
 
 
+@pytest.mark.parametrize("preconditioner", ["std", "covariance"])
+def test_one_absurd_value_changes_no_stein_discrepancy(preconditioner: str) -> None:
+    def statistic(points: Units) -> float:
+        test = KernelSteinTest(preconditioner=preconditioner, n_bootstrap=9, random_state=0)
+        return float(test.fit(points, Z.mean(0) - points).statistic_)
+
+    absurd = np.r_[Z, [[-9999.0, 1.0]]]
+    assert statistic(absurd) == pytest.approx(statistic(Z), rel=0.1)
+
+
 def test_one_absurd_value_is_warned_of_where_information_uses_covariances() -> None:
     X = Z.copy()
     X[0, 1] = -9999.0

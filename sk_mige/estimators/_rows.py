@@ -16,7 +16,7 @@ from sklearn.utils._array_api import get_namespace, get_namespace_and_device, mo
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from sk_mige._arrays import check_float32_range, readable
+from sk_mige._arrays import check_float32_range, check_no_dates, check_numbers, readable
 from sk_mige._warnings import warn_user
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training.items import ItemRows, is_data_set
@@ -71,7 +71,7 @@ def check_samples(
     try:
         return validate_data(estimator, X, dtype=dtype, reset=reset, ensure_min_samples=min_rows)
     except (TypeError, ValueError) as error:
-        _check_numbers(X, error)
+        check_numbers(X, "X", error)
         raise
 
 
@@ -261,29 +261,6 @@ def by_blocks(transform: Callable[[Any], Any], X: Any, width: int, default: Any)
     )
 
 
-def _check_no_dates(X: Any) -> None:
-    """Raise ValueError for dates and durations, whose numbers depend on the unit of time."""
-    # The first row of a data frame has the common dtype of the columns.
-    dtype = np.asarray(X[:1]).dtype if hasattr(X, "columns") else getattr(X, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        raise ValueError(
-            f"X holds dates or durations, {dtype}: pass numbers, such as the days since the first "
-            "date"
-        )
-
-
-def _check_numbers(X: Any, error: TypeError | ValueError) -> None:
-    """Raise an error that names X if the values of X are not numbers."""
-    try:
-        np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"X must be a table of numbers: {error}. Encode strings, categories and dates as "
-            "numbers, for example by sklearn.preprocessing.OrdinalEncoder"
-        ) from error
-
-
 def _check_two_dimensional(estimator: Any, X: Any) -> None:
     """Raise if X is a data set or has more than two dimensions."""
     if is_data_set(X):
@@ -316,7 +293,7 @@ def as_rows(X: Any) -> Any:
     """Convert tensors to arrays, except under array API dispatch, and reject masked values."""
     if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
         return X
-    _check_no_dates(X)
+    check_no_dates(X, "X")
     return readable(X, "X")
 
 

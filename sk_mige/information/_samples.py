@@ -39,6 +39,8 @@ def check_tensor(name: str, z: Any) -> Tensor:
         raise TypeError(
             f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
         )
+    if z.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
     if z.ndim != 2 or 0 in z.shape:
         raise ValueError(
             f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"

@@ -24,6 +24,8 @@ def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor
         raise TypeError(
             f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
         )
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
     if value.is_complex() or (floating and not value.is_floating_point()):
         raise TypeError(f"{name} must be real and floating-point, got {value.dtype}: convert it")
     tensor: Tensor = value

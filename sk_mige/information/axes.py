@@ -34,7 +34,8 @@ def independent_axes(z: Tensor) -> Tensor | None:
     tensor of shape (d, d) or None
         Matrix A, to be applied as ``z @ A``. The result is None in three cases:
 
-        - z has one dimension, fewer than 5 d samples or a constant coordinate.
+        - z has one dimension, fewer than 5 d samples, or coordinates that are constant or linearly
+          dependent.
         - The multivariate kurtosis does not differ from the kurtosis of a Gaussian, so the result
           of ICA would be random.
         - The map A decreases the sum of marginal entropies by less than 0.03 nats per coordinate.
@@ -62,7 +63,7 @@ def independent_axes(z: Tensor) -> Tensor | None:
     z = check_finite("z", check_tensor("z", z)).detach()
     z = z if z.is_floating_point() else z.double()
     n, d = z.shape
-    if d < 2 or n < 5 * d or bool((z == z[:1]).all(0).any()):
+    if d < 2 or n < 5 * d or len(independent_columns(z)) < d:
         return None
     white, _ = whitening(z, 0.0)
     y = white(z)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from sk_mige.information._tensors import check_real_tensor
+
 CLIP = 5.0  # SMILE's threshold
 
 
@@ -395,8 +397,7 @@ class _FunctionBound(Bound):
 
 
 def _check_pairs(scores: Tensor) -> None:
-    if not isinstance(scores, Tensor):
-        raise TypeError(f"scores must be a tensor; got {type(scores).__name__}")
+    check_real_tensor("scores", scores)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < 2:
         raise ValueError(
             "scores must be a matrix (M, M) of all pairs of at least M = 2 samples; got shape "

@@ -119,18 +119,23 @@ def _with_derivative(
     channel: Callable[[Tensor], Tensor], at: Tensor, n_rows: int
 ) -> tuple[Tensor, Tensor]:
     """Return samples of the channel, and their derivatives with respect to the parameters."""
+    theta = at.clone().requires_grad_()
     try:
-        y = channel(at.clone().requires_grad_())
+        y = channel(theta)
     except RuntimeError as error:
         if "requires grad" not in str(error):
             raise
         raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
-    if not isinstance(y, Tensor) or y.ndim < 1 or len(y) != n_rows:
-        got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+    dense = isinstance(y, Tensor) and y.layout == torch.strided
+    if not dense or y.ndim < 1 or len(y) != n_rows:
+        got = tuple(y.shape) if dense else type(y).__name__
         raise ValueError(
-            f"family must return a tensor with one row for each of the {n_rows} samples; got {got}"
+            "family must return a dense tensor with one row for each of the "
+            f"{n_rows} samples; got {got}"
         )
-    if not y.requires_grad:
+    # Other tensors, such as the weights of a network, can require gradients.
+    seen = y.requires_grad and torch.autograd.grad(y.sum(), theta, allow_unused=True)[0] is not None
+    if not seen:
         raise ValueError(_NOT_DIFFERENTIABLE.format("does not depend on theta through torch"))
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
     # jvp takes two backward passes for each parameter, for any number of outputs.

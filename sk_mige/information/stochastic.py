@@ -260,8 +260,8 @@ def conditional_scores(
 
 
 def _check_draws(z: Tensor) -> None:
-    """Raise ValueError unless z has the shape (M, d) or (S, M, d)."""
-    if check_real_tensor("z", z).ndim not in (2, 3):
+    """Raise ValueError unless z has the shape (M, d) or (S, M, d), without axes of length 0."""
+    if check_real_tensor("z", z).ndim not in (2, 3) or 0 in z.shape:
         raise ValueError(
             "z must have shape (M, d), or (S, M, d) for S draws of each input; got "
             f"{tuple(z.shape)}"

@@ -143,11 +143,12 @@ class FunctionObjective(Objective):
         return self._checked(held_out(code, x, y))
 
     def _checked(self, loss: Any) -> Tensor:
-        if not isinstance(loss, Tensor) or loss.ndim > 0:
-            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        if not isinstance(loss, Tensor) or loss.ndim > 0 or not loss.is_floating_point():
+            is_tensor = isinstance(loss, Tensor)
+            got = f"{tuple(loss.shape)} and {loss.dtype}" if is_tensor else type(loss).__name__
             raise ValueError(
-                f"mode: the loss of a batch must be a tensor of shape (), got {got}; return the "
-                "mean loss over the rows"
+                "mode: the loss of a batch must be a floating-point tensor of shape (), got "
+                f"{got}; return the mean loss over the rows"
             )
         return loss
 

@@ -38,6 +38,7 @@ def loss_of_views(loss: Loss) -> Loss:
                 "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
                 f"got {got}"
             )
+        self._validate_params()  # training loops of users do not call check_infomax
         warn_of_swapped_axes(z, "views", 2)
         return loss(self, z)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import torch
@@ -141,6 +143,7 @@ def ssge(
     True
     """
     _check_arguments(z, sq_distances, bandwidth, solver)
+    _check_spectrum(alpha, n_eigen, eigen_threshold)
     kernel = resolve_kernel(kernel)
     z = z.detach()
     m = z.shape[-2]
@@ -224,14 +227,28 @@ def stein_moments(
     return moved + vectors.mT * (values[..., :, None] * weight - totals)
 
 
+def _check_spectrum(alpha: float, n_eigen: Any, eigen_threshold: float | None) -> None:
+    """Raise ValueError for invalid parameters of the spectrum."""
+    if not 0 <= alpha < math.inf:
+        raise ValueError(f"alpha must be a finite number of at least 0; got {alpha!r}")
+    if n_eigen is not None and (not isinstance(n_eigen, Integral) or n_eigen < 1):
+        raise ValueError(f"n_eigen must be None or an int of at least 1; got {n_eigen!r}")
+    if eigen_threshold is not None and not 0 < eigen_threshold <= 1:
+        raise ValueError(f"eigen_threshold must be None or in (0, 1]; got {eigen_threshold!r}")
+
+
 def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) -> None:
     """Raise TypeError or ValueError for invalid arguments."""
     for name, value in {"z": z, "sq_distances": z if sq is None else sq}.items():
         if not isinstance(value, Tensor) or not value.is_floating_point():
             got = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise TypeError(f"{name} must be a floating-point tensor, got {got}: convert it")
-    if z.ndim < 2:
-        raise ValueError(f"z must have shape (..., M, d); got {tuple(z.shape)}")
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    if z.ndim < 2 or 0 in z.shape[-2:]:
+        raise ValueError(
+            f"z must have shape (..., M, d), with at least one row and column; got {tuple(z.shape)}"
+        )
     if sq is not None and tuple(sq.shape[-2:]) != (z.shape[-2],) * 2:
         raise ValueError(
             f"sq_distances must have shape (..., {z.shape[-2]}, {z.shape[-2]}), one row per row of "
@@ -239,6 +256,8 @@ def _check_arguments(z: Tensor, sq: Tensor | None, bandwidth: Any, solver: str) 
         )
     if isinstance(bandwidth, str) and bandwidth != "median":
         raise ValueError(f"bandwidth must be 'median' or a number; got {bandwidth!r}")
+    if isinstance(bandwidth, Real) and not 0 < float(bandwidth) < math.inf:
+        raise ValueError(f"bandwidth must be 'median' or a positive number; got {bandwidth!r}")
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}; got {solver!r}")
 

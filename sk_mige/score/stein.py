@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, median_bandwidth, resolve_kernel, squared_distances
+from .outliers import outlying_rows
 from .posterior import ScoreErrors
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
@@ -208,8 +209,9 @@ def stein_kernel(
     preconditioner : {"std", "covariance"} or None, default="std"
         Coordinates of the distances. ``"std"`` divides each column by its standard deviation, or by
         a robust estimate if outliers dominate. ``"covariance"`` whitens the rows, so that distances
-        do not depend on correlations. With ``"covariance"``, tests with few rows per feature are
-        conservative. With None, rows keep the units of x.
+        do not depend on correlations. The covariance excludes outliers that dominate a column. With
+        ``"covariance"``, tests with few rows per feature are conservative. With None, rows keep the
+        units of x.
     errors : ScoreErrors, default=None
         Posterior of the errors of estimated scores, from
         :func:`sk_mige.score.posterior.score_errors`. If None, the scores are exact.
@@ -254,8 +256,11 @@ def stein_kernel(
         raise ValueError(
             f"preconditioner must be 'std', 'covariance' or None, got {preconditioner!r}"
         )
+    usual = x[~outlying_rows(x)] if preconditioner == "covariance" else x
     white = (
-        whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
+        whitening(usual, SHRINKAGE[preconditioner])[0]
+        if preconditioner
+        else identity_whitening(exact)
     )
     y = white(exact)
     if isinstance(bandwidth, str):

@@ -154,7 +154,10 @@ def _check_images(images: Any) -> None:
     found = type(images).__name__
     if isinstance(images, Tensor):
         found = f"{images.dtype} and {tuple(images.shape)}"
-        if images.ndim == 4 and images.is_floating_point() and images.numel():
+        channels_last = images.ndim == 4 and images.shape[3] == 3 and images.shape[1] > 4
+        if channels_last:
+            found += ", which puts the channels last"
+        elif images.ndim == 4 and images.is_floating_point() and images.numel():
             return
     raise ValueError(
         "ImageAugmentation needs a tensor of floating-point images of shape (M, channels, height, "

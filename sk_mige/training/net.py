@@ -31,6 +31,11 @@ ENOUGH_PAIRS = 1000
 # Largest number of values that are read at once.
 PART_VALUES = 2**21
 
+WITHOUT_GRAPH = (
+    "the loss of a batch does not depend on the weights of the network through torch: use torch "
+    "operations in a custom loss or encoder, without detach(), .item(), NumPy or torch.no_grad()"
+)
+
 
 class NonFiniteLossError(ArithmeticError):
     """Error that is raised if the loss of a batch is infinite or NaN.
@@ -147,15 +152,24 @@ class EncoderNet(NeuralNet):
         x, y = (moved(part, self.device) for part in unpack_data(batch))
         code = self.infer(x, **fit_params)
         loss = self.get_loss(code, y, X=x, training=True)
+        if not loss.requires_grad:
+            raise ValueError(WITHOUT_GRAPH)
         joint = self._joint(loss)
         # Reading the loss waits until a GPU has finished all earlier work. The backward pass starts
         # first, because non-finite gradients have no effect before the optimizer's step.
         self._backward(loss)
+        self._check_gradients()
         value = float(joint)
         if not math.isfinite(value):
             raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
         self._keep_weights()
         return {"loss": torch.tensor(value, dtype=torch.float64), "y_pred": self._answer(code)}
+
+    def _check_gradients(self) -> None:
+        """Raise ValueError if the network has weights to train, but none has a gradient."""
+        weights = [weight for weight in self.module_.parameters() if weight.requires_grad]
+        if weights and all(weight.grad is None for weight in weights):
+            raise ValueError(WITHOUT_GRAPH)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

@@ -10,6 +10,21 @@ from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 
+def writable(stream: Any) -> Any:
+    """Return a stream, or a buffer in place of None or of a closed stream.
+
+    In a program without a console, ``sys.stdout`` and ``sys.stderr`` are None.
+    """
+    return io.StringIO() if stream is None or getattr(stream, "closed", False) else stream
+
+
+def print_line(text: str) -> None:
+    """Print a line to standard output, and flush the stream if it has a buffer."""
+    stream = writable(sys.stdout)
+    print(text, file=stream)
+    getattr(stream, "flush", bool)()
+
+
 class TrainingProgress(Callback):
     """Progress bar for all epochs of a run, on standard error.
 
@@ -33,7 +48,7 @@ class TrainingProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        stream = sys.stderr or io.StringIO()  # None in a program without a console
+        stream = writable(sys.stderr)
         is_terminal = getattr(stream, "isatty", bool)()
         self.bar_ = tqdm(
             total=self.epochs,

@@ -144,7 +144,13 @@ class TorchSchedule(Rates, LRScheduler):
             group.pop("initial_lr", None)  # of an earlier run
         super().on_train_begin(net)
         self.batch_idx_ = 0
-        self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
+        try:
+            self.lr_scheduler_ = self.policy_(net.optimizer_, **self.kwargs)
+        except TypeError as error:  # missing or unknown arguments
+            raise TypeError(
+                f"lr_schedule: {error}; pass the arguments by name, as in partial(StepLR, "
+                "step_size=5)"
+            ) from error
         done = [row for row in net.history if "dur" in row]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
@@ -292,7 +298,7 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
     if isinstance(factory, type) and hasattr(factory, "get_lr"):
         return [TorchSchedule(factory, **arguments)]
     if isinstance(factory, type) and issubclass(factory, Callback):
-        schedule = schedule()
+        schedule = made(factory, "lr_schedule", **arguments)
     if isinstance(schedule, LRScheduler):
         return [TorchSchedule.like(schedule)]
     if isinstance(schedule, Callback):
@@ -302,6 +308,17 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
         "ExponentialDecay(0.97, 2), or a class of torch.optim.lr_scheduler; functools.partial adds "
         "arguments to a class"
     )
+
+
+def made(kind: type, name: str, **arguments: Any) -> Any:
+    """Return an instance of a class, and raise TypeError for missing or unknown arguments."""
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} is the class {kind.__name__}, which needs other arguments ({error}): pass an "
+            "instance"
+        ) from error
 
 
 def _has_lr_scheduler(callbacks: Sequence[Any] | None) -> bool:

@@ -17,8 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from skorch.helper import SliceDataset
 
-from sk_mige._arrays import check_labels, readable
+from sk_mige._arrays import check_labels, check_no_dates, check_numbers, readable
 from sk_mige._warnings import warn_user
+
+# Largest weight of a class. Squares of gradients must neither overflow nor vanish in float32.
+LARGEST_WEIGHT = 1e9
 
 
 def as_numpy(y: Any, name: str = "y") -> Any:
@@ -54,7 +57,9 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
         check_consistent_length(X, y)
         if y.dtype.kind == "f":  # infinity is not a class label
             assert_all_finite(y, input_name="y")
-        if type_of_target(y, input_name="y").startswith("continuous"):
+        with np.errstate(invalid="ignore"):  # scikit-learn converts large floats to integers
+            kind = type_of_target(y, input_name="y")
+        if kind.startswith("continuous"):
             instead = "bin the values"
             if hasattr(estimator, "mode"):
                 instead += ", or set mode=InformationBottleneck(task='regression')"
@@ -63,9 +68,13 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
             )
         check_classification_targets(y)
         return np.asarray(y)
-    values: NDArray[Any] = check_array(
-        y, dtype=np.float64, ensure_2d=False, estimator=estimator, input_name="y"
-    )
+    check_no_dates(y, "y")
+    options: dict[str, Any] = {"ensure_2d": False, "estimator": estimator, "input_name": "y"}
+    try:
+        values: NDArray[Any] = check_array(y, dtype=np.float64, **options)
+    except (TypeError, ValueError) as error:
+        check_numbers(y, "y", error)
+        raise
     check_consistent_length(X, values)
     if values.ndim > 2:
         raise ValueError(f"y must have shape (n,) or (n, n_targets), got {values.shape}")
@@ -77,11 +86,17 @@ def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
     values = np.asarray(as_numpy(y))
     if values.dtype.kind == "O":  # numbers in a column of objects
         values = np.asarray(values.tolist())
-    if values.dtype.kind not in "biuf" or len(values) != n_rows:
+    shape = values.shape
+    if values.dtype.kind not in "biuf" or shape[:1] != (n_rows,) or 0 in shape:
         raise ValueError(
             f"y must hold numbers, one or several for each of the {n_rows} rows of X, if mode is a "
-            f"loss function; got shape {values.shape} and dtype {values.dtype}: encode labels by "
+            f"loss function; got shape {shape} and dtype {values.dtype}: encode labels by "
             "sklearn.preprocessing.LabelEncoder"
+        )
+    if values.dtype.kind == "f" and not (abs(values) <= np.finfo(np.float32).max).all():
+        raise ValueError(
+            "y contains NaN, infinity, or a value too large for dtype('float32') of the networks: "
+            "drop the rows that lack a target, and divide large targets by a constant"
         )
     return values if values.dtype.kind == "f" else values.astype(np.int64)
 
@@ -194,12 +209,16 @@ def class_weights(
             f"class_weight={weight!r} needs all of y at once, but partial_fit gets a part of y: "
             "pass the weights as a dict {class: weight}"
         )
-    weights = compute_class_weight(weight, classes=classes, y=y)
-    valid = np.isfinite(weights) & (weights > 0)
+    try:
+        weights = compute_class_weight(weight, classes=classes, y=y)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"class_weight={weight!r:.80} is invalid: {error}") from error
+    valid = (weights > 1 / LARGEST_WEIGHT) & (weights < LARGEST_WEIGHT)
     if not valid.all():
         raise ValueError(
-            f"class_weight must hold positive finite numbers, got {float(weights[~valid][0])} for "
-            f"class {classes[~valid][0]}: to ignore a class, drop its rows"
+            f"class_weight must hold positive numbers from {1 / LARGEST_WEIGHT:.0e} to "
+            f"{LARGEST_WEIGHT:.0e}, got {float(weights[~valid][0])} for class "
+            f"{classes[~valid][0]}: to ignore a class, drop its rows"
         )
     return np.asarray(weights, dtype=np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -25,7 +26,8 @@ from sk_mige.objectives import Objective
 from .data import ArrayDataset
 from .net import EncoderNet, NonFiniteLossError
 from .processes import make_accelerator, with_joint_batch_norms
-from .progress import TrainingProgress
+from .progress import TrainingProgress, print_line
+from .schedules import made
 from .threads import threads_for
 
 OptimizerFactory: TypeAlias = Callable[..., torch.optim.Optimizer]
@@ -226,11 +228,17 @@ class Trainer:
             with isolated(self.device), self.threads(), _added(net, extra):
                 self._fit_loop(data, int(epochs))
         except (KeyError, SkorchException) as error:
-            if "valid_loss" not in str(error) or held_out is not None:
+            missing = re.search(r"'(\w+)' was not found in history", str(error))
+            if "valid_loss" in str(error) and held_out is None:
+                raise ValueError(
+                    "callbacks: a callback monitors 'valid_loss', which is recorded only by fit "
+                    "with validation_fraction: set validation_fraction, or monitor 'train_loss'"
+                ) from error
+            if missing is None:
                 raise
             raise ValueError(
-                "callbacks: a callback monitors 'valid_loss', which is recorded only by fit with "
-                "validation_fraction: set validation_fraction, or monitor 'train_loss'"
+                f"callbacks: a callback monitors {missing[1]!r}, which no callback before it "
+                "records: move the callback that records it to the front"
             ) from error
         finally:
             net.train_split = None
@@ -267,9 +275,12 @@ class Trainer:
 
     def _recover(self, error: NonFiniteLossError) -> None:
         self.net.restore_weights()
-        advice = "use a smaller lr, scale the features, or use larger batches"
         if error.epoch == 1 and error.step == 1:
-            raise ValueError(f"{error}, before any weight changed: {advice}") from error
+            raise ValueError(
+                f"{error}, before any weight changed: scale the features, use larger batches, or "
+                "check that a custom loss, encoder or augmentation returns finite values"
+            ) from error
+        advice = "use a smaller lr, scale the features, or use larger batches"
         warn_user(
             f"{error}; training stopped and the weights of the last finite loss are kept: {advice}",
             ConvergenceWarning,
@@ -318,8 +329,7 @@ def _added(net: EncoderNet, callbacks: Sequence[Callback]) -> Iterator[None]:
 def _all_callbacks(callbacks: Sequence[Any], verbose: int) -> list[Any]:
     """Return copies of the user's callbacks, and the printer of epochs with ``verbose=2``."""
     copies = [_copied(callback, index) for index, callback in enumerate(callbacks)]
-    # skorch's default sink flushes sys.stdout, which is None in a program without a console.
-    return copies + [PrintLog(sink=partial(print, flush=True))] * (verbose > 1)
+    return copies + [PrintLog(sink=print_line)] * (verbose > 1)
 
 
 def _copied(callback: Any, index: int) -> Any:
@@ -333,7 +343,7 @@ def _copied(callback: Any, index: int) -> Any:
             "instance, or a pair (name, callback); for scikit-learn's callbacks, use set_callbacks"
         )
     if isinstance(callback, type):
-        return callback
+        return made(callback, f"callbacks[{index}]")
     if not isinstance(callback, Callback):  # the same interface without the base class
         return copy.deepcopy(callback)
     try:

@@ -253,6 +253,10 @@ X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
         ({"information": Variational("stein")}, r"'prior' parameter of Variational.*'stein'"),
         ({"task": "regression", "label_smoothing": 0.1}, r"label_smoothing=0.1 is for task='class"),
         ({"task": "regression", "class_weight": {0: 1.0}}, r"class_weight=.* is for task='class"),
+        *(
+            ({"class_weight": {0: weight, 1: 1.0}}, "class_weight.*(positive numbers|invalid)")
+            for weight in (0.0, -1.0, np.nan, np.inf, 1e300, 1e-300, "a")
+        ),
         ({"task": "auto"}, r"'task' parameter of InformationBottleneck.*'auto' instead"),
         ({"max_information": 0.0}, r"'max_information' parameter"),
         ({"beta": -1.0}, r"'beta' parameter"),

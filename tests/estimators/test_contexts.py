@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 import sys
 from typing import Any
@@ -78,8 +79,22 @@ class Writer:
         pass
 
 
+class Unbuffered:
+    """A stream without ``flush``."""
+
+    def write(self, text: str) -> None:
+        pass
+
+
+CLOSED = io.StringIO()
+CLOSED.close()
+STREAMS = {
+    "no console": None, "a bare writer": Writer(), "unbuffered": Unbuffered(), "closed": CLOSED,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("verbose", [1, 2])
-@pytest.mark.parametrize("stream", [None, Writer()], ids=["no console", "a bare writer"])
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 @pytest.mark.parametrize("name", ["infomax", "probe", "sliced"])
 def test_progress_needs_no_console(
     name: str, stream: Any, verbose: int, monkeypatch: pytest.MonkeyPatch

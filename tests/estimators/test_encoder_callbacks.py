@@ -24,7 +24,7 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import StepLR
 
 from sk_mige import InformationBottleneck
-from sk_mige.training import BetaWarmup, ExponentialDecay, WeightAveraging
+from sk_mige.training import BetaWarmup, EffectiveRank, ExponentialDecay, WeightAveraging
 from sk_mige.training.schedules import CosineDecay
 
 from .conftest import small
@@ -76,9 +76,31 @@ def test_monitoring_a_missing_validation_loss_names_its_parameter(
         small(callbacks=[callback]).fit(X)
 
 
+@pytest.mark.parametrize("after", [[], [EffectiveRank(np.eye(4))]])
+def test_monitoring_a_key_that_is_not_recorded_before_is_named(
+    after: list[Any], X: np.ndarray
+) -> None:
+    callbacks = [EarlyStopping(monitor="effective_rank"), *after]
+    with pytest.raises(ValueError, match="callbacks: .*'effective_rank'.*to the front"):
+        small(callbacks=callbacks).fit(X[:, :4])
+
+
+def raise_nonsense(net: Any, X: Any, y: Any) -> float:
+    raise KeyError("nonsense")
+
+
 def test_other_errors_of_callbacks_are_left_as_they_are(X: np.ndarray) -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        small(callbacks=[EarlyStopping(monitor="nonsense")]).fit(X)
+        small(callbacks=[EpochScoring(raise_nonsense, on_train=True)]).fit(X)
+
+
+def test_a_class_that_needs_arguments_is_named(X: np.ndarray) -> None:
+    with pytest.raises(TypeError, match=r"callbacks\[0\] is the class EffectiveRank.*instance"):
+        small(callbacks=[EffectiveRank]).fit(X)
+    with pytest.raises(TypeError, match="lr_schedule is the class ExponentialDecay.*instance"):
+        small(lr_schedule=ExponentialDecay).fit(X)
+    with pytest.raises(TypeError, match=r"lr_schedule: .*'step_size'; .*partial\(StepLR"):
+        small(lr_schedule=StepLR).fit(X)
 
 
 class Writer:

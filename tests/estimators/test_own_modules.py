@@ -201,7 +201,7 @@ def test_an_own_loss_of_another_shape_is_refused(place: str, value: Any, got: st
     def loss(code: Code, x: torch.Tensor, y: torch.Tensor) -> Any:
         return value
 
-    with pytest.raises(ValueError, match=rf"must be a tensor of shape \(\), got {got}"):
+    with pytest.raises(ValueError, match=rf"a floating-point tensor of shape \(\), got {got}"):
         small(loss if place == "mode" else InfoMax(loss)).fit(X)
 
 

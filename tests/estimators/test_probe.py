@@ -83,7 +83,7 @@ def test_a_first_loss_that_is_not_finite_is_an_error(
     digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_probe, "cross_entropy", lambda logits, y: logits.sum() * torch.nan)
-    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*smaller lr"):
+    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*finite values"):
         NonLinearProbe(**SMALL).fit(*digits)
 
 

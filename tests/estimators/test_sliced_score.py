@@ -45,7 +45,7 @@ def test_a_first_loss_that_is_not_finite_is_an_error(monkeypatch: pytest.MonkeyP
         return output.score.sum() * torch.nan
 
     monkeypatch.setattr(_sliced_score, "sliced_score_matching_loss", broken)
-    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*smaller lr"):
+    with pytest.raises(ValueError, match="step 1 of epoch 1, before any weight.*finite values"):
         SlicedScoreMatching(**SMALL).fit(X)
 
 

@@ -22,7 +22,8 @@ def test_independent_axes_undo_a_rotation(generator):
 def test_axes_stay_where_none_are_better(generator):
     z = torch.randn(500, 4, generator=generator, dtype=torch.float64)
     with_a_constant = torch.cat([z**3, torch.ones_like(z[:, :1])], dim=1)
-    for given in (z, z.exp(), z[:, :1], z[:15], with_a_constant):
+    with_copies = torch.cat([z**3, z**3], dim=1)
+    for given in (z, z.exp(), z[:, :1], z[:15], with_a_constant, with_copies):
         assert independent_axes(given) is None
 
 

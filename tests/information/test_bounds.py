@@ -337,6 +337,13 @@ def test_scores_that_are_no_matrix_of_pairs_are_named(name, shape):
 
 
 @pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+def test_scores_that_are_no_real_numbers_are_named(name, dtype):
+    with pytest.raises(TypeError, match="scores must be real and floating-point, got torch"):
+        make_bound(name)(torch.ones(3, 3, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", BOUNDS)
 def test_parts_of_a_single_pair_are_named(name):
     with pytest.raises(ValueError, match="at least M = 2"):
         make_bound(name).local(torch.zeros(1, 3, 1))
@@ -344,7 +351,7 @@ def test_parts_of_a_single_pair_are_named(name):
 
 def test_arrays_are_no_tensors():
     x = np.zeros((3, 2))
-    with pytest.raises(TypeError, match="scores must be a tensor; got ndarray"):
+    with pytest.raises(TypeError, match="scores must be a tensor, got ndarray"):
         make_bound("infonce")(x)
     for critic in (SeparableCritic, ConcatenatedCritic, GaussianCritic):
         with pytest.raises(TypeError, match="x must be a tensor; got ndarray"):

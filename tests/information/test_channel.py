@@ -52,7 +52,7 @@ def test_noise_may_have_a_dimension_of_its_own(rng, global_random_state_untouche
             1.0,
             "one row for each of the 20 samples",
         ),
-        (lambda x, theta, noise: 1.0, 1.0, "must return a tensor"),
+        (lambda x, theta, noise: 1.0, 1.0, "must return a dense tensor"),
         (lambda x, theta, noise: theta * torch.ones_like(x), 1.0, "y is constant"),
         (lambda x, theta, noise: x * theta.sqrt() + noise, 0.0, "dy contains NaN or infinity"),
         (lambda x, theta, noise: x / theta, 0.0, "y contains NaN or infinity"),
@@ -103,9 +103,11 @@ def _without_graph(x, t, z):
         lambda x, t, z: torch.from_numpy(t.numpy() * x.numpy()) + z,
         lambda x, t, z: float(t.detach()) * x + z,
         lambda x, t, z: x + z,
+        lambda x, t, z: torch.tensor(t.item(), requires_grad=True) * x + z,
+        lambda x, t, z: torch.nn.Linear(1, 1, dtype=x.dtype)(x) + z,
         _without_graph,
     ],
-    ids=["item", "NumPy", "detach", "without theta", "no_grad"],
+    ids=["item", "NumPy", "detach", "without theta", "another leaf", "a network", "no_grad"],
 )
 def test_a_family_that_autograd_cannot_follow_is_refused(family):
     x = np.random.default_rng(0).standard_normal((50, 1))

@@ -66,6 +66,22 @@ def test_a_code_without_a_graph_is_warned_of(name: str) -> None:
         SURROGATES[name](code().detach())
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        entropy_surrogate,
+        lambda z: mutual_info_surrogate(X, z),
+        lambda z: hidden_mutual_info_surrogate(X, z),
+        stochastic_mutual_info_surrogate,
+        multiview_mutual_info_surrogate,
+    ],
+    ids=["entropy", "I", "II", "III", "views"],
+)
+def test_a_sparse_code_is_named(call: Callable[..., Tensor]) -> None:
+    with pytest.raises(TypeError, match=r"z is a sparse tensor: pass z.to_dense\(\)"):
+        call(NOISE[0].to_sparse())
+
+
 @every_surrogate
 def test_without_gradients_a_code_needs_no_graph(name: str) -> None:
     with torch.no_grad():

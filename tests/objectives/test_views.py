@@ -177,8 +177,9 @@ def test_layers_bottlenecks_and_score_estimators_are_refused(objective: ViewInfo
     ],
 )
 def test_parameters_out_of_range_are_named(objective: ViewInformation, parameter: str) -> None:
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter of"):
-        InfoMax(objective, n_views=2).check()
+    for check in (InfoMax(objective, n_views=2).check, lambda: objective.loss(torch.ones(2, 8, 3))):
+        with pytest.raises(ValueError, match=f"'{parameter}' parameter of"):
+            check()
 
 
 def test_names_are_short_for_the_objects_with_default_parameters() -> None:

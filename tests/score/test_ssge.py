@@ -177,7 +177,15 @@ def test_small_and_collapsed_sets_give_finite_scores(shape, generator):
 UNUSABLE = {
     "array": ({}, TypeError, "z must be a floating-point tensor, got ndarray"),
     "whole numbers": ({}, TypeError, "z must be a floating-point tensor, got torch.int64"),
-    "vector": ({}, ValueError, r"z must have shape \(..., M, d\); got \(60,\)"),
+    "vector": ({}, ValueError, r"z must have shape \(..., M, d\).*got \(60,\)"),
+    "no rows": ({}, ValueError, r"with at least one row and column; got \(0, 3\)"),
+    "sparse": ({}, TypeError, r"z is a sparse tensor: pass z.to_dense\(\)"),
+    "width": ({"bandwidth": -1.0}, ValueError, "bandwidth must be 'median' or a positive number"),
+    "no width": ({"bandwidth": float("nan")}, ValueError, "a positive number; got nan"),
+    "ridge": ({"alpha": -1.0}, ValueError, "alpha must be a finite number of at least 0"),
+    "count": ({"n_eigen": 0}, ValueError, "n_eigen must be None or an int of at least 1; got 0"),
+    "half": ({"n_eigen": 2.5}, ValueError, "n_eigen must be None or an int"),
+    "fraction": ({"eigen_threshold": 2.0}, ValueError, r"eigen_threshold must .* \(0, 1\]; got 2"),
     "oblong": ({"sq_distances": torch.ones(60, 3)}, ValueError, r"sq_distances .* \(60, 3\)"),
     "name": ({"bandwidth": "mean"}, ValueError, "bandwidth must be 'median' or a number"),
     "kernel": ({"kernel": "cubic"}, ValueError, "kernel must be one of 'rbf'.*got 'cubic'"),
@@ -188,6 +196,12 @@ UNUSABLE = {
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_unusable_arguments_are_named(case, x):
     options, error, message = UNUSABLE[case]
-    z = {"array": x.numpy(), "whole numbers": x.long(), "vector": x[:, 0]}.get(case, x)
+    z = {
+        "array": x.numpy(),
+        "whole numbers": x.long(),
+        "vector": x[:, 0],
+        "no rows": x[:0, :3],
+        "sparse": x.to_sparse(),
+    }.get(case, x)
     with pytest.raises(error, match=message):
         ssge(z, **options)

@@ -130,7 +130,9 @@ def test_integers_are_refused_with_the_remedy(images: Tensor) -> None:
         ImageAugmentation()((255 * images).byte())
 
 
-@pytest.mark.parametrize("wrong", [np.ones((2, 3, 8, 8)), [0.5], torch.ones(0, 3, 8, 8)])
+@pytest.mark.parametrize(
+    "wrong", [np.ones((2, 3, 8, 8)), [0.5], torch.ones(0, 3, 8, 8), torch.ones(2, 8, 8, 3)]
+)
 def test_other_images_than_tensors_with_rows_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="needs a tensor of floating-point images"):
         ImageAugmentation()(wrong)

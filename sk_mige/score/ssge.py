@@ -256,6 +256,6 @@ def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: T
     # cholesky_ex raises no error, so nothing waits for the device.
     factor, failed = torch.linalg.cholesky_ex(gram)
     s2 = torch.where((failed == 0)[..., None, None], s2, torch.nan)
-    if matrices.shared:
-        return torch.cholesky_solve(weighted, factor).neg_().add_(centred).div_(s2)
-    return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)
+    if not matrices.shared:
+        return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)
+    return centred.sub(torch.cholesky_solve(weighted, factor)).div_(s2)

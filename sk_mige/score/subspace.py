@@ -143,7 +143,7 @@ def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor,
     columns = inner[:, kept]
     mean = columns.mean(1)  # inner products with the mean of the kept samples
     square = mean[kept].mean()
-    columns = columns - mean[:, None] - (mean[kept] - square)
+    columns.sub_(mean[:, None]).sub_(mean[kept] - square)
     left, roots = _principal_components(columns[kept], torch.finfo(inner.dtype).eps)
     train = torch.cat([left * roots, left.new_zeros(len(left), 1)], dim=1)
     inside = columns[held] @ (left / roots)

@@ -169,7 +169,7 @@ def ssge(
     else:
         # Some solvers raise an error for NaN. The product below gives NaN scores for a set with
         # NaN.
-        values, vectors = torch.linalg.eigh(gram.nan_to_num())
+        values, vectors = torch.linalg.eigh(gram.nan_to_num(), UPLO="U")
         values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)

@@ -155,7 +155,7 @@ def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor,
 def _principal_components(inner: Tensor, resolution: float) -> tuple[Tensor, Tensor]:
     """Return left singular vectors (n, r) and singular values (r,) of rows, from inner products."""
     n = len(inner)
-    values, left = torch.linalg.eigh(inner)
+    values, left = torch.linalg.eigh(inner, UPLO="U")
     first = n - int((values > n * resolution * values[-1]).sum())
     return left[:, first:], values[first:].sqrt()
 

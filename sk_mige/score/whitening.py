@@ -284,9 +284,9 @@ def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     """
     n, d = centred.shape
     if d < n:
-        values, vectors = torch.linalg.eigh(centred.mT @ centred / n)
+        values, vectors = torch.linalg.eigh(centred.mT @ centred / n, UPLO="U")
         return values.clamp_min(0), vectors
-    values, left = torch.linalg.eigh(centred @ centred.mT / n)
+    values, left = torch.linalg.eigh(centred @ centred.mT / n, UPLO="U")
     # Centring leaves rank n - 1 at most. Drop eigenvalues that are rounding errors.
     kept = values > n * torch.finfo(values.dtype).eps * values[-1]
     values, left = values[kept], left[:, kept]

@@ -40,7 +40,7 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
             f"{name} must have a sample in each of two or more rows, shape (M, ...); got shape "
             f"{tuple(samples.shape)}. A single sample has no score: use larger batches"
         )
-    return samples.reshape(samples.shape[0], -1)
+    return samples if samples.ndim == 2 else samples.reshape(samples.shape[0], -1)
 
 
 def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
@@ -123,8 +123,9 @@ def in_training() -> Iterator[None]:
 
 def warn_of_constant(name: str, rows: Tensor) -> None:
     """Warn if all rows (M, d) of a tensor on the CPU are equal."""
-    values = rows.detach()
-    if not is_readable(values) or not _WARNS.get() or not torch.equal(values[0], values[-1]):
+    if not _WARNS.get() or not is_readable(values := rows.detach()):
+        return
+    if not torch.equal(values[0], values[-1]):
         return
     if bool((values == values[0]).all()):
         warn_user(

@@ -216,7 +216,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     w = _unit_root(g, floor) if reached else _floor_root(g, floor)
     shifted = gram.clone()
     shifted.diagonal().add_(w)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted.mT, out=shifted.mT))
     log_det = float(np.log(g + w).sum()) + n * (1 - w)
     if reached:
         return log_det, inverse

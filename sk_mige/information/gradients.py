@@ -169,13 +169,12 @@ def mutual_info_surrogate(
     else:
         sq_x = _input_distances(x, points, projection)
     sq_z = squared_distances(points)
-    sigma_z = median_bandwidth(sq_z)
-    ratio = scale_ratio(median_bandwidth(sq_x).to(sigma_z), sigma_z)
-    joint = torch.addcmul(sq_z, sq_x.to(sq_z), x_scale**2 * ratio)
+    # Batched calls replace two calls each, because launches dominate the time on a GPU.
+    both = torch.stack([sq_z, sq_x.detach().to(sq_z)])
+    sigma_z, sigma_x = median_bandwidth(both)
+    joint = both[1].mul_(x_scale**2 * scale_ratio(sigma_x, sigma_z)).add_(sq_z)
     if joint_score is None and is_ssge(score):
-        # One batched call replaces two calls, because launches dominate the time on a GPU.
         sigmas = torch.stack([sigma_z, median_bandwidth(joint)])
-        both = torch.stack([sq_z, joint])
         of_z, of_pair = ssge_scores(score, points.expand(2, *points.shape), both, sigmas)
     else:
         of_z = centred_scores(score, flat)

@@ -109,7 +109,7 @@ def fit_base(kind: str | None, radii: Tensor, n_features: int, variance: float =
     dofs = torch.tensor(DEGREES_OF_FREEDOM[:-1], dtype=radii.dtype, device=radii.device)[:, None]
     denominator = dofs - 2 + radii
     weight = (dofs + n_features) / denominator
-    tails = 0.5 * weight**2 * radii - weight * n_features + 2 * weight / denominator * radii
+    tails = weight * ((0.5 * weight + 2 / denominator) * radii - n_features)
     losses = torch.cat([tails, (0.5 * radii - n_features)[None]])  # the last row is the Gaussian's
     best = int(losses.mean(1).argmin())
     gain = losses[-1] - losses[best]  # gain over the Gaussian for each sample

@@ -542,14 +542,16 @@ def _cholesky(gram: Tensor) -> Tensor | None:
     Above MAX_EIGH_ROWS rows, a ridge as large as the smallest resolved eigenvalue is added to K.
     """
     n = len(gram)
-    if n > MAX_EIGH_ROWS:
-        shifted = gram.clone()
-        shifted.diagonal().add_(CHOLESKY_RESOLUTION * n)
-    elif not exceeds(gram, CHOLESKY_RESOLUTION * n):
+    if n <= MAX_EIGH_ROWS and not exceeds(gram, CHOLESKY_RESOLUTION * n):
         return None
-    else:
-        shifted = gram
-    factor: Tensor = torch.linalg.cholesky(shifted)
+    return _factor(gram, CHOLESKY_RESOLUTION * n if n > MAX_EIGH_ROWS else 0.0)
+
+
+def _factor(gram: Tensor, ridge: float) -> Tensor:
+    """Return the Cholesky factor of a Gram matrix with a ridge."""
+    shifted = gram.clone()
+    shifted.diagonal().add_(ridge)
+    factor: Tensor = torch.linalg.cholesky(shifted.mT, out=shifted.mT)  # faster than a new tensor
     return factor
 
 
@@ -573,9 +575,7 @@ def _ridge_coefficients(
     """
     gram, slopes, _ = matrices
     s2, ridge = expansion.bandwidth**2, len(gram) * alpha
-    shifted = gram.clone()
-    shifted.diagonal().add_(ridge)
-    outer = torch.linalg.cholesky(shifted)
+    outer = _factor(gram, ridge)
     z, w = yw if projected is None else projected, weight[:, None]
     if not matrices.shared:
         total = slopes.sum(1, keepdim=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
@@ -44,21 +45,15 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     tensor([[0., 9.],
             [9., 0.]])
     """
-    other = x if y is None else y
-    center = other.mean(dim=-2, keepdim=True)
+    center = (x if y is None else y).mean(dim=-2, keepdim=True)
     x = x - center
-    if y is None:
-        products = x @ x.mT
-        x_norms = products.diagonal(dim1=-2, dim2=-1)
-        sq = (x_norms.unsqueeze(-1) + x_norms.unsqueeze(-2)).sub_(products, alpha=2)
-        sq = sq.clamp_min_(0)
-        # Rounding leaves about 1e-7 of the norms on the diagonal, whose distances are 0.
-        sq.diagonal(dim1=-2, dim2=-1).zero_()
-        return sq
-    y = y - center
-    x_norms = x.square().sum(-1)
-    y_norms = y.square().sum(-1)
-    sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(x @ y.mT, alpha=2)
+    y = x if y is None else y - center
+    products = x @ y.mT
+    if x is y:  # norms from the products give an exactly zero diagonal
+        x_norms = y_norms = products.diagonal(dim1=-2, dim2=-1)
+    else:
+        x_norms, y_norms = x.square().sum(-1), y.square().sum(-1)
+    sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(products, alpha=2)
     return sq.clamp_min_(0)
 
 
@@ -99,7 +94,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
         pairs.partition(rank, axis=-1)
         median = pairs[..., rank]
         if (median > tolerance * pairs[..., rank:].max(-1)).all():  # no norm exceeds the largest
-            return torch.as_tensor(median).sqrt()
+            return torch.as_tensor(np.sqrt(median))
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = tolerance * norms.sort(-1).values[..., (m - 1) // 2]
@@ -125,7 +120,7 @@ def _each_pair(sq: Tensor) -> Tensor:
     *leading, _, _ = sq.shape
     strides = (*sq.stride()[:-2], m + 1, 1)
     band = sq.as_strided((*leading, m - 1, m // 2), strides, sq.storage_offset() + 1)
-    band = band.clone(memory_format=torch.contiguous_format).view(*leading, -1)
+    band = band.reshape(*leading, -1)
     return torch.cat([band, sq.diagonal((m + 1) // 2, -2, -1)], -1) if m % 2 else band
 
 

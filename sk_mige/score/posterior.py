@@ -12,6 +12,7 @@ from torch import Tensor
 from .folds import radial_folds
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
+from .spectrum import cholesky_in_place
 
 # Largest number of centres of the functions in the posterior, and number of draws.
 MAX_CENTERS, N_DRAWS = 1_000, 256
@@ -89,7 +90,7 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
         quadratic += values.mT @ values
     regularised = quadratic + n * alpha * gram
     regularised.diagonal().add_(RIDGE * regularised.trace())
-    factor, failed = torch.linalg.cholesky_ex(regularised)
+    factor, failed = cholesky_in_place(regularised)
     if failed:
         return None
     freedom = float(torch.cholesky_solve(quadratic, factor).trace())

@@ -18,7 +18,7 @@ from .kernels import (
     squared_distances,
 )
 from .precision import widest_dtype
-from .spectrum import leading_eigenpairs, spectral_filter, subspace_eigh
+from .spectrum import cholesky_in_place, leading_eigenpairs, spectral_filter, subspace_eigh
 
 # Smallest strength for which the ridge is solved in the precision of the samples. The condition
 # number of K + M alpha I is at most 1 + 1 / alpha, so float32 keeps three digits or more of the
@@ -172,7 +172,7 @@ def ssge(
     else:
         # Some solvers raise an error for NaN. The product below gives NaN scores for a set with
         # NaN.
-        values, vectors = torch.linalg.eigh(gram.nan_to_num())
+        values, vectors = torch.linalg.eigh(gram.nan_to_num(), UPLO="U")
         values, vectors = values.flip(-1), vectors.flip(-1)
     kept = leading_eigenpairs(values, n_eigen, eigen_threshold)
     h = spectral_filter(values, m, alpha, kept)
@@ -222,7 +222,7 @@ def stein_moments(
     """
     totals = matrices.slopes.sum(-1)[..., None, :] / s2
     if matrices.shared:
-        return vectors.mT * (values[..., :, None] * (1 / s2 + weight) - totals)
+        return (values[..., :, None] * (1 / s2 + weight) - totals).mul_(vectors.mT)
     moved = vectors.mT @ matrices.slopes / s2
     return moved + vectors.mT * (values[..., :, None] * weight - totals)
 
@@ -272,9 +272,8 @@ def _ridge_scores(matrices: KernelMatrices, centred: Tensor, alpha: float, s2: T
     gram, slopes, _ = matrices
     gram.diagonal(dim1=-2, dim2=-1).add_(gram.shape[-1] * alpha)
     weighted = slopes.sum(-1, keepdim=True) * centred  # of K + M alpha I, if the slopes are shared
-    # cholesky_ex raises no error, so nothing waits for the device.
-    factor, failed = torch.linalg.cholesky_ex(gram)
+    factor, failed = cholesky_in_place(gram)
     s2 = torch.where((failed == 0)[..., None, None], s2, torch.nan)
-    if matrices.shared:
-        return torch.cholesky_solve(weighted, factor).neg_().add_(centred).div_(s2)
-    return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)
+    if not matrices.shared:
+        return torch.cholesky_solve(slopes @ centred - weighted, factor).div_(s2)
+    return centred.sub(torch.cholesky_solve(weighted, factor)).div_(s2)

@@ -143,7 +143,7 @@ def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor,
     columns = inner[:, kept]
     mean = columns.mean(1)  # inner products with the mean of the kept samples
     square = mean[kept].mean()
-    columns = columns - mean[:, None] - (mean[kept] - square)
+    columns.sub_(mean[:, None]).sub_(mean[kept] - square)
     left, roots = _principal_components(columns[kept], torch.finfo(inner.dtype).eps)
     train = torch.cat([left * roots, left.new_zeros(len(left), 1)], dim=1)
     inside = columns[held] @ (left / roots)
@@ -155,7 +155,7 @@ def fold_coordinates(inner: Tensor, kept: Tensor, held: Tensor) -> tuple[Tensor,
 def _principal_components(inner: Tensor, resolution: float) -> tuple[Tensor, Tensor]:
     """Return left singular vectors (n, r) and singular values (r,) of rows, from inner products."""
     n = len(inner)
-    values, left = torch.linalg.eigh(inner)
+    values, left = torch.linalg.eigh(inner, UPLO="U")
     first = n - int((values > n * resolution * values[-1]).sum())
     return left[:, first:], values[first:].sqrt()
 

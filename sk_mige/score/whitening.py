@@ -284,9 +284,9 @@ def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     """
     n, d = centred.shape
     if d < n:
-        values, vectors = torch.linalg.eigh(centred.mT @ centred / n)
+        values, vectors = torch.linalg.eigh(centred.mT @ centred / n, UPLO="U")
         return values.clamp_min(0), vectors
-    values, left = torch.linalg.eigh(centred @ centred.mT / n)
+    values, left = torch.linalg.eigh(centred @ centred.mT / n, UPLO="U")
     # Centring leaves rank n - 1 at most. Drop eigenvalues that are rounding errors.
     kept = values > n * torch.finfo(values.dtype).eps * values[-1]
     values, left = values[kept], left[:, kept]
@@ -346,8 +346,9 @@ def loo_radii(spectrum: Tensor, squares: Tensor, scale: float, n: int, rho: floa
     total = float(spectrum.sum())
     # Variance of the spherical part without each row, from the trace of the covariance.
     spheres = (n * total - squares.sum(1) * n / (n - 1)).clamp_min(1e-6 * total) * scale
-    values = keep * spectrum + rho / (n - 2) / total * spheres[:, None]
-    radii = (squares / values.clamp_min(torch.finfo(values.dtype).tiny)).sum(1)
+    least = torch.finfo(spectrum.dtype).tiny
+    values = (keep * spectrum).clamp_min(least) + rho / (n - 2) / total * spheres[:, None]
+    radii = (squares / values).sum(1)
     return radii / (1 - one * radii).clamp_min(1e-6) * (n / (n - 1)) ** 2
 
 
@@ -361,16 +362,16 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
         return 1.0
     rho = torch.tensor(SHRINKAGE_GRID, dtype=spectrum.dtype, device=spectrum.device)[:, None]
     # One row for each intensity. One product gives the sums of loo_radii for all intensities.
-    values = (1 - rho) * n / (n - 2) * spectrum + rho * scale * n / (n - 1)
-    complement = rho[:, 0] * scale * n / (n - 1)
-    tiny = torch.finfo(values.dtype).tiny
-    radii = values.clamp_min(tiny).reciprocal() @ squares.mT
-    remaining = 1 - (1 - rho) * n / ((n - 1) * (n - 2)) * radii
-    log_det = values.clamp_min(tiny).log().sum(1) + outside * complement.clamp_min(tiny).log()
+    keep, sphere = (1 - rho) * n / (n - 2), rho * scale * n / (n - 1)
+    tiny = torch.finfo(spectrum.dtype).tiny
+    values = torch.addcmul(sphere, keep, spectrum).clamp_min_(tiny)
+    radii = values.reciprocal() @ squares.mT
+    remaining = 1 - keep / (n - 1) * radii
+    log_det = values.log().sum(1) + outside * sphere.clamp_min(tiny).log()[:, 0]
     inside = remaining.clamp_min(1e-8)
     losses = log_det + (inside.log() + radii / inside * (n / (n - 1)) ** 2).mean(1)
     singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)
     if outside > 0:
-        singular |= complement <= 0
+        singular |= sphere[:, 0] <= 0
     best: float = SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]
     return best

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import rbf_kernel, squared_distances, ssge, subspace_eigh
+from sk_mige.score.spectrum import cholesky_in_place
 
 
 @pytest.fixture
@@ -39,3 +40,21 @@ def test_errors_name_the_parameter_that_a_solver_needs(z):
         ssge(z, solver="subspace")
     with pytest.raises(ValueError, match="alpha > 0"):
         ssge(z, solver="cholesky")
+
+
+@pytest.mark.parametrize("by_rows", [True, False])
+def test_factors_in_place_equal_factors_in_a_new_tensor(z, by_rows):
+    gram = rbf_kernel(squared_distances(z), 1.0) + 0.1 * torch.eye(80)
+    expected = torch.linalg.cholesky(gram)
+    factors, failed = cholesky_in_place(gram if by_rows else gram.mT)
+    torch.testing.assert_close(factors, expected)
+    assert failed.tolist() == [0, 0, 0]
+
+
+def test_a_matrix_without_a_factor_is_reported_and_does_not_change_other_factors(z):
+    gram = rbf_kernel(squared_distances(z), 1.0) + 0.1 * torch.eye(80)
+    expected = torch.linalg.cholesky(gram)
+    gram[1].neg_()
+    factors, failed = cholesky_in_place(gram)
+    assert (failed > 0).tolist() == [False, True, False]
+    torch.testing.assert_close(factors[::2], expected[::2])

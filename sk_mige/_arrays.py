@@ -46,6 +46,8 @@ def check_no_dates(values: Any, name: str) -> None:
 
 def check_numbers(values: Any, name: str, error: TypeError | ValueError) -> None:
     """Raise an error with the name if ``error`` occurred because the values are not numbers."""
+    if sp.issparse(values):
+        return
     try:
         np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

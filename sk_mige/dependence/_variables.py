@@ -130,10 +130,18 @@ class Columns:
     def transform(self, table: Array) -> NDArray[np.float64]:
         """Return the table as numbers."""
         columns = [
-            column.astype(np.float64) if known is None else self._codes(column.astype(str), known)
+            self._numbers(column) if known is None else self._codes(column.astype(str), known)
             for column, known in zip(table.T, self.categories, strict=True)
         ]
         return np.stack(columns, axis=1)
+
+    def _numbers(self, column: Array) -> NDArray[np.float64]:
+        if column.dtype.kind in "USO" and _categories(column) is not None:
+            raise ValueError(
+                f"{self.name} has labels such as {column[0]!s:.40} in a column of numbers in the "
+                "data passed to fit; pass numbers"
+            )
+        return column.astype(np.float64)
 
     def _codes(self, labels: Array, known: Array) -> NDArray[np.float64]:
         unseen = sorted(set(labels.tolist()) - set(known.tolist()))

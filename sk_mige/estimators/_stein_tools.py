@@ -420,7 +420,7 @@ class SteinThinning(_SteinTool):
             If the number of entries is not the number of rows of X.
         """
         check_is_fitted(self, "indices_")
-        values = readable(values, "values")
+        values = readable(values, "values") if isinstance(values, torch.Tensor) else values
         n_values = _num_samples(values)
         if self._n_rows not in (None, n_values):
             raise ValueError(

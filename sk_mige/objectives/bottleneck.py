@@ -219,8 +219,9 @@ class InformationBottleneck(InformationDescription):
     task : {"classification", "regression"}, default="classification"
         Kind of task: y holds class labels for classification, and real values for regression.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the cross-entropy. With "balanced", the weights are inversely
-        proportional to the class frequencies. Class weights do not apply to the information.
+        Weights of the classes in the cross-entropy, from 1e-9 to 1e9. With "balanced", the weights
+        are inversely proportional to the class frequencies. Class weights do not apply to the
+        information.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread over all classes, for classification.
     confidence_penalty : float, default=0.0

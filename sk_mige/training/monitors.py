@@ -15,7 +15,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, validate_params
 from torch.utils.data import DataLoader
 
-from sk_mige._arrays import check_float32_range, readable
+from sk_mige._arrays import check_float32_range, check_no_dates, check_numbers, readable
 
 from .data import ArrayDataset
 from .device import seeded
@@ -355,11 +355,22 @@ def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
 def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
     """Return an array or a data set as rows (n, d), and raise for fewer than two rows."""
     if is_data_set(X):
-        items = ItemRows(X.dataset if isinstance(X, DataLoader) else X)
+        dataset = X.dataset if isinstance(X, DataLoader) else X
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise ValueError(
+                f"X is a {type(dataset).__name__} without a length, whose items cannot be read by "
+                "index: pass a data set with __len__ and __getitem__"
+            )
+        items = ItemRows(dataset)
         if len(items) < 2:
             raise ValueError("X is a data set of one item: pass at least two items")
         return items
-    values = check_array(readable(X, "X"), allow_nd=True, ensure_min_samples=2, input_name="X")
+    check_no_dates(X, "X")
+    try:
+        values = check_array(readable(X, "X"), allow_nd=True, ensure_min_samples=2, input_name="X")
+    except (TypeError, ValueError) as error:
+        check_numbers(X, "X", error)
+        raise
     rows: NDArray[Any] = values.reshape(len(values), -1)
     check_float32_range(max(abs(float(rows.max())), abs(float(rows.min()))))
     return rows

@@ -235,6 +235,18 @@ def test_skops_stores_estimators_of_labels() -> None:
     np.testing.assert_array_equal(loaded.pmi(x, k), estimator.pmi(x, k))
 
 
+def test_labels_in_place_of_numbers_are_named_by_pmi() -> None:
+    x, y, _ = gaussian_pair(200, 1, rho=0.5)
+    found = quick("gaussian").fit(x, y)
+    for labels in (
+        np.full((3, 1), "a"),
+        np.full((3, 1), "nan"),
+        np.full((3, 1), "b", dtype=object),
+    ):
+        with pytest.raises(ValueError, match="X has labels such as .* in a column of numbers"):
+            found.pmi(labels, y[:3])
+
+
 def test_pmi_is_the_log_density_ratio() -> None:
     x, y, _ = gaussian_pair(4000, 1)
     new_x, new_y, _ = gaussian_pair(200, 1, seed=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from sk_mige import InfoMax, MIGEEncoder
 from sk_mige.training import EffectiveRank, OnlineKNN, OnlineProbe
@@ -88,6 +89,13 @@ def test_copies_share_the_rows_and_pickles_keep_them() -> None:
     assert (again.every, again.name) == (3, "kNN")
 
 
+class Endless(IterableDataset[Any]):
+    """A data set without a length."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(X)
+
+
 @pytest.mark.parametrize(
     ("monitor", "message"),
     [
@@ -110,6 +118,9 @@ def test_copies_share_the_rows_and_pickles_keep_them() -> None:
         (EffectiveRank(X * 1e50), "EffectiveRank: X has values up to 1.0e[+]50"),
         (EffectiveRank(X[:1]), "EffectiveRank: .* minimum of 2"),
         (EffectiveRank(csr_array(X)), "EffectiveRank: Sparse data was passed for X"),
+        (EffectiveRank(np.full((60, 8), "a")), "EffectiveRank: X must be a table of numbers"),
+        (EffectiveRank(X.astype("M8[s]")), "EffectiveRank: X holds dates or durations"),
+        (EffectiveRank(Endless()), "EffectiveRank: X is a Endless without a length"),
         (EffectiveRank(X, every=1.5), "every must be a whole number of epochs, got 1.5"),
         (EffectiveRank(X, every=None), "every must be a whole number of epochs, got None"),
         (EffectiveRank(X, name="train_loss"), "no other key of a history, got 'train_loss'"),

@@ -143,6 +143,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
+    Averages of products of a function of X and a function of Y are compared with those that the
+    candidates predict. If the differences are significant, the upper end increases
+    (:func:`~sk_mige.information.resolution.undescribed`).
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested, also for independent components. If a test is significant, the candidates also describe
@@ -360,6 +363,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             self._residuals.is_exact = self._residuals.is_strong = False
         if self._residuals.is_exact or have_equal_values(*numbers):
             return self._set_infinite(len(x))
+        self._residuals.fit_entropies(*map(torch.from_numpy, numbers))
         numbers, difference = self._without_relations(numbers)
         self._margins = [Margins(z) for z in numbers]
         left, right = (
@@ -418,7 +422,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
-            interval = _shifted(value, interval, difference)
+            interval = _shifted(value, interval, difference, self._residuals.excess)
             value += difference.mean()
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
 
@@ -588,14 +592,15 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
     return x, y
 
 
-def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
-    """Return the interval of the value plus the mean difference, with the difference's error."""
+def _shifted(
+    value: float, interval: tuple[float, float], difference: Array, excess: float
+) -> tuple[float, float]:
+    """Return the interval of the value plus the mean difference, which may be too large."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval
-    return max(0.0, shifted - math.hypot(value - low, error)), shifted + math.hypot(
-        high - value, error
-    )
+    down, up = math.hypot(value - low, error) + excess, math.hypot(high - value, error)
+    return max(0.0, shifted - down), shifted + up
 
 
 def _check_enough(x: Tensor, y: Tensor) -> None:

@@ -21,6 +21,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information._samples import check_count
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
+from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.noise import on_a_surface
@@ -79,7 +80,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
         "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
         four columns together. Candidates for labels are "linear", "quadratic", "logistic",
-        "neighbors", "boosting" and "trees", and "table" if both X and Y are labels. If a table has
+        "neighbors", "boosting" and "trees", "table" if both X and Y are labels, and "ordered" for
+        a column of numbers with more than two values. If a table has
         labels and numbers, and the list has no candidate for one of the two types, "auto" is used
         for this type.
     cv : int, default=3
@@ -499,21 +501,21 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._rows = Margins(numbers)
         scores = self._rows.fit_transform(numbers, None)
         self._labels = choose_label_information(
-            scores.numpy(), labels, self._label_names(rows), self._folds, self._seed
+            scores.numpy(), labels, self._label_names(rows, labelled), self._folds, self._seed
         )
         found = self._labels
         return self._set_value(
             found.value, found.interval, found.candidates, _average(found.candidates)
         )
 
-    def _label_names(self, rows: Array) -> tuple[str, ...]:
+    def _label_names(self, rows: Array, labelled: Array) -> tuple[str, ...]:
         """Return the names of the candidates for predicting labels from the rows."""
-        suitable: tuple[str, ...] = (
-            LABEL_CANDIDATES if all(self._discrete) else LABEL_CANDIDATES[1:]
-        )
         if all(self._discrete) and has_names(rows):
-            suitable = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
-        return self._names(suitable)
+            few = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
+            return self._names(few)
+        has_order = labelled.shape[1] == 1 and not has_names(labelled)
+        has_order &= len(self._classes.classes) > 2 and rows.shape[1] < MAX_MIXTURE_DIMENSIONS
+        return self._names(LABEL_CANDIDATES[not all(self._discrete) : None if has_order else -1])
 
     def _label_pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
         rows, labelled = (y, x) if self._swapped else (x, y)

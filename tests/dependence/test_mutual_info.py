@@ -587,6 +587,16 @@ def test_bad_input_is_named(x, y, message: str) -> None:
         quick().fit(x, y)
 
 
+def test_counts_with_many_values_have_their_information() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(1500)
+    estimator = quick("linear", "ordered").fit(x, rng.poisson(np.exp(1 + x)))
+    weights = dict(zip(estimator.results_["candidate"], estimator.results_["weight"], strict=True))
+    assert weights["ordered"] > 0.9
+    assert abs(estimator.mutual_info_ - 0.713) < 0.06  # by quadrature
+    assert contains(estimator, 0.713)
+
+
 def test_labels_must_repeat() -> None:
     with pytest.raises(ValueError, match="Y has 20 distinct labels in 20 rows"):
         quick("linear").fit(np.arange(20.0), np.array(list("abcdefghijklmnopqrst")))

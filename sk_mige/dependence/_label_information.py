@@ -10,17 +10,30 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_mige.information.evidence import Z_90, Evidence
+from sk_mige.information.references import MixtureReference
 
-LABEL_CANDIDATES = ("table", "linear", "quadratic", "logistic", "neighbors", "boosting", "trees")
+LABEL_CANDIDATES = (
+    "table",
+    "linear",
+    "quadratic",
+    "logistic",
+    "neighbors",
+    "boosting",
+    "trees",
+    "ordered",
+)
 # Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
 # Differences in evidence below .005 nats are treated as noise.
 TOLERANCE, MIN_WEIGHT = 0.005, 0.05
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# Points in the interval of an ordered label.
+N_POINTS = 3
 # Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
 
@@ -179,6 +192,32 @@ class _Table(ClassifierMixin, BaseEstimator):
         return np.array([self.counts_.get(row.tobytes().hex(), nothing) for row in x])
 
 
+class _Ordered(ClassifierMixin, BaseEstimator):
+    """Gaussian mixture of the rows and a normal score, of which each label is an interval."""
+
+    def fit(self, x: Floats, labels: Labels) -> Self:
+        """Fit the mixture to normal scores with a random order of rows of the same label."""
+        self.classes_, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        n, self.log_prior_ = len(codes), np.log(counts / len(codes))
+        level = np.empty(n)
+        level[np.lexsort((np.random.default_rng(0).random(n), codes))] = (np.arange(n) + 0.5) / n
+        share = (np.arange(N_POINTS) + 0.5) / N_POINTS
+        below = np.cumsum(counts) - counts
+        self.points_ = ndtri((below[:, None] + share * counts[:, None]) / n)
+        self.model_ = MixtureReference().fit(*map(torch.from_numpy, (x, ndtri(level)[:, None])))
+        return self
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return the probability of the interval of each label."""
+        rows = torch.from_numpy(x)
+        ratio = [
+            self.model_.pointwise(rows, rows.new_full((len(x), 1), point)).numpy()
+            for point in self.points_.ravel()
+        ]
+        joint = logsumexp(np.reshape(ratio, (*self.points_.shape, len(x))), axis=1).T
+        return np.asarray(softmax(joint + self.log_prior_, axis=1))
+
+
 def _classifier(name: str, n: int, seed: int) -> Any:
     """Return an unfitted classifier with settings for n rows."""
     # Imported here because the import is slow and only labels need these classes.
@@ -192,6 +231,7 @@ def _classifier(name: str, n: int, seed: int) -> Any:
 
     makers: dict[str, Any] = {
         "table": _Table,
+        "ordered": _Ordered,
         "linear": LinearDiscriminantAnalysis,
         "quadratic": lambda: QuadraticDiscriminantAnalysis(reg_param=1e-3),
         "logistic": lambda: LogisticRegression(max_iter=1000),

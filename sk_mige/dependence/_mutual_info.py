@@ -21,6 +21,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information._samples import check_count
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
+from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.noise import on_a_surface
@@ -79,7 +80,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
         "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
         four columns together. Candidates for labels are "linear", "quadratic", "logistic",
-        "neighbors", "boosting" and "trees", and "table" if both X and Y are labels. If a table has
+        "neighbors", "boosting" and "trees", "table" if both X and Y are labels, and "ordered" for
+        a column of numbers with more than two values. If a table has
         labels and numbers, and the list has no candidate for one of the two types, "auto" is used
         for this type.
     cv : int, default=3
@@ -143,6 +145,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
+    Averages of products of a function of X and a function of Y are compared with those that the
+    candidates predict. If the differences are significant, the upper end increases
+    (:func:`~sk_mige.information.resolution.undescribed`).
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested, also for independent components. If a test is significant, the candidates also describe
@@ -360,6 +365,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
             self._residuals.is_exact = self._residuals.is_strong = False
         if self._residuals.is_exact or have_equal_values(*numbers):
             return self._set_infinite(len(x))
+        self._residuals.fit_entropies(*map(torch.from_numpy, numbers))
         numbers, difference = self._without_relations(numbers)
         self._margins = [Margins(z) for z in numbers]
         left, right = (
@@ -418,7 +424,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         value, interval = self._with_ties(value, interval, numbers, (left, right))
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
-            interval = _shifted(value, interval, difference)
+            interval = _shifted(value, interval, difference, self._residuals.excess)
             value += difference.mean()
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
 
@@ -495,21 +501,21 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._rows = Margins(numbers)
         scores = self._rows.fit_transform(numbers, None)
         self._labels = choose_label_information(
-            scores.numpy(), labels, self._label_names(rows), self._folds, self._seed
+            scores.numpy(), labels, self._label_names(rows, labelled), self._folds, self._seed
         )
         found = self._labels
         return self._set_value(
             found.value, found.interval, found.candidates, _average(found.candidates)
         )
 
-    def _label_names(self, rows: Array) -> tuple[str, ...]:
+    def _label_names(self, rows: Array, labelled: Array) -> tuple[str, ...]:
         """Return the names of the candidates for predicting labels from the rows."""
-        suitable: tuple[str, ...] = (
-            LABEL_CANDIDATES if all(self._discrete) else LABEL_CANDIDATES[1:]
-        )
         if all(self._discrete) and has_names(rows):
-            suitable = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
-        return self._names(suitable)
+            few = ("table",) if rows.shape[1] == 1 else ("table", "logistic", "boosting")
+            return self._names(few)
+        has_order = labelled.shape[1] == 1 and not has_names(labelled)
+        has_order &= len(self._classes.classes) > 2 and rows.shape[1] < MAX_MIXTURE_DIMENSIONS
+        return self._names(LABEL_CANDIDATES[not all(self._discrete) : None if has_order else -1])
 
     def _label_pmi(self, x: Array, y: Array) -> NDArray[np.float64]:
         rows, labelled = (y, x) if self._swapped else (x, y)
@@ -588,14 +594,15 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
     return x, y
 
 
-def _shifted(value: float, interval: tuple[float, float], difference: Array) -> tuple[float, float]:
-    """Return the interval of the value plus the mean difference, with the difference's error."""
+def _shifted(
+    value: float, interval: tuple[float, float], difference: Array, excess: float
+) -> tuple[float, float]:
+    """Return the interval of the value plus the mean difference, which may be too large."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval
-    return max(0.0, shifted - math.hypot(value - low, error)), shifted + math.hypot(
-        high - value, error
-    )
+    down, up = math.hypot(value - low, error) + excess, math.hypot(high - value, error)
+    return max(0.0, shifted - down), shifted + up
 
 
 def _check_enough(x: Tensor, y: Tensor) -> None:

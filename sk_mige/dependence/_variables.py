@@ -257,7 +257,10 @@ class Labels:
     """Integer codes of labels, which may consist of several columns."""
 
     def __init__(self, table: Array) -> None:
-        self.classes = sorted(set(_as_rows(table)))
+        rows = _as_rows(table)
+        # Numbers keep their order.
+        keys = rows if has_names(table) else [*map(tuple, table.astype(np.float64).tolist())]
+        self.classes = [row for _, row in sorted({*zip(keys, rows, strict=True)})]
 
     def transform(self, table: Array) -> NDArray[np.int64]:
         """Return the integer code of each label."""

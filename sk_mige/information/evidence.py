@@ -198,11 +198,11 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
     -------
     tensor of shape (n,)
     """
-    shuffled = model.shuffled(x, y, _shifts(len(x)))
+    shuffled = model.shuffled(x, y, shuffles(len(x)))
     return _normalised(shuffled, model.log_density(x[:1], y[:1]) is not None)
 
 
-def _shifts(n: int) -> list[int]:
+def shuffles(n: int) -> list[int]:
     """Return shift 0 for the true pairs, then the shifts for shuffled pairs."""
     return [0, *torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1)).long().tolist()]
 
@@ -223,7 +223,7 @@ def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
 
 
 def _calibrate(model: CorrectedReference, x: Tensor, y: Tensor) -> None:
-    model.calibrate(x, y, _shifts(len(x)), lambda found: float(_normalised(found, False).mean()))
+    model.calibrate(x, y, shuffles(len(x)), lambda found: float(_normalised(found, False).mean()))
 
 
 def _gather(parts: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:

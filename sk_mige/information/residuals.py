@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.references import ArrayState
+from sk_mige.information.references import ArrayState, MixtureReference, log_normal
 from sk_mige.score.units import feature_units
 
 # A relation is strong if the noise has less than this share of the variance.
@@ -27,8 +27,8 @@ class LinearResiduals(ArrayState):
     .. math:: I(x; y) = H(a, s) - H(r, s) + I(x; (r, s)) .
 
     The ranks of r resolve small noise, but the ranks of a do not. The entropies of single columns
-    are estimated from spacings of sorted values. A Gaussian copula describes the dependence between
-    columns.
+    are estimated from spacings of sorted values. A Gaussian copula or a mixture describes
+    the dependence between columns.
 
     Parameters
     ----------
@@ -92,23 +92,30 @@ class LinearResiduals(ArrayState):
         self.is_strong = bool(chosen.any())
         if self.is_strong:
             self.combinations, self.weights = combinations[:, chosen], weights[:, chosen]
-            self._describe(a[:, chosen], r[:, chosen], right)
 
-    def _describe(self, a: Tensor, r: Tensor, y: Tensor) -> None:
-        """Choose the columns s, and store sorted columns and the difference in copula entropy."""
+    def fit_entropies(self, x: Tensor, y: Tensor) -> None:
+        """Choose the columns s, and estimate the entropies of (a, s) and (r, s)."""
+        if not self.is_strong:
+            return
+        a, r, right = self._relations(x, y)
         k = a.shape[1]
-        self.rest = [c - k for c in independent_columns(torch.cat([a, y], dim=1)) if c >= k]
+        self.rest = [c - k for c in independent_columns(torch.cat([a, right], dim=1)) if c >= k]
         self.sorted_a, self.sorted_r = (z.sort(0).values for z in (a, r))
-        before, after = (_log_volume(torch.cat([z, y[:, self.rest]], dim=1)) for z in (a, r))
+        pairs = (torch.cat([z, right[:, self.rest]], dim=1) for z in (a, r))
+        (before, self.excess), (after, _) = map(_copula_entropy, pairs)
         self.shift = before - after
 
     def transform(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns (r, s), and log p(r, s) - log p(a, s) for each row."""
-        left, right = self._centred(x, y)
-        a = right @ self.combinations
-        r = a - left @ self.weights
+        a, r, right = self._relations(x, y)
         difference = log_margins(r, self.sorted_r) - log_margins(a, self.sorted_a)
         return torch.cat([r, right[:, self.rest]], dim=1), difference + self.shift
+
+    def _relations(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the combinations a, the residuals r, and y in units of its columns."""
+        left, right = self._centred(x, y)
+        a = right @ self.combinations
+        return a, a - left @ self.weights, right
 
     def exact_values(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values of exact relations as combinations of x and of y, to 8 decimals."""
@@ -162,11 +169,29 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
     return share
 
 
-def _log_volume(z: Tensor) -> Tensor:
-    """Return half the log-determinant of the correlation matrix of normal scores."""
-    correlations = torch.corrcoef(gaussianize_ranks(z).mT)
-    volume: Tensor = 0.5 * torch.logdet(correlations.reshape(z.shape[1], -1))
-    return volume
+def _copula_entropy(z: Tensor) -> tuple[float, float]:
+    """Return the entropy of the copula of the columns, and the error if it is too large.
+
+    The smallest of three cross-entropies counts: that of a Gaussian copula, and the held-out ones
+    of Gaussian mixtures of normal scores and of columns. The entropy of a mixture is the mean of
+    the in-sample and the held-out cross-entropy. The error is the difference from the second.
+    """
+    scores, columns = gaussianize_ranks(z), (z - z.mean(0)) / z.std(0)
+    gaussian = 0.5 * float(torch.logdet(torch.corrcoef(scores.mT).reshape(z.shape[1], -1)))
+    if z.shape[1] == 1 or len(z) < 20 * z.shape[1]:
+        return gaussian, 0.0
+    found = [(gaussian, gaussian)]
+    margins = log_normal(scores, 0.0), log_margins(columns, columns.sort(0).values)
+    for known, marginal in zip((scores, columns), margins, strict=True):
+        halves = [(half[:, :1], half[:, 1:]) for half in (known[::2], known[1::2])]
+        models = [MixtureReference().fit(*half) for half in halves]
+        inside, outside = (
+            marginal.mean() - torch.cat([m.log_density(*rows) for m, rows in pairs]).mean()
+            for pairs in (zip(models, halves, strict=True), zip(models[::-1], halves, strict=True))
+        )
+        found.append((float(outside), float(inside + outside) / 2))
+    best, second, _ = sorted(found)
+    return best[1], second[0] - best[1]
 
 
 def _agree(a: Tensor, r: Tensor) -> Tensor:

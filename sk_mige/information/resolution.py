@@ -7,13 +7,18 @@ import statistics
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from sk_mige.information.comparison import ELLIPTICAL, Comparison, Pair, judge_references, ksg
-from sk_mige.information.evidence import Z_90, Evidence, deal_folds
+from sk_mige.information.evidence import Z_90, Evidence, deal_folds, shuffles
 from sk_mige.information.margins import gaussianize_ranks
 
 # Candidates whose resolution of edges increases with the number of rows.
 SMOOTH = ("mixture", "additive")
+# Cosines of each column, blocks of rows of a fold, and largest number of products of cosines.
+N_COSINES, N_BLOCKS, MAX_PRODUCTS = 3, 8, 200_000
+# Standard errors above which products of cosines are evidence against a candidate.
+SIGNIFICANT = 3.0
 
 
 def interval_of(found: Comparison, value: float) -> tuple[float, float]:
@@ -38,6 +43,7 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
     missing = 0.0
     if not found.large:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
+        missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
     value = max(value, 0.0)
     high = max(value + math.hypot(Z_90 * error, missing), _unresolved(judged))
     return max(0.0, value - Z_90 * error), high
@@ -102,6 +108,67 @@ def _unresolved_by_network(found: Comparison) -> float:
         return 0.0
     limit = e.held_out + found.network_growth() / (2**0.25 - 1)
     return e.weight * max(0.0, limit - e.value)
+
+
+def undescribed(e: Evidence, found: Comparison) -> float:
+    r"""Return a significant part of the information that a candidate does not describe.
+
+    Let f be the pointwise information of the candidate, and let :math:`\phi_k` be the products of a
+    cosine of the ranks of a column of x and a cosine of the ranks of a column of y. The norm of a
+    row is a further column. For the true f,
+
+    .. math:: m_k = \mathbb{E}_{p(x, y)} \phi_k - \mathbb{E}_{p(x) p(y)} e^f \phi_k
+
+    is zero. A correction of f by small multiples of uncorrelated products increases the
+    information by :math:`\tfrac12 \sum_k m_k^2`. The square is the mean product of estimates from
+    different folds, so independent errors cancel. Products of the first cosines of columns are left
+    out, because errors of estimated correlations are part of the standard error.
+
+    Parameters
+    ----------
+    e : Evidence
+        Candidate of the comparison.
+    found : Comparison
+        Candidates and coordinates.
+
+    Returns
+    -------
+    float
+        Information in nats, or 0 if the sum is not significant.
+    """
+    x, y = found.views["components" if e.inputs == "components" else "columns"]
+    left, right = _cosines(x), _cosines(y)
+    is_known = e.models and not e.models[0].memorises
+    if not is_known or left[0].numel() * right[0].numel() > MAX_PRODUCTS:
+        return 0.0
+    estimates = []
+    for fold, model in enumerate(e.models):
+        out = found.folds == fold
+        a, b, n = left[out].flatten(1), right[out].flatten(1), int(out.sum())
+        _, *shifts = shuffles(n)
+        f = model.shuffled(*(z[out] for z in found.views[e.inputs]), [0, *shifts])[1:]
+        weights = n * f.flatten().softmax(0).view(f.shape)
+        for rows in torch.arange(n).tensor_split(N_BLOCKS):
+            total = a[rows].mT @ b[rows]
+            for shift, own in zip(shifts, weights, strict=True):
+                total -= (a[rows] * own[rows, None]).mT @ b.roll(shift, 0)[rows]
+            total = total.view(*left.shape[1:], *right.shape[1:]) / len(x)
+            total[0, :-1, 0, :-1] = 0
+            estimates.append(total.flatten())
+    products = torch.stack(estimates) @ torch.stack(estimates).mT
+    fold_of = torch.arange(len(products)) // N_BLOCKS
+    products *= fold_of[:, None] != fold_of
+    information = 0.5 * float(products.sum()) / (1 - 1 / len(e.models))
+    error = 0.5 * float((2 * products.square().sum()).sqrt()) / (1 - 1 / len(e.models))
+    return information if information > SIGNIFICANT * error else 0.0
+
+
+def _cosines(z: Tensor) -> Tensor:
+    """Return cosines (n, N_COSINES, d + 1) of the ranks of the columns and of the radius."""
+    z = torch.cat([z, gaussianize_ranks(z.square().sum(1, keepdim=True))], dim=1)
+    frequencies = math.pi * torch.arange(1, N_COSINES + 1, dtype=z.dtype)
+    cosines: Tensor = (frequencies[:, None] * torch.special.ndtr(z)[:, None]).cos()
+    return math.sqrt(2) * cosines
 
 
 def _of_halves(

@@ -503,6 +503,16 @@ def test_pmi_of_small_noise_is_the_log_density_ratio() -> None:
     assert np.median(abs(found - exact)) < 0.3
 
 
+def test_small_noise_on_clusters_has_no_more_information_than_labels_and_noise() -> None:
+    rng = np.random.default_rng(0)
+    centres = 5 * rng.standard_normal((6, 3))
+    x = centres[rng.integers(6, size=600)] + rng.standard_normal((600, 3))
+    estimator = quick("gaussian").fit(x, x + 0.1 * rng.standard_normal((600, 3)))
+    most = np.log(6) + 1.5 * np.log(1 + 1 / 0.1**2)
+    assert estimator.interval_[0] < most
+    assert estimator.mutual_info_ < 1.05 * most
+
+
 def test_one_outlier_makes_no_strong_relation() -> None:
     rng = np.random.default_rng(0)
     x, noise = rng.random((1000, 1)), rng.standard_normal((1000, 1))
@@ -603,6 +613,16 @@ def test_a_wide_interval_is_warned_of() -> None:
 def test_bad_input_is_named(x, y, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         quick().fit(x, y)
+
+
+def test_counts_with_many_values_have_their_information() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(1500)
+    estimator = quick("linear", "ordered").fit(x, rng.poisson(np.exp(1 + x)))
+    weights = dict(zip(estimator.results_["candidate"], estimator.results_["weight"], strict=True))
+    assert weights["ordered"] > 0.9
+    assert abs(estimator.mutual_info_ - 0.713) < 0.06  # by quadrature
+    assert contains(estimator, 0.713)
 
 
 def test_labels_must_repeat() -> None:

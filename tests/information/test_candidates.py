@@ -192,6 +192,20 @@ def test_an_additive_relation_may_have_either_direction() -> None:
     torch.testing.assert_close(forward.pointwise(x, y), backward.pointwise(y, x))
 
 
+@pytest.mark.parametrize("has_shared_scale", [True, False])
+def test_the_interval_extends_only_if_products_of_features_contradict_a_copula(
+    has_shared_scale: bool,
+) -> None:
+    x, noise = draws(2, 2000, 2)
+    scale = draws(2000, 1, seed=1).abs() if has_shared_scale else 1.0
+    pair = [gaussianize_ranks(z / scale) for z in (x, 0.8 * x + 0.6 * noise)]
+    low, high = choose_information(*pair, ("gaussian",)).interval
+    if has_shared_scale:  # the scale of a Student pair with one degree of freedom adds .43 nats
+        assert high > -2 * math.log(0.6) + 0.43
+    else:
+        assert high - low < 0.1
+
+
 def test_the_interval_extends_to_what_more_components_would_resolve() -> None:
     """The density of a ring has edges, which a few Gaussians cannot approximate."""
     n = 1000

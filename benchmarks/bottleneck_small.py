@@ -23,8 +23,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
-from report import PROGRESS, RESULTS, print_table, row, write
-from scipy.stats import t
+from report import PROGRESS, draw_differences, interval, print_table, row, write
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.metrics import log_loss
@@ -169,36 +168,8 @@ def differences(values: dict[str, Array]) -> list[tuple[str, str, float, list[fl
     found = []
     for method, other in pairs:
         difference = values[method] - values[other]
-        n = len(difference)
-        half = float(t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n))
-        centre = float(difference.mean())
-        found.append((method, other, centre, [centre - half, centre + half]))
+        found.append((method, other, float(difference.mean()), interval(difference)))
     return found
-
-
-def draw_picture(rows: list[dict[str, Any]]) -> None:
-    """Draw the differences from the baseline with intervals, by data set and metric."""
-    from matplotlib import pyplot as plt
-
-    rows = [r for r in rows if r["compared with"] == "baseline"]
-    names, metrics, methods = (
-        list(dict.fromkeys(r[key] for r in rows)) for key in ("dataset", "metric", "method")
-    )
-    figure, axes = plt.subplots(
-        len(metrics), len(names), figsize=(1.5 + 4 * len(names), 2.3 * len(metrics)), sharey=True,
-        layout="constrained", squeeze=False,
-    )  # fmt: skip
-    for r in rows:
-        ax = axes[metrics.index(r["metric"]), names.index(r["dataset"])]
-        place, colour = methods.index(r["method"]), "C0" if "MIGE" in r["method"] else "0.5"
-        ax.plot(r["interval"], [place, place], color=colour, lw=2)
-        ax.plot(r["value"], place, "o", color=colour)
-        ax.set(title=r["dataset"], xlabel=f"{r['metric']}, to the baseline")
-        ax.set_yticks(range(len(methods)), methods)
-    for ax in axes.flat:
-        ax.axvline(0, color="k", lw=0.8)
-    axes[0, 0].invert_yaxis()
-    figure.savefig(RESULTS.parent / "images" / "bottleneck_small.png", dpi=110)
 
 
 def report(log: Log, names: list[str]) -> None:
@@ -219,16 +190,18 @@ def report(log: Log, names: list[str]) -> None:
                 ]  # fmt: skip
         for key, metric in (("error", "error, points"), ("log loss", "log loss, nats")):
             values = {m: np.array([run[key] for run in made]) for m, made in runs.items()}
-            for method, other, centre, interval in differences(values):
-                extra = {"compared with": other, "interval": interval}
+            for method, other, centre, limits in differences(values):
+                extra = {"compared with": other, "interval": limits}
                 extra["strength"] = log.chosen(name, method)
                 compared.append(row(name, method, f"difference in {metric}", centre, **extra))
-                limits = "{:+.3f} {:+.3f}".format(*interval)
-                shown.append([name, method, other, metric, f"{centre:+.3f}", limits])
+                shown_limits = "{:+.3f} {:+.3f}".format(*limits)
+                shown.append([name, method, other, metric, f"{centre:+.3f}", shown_limits])
     print_table(["data", "method", "minus", "metric", "mean", "interval"], shown)
     command = f"python benchmarks/bottleneck_small.py --data {shlex.join(names)}"
     print(write("bottleneck_small", "Bottlenecks with few training rows", command, rows + compared))
-    draw_picture(compared)
+    drawn = [r for r in compared if r["compared with"] == "baseline"]
+    xlabel = "minus the baseline, mean over draws"
+    draw_differences("bottleneck_small", drawn, ("metric", "dataset"), xlabel)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import sklearn
 import torch
+from scipy.stats import t as student
 
 import sk_mige
 
@@ -39,6 +40,75 @@ def write(name: str, title: str, command: str, rows: list[dict], path: Path | No
     path = path or RESULTS / f"{name}.json"
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def interval(differences: Any, test_share: float = 0.0) -> list[float]:
+    """Return the 95 % interval of Student's t for the mean of paired differences.
+
+    Repeated splits of the same rows give dependent differences. ``test_share`` is then the number
+    of test rows per training row, which widens the interval (Nadeau and Bengio, 2003).
+    """
+    n, mean = len(differences), float(numpy.mean(differences))
+    error = numpy.std(differences, ddof=1) * (1 / n + test_share) ** 0.5
+    half = float(student.ppf(0.975, n - 1) * error)
+    return [mean - half, mean + half]
+
+
+def repeated(
+    data: str,
+    found: dict[str, list[dict[str, float]]],
+    accuracies: tuple[str, ...],
+    baseline: str,
+    test_share: float,
+) -> tuple[list[dict], list[dict]]:
+    """Return measurements of repeated splits, and paired differences from a baseline.
+
+    ``found`` holds one dictionary of measurements for each method and split.
+    """
+    rows, compared = [], []
+    for method, runs in found.items():
+        for key in runs[0]:
+            values = [run[key] for run in runs]
+            metric = "accuracy, %" if key in accuracies else key
+            rows += [
+                row(data, method, metric, value, feature=key, seed=seed)
+                for seed, value in enumerate(values)
+                if value is not None
+            ]
+            if key in accuracies and method != baseline:
+                change = numpy.subtract(values, [run[key] for run in found[baseline]])
+                extra = {"feature": key, "interval": interval(change, test_share)}
+                metric = f"difference from {baseline}, points"
+                compared.append(row(data, method, metric, float(change.mean()), **extra))
+    return rows, compared
+
+
+def draw_differences(name: str, rows: list[dict], panels: tuple[str, str], xlabel: str) -> None:
+    """Draw values with intervals into ``docs/images/NAME.png``, one panel for each data set.
+
+    ``panels`` are the keys of the rows that give the rows and the columns of panels.
+    """
+    from matplotlib import pyplot as plt
+
+    down, over = (list(dict.fromkeys(r[key] for r in rows)) for key in panels)
+    methods = list(dict.fromkeys(r["method"] for r in rows))
+    figure, axes = plt.subplots(
+        len(down), len(over), sharey=True, layout="constrained", squeeze=False,
+        figsize=(2 + 3 * len(over), 0.5 + len(down) * (0.7 + 0.26 * len(methods))),
+    )  # fmt: skip
+    for r in rows:
+        ax = axes[down.index(r[panels[0]]), over.index(r[panels[1]])]
+        place, colour = methods.index(r["method"]), "C0" if "MIGE" in r["method"] else "0.5"
+        ax.plot(r["interval"], [place, place], color=colour, lw=2)
+        ax.plot(r["value"], place, "o", color=colour)
+        ax.set_title(f"{r[panels[0]]}\n{r[panels[1]]}", fontsize="medium")
+        ax.set_yticks(range(len(methods)), methods)
+    for ax in axes.flat:
+        ax.axvline(0, color="k", lw=0.8)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
+    axes[0, 0].invert_yaxis()
+    figure.savefig(RESULTS.parent / "images" / f"{name}.png", dpi=110)
 
 
 def versions() -> dict[str, str]:

@@ -13,6 +13,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+from gallery import ORDER
+
 import sk_mige
 
 project = "sk_mige"
@@ -62,8 +64,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"[\\/]plot_",
-    # Scripts without the prefix plot_ (quickstart, studies) are not in the gallery.
-    "ignore_pattern": r"(^|[\\/])(?!plot_)\w+\.py$",
+    # Scripts that the order does not list (quickstart, studies) are not in the gallery.
+    "ignore_pattern": rf"(^|[\\/])(?!({'|'.join(ORDER)})$)\w+\.py$",
     "copyfile_regex": r"",
     "nested_sections": False,
     "within_subsection_order": "gallery.ReadingOrder",

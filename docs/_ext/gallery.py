@@ -1,4 +1,8 @@
-"""Order of the gallery: first steps, scores, information, encoders, bottlenecks."""
+"""Order of the gallery: first steps, scores, information, encoders, bottlenecks, other data.
+
+The build runs examples whose names begin with ``plot_``. The other examples need more packages, and
+show stored results.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,8 @@ ORDER = [
     "plot_information_plane.py",
     "plot_bottleneck_robustness.py",
     "plot_bottleneck_novelty.py",
+    "single_cells.py",
+    "time_series.py",
 ]
 
 

@@ -200,13 +200,14 @@ class ResultsDirective(SphinxDirective):
         lines = table(rows)
         usual = {}
         if "features" in self.options:
-            usual = {"Metric": lines[0]["Metric"]}
+            first = lines[0]
+            usual = {"Metric": first["Metric"]} if first["Metric"] != first["Feature"] else {}
             lines = across(lines)
         said_once = common(lines)
         lines = [{k: v for k, v in line.items() if k not in said_once} for line in lines]
         said_once |= usual
         below = _provenance(results, said_once, len(lines), repeated="measured" in self.options)
-        kind = "across" if usual else "down"
+        kind = "across" if "features" in self.options else "down"
         return [*self._picture(path.stem), _table_node(lines, kind), below]
 
     def _picture(self, name: str) -> list[nodes.Node]:

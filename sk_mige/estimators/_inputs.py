@@ -17,7 +17,15 @@ from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, def
 
 from sk_mige.training.items import NO_OPTIONS, ItemRows, is_data_set
 
-from ._rows import as_rows, check_float32_resolution, check_rows, check_varies, namespace_of
+from ._rows import (
+    as_rows,
+    blocks,
+    check_float32_resolution,
+    check_rows,
+    check_varies,
+    is_constant,
+    namespace_of,
+)
 
 # Options of a DataLoader for reading items. Options that define the batches are not listed.
 LOADER_OPTIONS = (
@@ -54,10 +62,15 @@ def check_inputs(
 def check_training_inputs(
     estimator: Any, X: Any, *, reset: bool, shape: tuple[int, ...] | None, task: str | None
 ) -> tuple[Any, tuple[int, ...] | None]:
-    """Validate training inputs as in ``check_inputs``, and raise if all rows are equal."""
+    """Validate training inputs as in ``check_inputs``, and raise if all rows are equal.
+
+    Only the first block of a data set is read, unless its items are all equal.
+    """
     rows, shape = check_inputs(estimator, X, reset=reset, shape=shape)
-    check_varies(rows, "they carry no information")
-    check_float32_resolution(rows, with_targets=task is not None)
+    sample = next(blocks(rows)) if isinstance(rows, ItemRows) else rows
+    if is_constant(sample):
+        check_varies(rows, "they carry no information")
+    check_float32_resolution(sample, with_targets=task is not None)
     return rows, None if shape is None else tuple(shape)
 
 

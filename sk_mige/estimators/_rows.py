@@ -77,7 +77,7 @@ def check_samples(
 
 def check_varies(X: Any, consequence: str) -> None:
     """Raise ValueError if all rows of X are equal."""
-    if _is_constant(X):
+    if is_constant(X):
         raise ValueError(
             f"X is constant: its {X.shape[0]} rows are all the same, so {consequence}; pass rows "
             "that differ in at least one feature"
@@ -87,11 +87,8 @@ def check_varies(X: Any, consequence: str) -> None:
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
     """Raise if all rows are equal in float32, and warn if scales are unsuitable for float32.
 
-    If X is a data set, only the first block of items is read. Without targets, small values cause
-    no warning, because the representation is standardised.
+    Without targets, small values cause no warning, because the representation is standardised.
     """
-    if isinstance(X, ItemRows):
-        X = next(_blocks(X))
     xp, _ = get_namespace(X)
     if getattr(X.dtype, "itemsize", 8) < 4:
         return
@@ -276,7 +273,7 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
         )
 
 
-def _blocks(X: Any) -> Iterator[Any]:
+def blocks(X: Any) -> Iterator[Any]:
     """Yield blocks of rows as arrays in the dtype of X."""
     n, size = X.shape[0], BLOCK_ROWS
     # The array standard does not define slices that end beyond the last row.
@@ -308,10 +305,11 @@ def _is_integral(X: Any) -> bool:
     )
 
 
-def _is_constant(X: Any) -> bool:
+def is_constant(X: Any) -> bool:
+    """Return whether all rows of X are equal."""
     # If rows of the first block differ, as is usual, later blocks are not read.
-    blocks = _blocks(X)
-    block = next(blocks)
+    parts = blocks(X)
+    block = next(parts)
     xp, _ = get_namespace(block)
     first = block[:1, :]
-    return all(bool(xp.all(first == part)) for part in itertools.chain([block], blocks))
+    return all(bool(xp.all(first == part)) for part in itertools.chain([block], parts))

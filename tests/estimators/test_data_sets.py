@@ -349,7 +349,7 @@ def test_the_index_of_a_broken_item_comes_from_worker_processes_too() -> None:
         small().fit(ROWS).transform(data)
 
 
-def test_validation_reads_a_first_block_of_items() -> None:
+def test_validation_reads_a_first_block_of_items_once() -> None:
     read: list[int] = []
 
     def counted(index: int) -> np.ndarray:
@@ -360,7 +360,7 @@ def test_validation_reads_a_first_block_of_items() -> None:
 
     with pytest.raises(ValueError, match="the training reads further"):
         small().fit(Items(counted, n=5000))
-    assert sorted(set(read[:-1])) == list(range(256))
+    assert read[:-1] == [0, *range(256)]  # item 0 gives the shape
 
 
 class Stream(IterableDataset[Any]):

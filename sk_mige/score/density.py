@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .folds import radial_folds
 from .heldout import GradientForm, GradientProducts
-from .kernels import RBF
+from .kernels import RBF, neighbour_squares, squared_distances
 from .model import KernelExpansion, ScoreModel
 from .precision import widest_dtype
 
@@ -21,6 +22,9 @@ MAX_CENTERS = 2_000
 RIDGE = 5e-7
 # Ridge of the Gram matrix, relative to its trace. The ridge exceeds rounding errors of equal rows.
 JITTER = 1e-7
+# Largest distance from the nearest centre at which the potential is evaluated, in bandwidths and in
+# median distances of centres to their nearest neighbours. In many dimensions, these are long.
+REACH, SPACINGS = 0.5, 2.0
 # Number of draws from the base, and smallest effective number of draws. With 100 effective draws,
 # the standard error of the log-normaliser is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
@@ -46,6 +50,12 @@ class LogDensity:
 
     over the centres :math:`y_i`. For the RBF without a projection, the ridge is :math:`\lambda = 5
     \cdot 10^{-7}\, n d / \sigma^2`.
+
+    Outside the data, the extrapolation of a wide kernel is unreliable. Let y be farther from the
+    mean than the nearest centre z, at a distance r from z above :math:`r_0`. If there is a base,
+    the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the base then
+    changes the density along a line away from z. The distance :math:`r_0` is half a bandwidth, or
+    twice the median distance of centres to their nearest neighbours, if larger.
 
     Attributes
     ----------
@@ -92,7 +102,31 @@ class LogDensity:
     def _at(self, y: Tensor) -> Tensor:
         """Return log-densities (n,) at whitened points, up to a constant."""
         base = self.model.expansion.base.log_density(y.square().sum(1))
-        return base + (self._features(y) @ self.coefficients)[:, 0]
+        return base + (self._features(self._within_reach(y)) @ self.coefficients)[:, 0]
+
+    @cached_property
+    def _kernel_centers(self) -> Tensor:
+        return self.model.expansion.kernel_coordinates(self.centers)
+
+    @cached_property
+    def _reach(self) -> float:
+        """Largest distance from the nearest centre at which the potential is evaluated."""
+        spacing = math.sqrt(float(neighbour_squares(self._kernel_centers).median()))
+        return max(REACH * self.model.expansion.bandwidth, SPACINGS * spacing)
+
+    def _within_reach(self, y: Tensor) -> Tensor:
+        """Move points (n, d) outside the data towards the nearest centre."""
+        ex = self.model.expansion
+        if ex.base.dof is None or not bool(self.coefficients.any()):
+            return y
+        u, centers = ex.kernel_coordinates(y), self._kernel_centers
+        sq, nearest = squared_distances(u, centers).min(1)
+        outward = u.square().sum(1) > centers.square().sum(1)[nearest]
+        far = outward & (sq > self._reach**2)
+        near = self.centers[nearest[far]]
+        y = y.clone()
+        y[far] = near + (y[far] - near) * (self._reach / sq[far].sqrt())[:, None]
+        return y
 
     def _features(self, y: Tensor) -> Tensor:
         """Return the values (n, m) of κ between points and centres."""

@@ -437,24 +437,33 @@ class SectionSplit:
         return sections, sections.mT @ sections
 
     @cached_property
-    def _held_kernel(self) -> Tensor:
-        """Part of p' that does not depend on the base, times σ²."""
-        vectors, slopes = self.basis.vectors, self.matrices_held.slopes
-        steep = self._held[0] if self.matrices_held.shared else slopes @ vectors
+    def _kernel_parts(self) -> tuple[Tensor, Tensor]:
+        """Parts of p and p' that do not depend on the base, times σ²."""
+        (_, slopes, _), (_, slopes_held, _) = self.matrices, self.matrices_held
         train, held = (
             part.yw if part.projected is None else part.projected
             for part in (self.train, self.held)
         )
-        return steep.mT @ held - (vectors.mT * slopes.sum(0)) @ train
+        # For the RBF, S' D = diag(values) S' and D' S = K' S.
+        project = self.basis.project
+        if self.matrices.shared:
+            moved = self.basis.values[:, None] * project(train)
+            moved_held = self._held[0].mT @ held
+        else:
+            moved, moved_held = project(slopes @ train), project(slopes_held.mT @ held)
+        return (
+            moved - project(slopes.sum(0)[:, None] * train),
+            moved_held - project(slopes_held.sum(0)[:, None] * train),
+        )
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean held-out losses, and squared norms of the corrections in kernel space."""
         s2, train, held = self.bandwidth**2, self.train, self.held
         sections, inner = self._held
-        weight, moments = held.weights[base], train.weights[base]
-        pairs = section_moments(self.basis, self.matrices, s2, moments, train.yw, train.projected)
-        p = sum_of_products(pairs)
-        p_held = self._held_kernel / s2 + (sections.mT * weight) @ held.yw
+        kernel_part, held_part = self._kernel_parts
+        pulled = self.basis.project(train.weights[base][:, None] * train.yw)
+        p = kernel_part / s2 + self.basis.values[:, None] * pulled
+        p_held = held_part / s2 + sections.mT @ (held.weights[base][:, None] * held.yw)
         losses = _quadratic_losses(filters, p, inner, p_held) + held.constants[base]
         return losses / len(held.y), filters.square() @ p.square().sum(1)
 

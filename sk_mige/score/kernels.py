@@ -15,6 +15,9 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from .precision import full_precision
 
+# Number of rows whose nearest neighbours are found.
+NEIGHBOURS = 1_000
+
 
 @full_precision
 def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -55,6 +58,13 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         x_norms, y_norms = x.square().sum(-1), y.square().sum(-1)
     sq = (x_norms.unsqueeze(-1) + y_norms.unsqueeze(-2)).sub_(products, alpha=2)
     return sq.clamp_min_(0)
+
+
+def neighbour_squares(x: Tensor) -> Tensor:
+    """Return squared distances of at most 1,000 rows of x (n, d) to the nearest unequal row."""
+    sq = squared_distances(x[:: math.ceil(len(x) / NEIGHBOURS)], x)
+    nearest: Tensor = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
+    return nearest
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 
-from .kernels import squared_distances
+from .kernels import neighbour_squares, squared_distances
 from .model import ScoreModel
 from .units import feature_units
 from .whitening import principal_axes
@@ -26,8 +26,6 @@ INNER = 0.95
 # exceeds FAR times the largest nearest-neighbour distance of the centres. A warning is given if a
 # fraction of the chains above MANY left the data or never moved.
 DEEP, FAR, MANY = 4.0, 2.0, 0.05
-# Number of centres whose nearest neighbours are found.
-NEIGHBOURS = 1_000
 # With adjusted=False, steps are too long if a fraction below RARELY would be accepted, or if the
 # variance of the chains exceeds WIDER times that of the centres.
 RARELY, WIDER = 0.4, 1.5
@@ -251,11 +249,7 @@ def _lowest(log_density: Tensor, axes: Tensor) -> float:
 
 def _are_far(x: Tensor, centers: Tensor) -> Tensor:
     """Return a mask (n,) of points that are far from all centres."""
-    some = centers[:: math.ceil(len(centers) / NEIGHBOURS)]
-    sq = squared_distances(some, centers)
-    # Ignore distances between equal rows.
-    spacing = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
-    return squared_distances(x, centers).amin(1) > FAR**2 * spacing.max()
+    return squared_distances(x, centers).amin(1) > FAR**2 * neighbour_squares(centers).max()
 
 
 def _check_moved(

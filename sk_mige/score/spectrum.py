@@ -216,8 +216,8 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     -------
     SpectralBasis
     """
-    resolved = kernel.values > RESOLUTION * kernel.values[0]
-    vectors = kernel.kernel_vectors[:, resolved]
+    n_resolved = int((kernel.values > RESOLUTION * kernel.values[0]).sum())
+    vectors = kernel.kernel_vectors[:, :n_resolved]
     values, rotation = torch.linalg.eigh(vectors.mT @ (quadratic @ vectors), UPLO="U")
     return SpectralBasis(vectors, values.clamp_min(0).flip(0), rotation.flip(1))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sk_mige.information.evidence import Z_90
+from sk_mige.information.residuals import rounding_error
 
 from ._variables import Columns, is_few, row_codes
 
@@ -20,6 +23,8 @@ FEWEST_AGREEMENTS = 20.0
 MAX_PAIRS = 400
 # Smallest gap between clusters, in distances between the nearest ten values.
 MIN_GAP = 3.0
+# Equal values in different units differ by at most this multiple of the rounding error.
+ROUNDINGS = 4.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
 MAX_UNSEEN = 10.0
 
@@ -198,22 +203,37 @@ def _gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
 def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
     """Return whether a column of x equals a column of y in many rows, but not by chance.
 
-    The equal values must differ from row to row, and other differences must be rare.
+    Columns may have different units, so values are equal if y / x is the most frequent ratio. The
+    equal values must differ from row to row, and other differences must be rare.
     """
     if x.shape[1] * y.shape[1] > MAX_PAIRS:
         return False
-    for column in x.T:
-        for other in y.T:
-            equal = column == other
-            if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
-                continue
-            largest = max(abs(column).max(), abs(other).max())
-            # Differences of decimals, such as .3 - .2 and .2 - .1, differ by rounding errors.
-            differences = (column / largest - other / largest)[~equal].round(9)
-            repeated = np.unique(differences, return_counts=True)[1].max(initial=0)
-            if equal.sum() >= 10 * repeated:
-                return True
+    rounding = ROUNDINGS * rounding_error(torch.from_numpy(x), torch.from_numpy(y))
+    decimals = 9 if rounding < 1e-9 else 6
+    left, right = (z / np.maximum(abs(z).max(0), np.finfo(float).tiny) for z in (x, y))
+    for column, other in product(left.T, right.T):
+        ratio = _frequent_ratio(column, other, rounding)
+        differences = ratio * column - other
+        equal = (abs(differences) <= rounding * abs(other)) & (other != 0)
+        if equal.sum() < FEWEST or len(np.unique(column[equal])) < 0.9 * equal.sum():
+            continue
+        # Differences of decimals, such as .3 - .2 and .2 - .1, differ by rounding errors.
+        differences = (differences[~equal] / max(1, abs(ratio))).round(decimals)
+        repeated = np.unique(differences, return_counts=True)[1].max(initial=0)
+        if equal.sum() >= 10 * repeated:
+            return True
     return False
+
+
+def _frequent_ratio(column: Array, other: Array, rounding: float) -> float:
+    """Return the most frequent ratio other / column of distinct pairs, up to rounding errors."""
+    pairs = np.unique(column + 1j * other)
+    # Ratios of smaller values may overflow.
+    pairs = pairs[np.minimum(abs(pairs.real), abs(pairs.imag)) > 1e-150]
+    ratios = np.sort(pairs.imag / pairs.real)
+    ends = np.searchsorted(ratios, ratios + rounding * abs(ratios), side="right")
+    counts = ends - np.arange(len(ratios))
+    return float(ratios[ends - 1 - counts // 2][counts.argmax()]) if len(ratios) else 0.0
 
 
 class ClassUnits:

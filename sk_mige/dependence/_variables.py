@@ -345,11 +345,14 @@ def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
 
 
 def row_codes(z: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct row."""
-    if z.shape[1] == 0:
-        return np.zeros(len(z), np.int64)
-    numbers = np.ascontiguousarray(Columns("X", z).transform(z)) + 0.0  # no negative zeros
-    return np.unique(numbers, axis=0, return_inverse=True)[1].ravel()
+    """Return one integer per distinct row, in the order of the sorted rows."""
+    n, codes = len(z), np.zeros(len(z), np.int64)
+    for column in Columns("X", z).transform(z).T if z.shape[1] else ():
+        if codes.max(initial=-1) + 1 == n:  # all rows differ
+            break
+        own = np.unique(column, return_inverse=True)[1]
+        codes = np.unique(codes * n + own, return_inverse=True)[1]
+    return codes
 
 
 def sort_key(z: NDArray[np.float64]) -> tuple[Any, ...]:

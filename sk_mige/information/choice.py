@@ -129,10 +129,12 @@ def choose_information(
         "additive" and "network".
     components : tuple of two tensors, default=None
         Normal scores of independent components of x and y. A copula uses the columns or the
-        components, whichever has the larger evidence. The network corrects a copula of the
-        components. If x and y have at most six components each, the columns are further inputs of
-        the network. All candidates use the components if the held-out information with components
-        exceeds log(n) / 2.
+        components, whichever has the larger evidence. One network receives the columns and corrects
+        a copula of the columns. Another network receives the components and corrects a copula of
+        the components. If x and y have at most six components each, the columns are further inputs
+        of the second network. The network with the larger held-out information in the first fold is
+        used. All candidates use the components if the held-out information with components exceeds
+        log(n) / 2.
     numbers : tuple of two tensors, default=None
         Columns of x and y for the candidate "additive". If None, the candidate is skipped.
     folds : tensor of shape (n,), default=None
@@ -149,11 +151,12 @@ def choose_information(
     Notes
     -----
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
-    biased downwards. The two biases have the same size to first order in 1 / n. For a model that
-    contains the true density and has m parameters, each bias is m / (2 n) nats. The estimate is the
-    average of the in-sample mean and the held-out mean. The width of the interval includes the
-    sampling error, the difference between in-sample and held-out means, and the spread of the
-    candidates.
+    biased downwards. The two biases have the same size to first order in 1 / n, where n is the
+    number of training rows of a fold. For a density that contains the true one, each bias is
+    m / (2 n) nats. Here m is the number of parameters minus those of the marginal densities of x
+    and y, for example p q for a Gaussian copula. The estimate is the average of the in-sample mean
+    and the held-out mean. The width of the interval includes the sampling error, the difference
+    between in-sample and held-out means, and the spread of the candidates.
 
     With more than four columns, the candidates also describe the few columns, and the few
     components, that have significant relations other than those of a Gaussian copula. The result

@@ -42,8 +42,9 @@ Pair = tuple[Tensor, Tensor]
 class Comparison:
     """Candidates for the information of given coordinates.
 
-    All candidates except the network are cross-validated. :meth:`fit_first_network` fits the
-    network without the first fold, and :meth:`cross_validate_network` without the other folds.
+    All candidates except the network are cross-validated, unless the first fold shows that a
+    candidate is not useful. :meth:`fit_first_network` fits the network without the first fold, and
+    :meth:`cross_validate_network` without the other folds.
 
     Parameters
     ----------
@@ -76,9 +77,8 @@ class Comparison:
     ) -> None:
         self.views, self.folds, self.seed, self.device = views, folds, seed, device
         x, y = views["columns"]
-        judged = judge_references(views, candidates, folds, seed)
+        judged = starts = of_columns = judge_references(views, candidates, folds, seed)
         least = LARGE * math.log(len(x))
-        starts = judged
         if "components" in views:
             names = [name for name in candidates if name in ELLIPTICAL] or candidates
             starts = judge_references(views, names, folds, seed, "components")
@@ -88,8 +88,10 @@ class Comparison:
             else:
                 judged = _better(judged, starts)
         self.judged = judged
-        copulas = [e for e in starts if e.name in ELLIPTICAL]
-        self.start = max(copulas, key=lambda e: e.evidence, default=None)
+        # Copulas for the networks to correct, by the networks' inputs.
+        self.starts = {"columns": _best_copula(of_columns)}
+        if starts is not of_columns:
+            self.starts["both"] = _best_copula(starts)
         self.network: CorrectedReference | None = None
         self.large = max(e.held_out for e in judged if math.isfinite(e.evidence)) > least
         if self.large:
@@ -102,19 +104,25 @@ class Comparison:
         self.has_network = is_allowed and not self.large
 
     def fit_first_network(self) -> None:
-        """Fit the network without the first fold, if the network is a candidate."""
+        """Fit the network without the first fold, if the network is a candidate.
+
+        If there are components, a second network receives them. The network with the larger
+        held-out information is used.
+        """
         if not self.has_network:
             return
-        self.inputs = "both" if "both" in self.views else "columns"
-        x, y = self.views[self.inputs]
         out = self.folds == 0
-        model = self._network(0)
-        fit_without(model, x, y, out)
-        own = held_out_information(model, x[out], y[out])
+        fits = []
+        for inputs in self.starts:
+            x, y = self.views[inputs]
+            model = self._network(0, inputs)
+            fit_without(model, x, y, out)
+            fits.append((held_out_information(model, x[out], y[out]), model, inputs))
+        own, model, self.inputs = max(fits, key=lambda fit: float(fit[0].mean()))
         gain, required = _gain(own, self.judged, out)
         # Without copula candidates, the network need not improve a copula.
-        correction = model.gain_ if self.start else math.inf
-        self.judged.append(_rejected("network", own, len(x), self.inputs))
+        correction = model.gain_ if self.starts[self.inputs] else math.inf
+        self.judged.append(_rejected("network", own, len(out), self.inputs))
         if min(gain, correction) >= required:
             self.network, self.first_information = model, own
 
@@ -135,7 +143,7 @@ class Comparison:
         x, y = self.views[self.inputs]
         found = cross_fit(
             "network",
-            lambda _: self._network(next(remaining)),
+            lambda _: self._network(next(remaining), self.inputs),
             x,
             y,
             self.folds,
@@ -152,19 +160,25 @@ class Comparison:
         out = self.folds == 0
         kept = out | (torch.arange(len(out)) % 2 == 0)
         x, y = self.views[self.inputs]
-        model = self._network(0)
+        model = self._network(0, self.inputs)
         fit_without(model, x[kept], y[kept], out[kept])
         of_half = held_out_information(model, x[out], y[out])
         return float((self.first_information - of_half).mean())
 
-    def _network(self, fold: int) -> CorrectedReference:
+    def _network(self, fold: int, inputs: str) -> CorrectedReference:
         """Return an unfitted correction of a copula of the rows outside the fold."""
-        if self.start:
-            reference = self.start.models[fold]
+        start = self.starts[inputs]
+        if start:
+            reference = start.models[fold]
         else:
-            pair = self.views.get("components", self.views["columns"])
+            pair = self.views["columns" if inputs == "columns" else "components"]
             reference = GaussianReference().fit(*(z[self.folds != fold] for z in pair))
         return CorrectedReference(reference, seed=self.seed, device=self.device)
+
+
+def _best_copula(judged: list[Evidence]) -> Evidence | None:
+    copulas = [e for e in judged if e.name in ELLIPTICAL]
+    return max(copulas, key=lambda e: e.evidence, default=None)
 
 
 def _better(judged: list[Evidence], others: list[Evidence]) -> list[Evidence]:
@@ -203,7 +217,7 @@ def judge_references(
             )
         )
     if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
-        judged.append(_judge_neighbours(x, y, folds))
+        judged.append(_judge_neighbours(x, y, judged, folds))
     for e in judged:
         e.inputs = inputs
     if "additive" in candidates and "numbers" in views:
@@ -234,18 +248,24 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     return found
 
 
-def _judge_neighbours(x: Tensor, y: Tensor, folds: Tensor) -> Evidence:
-    """Cross-validate nearest neighbours, with the number of neighbours chosen on the first fold."""
+def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tensor) -> Evidence:
+    """Fit nearest neighbours without the first fold, and cross-validate if the evidence is close.
+
+    The first fold selects the number of neighbours.
+    """
     out = folds == folds.min()
-    evidence = {}
+    fits = {}
     for k in SMOOTH_NEIGHBORS:
         if k <= len(x) // 4:
             model = NeighbourReference(k).fit(x[~out], y[~out])
-            own = held_out_information(model, x[out], y[out])
-            # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
-            evidence[k] = float(own.mean()) + 0.5 / k
-    best = max(evidence, key=lambda k: evidence[k])
-    found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds)
+            fits[k] = held_out_information(model, x[out], y[out]), model
+    # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
+    best = max(fits, key=lambda k: float(fits[k][0].mean()) + 0.5 / k)
+    own, model = fits[best]
+    gain, required = _gain(own + 0.5 / best, judged, out)
+    if gain < -required:
+        return _rejected("neighbors", own, len(x), "columns")
+    found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds, model)
     found.evidence += 0.5 / best
     found.value = ksg(x, y)
     return found

@@ -118,8 +118,7 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
     Returns
     -------
     tensor of shape (d, d)
-        Among the given matrix and the results for each width, the matrix with the largest mean
-        log-density.
+        Matrix with columns of unit norm. The widths decrease until the mean log-density decreases.
 
     References
     ----------
@@ -127,7 +126,7 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
        Preconditioning with Hessian Approximations", IEEE Transactions on Signal Processing 66,
        2018.
     """
-    found = [mixing]
+    best, largest = mixing.clone(), _log_density(columns, mixing)
     for width in WIDTHS:
         for _ in range(MAX_STEPS):
             s = columns @ mixing
@@ -146,8 +145,12 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
             mixing = mixing + mixing @ step.fill_diagonal_(0).mT
             if float(step.abs().max()) < 0.01 / len(s) ** 0.5:  # far below the sampling error
                 break
-        found.append(mixing)
-    return max(found, key=lambda m: float(_log_density(columns, m)))
+        found = _log_density(columns, mixing)
+        if not found > largest:
+            break
+        best, largest = mixing, found
+    best /= best.norm(dim=0)
+    return best
 
 
 def _log_density(columns: Tensor, mixing: Tensor) -> Tensor:

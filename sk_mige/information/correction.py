@@ -287,7 +287,7 @@ class CorrectedReference(Reference):
             slopes = scores.softmax(0).add_(scores.softmax(1))
             slopes.diagonal().sub_(2)
             slopes /= 2 * len(slopes)
-        (slopes * correction).sum().backward()  # type: ignore[no-untyped-call]
+        correction.backward(slopes)  # type: ignore[no-untyped-call]
 
 
 class _Side(nn.Module):

@@ -196,7 +196,8 @@ class _Margin:
 
     def __init__(self, z: Rows) -> None:
         self.sorted = np.sort(z[:, 0])
-        self.tree = None if z.shape[1] == 1 else cKDTree(z)
+        # Large leaves, because most of the counted rows are in leaves at the edge of the ball.
+        self.tree = None if z.shape[1] == 1 else cKDTree(z, leafsize=64)
 
 
 def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:

@@ -77,7 +77,7 @@ class LinearResiduals(ArrayState):
         r = a - left @ weights
         size = (y / self.y_scale).abs() @ combinations.abs()
         size += (x / self.x_scale).abs() @ weights.abs()
-        rounded = r.abs() <= ROUNDINGS * _rounding(x, y) * size
+        rounded = r.abs() <= ROUNDINGS * rounding_error(x, y) * size
         exact = rounded.double().mean(0) > 0.5
         self.is_exact = bool(exact.any())
         self.exact_x, self.exact_y = weights[:, exact], combinations[:, exact]
@@ -126,12 +126,6 @@ class LinearResiduals(ArrayState):
 
     def _centred(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return x / self.x_scale - self.x_mean, y / self.y_scale - self.y_mean
-
-
-def _rounding(x: Tensor, y: Tensor) -> float:
-    """Return the rounding error of float32 if a variable has float32 values, else of float64."""
-    of_float32 = any(bool((z == z.float()).all()) for z in (x, y))
-    return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
 
 
 def _deviation(z: Tensor) -> Tensor:
@@ -206,6 +200,15 @@ def _agree(a: Tensor, r: Tensor) -> Tensor:
 def _entropy(z: Tensor, m: int | None) -> float:
     """Return the entropy of one column from windows of m spacings on each side."""
     return -float(log_margins(z, z.sort(0).values, m).mean())
+
+
+def rounding_error(x: Tensor, y: Tensor) -> float:
+    """Return the relative rounding error of float32 if a variable has float32 values, else float64.
+
+    Integers are exact, so they do not count as float32 values.
+    """
+    of_float32 = any(bool((z == z.float()).all() and (z % 1 != 0).any()) for z in (x, y))
+    return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
 
 
 def log_margins(z: Tensor, ordered: Tensor, m: int | None = None) -> Tensor:

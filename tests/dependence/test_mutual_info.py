@@ -536,13 +536,43 @@ def test_an_oscillation_that_no_candidate_describes_is_said_to_be_unresolved(noi
     assert found.interval_ == (0, np.inf)
 
 
+@pytest.mark.parametrize("unit", [1, 3.7, 1e-30])
 @pytest.mark.parametrize("share", [0.1, 0.4])
-def test_numbers_that_are_equal_in_a_part_of_the_rows_have_infinite_information(share) -> None:
+def test_numbers_that_are_equal_in_a_part_of_the_rows_have_infinite_information(
+    share: float, unit: float
+) -> None:
     rng = np.random.default_rng(0)
     x, e = rng.standard_normal((2, 500))
     with pytest.warns(UserWarning, match="infinite"):
-        found = quick("gaussian").fit(x, np.c_[e, np.where(rng.random(500) < share, x, e)])
+        found = quick("gaussian").fit(unit * x, np.c_[e, np.where(rng.random(500) < share, x, e)])
     assert np.isinf(found.mutual_info_)
+
+
+@pytest.mark.parametrize("unit", [3.7, 1e-30, 1e200])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("origin", [0, 1000])
+def test_equal_values_do_not_depend_on_the_units(unit: float, dtype: type, origin: float) -> None:
+    rng = np.random.default_rng(0)
+    x, e = (origin + rng.standard_normal((2, 500, 1))).astype(dtype)
+    y = np.where(rng.random((500, 1)) < 0.3, x, e)
+    unit = min(unit, 1e30) if dtype == np.float32 else unit
+    scaled, *others = (z.astype(float) for z in (dtype(unit) * x, x, y, e))
+    assert all(have_equal_values(z, others[1]) for z in (scaled, others[0], -scaled))
+    assert not any(have_equal_values(z, others[2]) for z in (scaled, others[0], -scaled))
+
+
+@pytest.mark.parametrize("kind", ["continuous", "decimal", "part constant", "rotated cubes"])
+def test_units_of_columns_do_not_change_the_estimate(kind: str) -> None:
+    x, e = np.random.default_rng(0).standard_normal((2, 400, 2))
+    x = {"decimal": x.round(1), "part constant": np.maximum(x, 0)}.get(kind, x)
+    y = x + e
+    if kind == "rotated cubes":
+        x, y = x**3 @ [[0.8, 0.6], [-0.6, 0.8]], y**3
+    found = [
+        quick("gaussian", "mixture", "additive").fit(unit * x, y).mutual_info_
+        for unit in (1, 3.7, 1e-30)
+    ]
+    assert np.allclose(found, found[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("decimals", [0, 1])
@@ -559,6 +589,7 @@ def test_decimals_with_few_different_steps_have_finite_information() -> None:
     assert 0.5 < (x == y).mean() < 0.8
     for unit in (1, 0.1, 1e200):
         assert not have_equal_values(unit * x[:, None], unit * y[:, None])
+        assert not have_equal_values(unit * x[:, None], 3.7 * y[:, None])
 
 
 def test_noise_below_the_distance_of_ranks_is_said_to_be_unresolved() -> None:

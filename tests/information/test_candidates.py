@@ -135,6 +135,15 @@ def test_the_network_descends_the_symmetric_contrastive_loss() -> None:
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_neighbours_of_a_gaussian_pair_are_not_cross_validated() -> None:
+    x, y = draws(2000, 2), draws(2000, 2, seed=1)
+    found = choose_information(x, 0.8 * x + 0.6 * y, ("gaussian", "neighbors"))
+    gaussian, neighbours = found.candidates[1:]
+    assert gaussian.weight == 1
+    assert not neighbours.models
+    assert np.isneginf(neighbours.evidence)
+
+
 def test_the_interval_extends_to_what_a_network_learns_from_more_rows() -> None:
     x, y = draws(300, 2), draws(300, 1, seed=1)
     y = (x[:, :1] * x[:, 1:]).sign() * y.abs() + 0.1 * draws(300, 1, seed=2)
@@ -152,6 +161,14 @@ def test_network_uses_the_components_and_the_columns() -> None:
     assert found.candidates[-1].inputs == "both"
     assert abs(found.value - 1.02) < 0.1
     assert abs(float(found.pointwise(*columns, components).mean()) - 1.02) < 0.1
+
+
+def test_network_uses_the_columns_alone_if_the_components_are_noise() -> None:
+    x, y = draws(1000, 2), draws(1000, 2, seed=1)
+    noise = draws(1000, 2, seed=2), draws(1000, 2, seed=3)
+    found = choose_information(x, 0.8 * x + 0.6 * y, ("network",), components=noise)
+    assert found.candidates[-1].inputs == "columns"
+    assert abs(found.value - 1.02) < 0.1
 
 
 def test_a_copula_describes_the_columns_or_the_components() -> None:

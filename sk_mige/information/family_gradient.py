@@ -91,8 +91,8 @@ def conditional_mutual_info_gradient(
     ------
     ValueError
         If no derivative is given, or if numbers of samples or of parameters differ. If a value is
-        not finite, a variable is constant, or there are fewer than 3 samples per column. If the
-        columns of all variables together are linearly dependent.
+        not finite, a variable is constant, or there are fewer than 3 samples per column. If a
+        linear combination of columns of one variable is a linear function of the other variables.
 
     See Also
     --------

@@ -44,7 +44,7 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     Parameters
     ----------
     z : tensor of shape (M, ...)
-        Samples, differentiable with respect to the parameters of interest and flattened to (M, d).
+        Samples, differentiable with respect to the parameters φ and flattened to (M, d).
     score : callable, default=None
         Score function ``score(z)``, which returns scores of shape (M, d). None means
         :func:`sk_mige.score.ssge`.
@@ -103,8 +103,9 @@ def mutual_info_surrogate(
                 \nabla_\phi z\big]
 
     The MIGE paper treats a deterministic encoder as circumstance I. Only the z-block of the joint
-    score is needed, because x does not depend on φ. The kernel depends on x through squared
-    distances only. The dimension of x therefore affects only the cost of one matrix product.
+    score is needed, because x does not depend on the parameters φ of the encoder. The kernel
+    depends on x through squared distances only. The dimension of x therefore affects only the cost
+    of one matrix product.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def hidden_mutual_info_surrogate(
     .. math:: \nabla_\phi I(h; z) = \nabla_\phi H(h) + \nabla_\phi H(z) - \nabla_\phi H(h, z)
 
     The MIGE paper treats a layer inside the encoder as circumstance II. Both h and z depend on the
-    parameters, so both blocks of the joint score are needed.
+    parameters φ, so both blocks of the joint score are needed.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ MIN_SHARE = 0.1
 class Predictions(NamedTuple):
     """Leave-one-out predictions, and the fraction of the signal-to-noise ratio that they capture.
 
-    The field ``share`` is the captured fraction, at least .1. If no prediction is significant,
-    ``share`` is 1. The field ``resolved`` is False if the fraction is below .1 or no prediction is
-    significant.
+    The field ``share`` is the captured fraction for the columns of y, at least 0.1. If no
+    prediction of a column of y is significant, ``share`` is 1. The field ``resolved`` is False if
+    the fraction is below 0.1, or if no prediction of a column of y is significant.
     """
 
     columns: Tensor

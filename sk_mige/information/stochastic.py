@@ -55,7 +55,8 @@ def stochastic_mutual_info_surrogate(
     Parameters
     ----------
     z : tensor of shape (M, d) or (S, M, d)
-        One or S reparameterised draws of z for each of M inputs, differentiable.
+        One or S reparameterised draws of z for each of M inputs, differentiable with respect to the
+        parameters φ of the encoder.
     conditional : tuple (mean, scale), Distribution, callable or None, default=None
         Conditional distribution q(z | x). A pair of tensors (mean, standard deviation) describes a
         Gaussian with independent coordinates. Each tensor must be broadcastable to (M, d). A

@@ -89,8 +89,9 @@ class ProjectionSearchDisplay(Display):
         ----------
         search : GridSearchCV, RandomizedSearchCV or a halving search
             Fitted search whose grid includes ``n_components`` of the projection. If the grid has
-            other parameters, such as ``mode__beta``, the candidate with the best mean is drawn for
-            each dimension. Candidates with ``n_components="auto"`` are omitted, with a warning.
+            other parameters, such as ``mode__beta``, the scores of the candidate with the best mean
+            score are drawn for each dimension. Candidates with ``n_components="auto"`` are omitted,
+            with a warning.
         param : str, default=None
             Name of the parameter in the grid. None searches for a name that ends in
             ``score_estimator__n_components``, then for a name that ends in ``n_components``.

@@ -95,7 +95,7 @@ class ScoreFieldDisplay(Display):
         estimator : estimator or callable
             Fitted score estimator, or a function that maps points to scores, such as the exact
             scores of :mod:`sk_mige.datasets`. For a pipeline, the scores of the last step are drawn
-            over the transformed samples. For a search, the best estimator is drawn.
+            over the transformed samples. For a search, the scores of the best estimator are drawn.
         X : array-like of shape (n_samples, n_features)
             Samples to draw.
         points : array-like of shape (n_points, n_features), default=None

@@ -82,8 +82,9 @@ class TrainingCurveDisplay(Display):
         ----------
         estimator : MIGEEncoder or SlicedScoreMatching
             Fitted estimator with ``history_``, or a fitted pipeline or search that contains such an
-            estimator. For a pipeline, the first step with a history is drawn. To draw a
-            :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step ``pipeline[-1]``.
+            estimator. For a pipeline, the history of the first step with ``history_`` is drawn. To
+            draw a :class:`~sk_mige.NonLinearProbe` after an encoder, pass the step
+            ``pipeline[-1]``.
         keys : str or sequence of str, default=None
             Names of the records to draw, or a single name. None means ``train_loss`` and, if
             recorded, ``valid_loss``.

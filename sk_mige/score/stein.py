@@ -192,7 +192,7 @@ def stein_kernel(
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Rows, at least 2.
+        Rows.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the rows, in units of 1 / feature.
     kernel : {"rbf", "imq", "matern", "multiscale"} or Kernel, default="imq"
@@ -297,7 +297,7 @@ def kernel_stein_discrepancy(
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, at least 2.
+        Samples, at least 2 for the U-statistic.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the samples, in units of 1 / feature.
     statistic : {"u", "v"}, default="u"
@@ -355,7 +355,7 @@ def stein_thinning(
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Candidates, at least 2.
+        Candidates.
     scores : Tensor of shape (n, d)
         Scores :math:`\nabla \log p` at the candidates, in units of 1 / feature.
     n_points : int

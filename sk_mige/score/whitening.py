@@ -174,7 +174,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i}.
 
     The whole grid therefore needs only one eigendecomposition. The variance m of the spherical part
-    is computed from all rows. For d > n, the Gram matrix (n, n) is decomposed instead of the
+    is computed from all rows. For d ≥ n, the Gram matrix (n, n) is decomposed instead of the
     covariance.
 
     Parameters
@@ -280,7 +280,7 @@ def fit_whitening(
 def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     """Return eigenvalues (divisor n) and eigenvectors of the covariance.
 
-    The Gram matrix (n, n) is decomposed in place of the covariance if it is smaller.
+    For d ≥ n, the Gram matrix (n, n) is decomposed instead of the covariance.
     """
     n, d = centred.shape
     if d < n:

@@ -39,7 +39,7 @@ def make_accelerator(device: torch.device) -> Any:
     Raises
     ------
     ImportError
-        If accelerate is not installed.
+        If there are several processes and accelerate is not installed.
 
     Examples
     --------
@@ -118,7 +118,8 @@ def gather_rows(rows: Tensor, dim: int = 0) -> Tensor:
 
     Process p of k processes computes a loss :math:`L_p` of the joint batch :math:`z`. The
     rows of process p receive the gradient :math:`\sum_q \partial L_q / \partial z_p`. Data-parallel
-    training averages the gradients of the parameters over processes. The average equals
+    training averages the gradients with respect to the parameters :math:`\phi` over processes. The
+    average equals
 
     .. math:: \frac1k \sum_q \frac{\partial L_q}{\partial \phi} .
 

@@ -3,8 +3,8 @@
 Networks with layers of 784, 512, 512 and 64 units are trained on eight digits. The novel images are
 the remaining two digits, images of other kinds, and noise. The script measures the test error,
 calibration, selective prediction, and the detection of novel images. ``--tune`` trains each method
-with four strengths on five sixths of the training images. The chosen strength has the smallest
-negative log-likelihood on the remaining training images.
+except Softmax with four strengths. Five sixths of the training images of the first seed are used.
+The chosen strength has the smallest negative log-likelihood on the remaining training images.
 
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py --tune
     OMP_NUM_THREADS=1 python benchmarks/bottleneck_trust.py

@@ -44,6 +44,5 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# The kernel expansion lies in the span of the rows of the projection matrix. With few projected
-# dimensions, the kernel expansion is small. With more projected dimensions, the error approaches
-# the error without a projection.
+# The kernel expansion depends only on the projected coordinates. With more projected dimensions,
+# the error approaches the error without a projection.

@@ -367,7 +367,7 @@ def central_ranks(column: Array) -> NDArray[np.int64]:
 
 
 def label_key(table: Array) -> tuple[Any, ...]:
-    """Return a sort key of labels: number of labels, then the first rows with equal labels."""
+    """Return a sort key: number of distinct labels, then which of eight rows equal the first."""
     codes = row_codes(table)
     return len(np.unique(codes)), *(codes[:8] == codes[0]).tolist()
 

@@ -800,8 +800,8 @@ class MIGEEncoder(
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the last call was ``partial_fit``, or if ``at_beta`` returned the encoder. In both
-            cases, m was estimated for other weights.
+            If the encoder is not fitted, or if ``fit`` has not estimated m for the present network.
+            ``partial_fit`` and ``at_beta`` do not estimate m.
         """
         X = self._queries(X, "score_samples")
         if (marginal := self._marginal) is None:

@@ -438,7 +438,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
         The two estimators must be copies of one estimator. First call ``partial_fit`` with a first
         batch, and copy the estimator to every worker with :func:`copy.deepcopy`. Then call
-        :meth:`forget` and ``partial_fit`` on every worker, and merge the results.
+        :meth:`forget` and ``partial_fit`` on every copy. Merge each copy into the first estimator.
 
         Parameters
         ----------
@@ -467,8 +467,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if difference is not None:
             raise ValueError(
                 f"cannot merge: the two estimators have different {difference}. Fit one estimator "
-                "with partial_fit, deep-copy it to the workers, call forget() on each copy, and "
-                "merge the copies"
+                "with partial_fit, deep-copy it to the workers, call forget() and partial_fit on "
+                "each copy, and merge each copy into the first estimator"
             )
         if theirs.fold_sums:
             mine.join(theirs.fold_sums)
@@ -646,10 +646,10 @@ def _add(*parts: list[KernelSums]) -> list[KernelSums]:
 class RandomProjectionSSGE(SSGEScoreEstimator):
     r"""Scalable SSGE, with kernel distances between randomly projected samples.
 
-    The kernel uses the coordinates :math:`u = R y` in place of y. The random matrix R (k, d)
-    approximately preserves norms, so that :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base and
-    the scores use the original coordinates. The correction to the base lies in the span of the rows
-    of R, because functions of u vary only along the rows of R.
+    The kernel uses the coordinates :math:`u = R y` in place of the whitened coordinates y. The
+    random matrix R (k, d) approximately preserves norms, so that
+    :math:`\|u - u'\|^2 \approx \|y - y'\|^2`. The base depends on all coordinates y. The correction
+    to the base depends only on u.
 
     A projection saves time if k is much smaller than the number of features and the number of
     samples or landmarks. A projection also saves time if points are projected once and used often.

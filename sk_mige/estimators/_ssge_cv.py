@@ -166,8 +166,9 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
 
     Notes
     -----
-    With at most 2,048 rows, all candidates are compared on all rows, with the settings of the final
-    fit. Computing ``best_score_`` takes one further fit for each split.
+    With at most 2,048 rows, all candidates are compared on all rows. Computing ``best_score_``
+    takes one further fit for each split. If ``n_landmarks`` is a number, up to four finalists are
+    fitted with landmarks to the training rows of each split, and compared again.
 
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are the
     best candidate and the best of each kind of expansion. The default settings of

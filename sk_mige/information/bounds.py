@@ -187,8 +187,8 @@ class DonskerVaradhan(Bound):
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    Value and gradient of the bound are unbiased. For an optimal critic, their variances grow like
-    :math:`e^I`.
+    The estimates of the bound and of its gradient are unbiased. For an optimal critic, the
+    variances of the estimates grow like :math:`e^I`.
 
     Parameters
     ----------

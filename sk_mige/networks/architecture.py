@@ -34,8 +34,9 @@ class Architecture:
     n_features, n_components : int
         Number of values in a row and in its representation.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable
-        Network that maps rows to the inputs of the head. A callable returns a network for
-        (n_features or input_shape, n_outputs).
+        Network that maps rows to the inputs of the head. A callable returns the network. The
+        arguments of the callable are ``(n_features, n_outputs)``, or ``(input_shape, n_outputs)``
+        if ``input_shape`` is given.
     hidden_layer_sizes : tuple of int
         Widths of the hidden layers of "mlp".
     input_shape : tuple of int or None

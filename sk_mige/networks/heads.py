@@ -133,9 +133,9 @@ class StandardizingHead(DeterministicHead):
 
     In training, μ and σ are computed from the batch. In evaluation mode, μ and σ are running
     averages, as in batch normalisation without weights. Mutual information does not depend on the
-    scale of z, but the *estimate* of mutual information does. The estimated entropy grows with the
-    scale of z. A kernel with a single bandwidth is mainly sensitive to the components with the
-    largest variance. Standardisation fixes the scale of each component.
+    scale of z, but the gradient estimated by MIGE increases the scale. A kernel with a single
+    bandwidth is mainly sensitive to the components with the largest variance. Standardisation fixes
+    the scale of each component.
 
     In evaluation mode, z is multiplied by ``alignment``, which is initially the identity.
 

@@ -116,10 +116,11 @@ class InfoMax(InformationDescription):
         Weight of the prior-matching loss, which makes the sigmoid of z uniform on the unit cube.
         The value 0 disables prior matching.
     output_scale : {"input", "unit"} or None, default="input"
-        Scale of z. Mutual information does not depend on the scale of z, but its estimate depends
-        on the scale. With "unit", the network ends with batch normalisation without weights. With
-        "input", the network ends with batch normalisation in training. After training, ``fit`` maps
-        z linearly to the units of x, as in PCA (:func:`sk_mige.training.input_alignment`).
+        Scale of z. Mutual information does not depend on the scale of z, but the gradient
+        estimated by MIGE increases the scale. With "unit", the network ends with batch
+        normalisation without weights. With "input", the network ends with batch normalisation in
+        training. After training, ``fit`` maps z linearly to the units of x, as in PCA
+        (:func:`sk_mige.training.input_alignment`).
         ``partial_fit`` does not change the linear map. If ``output_scale`` is None, training does
         not fix the scale of z.
 

@@ -242,7 +242,8 @@ class GradientProducts:
 class GradientForm:
     r"""Quadratic form of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, z_m)` at one bandwidth.
 
-    With D the slopes of the kernel, B the offsets and :math:`H = (D \circ B)^\top D`,
+    Let D be the slopes of the kernel, and B the offsets in ``products``. The rows of Z are the
+    centres. With :math:`H = (D \circ B)^\top D`, the quadratic form A satisfies
 
     .. math:: \sigma^4 A = H + H^\top + D^\top D \circ Z Z^\top ,
 

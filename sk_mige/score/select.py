@@ -148,8 +148,9 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Upper bounds on the squared norm of the correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Reference losses. If None, the median of the leading candidates is used. If the reference is
-        the base alone, the mean loss of a correction must be lower by one standard error.
+        Losses from which the first rule computes each fold's differences. If None, the median of
+        the leading candidates is used. If the reference is the base alone, the mean loss of a
+        correction must be lower by one standard error.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the simplest candidates, used by the third rule.
 

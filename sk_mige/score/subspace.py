@@ -50,7 +50,7 @@ class SampleSubspace:
         return torch.cat([inside, distance[:, None]], dim=1).to(torch.float64)
 
     def lift(self, x: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Return vectors (n, d) at x from their coordinates (n, r + 1) at ``inner = embed(x)``."""
+        """Map vectors at x from coordinates (n, r + 1) to (n, d). ``inner`` is ``embed(x)``."""
         weights, away = self._weights(inner, vectors)
         moved = centred(x, self.origin).to(self.rows.dtype)
         return weights.to(self.rows.dtype) @ self.rows + away.to(self.rows.dtype) * moved

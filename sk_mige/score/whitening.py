@@ -160,7 +160,7 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
     Every column is first divided by its standard deviation, so that the result does not depend on
-    units. With S the correlations of the columns, the shrunk covariance is :math:`\hat\Sigma =
+    units. Let S be the correlations of the columns. The shrunk covariance is :math:`\hat\Sigma =
     (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 

@@ -42,8 +42,8 @@ class ImageAugmentation:
     scale : tuple of two floats, default=(0.2, 1.0)
         Smallest and largest area of a crop, as a fraction of the image's area. The area of a crop
         is drawn uniformly between the two limits. The aspect ratio, divided by that of the image,
-        is log-uniform between 3/4 and 4/3. The range is narrower for crops that would not fit into
-        the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
+        is log-uniform between 3/4 and 4/3. For areas above 3/4, the range is narrower, so that
+        every crop fits into the image. EMP-SSL uses 20 views with ``scale=(0.25, 0.25)``.
     flip : float, default=0.5
         Probability of a horizontal flip.
     jitter : float, default=0.4

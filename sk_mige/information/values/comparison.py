@@ -1,4 +1,4 @@
-"""Cross-validated candidates for the information of given coordinates."""
+"""Cross-validation of candidate estimates of the information between x and y."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Comparison:
-    """Candidates for the information of given coordinates.
+    """Candidate estimates of the information between x and y, in given coordinates.
 
     All candidates except the network are cross-validated, unless the first fold shows that a
     candidate is not useful. :meth:`fit_first_network` fits the network without the first fold, and

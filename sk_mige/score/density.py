@@ -51,11 +51,13 @@ class LogDensity:
     over the centres :math:`y_i`. For the RBF without a projection, the ridge is :math:`\lambda = 5
     \cdot 10^{-7}\, n d / \sigma^2`.
 
-    Outside the data, the extrapolation of a wide kernel is unreliable. Let y be farther from the
-    mean than the nearest centre z, at a distance r from z above :math:`r_0`. If there is a base,
-    the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the base then
-    changes the density along a line away from z. The distance :math:`r_0` is half a bandwidth, or
-    twice the median distance of centres to their nearest neighbours, if larger.
+    Outside the data, the extrapolation of a wide kernel is unreliable. Let y be at a distance r
+    from the nearest centre z, and let no centre be farther than y in the direction of
+    :math:`y - z`. If there is a base and r exceeds :math:`r_0`, the potential at y is replaced by
+    that at :math:`z + (y - z)\, r_0 / r`. Only the base then changes the density along a line away
+    from z. In more than one dimension, the density is not continuous where the nearest centre
+    changes. The distance :math:`r_0` is half a bandwidth, or twice the median distance of centres
+    to their nearest neighbours, if larger.
 
     Attributes
     ----------
@@ -121,8 +123,9 @@ class LogDensity:
             return y
         u, centers = ex.kernel_coordinates(y), self._kernel_centers
         sq, nearest = squared_distances(u, centers).min(1)
-        outward = u.square().sum(1) > centers.square().sum(1)[nearest]
-        far = outward & (sq > self._reach**2)
+        far = (sq > self._reach**2).nonzero()[:, 0]
+        away = u[far] - centers[nearest[far]]
+        far = far[(away @ centers.mT).amax(1) <= (away * u[far]).sum(1)]  # no centre is beyond
         near = self.centers[nearest[far]]
         y = y.clone()
         y[far] = near + (y[far] - near) * (self._reach / sq[far].sqrt())[:, None]

@@ -25,6 +25,8 @@ JITTER = 1e-7
 # Largest distance from the nearest centre at which the potential is evaluated, in bandwidths and in
 # median distances of centres to their nearest neighbours. In many dimensions, these are long.
 REACH, SPACINGS = 0.5, 2.0
+# Smallest cosine of the angle at which a centre is beyond a point.
+BEYOND = 0.5
 # Number of draws from the base, and smallest effective number of draws. With 100 effective draws,
 # the standard error of the log-normaliser is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
@@ -52,12 +54,12 @@ class LogDensity:
     \cdot 10^{-7}\, n d / \sigma^2`.
 
     Outside the data, the extrapolation of a wide kernel is unreliable. Let y be at a distance r
-    from the nearest centre z, and let no centre be farther than y in the direction of
-    :math:`y - z`. If there is a base and r exceeds :math:`r_0`, the potential at y is replaced by
-    that at :math:`z + (y - z)\, r_0 / r`. Only the base then changes the density along a line away
-    from z. In more than one dimension, the density is not continuous where the nearest centre
-    changes. The distance :math:`r_0` is half a bandwidth, or twice the median distance of centres
-    to their nearest neighbours, if larger.
+    from the nearest centre z. A centre c is beyond y if the angle between :math:`y - z` and
+    :math:`c - y` is below 60 degrees. If there is a base, r exceeds :math:`r_0` and no centre is
+    beyond y, the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the base
+    then changes the density along a line away from z. In two or more dimensions, the density can
+    jump where the nearest centre changes. The distance :math:`r_0` is half a bandwidth, or twice
+    the median distance of centres to their nearest neighbours, if larger.
 
     Attributes
     ----------
@@ -125,7 +127,9 @@ class LogDensity:
         sq, nearest = squared_distances(u, centers).min(1)
         far = (sq > self._reach**2).nonzero()[:, 0]
         away = u[far] - centers[nearest[far]]
-        far = far[(away @ centers.mT).amax(1) <= (away * u[far]).sum(1)]  # no centre is beyond
+        along = away @ centers.mT - (away * u[far]).sum(1, keepdim=True)
+        distance = squared_distances(u[far], centers).sqrt() * away.norm(dim=1, keepdim=True)
+        far = far[(along <= BEYOND * distance).all(1)]
         near = self.centers[nearest[far]]
         y = y.clone()
         y[far] = near + (y[far] - near) * (self._reach / sq[far].sqrt())[:, None]

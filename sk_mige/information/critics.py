@@ -123,8 +123,8 @@ class ConcatenatedCritic(nn.Module):
 class GaussianCritic(nn.Module):
     r"""Critic :math:`T(x, y) = \log q(y \mid x)`, where q is a Gaussian density.
 
-    The network computes mean and variance of q from x. The CLUB bound needs a critic that is a
-    conditional density, trained by maximum likelihood.
+    The network computes mean and variance of each coordinate of y from x. The CLUB bound needs a
+    critic that is a conditional density, trained by maximum likelihood.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def fit_critic(
     with torch.inference_mode(False), torch.enable_grad():
         for x, y in batches:
             optimizer.zero_grad()
-            scores = critic(x.clone(), y.clone())  # a gradient needs no tensors of inference mode
+            scores = critic(x.clone(), y.clone())  # autograd refuses tensors of inference mode
             (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return critic

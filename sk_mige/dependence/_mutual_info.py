@@ -70,8 +70,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     the best held-out score are averaged. The spread of the averaged candidates widens the interval.
     ``results_`` holds the scores of all candidates.
 
-    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
-    compares the log-loss of classifiers.
+    If X or Y holds labels, the estimate is the entropy of the labels minus the conditional entropy.
+    Cross-validation then compares the log-loss of classifiers.
 
     Parameters
     ----------

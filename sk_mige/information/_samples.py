@@ -131,8 +131,8 @@ def check_derivative(
 def noise_generator(random_state: Any) -> torch.Generator:
     """Return a random generator for noise that the package adds.
 
-    Users often draw their data with seed 0. With ``manual_seed(0)``, the added noise could equal
-    the samples. The seed of the noise is therefore derived from ``random_state``.
+    The seed of the noise is derived from ``random_state``, because noise with the seed of the
+    user's samples could equal the samples.
 
     Parameters
     ----------

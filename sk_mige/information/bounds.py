@@ -218,9 +218,9 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient with respect to the scores is bounded. The objective is a lower bound of a multiple
-    of the Jensen-Shannon divergence, up to a constant, and no estimate of I. The optimal critic is
-    the log density ratio. The ``value`` is therefore the NWJ bound at T + 1.
+    The gradient with respect to the scores is bounded. The objective is at most 2 D − 2 log 2,
+    where D is the Jensen-Shannon divergence of joint and product density, and no estimate of I. The
+    optimal critic is the log density ratio. The ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class SeparableCritic(nn.Module):
 
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert} .
 
-    The critic's absolute value is at most 1/τ. With f = g, the InfoNCE bound between two views of
+    The absolute value is then at most 1/τ. With f = g, the InfoNCE bound between two views of
     an image is a contrastive loss similar to the loss of SimCLR [1]_.
 
     Parameters
@@ -185,7 +185,7 @@ def fit_critic(
     batches : iterable of (x, y)
         Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Learning rate of Adam. The default is the learning rate for Figure 1 of the MIGE paper.
+        Learning rate of Adam.
 
     Returns
     -------

@@ -31,8 +31,7 @@ def gaussian_mutual_info(
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
     the dimension. The function therefore uses Girko's G-estimator of the log-determinant (see
     Notes). For dimensions up to several times the batch size M, the bias of the G-estimator is of
-    order 1/M. The error of the G-estimator is largest for slowly decaying spectra in far more
-    dimensions than samples.
+    order 1/M.
 
     A representation with well-separated classes is far from Gaussian, and the distance between
     classes does not affect the information. With ``labels`` y, the bound uses the covariance within

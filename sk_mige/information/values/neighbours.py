@@ -159,7 +159,7 @@ class NeighbourReference(Reference):
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     """Maximum-likelihood estimate of the intrinsic dimension of the data [1]_.
 
-    With more than 4,000 rows, the estimate uses distances from 2,000 to 4,000 of the rows.
+    With many rows, only a part of the rows is used.
 
     Parameters
     ----------

@@ -428,7 +428,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
 
     def _information_of_residuals(self, x: Tensor, y: Tensor) -> float:
-        """Return the information that the residuals of used regressions share with regressors."""
+        """Return a lower bound on the information that regressors and residuals share."""
         total = 0.0
         for e in self._chosen.candidates:
             if e.weight and e.inputs == "numbers":

@@ -41,8 +41,7 @@ def gaussian_mutual_info(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x) .
 
-    The gradient of the bound estimates the gradient of I(x; z | y), the information beyond the
-    class.
+    The gradient is that of an upper bound of I(x; z | y), the information beyond the class.
 
     Parameters
     ----------

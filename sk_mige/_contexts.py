@@ -52,10 +52,10 @@ def building(device: torch.device) -> Iterator[None]:
 def built_apart(seed: int) -> Iterator[None]:
     """Seed the initialisation of layers inside the context, in the calling thread only.
 
-    Unlike :func:`sk_mige.training.seeded`, the context does not wait for other threads. A stored
-    network can therefore be loaded while another thread trains. The seed determines the weights of
-    torch's layers and of modules built from torch's layers. Random functions outside torch's layers
-    are not seeded.
+    Unlike :func:`sk_mige.training.device.seeded`, the context does not wait for other threads. A
+    stored network can therefore be loaded while another thread trains. The seed determines the
+    weights of torch's layers and of modules built from torch's layers. Random functions outside
+    torch's layers are not seeded.
 
     Examples
     --------

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 Z_90 = float(ndtri(0.95))
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
 WIDE_NATS, WIDE_SHARE = 0.3, 0.3
-# A class of a condition has at least so many rows, or else the other classes represent the class.
+# Fewest rows of a class of a condition, and largest share of the rows in smaller classes.
 MIN_CLASS, MAX_RARE = 10, 0.2
 # Numbers are described separately in each class only if the condition has few large classes, and if
-# the held-out information increases by more than the tolerance.
+# the information increases significantly and by more than the tolerance.
 MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
 FAST = ("gaussian", "student", "mixture", "linear", "quadratic")
 

@@ -90,7 +90,7 @@ class DividedPair:
         return bool(rare) and max(rare) <= MAX_RARE * len(x)
 
     def fit(self, x: Array, y: Array, estimator: MutualInfoEstimator) -> InformationEstimate:
-        """Return the sum of the fitted terms."""
+        """Fit the terms and return their sum."""
         tables = self._tables(x, y)
         parts = {
             n: Part(n, z, n not in ("X", "Y", "X numbers", "Y numbers")) for n, z in tables.items()

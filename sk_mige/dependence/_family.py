@@ -77,8 +77,8 @@ def conditional_mutual_info(
 
     Exchanging x and y does not change the estimate. If z holds labels, numeric columns of x and y
     are standardised within each class, and a single estimator is fitted to all rows. With at most
-    12 classes, a separate estimator is fitted to each class if the held-out information is then
-    larger. At least half of the rows must belong to classes of 10 or more rows.
+    12 classes, each class has a separate estimator if the information is then significantly larger.
+    At least half of the rows must belong to classes of 10 or more rows.
 
     References
     ----------
@@ -207,8 +207,8 @@ def transfer_entropy(
     Raises
     ------
     ValueError
-        If the lengths differ, a value is missing, ``lag`` is not positive, or the series is too
-        short.
+        If the lengths differ, a value is missing, ``lag`` is no positive int or leaves too few
+        times, or a class has too few rows.
 
     Warns
     -----

@@ -48,10 +48,10 @@ def feature_information(
     Raises
     ------
     TypeError
-        If X is sparse.
+        If X or y is sparse, or ``estimator`` has another type.
     ValueError
-        If the numbers of rows differ, a value is missing, or the length of ``groups`` is not the
-        number of features.
+        If the numbers of rows differ or are too small, a value is missing, or the length of
+        ``groups`` is not the number of features.
 
     Warns
     -----

@@ -193,7 +193,7 @@ class _Table(ClassifierMixin, BaseEstimator):
 
 
 class _Ordered(ClassifierMixin, BaseEstimator):
-    """Gaussian mixture of the rows and a normal score, of which each label is an interval."""
+    """Gaussian mixture of rows and normal scores of labels, with an interval for each label."""
 
     def fit(self, x: Floats, labels: Labels) -> Self:
         """Fit the mixture to normal scores with a random order of rows of the same label."""

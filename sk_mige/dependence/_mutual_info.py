@@ -70,20 +70,19 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     the best held-out score are averaged. The spread of the averaged candidates widens the interval.
     ``results_`` holds the scores of all candidates.
 
-    If X or Y holds labels, the estimate is :math:`H(Y) - H(Y | X)`. For labels, cross-validation
-    compares the log-loss of classifiers.
+    If X or Y holds labels, the estimate is the entropy of the labels minus the conditional entropy.
+    Cross-validation then compares the log-loss of classifiers.
 
     Parameters
     ----------
     candidates : "auto" or list of str, default="auto"
         Candidates to compare. The value "auto" compares all candidates for the type of the columns.
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
-        "additive" and "network". The candidate "neighbors" is skipped if X and Y have more than
-        four columns together. Candidates for labels are "linear", "quadratic", "logistic",
-        "neighbors", "boosting" and "trees", "table" if both X and Y are labels, and "ordered" for
-        a column of numbers with more than two values. If a table has
-        labels and numbers, and the list has no candidate for one of the two types, "auto" is used
-        for this type.
+        "additive" and "network". With p columns in total, "neighbors" needs p ≤ 4, "mixture" p ≤ 40
+        and "network" p ≥ 3. Candidates for labels are "linear", "quadratic", "logistic",
+        "neighbors", "boosting" and "trees", "table" if both X and Y are labels, and "ordered" for a
+        single numeric label column with more than two values. If a table has labels and numbers,
+        and the list has no candidate for one of the two types, "auto" is used for this type.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -94,8 +93,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. The estimate is infinite if a linear combination of the columns of Y is
-        a linear function of X up to rounding errors.
+        Estimate in nats. The estimate is infinite, for example, if a linear combination of the
+        columns of Y is a linear function of X up to rounding errors.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -121,19 +120,19 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     use ranks of independent components if the components describe the columns of X or Y better than
     a Gaussian copula. Second, the candidate "additive" uses the columns, but only if the gain over
     ranks is significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains
-    more than 99 % of the variance of a linear combination of Y, the residual replaces the
+    more than 99 % of the variance of a linear combination of Y, the residual may replace the
     combination. Ranks do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.values.residuals.LinearResiduals`).
 
-    Copies of a row are counted once. Exchanging X and Y does not change the estimate. The folds
-    depend on the row order and on ``random_state``, so permuted rows give a slightly different
-    estimate.
+    Copies of a row are counted once if the numbers of X or of Y, not all integers, identify the
+    row. Exchanging X and Y does not change the estimate. The folds depend on the row order and on
+    ``random_state``, so permuted rows give a slightly different estimate.
 
     Columns of strings or categories are labels. Numeric columns are labels if the number of their
     distinct combinations is at most 50 and at most 10 % of the number of rows. Convert numeric
-    labels with more classes to strings. If a table has labels and numbers, the chain rule gives one
-    term for the labels and one term for the numbers. In the term for the numbers, columns are
-    standardised within each class.
+    labels with more classes to strings. If a table has labels and numbers, the chain rule gives
+    separate terms for labels and for numbers. For numbers, columns are standardised within each
+    class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
@@ -155,8 +154,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
-    exaggerate the information. The estimate with ties is the mean of both results, and the interval
-    contains both.
+    exaggerate the information. The estimate with ties is near the mean of both results, and the
+    interval contains both.
 
     Examples
     --------
@@ -429,7 +428,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         return self._set_value(value, interval, self._chosen.candidates, own + difference)
 
     def _information_of_residuals(self, x: Tensor, y: Tensor) -> float:
-        """Return the information that the residuals of used regressions share with regressors."""
+        """Return a lower bound on the information that regressors and residuals share."""
         total = 0.0
         for e in self._chosen.candidates:
             if e.weight and e.inputs == "numbers":
@@ -597,7 +596,7 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
 def _shifted(
     value: float, interval: tuple[float, float], difference: Array, excess: float
 ) -> tuple[float, float]:
-    """Return the interval of the value plus the mean difference, which may be too large."""
+    """Return the interval of the value plus the mean difference, too large by up to ``excess``."""
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval

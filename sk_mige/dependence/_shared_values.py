@@ -132,7 +132,7 @@ def _functions(
 
 
 def distinct_columns(table: Array) -> list[int]:
-    """Return the columns that differ from all earlier columns in which rows are equal."""
+    """Return the columns that divide the rows differently from all earlier columns."""
     partitions = [_partition(row_codes(column[:, None])).tobytes() for column in table.T]
     return [k for k, own in enumerate(partitions) if own not in partitions[:k]]
 

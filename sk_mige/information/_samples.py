@@ -34,7 +34,7 @@ def check_count(name: str, value: Any, least: int) -> int:
 
 
 def check_tensor(name: str, z: Any) -> Tensor:
-    """Return z, and raise TypeError or ValueError unless z is a real tensor of shape (n, d)."""
+    """Return z, and raise an error unless z is a dense, real, nonempty tensor (n, d)."""
     if not isinstance(z, Tensor):
         raise TypeError(
             f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
@@ -131,8 +131,8 @@ def check_derivative(
 def noise_generator(random_state: Any) -> torch.Generator:
     """Return a random generator for noise that the package adds.
 
-    Users often draw their data with seed 0. With ``manual_seed(0)``, the added noise could equal
-    the samples. The seed of the noise is therefore derived from ``random_state``.
+    The seed of the noise is derived from ``random_state``, because noise with the seed of the
+    user's samples could equal the samples.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
     Raises
     ------
     ValueError
-        If the values are sparse, complex or not numeric.
+        If the values are sparse, masked, ragged, complex or not numeric.
     """
     if isinstance(values, Tensor):
         if values.layout != torch.strided:

@@ -19,7 +19,7 @@ _WARNS = ContextVar("warnings of constant, few or swapped samples", default=True
 
 
 def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor:
-    """Return the tensor, and raise TypeError for other types and invalid dtypes."""
+    """Return the tensor, and raise TypeError for other types, layouts and dtypes."""
     if not isinstance(value, Tensor):
         raise TypeError(
             f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
@@ -76,7 +76,7 @@ def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 def check_codes(**codes: Any) -> list[Tensor]:
-    """Return samples as rows (M, d), and raise or warn if the samples are not differentiable."""
+    """Return samples as rows (M, d), and warn if they are constant or have no graph."""
     rows = [check_samples(name, value) for name, value in codes.items()]
     names = list(codes)
     for name, part in zip(names[1:], rows[1:], strict=True):
@@ -113,7 +113,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about samples, because the trained estimator warns."""
+    """Disable warnings about samples, because the estimator warns itself."""
     token = _WARNS.set(False)
     try:
         yield

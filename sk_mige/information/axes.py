@@ -18,7 +18,7 @@ TOLERANCE = 1e-4
 
 
 def independent_axes(z: Tensor) -> Tensor | None:
-    r"""Linear map to independent components, or None if the map has no benefit.
+    r"""Linear map to independent components, or None.
 
     Mutual information does not change under invertible maps of either variable. Maps of single
     coordinates (:func:`gaussianize_margins`) make a distribution nearly Gaussian if the coordinates
@@ -36,11 +36,10 @@ def independent_axes(z: Tensor) -> Tensor | None:
 
         - z has one dimension, fewer than 5 d samples, or coordinates that are constant or linearly
           dependent.
-        - The multivariate kurtosis does not differ from the kurtosis of a Gaussian, so the result
-          of ICA would be random.
-        - The map A decreases the sum of marginal entropies by less than 0.03 nats per coordinate.
-          The entropies are estimated from spacings of ordered samples [2]_, and :math:`\log|\det
-          A|` corrects for the change of the joint entropy.
+        - The multivariate kurtosis does not differ significantly from that of a Gaussian, so the
+          result of ICA would be random.
+        - The map A decreases the total correlation of the coordinates by at most 0.03 nats per
+          coordinate. The marginal entropies are estimated from spacings of ordered samples [2]_.
 
     References
     ----------

@@ -57,9 +57,8 @@ class Bound(nn.Module):
         The kind "density" is a conditional log-density log q(y | x), such as
         :class:`GaussianCritic`.
     shares_embedding : bool
-        Whether the critic may use one embedding for x and y. With a shared embedding, the scores
-        are a positive kernel. Shared embeddings suit bounds that depend only on differences of
-        scores.
+        Whether the critic may use one embedding for x and y. Shared embeddings suit bounds that
+        depend only on differences of scores.
 
     See Also
     --------
@@ -94,8 +93,8 @@ class Bound(nn.Module):
     def nats(self, scores: Tensor) -> Tensor:
         """Return a differentiable estimate of I(x; y) in nats, without updating any state.
 
-        By default, the objective is returned. Bounds with an objective in other units override the
-        method.
+        By default, the objective of ``forward`` is returned. Bounds with a state, or with an
+        objective in other units, override the method.
         """
         return self(scores).objective
 
@@ -119,8 +118,8 @@ class DonskerVaradhan(Bound):
 
     The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
     average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
-    gradient. The moving average is a buffer and part of ``state_dict``. Only calls in training mode
-    update the average.
+    gradient. The moving average is a buffer and part of ``state_dict``. Only ``forward`` in
+    training mode updates the average.
 
     Parameters
     ----------
@@ -187,8 +186,8 @@ class DonskerVaradhan(Bound):
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
-    The estimates of the bound and of its gradient are unbiased. For an optimal critic, the
-    variances of the estimates grow like :math:`e^I`.
+    The estimates of the bound and of its gradient are unbiased. For an optimal critic, the variance
+    grows at least like :math:`e^I`.
 
     Parameters
     ----------
@@ -219,9 +218,9 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     .. math:: \mathbb{E}_p[-\mathrm{sp}(-T)] - \mathbb{E}_{p \otimes p}[\mathrm{sp}(T)],
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
-    The gradient with respect to the scores is bounded. However, the objective is a divergence that
-    increases with I, not an estimate of I. The optimal critic is the log density ratio. The
-    ``value`` is therefore the NWJ bound at T + 1.
+    The gradient with respect to the scores is bounded. The objective is at most 2 D − 2 log 2,
+    where D is the Jensen-Shannon divergence of joint and product density, and no estimate of I. The
+    optimal critic is the log density ratio. The ``value`` is therefore the NWJ bound at T + 1.
 
     Parameters
     ----------
@@ -250,7 +249,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     r"""SMILE: Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
 
     The critic and the gradient are those of :func:`jensen_shannon`. Clipping reduces the variance
-    of the log-partition function and adds bias.
+    of the second term and adds bias.
 
     Parameters
     ----------
@@ -258,8 +257,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
         Critic scores T(x_i, y_j) of all pairs. The diagonal contains the pairs of the joint
         distribution.
     clip : float, default=5.0
-        Threshold τ. Smaller thresholds increase the bias and decrease the variance. The authors
-        recommend 5.
+        Threshold τ. Smaller thresholds increase the bias and decrease the variance.
 
     Returns
     -------
@@ -318,8 +316,8 @@ def club(scores: Tensor) -> BoundEstimate:
 
     .. math:: I \le \mathbb{E}_p[\log q(y \mid x)] - \mathbb{E}_{p \otimes p}[\log q(y \mid x)]
 
-    The critic is a conditional density q(y | x), trained by maximum likelihood. The bound is
-    guaranteed only if q is the true conditional density.
+    The critic is a conditional density q(y | x), trained by maximum likelihood. The bound holds if
+    q is the true conditional density.
 
     Parameters
     ----------

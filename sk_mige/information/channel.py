@@ -66,9 +66,8 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta has more than one dimension. If y has the wrong number of rows, is constant or is
-        not finite. If y does not depend on the noise, so that the information is infinite.
-        Errors of :func:`mutual_info_gradient` are raised as well.
+        If theta is no finite number or vector. If y has the wrong number of rows, or does not
+        depend on theta or on the noise. Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples
     --------

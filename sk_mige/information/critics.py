@@ -21,7 +21,7 @@ class SeparableCritic(nn.Module):
 
     .. math:: T(x, y) = \frac{f(x)^\top g(y)}{\tau\, \lVert f(x) \rVert\, \lVert g(y) \rVert} .
 
-    The critic's absolute value is at most 1/τ. With f = g, the InfoNCE bound between two views of
+    The absolute value is then at most 1/τ. With f = g, the InfoNCE bound between two views of
     an image is a contrastive loss similar to the loss of SimCLR [1]_.
 
     Parameters
@@ -123,8 +123,8 @@ class ConcatenatedCritic(nn.Module):
 class GaussianCritic(nn.Module):
     r"""Critic :math:`T(x, y) = \log q(y \mid x)`, where q is a Gaussian density.
 
-    The network computes mean and variance of q from x. The CLUB bound needs a critic that is a
-    conditional density, trained by maximum likelihood.
+    The network computes mean and variance of each coordinate of y from x. The CLUB bound needs a
+    critic that is a conditional density, trained by maximum likelihood.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def fit_critic(
     batches : iterable of (x, y)
         Batches of pairs. Each batch is one step of the optimiser.
     learning_rate : float, default=1e-4
-        Learning rate of Adam. The default is the learning rate for Figure 1 of the MIGE paper.
+        Learning rate of Adam.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def fit_critic(
     with torch.inference_mode(False), torch.enable_grad():
         for x, y in batches:
             optimizer.zero_grad()
-            scores = critic(x.clone(), y.clone())  # a gradient needs no tensors of inference mode
+            scores = critic(x.clone(), y.clone())  # autograd refuses tensors of inference mode
             (-bound(scores).critic_objective).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return critic

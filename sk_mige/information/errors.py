@@ -73,7 +73,7 @@ def _full_error(
     again: Callable[[Tensor], Tensor],
     anew: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Combine the jackknife and resolution errors, and warn if the resolution error dominates.
+    """Combine the jackknife and resolution errors, and warn of a large resolution error.
 
     Parameters
     ----------

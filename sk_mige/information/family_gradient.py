@@ -101,8 +101,7 @@ def conditional_mutual_info_gradient(
 
     Notes
     -----
-    The scores are estimated by :func:`whitened_scores`. The standard error does not include the
-    bias of the scores.
+    The scores are estimated by :func:`whitened_scores`.
 
     Examples
     --------
@@ -228,7 +227,7 @@ def transfer_entropy_gradient(
     Raises
     ------
     ValueError
-        If ``lag`` is not positive, or if the series are too short for ``lag``. Errors of
+        If ``lag`` is no positive int, or leaves fewer than 10 times. Errors of
         :func:`conditional_mutual_info_gradient` are raised as well.
 
     See Also
@@ -330,7 +329,7 @@ def _estimate(
 
 
 def _check_joint(joint: Tensor) -> None:
-    """Raise ValueError for too few samples, or if the joint distribution has no density."""
+    """Raise ValueError for too few samples, or if columns are linearly dependent."""
     n, d = joint.shape
     if n < 3 * d:
         raise ValueError(

@@ -20,19 +20,18 @@ def gaussian_mutual_info(
 ) -> Tensor:
     r"""Upper bound of I(x; z) in nats for z | x ~ N(mean(x), scale(x)²), from one batch.
 
-    .. math:: I = \tfrac12 \log\det\big(\mathrm{Cov}[\mu(x)] + \bar\Sigma\big)
+    .. math:: I \le \tfrac12 \log\det\big(\mathrm{Cov}[\mu(x)] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x),
               \qquad \bar\Sigma = \mathrm{diag}\,\mathbb{E}[\sigma(x)^2]
 
-    Among all marginals with a given covariance, the Gaussian has the largest entropy. The returned
-    value is therefore an upper bound of I(x; z). For linear-Gaussian encoders, the bound equals
-    I(x; z). The bound is differentiable in ``mean`` and ``scale``, and no noise is drawn.
+    Among all marginals with a given covariance, the Gaussian has the largest entropy. The bound
+    equals I(x; z) for a Gaussian x, a linear mean and a constant scale. The result estimates the
+    bound, and is differentiable in ``mean`` and ``scale``.
 
     The log-determinant of the sample covariance is accurate only if the batch is much larger than
     the dimension. The function therefore uses Girko's G-estimator of the log-determinant (see
     Notes). For dimensions up to several times the batch size M, the bias of the G-estimator is of
-    order 1/M. The error of the G-estimator is largest for slowly decaying spectra in far more
-    dimensions than samples.
+    order 1/M.
 
     A representation with well-separated classes is far from Gaussian, and the distance between
     classes does not affect the information. With ``labels`` y, the bound uses the covariance within
@@ -42,8 +41,7 @@ def gaussian_mutual_info(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x) .
 
-    The gradient of the bound estimates the gradient of I(x; z | y), the information beyond the
-    class.
+    The gradient is that of an upper bound of I(x; z | y), the information beyond the class.
 
     Parameters
     ----------
@@ -66,17 +64,18 @@ def gaussian_mutual_info(
 
     Notes
     -----
-    Let n = M − 1, and divide the centred means by :math:`\bar\Sigma^{1/2}`. Let :math:`n g_i` be
-    the eigenvalues of the Gram matrix of the scaled means. For w > 0, let :math:`u = \frac1n\sum_i
-    1/(g_i + w)` be the companion Stieltjes transform. The Marchenko-Pastur equation gives the
-    population's eigenvalues τ through :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`. The
-    integral of the sum over u from 0 to 1 is the log-determinant:
+    Let n be M − 1, or M minus the number of classes. Divide the centred means by
+    :math:`\bar\Sigma^{1/2}`. Let :math:`n g_i` be the eigenvalues of the Gram matrix of the scaled
+    means. For w > 0, let :math:`u = \frac1n\sum_i 1/(g_i + w)` be the companion Stieltjes
+    transform. The Marchenko-Pastur equation gives the population's eigenvalues τ through
+    :math:`\sum_k \tau_k/(1 + \tau_k u) = n (1/u - w)`. The integral of the sum over u from 0 to 1
+    is the log-determinant:
 
     .. math:: \log\det(I + \Sigma) = \sum_i \log(g_i + w) + n (1 - w)
               \quad\text{with } w \text{ such that } u = 1 .
 
     Equivalently, the noise variance 1 is replaced by w < 1. The smaller variance compensates for
-    the spread of the sample eigenvalues. If d > M and nearly all sample eigenvalues are large, w is
+    the spread of the sample eigenvalues. If d ≥ n and nearly all sample eigenvalues are large, w is
     close to 0 or does not exist. For such small w, the integral is continued from the value of u at
     which :math:`w u` equals ``floor``. The continuation assumes that the remaining population
     eigenvalues, at most d, are equal. The continued integrand keeps its value and slope at the
@@ -203,7 +202,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     :math:`A = (G + w)^{-1}`, so no eigenvectors are needed. Computing eigenvectors would take most
     of the time. If w solves u = 1, the estimate is stationary in w, and its gradient is A.
     Otherwise the estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr}
-    A^j`, with u = s₁. Since :math:`w u = f`, the gradient of w is :math:`\frac{w}{n (u - w s_2)}
+    A^j`, with u = s₁. Since w u is the floor, the gradient of w is :math:`\frac{w}{n (u - w s_2)}
     A^2`. Let b, c and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)`
     with respect to u, s₂ and w. The gradient is then
 

@@ -58,8 +58,8 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
     Notes
     -----
     The score of a smooth density on the whole space has mean 0, which is Stein's identity for f =
-    1. Estimated scores satisfy Stein's identity only approximately. Every surrogate of this package
-    therefore centres the estimated scores of a batch:
+    1. Estimated scores satisfy Stein's identity only approximately. The surrogate therefore centres
+    the scores of a batch:
 
     .. math:: \hat g(z_m) - \tfrac1M \textstyle\sum_l \hat g(z_l) .
 
@@ -189,17 +189,16 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    With equal medians, the joint kernel does not depend on the units of x, the dimension of x or
-    the norm of a projection. A random projection to k dimensions gives the same result for every k,
-    up to random errors.
+    With equal medians, the joint kernel does not depend on the units of x or the norm of a
+    projection.
 
     Parameters
     ----------
     sq_x, sq_z : tensors of shape (..., M, M)
         Squared distances.
     x_scale : float, default=1.0
-        Weight of the distances of x relative to those of z. With a larger ``x_scale``, z must
-        distinguish inputs that are closer together. With ``x_scale=0``, x is ignored.
+        Weight of the distances of x relative to those of z. A larger ``x_scale`` gives the joint
+        kernel a finer resolution of x. With ``x_scale=0``, x is ignored.
 
     Returns
     -------
@@ -243,7 +242,7 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tens
 
 
 def is_ssge(score: ScoreFunction | None) -> bool:
-    """Return whether ``score`` is :func:`ssge` or a ``partial`` of :func:`ssge`.
+    """Return whether ``score`` is None, :func:`ssge` or a ``partial`` of :func:`ssge`.
 
     :func:`ssge` scores several sets of samples, stacked along leading dimensions, in one call.
     """

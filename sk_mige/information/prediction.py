@@ -23,7 +23,7 @@ class Predictions(NamedTuple):
 
     The field ``share`` is the captured fraction for the columns of y, at least 0.1. If no
     prediction of a column of y is significant, ``share`` is 1. The field ``resolved`` is False if
-    the fraction is below 0.1, or if no prediction of a column of y is significant.
+    the fraction is at most 0.1, or if no prediction of a column of y is significant.
     """
 
     columns: Tensor

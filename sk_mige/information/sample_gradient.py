@@ -96,11 +96,11 @@ def mutual_info_gradient(
         information. Margins with heavy tails, and margins transformed by a cube or an exponential,
         become nearly Gaussian. If None, no map is applied.
     joint : {"auto", "coordinates", "distances"}, default="auto"
-        Use of x in the joint score. The option "coordinates" uses the coordinates of x, and should
-        have at least 3 samples for each coordinate of x and y. With "distances", leave-one-out
-        predictions of y from the distances of x replace x. The option "distances" suits data with
-        more columns than samples, such as images. The default "auto" selects "coordinates" if there
-        are 3 samples for each coordinate, or if ``dx`` is given.
+        Use of x in the joint score. The option "coordinates" uses the coordinates of x. With
+        "distances", leave-one-out predictions of y from the distances of x replace x. The option
+        "distances" suits data with more columns than samples, such as images. The default "auto"
+        selects "coordinates" if there are at least 3 samples for each linearly independent column
+        of x and y, or if ``dx`` is given.
     score : callable, default=None
         Score function ``score(z)``. None means :func:`whitened_scores`, with a bandwidth of 1, 1/2,
         1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
@@ -124,21 +124,20 @@ def mutual_info_gradient(
     Raises
     ------
     ValueError
-        If lengths differ, a value is not a finite real number, there are fewer than 4 samples, or a
-        variable is constant. If a linear combination of columns of y equals a linear combination of
-        columns of x, before or after the map to normal scores. The information of an exact linear
-        relation is infinite.
+        If shapes disagree, a value is not a finite real number, there are fewer than 4 samples, or
+        x or a column of y is constant. With at least 3 samples per column, if x and y, or their
+        normal scores, share a linear combination of columns. The information is then infinite.
 
     Warns
     -----
     UserWarning
         If columns are linear combinations of other columns, but the derivatives of the columns are
-        not. If a few extreme values dominate the variance of a column and ``margins`` is None. If a
-        column of y has fewer distinct values than a tenth of the number of samples. If the pairs
-        lie close to a surface, so that the information is nearly infinite. If the samples do not
-        resolve the gradient, with ``standard_error="jackknife"``. If the predictions of
-        ``joint="distances"`` capture less than a tenth of the signal in y, or y has more columns
-        than the samples resolve.
+        not. If a few extreme values dominate the variance of a column, and ``margins`` and
+        ``score`` are None. If a column of y has fewer distinct values than a tenth of the number of
+        samples. If the pairs lie close to a surface, so that the information is nearly infinite. If
+        the samples do not resolve the gradient, with ``standard_error="jackknife"``. If the
+        predictions of ``joint="distances"`` capture less than a tenth of the signal in y, or y has
+        more columns than the samples resolve.
 
     Notes
     -----
@@ -339,7 +338,7 @@ def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
 
 
 def _gaussianized(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
-    """Return samples in independent axes with Gaussian margins, and their derivatives."""
+    """Return samples with nearly Gaussian margins, on independent axes if any, and derivatives."""
     axes = independent_axes(z)
     if axes is not None:
         z = z @ axes

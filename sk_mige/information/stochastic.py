@@ -84,7 +84,7 @@ def stochastic_mutual_info_surrogate(
     ValueError
         If an implicit conditional has a single draw. If ``marginal`` is unknown. If ``marginal``
         requires a Gaussian conditional and ``conditional`` is not Gaussian. If ``marginal`` is
-        "gaussian" and the conditional is detached from the graph.
+        "gaussian", and z requires a gradient but mean and scale do not.
 
     Warns
     -----
@@ -95,14 +95,14 @@ def stochastic_mutual_info_surrogate(
     Notes
     -----
     If ∇H(z | x) is exact and the estimate of ∇H(z) is too small, the noise can grow without limit
-    during training. SSGE scores from M samples in d ≥ M dimensions are about M/d times the true
-    scores. The methods for H(z) are:
+    during training. SSGE scores from M samples in many more dimensions d are roughly M/d times the
+    true scores. The methods for H(z) are:
 
     "gaussian"
         The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without
-        sampling noise of z. The gradient of the bound is exact for linear-Gaussian encoders, up to
-        sampling error. The number of dimensions may exceed the number of samples. For other
-        encoders, the gradient is that of an upper bound of I.
+        sampling noise of z. The gradient is exact for linear-Gaussian encoders of Gaussian inputs,
+        up to sampling error. The number of dimensions may exceed the number of samples. Otherwise,
+        the gradient is that of an upper bound of I.
     "whitened"
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.
@@ -183,7 +183,7 @@ def conditional_scores(
     score: ScoreFunction | None = None,
     rescale: bool = True,
 ) -> Tensor:
-    """Estimate detached scores of the conditional q(z | x) at z.
+    """Compute detached scores of the conditional q(z | x) at z.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def multiview_mutual_info_surrogate(
     Raises
     ------
     ValueError
-        If there are fewer than two views of each input.
+        If z has another shape, or fewer than two views of each input.
 
     Notes
     -----

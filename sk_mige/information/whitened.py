@@ -29,7 +29,8 @@ SETTINGS = ScoreSettings(whiten=False, base="gaussian")
 CHUNK = 8192
 # Bandwidths, as multiples of the median distance. A narrower kernel must have a gain over the
 # Gaussian that is MIN_RATIO times larger, because narrow kernels have a larger variance. The
-# surplus must be MIN_SHARE of the Gaussian's loss d / 2, because gains can be due to chance.
+# surplus must be MIN_SHARE of d / 2, the size of the Gaussian's loss, because gains can be due to
+# chance.
 BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
 # With fewer samples, folds are too small to choose a bandwidth.
 MIN_SAMPLES_TO_NARROW = 200
@@ -54,8 +55,8 @@ def whitened_scores(
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. With n < 3 d, whitening uses a shrunk covariance. The number of kernel centres is a
-        tenth of the number of samples, at least 100 and at most 400.
+        Samples. With n < 3 d, whitening uses a shrunk covariance. The kernel centres are a tenth of
+        the samples, but at least 100 or all samples, and at most 400.
     sq_distances : None
         Squared distances, which must be None, because the estimate needs coordinates.
     bandwidth_factor : float, default=1.0

@@ -104,7 +104,7 @@ class Comparison:
         self.has_network = is_allowed and not self.large
 
     def fit_first_network(self) -> None:
-        """Fit the network without the first fold, if the network is a candidate.
+        """Fit the network without the first fold, if ``has_network``.
 
         If there are components, a second network receives them. The network with the larger
         held-out information is used.
@@ -249,7 +249,7 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
 
 
 def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tensor) -> Evidence:
-    """Fit nearest neighbours without the first fold, and cross-validate if the evidence is close.
+    """Fit neighbours without the first fold, and cross-validate unless the evidence is low.
 
     The first fold selects the number of neighbours.
     """

@@ -32,10 +32,10 @@ class CorrectedReference(Reference):
     r"""Sum of the pointwise information of a reference density and a trained correction.
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`. One network returns (g, a), and another
-    network returns (h, b). Each network receives the coordinates, and the coordinates multiplied by
-    bump functions of the squared radius. A variable with more than six columns is projected to the
-    directions with significant canonical correlations. If no canonical correlation is significant,
-    all columns are used. The networks minimise the symmetric InfoNCE loss. All other rows of the
+    network returns (h, b). Each network receives the coordinates, the squared radius, and products
+    of the coordinates with bump functions of the squared radius. If the reference uses more than
+    six columns of x or y, a variable with more than six columns is projected to the result of
+    ``related_directions``. The networks minimise the symmetric InfoNCE loss. All other rows of the
     batch are negatives.
 
     Parameters

@@ -32,7 +32,8 @@ def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
     Returns
     -------
     tuple of tensors of shapes (p, k) and (q, m), or None
-        Orthonormal directions of x and of y. None if no correlation is significant.
+        Orthonormal directions of x and of y. None if no correlation is significant, or n ≤ 2 (p +
+        q).
 
     References
     ----------

@@ -30,8 +30,8 @@ class Evidence(ArrayState):
     name : str
         Name of the candidate.
     value : float
-        Estimate in nats. Information in nats: the KSG estimate for nearest neighbours, else the
-        mean of ``in_sample`` and ``held_out``.
+        Information in nats: the KSG estimate for nearest neighbours, else the mean of ``in_sample``
+        and ``held_out``.
     in_sample : float
         Mean pointwise information of the training rows, in nats.
     held_out : float

@@ -26,8 +26,9 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 
     .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1).
 
-    Let r be the distance from a row to its k-th nearest neighbour in (x, y). The counts :math:`n_x`
-    and :math:`n_y` are the numbers of other rows nearer than r in x and in y.
+    Let r be the distance from a row to its k-th nearest neighbour in (x, y), in the maximum norm.
+    The counts :math:`n_x` and :math:`n_y` are the numbers of other rows nearer than r in x and in
+    y.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class NeighbourReference(Reference):
 def local_dimension(z: Tensor, n_neighbors: int = 10) -> float:
     """Maximum-likelihood estimate of the intrinsic dimension of the data [1]_.
 
-    With many rows, the estimate is the mean over about 2,000 rows.
+    With many rows, only a part of the rows is used.
 
     Parameters
     ----------

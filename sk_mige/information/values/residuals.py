@@ -137,7 +137,7 @@ def _deviation(z: Tensor) -> Tensor:
 def _steps(z: Tensor) -> Tensor:
     """Return the grid step of each column, or 0 if the values are not on a grid.
 
-    Values are on a grid if at least half of them are equal to others, or if all distances between
+    Values are on a grid if fewer than half of them are distinct, or if all distances between
     successive values are multiples of the smallest distance, or of a half or a third of it.
     """
     steps = z.new_zeros(z.shape[1])
@@ -164,11 +164,11 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
 
 
 def _copula_entropy(z: Tensor) -> tuple[float, float]:
-    """Return the entropy of the copula of the columns, and the error if it is too large.
+    """Return the entropy of the columns' copula, and its difference from the next best model.
 
-    The smallest of three cross-entropies counts: that of a Gaussian copula, and the held-out ones
-    of Gaussian mixtures of normal scores and of columns. The entropy of a mixture is the mean of
-    the in-sample and the held-out cross-entropy. The error is the difference from the second.
+    The models are a Gaussian copula, and Gaussian mixtures of normal scores and of columns. The
+    model with the smallest held-out cross-entropy is used. The entropy of a mixture is the mean of
+    the in-sample and the held-out cross-entropy.
     """
     scores, columns = gaussianize_ranks(z), (z - z.mean(0)) / z.std(0)
     gaussian = 0.5 * float(torch.logdet(torch.corrcoef(scores.mT).reshape(z.shape[1], -1)))

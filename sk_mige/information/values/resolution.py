@@ -140,7 +140,7 @@ def undescribed(e: Evidence, found: Comparison) -> float:
     Returns
     -------
     float
-        Information in nats, or 0 if the sum is not significant.
+        Information in nats. The result is 0 if the sum is not significant, or is not computed.
     """
     x, y = found.views["components" if e.inputs == "components" else "columns"]
     left, right = _cosines(x), _cosines(y)

@@ -105,9 +105,9 @@ def least_information(x: Tensor, y: Tensor) -> float:
     .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)
               \ge -\tfrac{1}{2} \log(1 - R^2) - \tfrac{1}{2} \log(1 - c) .
 
-    The result is the largest bound for all pairs of columns, also with x and y exchanged. The
-    largest of m correlations of independent columns is subtracted from c, and two standard errors
-    are subtracted from the first term.
+    The result is the largest bound for all pairs of columns, also with e = y, and with x and y
+    exchanged. The largest of m correlations of independent columns is subtracted from c, and two
+    standard errors are subtracted from the first term.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def least_information(x: Tensor, y: Tensor) -> float:
     Returns
     -------
     float
-        Lower bound in nats, at least 0.
+        Lower bound in nats, at least 0. With n ≤ 3 p or n ≤ 3 q, the result is 0.
 
     Examples
     --------

@@ -105,10 +105,9 @@ def ssge(
     Returns
     -------
     Tensor of shape (..., M, d)
-        Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
-        float64, because a float32 result can have a relative error of 6e-3. The solver
-        "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
-        otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
+        Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in float64,
+        because a float32 result can have a relative error of 6e-3. The solver "cholesky" runs in
+        the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64 otherwise.
 
     Notes
     -----
@@ -123,10 +122,9 @@ def ssge(
     Raises
     ------
     TypeError
-        If ``z`` or ``sq_distances`` is not a tensor.
+        If ``z`` or ``sq_distances`` is not a dense tensor of floating-point numbers.
     ValueError
-        If a shape, ``bandwidth``, ``solver`` or ``kernel`` is invalid, or if the solver needs
-        ``n_eigen`` or ``alpha``.
+        If another argument is invalid, or if the solver needs ``n_eigen`` or ``alpha``.
 
     References
     ----------

@@ -224,7 +224,7 @@ def stein_kernel(
     Raises
     ------
     ValueError
-        If the shapes of ``x`` and ``scores`` differ, or if the name of an option is unknown.
+        If ``x`` and ``scores`` do not share a shape (n, d), or if an option is unknown.
 
     References
     ----------
@@ -313,7 +313,7 @@ def kernel_stein_discrepancy(
     Raises
     ------
     ValueError
-        If the statistic is unknown, or if the shapes of ``x`` and ``scores`` differ.
+        If the statistic is unknown or needs more rows, or if :func:`stein_kernel` raises an error.
 
     References
     ----------

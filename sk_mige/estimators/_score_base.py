@@ -92,7 +92,7 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If the scores of a column exceed the range of the dtype of X.
+            If the scores of a column are outside the range of the dtype of X.
         """
         if is_dask(X):
             check_is_fitted(self)
@@ -183,12 +183,12 @@ class BaseScoreEstimator(
         Outside the data, the extrapolation of a wide kernel is unreliable. With a base, the
         potential is therefore constant along a line away from the nearest centre beyond half a
         bandwidth, or beyond twice the median distance between nearest centres, if larger. There,
-        the gradient of the log-density is not the score of :meth:`transform`. Holes between the
-        samples, closer to the mean than the nearest centre, are not affected.
+        the gradient of the log-density is not the score of :meth:`transform`. The rule applies only
+        to points farther from the mean than their nearest centre.
 
-        Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
-        of the features. The difference of two log-densities is the logarithm of the ratio of the
-        densities. A low log-density can indicate an anomaly.
+        Without normalisation, the log-density is 0 at ``mean_``. The difference of two
+        log-densities is the logarithm of the ratio of the densities. A low log-density can indicate
+        an anomaly.
 
         Parameters
         ----------
@@ -215,11 +215,11 @@ class BaseScoreEstimator(
 
         Notes
         -----
-        The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
-        m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
-        modes. The difference of log-densities between separate modes is therefore uncertain. On the
-        four densities in the guide to scores, the default settings have errors at most as large as
-        those of ``curl_free=True`` and of :class:`SSGEScoreEstimatorCV`.
+        For other expansions, a dense fit to n samples takes O(n² (d + m)), with m ≤ min(n, 2000).
+        Scores are insensitive to the weights of separate modes. The difference of log-densities
+        between separate modes is therefore uncertain. On the four densities in the guide to scores,
+        the default settings have errors at most as large as those of ``curl_free=True`` and of
+        :class:`SSGEScoreEstimatorCV`.
 
         Examples
         --------
@@ -265,7 +265,7 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If ``noise`` is negative, is not finite, or has the wrong shape.
+            If ``noise`` is negative or not finite, or has the wrong shape.
 
         References
         ----------
@@ -348,10 +348,9 @@ class BaseScoreEstimator(
                   \qquad \xi \sim N(0, I)
 
         Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
-        start from the centres. Steps are scaled by C, so that one step size suits all scales and
-        correlations of the features. Let t be the product of step size, number of steps and
-        acceptance rate. For Gaussian data, the correlation of a sample with its starting point is
-        about :math:`e^{-t}`. Between separate modes, chains mix more slowly.
+        start from the centres. Let t be the product of step size, number of steps and acceptance
+        rate. For Gaussian data, the correlation of a sample with its starting point is about
+        :math:`e^{-t}`. Between separate modes, chains mix more slowly.
 
         The samples are suitable for visual inspection only. The estimated score is unreliable far
         from the data. With a base, chains far from the data therefore follow the score of the base,

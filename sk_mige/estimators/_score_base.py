@@ -245,9 +245,8 @@ class BaseScoreEstimator(
                   \qquad x = x_0 + \sigma \xi, \quad \xi \sim N(0, I)
 
         Here :math:`q_\sigma` is the density of the *noisy* rows. The estimator must therefore be
-        fitted to noisy rows with the same noise. With the score of clean rows, the formula has a
-        larger error and can increase the noise. For Gaussian data, the formula is the Wiener
-        filter.
+        fitted to noisy rows with the same noise. With the score of clean rows, the error is larger,
+        and can exceed that of the noisy rows. For Gaussian data, the formula is the Wiener filter.
 
         Parameters
         ----------
@@ -371,8 +370,8 @@ class BaseScoreEstimator(
             If True, accept or reject each step by the Metropolis rule. The difference of
             log-densities between the ends of a step is the integral of the score along the step,
             computed by Simpson's rule. With True, each step needs one more evaluation of the score.
-            With False, chains diverge if steps are too long for the regions where the score changes
-            fastest.
+            With False, chains can diverge if steps are too long for the regions where the score
+            changes fastest.
         random_state : int, RandomState instance or None, default=None
             Seed or generator of starting points and noise.
 

@@ -179,9 +179,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
-    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
-    or in float32 for folds with a well-conditioned Gram matrix.
+    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs O(n m (m
+    + d) + m³). No array of shape (n, n, d) is formed.
 
     *Separate modes.* If a density has distant modes, the median distance is about that between the
     modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for

@@ -171,7 +171,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     fitted with landmarks to the training rows of each split, and compared again.
 
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are the
-    best candidate and the best of each kind of expansion. The default settings of
+    best candidate and the best for each value of ``curl_free``. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
     training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to

@@ -242,9 +242,9 @@ def fit_landmarks(
 def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     r"""Fit the Stein gradient estimator with ridge parameter η.
 
-    Stein's identity for the sections of the kernel is :math:`K \hat G + \langle\nabla, K\rangle
-    \approx 0` with :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`. For the
-    RBF, the solution of a regularised form is
+    Stein's identity for the functions :math:`k(\cdot, y_i)` is :math:`K \hat G + \langle\nabla,
+    K\rangle \approx 0` with :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`.
+    For the RBF, the solution of a regularised form is
 
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
@@ -499,7 +499,7 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
 def _fit_sections(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    r"""Fit kernel sections centred at the samples, with coefficients C = S diag(h) S' R.
+    r"""Fit a kernel expansion centred at the samples, without ``curl_free``.
 
     For n ≤ d, an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
@@ -604,7 +604,7 @@ def _solve(
     settings: ScoreSettings,
     alpha: float,
 ) -> ScoreFit:
-    """Compute the coefficients C = S diag(h) S' R."""
+    """Return the fit for a spectral basis and a linear form."""
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
     coefficients = basis.combine(h[:, None] * basis.project(linear))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)

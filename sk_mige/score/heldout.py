@@ -388,7 +388,7 @@ def section_moments(
     yw: Tensor,
     projected: Tensor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) whose products T Y sum to S' R, for centres at the samples.
+    """Return pairs (T, Y) whose products T Y sum to S' R, for the basis S and the linear form R.
 
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
@@ -533,7 +533,7 @@ class GradientSplit:
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and bounds on the squared norm of the corrections in y."""
+        """Return mean held-out losses, and bounds on the squared norm of whitened corrections."""
         train, held = self._forms
         filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
         c = self.basis.combine(filtered.mT)

@@ -255,7 +255,7 @@ def _are_far(x: Tensor, centers: Tensor) -> Tensor:
 def _check_moved(
     accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
 ) -> None:
-    """Raise ValueError if no chain moved, and warn if some chains never moved or are too short."""
+    """Raise ValueError if no chain moved. Warn if many never moved, or if chains are too short."""
     rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
     cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
     if still == 1.0:

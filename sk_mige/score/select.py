@@ -191,7 +191,7 @@ def clear_gain(losses: Tensor, lower: Tensor) -> bool:
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
-    """Return the selected candidate, the default settings, and the best of each kind of expansion.
+    """Return the selected candidate, the default settings, and the best for each ``curl_free``.
 
     :func:`select_candidate` selects the candidate and the strength of the default settings. The
     default settings replace the selected candidate if their mean loss is lower.
@@ -281,7 +281,7 @@ def _whitened_losses(
     n_features: int,
     gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield losses and bounds for each kernel, bandwidth, kind of expansion and base."""
+    """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))

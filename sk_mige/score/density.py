@@ -35,7 +35,8 @@ class LogDensity:
     r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, shifted to 0 at the mean.
 
     The model is the score of a base density b plus a kernel expansion. The gradient of the
-    potential :math:`\phi` is the expansion, or the gradient closest to it. In whitened coordinates,
+    potential :math:`\phi` is the expansion, or the gradient closest to the expansion. In whitened
+    coordinates,
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 

@@ -83,7 +83,7 @@ def ssge(
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
         Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
-        fraction of the total.
+        fraction of the total. None keeps every eigenvalue above the rounding error.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0

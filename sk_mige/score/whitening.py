@@ -164,11 +164,11 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 
-    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The
-    unbiased moments of n - 1 rows are
-    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis
-    of S. Leaving out a row changes S by a matrix of rank one. With :math:`r_i = x_i^\top G^{-1}
-    x_i` and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
+    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid.
+    Without bias, the covariance of n - 1 rows is :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho
+    \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis of S. Leaving out a row changes S by a
+    matrix of rank one. With :math:`r_i = x_i^\top G^{-1} x_i` and :math:`b = (1 - \rho)\, n /
+    ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i}.

@@ -183,8 +183,9 @@ class BaseScoreEstimator(
         Outside the data, the extrapolation of a wide kernel is unreliable. With a base, the
         potential is therefore constant along a line away from the nearest centre beyond half a
         bandwidth, or beyond twice the median distance between nearest centres, if larger. There,
-        the gradient of the log-density is not the score of :meth:`transform`. The rule applies only
-        to points farther from the mean than their nearest centre.
+        the gradient of the log-density is not the score of :meth:`transform`, and with two or more
+        features, the log-density can jump where the nearest centre changes. Points with centres
+        beyond them, such as those in a hole, are not affected.
 
         Without normalisation, the log-density is 0 at ``mean_``. The difference of two
         log-densities is the logarithm of the ratio of the densities. A low log-density can indicate

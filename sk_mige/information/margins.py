@@ -55,7 +55,7 @@ def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, 
     edge = -float(torch.special.ndtri(torch.tensor(0.5 / n, dtype=torch.float64)))
     # Products of slopes neither overflow nor vanish in units of the largest value.
     largest = points.abs().amax(0)
-    unit = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
+    unit = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
     points = points / unit
     heights = torch.linspace(-edge, edge, n_knots, dtype=points.dtype, device=points.device)
     levels = ((torch.special.ndtr(heights) * n - 0.5) / (n - 1)).clamp(0, 1)

@@ -25,6 +25,8 @@ JITTER = 1e-7
 # Largest distance from the nearest centre at which the potential is evaluated, in bandwidths and in
 # median nearest-neighbour distances of the centres. The larger limit is used.
 REACH, SPACINGS = 0.5, 2.0
+# Smallest cosine of the angle at which a centre is beyond a point.
+BEYOND = 0.5
 # Number of draws from the base, and smallest effective number of draws. With 100 effective draws,
 # the standard error of the log-normaliser is 0.1.
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
@@ -51,11 +53,13 @@ class LogDensity:
 
     over the centres :math:`y_i`, with a small ridge :math:`\lambda`.
 
-    Outside the data, the extrapolation of a wide kernel is unreliable. Let y be farther from the
-    mean than its nearest centre z, and let the distance r of y from z exceed :math:`r_0`. If there
-    is a base, the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the
-    base then changes the density along a line away from z. The distance :math:`r_0` is half a
-    bandwidth, or twice the median distance of centres to their nearest neighbours, if larger.
+    Outside the data, the extrapolation of a wide kernel is unreliable. Let y be at a distance r
+    from the nearest centre z. A centre c is beyond y if the angle between :math:`y - z` and
+    :math:`c - y` is below 60 degrees. If there is a base, r exceeds :math:`r_0` and no centre is
+    beyond y, the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the base
+    then changes the density along a line away from z. In two or more dimensions, the density can
+    jump where the nearest centre changes. The distance :math:`r_0` is half a bandwidth, or twice
+    the median distance of centres to their nearest neighbours, if larger.
 
     Attributes
     ----------
@@ -121,8 +125,11 @@ class LogDensity:
             return y
         u, centers = ex.kernel_coordinates(y), self._kernel_centers
         sq, nearest = squared_distances(u, centers).min(1)
-        outward = u.square().sum(1) > centers.square().sum(1)[nearest]
-        far = outward & (sq > self._reach**2)
+        far = (sq > self._reach**2).nonzero()[:, 0]
+        away = u[far] - centers[nearest[far]]
+        along = away @ centers.mT - (away * u[far]).sum(1, keepdim=True)
+        distance = squared_distances(u[far], centers).sqrt() * away.norm(dim=1, keepdim=True)
+        far = far[(along <= BEYOND * distance).all(1)]
         near = self.centers[nearest[far]]
         y = y.clone()
         y[far] = near + (y[far] - near) * (self._reach / sq[far].sqrt())[:, None]

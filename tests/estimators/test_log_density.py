@@ -127,6 +127,16 @@ def test_the_log_density_of_the_tails_is_not_that_of_an_extrapolated_kernel():
     assert found.std() < 0.6 * best_kernel_density(X, fresh, exact).std()
 
 
+def test_between_clusters_of_one_column_the_gradient_of_the_log_density_is_the_score():
+    """The gap is farther from the mean than the larger cluster."""
+    generator = np.random.default_rng(0)
+    X = np.concatenate([generator.normal(-5, 1, (270, 1)), generator.normal(45, 1, (30, 1))])
+    estimator = SSGEScoreEstimatorCV().fit(X)
+    gap = np.linspace(0, 40, 4001)[:, None]
+    slopes = np.gradient(estimator.log_density(gap), gap[:, 0])[1:-1]
+    np.testing.assert_allclose(slopes, estimator.transform(gap)[1:-1, 0], atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["default", "landmarks", "projection"])
 def test_other_log_densities_have_nearly_the_score_as_their_gradient(name):
     X, exact = gaussian()

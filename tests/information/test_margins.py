@@ -83,6 +83,12 @@ def test_margins_become_gaussian_and_the_derivative_is_the_maps(generator):
     assert (derivative >= 0).all()
 
 
+def test_margins_of_the_largest_numbers_are_those_of_numbers_near_1(generator):
+    z = torch.rand(50, 2, generator=generator, dtype=torch.float64) - 0.5
+    z /= z.abs().max()
+    torch.testing.assert_close(gaussianize_margins(z * 2.0**1023)[0], gaussianize_margins(z)[0])
+
+
 def test_margins_with_few_values_stay_finite():
     z = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 2.0], [0.0, 1.0]])
     for part in gaussianize_margins(z):

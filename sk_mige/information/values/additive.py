@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.values.components import independent_components
 from sk_mige.information.values.references import ArrayState, Reference, log_normal, whitener
-from sk_mige.information.values.residuals import log_margins
+from sk_mige.information.values.residuals import log_margins, places_among
 
 # Largest number of columns for independent components, whose computation is slow.
 MAX_MIXED = 10
@@ -84,9 +85,17 @@ class AdditiveReference(Reference):
         -------
         tensor of shape (n,)
         """
-        effect, alone = (x, self.x_) if self.of_x_ else (y, self.y_)
-        noise = self.residuals(x, y)[1]
-        return self.noise_.log_density(noise) - alone.log_density(effect)
+        return self.shuffled(x, y, (0,))[0]
+
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
+        alone = self.x_.log_density(x) if self.of_x_ else self.y_.log_density(y)
+        found = []
+        for shift in shifts:
+            noise = self.residuals(x, y.roll(shift, 0))[1]
+            marginal = alone if self.of_x_ else alone.roll(shift)
+            found.append(self.noise_.log_density(noise) - marginal)
+        return torch.stack(found)
 
     def residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the regressors and the residuals of rows.
@@ -137,16 +146,15 @@ class _Density(ArrayState):
 
     def log_density(self, z: Tensor) -> Tensor:
         """Return the log-density of rows."""
-        z = z @ self.mixing
-        scores = _scores(z, self.components)
+        scores, margins = _scores_and_margins(z @ self.mixing, self.components)
         copula = log_normal(scores @ self.whiten, self.half_log_det) - log_normal(scores, 0.0)
         volume: Tensor = torch.linalg.slogdet(self.mixing)[1]
-        return log_margins(z, self.components) + copula + volume
+        return margins + copula + volume
 
     def log_density_of_scores(self, z: Tensor) -> Tensor:
         """Return the log-density of the normal scores of the columns."""
-        margins = log_normal(_scores(z, self.columns), 0.0) - log_margins(z, self.columns)
-        return self.log_density(z) + margins
+        scores, margins = _scores_and_margins(z, self.columns)
+        return self.log_density(z) + log_normal(scores, 0.0) - margins
 
 
 def _regression(x: Tensor, y: Tensor) -> Tensor:
@@ -168,9 +176,8 @@ def _with_constant(z: Tensor) -> Tensor:
     return torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
 
 
-def _scores(z: Tensor, ordered: Tensor) -> Tensor:
-    """Return the normal scores of columns among the sorted columns of the training rows."""
-    columns = z.mT.contiguous()
-    ranks = torch.searchsorted(ordered.mT.contiguous(), columns).mT.to(z.dtype)
-    scores: Tensor = torch.special.ndtri((ranks + 0.5) / (len(ordered) + 1))
-    return scores
+def _scores_and_margins(z: Tensor, ordered: Tensor) -> tuple[Tensor, Tensor]:
+    """Return normal scores (m, d) and log-densities (m,) of rows among sorted training columns."""
+    places = places_among(z, ordered)
+    scores: Tensor = torch.special.ndtri((places.mT.to(z.dtype) + 0.5) / (len(ordered) + 1))
+    return scores, log_margins(z, ordered, places=places)

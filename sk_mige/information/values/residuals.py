@@ -211,7 +211,14 @@ def rounding_error(x: Tensor, y: Tensor) -> float:
     return torch.finfo(torch.float32 if of_float32 else torch.float64).eps
 
 
-def log_margins(z: Tensor, ordered: Tensor, m: int | None = None) -> Tensor:
+def places_among(z: Tensor, ordered: Tensor) -> Tensor:
+    """Return the number of smaller values in the sorted column for each value of z, (d, m)."""
+    return torch.searchsorted(ordered.mT.contiguous(), z.mT.contiguous())
+
+
+def log_margins(
+    z: Tensor, ordered: Tensor, m: int | None = None, places: Tensor | None = None
+) -> Tensor:
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
     Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
@@ -225,6 +232,8 @@ def log_margins(z: Tensor, ordered: Tensor, m: int | None = None) -> Tensor:
         Sorted columns of the training rows.
     m : int, default=None
         Number of spacings on each side of a value. None means half the square root of n.
+    places : tensor of shape (d, m), default=None
+        Result of :func:`places_among`, to save its computation.
 
     Returns
     -------
@@ -233,8 +242,10 @@ def log_margins(z: Tensor, ordered: Tensor, m: int | None = None) -> Tensor:
     n = len(ordered)
     m = m or max(1, round(0.5 * n**0.5))
     total = z.new_zeros(len(z))
-    for column, known in zip(z.mT.contiguous(), ordered.mT.contiguous(), strict=True):
-        place = torch.searchsorted(known, column)
+    places = places_among(z, ordered) if places is None else places
+    for column, known, place in zip(
+        z.mT.contiguous(), ordered.mT.contiguous(), places, strict=True
+    ):
         low, high = (place - m).clamp(0, n - 1), (place + m).clamp(0, n - 1)
         width = (known[high] - known[low]).clamp_min(1e-300)
         density = (high - low) / (n * width)

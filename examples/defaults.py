@@ -6,7 +6,7 @@
 
 Three classifiers are trained on each representation: a multilayer perceptron, logistic regression
 and nearest neighbours. The representations are raw values, principal components, an untrained
-encoder, the default MIGEEncoder, and MIGEEncoder with one parameter changed. The seed also
+encoder, the default MIGEEncoder, and MIGEEncoder with changed parameters. The seed also
 determines the split into training and test rows, so all representations with one seed are evaluated
 on the same rows. Each finished result is appended to a file, and the next call of the script
 continues an interrupted run. The results are written to docs/results/defaults.json.

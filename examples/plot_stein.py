@@ -47,8 +47,8 @@ plt.show()
 # --------------------
 #
 # The null hypothesis of the test is that rows are samples of the density with a given score. Under
-# the null hypothesis, 5 % of the p-values are at most 0.05. The power of the test grows with the
-# shift of the rows from the mean of the density.
+# the null hypothesis, about 5 % of the p-values are at most 0.05. The power of the test grows with
+# the shift of the rows from the mean of the density.
 
 shifts = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 

@@ -27,8 +27,8 @@ def crop_and_color(images: Tensor) -> Tensor:
     """Crop each image, mirror half of the images, and change the colours.
 
     Crops cover 30 % to 100 % of the area, with aspect ratios from 3/4 to 4/3, and are resized to
-    the image's size. Brightness, contrast and saturation are multiplied by 0.6 to 1.4,
-    independently in 80 % of the images. 20 % of the images are converted to greyscale.
+    the image's size. In 80 % of the images, brightness, contrast and saturation are multiplied by
+    0.6 to 1.4. 20 % of the images are converted to greyscale.
     """
     return colored(cropped(images)).clamp(0, 1)
 

@@ -15,8 +15,8 @@ Panels:
 The result of each method and repeat is a line of the file ``--cells``. An interrupted run continues
 after the last line. Critics are trained as in the code of the paper's authors, by 200 steps of Adam
 at 1e-4 for each ρ. The critics are separable, with 512 hidden units and embeddings of 128 values.
-Critics are trained on new samples in each step, but MIGE uses a single set of 256 samples. In panel
-(e), critics are trained on the 4,000 samples of the score-based estimate. Training takes 2,000
+Critics are trained on new samples in each step, but MIGE uses one set of 256 or 1,000 samples. In
+panel (e), critics are trained on the 4,000 samples of the score-based estimate, by up to 2,000
 steps of Adam at 5e-4. Training stops early if the bound on held-out pairs no longer increases.
 """
 

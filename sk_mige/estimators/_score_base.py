@@ -92,7 +92,7 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If the scores of a column exceed the range of the dtype of X.
+            If the scores of a column are outside the range of the dtype of X.
         """
         if is_dask(X):
             check_is_fitted(self)
@@ -187,9 +187,9 @@ class BaseScoreEstimator(
         features, the log-density can jump where the nearest centre changes. Points with centres
         beyond them, such as those in a hole, are not affected.
 
-        Without normalisation, the log-density is 0 at ``mean_``, and does not depend on the units
-        of the features. The difference of two log-densities is the logarithm of the ratio of the
-        densities. A low log-density can indicate an anomaly.
+        Without normalisation, the log-density is 0 at ``mean_``. The difference of two
+        log-densities is the logarithm of the ratio of the densities. A low log-density can indicate
+        an anomaly.
 
         Parameters
         ----------
@@ -216,11 +216,11 @@ class BaseScoreEstimator(
 
         Notes
         -----
-        The curl-free projection of a dense fit to n samples costs O(n² (d + m) + m³) with
-        m = min(n, 2000), once for each fit. Scores are insensitive to the weights of separate
-        modes. The difference of log-densities between separate modes is therefore uncertain. On the
-        four densities in the guide to scores, the default settings have errors at most as large as
-        those of ``curl_free=True`` and of :class:`SSGEScoreEstimatorCV`.
+        For other expansions, a dense fit to n samples takes O(n² (d + m)), with m ≤ min(n, 2000).
+        Scores are insensitive to the weights of separate modes. The difference of log-densities
+        between separate modes is therefore uncertain. On the four densities in the guide to scores,
+        the default settings have errors at most as large as those of ``curl_free=True`` and of
+        :class:`SSGEScoreEstimatorCV`.
 
         Examples
         --------
@@ -246,9 +246,8 @@ class BaseScoreEstimator(
                   \qquad x = x_0 + \sigma \xi, \quad \xi \sim N(0, I)
 
         Here :math:`q_\sigma` is the density of the *noisy* rows. The estimator must therefore be
-        fitted to noisy rows with the same noise. With the score of clean rows, the formula has a
-        larger error and can increase the noise. For Gaussian data, the formula is the Wiener
-        filter.
+        fitted to noisy rows with the same noise. With the score of clean rows, the error is larger,
+        and can exceed that of the noisy rows. For Gaussian data, the formula is the Wiener filter.
 
         Parameters
         ----------
@@ -266,7 +265,7 @@ class BaseScoreEstimator(
         Raises
         ------
         ValueError
-            If ``noise`` is negative, is not finite, or has the wrong shape.
+            If ``noise`` is negative or not finite, or has the wrong shape.
 
         References
         ----------
@@ -349,10 +348,9 @@ class BaseScoreEstimator(
                   \qquad \xi \sim N(0, I)
 
         Here :math:`\epsilon` is the step size, and C is the covariance of the centres. The chains
-        start from the centres. Steps are scaled by C, so that one step size suits all scales and
-        correlations of the features. Let t be the product of step size, number of steps and
-        acceptance rate. For Gaussian data, the correlation of a sample with its starting point is
-        about :math:`e^{-t}`. Between separate modes, chains mix more slowly.
+        start from the centres. Let t be the product of step size, number of steps and acceptance
+        rate. For Gaussian data, the correlation of a sample with its starting point is about
+        :math:`e^{-t}`. Between separate modes, chains mix more slowly.
 
         The samples are suitable for visual inspection only. The estimated score is unreliable far
         from the data. With a base, chains far from the data therefore follow the score of the base,
@@ -373,8 +371,8 @@ class BaseScoreEstimator(
             If True, accept or reject each step by the Metropolis rule. The difference of
             log-densities between the ends of a step is the integral of the score along the step,
             computed by Simpson's rule. With True, each step needs one more evaluation of the score.
-            With False, chains diverge if steps are too long for the regions where the score changes
-            fastest.
+            With False, chains can diverge if steps are too long for the regions where the score
+            changes fastest.
         random_state : int, RandomState instance or None, default=None
             Seed or generator of starting points and noise.
 

@@ -71,7 +71,7 @@ class SlicedScoreMatching(
     verbose : int, default=0
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights, the order of the batches and the random directions.
+        Seed or generator for all random numbers of the fit.
 
     Attributes
     ----------

@@ -84,8 +84,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - With ``inf``, the estimate is the score of the base, without a kernel correction. The
           value "auto" may choose ``inf``.
     bandwidth : "median" or float, default="median"
-        Kernel width σ: the median distance between the samples of the fit, or a number. A number is
-        in units of standard deviations if ``whiten=True``, and otherwise in the units of the data.
+        Kernel width σ: the median distance between the centres of the kernel, or a number. A number
+        is in units of standard deviations if ``whiten=True``, and otherwise in the units of the
+        data.
     whiten : bool, default=True
         If True, estimate the score in coordinates with unit covariance, and map the score back to
         input coordinates. With True, the accuracy does not depend on the units of the features.
@@ -123,7 +124,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         - "auto" chooses between the RBF and ``Matern(nu=1.5)`` on the folds that choose ``alpha``.
           The Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
           kernel is used if its loss is lower than that of the RBF by two standard errors. "auto" is
-          the RBF for a single feature, with a spectral cutoff, and for a given ``alpha``.
+          the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a given
+          ``alpha``.
         - "rbf" is the Gaussian kernel of the published estimator.
         - "imq" is the inverse multiquadric :math:`(1 + u)^{-1/2}`, whose tails are heavy. With
           "imq", the correction to the base decays as the inverse of the distance from the samples,
@@ -136,9 +138,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Device of the computation. The value "auto" selects CUDA if there is a GPU, and the CPU
         otherwise. MPS raises an error, because MPS has no float64.
     random_state : int, RandomState instance or None, default=None
-        Seed or generator for the choice of landmarks. With landmarks and more than 10,000 rows, the
-        generator also draws the rows from which whitening, base and bandwidth are estimated. No
-        other step is random.
+        Seed or generator for the choice of landmarks, and of the rows from which a fit with
+        landmarks estimates whitening and base. No other step is random.
 
     Attributes
     ----------
@@ -178,16 +179,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
 
     Notes
     -----
-    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs
-    O(n m (m + d) + m³). No array of shape (n, n, d) is formed. Eigendecompositions run in float64,
-    or in float32 for folds with a well-conditioned Gram matrix.
+    A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs O(n m (m
+    + d) + m³). No array of shape (n, n, d) is formed.
 
-    *Separate modes.* If a density has distant modes, the median distance is about that between
-    the modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel
-    for such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. The comparison of
-    kernels takes at most as long as the choice of ``alpha`` for one kernel. The comparison ends
-    after one or two folds if the Matérn kernel has no gain there. With landmarks, the kernel is
-    chosen on at most 2,000 rows.
+    *Separate modes.* If a density has distant modes, the median distance is about that between the
+    modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for
+    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
+    kernel is chosen on at most 2,000 rows.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
     ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
@@ -196,19 +194,14 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     :func:`sk_mige.information.whitened_scores` has these settings.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
-    of landmarks makes a fit two to eight times slower. More landmarks are useful as long as
-    :meth:`score` on held-out rows increases. With ``n_landmarks="auto"``,
-    :class:`SSGEScoreEstimatorCV` tries larger numbers.
-
-    Dense fits to more than 2,000 rows choose ``alpha`` with about 800 landmarks and solve by a
-    Cholesky factorisation. Streams of float32 rows are summed in float32 if ``alpha`` is "auto" or
-    at least 1e-3. The Gram matrix of the landmarks must also be well-conditioned.
+    of landmarks makes a fit two to eight times slower. Increase the number as long as :meth:`score`
+    on held-out rows increases. With ``n_landmarks="auto"``, :class:`SSGEScoreEstimatorCV` tries
+    larger numbers.
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,
     up to rounding errors. A point outside the subspace has the score of the nearest point in the
-    subspace. The components of the score orthogonal to the subspace are 0, with features in units
-    of their standard deviations. In a stream, the first batch determines the subspace.
+    subspace. In a stream, the first batch determines the subspace.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error. Drop or impute rows with missing values before the fit.
@@ -316,8 +309,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def fit_transform(self, X: Any, y: None = None) -> Any:
         """Fit to samples and estimate the scores at the same samples.
 
-        The result equals ``fit(X).transform(X)``. The cost is lower, because the kernel matrix of
-        the fit is reused.
+        The result equals ``fit(X).transform(X)``. Without landmarks, the cost is lower, because the
+        kernel matrix of the fit is reused.
 
         Parameters
         ----------
@@ -455,8 +448,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         TypeError
             If ``other`` is not an :class:`SSGEScoreEstimator`.
         ValueError
-            If the two estimators have different first batches, or if parameters fixed by the first
-            batch were changed. The sums of the two estimators remain unchanged.
+            If an estimator stores no sums, if the first batches differ, or if parameters fixed by
+            the first batch were changed. The sums remain unchanged.
         """
         if not isinstance(other, SSGEScoreEstimator):
             raise TypeError(
@@ -652,7 +645,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     to the base depends only on u.
 
     A projection saves time if k is much smaller than the number of features and the number of
-    samples or landmarks. A projection also saves time if points are projected once and used often.
+    samples or landmarks.
 
     :class:`~sk_mige.MIGEEncoder` projects its inputs x, and never the representation z. If
     ``n_components`` is at least ``batch_size``, a warning is given.
@@ -675,7 +668,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength.
     bandwidth : "median" or float, default="median"
-        Kernel width: the median distance between projected samples, or a number in the units of the
+        Kernel width: the median distance between projected centres, or a number in the units of the
         projected coordinates.
     whiten : bool, default=True
         Whether to whiten the samples before the projection.

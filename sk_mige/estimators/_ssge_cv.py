@@ -65,8 +65,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     :math:`\mathbb E[\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g]`. The expected loss is lowest for the
     estimate closest to the unknown true score in mean square. For each fold, whitening, kernel and
     bandwidth, one eigendecomposition is computed, or two if ``curl_free`` contains True. The
-    eigendecompositions are reused for all thresholds, values of alpha and bases. Constant and
-    collinear columns are left out of the comparison and the fit, as described in the notes of
+    eigendecompositions are reused for all thresholds, values of alpha and bases. Directions without
+    variance are left out of the comparison and the fit, as described in the notes of
     :class:`SSGEScoreEstimator`.
 
     Parameters
@@ -80,7 +80,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Tikhonov regularisation strengths to compare. The sequence may be empty. The value "auto"
         means a grid from 1e-6 to 10 with two values per decade, and infinity. With an infinite
         strength, the estimate is the score of the base. With "auto", a finite strength is chosen
-        again on all rows if there are landmarks or more than 2,048 rows.
+        again on all rows if ``n_landmarks`` is a number, or with more than 2,048 rows.
     shrinkages : sequence of float or str, default=("auto", 1.0)
         Shrinkage intensities of the covariance, as in :class:`SSGEScoreEstimator`.
 
@@ -110,7 +110,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Device of the computation.
     random_state : int, RandomState instance or None, default=None
         Seed or generator for the choice of landmarks, and of the rows on which candidates are
-        compared. No other step is random.
+        compared.
 
     Attributes
     ----------
@@ -134,8 +134,8 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
           above.
         - The default settings of :class:`SSGEScoreEstimator` are chosen if their mean loss is lower
           than that of the candidate chosen by the rules above.
-        - With landmarks or more than 2,048 rows, finalists are compared again, as described in the
-          notes.
+        - If ``n_landmarks`` is a number, or with more than 2,048 rows, finalists are compared
+          again, as described in the notes.
     cv_results_ : dict of ndarrays
         Arrays ``param_*``, ``split*_test_score``, ``mean_test_score``, ``std_test_score`` and
         ``rank_test_score``, as in :class:`~sklearn.model_selection.GridSearchCV`.
@@ -171,7 +171,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     fitted with landmarks to the training rows of each split, and compared again.
 
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are the
-    best candidate and the best of each kind of expansion. The default settings of
+    best candidate and the best for each value of ``curl_free``. The default settings of
     :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
     to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
     training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
@@ -246,7 +246,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, at least two for each fold.
+            Samples, at least two for each fold if ``cv`` is a number.
         y : None
             Ignored.
 
@@ -258,8 +258,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         Raises
         ------
         ValueError
-            If a part of the grid is empty or invalid, or if X is invalid for
-            :meth:`SSGEScoreEstimator.fit`.
+            If a part of the grid is invalid, if a fold has too few rows, or if X is invalid.
         """
         grid = _checked_grid(self)
         X = check_samples(self, X, reset=True, min_rows=2)

@@ -226,8 +226,8 @@ class KernelSteinTest(_SteinTool):
         X : array-like of shape (n_samples, n_features)
             Independent rows, at least 2. The time is O(n² (d + B)), and the memory is O(n (d + B)).
         y : array-like of shape (n_samples, n_features), default=None
-            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
-            one-dimensional y, such as class labels, is ignored.
+            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None.
+            One-dimensional class labels are ignored.
 
         Returns
         -------
@@ -278,10 +278,10 @@ class SteinThinning(_SteinTool):
 
     If an SSGE estimator is fitted to X, the selection minimises the expected squared discrepancy
     over the posterior of the score. The expectation adds :math:`k(x, y)\, \mathbb E[e(x) \cdot
-    e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such
-    as rows far from all other rows, are therefore seldom selected. Other scores count as exact:
-    given scores, scores of fitted estimators, curl-free fits, fits with a spectral cutoff and fits
-    of the base alone.
+    e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such as
+    rows far from all other rows, are therefore seldom selected. Given scores and scores of fitted
+    estimators count as exact. Scores of curl-free fits, fits with a spectral cutoff and fits of the
+    base alone also count as exact.
 
     Parameters
     ----------
@@ -377,8 +377,8 @@ class SteinThinning(_SteinTool):
             Rows to select from, at least 2. The time is O(n m d), and the memory is O(n d). With
             errors of scores that are estimated from X, d is replaced by d + 256.
         y : array-like of shape (n_samples, n_features), default=None
-            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None. A
-            one-dimensional y, such as class labels, is ignored.
+            Scores :math:`\nabla \log p` at the rows, used if ``score_estimator`` is None.
+            One-dimensional class labels are ignored.
 
         Returns
         -------

@@ -23,7 +23,7 @@ RIDGE = 5e-7
 # Ridge of the Gram matrix, relative to its trace. The ridge exceeds rounding errors of equal rows.
 JITTER = 1e-7
 # Largest distance from the nearest centre at which the potential is evaluated, in bandwidths and in
-# median distances of centres to their nearest neighbours. In many dimensions, these are long.
+# median nearest-neighbour distances of the centres. The larger limit is used.
 REACH, SPACINGS = 0.5, 2.0
 # Smallest cosine of the angle at which a centre is beyond a point.
 BEYOND = 0.5
@@ -37,21 +37,21 @@ class LogDensity:
     r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, shifted to 0 at the mean.
 
     The model is the score of a base density b plus a kernel expansion. The gradient of the
-    potential :math:`\phi` is the expansion, or the gradient closest to it. In whitened coordinates,
+    potential :math:`\phi` is the expansion, or the gradient closest to the expansion. In whitened
+    coordinates,
 
     .. math:: \phi(y) = \sum_m \alpha_m\, \kappa(y, y_m) .
 
-    For a curl-free model, :math:`\kappa` is the kernel k. For the RBF in one dimension,
-    :math:`\kappa` is the integral of k, an error function. For curl-free models, and for the RBF in
-    one dimension, :math:`\alpha` are the coefficients of the model, and the log-density is exact.
+    Here :math:`\kappa` is the kernel k. For the RBF in one dimension without ``curl_free``,
+    :math:`\kappa` is the integral of k, an error function. In this case, and for curl-free models,
+    the gradient of :math:`\phi` is exactly the expansion.
 
     Other expansions :math:`c(y)` are not gradients in general. The coefficients :math:`\alpha` then
     minimise
 
     .. math:: \sum_i \|\nabla \phi(y_i) - c(y_i)\|^2 + \lambda\, \alpha^\top K \alpha
 
-    over the centres :math:`y_i`. For the RBF without a projection, the ridge is :math:`\lambda = 5
-    \cdot 10^{-7}\, n d / \sigma^2`.
+    over the centres :math:`y_i`, with a small ridge :math:`\lambda`.
 
     Outside the data, the extrapolation of a wide kernel is unreliable. Let y be at a distance r
     from the nearest centre z. A centre c is beyond y if the angle between :math:`y - z` and

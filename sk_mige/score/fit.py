@@ -49,7 +49,7 @@ FALLBACK_ALPHA = 0.1
 # Up to this number of rows per feature, the kernel part is small compared with the base. Training
 # on half of the rows then selects the strength as well as training on two thirds, in half the time.
 FEW_ROWS = 4
-# Dense fits to more rows choose the strength with LANDMARKS centres and solve by a Cholesky
+# Dense fits to more rows choose the strength with about LANDMARKS centres and solve by a Cholesky
 # factorisation. Eigendecompositions of all rows would take minutes.
 MAX_EIGH_ROWS = 2_000
 LANDMARKS = 800
@@ -70,14 +70,14 @@ class ScoreFit:
     model : ScoreModel
         Fitted score.
     alpha : float
-        Tikhonov strength, which is 0 with a spectral cutoff and infinite for the base alone.
+        Tikhonov strength, which is infinite for the base alone.
     n_eigen : int
         Number of eigenpairs used.
     spectrum : Tensor of shape (r,) or None
         Eigenvalues of the kernel operator in descending order, or None if the fit did not compute
         them.
     matrices : KernelMatrices of shape (n, n) or None
-        Kernel matrices of the samples, or None for a fit over landmarks or of the base alone.
+        Kernel matrices of the samples, or None if the fit did not compute them.
     coordinates : Tensor of shape (n, r + 1) or None
         Coordinates of the samples in their span, or None if the fit did not use the span.
     """
@@ -155,7 +155,7 @@ def fit_in_units(
     projection : Tensor of shape (k, d), default=None
         Matrix that projects points to the coordinates of the kernel.
     varying : VaryingSubspace, default=None
-        Subspace in which the samples vary. None means that the samples vary in all directions.
+        Subspace in which the samples vary. None means the whole space.
     rows : Tensor of shape (n, any), default=None
         Original samples, used to find equal rows. If None, x is used.
 
@@ -242,10 +242,9 @@ def fit_landmarks(
 def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     r"""Fit the Stein gradient estimator with ridge parameter η.
 
-    Stein's identity for the sections of the kernel is
-    :math:`K \hat G + \langle\nabla, K\rangle \approx 0` with
-    :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`. The estimator solves a
-    regularised form of the identity:
+    Stein's identity for the functions :math:`k(\cdot, y_i)` is :math:`K \hat G + \langle\nabla,
+    K\rangle \approx 0` with :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`.
+    For the RBF, the solution of a regularised form is
 
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .
@@ -255,10 +254,6 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
     at the samples,
 
     .. math:: \hat g(y) = \sum_j k(y, y_j)\, (K^{-1} \hat G)_j .
-
-    A cheaper extension to y solves Stein's identity for the samples and y together, with fixed
-    scores at the samples. The cheaper extension shrinks the score near a sample to
-    :math:`\eta / (1 + \eta)` of the sample's score.
 
     Parameters
     ----------
@@ -414,14 +409,14 @@ def _best_kernel(
 ) -> tuple[Kernel, float]:
     """Choose kernel and strength by held-out losses, with a preference for the first kernel.
 
-    Another kernel replaces the first kernel only if its loss is lower by two standard errors. If
-    the first kernel does not improve on the base alone, the other kernels are not tried. In one
-    dimension, the losses of rough kernels vary too much for a choice.
+    Another kernel replaces the first kernel only if its loss is lower by two standard errors. The
+    other kernels are not tried if the first kernel does not improve on the base alone. They are not
+    tried in one dimension either, because the losses of rough kernels vary too much.
 
-    Two bounds on the mean over three folds save folds without an effect on the choice.
+    Two bounds on the mean over three folds permit an early end.
 
     * Mean plus standard error is at least the second largest of three numbers. If no strength
-      improves on the base alone in two folds, the base alone is chosen.
+      improves on the base alone in two of the folds, the base alone is chosen.
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
       comparison with another kernel ends if no strength has a gain in every fold so far.
     """
@@ -447,7 +442,7 @@ def _best_kernel(
 
 
 def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
-    """Return whether float32 resolves squared distances up to a fraction of the bandwidth."""
+    """Return whether float32 resolves distances much smaller than the bandwidth."""
     low, high = FLOAT32_BANDWIDTHS
     return low < bandwidth < high and float(sq.mean()) < FLOAT32_DISTANCES * bandwidth**2
 
@@ -504,7 +499,7 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
 def _fit_sections(
     expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
-    r"""Fit kernel sections centred at the samples, with coefficients C = S diag(h) S' R.
+    r"""Fit a kernel expansion centred at the samples, without ``curl_free``.
 
     For n ≤ d, an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
@@ -609,7 +604,7 @@ def _solve(
     settings: ScoreSettings,
     alpha: float,
 ) -> ScoreFit:
-    """Compute the coefficients C = S diag(h) S' R."""
+    """Return the fit for a spectral basis and a linear form."""
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
     coefficients = basis.combine(h[:, None] * basis.project(linear))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)

@@ -19,9 +19,8 @@ def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     Every fold has rows near the mean and rows in the tails. Fixed random numbers are assigned to
     the ranks of the distances, so the folds do not depend on the order of the rows.
 
-    Assigning consecutive ranks to different folds would bias the loss. In one dimension, the two
-    neighbours of every held-out row would be training rows. If both neighbours were training rows,
-    the narrowest kernels would have the lowest loss.
+    Assigning consecutive ranks to different folds would favour narrow kernels, because the
+    neighbours of held-out rows would mostly be training rows.
 
     Parameters
     ----------

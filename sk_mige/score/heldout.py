@@ -48,10 +48,9 @@ class KernelSums:
     n_samples : int
         Number of samples summed.
     fit : QuadraticForm
-        Quadratic form of the loss to minimise, in whitened coordinates.
+        Quadratic form of the loss to minimise.
     measured : QuadraticForm or None
-        Quadratic form of the held-out loss of curl-free expansions, in input coordinates. None if
-        equal to ``fit``.
+        Quadratic form of the held-out loss of curl-free expansions. None if equal to ``fit``.
     constant : float
         Loss c of the base, summed over the samples.
     """
@@ -162,7 +161,7 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     base. The factor :math:`P^\top P` follows from Stein's identity for :math:`\psi(P y)`, which is
     :math:`\mathbb E[\psi g] = -P^\top\, \mathbb E[\nabla \psi]`. For gradient fields, A is the sum
     of :math:`\langle\nabla k(x, z_i), \nabla k(x, z_j)\rangle`, and R is the sum of the negative
-    Laplacians.
+    Laplacians and of the base's term.
 
     Parameters
     ----------
@@ -204,15 +203,15 @@ def _sections(ex: KernelExpansion, y: Tensor, matrices: KernelMatrices, weight: 
 class GradientProducts:
     r"""Inner products of samples and centres, which do not depend on the bandwidth.
 
-    Gradient fields are fitted in whitened coordinates. The held-out loss of a gradient field is
-    computed in input coordinates, where the centres are :math:`z_m = W y_m`.
+    Gradient fields are fitted in whitened coordinates. Their held-out loss is computed in input
+    coordinates, from samples and centres multiplied by W.
 
     Parameters
     ----------
     x : Tensor of shape (n, d)
-        Samples, in whitened or in input coordinates.
+        Whitened samples y, or products W y.
     centers : Tensor of shape (m, d)
-        Centres, in the coordinates of the samples.
+        Whitened centres, or their products with W.
     squares : Tensor of shape (n,)
         Squared norms of the samples.
     trace : float
@@ -304,8 +303,6 @@ def held_out_losses(
     .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
               \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' .
 
-    Each additional filter costs O(r²).
-
     Parameters
     ----------
     basis : SpectralBasis
@@ -355,7 +352,7 @@ def fold_losses(
     kernel : SpectralBasis
         Basis of the centres' Gram matrix.
     fold_sums : list of KernelSums
-        Sums of each fold. Empty folds are skipped.
+        Sums of each fold. Folds with no rows or all rows are skipped.
     alphas : tuple of float
         Tikhonov strengths.
 
@@ -391,7 +388,7 @@ def section_moments(
     yw: Tensor,
     projected: Tensor | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs (T, Y) whose products T Y sum to S' R, for centres at the samples.
+    """Return pairs (T, Y) whose products T Y sum to S' R, for the basis S and the linear form R.
 
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
@@ -536,7 +533,7 @@ class GradientSplit:
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and bounds on the squared norm of the corrections in y."""
+        """Return mean held-out losses, and bounds on the squared norm of whitened corrections."""
         train, held = self._forms
         filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
         c = self.basis.combine(filtered.mT)

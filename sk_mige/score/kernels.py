@@ -242,7 +242,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class RBF(Kernel):
-    r"""Gaussian kernel :math:`k(u) = e^{-u/2}`, the default and the kernel of the published SSGE.
+    r"""Gaussian kernel :math:`k(u) = e^{-u/2}` of the published SSGE.
 
     Examples
     --------
@@ -335,10 +335,9 @@ class Matern(Kernel):
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
               k_{5/2}(u) = \left(1 + a + \tfrac{a^2}{3}\right) e^{-a} .
 
-    The smoothness must be 3/2 or 5/2. Stein's identity needs the gradient of the kernel at
-    0, which does not exist for smoothness 1/2. With increasing smoothness, Matérn kernels approach
-    the RBF. With smoothness 3/2, the second derivative is infinite at u = 0. Only the finite
-    product u k''(u) is used, so u is clipped from below at the rounding error.
+    Smoothness 1/2 is excluded, because the gradient of its kernel does not exist at 0. With
+    smoothness 3/2, the second derivative is infinite at u = 0, so u is clipped from below at the
+    rounding error.
 
     Parameters
     ----------
@@ -479,7 +478,7 @@ KERNELS: dict[str, Kernel] = {
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return False if NumPy cannot read a tensor: on a GPU, or while torch traces a function."""
+    """Return whether NumPy can compute with the values of a tensor."""
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
     return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))

@@ -27,8 +27,7 @@ from .units import FeatureUnits
 # Number of elements of a chunk's Gram matrix, 16 MiB in float64.
 CHUNK_ELEMENTS = 2**21
 # Smallest eigenvalue of the landmarks' Gram matrix, divided by the number of landmarks, and
-# smallest fixed strength, for float32 sums of chunks. Totals are always float64. Scores differ from
-# those of float64 sums by about 1e-3 at most.
+# smallest fixed strength, for float32 sums of chunks. Totals are always float64.
 FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
@@ -61,9 +60,7 @@ class LandmarkAccumulator:
     units : FeatureUnits or None
         Units of the features in the sums. None means input units.
     single : bool
-        Whether chunks are summed in float32. Sums in float32 require float32 rows, a
-        well-conditioned Gram matrix of the landmarks, and a regularisation above the rounding
-        errors.
+        Whether chunks are summed in float32.
     """
 
     expansion: KernelExpansion

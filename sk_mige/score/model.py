@@ -50,7 +50,7 @@ class ScoreSettings:
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """Kernels to compare on held-out rows, or a single kernel if the strength is given."""
+        """Kernels to compare on held-out rows, or the only kernel."""
         if isinstance(self.kernel, Kernel):
             return (self.kernel,)
         return (GAUSSIAN, ROUGH) if self.chooses_alpha else (GAUSSIAN,)
@@ -223,8 +223,8 @@ class ScoreModel:
     coefficients : Tensor of shape (m, d), or (m, 1) when curl-free
         Coefficients C in the coordinates of the fit, or :math:`\alpha` of a curl-free model.
     subspace : SampleSubspace or None
-        Span of the samples, if there are fewer samples than features. With a span, the expansion
-        and the coefficients are in coordinates of the span.
+        Span of the samples, or None. With a span, the expansion and the coefficients are in
+        coordinates of the span.
     units : FeatureUnits or None
         Units of the features in which the model was fitted. None means input units.
 
@@ -319,10 +319,10 @@ class ScoreModel:
     def divergence(self, x: Tensor) -> Tensor:
         r"""Return the divergence :math:`\nabla \cdot \hat g(x)` in input coordinates, shape (n,).
 
-        For sections :math:`k(u, u_m) C_m`,
+        For terms :math:`k(u, u_m)\, C_m`, the correction to the base has the divergence
 
         .. math:: \nabla\cdot = -\sigma^{-2} \sum_m D(u, u_m)\,
-                  \langle W P^\top (u - u_m), C_m \rangle ,
+                  \langle W P^\top (u - u_m), C_m \rangle .
 
         Here D are the slopes of the kernel. The two vectors in the inner product are divided by the
         units of the features.

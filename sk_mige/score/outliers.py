@@ -18,7 +18,7 @@ WIDE, FAR, FEW = 5, 50, 0.05
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
     """Warn if a few outliers, such as -999 for a missing value, dominate a feature's scale.
 
-    Whitening would map all rows without outliers to nearly one point.
+    Whitening would map the other values of the feature to nearly one value.
     """
     outlying = _outlying(x)
     columns = outlying.any(0).nonzero()[:, 0]

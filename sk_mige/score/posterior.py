@@ -58,7 +58,7 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
 
     which is unbiased under the prior, because :math:`\operatorname{tr} A M^{-1}` is the effective
     number of parameters. The factors :math:`v_{ij}` are means over 256 fixed draws from the
-    posterior. With more than 1,000 centres, every k-th centre in a random order is used.
+    posterior. With more than 1,000 centres, a random subset is used.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     Returns
     -------
     ScoreErrors or None
-        Posterior, or None if the fit is curl-free, has a spectral cutoff or is the base alone. The
-        result is also None if rounding errors dominate the Gram matrix, because of outliers.
+        Posterior, or None if the fit is curl-free, or if ``alpha`` is 0 or infinite. The result is
+        also None if rounding errors dominate the Gram matrix.
     """
     ex = model.expansion.to(widest_dtype(model.coefficients))
     if ex.curl_free or not 0 < alpha < math.inf:

@@ -1,4 +1,4 @@
-"""Langevin dynamics along an estimated score, with steps scaled by the samples' covariance."""
+"""Langevin dynamics along an estimated score, with steps scaled by the centres' covariance."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
     .. math:: \min\left(1, \max\left(0, \frac{r_1 - r}{r_1 - r_0}\right)\right) .
 
     The radius :math:`r_0` is the 95 % quantile of the centres' radii, and :math:`r_1` is the
-    largest radius. For few centres, :math:`r_1^2` is at least three standard deviations above the
-    mean of :math:`r^2` for a Gaussian. Without a base, the score is not changed.
+    largest radius. However, :math:`r_1^2` is at least three standard deviations above the mean of
+    :math:`r^2` for a Gaussian. Without a base, the score is not changed.
     """
     base, alone = model.expansion.base, model.base_alone
     d, dtype = model.expansion.whitening.n_features, model.coefficients.dtype
@@ -219,7 +219,7 @@ def _roots(centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _shorter(adjusted: bool) -> str:
-    """Return a sentence that suggests shorter steps, for an error message."""
+    """Return advice on shorter steps, for an error message."""
     return "a smaller step_size" if adjusted else "adjusted=True or a smaller step_size"
 
 
@@ -255,7 +255,7 @@ def _are_far(x: Tensor, centers: Tensor) -> Tensor:
 def _check_moved(
     accepted: Tensor, n_steps: int, step_size: float, steps: _Steps, centers: Tensor
 ) -> None:
-    """Raise ValueError if no chain moved, and warn if some chains never moved or are too short."""
+    """Raise ValueError if no chain moved. Warn if many never moved, or if chains are too short."""
     rate, still = float(accepted.mean()) / n_steps, float((accepted == 0).double().mean())
     cause = f"step_size={step_size:g} is too long, with an acceptance rate of {rate:.2g}"
     if still == 1.0:

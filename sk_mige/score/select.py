@@ -128,18 +128,19 @@ def select_candidate(
 ) -> int:
     """Select a candidate by held-out losses, with rules against overfitting.
 
-    Among a thousand candidates, the candidate with the lowest mean loss is often overfitted.
-    Estimates with very wide kernels can have low held-out losses, but diverge outside the data.
-    Three rules reduce overfitting.
+    Among many candidates, the candidate with the lowest mean loss is often overfitted. Estimates
+    with very wide kernels can have low held-out losses, but diverge outside the data. A single
+    split gives no standard error, so its lowest loss is selected. With more splits, three rules
+    reduce overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is computed
       from each fold's difference between the candidate's loss and the median loss of the leading
-      candidates. Effects of a fold on all candidates cancel in the difference.
+      candidates.
     * Among candidates within half a standard error of the top candidate, the candidate with the
-      smallest bound on its correction is selected. Candidates with a bound above a thousand times
-      the mean squared score are excluded.
+      smallest bound on its correction is selected. Without a ``reference``, implausible candidates
+      with a bound above a thousand times the mean squared score are excluded.
     * The best of the ``simplest`` candidates is used if the loss of the selected candidate is lower
-      by less than two standard errors. A smaller gain may be chance.
+      by less than two standard errors.
 
     Parameters
     ----------
@@ -184,13 +185,13 @@ def select_candidate(
 
 
 def clear_gain(losses: Tensor, lower: Tensor) -> bool:
-    """Return whether the second losses (n_splits,) are lower by two standard errors."""
+    """Return whether ``lower`` is below ``losses`` by more than two standard errors."""
     gain = losses - lower
     return float(gain.mean()) > CLEAR_GAIN * float(_standard_error(gain))
 
 
 def finalists(losses: Tensor, bounds: Tensor, settings: list[ScoreSettings]) -> list[int]:
-    """Return the selected candidate, the default settings, and the best of each kind of expansion.
+    """Return the selected candidate, the default settings, and the best for each ``curl_free``.
 
     :func:`select_candidate` selects the candidate and the strength of the default settings. The
     default settings replace the selected candidate if their mean loss is lower.
@@ -280,7 +281,7 @@ def _whitened_losses(
     n_features: int,
     gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield losses and bounds for each kernel, bandwidth, kind of expansion and base."""
+    """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
     n, bases = len(train.y), range(len(grid.bases))
     sq, sq_held = squared_distances(train.y), squared_distances(held.y, train.y)
     median = float(median_bandwidth(sq))

@@ -27,11 +27,10 @@ def leading_eigenpairs(
 ) -> Tensor:
     r"""Return a mask of the leading eigenvalues that SSGE keeps.
 
-    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the smallest
-    number of leading eigenvalues is kept whose sum reaches the fraction ``eigen_threshold`` of the
-    total. Eigenvalues below the rounding
-    error of the matrix, :math:`M \epsilon \lambda_1`, are never kept, because dividing by them
-    amplifies noise.
+    With ``n_eigen``, the :math:`J` largest eigenvalues are kept. Without ``n_eigen``, the largest
+    eigenvalues are kept until their sum reaches the fraction ``eigen_threshold`` of the total.
+    Eigenvalues below the rounding error of the matrix, :math:`M \epsilon \lambda_1`, are never
+    kept, because dividing by them amplifies noise.
 
     Parameters
     ----------
@@ -185,11 +184,10 @@ def exceeds(matrix: Tensor, bound: float) -> bool:
 
 
 def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return lower Cholesky factors of symmetric matrices, and 0 for each that has a factor.
+    """Return lower Cholesky factors of symmetric matrices, and a code that is 0 for success.
 
-    On a CPU, the factors overwrite the matrices. The time is half of that with a new tensor, in
-    which torch copies the lower triangles column by column. No error is raised, so nothing waits
-    for a device.
+    On a CPU, the factors overwrite the matrices. New tensors would take twice the time. No error is
+    raised, so nothing waits for a device.
     """
     if not is_readable(matrix):
         return torch.linalg.cholesky_ex(matrix)  # type: ignore[no-any-return]
@@ -228,11 +226,11 @@ def subspace_eigh(
     r"""Compute leading eigenpairs of positive semi-definite matrices by subspace iteration.
 
     The iteration is :math:`Q \leftarrow \mathrm{orth}(K Q)` from a random start, followed by the
-    eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j is
-    proportional to :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of
-    eigenvalue j is proportional to the squared error of eigenvector j. Few iterations suffice for
-    the quickly decaying spectra of smooth kernels. An iteration costs :math:`O(M^2 (J + p))` in
-    batched matrix products, which suit GPUs. The cost of ``eigh`` is :math:`O(M^3)`.
+    eigenpairs of :math:`Q^\top K Q`. With oversampling p, the error of eigenvector j decreases as
+    :math:`(\lambda_{J + p + 1} / \lambda_j)^{n_\mathrm{iter}}`. The error of eigenvalue j decreases
+    as the square. Few iterations suffice for the quickly decaying spectra of smooth kernels. An
+    iteration costs :math:`O(M^2 (J + p))` in batched matrix products, which suit GPUs. The cost of
+    ``eigh`` is :math:`O(M^3)`.
 
     Parameters
     ----------

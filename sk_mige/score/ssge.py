@@ -83,7 +83,7 @@ def ssge(
         Number J of eigenpairs. If None, ``eigen_threshold`` determines J.
     eigen_threshold : float or None, default=0.99
         Fraction of the spectrum: the largest eigenvalues are kept until their sum reaches this
-        fraction of the total.
+        fraction of the total. None keeps every eigenvalue above the rounding error.
     bandwidth : float, Tensor of shape (...) or "median", default="median"
         Kernel width :math:`\sigma`.
     alpha : float, default=0.0
@@ -105,10 +105,9 @@ def ssge(
     Returns
     -------
     Tensor of shape (..., M, d)
-        Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in
-        float64, because a float32 result can have a relative error of 6e-3. The solver
-        "cholesky" runs in the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64
-        otherwise. Float32 scores of "cholesky" have a relative error below 1e-3.
+        Estimated scores, detached, in the dtype of ``z``. The eigendecomposition runs in float64,
+        because a float32 result can have a relative error of 6e-3. The solver "cholesky" runs in
+        the dtype of ``z`` if ``alpha`` is at least 1e-4, and in float64 otherwise.
 
     Notes
     -----
@@ -123,10 +122,9 @@ def ssge(
     Raises
     ------
     TypeError
-        If ``z`` or ``sq_distances`` is not a tensor.
+        If ``z`` or ``sq_distances`` is not a dense tensor of floating-point numbers.
     ValueError
-        If a shape, ``bandwidth``, ``solver`` or ``kernel`` is invalid, or if the solver needs
-        ``n_eigen`` or ``alpha``.
+        If another argument is invalid, or if the solver needs ``n_eigen`` or ``alpha``.
 
     References
     ----------

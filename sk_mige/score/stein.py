@@ -224,7 +224,7 @@ def stein_kernel(
     Raises
     ------
     ValueError
-        If the shapes of ``x`` and ``scores`` differ, or if the name of an option is unknown.
+        If ``x`` and ``scores`` do not share a shape (n, d), or if an option is unknown.
 
     References
     ----------
@@ -285,8 +285,7 @@ def kernel_stein_discrepancy(
     r"""Compute the squared kernel Stein discrepancy between samples and a density p.
 
     The squared discrepancy of two densities is 0 if they are equal. The U-statistic is an unbiased
-    estimate of the squared discrepancy between p and the density of the samples. The U-statistic
-    may be negative,
+    estimate of the squared discrepancy between p and the density of the samples:
 
     .. math:: \frac{1}{n (n - 1)} \sum_{i \neq j} k_p(x_i, x_j) .
 
@@ -313,7 +312,7 @@ def kernel_stein_discrepancy(
     Raises
     ------
     ValueError
-        If the statistic is unknown, or if the shapes of ``x`` and ``scores`` differ.
+        If the statistic is unknown or needs more rows, or if :func:`stein_kernel` raises an error.
 
     References
     ----------

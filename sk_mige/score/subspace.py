@@ -204,8 +204,8 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     Returns
     -------
     VaryingSubspace or None
-        None if the samples vary along all directions. The result is also None if n ≤ d, because n
-        centred samples always span fewer than d directions.
+        None if the samples vary along all directions. The result is also None for n ≤ d, on MPS,
+        and if no column varies.
 
     Examples
     --------
@@ -248,8 +248,8 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
 def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
     """Return units of the columns, the samples in the units, and the varying subspace.
 
-    The samples in the units have the widest dtype. For n ≤ d, their products of size n² d take most
-    of the time, so they have the dtype of x.
+    For n ≤ d, products of size n² d take most of the time, so the samples keep the dtype of x.
+    Otherwise, the samples have the widest dtype.
     """
     units = feature_units(x)
     n, d = x.shape

@@ -49,7 +49,7 @@ class FeatureUnits:
         return z * self.scale + self.origin
 
     def scores(self, z: Tensor) -> Tensor:
-        """Convert scores of z to scores of x, in float32 only if float32 represents the quotients.
+        """Convert scores of z to scores of x, in the dtype of z unless units are extreme.
 
         Float64 copies of wide float32 scores would take as long as a matrix product.
         """
@@ -64,12 +64,12 @@ class FeatureUnits:
 
 
 def feature_units(x: Tensor) -> FeatureUnits:
-    """Return units in which the columns of x have variance 1, also if there are outliers.
+    """Return units in which columns without outliers have variance 1.
 
     Standardised values do not depend on the unit or the sign of a column, and their squares do not
     overflow. If outliers dominate a column, the unit is the standard deviation of a normal column
-    with the same interquartile range. The unit of a column that is constant up to rounding is its
-    largest absolute value, and at least 1.
+    with the same interquartile range. The unit of a column that is constant up to rounding is at
+    least 1, and above its largest absolute value.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 class Whitening:
     r"""Affine map :math:`y = W (z - \mu)` of features z in the given ``units``, with symmetric W.
 
-    ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. For fewer
-    samples than features, no array of shape (d, d) is formed. If y has the score s, z has the score
-    :math:`W s`. The features :math:`x = u z + \nu` have the score :math:`W s / u`.
+    ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. If y has the
+    score s, z has the score :math:`W s`. The features :math:`x = u z + \nu` have the score :math:`W
+    s / u`.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Whitening:
     gains : Tensor of shape (r,)
         Gain along each direction, minus ``rest``.
     rest : float
-        Gain in the complement of the directions, or 0 if the directions span the whole space.
+        Gain in the complement of the directions, which may be 0.
     n_features : int
         Dimension d of the input space. The coordinates may describe a subspace of the input space.
     shrinkage : float
@@ -124,7 +124,7 @@ class Whitening:
 
     @property
     def log_determinant(self) -> float:
-        """Log-determinant of W, in the subspace of the gains if ``rest`` is 0."""
+        """Log-determinant of W."""
         inside = (self.gains + self.rest).log().sum()
         outside = self.n_features - self.gains.numel()
         return float(inside) + (outside * math.log(self.rest) if outside else 0.0)
@@ -164,11 +164,11 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 
-    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid. The
-    unbiased moments of n - 1 rows are
-    :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis
-    of S. Leaving out a row changes S by a matrix of rank one. With :math:`r_i = x_i^\top G^{-1}
-    x_i` and :math:`b = (1 - \rho)\, n / ((n-1)(n-2))`,
+    For ``"auto"``, :math:`\rho` maximises the leave-one-out Gaussian likelihood over a grid.
+    Without bias, the covariance of n - 1 rows is :math:`G = (1-\rho) \tfrac{n}{n-2} S + \rho
+    \tfrac{n}{n-1} m I`. G is diagonal in the eigenbasis of S. Leaving out a row changes S by a
+    matrix of rank one. With :math:`r_i = x_i^\top G^{-1} x_i` and :math:`b = (1 - \rho)\, n /
+    ((n-1)(n-2))`,
 
     .. math:: 2\,\mathrm{loss}_i = \log|G| + \log(1 - b r_i)
               + \left(\tfrac{n}{n-1}\right)^2 \frac{r_i}{1 - b r_i}.
@@ -217,7 +217,7 @@ def fit_whitening(
     *,
     principal: bool = False,
 ) -> tuple[Whitening, Tensor]:
-    """Fit a :func:`whitening` of coordinates with a common unit.
+    """Fit a whitening like :func:`whitening`, without a change of units.
 
     Parameters
     ----------

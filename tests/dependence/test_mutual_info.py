@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from functools import cache
 
 import numpy as np
@@ -687,3 +688,20 @@ def test_many_coordinates_of_few_rows_are_said_to_be_unresolved() -> None:
     with pytest.warns(UserWarning, match="rows do not resolve the mutual information"):
         estimator = quick("gaussian", "student").fit(x, y)
     assert contains(estimator, truth)
+
+
+@pytest.mark.parametrize(("n", "p", "q", "count"), [(300, 30, 2, True), (600, 64, 4, False)])
+def test_columns_with_a_few_nonzero_values_may_be_constant_in_a_fold(n, p, q, count):
+    rng = np.random.default_rng(0)
+    X = np.zeros((n, p))
+    for column in X.T:
+        rows = rng.choice(n, rng.integers(1, 4), replace=False)
+        column[rows] = rng.integers(1, 9, len(rows)) if count else 1.0
+    X[:, :3] = rng.standard_normal((n, 3))
+    weights, noise = rng.standard_normal((p, q)), rng.standard_normal((n, q))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        estimator = MutualInfoEstimator(random_state=0).fit(X, X @ weights + 0.01 * noise)
+    truth = 0.5 * np.linalg.slogdet(np.cov((X @ weights).T) / 1e-4 + np.eye(q))[1]
+    low, high = estimator.interval_
+    assert 1.0 < low < truth < high

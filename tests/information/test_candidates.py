@@ -232,3 +232,12 @@ def test_the_interval_extends_to_what_more_components_would_resolve() -> None:
     x, y = (gaussianize_ranks(torch.from_numpy(column.copy())[:, None]) for column in ring.T)
     low, high = choose_information(x, y, ("mixture",)).interval
     assert low < 1.28 < high  # from the density on a grid
+
+
+def test_a_column_that_is_constant_in_the_training_rows_carries_no_information():
+    x, noise = torch.randn(2, 500, 2, generator=torch.Generator().manual_seed(0)).double()
+    x[:, 1] = 0.0
+    y = x[:, :1] + noise[:, :1]
+    model = AdditiveReference().fit(x, y)
+    alone = AdditiveReference().fit(x[:, :1], y)
+    torch.testing.assert_close(model.pointwise(x, y), alone.pointwise(x[:, :1], y))

@@ -29,7 +29,7 @@ class AdditiveReference(Reference):
     A density estimate is a product of the densities of single columns or of independent components,
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
     which resolve the edges of a uniform distribution. The model uses the direction with the larger
-    in-sample mean of f.
+    in-sample mean of f. Columns that are constant in the training rows are left out.
 
     Examples
     --------
@@ -57,6 +57,8 @@ class AdditiveReference(Reference):
         self : AdditiveReference
             The fitted reference.
         """
+        self.varying_x_, self.varying_y_ = ((z != z[0]).any(0) for z in (x, y))
+        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
         self.x_, self.y_ = _Density(x), _Density(y)
         information = -torch.inf
         for of_x in (False, True):
@@ -89,10 +91,11 @@ class AdditiveReference(Reference):
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
+        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
         alone = self.x_.log_density(x) if self.of_x_ else self.y_.log_density(y)
         found = []
         for shift in shifts:
-            noise = self.residuals(x, y.roll(shift, 0))[1]
+            noise = self._residuals(x, y.roll(shift, 0))[1]
             marginal = alone if self.of_x_ else alone.roll(shift)
             found.append(self.noise_.log_density(noise) - marginal)
         return torch.stack(found)
@@ -112,6 +115,9 @@ class AdditiveReference(Reference):
         tuple of two tensors
             Either x and the residuals of y, or y and the residuals of x.
         """
+        return self._residuals(x[:, self.varying_x_], y[:, self.varying_y_])
+
+    def _residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         cause, effect = (y, x) if self.of_x_ else (x, y)
         return cause, effect - _with_constant(cause) @ self.weights_
 
@@ -129,8 +135,9 @@ class AdditiveReference(Reference):
         -------
         tensor of shape (n,)
         """
-        alone = self.x_.log_density_of_scores(x) + self.y_.log_density_of_scores(y)
-        return self.pointwise(x, y) + alone
+        of_x = self.x_.log_density_of_scores(x[:, self.varying_x_])
+        of_y = self.y_.log_density_of_scores(y[:, self.varying_y_])
+        return self.pointwise(x, y) + of_x + of_y
 
 
 class _Density(ArrayState):

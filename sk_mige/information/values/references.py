@@ -528,9 +528,11 @@ def pair_sums(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:
 def whitener(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Return W with W Wᵀ = inverse covariance, and half the log-determinant of the covariance.
 
-    A ridge of 1e-12 of the variances keeps the covariance of nearly equal columns invertible.
+    A ridge of 1e-12 of the variances keeps the covariance of nearly equal columns invertible. A
+    column that is constant in the training rows receives the variance 1.
     """
-    ridge = 1e-12 * covariance.diagonal(dim1=-2, dim2=-1)
+    variances = covariance.diagonal(dim1=-2, dim2=-1)
+    ridge = torch.where(variances > 0, 1e-12 * variances, 1.0)
     factor = torch.linalg.cholesky(covariance + torch.diag_embed(ridge))
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
     whiten = torch.linalg.solve_triangular(factor, identity, upper=False).mT

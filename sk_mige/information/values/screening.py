@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from sk_mige.information.margins import gaussianize_ranks
+from sk_mige.information.values.additive import AdditiveReference
 from sk_mige.information.values.references import Reference
 
 # Numbers of rows and of columns of a variable, and of products of columns, that are used.
@@ -76,6 +78,7 @@ class ColumnsReference(Reference):
 
     def __init__(self, model: Reference, of_x: list[int], of_y: list[int]) -> None:
         self.model, self.of_x, self.of_y = model, of_x, of_y
+        self.memorises = model.memorises
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit the model to the columns of rows x (n, p) and y (n, q)."""
@@ -85,6 +88,15 @@ class ColumnsReference(Reference):
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of the rows, (n,)."""
         return self.model.pointwise(x[:, self.of_x], y[:, self.of_y])
+
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
+        return self.model.shuffled(x[:, self.of_x], y[:, self.of_y], shifts)
+
+    def residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the regressors and the residuals of a model with a regression."""
+        assert isinstance(self.model, AdditiveReference)
+        return self.model.residuals(x[:, self.of_x], y[:, self.of_y])
 
 
 def detectable_information(n: int, p: int, q: int) -> float:

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from sk_mige._warnings import warn_user
-from sk_mige.information.values.choice import CANDIDATES
+from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._shared_values import ClassUnits, SharedValues

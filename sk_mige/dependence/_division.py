@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sk_mige.information.values.evidence import Evidence
-from sk_mige.information.values.residuals import LinearResiduals
+from sk_mige.information.evidence import Evidence
+from sk_mige.information.residuals import LinearResiduals
 
 from ._chain_rule import (
     MAX_RARE,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from sk_mige.information.values.evidence import Z_90, Evidence
-from sk_mige.information.values.references import MixtureReference
+from sk_mige.information.evidence import Z_90, Evidence
+from sk_mige.information.references import MixtureReference
 
 LABEL_CANDIDATES = (
     "table",

@@ -20,13 +20,13 @@ from sk_mige._arrays import column_names
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
 from sk_mige.information._samples import check_count
+from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
+from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
+from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.choice import CANDIDATES, choose_information, coordinates
-from sk_mige.information.values.comparison import MAX_MIXTURE_DIMENSIONS
-from sk_mige.information.values.evidence import LARGE, Z_90, Evidence, deal_folds
-from sk_mige.information.values.noise import on_a_surface
-from sk_mige.information.values.residuals import LinearResiduals
-from sk_mige.information.values.screening import least_information
+from sk_mige.information.noise import on_a_surface
+from sk_mige.information.residuals import LinearResiduals
+from sk_mige.information.screening import least_information
 from sk_mige.training.device import resolve_device
 
 from ._chain_rule import is_wide
@@ -122,7 +122,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ranks is significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains
     more than 99 % of the variance of a linear combination of Y, the residual may replace the
     combination. Ranks do not resolve noise below 1 % of the variance
-    (:class:`~sk_mige.information.values.residuals.LinearResiduals`).
+    (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Copies of a row are counted once if the numbers of X or of Y, not all integers, identify the
     row. Exchanging X and Y does not change the estimate. The folds depend on the row order and on
@@ -146,7 +146,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
     Averages of products of a function of X and a function of Y are compared with those that the
     candidates predict. If the differences are significant, the upper end increases
-    (:func:`~sk_mige.information.values.resolution.undescribed`).
+    (:func:`~sk_mige.information.resolution.undescribed`).
 
     With more than four columns, dependence on single columns and on products of two columns is
     tested, also for independent components. If a test is significant, the candidates also describe

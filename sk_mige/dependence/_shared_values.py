@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sk_mige.information.values.evidence import Z_90
-from sk_mige.information.values.residuals import rounding_error
+from sk_mige.information.evidence import Z_90
+from sk_mige.information.residuals import rounding_error
 
 from ._variables import Columns, is_few, row_codes
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sk_mige._arrays import column_names, is_missing_label, readable
 from sk_mige.information.axes import independent_columns
-from sk_mige.information.values.components import independent_components
+from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
 
 # A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.

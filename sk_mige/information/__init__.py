@@ -1,5 +1,6 @@
 """Gradients, values and bounds of mutual information, from samples and for training."""
 
+from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.axes import independent_axes
 from sk_mige.information.bounds import (
     Bound,
@@ -13,12 +14,15 @@ from sk_mige.information.bounds import (
     smile,
 )
 from sk_mige.information.channel import channel_gradient
+from sk_mige.information.choice import ChosenInformation, choose_information
+from sk_mige.information.correction import CorrectedReference
 from sk_mige.information.critics import (
     ConcatenatedCritic,
     GaussianCritic,
     SeparableCritic,
     fit_critic,
 )
+from sk_mige.information.evidence import Evidence
 from sk_mige.information.family_gradient import (
     conditional_mutual_info_gradient,
     total_correlation_gradient,
@@ -33,19 +37,15 @@ from sk_mige.information.gradients import (
 )
 from sk_mige.information.hidden import hidden_mutual_info_surrogate
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.neighbours import NeighbourReference, ksg_terms, local_dimension
 from sk_mige.information.prior import PriorMatching
-from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
-from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
-from sk_mige.information.values.additive import AdditiveReference
-from sk_mige.information.values.choice import ChosenInformation, choose_information
-from sk_mige.information.values.correction import CorrectedReference
-from sk_mige.information.values.evidence import Evidence
-from sk_mige.information.values.neighbours import NeighbourReference, ksg_terms, local_dimension
-from sk_mige.information.values.references import (
+from sk_mige.information.references import (
     GaussianReference,
     MixtureReference,
     StudentReference,
 )
+from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
+from sk_mige.information.stochastic import conditional_scores, stochastic_mutual_info_surrogate
 from sk_mige.information.views import multiview_mutual_info_surrogate
 from sk_mige.information.whitened import whitened_scores
 

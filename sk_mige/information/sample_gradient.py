@@ -23,8 +23,8 @@ from sk_mige.information._samples import (
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.errors import mean_and_error
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.noise import check_noise
 from sk_mige.information.prediction import Predictions, leave_one_out_predictions
-from sk_mige.information.values.noise import check_noise
 from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 from sk_mige.score import ScoreFunction
 from sk_mige.score.outliers import warn_of_outliers

@@ -19,7 +19,7 @@ from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
 from sk_mige.dependence._shared_values import have_equal_values
-from sk_mige.information.values.residuals import LinearResiduals
+from sk_mige.information.residuals import LinearResiduals
 
 # Small samples keep the tests fast.
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")

@@ -19,8 +19,8 @@ from sk_mige.information import (
     choose_information,
     gaussianize_ranks,
 )
-from sk_mige.information.values.components import independent_components
-from sk_mige.information.values.directions import related_directions
+from sk_mige.information.components import independent_components
+from sk_mige.information.directions import related_directions
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sk_mige.information import choose_information, gaussianize_ranks
-from sk_mige.information.values.noise import on_a_surface
-from sk_mige.information.values.screening import (
+from sk_mige.information.noise import on_a_surface
+from sk_mige.information.screening import (
     detectable_information,
     least_information,
     related_columns,

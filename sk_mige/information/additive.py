@@ -8,10 +8,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from sk_mige.information.components import independent_components
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.components import independent_components
-from sk_mige.information.values.references import ArrayState, Reference, log_normal, whitener
-from sk_mige.information.values.residuals import log_margins, places_among
+from sk_mige.information.references import ArrayState, Reference, log_normal, whitener
+from sk_mige.information.residuals import log_margins, places_among
 
 # Largest number of columns for independent components, whose computation is slow.
 MAX_MIXED = 10

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.references import ArrayState, MixtureReference, log_normal
+from sk_mige.information.references import ArrayState, MixtureReference, log_normal
 from sk_mige.score.units import feature_units
 
 # A relation is strong if the noise has less than this share of the variance.
@@ -49,7 +49,7 @@ class LinearResiduals(ArrayState):
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.information.values.residuals import LinearResiduals
+    >>> from sk_mige.information.residuals import LinearResiduals
     >>> x = torch.rand(500, 2, generator=torch.Generator().manual_seed(0)).double()
     >>> LinearResiduals(x, x.sum(1, keepdim=True)).is_exact
     True

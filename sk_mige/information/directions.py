@@ -43,7 +43,7 @@ def related_directions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.information.values.directions import related_directions
+    >>> from sk_mige.information.directions import related_directions
     >>> x, y = torch.randn(2, 9000, 10, generator=torch.Generator().manual_seed(0)).double()
     >>> related_directions(x, y) is None
     True

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.comparison import (
+from sk_mige.information.comparison import (
     ELLIPTICAL,
     Comparison,
     Pair,
     judge_references,
     ksg,
 )
-from sk_mige.information.values.evidence import Z_90, Evidence, deal_folds, shuffles
+from sk_mige.information.evidence import Z_90, Evidence, deal_folds, shuffles
+from sk_mige.information.margins import gaussianize_ranks
 
 # Candidates whose resolution of edges increases with the number of rows.
 SMOOTH = ("mixture", "additive")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sk_mige.information.values.correction import CorrectedReference
-from sk_mige.information.values.references import ArrayState, Reference
+from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.references import ArrayState, Reference
 
 # Number of shuffles of the held-out rows for an estimate of the normaliser.
 N_SHUFFLES = 8
@@ -93,7 +93,7 @@ def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.information.values.evidence import deal_folds
+    >>> from sk_mige.information.evidence import deal_folds
     >>> folds = deal_folds(torch.tensor([0, 1, 2, 0]), 3, seed=0)
     >>> bool(folds[0] == folds[3])
     True

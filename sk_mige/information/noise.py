@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.neighbours import local_dimension
-from sk_mige.information.values.residuals import LinearResiduals
+from sk_mige.information.neighbours import local_dimension
+from sk_mige.information.residuals import LinearResiduals
 from sk_mige.score import whitening
 from sk_mige.score.subspace import varying_units
 

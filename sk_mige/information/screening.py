@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.values.additive import AdditiveReference
-from sk_mige.information.values.references import Reference
+from sk_mige.information.references import Reference
 
 # Numbers of rows and of columns of a variable, and of products of columns, that are used.
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
@@ -50,7 +50,7 @@ def related_columns(x: Tensor, y: Tensor, seed: int = 0) -> tuple[list[int], lis
     --------
     >>> import torch
     >>> from sk_mige.information import gaussianize_ranks
-    >>> from sk_mige.information.values.screening import related_columns
+    >>> from sk_mige.information.screening import related_columns
     >>> x, noise = torch.randn(2, 1000, 50, generator=torch.Generator().manual_seed(0)).double()
     >>> related_columns(x, gaussianize_ranks(x[:, 3:4].square() + noise[:, :1]))
     ([3], [0])
@@ -137,7 +137,7 @@ def least_information(x: Tensor, y: Tensor) -> float:
     --------
     >>> import torch
     >>> from sk_mige.information import gaussianize_ranks
-    >>> from sk_mige.information.values.screening import least_information
+    >>> from sk_mige.information.screening import least_information
     >>> x = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).double()
     >>> least_information(x, gaussianize_ranks((30 * x).sin())) > 0.5
     True

@@ -12,8 +12,8 @@ from scipy.stats import chi2
 from torch import Tensor, nn
 
 from sk_mige._contexts import built_apart, isolated
-from sk_mige.information.values.directions import related_directions
-from sk_mige.information.values.references import GaussianReference, Reference, pair_sums
+from sk_mige.information.directions import related_directions
+from sk_mige.information.references import GaussianReference, Reference, pair_sums
 
 N_HIDDEN, N_FEATURES, WEIGHT_DECAY = 128, 16, 1.0
 # Variables with more columns are projected to canonical directions.

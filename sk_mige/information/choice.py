@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sk_mige.information.values.comparison import (
+from sk_mige.information.comparison import (
     MAX_NEIGHBOR_DIMENSIONS,
     TOLERANCE,
     Comparison,
     Pair,
     weigh,
 )
-from sk_mige.information.values.correction import MAX_COLUMNS
-from sk_mige.information.values.evidence import Evidence, deal_folds
-from sk_mige.information.values.resolution import interval_of
-from sk_mige.information.values.screening import (
+from sk_mige.information.correction import MAX_COLUMNS
+from sk_mige.information.evidence import Evidence, deal_folds
+from sk_mige.information.resolution import interval_of
+from sk_mige.information.screening import (
     ColumnsReference,
     detectable_information,
     related_columns,

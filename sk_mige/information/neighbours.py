@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
-from sk_mige.information.values.references import Reference
+from sk_mige.information.references import Reference
 
 Rows = NDArray[np.float64]
 # Approximate number of rows at which the intrinsic dimension is estimated.

@@ -53,7 +53,7 @@ def independent_components(z: Tensor) -> Tensor | None:
     Examples
     --------
     >>> import torch
-    >>> from sk_mige.information.values.components import independent_components
+    >>> from sk_mige.information.components import independent_components
     >>> z = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0)).double()
     >>> independent_components(z) is None
     True

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sk_mige.information.values.additive import AdditiveReference
-from sk_mige.information.values.correction import CorrectedReference
-from sk_mige.information.values.evidence import (
+from sk_mige.information.additive import AdditiveReference
+from sk_mige.information.correction import CorrectedReference
+from sk_mige.information.evidence import (
     LARGE,
     Evidence,
     cross_fit,
     fit_without,
     held_out_information,
 )
-from sk_mige.information.values.neighbours import NeighbourReference, ksg_terms
-from sk_mige.information.values.references import (
+from sk_mige.information.neighbours import NeighbourReference, ksg_terms
+from sk_mige.information.references import (
     GaussianReference,
     MixtureReference,
     StudentReference,

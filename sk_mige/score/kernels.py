@@ -104,7 +104,7 @@ def median_bandwidth(sq: Tensor) -> Tensor:
         pairs.partition(rank, axis=-1)
         median = pairs[..., rank]
         if (median > tolerance * pairs[..., rank:].max(-1)).all():  # no norm exceeds the largest
-            return torch.as_tensor(np.sqrt(median))
+            return sq.new_tensor(np.sqrt(median))
     means = sq.mean(-1)
     norms = (means - means.mean(-1, keepdim=True) / 2).clamp_min(0)
     noise = tolerance * norms.sort(-1).values[..., (m - 1) // 2]

@@ -191,7 +191,7 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not is_readable(matrix):
         return torch.linalg.cholesky_ex(matrix)  # type: ignore[no-any-return]
-    factor, failed = matrix.mT, torch.empty(matrix.shape[:-2], dtype=torch.int32)
+    factor, failed = matrix.mT, matrix.new_empty(matrix.shape[:-2], dtype=torch.int32)
     torch.linalg.cholesky_ex(factor, out=(factor, failed))
     return factor, failed
 

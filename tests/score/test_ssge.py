@@ -205,3 +205,15 @@ def test_unusable_arguments_are_named(case, x):
     }.get(case, x)
     with pytest.raises(error, match=message):
         ssge(z, **options)
+
+
+@pytest.mark.parametrize("solver", ["eigh", "subspace", "cholesky"])
+def test_scores_stay_on_the_device_of_the_samples_with_another_default_device(solver):
+    z = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    options = {"solver": solver, "alpha": 0.01}
+    if solver == "subspace":
+        options = {"solver": solver, "n_eigen": 5}
+    expected = ssge(z, **options)
+    with torch.device("meta"):
+        found = ssge(z, **options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

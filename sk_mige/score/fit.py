@@ -490,7 +490,7 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
     The bounds on the corrections are replaced by ranks, because a larger strength has a smaller
     bound.
     """
-    bounds = -torch.arange(len(ALPHAS)).expand(len(losses), -1)
+    bounds = -torch.arange(len(ALPHAS), device=losses.device).expand(len(losses), -1)
     # With only three folds, the kernel part must gain over the base alone, the last column.
     best = select_candidate(losses, bounds.to(losses), losses[:, -1:])
     return ALPHAS[best], losses[:, best]

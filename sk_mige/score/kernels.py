@@ -228,7 +228,7 @@ class Kernel:
     @property
     def steepness(self) -> float:
         """Largest slope -2 k'(0), which is 1 for the RBF."""
-        return -2 * float(self.first(torch.zeros((), dtype=torch.float64)))
+        return -2 * float(self.first(torch.zeros((), dtype=torch.float64, device="cpu")))
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
         """Return values and derivatives at squared distances, for the squared bandwidth s2."""

@@ -273,3 +273,13 @@ def test_skipped_folds_do_not_change_the_choice():
         expected = (ROUGH, other) if rough else (GAUSSIAN, alpha)
         assert fit._best_kernel((GAUSSIAN, ROUGH), losses_of, 2) == expected
     assert computed < 200 * 6
+
+
+@pytest.mark.parametrize("curl_free", [False, True])
+def test_fits_stay_on_the_device_of_the_samples_with_another_default_device(curl_free):
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    settings = ScoreSettings(curl_free=curl_free)
+    expected = fit_dense(x, settings).model.score(x)
+    with torch.device("meta"):
+        found = fit_dense(x, settings).model.score(x)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
+from sk_mige.score.spectrum import ridge_factor
 
 
 @full_precision
@@ -213,9 +214,7 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     g = np.concatenate([np.zeros(n - len(g)), g])
     reached = (1 / (g + floor)).mean() >= 1
     w = _unit_root(g, floor) if reached else _floor_root(g, floor)
-    shifted = gram.clone()
-    shifted.diagonal().add_(w)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted.mT, out=shifted.mT))
+    inverse = torch.cholesky_inverse(ridge_factor(gram, w))
     log_det = float(np.log(g + w).sum()) + n * (1 - w)
     if reached:
         return log_det, inverse

@@ -33,6 +33,7 @@ from .spectrum import (
     SpectralBasis,
     exceeds,
     kernel_basis,
+    ridge_factor,
     significant,
     spectral_basis,
 )
@@ -539,15 +540,7 @@ def _cholesky(gram: Tensor) -> Tensor | None:
     n = len(gram)
     if n <= MAX_EIGH_ROWS and not exceeds(gram, CHOLESKY_RESOLUTION * n):
         return None
-    return _factor(gram, CHOLESKY_RESOLUTION * n if n > MAX_EIGH_ROWS else 0.0)
-
-
-def _factor(gram: Tensor, ridge: float) -> Tensor:
-    """Return the Cholesky factor of a Gram matrix with a ridge."""
-    shifted = gram.clone()
-    shifted.diagonal().add_(ridge)
-    factor: Tensor = torch.linalg.cholesky(shifted.mT, out=shifted.mT)  # faster than a new tensor
-    return factor
+    return ridge_factor(gram, CHOLESKY_RESOLUTION * n if n > MAX_EIGH_ROWS else 0.0)
 
 
 def _ridge_coefficients(
@@ -570,7 +563,7 @@ def _ridge_coefficients(
     """
     gram, slopes, _ = matrices
     s2, ridge = expansion.bandwidth**2, len(gram) * alpha
-    outer = _factor(gram, ridge)
+    outer = ridge_factor(gram, ridge)
     z, w = yw if projected is None else projected, weight[:, None]
     if not matrices.shared:
         total = slopes.sum(1, keepdim=True)

@@ -45,7 +45,7 @@ def check_no_dates(values: Any, name: str) -> None:
 
 
 def check_numbers(values: Any, name: str, error: TypeError | ValueError) -> None:
-    """Raise an error with the name if ``error`` occurred because the values are not numbers."""
+    """Raise an error that names the parameter if ``error`` is due to values other than numbers."""
     if sp.issparse(values):
         return
     try:

@@ -250,7 +250,7 @@ def combine(fits: Sequence[FittedTerm], n: int, *, is_series: bool = False) -> I
 
 
 def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[FittedTerm]:
-    """Fit the estimator of one term, in each class of the condition or in units of the classes."""
+    """Fit one term, either separately in each class or to columns standardised within classes."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     name, every = "-" * (sign < 0) + str(term), np.arange(len(left))
     are_labels = [part.is_label for part in (*term.left, *term.right)]
@@ -288,7 +288,7 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
 
 
 def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
-    """Return the estimator with fast candidates only, if it has any."""
+    """Return a copy with only the fast candidates, or the estimator if no candidate is fast."""
     asked = FAST if estimator.candidates == "auto" else tuple(estimator.candidates)
     fast = [name for name in FAST if name in asked]
     return clone(estimator).set_params(candidates=fast) if fast else estimator
@@ -318,7 +318,10 @@ def row_labels(table: Array) -> Array:
 
 
 def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
-    """Keep the suitable candidates, or use "auto" without any and for pairs of labels."""
+    """Return a copy with the candidates that suit x and y, or with "auto" if none is suitable.
+
+    For two labels, the copy always has "auto".
+    """
     fitting: MutualInfoEstimator = clone(estimator)
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)

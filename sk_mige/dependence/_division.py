@@ -170,7 +170,7 @@ class DividedPair:
         return [c.transform(z) for c, z in zip(self.columns, (x, y), strict=True)]
 
     def _with_relations(self, x: Array, y: Array) -> list[NDArray[np.float64]]:
-        """Append exact linear relations, rounded, the places of atoms, and indices of clusters."""
+        """Append rounded values of exact linear relations, and indices of atoms and of clusters."""
         numbers = self._numbers(x, y)
         relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
         sides = zip(numbers, relations, self.labels, self.atoms, self.gaps, strict=True)
@@ -193,7 +193,7 @@ def _as_numbers(part: Part) -> Part:
 
 
 def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the place of each value among the atoms, or -1, as one column if there are atoms."""
+    """Return the index of the atom equal to each value, or -1. Without atoms, return no column."""
     if not len(atoms):
         return np.empty((len(column), 0))
     place = np.searchsorted(atoms, column).clip(0, len(atoms) - 1)
@@ -201,7 +201,7 @@ def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[
 
 
 def _clusters(column: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the index of the cluster of each value, as one column if there are gaps."""
+    """Return the index of the cluster of each value. Without gaps, return no column."""
     if not len(gaps):
         return np.empty((len(column), 0))
     return np.searchsorted(gaps, column).astype(np.float64)[:, None]

@@ -207,7 +207,7 @@ def transfer_entropy(
     Raises
     ------
     ValueError
-        If the lengths differ, a value is missing, ``lag`` is no positive int or leaves too few
+        If the lengths differ, a value is missing, ``lag`` is not a positive int or leaves too few
         times, or a class has too few rows.
 
     Warns

@@ -80,9 +80,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         Candidates for continuous columns are "gaussian", "student", "mixture", "neighbors",
         "additive" and "network". With p columns in total, "neighbors" needs p ≤ 4, "mixture" p ≤ 40
         and "network" p ≥ 3. Candidates for labels are "linear", "quadratic", "logistic",
-        "neighbors", "boosting" and "trees", "table" if both X and Y are labels, and "ordered" for a
-        single numeric label column with more than two values. If a table has labels and numbers,
-        and the list has no candidate for one of the two types, "auto" is used for this type.
+        "neighbors", "boosting", "trees", "table" and "ordered". The candidate "table" needs labels
+        in X and in Y. The candidate "ordered" needs a single numeric label column with more than
+        two values. For a table of labels and numbers, the list may lack candidates for one of the
+        two types. For this type, "auto" is used.
     cv : int, default=3
         Number of folds. Each row is evaluated by models fitted without the row's fold.
     random_state : int, RandomState instance or None, default=None
@@ -93,8 +94,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     Attributes
     ----------
     mutual_info_ : float
-        Estimate in nats. The estimate is infinite, for example, if a linear combination of the
-        columns of Y is a linear function of X up to rounding errors.
+        Estimate in nats. For example, the estimate is infinite if X and Y have a linear relation
+        without noise.
     interval_ : tuple of float
         Lower and upper end of the 90 % interval, in nats.
     results_ : dict of ndarrays
@@ -128,11 +129,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     row. Exchanging X and Y does not change the estimate. The folds depend on the row order and on
     ``random_state``, so permuted rows give a slightly different estimate.
 
-    Columns of strings or categories are labels. Numeric columns are labels if the number of their
-    distinct combinations is at most 50 and at most 10 % of the number of rows. Convert numeric
-    labels with more classes to strings. If a table has labels and numbers, the chain rule gives
-    separate terms for labels and for numbers. For numbers, columns are standardised within each
-    class.
+    Columns of strings or categories are labels. Numeric columns are labels if they have at most 50
+    distinct combinations, and at most one combination per ten rows. Convert numeric labels with
+    more classes to strings. If a table has labels and numbers, the chain rule gives separate terms
+    for labels and for numbers. For numbers, columns are standardised within each class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
@@ -596,7 +596,10 @@ def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array,
 def _shifted(
     value: float, interval: tuple[float, float], difference: Array, excess: float
 ) -> tuple[float, float]:
-    """Return the interval of the value plus the mean difference, too large by up to ``excess``."""
+    """Return the interval of the value plus the mean difference.
+
+    The sum can be too large by up to ``excess``.
+    """
     error = Z_90 * float(difference.std()) / len(difference) ** 0.5
     shifted = value + float(difference.mean())
     low, high = interval

@@ -1,4 +1,4 @@
-"""Repeated values that X and Y share, and columns in units of the classes of rows."""
+"""Repeated values that X and Y share, and columns standardised within classes of rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 class SharedValues:
-    """Values that are functions of X and of Y, so that their information is their entropy.
+    """Values that are functions of X and of Y, with mutual information equal to their entropy.
 
     Coverage-adjusted frequencies [1]_ account for values that have not occurred.
 
@@ -84,7 +84,7 @@ def _joined(left: Array, right: Array) -> list[str]:
 
 
 class KnownFunction:
-    """Column that other columns determine, as a table of the rows passed to the constructor."""
+    """Column that is a function of other columns, stored as a table of the given rows."""
 
     def __init__(self, columns: list[int], causes: Array, effect: Array) -> None:
         self.columns = columns
@@ -246,9 +246,10 @@ class ClassUnits:
 
     The mean of a class of m rows is multiplied by :math:`w = \tau^2 / (\tau^2 + \sigma^2 / m)`.
     Here :math:`\sigma^2` is the variance within classes and :math:`\tau^2` the variance of the
-    class means. The standard deviations are those of the differences. Columns with few values are
-    replaced by ranks within a class if no class has all values. If a column is constant in a class,
-    independent noise replaces the column, because equal values in X and in Y would seem dependent.
+    class means. The standard deviations are computed from the differences. Columns with few values
+    are replaced by ranks within a class if no class has all values. If a column is constant in a
+    class, independent noise replaces the column, because equal values in X and in Y would seem
+    dependent.
     """
 
     def __init__(self, table: Array, labels: Array, seed: int = 0) -> None:
@@ -274,7 +275,7 @@ class ClassUnits:
         self.constant = self.classes[self.repeated & ~np.array(varies)]
 
     def transform(self, table: Array, labels: Array) -> NDArray[np.float64]:
-        """Return the columns in units of the classes, without columns constant in all classes."""
+        """Standardise or rank columns within classes, and omit columns constant in all classes."""
         numbers = self.columns.transform(table)
         unseen = np.setdiff1d(labels, self.classes).tolist()
         if unseen:

@@ -156,7 +156,7 @@ class Columns:
 def _categories(column: Array) -> Array | None:
     """Return the sorted labels of a column, or None for a numeric column.
 
-    Strings are labels, also if they can be read as numbers, such as "nan".
+    Strings are labels even if they can be read as numbers, such as "nan".
     """
     try:
         column.astype(np.float64)
@@ -367,7 +367,7 @@ def central_ranks(column: Array) -> NDArray[np.int64]:
 
 
 def label_key(table: Array) -> tuple[Any, ...]:
-    """Return a sort key: number of distinct labels, then which of eight rows equal the first."""
+    """Return the number of distinct labels, and whether each of eight rows equals the first."""
     codes = row_codes(table)
     return len(np.unique(codes)), *(codes[:8] == codes[0]).tolist()
 

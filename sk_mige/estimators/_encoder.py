@@ -100,7 +100,7 @@ class MIGEEncoder(
     mode : {"infomax", "ib"}, InfoMax, InformationBottleneck or callable, default="infomax"
         Objective of the training. The name "infomax" is short for ``InfoMax()``. The name "ib" is
         short for ``InformationBottleneck()``. The parameters of the objective are nested parameters
-        of the encoder, also if ``mode`` is a name. For example, ``set_params(mode__beta=0.1)`` sets
+        of the encoder, even if ``mode`` is a name. For example, ``set_params(mode__beta=0.1)`` sets
         β, and a search can vary ``mode__beta``. With ``mode="ib"``, the encoder is a classifier.
         With ``mode=InformationBottleneck(task="regression")``, the encoder is a regressor.
 
@@ -240,10 +240,9 @@ class MIGEEncoder(
     linear layers and batch norms, no concatenated critic, and needs at most 2·10⁹ floating-point
     operations for a training step. With W weights, a training step needs 6 · W · ``batch_size``
     operations. In batches of 256 rows, the default encoder is small for up to 1,900 features. With
-    the same seed, a small network gives the same results for any number of threads or cores, and
-    for any ``n_jobs`` of a search. Larger networks and convolutions use all threads of torch. The
-    results of larger networks depend on the number of threads, because training amplifies rounding
-    errors.
+    the same seed, the results of a small network do not depend on threads, cores or ``n_jobs`` of a
+    search. Larger networks and convolutions use all threads of torch. The results of larger
+    networks depend on the number of threads, because training amplifies rounding errors.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 

@@ -136,7 +136,7 @@ def namespace_of(X: Any) -> str:
 
 
 def reference(X: Any) -> Any:
-    """Return an array whose namespace, device and dtype are those of results for X."""
+    """Return an array with the namespace, device and dtype of results for X."""
     return np.empty((0, X.shape[1]), dtype=X.dtype) if isinstance(X, ItemRows) else X
 
 

@@ -181,11 +181,12 @@ class BaseScoreEstimator(
           gradient is closest to the expansion, by least squares over the centres.
 
         Outside the data, the extrapolation of a wide kernel is unreliable. With a base, the
-        potential is therefore constant along a line away from the nearest centre beyond half a
-        bandwidth, or beyond twice the median distance between nearest centres, if larger. There,
-        the gradient of the log-density is not the score of :meth:`transform`, and with two or more
-        features, the log-density can jump where the nearest centre changes. Points with centres
-        beyond them, such as those in a hole, are not affected.
+        potential is therefore constant beyond a distance :math:`r_0` from the nearest centre, along
+        a line away from the centre. The distance :math:`r_0` is half a bandwidth, or twice the
+        median distance between nearest centres, if larger. Beyond :math:`r_0`, the gradient of the
+        log-density is not the score of :meth:`transform`. With two or more features, the
+        log-density can jump where the nearest centre changes. Points between centres, such as
+        points in a hole of the data, are not affected.
 
         Without normalisation, the log-density is 0 at ``mean_``. The difference of two
         log-densities is the logarithm of the ratio of the densities. A low log-density can indicate

@@ -341,7 +341,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     def _held_out(
         self, x: Tensor, splits: Splits, n_centers: int | None, rng: Any
     ) -> tuple[float, float]:
-        """Return the mean held-out score with standardised features, and that in input units."""
+        """Return mean held-out scores of standardised features and of features in input units."""
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.
@@ -474,7 +474,7 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
 def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
     """Remove held-out rows with outliers, because outliers would dominate the mean loss.
 
-    At outliers, a score of 0 has the lowest loss.
+    At an outlier, the loss of a score of 0 is lower than the loss of the exact score.
     """
     usual = ~outlying_rows(rows)
     return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]

@@ -279,9 +279,9 @@ class SteinThinning(_SteinTool):
     If an SSGE estimator is fitted to X, the selection minimises the expected squared discrepancy
     over the posterior of the score. The expectation adds :math:`k(x, y)\, \mathbb E[e(x) \cdot
     e(y)]` to the Stein kernel, with the errors e of the scores. Rows with uncertain scores, such as
-    rows far from all other rows, are therefore seldom selected. Given scores and scores of fitted
-    estimators count as exact. Scores of curl-free fits, fits with a spectral cutoff and fits of the
-    base alone also count as exact.
+    rows far from all other rows, are therefore seldom selected. Scores passed to ``fit`` and scores
+    of fitted estimators are treated as exact. Scores of curl-free fits, fits with a spectral cutoff
+    and fits of the base alone are also treated as exact.
 
     Parameters
     ----------

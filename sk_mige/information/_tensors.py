@@ -113,7 +113,7 @@ def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> No
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Disable warnings about samples, because the estimator warns itself."""
+    """Disable warnings about samples inside the context, for estimators with their own warnings."""
     token = _WARNS.set(False)
     try:
         yield

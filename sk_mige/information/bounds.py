@@ -219,8 +219,9 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
               \qquad \mathrm{sp}(t) = \log(1 + e^t)
 
     The gradient with respect to the scores is bounded. The objective is at most 2 D − 2 log 2,
-    where D is the Jensen-Shannon divergence of joint and product density, and no estimate of I. The
-    optimal critic is the log density ratio. The ``value`` is therefore the NWJ bound at T + 1.
+    where D is the Jensen-Shannon divergence of joint and product density. The objective does not
+    estimate I. The optimal critic is the log density ratio. The ``value`` is therefore the NWJ
+    bound at T + 1.
 
     Parameters
     ----------
@@ -248,8 +249,8 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
 def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     r"""SMILE: Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
 
-    The critic and the gradient are those of :func:`jensen_shannon`. Clipping reduces the variance
-    of the second term and adds bias.
+    The critic and the gradient are the same as for :func:`jensen_shannon`. Clipping reduces the
+    variance of the second term and adds bias.
 
     Parameters
     ----------

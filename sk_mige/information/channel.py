@@ -66,7 +66,7 @@ def channel_gradient(
     Raises
     ------
     ValueError
-        If theta is no finite number or vector. If y has the wrong number of rows, or does not
+        If theta is not a finite number or vector. If y has the wrong number of rows, or does not
         depend on theta or on the noise. Errors of :func:`mutual_info_gradient` are raised as well.
 
     Examples

@@ -152,16 +152,17 @@ def choose_information(
     -----
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
     biased downwards. The two biases have the same size to first order in 1 / n, where n is the
-    number of training rows of a fold. For a density that contains the true one, each bias is
-    m / (2 n) nats. Here m is the number of parameters minus those of the marginal densities of x
-    and y, for example p q for a Gaussian copula. The estimate of a candidate other than "neighbors"
-    is therefore the average of both means. The width of the interval includes the sampling error,
-    the difference between in-sample and held-out means, and the spread of the candidates.
+    number of training rows of a fold. For a parametric family that contains the true density, each
+    bias is m / (2 n) nats. Here m is the number of parameters minus those of the marginal densities
+    of x and y, for example p q for a Gaussian copula. The estimate of a candidate other than
+    "neighbors" is therefore the average of both means. The width of the interval includes the
+    sampling error, the difference between in-sample and held-out means, and the spread of the
+    candidates.
 
-    With more than four columns in total, the candidates also describe the few columns, and the few
-    components, that have significant relations other than those of a Gaussian copula. The result
-    for the few columns or components is used if their held-out information is larger in the first
-    fold.
+    With more than four columns in total, columns and components are tested for relations other than
+    those of a Gaussian copula. The candidates are also fitted to the few significant columns alone,
+    and to the few significant components alone. The result for the few columns or components is
+    used if their held-out information is larger in the first fold.
 
     Examples
     --------

@@ -155,7 +155,7 @@ class Comparison:
     def network_growth(self) -> float:
         """Return the increase of the network's information from half to all training rows.
 
-        The information is that of the held-out rows of the first fold.
+        The information is evaluated on the held-out rows of the first fold.
         """
         out = self.folds == 0
         kept = out | (torch.arange(len(out)) % 2 == 0)
@@ -272,7 +272,7 @@ def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tenso
 
 
 def _gain(own: Tensor, judged: list[Evidence], out: Tensor) -> tuple[float, float]:
-    """Return a fold's increase of information over the best candidate, and the required one."""
+    """Return the increase over the best candidate in one fold, and the required increase."""
     best = max(judged, key=lambda e: e.evidence)
     # Evidence may contain more than the mean pointwise information.
     gain = own - best.pointwise[out] - (best.evidence - float(best.pointwise.mean()))

@@ -81,7 +81,7 @@ def independent_components(z: Tensor) -> Tensor | None:
 
 
 def _gain(columns: Tensor, mixing: Tensor) -> float:
-    """Return the increase of the mean log-density by components, minus the required increase."""
+    """Return the gain in mean log-density due to components, minus the required gain."""
     by_components = _log_density(columns, mixing)
     correlations = torch.corrcoef(gaussianize_ranks(columns).mT)
     by_copula = -0.5 * torch.linalg.slogdet(correlations)[1] - _entropies(columns).sum()
@@ -95,10 +95,10 @@ def refined_components(columns: Tensor, mixing: Tensor) -> Tensor:
 
     The components s of whitened ICA are uncorrelated in the sample, so their loadings have an error
     of at least about 1 / sqrt(n). This function maximises the likelihood of densities
-    :math:`p_i(s) \propto (s^2 + h^2)^{-c_i/2}` without that constraint, for decreasing widths h. A
-    peak narrower than h gives a smaller error. The relative Newton step
-    :math:`s_i \leftarrow s_i + \sum_j E_{ij} s_j` solves a problem of two unknowns for each pair
-    [1]_:
+    :math:`p_i(s) \propto (s^2 + h^2)^{-c_i/2}` without the constraint of zero correlation, for
+    decreasing widths h. For densities with narrow peaks, the loadings then have a smaller error.
+    The relative Newton step :math:`s_i \leftarrow s_i + \sum_j E_{ij} s_j` solves a problem of two
+    unknowns for each pair [1]_:
 
     .. math:: E_{ij} = -\frac{a_{ji} G_{ij} - G_{ji}}{a_{ij} a_{ji} - 1}, \qquad
               G_{ij} = \mathbb{E}\, \psi_i(s_i) s_j, \quad

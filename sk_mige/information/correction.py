@@ -33,10 +33,10 @@ class CorrectedReference(Reference):
 
     The correction is :math:`g(x)^\top h(y) + a(x) + b(y)`. One network returns (g, a), and another
     network returns (h, b). Each network receives the coordinates, the squared radius, and products
-    of the coordinates with bump functions of the squared radius. If the reference uses more than
-    six columns of x or y, a variable with more than six columns is projected to the result of
-    ``related_directions``. The networks minimise the symmetric InfoNCE loss. All other rows of the
-    batch are negatives.
+    of the coordinates with bump functions of the squared radius. Inputs can be projected to the
+    directions found by ``related_directions``. The projection applies to variables with more than
+    six columns, if the reference uses more than six columns of x or y. The networks minimise the
+    symmetric InfoNCE loss. All other rows of the batch are negatives.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class CorrectedReference(Reference):
         shifts : sequence of int
             Shifts of the rows of y.
         evidence : callable
-            Function to maximise, applied to results of :meth:`shuffled`.
+            Function to maximise. The argument has the shape of a result of :meth:`shuffled`.
         """
         reference = self.reference.shuffled(*self._of_reference(x, y), shifts)
         corrections = self._corrections(x, y, shifts)
@@ -253,8 +253,9 @@ class CorrectedReference(Reference):
     def _input_maps(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return a whitening matrix (d, d) and whitened directions (d, k) for each variable.
 
-        Both are identity matrices for a variable of at most ``MAX_COLUMNS`` columns, and for both
-        variables if the reference uses at most ``MAX_COLUMNS`` columns of each.
+        For a variable of at most ``MAX_COLUMNS`` columns, both matrices are identity matrices. All
+        matrices are identity matrices if the reference uses at most ``MAX_COLUMNS`` columns of each
+        variable.
         """
         plain = [torch.eye(z.shape[1], dtype=z.dtype) for z in (x, y)]
         if max(z.shape[1] for z in self._of_reference(x, y)) <= MAX_COLUMNS:
@@ -277,8 +278,8 @@ class CorrectedReference(Reference):
         .. math:: \frac{1}{2 n} \sum_i \Bigl(\log \sum_j e^{S_{ij}} + \log \sum_j e^{S_{ji}}
             - 2 S_{ii}\Bigr) .
 
-        The derivative by S is the sum of the softmax of rows and of columns, minus twice the
-        identity, divided by 2 n.
+        Let R be the softmax of each row of S, and C the softmax of each column. The derivative of
+        the loss with respect to S is (R + C - 2 I) / (2 n).
         """
         left, right = (side(z) for side, z in zip(self.sides_, (x, y), strict=True))
         correction = pair_sums(left[:, :-1], right[:, :-1], left[:, -1], right[:, -1])

@@ -227,7 +227,7 @@ def transfer_entropy_gradient(
     Raises
     ------
     ValueError
-        If ``lag`` is no positive int, or leaves fewer than 10 times. Errors of
+        If ``lag`` is not a positive int, or leaves fewer than 10 times. Errors of
         :func:`conditional_mutual_info_gradient` are raised as well.
 
     See Also

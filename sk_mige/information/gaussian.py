@@ -42,7 +42,8 @@ def gaussian_mutual_info(
                   \mathbb{E}\,\mathrm{Cov}[\mu(x) | y] + \bar\Sigma\big)
                   - \mathbb{E} \sum_k \log \sigma_k(x) .
 
-    The gradient is that of an upper bound of I(x; z | y), the information beyond the class.
+    The gradient equals the gradient of an upper bound of I(x; z | y), the information beyond the
+    class.
 
     Parameters
     ----------

@@ -137,7 +137,7 @@ def mutual_info_surrogate(
     Notes
     -----
     For a deterministic encoder, I(x; z) is infinite if z is continuous, and equals the entropy of z
-    if z is discrete. The estimated gradient is that of the information after smoothing by the
+    if z is discrete. The result estimates the gradient of the information after smoothing by the
     kernel. The kernel's bandwidth sets the resolution at which z distinguishes inputs.
 
     References
@@ -189,8 +189,8 @@ def joint_squared_distances(sq_x: Tensor, sq_z: Tensor, *, x_scale: float = 1.0)
     .. math:: D = c\,D_x + D_z, \qquad
               c = \mathtt{x\_scale}^2\; \mathrm{median}(D_z) / \mathrm{median}(D_x)
 
-    With equal medians, the joint kernel does not depend on the units of x or the norm of a
-    projection.
+    The joint kernel therefore does not depend on the units of x, or on the scale of a random
+    projection of x.
 
     Parameters
     ----------

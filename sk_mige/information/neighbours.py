@@ -69,10 +69,10 @@ def ksg_terms(x: Tensor, y: Tensor, n_neighbors: int = 5) -> Tensor:
 class NeighbourReference(Reference):
     """Pointwise information of new rows from counts of neighbours among the training rows.
 
-    The estimate of the density ratio p(x, y) / (p(x) p(y)) is k n / (n_x n_y). The counts n_x and
-    n_y are the numbers of training rows within the distance of the k-th nearest training pair, in x
-    and in y. A large k reduces the variance of each row's estimate. For the mean over rows,
-    :func:`ksg_terms` with a small k has a smaller bias.
+    The estimate of the density ratio p(x, y) / (p(x) p(y)) is k n / (n_x n_y). Let r be the
+    distance to the k-th nearest training pair. The counts n_x and n_y are the numbers of training
+    rows within the distance r in x and in y. A large k reduces the variance of each row's estimate.
+    For the mean over rows, :func:`ksg_terms` with a small k has a smaller bias.
 
     Parameters
     ----------

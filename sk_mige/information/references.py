@@ -65,7 +65,7 @@ class DensityReference(Reference):
     """Base class of densities with tractable marginal densities."""
 
     def coordinates(self, z: Tensor) -> Tensor:
-        """Map normal scores to the coordinates of the density.
+        """Map normal scores to the coordinates in which the density is defined.
 
         Parameters
         ----------

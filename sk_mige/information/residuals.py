@@ -137,8 +137,9 @@ def _deviation(z: Tensor) -> Tensor:
 def _steps(z: Tensor) -> Tensor:
     """Return the grid step of each column, or 0 if the values are not on a grid.
 
-    Values are on a grid if fewer than half of them are distinct, or if all distances between
-    successive values are multiples of the smallest distance, or of a half or a third of it.
+    Values are on a grid if fewer than half of the values are distinct. Values are also on a grid if
+    all distances between successive values are multiples of one unit. The unit is the smallest
+    distance, or a half or a third of the smallest distance.
     """
     steps = z.new_zeros(z.shape[1])
     for k, column in enumerate(z.mT):

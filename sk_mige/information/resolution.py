@@ -119,16 +119,17 @@ def _unresolved_by_network(found: Comparison) -> float:
 def undescribed(e: Evidence, found: Comparison) -> float:
     r"""Return a significant part of the information that a candidate does not describe.
 
-    Let f be the pointwise information of the candidate, and let :math:`\phi_k` be the products of a
-    cosine of the ranks of a column of x and a cosine of the ranks of a column of y. The norm of a
-    row is a further column. For the true f,
+    Let f be the pointwise information of the candidate. Let :math:`\phi_k` be products of two
+    cosines. The arguments are ranks of a column of x and ranks of a column of y. The norm of a row
+    is a further column. For the true f,
 
     .. math:: m_k = \mathbb{E}_{p(x, y)} \phi_k - \mathbb{E}_{p(x) p(y)} e^f \phi_k
 
     is zero. A correction of f by small multiples of uncorrelated products increases the
-    information by :math:`\tfrac12 \sum_k m_k^2`. The square is the mean product of estimates from
-    different folds, so independent errors cancel. Products of the first cosines of columns are left
-    out, because errors of estimated correlations are part of the standard error.
+    information by :math:`\tfrac12 \sum_k m_k^2`. The square :math:`m_k^2` is estimated by the mean
+    product of estimates of :math:`m_k` from different folds, so independent errors cancel. Products
+    of the first cosines of columns are left out, because errors of estimated correlations are part
+    of the standard error.
 
     Parameters
     ----------

@@ -99,12 +99,12 @@ def mutual_info_gradient(
         Use of x in the joint score. The option "coordinates" uses the coordinates of x. With
         "distances", leave-one-out predictions of y from the distances of x replace x. The option
         "distances" suits data with more columns than samples, such as images. The default "auto"
-        selects "coordinates" if there are at least 3 samples for each linearly independent column
-        of x and y, or if ``dx`` is given.
+        selects "coordinates" if ``dx`` is given, or with at least 3 samples for each linearly
+        independent column of x and y.
     score : callable, default=None
-        Score function ``score(z)``. None means :func:`whitened_scores`, with a bandwidth of 1, 1/2,
-        1/4 or 1/8 of the median distance, selected by the held-out loss of the joint score. The
-        published estimator is ``score=ssge, margins=None, joint="coordinates"``.
+        Score function ``score(z)``. None means :func:`whitened_scores`. The held-out loss of the
+        joint score selects a bandwidth of 1, 1/2, 1/4 or 1/8 of the median distance. The published
+        estimator is ``score=ssge, margins=None, joint="coordinates"``.
     standard_error : {"jackknife", "batch"}, default="jackknife"
         Method for the standard error. The method "jackknife" repeats the estimate without each
         batch of samples in turn, and for two halves of the samples. The jackknife error includes

@@ -109,9 +109,9 @@ def detectable_information(n: int, p: int, q: int) -> float:
 def least_information(x: Tensor, y: Tensor) -> float:
     r"""Lower bound on I(x; y) from rows that are neighbours in a column.
 
-    Let e be the residual of a linear regression of a column of y on x, with the share
-    :math:`1 - R^2` of the variance. Let c be the correlation of the normal scores of e with those
-    of the next row, for rows sorted by a column of x. For independent rows, c estimates at most the
+    Let e be the residual of a linear regression of a column of y on x, with the fraction :math:`1 -
+    R^2` of the variance of the column. For rows sorted by a column of x, let c be the correlation
+    between normal scores of e in successive rows. For independent rows, c estimates at most the
     variance of the conditional mean of the scores given x. Gaussians have the largest entropy, so
 
     .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)

@@ -101,8 +101,8 @@ def stochastic_mutual_info_surrogate(
     "gaussian"
         The bound :func:`gaussian_mutual_info`, differentiated through mean and scale without
         sampling noise of z. The gradient is exact for linear-Gaussian encoders of Gaussian inputs,
-        up to sampling error. The number of dimensions may exceed the number of samples. Otherwise,
-        the gradient is that of an upper bound of I.
+        up to sampling error. For other encoders, the method estimates the gradient of an upper
+        bound of I. The number of dimensions may exceed the number of samples.
     "whitened"
         The scores of :func:`whitened_scores`, from a Gaussian plus a kernel correction that is
         regularised on held-out samples.

@@ -55,8 +55,9 @@ def whitened_scores(
     Parameters
     ----------
     z : tensor of shape (n, d)
-        Samples. With n < 3 d, whitening uses a shrunk covariance. The kernel centres are a tenth of
-        the samples, but at least 100 or all samples, and at most 400.
+        Samples. With n < 3 d, whitening uses a shrunk covariance. A tenth of the samples are kernel
+        centres, but at least 100 and at most 400 samples. With fewer than 100 samples, all samples
+        are centres.
     sq_distances : None
         Squared distances, which must be None, because the estimate needs coordinates.
     bandwidth_factor : float, default=1.0

@@ -329,7 +329,7 @@ class Description(ShorthandMixin):
 
     @abstractmethod
     def build(self, problem: Problem) -> Objective:
-        """Return a new objective, with newly initialised parameters if it has any."""
+        """Return a new objective, with newly initialised parameters if there are any."""
 
     def warn(self, batch_size: int, n_components: int) -> None:
         """Warn if settings are unsuitable for the batch size or the number of components."""

@@ -389,7 +389,7 @@ class InformationBottleneck(InformationDescription):
         return {"head": self.head, "n_draws": self.resolved_draws(), "betas": self.betas()}
 
     def build(self, problem: Problem) -> BottleneckLoss:
-        """Return a new loss, with newly initialised parameters if it has any."""
+        """Return a new loss, with newly initialised parameters if there are any."""
         term = self.estimator.build_term(self, problem)
         betas = self.betas()
         likelihood: nn.Module = GaussianLikelihood(problem.n_targets, learned=betas is None)

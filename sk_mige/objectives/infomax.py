@@ -219,7 +219,7 @@ class InfoMax(InformationDescription):
         }
 
     def build(self, problem: Problem) -> Objective:
-        """Return a new objective, with newly initialised parameters if it has any."""
+        """Return a new objective, with newly initialised parameters if there are any."""
         objective = self.estimator.build_infomax(self, problem)
         if self.prior_weight > 0:
             objective = PriorMatched(objective, problem.n_components, self.prior_weight)

@@ -55,11 +55,11 @@ class LogDensity:
 
     Outside the data, the extrapolation of a wide kernel is unreliable. Let y be at a distance r
     from the nearest centre z. A centre c is beyond y if the angle between :math:`y - z` and
-    :math:`c - y` is below 60 degrees. If there is a base, r exceeds :math:`r_0` and no centre is
-    beyond y, the potential at y is replaced by that at :math:`z + (y - z)\, r_0 / r`. Only the base
-    then changes the density along a line away from z. In two or more dimensions, the density can
-    jump where the nearest centre changes. The distance :math:`r_0` is half a bandwidth, or twice
-    the median distance of centres to their nearest neighbours, if larger.
+    :math:`c - y` is below 60 degrees. With a base, let r exceed :math:`r_0`, and let no centre be
+    beyond y. The potential at y is then replaced by the potential at :math:`z + (y - z)\, r_0 / r`.
+    Only the base then changes the density along a line away from z. In two or more dimensions, the
+    density can jump where the nearest centre changes. The distance :math:`r_0` is half a bandwidth,
+    or twice the median distance of centres to their nearest neighbours, if larger.
 
     Attributes
     ----------

@@ -245,7 +245,7 @@ def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
 
     Stein's identity for the functions :math:`k(\cdot, y_i)` is :math:`K \hat G + \langle\nabla,
     K\rangle \approx 0` with :math:`\langle\nabla, K\rangle_i = \sum_j \nabla_{y_j} k(y_i, y_j)`.
-    For the RBF, the solution of a regularised form is
+    For the RBF, the regularised solution is
 
     .. math:: \hat G = -(K + \eta I)^{-1} \langle\nabla, K\rangle
               = \sigma^{-2} (K + \eta I)^{-1} \big(K Y - \operatorname{diag}(K 1)\, Y\big) .

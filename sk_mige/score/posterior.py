@@ -42,16 +42,16 @@ def score_errors(model: ScoreModel, alpha: float, x: Tensor) -> ScoreErrors | No
     r"""Return the posterior of the errors of a fitted score at the rows of the fit.
 
     Tikhonov regularisation gives the posterior mean of a Gaussian process. The coefficients C of
-    the m centres have a prior with covariance :math:`K^{-1}` of the centres and S of the features.
-    The posterior covariance of the errors at two rows is
+    the m centres have a prior with covariance :math:`K^{-1}` over the centres and S over the
+    features. The posterior covariance of the errors at two rows is
 
     .. math:: E[e_i e_j^\top] = v_{ij} S, \qquad
               v_{ij} = n \alpha\, k(x_i)^\top M^{-1} k(x_j), \qquad M = A + n \alpha K .
 
-    Here k(x) are the kernel values between x and the centres, K is the Gram matrix of the centres,
-    and :math:`A = \sum_i k(x_i)\, k(x_i)^\top` is the quadratic form of the loss. The factor
-    :math:`v_{ii}` is close to 1 at an isolated row, where regularisation replaces the score by that
-    of the base. The factor is close to 0 at a row with many neighbours. The covariance S is
+    Here k(x) are the kernel values between x and the centres, and K is the Gram matrix of the
+    centres. The quadratic form of the loss is :math:`A = \sum_i k(x_i)\, k(x_i)^\top`. The factor
+    :math:`v_{ii}` is close to 1 at an isolated row, where regularisation replaces the score by the
+    score of the base. The factor is close to 0 at a row with many neighbours. The covariance S is
     estimated from the fitted coefficients,
 
     .. math:: S = \frac{C^\top K C}{\operatorname{tr} A M^{-1}} ,

@@ -117,7 +117,7 @@ def langevin(
         Function that returns log-densities (n,) at points (n, d), up to a constant. The log-density
         is only used to find chains that have left the data.
     has_base : bool, default=False
-        Whether the score has a base. A base brings chains back to the data.
+        Whether the score has a base. With a base, chains far from the data return to the data.
 
     Returns
     -------

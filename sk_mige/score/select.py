@@ -130,8 +130,8 @@ def select_candidate(
 
     Among many candidates, the candidate with the lowest mean loss is often overfitted. Estimates
     with very wide kernels can have low held-out losses, but diverge outside the data. A single
-    split gives no standard error, so its lowest loss is selected. With more splits, three rules
-    reduce overfitting.
+    split gives no standard error, so the candidate with the lowest loss is selected. With more
+    splits, three rules reduce overfitting.
 
     * Candidates are ranked by mean loss plus one standard error. The standard error is computed
       from each fold's difference between the candidate's loss and the median loss of the leading
@@ -149,8 +149,8 @@ def select_candidate(
     bounds : Tensor of shape (n_splits, n_candidates)
         Upper bounds on the squared norm of the correction.
     reference : Tensor of shape (n_splits, 1), default=None
-        Losses from which the first rule computes each fold's differences. If None, the median of
-        the leading candidates is used. If the reference is the base alone, the mean loss of a
+        Losses that the first rule subtracts from each fold's losses. If None, the median of the
+        leading candidates is used. If the reference is the base alone, the mean loss of a
         correction must be lower by one standard error.
     simplest : Tensor of int of shape (any,), default=None
         Indices of the simplest candidates, used by the third rule.

@@ -166,7 +166,7 @@ class VaryingSubspace:
 
     If a column is constant or a linear combination of other columns, the samples have a density
     only in a subspace. The score is estimated in the subspace, and the orthogonal component of the
-    score is zero. The score at a point outside the subspace is that of the nearest point inside.
+    score is zero. A point outside the subspace has the score of the nearest point inside.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class VaryingSubspace:
 
 
 def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubspace | None:
-    """Find the subspace of samples with zero variance, up to rounding, along some directions.
+    """Find the directions along which samples vary by more than rounding errors.
 
     Columns are scaled to unit variance first, so that the result does not depend on units. For
     example, a column of scale 1e-6 next to a column of scale 1 counts as varying.

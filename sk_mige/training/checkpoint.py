@@ -39,8 +39,8 @@ class Checkpoint(Callback):
 
     Pass the callback as ``MIGEEncoder(callbacks=[Checkpoint(path)])``. If the process is killed,
     call ``fit`` again with the same parameters and data. The new ``fit`` continues after the last
-    finished epoch. On the same machine, the result is identical to that of an uninterrupted run, if
-    no callback has a state. If the file contains a finished run, ``fit`` restores the finished run
+    finished epoch. On the same machine, the result equals the result of an uninterrupted run if no
+    callback has a state. If the file contains a finished run, ``fit`` restores the finished run
     without training. With a larger ``max_epochs``, training continues from the finished run.
 
     Parameters

@@ -166,7 +166,8 @@ def is_data_set(X: Any) -> bool:
     """Return whether X is a data set or a ``DataLoader``, instead of an array-like.
 
     Data sets of torch and skorch are recognised by their class. Any other object with a length and
-    items, such as a Hugging Face data set, must have no conversion to an array or data frame.
+    items is a data set if it has no conversion to an array or data frame. An example is a Hugging
+    Face data set.
 
     Examples
     --------

@@ -187,7 +187,7 @@ class BetaWarmup(Shown):
         return min(1.0, step / (self.epochs * batches))
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Raise ValueError if the objective has no β."""
+        """Raise ValueError if ``epochs`` is not positive, or if the objective has no β."""
         _expect_positive(self, "epochs")
         if not hasattr(net.criterion_, "ramp"):
             raise ValueError(

@@ -297,7 +297,7 @@ def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
 def _fit_classes(
     name: str, term: Term, sign: int, labels: Array, least: int, estimator: MutualInfoEstimator
 ) -> list[FittedTerm]:
-    """Fit the estimator in each large class, with weights that replace rare classes."""
+    """Fit the estimator in each large class, weighted by its fraction of the rows."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     classes, owner, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if sizes[sizes < least].sum() > MAX_RARE * len(labels):

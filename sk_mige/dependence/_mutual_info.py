@@ -149,8 +149,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     (:func:`~sk_mige.information.resolution.undescribed`).
 
     With more than four columns, dependence on single columns and on products of two columns is
-    tested, also for independent components. If a test is significant, the candidates also describe
-    the few significant columns or components without the others
+    tested. Independent components are tested in the same way. If a test is significant, the
+    candidates also describe the few significant columns or components without the others
     (:func:`~sk_mige.information.choose_information`).
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values

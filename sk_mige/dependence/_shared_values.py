@@ -100,9 +100,9 @@ class KnownFunction:
 
 
 def shared_columns(x: Array, y: Array) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    """Return the columns of x that are functions of y, and the columns of y that x determines.
+    """Return the columns of x that y determines, and the columns of y that x determines.
 
-    The values of the dictionaries are the columns of the other variable that determine the column.
+    The value for a column is the list of columns of the other variable that determine the column.
     Columns without repeated values are left out. Only causes that repeat are evidence, so a single
     repeated value does not determine a column.
     """

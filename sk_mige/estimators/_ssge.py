@@ -121,8 +121,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     kernel : {"auto", "rbf", "imq", "matern", "multiscale"} or Kernel, default="auto"
         Radial kernel k(u).
 
-        - "auto" chooses between the RBF and ``Matern(nu=1.5)`` on the folds that choose ``alpha``.
-          The Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
+        - "auto" chooses between the RBF and ``Matern(nu=1.5)``, on the same folds as ``alpha``. The
+          Matérn kernel resolves detail below the bandwidth, such as separate modes. The Matérn
           kernel is used if its loss is lower than that of the RBF by two standard errors. "auto" is
           the RBF for a single feature, fewer than 12 samples, a spectral cutoff or a given
           ``alpha``.

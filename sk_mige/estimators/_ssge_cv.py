@@ -313,7 +313,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         return finalists(losses, bounds, self._candidates), splits
 
     def _chosen_again(self, settings: ScoreSettings) -> ScoreSettings:
-        """Return settings with alpha="auto" if the grid is automatic and alpha is finite."""
+        """Return settings with alpha="auto" if ``alphas`` is "auto" and alpha is finite."""
         if isinstance(self.alphas, str) and math.isfinite(float(settings.alpha)):
             return replace(settings, alpha="auto")  # 0 with a cutoff
         return settings

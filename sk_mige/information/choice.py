@@ -214,7 +214,7 @@ def choose_information(
 
 @dataclass
 class _Part:
-    """Few columns or components of x and y. The default is all columns."""
+    """Subset of the columns or components of x and y. The default is all columns."""
 
     inputs: str = "columns"
     columns: tuple[list[int], list[int]] | None = None
@@ -234,7 +234,7 @@ class _Part:
         return all(len(own) == z.shape[1] for own, z in widths)
 
     def named(self, judged: list[Evidence]) -> list[Evidence]:
-        """Rename the candidates of the part, and let their models select the part."""
+        """Rename the candidates of the part, and wrap their models to use only the part."""
         if self.columns is not None:
             for e in judged:
                 e.name += f" of few {self.inputs}"
@@ -244,7 +244,7 @@ class _Part:
 
 
 def _related_parts(views: dict[str, Pair], seed: int) -> list[_Part]:
-    """Return the few columns and the few components with significant relations."""
+    """Return the columns and the components with significant relations, if any."""
     found = (
         _Part(name, related_columns(*views[name], seed))
         for name in ("columns", "components")

@@ -53,9 +53,9 @@ def shared_information(first: Tensor, second: Tensor) -> float:
 
     Correlations and coordinates are estimated from every second sample and evaluated on the
     remaining samples. The two sets of samples then exchange roles, and the two values are averaged.
-    Each half uses the factor of the correlations, from 0 to .999, with the largest value. For many
-    samples and exchangeable Gaussian codes, the value is nearly the mutual information between the
-    codes.
+    For each half, the correlations are multiplied by the factor from 0 to .999 that gives the
+    largest value. For many samples and exchangeable Gaussian codes, the value is nearly the mutual
+    information between the codes.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def _cosines(z: Tensor) -> Tensor:
 def _of_halves(
     names: Sequence[str], views: dict[str, Pair], seed: int, inputs: str = "columns"
 ) -> dict[str, list[float]]:
-    """Return the estimates from either half of the rows."""
+    """Return the estimates from each half of the rows."""
     half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
     values: dict[str, list[float]] = {}

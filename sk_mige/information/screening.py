@@ -112,12 +112,13 @@ def least_information(x: Tensor, y: Tensor) -> float:
     Let e be the residual of a linear regression of a column of y on x, with the fraction :math:`1 -
     R^2` of the variance of the column. For rows sorted by a column of x, let c be the correlation
     between normal scores of e in successive rows. For independent rows, c estimates at most the
-    variance of the conditional mean of the scores given x. Gaussians have the largest entropy, so
+    variance of the conditional mean of the scores given x. For a given variance, the Gaussian has
+    the largest entropy, so
 
     .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)
               \ge -\tfrac{1}{2} \log(1 - R^2) - \tfrac{1}{2} \log(1 - c) .
 
-    The result is the largest bound for all pairs of columns, also with e = y, and with x and y
+    The result is the largest bound for all pairs of columns. The pairs include e = y, and x and y
     exchanged. The largest of m correlations of independent columns is subtracted from c, and two
     standard errors are subtracted from the first term.
 

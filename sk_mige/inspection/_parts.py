@@ -44,7 +44,7 @@ def find_transformer(estimator: Any) -> Any:
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline, also inside a search, and the input of the last step."""
+    """Return the last step of a pipeline or of a searched pipeline, and the input of the step."""
     part = _best_estimator(estimator)
     if isinstance(part, Pipeline):
         X = part[:-1].transform(X) if len(part) > 1 else X

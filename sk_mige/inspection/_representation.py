@@ -34,7 +34,7 @@ class _Coloring:
 
     @property
     def distinct(self) -> bool:
-        """Whether there are classes, and few enough for a separate colour for each class."""
+        """Whether the labels are classes, each with a separate colour."""
         return 0 < len(self.classes) <= MOST_CLASSES
 
 

@@ -263,10 +263,10 @@ class ViewCriticInfoMax(Objective):
     .. math:: \frac{1}{S (S - 1)} \sum_{s \ne t} \hat I(z_s; z_t)
 
     Each of the S views of a row is augmented independently. Given x, the views are independent, and
-    therefore :math:`I(z_s; z_t) \le I(x; z_s)`. The bound measures information that survives the
-    augmentation. With InfoNCE and the cosine of a shared embedding, the objective differs from
-    SimCLR [1]_ only in the negative examples. The negative examples of row m in view s are the
-    other rows of view t. SimCLR uses the other rows of both views s and t.
+    therefore :math:`I(z_s; z_t) \le I(x; z_s)`. The bound measures information that the
+    augmentation does not change. With InfoNCE and the cosine of a shared embedding, the objective
+    differs from SimCLR [1]_ only in the negative examples. The negative examples of row m in view s
+    are the other rows of view t. SimCLR uses the other rows of both views s and t.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ class InfoMax(InformationDescription):
     corruption : float, default=0.3
         Probability with which each value of a row is set to 0 in a training step. The remaining
         values are divided by ``1 - corruption``. With corruption, training favours features that
-        survive the corruption.
+        the corruption hardly changes.
     augmentation : callable, default=None
         Function applied to each training batch before the encoder. The function maps a tensor of
         shape ``(M, *input_shape)`` to a tensor of the same shape. The function is called once for

@@ -142,7 +142,7 @@ class MIGE(Information):
             )
 
     def check_bottleneck(self, mode: BottleneckSettings) -> None:
-        """Raise ValueError for parameters that the head does not support."""
+        """Raise ValueError for parameters that the head or the task does not support."""
         self._validate_params()
         head = HEADS[mode.head]
         if self.conditional != "auto" and not head.stochastic:

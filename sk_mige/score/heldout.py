@@ -1,4 +1,4 @@
-r"""Hyvärinen's loss as a quadratic form in the coefficients, also on held-out samples.
+r"""Hyvärinen's loss as a quadratic form in the coefficients, for training and held-out samples.
 
 For coefficients C, Hyvärinen's loss of n samples is :math:`\tfrac12 \mathrm{tr}(C^\top A C) -
 \langle R, C\rangle + c`. Fits with landmarks store the terms A, R and c in :class:`KernelSums`. The

@@ -16,7 +16,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function of tensors to compute in float32 or better, also under autocast.
+    """Decorate a function of tensors to compute in float32 or better, even under autocast.
 
     Autocast is off inside the function, and arguments in half precision become float32. Half
     precision has three digits, which are too few for small differences of large numbers, such as

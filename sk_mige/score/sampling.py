@@ -224,7 +224,7 @@ def _shorter(adjusted: bool) -> str:
 
 
 def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
-    """Warn and return False if a large share of the chains has left the data."""
+    """Warn and return False if many chains have left the data."""
     if share > MANY:
         # Without a base, the score is zero far from the data, whatever the step size.
         remedy = _shorter(adjusted) if has_base else "fewer n_steps, or an estimator with a base"

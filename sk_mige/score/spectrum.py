@@ -195,7 +195,7 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return lower Cholesky factors of symmetric matrices, and a code that is 0 for success.
 
     On a CPU, the factors overwrite the matrices. New tensors would take twice the time. No error is
-    raised, so nothing waits for a device.
+    raised, so the CPU does not wait for the device.
     """
     if not is_readable(matrix):
         return torch.linalg.cholesky_ex(matrix)  # type: ignore[no-any-return]

@@ -193,9 +193,9 @@ def is_data_set(X: Any) -> bool:
 def on_cpu() -> AbstractContextManager[Any]:
     """Return a context in which torch creates tensors on the CPU.
 
-    The context ``torch.device("cpu")`` slows down every torch call, also in worker processes that
-    start inside the context. If torch's default device is the CPU, the function therefore returns
-    an empty context.
+    The context ``torch.device("cpu")`` slows down every torch call, including calls in worker
+    processes that start inside the context. If torch's default device is the CPU, the function
+    therefore returns an empty context.
 
     Examples
     --------

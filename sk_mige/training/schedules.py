@@ -268,7 +268,7 @@ def make_schedule(schedule: Any, epochs: int, others: Sequence[Any] | None) -> l
     epochs : int
         Number of epochs of the run.
     others : sequence or None
-        Callbacks of the user. If one is skorch's ``LRScheduler``, "cosine" has no effect.
+        Callbacks of the user. If a callback is skorch's ``LRScheduler``, "cosine" has no effect.
 
     Returns
     -------

@@ -8,8 +8,11 @@ centres of dense fits are the training samples. For dense fits, :class:`SectionS
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +24,8 @@ from .spectrum import SpectralBasis, spectral_basis, spectral_filter
 from .ssge import stein_moments
 from .whitening import Whitening
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class QuadraticForm:
@@ -29,7 +34,11 @@ class QuadraticForm:
     quadratic: Tensor
     linear: Tensor
 
-    def plus(self, other: QuadraticForm, sign: int = 1) -> QuadraticForm:
+    def double(self) -> QuadraticForm:
+        """Return the form in float64."""
+        return QuadraticForm(self.quadratic.double(), self.linear.double())
+
+    def plus(self, other: QuadraticForm, sign: int) -> QuadraticForm:
         """Return the sum of two forms, or their difference for ``sign=-1``."""
         return QuadraticForm(
             self.quadratic + sign * other.quadratic, self.linear + sign * other.linear
@@ -67,12 +76,8 @@ class KernelSums:
 
     def double(self) -> KernelSums:
         """Return the sums in float64."""
-        parts = [
-            None if form is None else QuadraticForm(form.quadratic.double(), form.linear.double())
-            for form in (self.fit, self.measured)
-        ]
-        assert parts[0] is not None
-        return KernelSums(self.n_samples, parts[0], parts[1], self.constant)
+        measured = None if self.measured is None else self.measured.double()
+        return KernelSums(self.n_samples, self.fit.double(), measured, self.constant)
 
     def __add__(self, other: KernelSums) -> KernelSums:
         return self._combine(other, 1)
@@ -92,6 +97,12 @@ class KernelSums:
         )
 
 
+def summed(parts: Iterable[T]) -> T:
+    """Return the sum of tensors, or of the sums over disjoint sets of samples."""
+    total: T = reduce(add, parts)
+    return total
+
+
 class WhitenedSamples:
     r"""Samples in whitened coordinates, with the loss terms of one or more bases.
 
@@ -99,12 +110,10 @@ class WhitenedSamples:
     ----------
     white : Whitening
         Affine map of the samples.
-    x : Tensor of shape (n, d)
-        Samples.
+    y : Tensor of shape (n, d)
+        Whitened samples.
     bases : list of RadialBase
         Bases to evaluate.
-    y : Tensor of shape (n, d), default=None
-        Whitened samples. If None, ``y`` is computed from x.
     projection : Tensor of shape (k, d), default=None
         Matrix P that projects whitened points to the coordinates of the kernel.
 
@@ -127,18 +136,15 @@ class WhitenedSamples:
     def __init__(
         self,
         white: Whitening,
-        x: Tensor,
+        y: Tensor,
         bases: list[RadialBase],
-        *,
-        y: Tensor | None = None,
         projection: Tensor | None = None,
     ) -> None:
-        self.y = white(x) if y is None else y
-        self.yw, self.trace = white.linear(self.y), white.precision_trace
+        self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
         self.projected = None
         if projection is not None:
-            self.projected = white.linear(self.y @ projection.mT @ projection)
-        self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
+            self.projected = white.linear(y @ projection.mT @ projection)
+        self.radii, self.squares = y.square().sum(1), self.yw.square().sum(1)
         self.weights, self.constants = [], []
         for base in bases:
             weight, slope = base.weight(self.radii)
@@ -175,16 +181,19 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     KernelSums
     """
     ex, white = expansion, expansion.whitening
-    samples = WhitenedSamples(white, x, [ex.base])
-    y, weight, s2 = samples.y, samples.weights[0], ex.bandwidth**2
+    y, s2 = white(x), ex.bandwidth**2
+    samples = WhitenedSamples(white, y, [ex.base])
+    weight = samples.weights[0]
     matrices = ex.matrices(y)
     gram, measured = matrices.values, None
     if ex.curl_free:
         z = white.linear(ex.centers)
-        products = GradientProducts(y, ex.centers, samples.radii, float(white.n_features))
-        fit = GradientForm(products, matrices, s2).with_base(weight)
-        products = GradientProducts(samples.yw, z, samples.squares, samples.trace)
-        measured = GradientForm(products, matrices, s2).with_base(weight)
+        products = (
+            GradientProducts(y, ex.centers, samples.radii, float(white.n_features)),
+            GradientProducts(samples.yw, z, samples.squares, samples.trace),
+        )
+        forms = [GradientForm(each, matrices, s2) for each in products]
+        fit, measured = (QuadraticForm(form.quadratic, form.linear(weight)) for form in forms)
     else:
         fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, matrices, weight)))
     return KernelSums(len(x), fit, measured, samples.constants[0])
@@ -285,10 +294,6 @@ class GradientForm:
         pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.matrices.slopes
         return -(self._laplacians + pull / self.s2)[:, None]
 
-    def with_base(self, weight: Tensor) -> QuadraticForm:
-        """Return the forms A and R for the weights (n,) of a base."""
-        return QuadraticForm(self.quadratic, self.linear(weight))
-
 
 def held_out_losses(
     basis: SpectralBasis,
@@ -360,9 +365,7 @@ def fold_losses(
     -------
     Tensor of shape (n_folds, n_alphas)
     """
-    total = fold_sums[0]
-    for sums in fold_sums[1:]:
-        total = total + sums
+    total = summed(fold_sums)
     losses = []
     for held_out in fold_sums:
         if 0 < held_out.n_samples < total.n_samples:
@@ -464,14 +467,6 @@ class SectionSplit:
         p_held = held_part / s2 + sections.mT @ (held.weights[base][:, None] * held.yw)
         losses = _quadratic_losses(filters, p, inner, p_held) + held.constants[base]
         return losses / len(held.y), filters.square() @ p.square().sum(1)
-
-
-def sum_of_products(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the sum of the matrix products of all pairs."""
-    total = pairs[0][0] @ pairs[0][1]
-    for left, right in pairs[1:]:
-        total = total + left @ right
-    return total
 
 
 @dataclass(frozen=True)

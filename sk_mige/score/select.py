@@ -267,7 +267,7 @@ def _split_losses(
         white, radii = fit_whitening(train, shrinkage, d)
         if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (WhitenedSamples(white, x, bases) for x in (train, held_out))
+            rows, held = (WhitenedSamples(white, white(x), bases) for x in (train, held_out))
             known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, white.largest_gain))
         parts += known[white.shrinkage]
     losses, bounds = zip(*parts, strict=True)

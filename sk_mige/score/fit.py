@@ -169,7 +169,11 @@ def fit_in_units(
         return _fit_points(x, settings, projection, rows)
     restricted = varying.restrict(projection)
     inner = _fit_points(varying.coordinates(x), settings, restricted, rows)
-    return replace(inner, model=_lift_model(varying, inner.model, projection))
+    expansion = lift_expansion(varying, inner.model.expansion, projection)
+    coefficients = inner.model.coefficients
+    if not expansion.curl_free:  # curl-free models have one coefficient per centre, in any space
+        coefficients = coefficients @ varying.axes.mT
+    return replace(inner, model=ScoreModel(expansion, coefficients))
 
 
 def _fit_points(
@@ -306,15 +310,6 @@ def lift_expansion(
         centers=expansion.centers @ axes.mT,
         projection=None if projection is None else projection.to(axes),
     )
-
-
-def _lift_model(
-    varying: VaryingSubspace, model: ScoreModel, projection: Tensor | None
-) -> ScoreModel:
-    expansion = lift_expansion(varying, model.expansion, projection)
-    if expansion.curl_free:  # one coefficient per centre, in any space
-        return ScoreModel(expansion, model.coefficients)
-    return ScoreModel(expansion, model.coefficients @ varying.axes.mT)
 
 
 def _given_alpha(settings: ScoreSettings) -> float | None:
@@ -463,7 +458,7 @@ def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Ker
     basis = kernel_basis(matrices.values, definite=definite)
     split: SectionSplit | GradientSplit
     if ex.curl_free:
-        products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
+        products = GradientSplit.products_of(rows, held)
         steepness = ex.kernel.steepness
         split = GradientSplit(rows, held, products, ex.bandwidth, *pair, basis, steepness)
     else:

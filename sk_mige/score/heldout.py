@@ -129,6 +129,8 @@ class WhitenedSamples:
         Weight w of each base.
     trace : float
         Divergence of :math:`W y`.
+    n_features : int
+        Number of features d.
     constants : list of float
         Loss c of each base, summed over the samples.
     """
@@ -141,6 +143,7 @@ class WhitenedSamples:
         projection: Tensor | None = None,
     ) -> None:
         self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
+        self.n_features = white.n_features
         self.projected = None
         if projection is not None:
             self.projected = white.linear(y @ projection.mT @ projection)
@@ -504,11 +507,11 @@ class GradientSplit:
 
     @staticmethod
     def products_of(
-        train: WhitenedSamples, held: WhitenedSamples, n_features: int
+        train: WhitenedSamples, held: WhitenedSamples
     ) -> tuple[GradientProducts, GradientProducts]:
         """Return the inner products, which do not depend on the bandwidth."""
         return (
-            GradientProducts(train.y, train.y, train.radii, float(n_features)),
+            GradientProducts(train.y, train.y, train.radii, float(train.n_features)),
             GradientProducts(held.yw, train.yw, held.squares, held.trace),
         )
 

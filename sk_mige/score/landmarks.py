@@ -92,11 +92,6 @@ class LandmarkAccumulator:
         return cls(expansion, [], units, single)
 
     @property
-    def scale(self) -> Tensor | None:
-        """Unit (d,) of each feature, or None."""
-        return None if self.units is None else self.units.scale
-
-    @property
     def n_samples(self) -> int:
         """Number of rows summed so far."""
         return sum(sums.n_samples for sums in self.fold_sums)
@@ -141,9 +136,10 @@ class LandmarkAccumulator:
     def difference(self, other: LandmarkAccumulator) -> str | None:
         """Return the name of the first part that differs between two accumulators, or None."""
         mine, theirs = self.expansion, other.expansion
+        scales = (a.units.scale if a.units is not None else None for a in (self, other))
         parts = {
             "landmarks": _equal(mine.centers, theirs.centers),
-            "units": _equal(self.scale, other.scale),
+            "units": _equal(*scales),
             "bandwidths": mine.bandwidth == theirs.bandwidth,
             "whitenings": _equal(mine.whitening.mean, theirs.whitening.mean)
             and _equal(mine.whitening.gains, theirs.whitening.gains),

@@ -268,7 +268,7 @@ def _split_losses(
         if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
             rows, held = (WhitenedSamples(white, white(x), bases) for x in (train, held_out))
-            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, white.largest_gain))
+            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, white.largest_gain))
         parts += known[white.shrinkage]
     losses, bounds = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(bounds)
@@ -278,7 +278,6 @@ def _whitened_losses(
     train: WhitenedSamples,
     held: WhitenedSamples,
     grid: CandidateGrid,
-    n_features: int,
     gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
@@ -287,7 +286,7 @@ def _whitened_losses(
     median = float(median_bandwidth(sq))
     products = None
     if any(grid.curl_frees):
-        products = GradientSplit.products_of(train, held, n_features)
+        products = GradientSplit.products_of(train, held)
     for kernel, factor in grid.scales:
         sigma = factor * median
         within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))

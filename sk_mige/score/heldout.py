@@ -20,6 +20,7 @@ from torch import Tensor
 from .base import RadialBase
 from .kernels import KernelMatrices, squared_distances
 from .model import KernelExpansion
+from .precision import TensorParts
 from .spectrum import SpectralBasis, spectral_basis, spectral_filter
 from .ssge import stein_moments
 from .whitening import Whitening
@@ -28,15 +29,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class QuadraticForm:
+class QuadraticForm(TensorParts):
     """Quadratic part A (m, m) and linear part R (m, d) of the loss in the coefficients."""
 
     quadratic: Tensor
     linear: Tensor
-
-    def double(self) -> QuadraticForm:
-        """Return the form in float64."""
-        return QuadraticForm(self.quadratic.double(), self.linear.double())
 
     def plus(self, other: QuadraticForm, sign: int) -> QuadraticForm:
         """Return the sum of two forms, or their difference for ``sign=-1``."""
@@ -46,7 +43,7 @@ class QuadraticForm:
 
 
 @dataclass(frozen=True)
-class KernelSums:
+class KernelSums(TensorParts):
     r"""Terms of Hyvärinen's loss of a :class:`KernelExpansion`, summed over a set of samples.
 
     All attributes are sums over samples, so the attributes of two disjoint sets of samples can be
@@ -73,11 +70,6 @@ class KernelSums:
     def loss(self) -> QuadraticForm:
         """Quadratic form of the held-out loss."""
         return self.fit if self.measured is None else self.measured
-
-    def double(self) -> KernelSums:
-        """Return the sums in float64."""
-        measured = None if self.measured is None else self.measured.double()
-        return KernelSums(self.n_samples, self.fit.double(), measured, self.constant)
 
     def __add__(self, other: KernelSums) -> KernelSums:
         return self._combine(other, 1)
@@ -131,6 +123,8 @@ class WhitenedSamples:
         Divergence of :math:`W y`.
     n_features : int
         Number of features d.
+    gain : float
+        Largest singular value of W.
     constants : list of float
         Loss c of each base, summed over the samples.
     """
@@ -143,7 +137,7 @@ class WhitenedSamples:
         projection: Tensor | None = None,
     ) -> None:
         self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
-        self.n_features = white.n_features
+        self.n_features, self.gain = white.n_features, white.largest_gain
         self.projected = None
         if projection is not None:
             self.projected = white.linear(y @ projection.mT @ projection)
@@ -531,11 +525,13 @@ class GradientSplit:
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and bounds on the squared norm of whitened corrections."""
+        """Return mean held-out losses, and bounds on the squared norm of the corrections."""
         train, held = self._forms
         filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
         c = self.basis.combine(filtered.mT)
         slope = held.linear(self.held.weights[base])[:, 0]
         losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
-        bounds = filtered.square().sum(1) * (self.steepness / self.bandwidth**2)
+        # The gradient in whitened coordinates is bounded, and W maps it to input coordinates.
+        largest = self.steepness * (self.train.gain / self.bandwidth) ** 2
+        bounds = filtered.square().sum(1) * largest
         return losses / len(self.held.y), bounds

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sk_mige._contexts import building, built_apart
+from sk_mige.networks import evaluate
 from sk_mige.objectives import FunctionObjective
 from sk_mige.training import Trainer
 from sk_mige.training.data import ArrayDataset, resident
@@ -27,8 +28,6 @@ from sk_mige.training.threads import threads_for
 from ._base import DocLinkMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
-
-CHUNK = 4096
 
 
 class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
@@ -211,18 +210,13 @@ class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
             Probabilities. Each row sums to 1.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False, min_rows=1)
-        device = next(self.module_.parameters()).device
-        data = ArrayDataset(X)
-        threads = threads_for(self.module_, nn.Identity(), self.batch_size)
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False), threads:
-            chunks = [
-                # Indexing copies the rows, because the rows of a data frame are read-only.
-                self.module_(data[np.arange(start, min(start + CHUNK, len(X)))][0].to(device))
-                for start in range(0, len(X), CHUNK)
-            ]
-            probabilities: NDArray[np.float64] = torch.cat(chunks).double().softmax(1).cpu().numpy()
-        return probabilities
+        rows = to_rows(check_rows(self, X, reset=False, min_rows=1))
+
+        def probabilities(x: Tensor) -> Tensor:
+            return self.module_(x).double().softmax(1)  # type: ignore[no-any-return]
+
+        with threads_for(self.module_, nn.Identity(), self.batch_size):
+            return evaluate(self.module_, probabilities, rows)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row.

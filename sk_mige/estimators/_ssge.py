@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from functools import partial, reduce
+from functools import partial
 from importlib import import_module
 from numbers import Integral, Real
 from typing import Any, Self
@@ -30,7 +30,7 @@ from sk_mige.score import (
     ssge,
 )
 from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
-from sk_mige.score.landmarks import LandmarkAccumulator
+from sk_mige.score.landmarks import LandmarkAccumulator, joined
 
 from ._base import expect_unchanged
 from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
@@ -557,7 +557,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             for block, offset in zip(blocks, offsets, strict=True)
         ]
         while len(tasks) > 1:  # add in pairs, on the workers
-            tasks = [dask.delayed(_add)(*tasks[i : i + 2]) for i in range(0, len(tasks), 2)]
+            tasks = [dask.delayed(joined)(*tasks[i : i + 2]) for i in range(0, len(tasks), 2)]
         (fold_sums,) = dask.compute(tasks[0])
         accumulator.join(fold_sums)
         return self._keep(accumulator.solve(self._settings()), accumulator.n_samples)
@@ -630,10 +630,6 @@ def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> li
         )
     x = to_tensor(block, accumulator.expansion.centers.device)
     return accumulator.sums_of(x, offset)
-
-
-def _add(*parts: list[KernelSums]) -> list[KernelSums]:
-    return reduce(lambda a, b: [s + t for s, t in zip(a, b, strict=True)], parts)
 
 
 class RandomProjectionSSGE(SSGEScoreEstimator):
@@ -790,11 +786,10 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
             )
         # scikit-learn's projections depend only on the number of columns of X.
         shape = np.broadcast_to(np.zeros(1), (1, n_features))
-        if self.projection == "sparse":
-            drawn = SparseRandomProjection(k, random_state=rng).fit(shape)
-            return np.ascontiguousarray(drawn.components_.toarray())
-        matrix: NDArray[Any] = GaussianRandomProjection(k, random_state=rng).fit(shape).components_
-        return matrix
+        sparse = self.projection == "sparse"
+        kind = SparseRandomProjection if sparse else GaussianRandomProjection
+        drawn = kind(k, random_state=rng).fit(shape).components_
+        return np.ascontiguousarray(drawn.toarray() if sparse else drawn)
 
     def _training_projection(self, n_features: int, seed: int, n_rows: int) -> Tensor | None:
         """Return a projection (k, d) for batches of ``n_rows`` rows, or None for exact distances.

@@ -297,7 +297,10 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             splits = _dealt_splits(x, rows, int(self.cv))
         else:
             splits = _given_splits(self.cv, numbers, n_samples, x.device)
-        return _without_outliers(splits, rows)
+        # Outliers would dominate the mean loss. At an outlier, the loss of a score of 0 is lower
+        # than the loss of the exact score.
+        usual = ~outlying_rows(rows)
+        return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]
 
     def _compare(
         self, rows: Tensor, grid: CandidateGrid, numbers: NDArray[Any], n_samples: int
@@ -469,15 +472,6 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
         )
     fold = sample_folds(x, n_folds, rows)
     return [((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(n_folds)]
-
-
-def _without_outliers(splits: Splits, rows: Tensor) -> Splits:
-    """Remove held-out rows with outliers, because outliers would dominate the mean loss.
-
-    At an outlier, the loss of a score of 0 is lower than the loss of the exact score.
-    """
-    usual = ~outlying_rows(rows)
-    return [(train, held[usual[held]] if usual[held].any() else held) for train, held in splits]
 
 
 def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.device) -> Splits:

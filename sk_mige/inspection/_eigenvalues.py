@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 
-from ._checks import real_numbers
+from ._arguments import find_part, real_numbers
 from ._display import Axes, Display
-from ._parts import find_part
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from sk_mige.networks import evaluate
 
-from ._checks import is_missing, real_numbers
+from ._arguments import is_missing, last_step, real_numbers, require
 from ._display import Axes, Display
-from ._parts import last_step, require
 
 N_DRAWS = 16
 # Values of one chunk of log densities: 32 MiB as float64.

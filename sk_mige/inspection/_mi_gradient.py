@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from sk_mige.information import MutualInfoGradient
 
-from ._checks import as_array, real_numbers
+from ._arguments import as_array, real_numbers
 from ._display import Axes, Display
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mige.dependence import MutualInfoEstimator
 
-from ._checks import as_array, real_numbers
+from ._arguments import as_array, real_numbers
 from ._display import Axes, Display
 
 # Smallest number of rows in the default sizes, and smallest number for each column of X and Y.

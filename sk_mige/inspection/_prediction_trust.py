@@ -13,9 +13,8 @@ from sklearn.metrics import auc, roc_curve
 
 from sk_mige.metrics import expected_calibration_error, risk_coverage_curve, top_predictions
 
-from ._checks import as_array, real_numbers
+from ._arguments import as_array, find_part, real_numbers
 from ._display import Axes, Display
-from ._parts import find_part
 
 # Kinds of plots with the labels of their axes.
 AXES = {

@@ -13,9 +13,8 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sk_mige._arrays import column_names
 
-from ._checks import as_array, column_indices, is_missing
+from ._arguments import as_array, column_indices, find_transformer, is_missing
 from ._display import Axes, Display
-from ._parts import find_transformer
 
 # Largest number of classes whose colours can be distinguished.
 MOST_CLASSES = 20

@@ -10,9 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._checks import real_numbers
+from ._arguments import find_part, real_numbers, searched_parameters
 from ._display import Axes, Display
-from ._parts import find_part, searched_parameters
 
 AXES = {
     "alpha": "regularisation strength α",

@@ -13,9 +13,8 @@ from sklearn.utils import check_array, check_scalar
 
 from sk_mige._arrays import column_names
 
-from ._checks import as_array, column_indices, real_numbers
+from ._arguments import as_array, column_indices, last_step, real_numbers
 from ._display import Axes, Display
-from ._parts import last_step
 
 # Largest number of arrows, if samples have more than two features. More arrows would overlap.
 MOST_ARROWS = 300

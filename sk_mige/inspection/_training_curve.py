@@ -9,9 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._checks import real_numbers
+from ._arguments import find_part, real_numbers
 from ._display import Axes, Display
-from ._parts import find_part
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

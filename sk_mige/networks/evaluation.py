@@ -25,7 +25,7 @@ FEWEST_ROWS = 32
 
 
 def evaluate(
-    network: EncoderNetwork,
+    network: nn.Module,
     function: Callable[[Tensor], Tensor],
     rows: Any,
     *,
@@ -36,7 +36,7 @@ def evaluate(
 
     Parameters
     ----------
-    network : EncoderNetwork
+    network : torch.nn.Module
         Network that the function calls. Chunks are moved to the network's device.
     function : callable
         Function that maps float32 rows (m, n_features) to a tensor of m rows.
@@ -124,9 +124,9 @@ def averaged_predictions(
     return averaged
 
 
-def _chunk_rows(network: EncoderNetwork, n_features: int, device: torch.device) -> int:
+def _chunk_rows(network: nn.Module, n_features: int, device: torch.device) -> int:
     """Return the number of rows in a chunk, which decreases with the width of the widest layer."""
-    if network.input_shape is not None:
+    if getattr(network, "input_shape", None) is not None:
         return max(256, CHUNK_VALUES // (n_features * VALUES_OF_A_PIXEL))
     layers = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
     values = CPU_CHUNK_VALUES if device.type == "cpu" else CHUNK_VALUES

@@ -13,8 +13,7 @@ from .infomax import InfoMax, PriorMatched
 from .information import MIGE, Critic, Variational
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 from .mige import FeatureInfoMax, MIGEInfoMax, MIGETerm, patches
-from .score import default_training_score
-from .sliced import sliced_score_matching_loss
+from .score import default_training_score, sliced_score_matching_loss
 from .variational import VariationalTerm
 from .views import ViewInformation
 

@@ -21,7 +21,7 @@ from .heldout import (
     fold_losses,
     kernel_sums,
     section_moments,
-    sum_of_products,
+    summed,
     tikhonov_filters,
 )
 from .kernels import Kernel, KernelMatrices
@@ -169,7 +169,11 @@ def fit_in_units(
         return _fit_points(x, settings, projection, rows)
     restricted = varying.restrict(projection)
     inner = _fit_points(varying.coordinates(x), settings, restricted, rows)
-    return replace(inner, model=_lift_model(varying, inner.model, projection))
+    expansion = lift_expansion(varying, inner.model.expansion, projection)
+    coefficients = inner.model.coefficients
+    if not expansion.curl_free:  # curl-free models have one coefficient per centre, in any space
+        coefficients = coefficients @ varying.axes.mT
+    return replace(inner, model=ScoreModel(expansion, coefficients))
 
 
 def _fit_points(
@@ -197,7 +201,8 @@ def _fit_points(
         kernel, alpha = _choose(points, fixed, projection, d, rows)
         expansion = replace(expansion, kernel=kernel)
     if math.isinf(alpha) and not settings.curl_free:
-        fit = _base_alone(expansion)
+        alone = ScoreModel(expansion, torch.zeros_like(expansion.centers))
+        fit = ScoreFit(alone, alpha, 0)
     else:
         matrices = expansion.matrices_at(sq)
         solve = _fit_gradients if settings.curl_free else _fit_sections
@@ -228,9 +233,7 @@ def fit_landmarks(
     ScoreFit
     """
     kernel = kernel_basis(expansion.gram())
-    total = fold_sums[0]
-    for sums in fold_sums[1:]:
-        total = total + sums
+    total = summed(fold_sums)
     alpha = _given_alpha(settings)
     if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
         alpha = FALLBACK_ALPHA
@@ -309,15 +312,6 @@ def lift_expansion(
     )
 
 
-def _lift_model(
-    varying: VaryingSubspace, model: ScoreModel, projection: Tensor | None
-) -> ScoreModel:
-    expansion = lift_expansion(varying, model.expansion, projection)
-    if expansion.curl_free:  # one coefficient per centre, in any space
-        return ScoreModel(expansion, model.coefficients)
-    return ScoreModel(expansion, model.coefficients @ varying.axes.mT)
-
-
 def _given_alpha(settings: ScoreSettings) -> float | None:
     """Return the regularisation strength, or None if the strength is chosen on held-out samples."""
     if settings.chooses_alpha:
@@ -360,7 +354,7 @@ def _choose(
         inner = centred @ centred.mT
 
     @functools.cache
-    def fold(k: int) -> _Fold:
+    def fold(k: int) -> tuple[KernelExpansion, Tensor, Tensor]:
         held, kept = part == k, part != k
         if few:
             held, left_out = part // 2 == k, (2 * k + 3) % (2 * N_FOLDS)
@@ -370,13 +364,13 @@ def _choose(
         else:
             train, held_out = fold_coordinates(inner, kept, held)
         spanned = inner is not None
-        built = build_expansion(
+        expansion, sq = build_expansion(
             train, settings, projection=projection, n_features=n_features, principal=spanned
         )
-        return _Fold(*built, train, held_out)
+        return expansion, sq, expansion.whitening(held_out)
 
     def losses_of(kernel: Kernel) -> Iterator[Tensor]:
-        return (fold(k).losses(kernel) for k in range(N_FOLDS))
+        return (_losses_of_fold(*fold(k), kernel) for k in range(N_FOLDS))
 
     return _best_kernel(settings.kernels, losses_of, x.shape[1])
 
@@ -448,41 +442,30 @@ def float32_resolves(bandwidth: float, sq: Tensor) -> bool:
     return low < bandwidth < high and float(sq.mean()) < FLOAT32_DISTANCES * bandwidth**2
 
 
-@dataclass(frozen=True)
-class _Fold:
-    """Fold with the training rows as centres. All kernels share whitening, base and distances."""
-
-    expansion: KernelExpansion
-    sq: Tensor
-    train: Tensor
-    held_out: Tensor
-
-    def losses(self, kernel: Kernel) -> Tensor:
-        """Return the held-out loss of each strength."""
-        ex, sq = replace(self.expansion, kernel=kernel), self.sq
-        y_held = ex.whitening(self.held_out)
-        definite = not ex.curl_free and float32_resolves(ex.bandwidth, sq)
-        matrices = ex.matrices_at(sq.float() if definite else sq)
-        if definite and exceeds(matrices.values, FLOAT32_RESOLUTION * len(sq)):
-            ex, y_held = ex.to(torch.float32), y_held.float()
-        elif definite:
-            matrices, definite = ex.matrices_at(sq), False
-        rows, held = (
-            WhitenedSamples(ex.whitening, x, [ex.base], y=y, projection=ex.projection)
-            for x, y in ((self.train, ex.centers), (self.held_out, y_held))
-        )
-        pair = matrices, ex.matrices(held.y)
-        basis = kernel_basis(matrices.values, definite=definite)
-        split: SectionSplit | GradientSplit
-        if ex.curl_free:
-            products = GradientSplit.products_of(rows, held, ex.whitening.n_features)
-            steepness = ex.kernel.steepness
-            split = GradientSplit(rows, held, products, ex.bandwidth, *pair, basis, steepness)
-        else:
-            split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
-        n = len(sq) * ex.operator_trace
-        losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
-        return losses.double()
+def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Kernel) -> Tensor:
+    """Return the held-out loss of each strength, with the training rows as centres."""
+    ex = replace(ex, kernel=kernel)
+    definite = not ex.curl_free and float32_resolves(ex.bandwidth, sq)
+    matrices = ex.matrices_at(sq.float() if definite else sq)
+    if definite and exceeds(matrices.values, FLOAT32_RESOLUTION * len(sq)):
+        ex, y_held = ex.to(torch.float32), y_held.float()
+    elif definite:
+        matrices, definite = ex.matrices_at(sq), False
+    rows, held = (
+        WhitenedSamples(ex.whitening, y, [ex.base], ex.projection) for y in (ex.centers, y_held)
+    )
+    pair = matrices, ex.matrices(held.y)
+    basis = kernel_basis(matrices.values, definite=definite)
+    split: SectionSplit | GradientSplit
+    if ex.curl_free:
+        products = GradientSplit.products_of(rows, held)
+        steepness = ex.kernel.steepness
+        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, basis, steepness)
+    else:
+        split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
+    n = len(sq) * ex.operator_trace
+    losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
+    return losses.double()
 
 
 def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
@@ -526,9 +509,9 @@ def _fit_sections(
     pairs = section_moments(basis, matrices, expansion.bandwidth**2, weight, yw, projected)
     if y.shape[1] >= n:
         pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
-        coefficients = sum_of_products(pairs)
+        coefficients = summed(t @ rows for t, rows in pairs)
     else:
-        coefficients = basis.combine(h[:, None] * sum_of_products(pairs))
+        coefficients = basis.combine(h[:, None] * summed(t @ rows for t, rows in pairs))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
 
 
@@ -601,11 +584,6 @@ def _solve(
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
     coefficients = basis.combine(h[:, None] * basis.project(linear))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
-
-
-def _base_alone(expansion: KernelExpansion) -> ScoreFit:
-    """Return a fit of the base alone."""
-    return ScoreFit(ScoreModel(expansion, torch.zeros_like(expansion.centers)), math.inf, 0)
 
 
 def _report(model: ScoreModel, alpha: float, basis: SpectralBasis, h: Tensor) -> ScoreFit:

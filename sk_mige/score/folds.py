@@ -8,9 +8,6 @@ from torch import Tensor
 N_FOLDS = 3
 # Rows per fold in each stratum of neighbouring radii. Rows of a stratum are assigned at random.
 STRATUM = 16
-# Largest difference in squared distance from the mean between equal rows, as a fraction of the
-# average squared distance.
-ROUNDING = 1e-9
 
 
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
@@ -69,7 +66,7 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
         Fold number of each row. Equal rows may be in different folds if there are fewer than two
         distinct rows per fold.
     """
-    owner = _first_equal(x, x if rows is None else rows)
+    owner = _first_equal(x if rows is None else rows)
     first = (owner == torch.arange(len(x), device=x.device)).nonzero()[:, 0]
     if len(first) == len(x) or len(first) < 2 * n_folds:
         return radial_folds(x, n_folds)
@@ -78,20 +75,9 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     return fold[owner]
 
 
-def _first_equal(x: Tensor, rows: Tensor) -> Tensor:
+def _first_equal(rows: Tensor) -> Tensor:
     """Return for each row the index of the first row with equal values."""
-    owner = torch.arange(len(x), device=x.device)
-    radii = (x - x.mean(0)).square().sum(1)
-    order = radii.argsort()
-    close = radii[order].diff() <= ROUNDING * radii.mean()
-    # Compare only rows of nearly equal radius, which are usually few.
-    near = torch.zeros_like(owner, dtype=torch.bool)
-    near[order[1:]] |= close
-    near[order[:-1]] |= close
-    candidates = near.nonzero()[:, 0]
-    if len(candidates):
-        distinct, inverse = torch.unique(rows[candidates], dim=0, return_inverse=True)
-        first = owner.new_full((len(distinct),), len(x))
-        first = first.scatter_reduce(0, inverse, candidates, "amin")
-        owner[candidates] = first[inverse]
-    return owner
+    distinct, inverse = torch.unique(rows, dim=0, return_inverse=True)
+    numbers = torch.arange(len(rows), device=rows.device)
+    first = numbers.new_full((len(distinct),), len(rows))
+    return first.scatter_reduce(0, inverse, numbers, "amin")[inverse]

@@ -8,8 +8,11 @@ centres of dense fits are the training samples. For dense fits, :class:`SectionS
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,19 +20,22 @@ from torch import Tensor
 from .base import RadialBase
 from .kernels import KernelMatrices, squared_distances
 from .model import KernelExpansion
+from .precision import TensorParts
 from .spectrum import SpectralBasis, spectral_basis, spectral_filter
 from .ssge import stein_moments
 from .whitening import Whitening
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class QuadraticForm:
+class QuadraticForm(TensorParts):
     """Quadratic part A (m, m) and linear part R (m, d) of the loss in the coefficients."""
 
     quadratic: Tensor
     linear: Tensor
 
-    def plus(self, other: QuadraticForm, sign: int = 1) -> QuadraticForm:
+    def plus(self, other: QuadraticForm, sign: int) -> QuadraticForm:
         """Return the sum of two forms, or their difference for ``sign=-1``."""
         return QuadraticForm(
             self.quadratic + sign * other.quadratic, self.linear + sign * other.linear
@@ -37,7 +43,7 @@ class QuadraticForm:
 
 
 @dataclass(frozen=True)
-class KernelSums:
+class KernelSums(TensorParts):
     r"""Terms of Hyvärinen's loss of a :class:`KernelExpansion`, summed over a set of samples.
 
     All attributes are sums over samples, so the attributes of two disjoint sets of samples can be
@@ -65,15 +71,6 @@ class KernelSums:
         """Quadratic form of the held-out loss."""
         return self.fit if self.measured is None else self.measured
 
-    def double(self) -> KernelSums:
-        """Return the sums in float64."""
-        parts = [
-            None if form is None else QuadraticForm(form.quadratic.double(), form.linear.double())
-            for form in (self.fit, self.measured)
-        ]
-        assert parts[0] is not None
-        return KernelSums(self.n_samples, parts[0], parts[1], self.constant)
-
     def __add__(self, other: KernelSums) -> KernelSums:
         return self._combine(other, 1)
 
@@ -92,6 +89,12 @@ class KernelSums:
         )
 
 
+def summed(parts: Iterable[T]) -> T:
+    """Return the sum of tensors, or of the sums over disjoint sets of samples."""
+    total: T = reduce(add, parts)
+    return total
+
+
 class WhitenedSamples:
     r"""Samples in whitened coordinates, with the loss terms of one or more bases.
 
@@ -99,12 +102,10 @@ class WhitenedSamples:
     ----------
     white : Whitening
         Affine map of the samples.
-    x : Tensor of shape (n, d)
-        Samples.
+    y : Tensor of shape (n, d)
+        Whitened samples.
     bases : list of RadialBase
         Bases to evaluate.
-    y : Tensor of shape (n, d), default=None
-        Whitened samples. If None, ``y`` is computed from x.
     projection : Tensor of shape (k, d), default=None
         Matrix P that projects whitened points to the coordinates of the kernel.
 
@@ -120,6 +121,10 @@ class WhitenedSamples:
         Weight w of each base.
     trace : float
         Divergence of :math:`W y`.
+    n_features : int
+        Number of features d.
+    gain : float
+        Largest singular value of W.
     constants : list of float
         Loss c of each base, summed over the samples.
     """
@@ -127,18 +132,16 @@ class WhitenedSamples:
     def __init__(
         self,
         white: Whitening,
-        x: Tensor,
+        y: Tensor,
         bases: list[RadialBase],
-        *,
-        y: Tensor | None = None,
         projection: Tensor | None = None,
     ) -> None:
-        self.y = white(x) if y is None else y
-        self.yw, self.trace = white.linear(self.y), white.precision_trace
+        self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
+        self.n_features, self.gain = white.n_features, white.largest_gain
         self.projected = None
         if projection is not None:
-            self.projected = white.linear(self.y @ projection.mT @ projection)
-        self.radii, self.squares = self.y.square().sum(1), self.yw.square().sum(1)
+            self.projected = white.linear(y @ projection.mT @ projection)
+        self.radii, self.squares = y.square().sum(1), self.yw.square().sum(1)
         self.weights, self.constants = [], []
         for base in bases:
             weight, slope = base.weight(self.radii)
@@ -175,16 +178,19 @@ def kernel_sums(expansion: KernelExpansion, x: Tensor) -> KernelSums:
     KernelSums
     """
     ex, white = expansion, expansion.whitening
-    samples = WhitenedSamples(white, x, [ex.base])
-    y, weight, s2 = samples.y, samples.weights[0], ex.bandwidth**2
+    y, s2 = white(x), ex.bandwidth**2
+    samples = WhitenedSamples(white, y, [ex.base])
+    weight = samples.weights[0]
     matrices = ex.matrices(y)
     gram, measured = matrices.values, None
     if ex.curl_free:
         z = white.linear(ex.centers)
-        products = GradientProducts(y, ex.centers, samples.radii, float(white.n_features))
-        fit = GradientForm(products, matrices, s2).with_base(weight)
-        products = GradientProducts(samples.yw, z, samples.squares, samples.trace)
-        measured = GradientForm(products, matrices, s2).with_base(weight)
+        products = (
+            GradientProducts(y, ex.centers, samples.radii, float(white.n_features)),
+            GradientProducts(samples.yw, z, samples.squares, samples.trace),
+        )
+        forms = [GradientForm(each, matrices, s2) for each in products]
+        fit, measured = (QuadraticForm(form.quadratic, form.linear(weight)) for form in forms)
     else:
         fit = QuadraticForm(gram.mT @ gram, white.linear(_sections(ex, y, matrices, weight)))
     return KernelSums(len(x), fit, measured, samples.constants[0])
@@ -285,10 +291,6 @@ class GradientForm:
         pull = weight @ self._moved + (0.5 * weight * self.products.squares) @ self.matrices.slopes
         return -(self._laplacians + pull / self.s2)[:, None]
 
-    def with_base(self, weight: Tensor) -> QuadraticForm:
-        """Return the forms A and R for the weights (n,) of a base."""
-        return QuadraticForm(self.quadratic, self.linear(weight))
-
 
 def held_out_losses(
     basis: SpectralBasis,
@@ -360,9 +362,7 @@ def fold_losses(
     -------
     Tensor of shape (n_folds, n_alphas)
     """
-    total = fold_sums[0]
-    for sums in fold_sums[1:]:
-        total = total + sums
+    total = summed(fold_sums)
     losses = []
     for held_out in fold_sums:
         if 0 < held_out.n_samples < total.n_samples:
@@ -466,14 +466,6 @@ class SectionSplit:
         return losses / len(held.y), filters.square() @ p.square().sum(1)
 
 
-def sum_of_products(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the sum of the matrix products of all pairs."""
-    total = pairs[0][0] @ pairs[0][1]
-    for left, right in pairs[1:]:
-        total = total + left @ right
-    return total
-
-
 @dataclass(frozen=True)
 class GradientSplit:
     r"""Held-out losses of gradients :math:`\nabla \sum_m \alpha_m k(\cdot, y_m)`.
@@ -509,11 +501,11 @@ class GradientSplit:
 
     @staticmethod
     def products_of(
-        train: WhitenedSamples, held: WhitenedSamples, n_features: int
+        train: WhitenedSamples, held: WhitenedSamples
     ) -> tuple[GradientProducts, GradientProducts]:
         """Return the inner products, which do not depend on the bandwidth."""
         return (
-            GradientProducts(train.y, train.y, train.radii, float(n_features)),
+            GradientProducts(train.y, train.y, train.radii, float(train.n_features)),
             GradientProducts(held.yw, train.yw, held.squares, held.trace),
         )
 
@@ -533,11 +525,13 @@ class GradientSplit:
         return spectral_basis(self.kernel, self._forms[0].quadratic)
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean held-out losses, and bounds on the squared norm of whitened corrections."""
+        """Return mean held-out losses, and bounds on the squared norm of the corrections."""
         train, held = self._forms
         filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
         c = self.basis.combine(filtered.mT)
         slope = held.linear(self.held.weights[base])[:, 0]
         losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
-        bounds = filtered.square().sum(1) * (self.steepness / self.bandwidth**2)
+        # The gradient in whitened coordinates is bounded, and W maps it to input coordinates.
+        largest = self.steepness * (self.train.gain / self.bandwidth) ** 2
+        bounds = filtered.square().sum(1) * largest
         return losses / len(self.held.y), bounds

@@ -17,7 +17,7 @@ from .fit import (
     lift_expansion,
 )
 from .folds import N_FOLDS
-from .heldout import KernelSums, kernel_sums
+from .heldout import KernelSums, kernel_sums, summed
 from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
 from .spectrum import exceeds
@@ -92,11 +92,6 @@ class LandmarkAccumulator:
         return cls(expansion, [], units, single)
 
     @property
-    def scale(self) -> Tensor | None:
-        """Unit (d,) of each feature, or None."""
-        return None if self.units is None else self.units.scale
-
-    @property
     def n_samples(self) -> int:
         """Number of rows summed so far."""
         return sum(sums.n_samples for sums in self.fold_sums)
@@ -113,12 +108,9 @@ class LandmarkAccumulator:
             part = x[start : start + rows].to(mean)
             part = part if self.units is None else self.units(part)
             part = (part - mean).float() if self.single else part
-            for k in range(N_FOLDS):
-                sums = kernel_sums(ex, part[(k - offset - start) % N_FOLDS :: N_FOLDS]).double()
-                if len(folds) < N_FOLDS:
-                    folds.append(sums)
-                else:
-                    folds[k] = folds[k] + sums
+            rows_of = [part[(k - offset - start) % N_FOLDS :: N_FOLDS] for k in range(N_FOLDS)]
+            sums = [kernel_sums(ex, own).to(torch.float64) for own in rows_of]
+            folds = joined(folds, sums) if folds else sums
         return folds
 
     def add(self, x: Tensor) -> None:
@@ -127,11 +119,7 @@ class LandmarkAccumulator:
 
     def join(self, fold_sums: list[KernelSums]) -> None:
         """Add the kernel sums of another accumulator with the same expansion."""
-        if not self.fold_sums:
-            self.fold_sums = fold_sums
-            return
-        joined = [mine + other for mine, other in zip(self.fold_sums, fold_sums, strict=True)]
-        self.fold_sums = joined
+        self.fold_sums = joined(self.fold_sums, fold_sums) if self.fold_sums else fold_sums
 
     def solve(self, settings: ScoreSettings) -> ScoreFit:
         """Fit a model to all rows added so far."""
@@ -141,9 +129,10 @@ class LandmarkAccumulator:
     def difference(self, other: LandmarkAccumulator) -> str | None:
         """Return the name of the first part that differs between two accumulators, or None."""
         mine, theirs = self.expansion, other.expansion
+        scales = (a.units.scale if a.units is not None else None for a in (self, other))
         parts = {
             "landmarks": _equal(mine.centers, theirs.centers),
-            "units": _equal(self.scale, other.scale),
+            "units": _equal(*scales),
             "bandwidths": mine.bandwidth == theirs.bandwidth,
             "whitenings": _equal(mine.whitening.mean, theirs.whitening.mean)
             and _equal(mine.whitening.gains, theirs.whitening.gains),
@@ -153,6 +142,11 @@ class LandmarkAccumulator:
             "projections": _equal(mine.projection, theirs.projection),
         }
         return next((name for name, equal in parts.items() if not equal), None)
+
+
+def joined(*parts: list[KernelSums]) -> list[KernelSums]:
+    """Return the kernel sums of each fold over all parts."""
+    return [summed(sums) for sums in zip(*parts, strict=True)]
 
 
 def _with_kernel(x: Tensor, settings: ScoreSettings, projection: Tensor | None) -> ScoreSettings:

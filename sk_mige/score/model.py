@@ -16,7 +16,7 @@ from .kernels import (
     median_bandwidth,
     squared_distances,
 )
-from .precision import widest_dtype
+from .precision import TensorParts, widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
 from .units import FeatureUnits
@@ -74,7 +74,7 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
-class KernelExpansion:
+class KernelExpansion(TensorParts):
     r"""Function space of a score: coordinates, base, centres and kernel, without coefficients.
 
     Let :math:`y = W(x - \mu)`, and let :math:`u = P y` be the kernel coordinates with projection P,
@@ -117,15 +117,6 @@ class KernelExpansion:
         if not self.curl_free:
             return 1.0
         return self.kernel.steepness * self.whitening.n_features / self.bandwidth**2
-
-    def to(self, target: torch.dtype | torch.device) -> KernelExpansion:
-        """Return the same expansion in another dtype or on another device."""
-        return replace(
-            self,
-            whitening=self.whitening.to(target),
-            centers=self.centers.to(target),
-            projection=None if self.projection is None else self.projection.to(target),
-        )
 
     def kernel_coordinates(self, y: Tensor) -> Tensor:
         """Return kernel coordinates u (n, k) of whitened points (n, d)."""
@@ -213,7 +204,7 @@ def _whitening_and_base(
 
 
 @dataclass(frozen=True)
-class ScoreModel:
+class ScoreModel(TensorParts):
     r"""Fitted score :math:`\nabla \log q` that can be evaluated at any point.
 
     Attributes
@@ -406,10 +397,3 @@ class ScoreModel:
     def hyvarinen_loss(self, x: Tensor) -> Tensor:
         r"""Return Hyvärinen's loss :math:`\tfrac12\|\hat g\|^2 + \nabla\cdot\hat g`, (n,)."""
         return 0.5 * self.score(x).square().sum(1) + self.divergence(x)
-
-    def to(self, target: torch.dtype | torch.device) -> ScoreModel:
-        """Return the same model in another dtype or on another device."""
-        moved = self.expansion.to(target)
-        subspace = None if self.subspace is None else self.subspace.to(target)
-        units = None if self.units is None else self.units.to(target)
-        return ScoreModel(moved, self.coefficients.to(target), subspace, units)

@@ -1,10 +1,11 @@
-"""Full precision inside regions of mixed precision, and the widest dtype of a device."""
+"""Conversion of dtypes and devices, and full precision inside regions of mixed precision."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ParamSpec, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,3 +47,14 @@ def _widened(value: Any) -> Any:
 def widest_dtype(tensor: Tensor) -> torch.dtype:
     """Return float64, or float32 on MPS, which has no float64."""
     return torch.float32 if tensor.device.type == "mps" else torch.float64
+
+
+@dataclass(frozen=True)
+class TensorParts:
+    """Base class of dataclasses whose fields are tensors, such dataclasses or plain values."""
+
+    def to(self, target: torch.dtype | torch.device) -> Self:
+        """Return the same object with tensors in another dtype or on another device."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: part.to(target) for name, part in parts.items() if hasattr(part, "to")}
+        return replace(self, **moved)

@@ -267,8 +267,8 @@ def _split_losses(
         white, radii = fit_whitening(train, shrinkage, d)
         if white.shrinkage not in known:  # "auto" may choose an intensity of the grid
             bases = [fit_base(kind, radii, d) for kind in grid.bases]
-            rows, held = (WhitenedSamples(white, x, bases) for x in (train, held_out))
-            known[white.shrinkage] = list(_whitened_losses(rows, held, grid, d, white.largest_gain))
+            rows, held = (WhitenedSamples(white, white(x), bases) for x in (train, held_out))
+            known[white.shrinkage] = list(_whitened_losses(rows, held, grid))
         parts += known[white.shrinkage]
     losses, bounds = zip(*parts, strict=True)
     return torch.cat(losses), torch.cat(bounds)
@@ -278,8 +278,6 @@ def _whitened_losses(
     train: WhitenedSamples,
     held: WhitenedSamples,
     grid: CandidateGrid,
-    n_features: int,
-    gain: float,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield losses and bounds for each kernel, bandwidth, value of curl_free and base."""
     n, bases = len(train.y), range(len(grid.bases))
@@ -287,23 +285,19 @@ def _whitened_losses(
     median = float(median_bandwidth(sq))
     products = None
     if any(grid.curl_frees):
-        products = GradientSplit.products_of(train, held, n_features)
+        products = GradientSplit.products_of(train, held)
     for kernel, factor in grid.scales:
         sigma = factor * median
         within, across = (kernel.matrices(s, sigma**2) for s in (sq, sq_held))
         basis = kernel_basis(within.values)
         for curl_free in grid.curl_frees:
             split: SectionSplit | GradientSplit
-            scale = 1.0
             if curl_free and products is not None:
                 split = GradientSplit(
                     train, held, products, sigma, within, across, basis, kernel.steepness
                 )
-                # Bound on the gradient in y, which W maps back to input coordinates.
-                scale = gain**2
             else:
                 split = SectionSplit(train, held, sigma, within, across, basis)
             filters = grid.filters(split.basis.values, n * split.operator_trace)
             for base in bases:
-                losses, norms = split.losses(base, filters)
-                yield losses, norms * scale
+                yield split.losses(base, filters)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .precision import TensorParts
 from .spectrum import exceeds
 from .units import BLOCK_ELEMENTS, ROUNDINGS, FeatureUnits, feature_units
 
@@ -15,7 +16,7 @@ RESOLUTION = 1e-13
 
 
 @dataclass(frozen=True)
-class SampleSubspace:
+class SampleSubspace(TensorParts):
     r"""Isometric coordinates of points relative to the span of n ≤ d centred samples.
 
     A point has r coordinates in the span, and the distance from the span is a further coordinate. A
@@ -80,12 +81,6 @@ class SampleSubspace:
         away = vectors[:, -1:] / inner[:, -1:]  # per unit of displacement from the span
         along = (vectors[:, :-1] - away * inner[:, :-1]).to(self.mixing.dtype)
         return along @ self.mixing.mT, away
-
-    def to(self, target: torch.dtype | torch.device) -> SampleSubspace:
-        """Return the same subspace in another dtype or on another device."""
-        return SampleSubspace(
-            self.origin.to(target), self.rows.to(target), self.mixing.to(target), self.floor
-        )
 
 
 def centred(x: Tensor, origin: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .outliers import WIDE, quartiles
-from .precision import widest_dtype
+from .precision import TensorParts, widest_dtype
 
 # A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
 ROUNDINGS = 4.0
@@ -21,7 +21,7 @@ NORMAL_SHARE = 0.7413
 
 
 @dataclass(frozen=True)
-class FeatureUnits:
+class FeatureUnits(TensorParts):
     r"""Map :math:`z = (x - \mu) / u` of every column to standardised units.
 
     If z has the score s, x has the score :math:`s / u`.
@@ -57,10 +57,6 @@ class FeatureUnits:
         moderate = MODERATE_UNITS[0] < float(low) and float(high) < MODERATE_UNITS[1]
         scale = self.scale.to(z) if moderate else self.scale
         return z.to(scale) / scale
-
-    def to(self, target: torch.dtype | torch.device) -> FeatureUnits:
-        """Return the same map in another dtype or on another device."""
-        return FeatureUnits(self.origin.to(target), self.scale.to(target), self.rounding.to(target))
 
 
 def feature_units(x: Tensor) -> FeatureUnits:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .precision import widest_dtype
+from .precision import TensorParts, widest_dtype
 from .units import FeatureUnits, feature_units
 
 # Candidate intensities. 0 is exactly equivariant and is tried only if the sample covariance has
@@ -17,7 +17,7 @@ SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 
 @dataclass(frozen=True)
-class Whitening:
+class Whitening(TensorParts):
     r"""Affine map :math:`y = W (z - \mu)` of features z in the given ``units``, with symmetric W.
 
     ``W = rest * I + vectors @ diag(gains) @ vectors.T`` is :math:`\hat\Sigma^{-1/2}`. If y has the
@@ -70,17 +70,6 @@ class Whitening:
         """Convert scores of whitened coordinates to scores of the features."""
         inner = self.linear(y_scores)
         return inner if self.units is None else inner / self.units.scale
-
-    def to(self, target: torch.dtype | torch.device) -> Whitening:
-        """Return the same map in another dtype or on another device."""
-        vectors = None if self.vectors is None else self.vectors.to(target)
-        return replace(
-            self,
-            mean=self.mean.to(target),
-            vectors=vectors,
-            gains=self.gains.to(target),
-            units=None if self.units is None else self.units.to(target),
-        )
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return the points whose whitened coordinates are the rows of y."""

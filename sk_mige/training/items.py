@@ -122,9 +122,9 @@ class ItemRows:
     def _read_targets(self) -> NDArray[Any]:
         """Return the targets of all items, read once in batches."""
         loader: DataLoader[Any] = DataLoader(
-            _Targets(self),
+            range(len(self)),  # type: ignore[arg-type]
             batch_size=TARGETS_AT_ONCE,
-            collate_fn=list,
+            collate_fn=self._targets,
             generator=torch.Generator(),
             **self.options,
         )
@@ -207,19 +207,6 @@ def on_cpu() -> AbstractContextManager[Any]:
     """
     usual = torch.empty(0).device.type == "cpu"
     return nullcontext() if usual else torch.device("cpu")
-
-
-class _Targets(Dataset[Any]):
-    """Data set of the targets of all items."""
-
-    def __init__(self, rows: ItemRows) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        return self.rows._targets(indices)
 
 
 def _split(item: Any, index: int) -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sk_mige._contexts import isolated
 from sk_mige.information._tensors import in_training
 from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
-from sk_mige.networks import Code
+from sk_mige.networks import Code, evaluate
 from sk_mige.objectives import Objective
 
 from .data import BatchLoader, EqualBatchSampler
@@ -90,7 +89,6 @@ class EncoderNet(NeuralNet):
     run_settings: Mapping[str, str] = MappingProxyType({})
     epochs_before: int = 0
     run_start: int = 0
-    _listed: Sequence[nn.Module] = ()
     _copies_loss: Tensor
     criterion_: Objective
 
@@ -115,21 +113,13 @@ class EncoderNet(NeuralNet):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Copy the weights at the start of training."""
-        # Modules are listed once, because listing takes as long as computing small layers.
-        self._listed = [module for part in self._parts() for module in part.modules()]
-        self._places = [place for part in self._parts() for place in _places(part)]
         self._good_weights = [tensor.clone() for tensor in self._tensors()]
         super().on_train_begin(net, X=X, y=y, **kwargs)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Drop the copy of the weights."""
-        self._good_weights, self._listed, self._places = [], [], []
+        self._good_weights = []
         super().on_train_end(net, X=X, y=y, **kwargs)
-
-    def _set_training(self, training: bool = True) -> None:
-        # Most calls change nothing, and checking the flags is faster than setting them.
-        if not self._listed or any(part.training != training for part in self._listed):
-            super()._set_training(training)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Return random batches in training, and batches in the order of the rows otherwise."""
@@ -217,13 +207,13 @@ class EncoderNet(NeuralNet):
         return torch.cat([self.codes(rows) for rows in _parts(data)])
 
     def codes(self, rows: Tensor) -> Tensor:
-        """Compute the codes of rows batch by batch in evaluation mode, and return CPU tensors."""
-        self._set_training(False)
-        with isolated(torch.device(self.device)), torch.no_grad():
-            starts = range(0, len(rows), self.batch_size)
-            parts = [moved(rows[i : i + self.batch_size], self.device) for i in starts]
-            found = [self.infer(part) for part in parts]
-        return torch.cat([code.z if isinstance(code, Code) else code for code in found]).cpu()
+        """Return the codes of rows in evaluation mode as a CPU tensor."""
+
+        def z(x: Tensor) -> Tensor:
+            code: Any = self.module_(x)
+            return code.z if isinstance(code, Code) else code
+
+        return torch.from_numpy(evaluate(self.module_, z, rows))
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return predictions or codes of a batch, for skorch's ``predict`` methods."""
@@ -269,10 +259,8 @@ class EncoderNet(NeuralNet):
 
     def _tensors(self) -> list[Tensor]:
         # Tensors are looked up at each call, because a module may replace the tensor of a buffer.
-        return [table[name].detach() for table, name in self._places]
-
-    def _parts(self) -> list[nn.Module]:
-        return [self.module_, self.criterion_]
+        parts = (self.module_, self.criterion_)
+        return [t.detach() for part in parts for t in (*part.parameters(), *part.buffers())]
 
 
 def _parts(data: Any) -> Iterator[Tensor]:
@@ -280,14 +268,3 @@ def _parts(data: Any) -> Iterator[Tensor]:
     size = max(FEWEST_PAIRS, PART_VALUES // max(1, data[[0]][0].shape[1]))
     for rows, _ in BatchLoader(data, EqualBatchSampler(len(data), size, None), torch.Generator()):
         yield rows
-
-
-def _places(part: nn.Module) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the dict and the name of each parameter of a module, then of each buffer."""
-    for tables in ([m._parameters for m in part.modules()], [m._buffers for m in part.modules()]):
-        known: set[int] = set()
-        for table in tables:
-            for name, tensor in table.items():
-                if tensor is not None and id(tensor) not in known:
-                    known.add(id(tensor))
-                    yield table, name

@@ -71,7 +71,8 @@ def test_norms_are_those_of_the_coefficients_in_the_kernels_space():
     x = torch.from_numpy(make_banana(30, random_state=0)[0])
     base = fit_base("student", whitening(x)[1], 2)
     white = whitening(x)[0]
-    rows, expansion = WhitenedSamples(white, x, [base]), KernelExpansion(white, base, white(x), 0.7)
+    y = white(x)
+    rows, expansion = WhitenedSamples(white, y, [base]), KernelExpansion(white, base, y, 0.7)
     matrices, sums = expansion.matrices(), kernel_sums(expansion, x)
     gram, basis = matrices.values, kernel_basis(matrices.values)
     split = SectionSplit(rows, rows, 0.7, matrices, matrices, basis)

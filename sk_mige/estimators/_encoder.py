@@ -282,7 +282,7 @@ class MIGEEncoder(
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "mode": "no_validation",  # as_description checks the value
+        "mode": [object],  # as_description checks the value
         "score_estimator": [SSGEScoreEstimator, None],
         "encoder": [StrOptions({"mlp", "conv"}), nn.Module, callable],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

@@ -157,7 +157,13 @@ class Architecture:
         device = next((p.device for p in network.encoder.parameters()), torch.device("cpu"))
         rows = torch.zeros(2, self.n_features, dtype=torch.float32, device=device)
         with torch.no_grad():
-            output = network.encoder(network.shaped(rows))
+            try:
+                output = network.encoder(network.shaped(rows))
+            except RuntimeError as error:
+                shape = tuple(network.shaped(rows).shape)
+                raise ValueError(
+                    f"encoder must accept two rows of X as a tensor of shape {shape}: {error}"
+                ) from error
             if self.layer is not None:
                 network.feature_shape = self._layer_shape(network, rows)
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

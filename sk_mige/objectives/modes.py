@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Description, FunctionDescription
+from .base import Description, FunctionDescription, Information
 from .bottleneck import InformationBottleneck
 from .infomax import InfoMax
+from .information import INFORMATIONS
 
 MODES: dict[str, type[Description]] = {"infomax": InfoMax, "ib": InformationBottleneck}
 
@@ -15,14 +16,19 @@ def as_description(mode: Any) -> Description:
     """Return the description for a value of ``mode``: a name, a description or a function."""
     if isinstance(mode, Description):
         return mode
-    if not isinstance(mode, str):
+    if isinstance(mode, str) and mode in MODES:
+        return MODES[mode]()
+    if callable(mode):
         return FunctionDescription(mode)
-    if mode not in MODES:
+    if isinstance(mode, Information) or (isinstance(mode, str) and mode in INFORMATIONS):
         raise ValueError(
-            f"mode={mode!r} is unknown; use one of {sorted(MODES)}, or an object such as "
-            "InformationBottleneck(beta=0.1)"
+            f"mode={mode!r} is an estimator of information: pass mode=InfoMax({mode!r}) or "
+            f"mode=InformationBottleneck({mode!r})"
         )
-    return MODES[mode]()
+    raise ValueError(
+        f"mode={mode!r} is unknown; use one of {sorted(MODES)}, an object such as "
+        "InformationBottleneck(beta=0.1), or a function loss(code, x, y)"
+    )
 
 
 def kind_of(description: Description) -> str:

@@ -90,7 +90,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"mode": "supervised"}, r"'mode' parameter.*'supervised' instead"),
+        ({"mode": "supervised"}, r"mode='supervised' is unknown; use one of"),
         ({"n_components": 0}, r"'n_components' parameter.*range \[1, inf\)"),
         ({"batch_size": 1}, r"'batch_size' parameter.*range \[2, inf\)"),
         ({"lr": 0.0}, r"'lr' parameter"),
@@ -151,6 +151,10 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         (
             {"encoder": nn.Linear(8, 4)},
             r"must have shape \(2, 3\) for n_components=3; got \(2, 4\)",
+        ),
+        (
+            {"encoder": nn.Linear(5, 3)},
+            r"encoder must accept two rows of X as a tensor of shape \(2, 8\): mat1",
         ),
         (
             {"encoder": nn.Linear(8, 3), "mode": "ib"},

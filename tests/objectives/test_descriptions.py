@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -190,9 +191,15 @@ def test_a_class_in_place_of_an_instance_is_refused(mode: Any) -> None:
         MIGEEncoder(mode=mode).fit(np.eye(5))
 
 
-@pytest.mark.parametrize("mode", ["bottleneck", "", 3, None, MIGE(), Critic()], ids=repr)
+@pytest.mark.parametrize("mode", ["bottleneck", "", 3, None], ids=repr)
 def test_other_values_are_refused_as_modes(mode: Any) -> None:
-    with pytest.raises(ValueError, match="'mode' parameter of MIGEEncoder"):
+    with pytest.raises(ValueError, match=rf"mode={mode!r} is unknown; use one of .*loss\(code"):
+        MIGEEncoder(mode=mode).fit(np.eye(5))
+
+
+@pytest.mark.parametrize("mode", ["infonce", "vicreg", MIGE(), Critic()], ids=repr)
+def test_an_estimator_of_information_as_mode_is_refused_with_a_remedy(mode: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"pass mode=InfoMax({mode!r}) or")):
         MIGEEncoder(mode=mode).fit(np.eye(5))
 
 

@@ -29,7 +29,7 @@ from ._shared_values import (
     KnownFunction,
     SharedValues,
     atoms_of,
-    common_gaps,
+    common_clusters,
     distinct_columns,
     shared_columns,
 )
@@ -63,7 +63,7 @@ class DividedPair:
             [atoms_of(column) for column in z.T[~own]]
             for z, own in zip(numbers, self.labels, strict=True)
         ]
-        self.gaps = common_gaps(*numbers)
+        self.clusters = common_clusters(*numbers)
         pair = self._with_relations(x, y)
         _, first, counts = np.unique(pair_codes(x, y), return_index=True, return_counts=True)
         if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
@@ -173,12 +173,17 @@ class DividedPair:
         """Append rounded values of exact linear relations, and indices of atoms and of clusters."""
         numbers = self._numbers(x, y)
         relations = self.relations.exact_values(*map(torch.from_numpy, numbers))
-        sides = zip(numbers, relations, self.labels, self.atoms, self.gaps, strict=True)
+        sides = zip(numbers, relations, self.labels, self.atoms, self.clusters, strict=True)
         return [
-            np.hstack(
-                [z, own.numpy(), *map(_places, z.T[~labels], atoms), *map(_clusters, z.T, gaps)]
+            np.column_stack(
+                [
+                    z,
+                    own.numpy(),
+                    *map(_places, z.T[~labels], atoms),
+                    *(found.transform(z) for found in clusters),
+                ]
             )
-            for z, own, labels, atoms, gaps in sides
+            for z, own, labels, atoms, clusters in sides
         ]
 
 
@@ -198,10 +203,3 @@ def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[
         return np.empty((len(column), 0))
     place = np.searchsorted(atoms, column).clip(0, len(atoms) - 1)
     return np.where(atoms[place] == column, place, -1.0)[:, None]
-
-
-def _clusters(column: NDArray[np.float64], gaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the index of the cluster of each value. Without gaps, return no column."""
-    if not len(gaps):
-        return np.empty((len(column), 0))
-    return np.searchsorted(gaps, column).astype(np.float64)[:, None]

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.metrics import pairwise_distances_argmin
+from sklearn.neighbors import kneighbors_graph
 
 from sk_mige.information.evidence import Z_90
 from sk_mige.information.residuals import rounding_error
@@ -21,8 +25,9 @@ MIN_REPEATED, FEWEST = 0.05, 10
 FEWEST_AGREEMENTS = 20.0
 # Largest number of pairs of columns that are compared one by one.
 MAX_PAIRS = 400
-# Smallest gap between clusters, in distances between the nearest ten values.
-MIN_GAP = 3.0
+# Number of nearest rows to which a graph links each row, and largest number of rows of the graph.
+# With fewer links, the graph of rows of a smooth density is not always connected.
+N_NEAREST, MAX_GRAPH = 20, 5000
 # Equal values in different units differ by at most this multiple of the rounding error.
 ROUNDINGS = 4.0
 # Values are continuous if the estimated number of unseen values exceeds this multiple of the rows.
@@ -168,36 +173,95 @@ def atoms_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
     return values[counts >= least] if single >= least else values[:0]
 
 
-def common_gaps(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
-    """Return the gaps of each column that divide the rows like the gaps of another table's column.
+class Clusters:
+    """Clusters of rows that are far apart in the given columns.
 
-    The columns are numbers. Columns without such gaps have empty arrays.
+    The clusters are the components of a graph that links each distinct row to its ``N_NEAREST``
+    nearest rows. No row of another cluster is as near as these rows.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n, d)
+        Rows of numbers.
+    columns : list of int
+        Columns that the clusters depend on.
     """
-    gaps = [[_gaps_of(column) for column in z.T] for z in (x, y)]
-    parts = [
-        [
-            _partition(np.searchsorted(own, column)).tobytes()
-            for own, column in zip(g, z.T, strict=True)
-        ]
-        for g, z in zip(gaps, (x, y), strict=True)
-    ]
-    kept = [
-        [own if part in others else own[:0] for own, part in zip(g, mine, strict=True)]
-        for g, mine, others in zip(gaps, parts, parts[::-1], strict=True)
-    ]
-    return kept[0], kept[1]
+
+    def __init__(self, table: Array, columns: list[int]) -> None:
+        self.columns = columns
+        self.centre = np.median(table[:, columns], axis=0)
+        self.scale = abs(table[:, columns] - self.centre).mean(0) + np.finfo(float).tiny
+        rows = np.unique(self._scaled(table), axis=0)
+        self.rows = rows[:: 1 + (len(rows) - 1) // MAX_GRAPH]
+        self.codes = _components(self.rows)
+
+    def transform(self, table: Array) -> NDArray[np.int64]:
+        """Return the cluster of the nearest row of the graph."""
+        return np.asarray(self.codes[pairwise_distances_argmin(self._scaled(table), self.rows)])
+
+    def merge(self, own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Merge the clusters ``own`` of the rows until the clusters ``others`` determine them."""
+        start, n_nodes = own.max() + 1, own.max() + others.max() + 2
+        links = coo_array((np.ones(len(own)), (own, start + others)), (n_nodes, n_nodes))
+        merged = connected_components(links, directed=False)[1]
+        self.codes = merged[self.codes]
+        return np.asarray(merged[own], np.int64)
+
+    def _scaled(self, table: Array) -> NDArray[np.float64]:
+        return np.asarray((table[:, self.columns] - self.centre) / self.scale)
 
 
-def _gaps_of(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the middles of the gaps between clusters of values that are far apart.
+def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the component of each sorted row in the graph of nearest rows."""
+    k = N_NEAREST
+    if len(rows) <= 2 * k:
+        return np.zeros(len(rows), np.int64)
+    if rows.shape[1] > 1:
+        graph = kneighbors_graph(rows, k)
+        return np.asarray(connected_components(graph, directed=False)[1])
+    # The components of a single column end at gaps that are wider than k rows on both sides.
+    spans, ends = rows[k:, 0] - rows[:-k, 0], np.full(k, np.inf)
+    both = np.maximum(np.append(ends, spans)[:-1], np.append(spans, ends)[1:])
+    return np.append(0, np.cumsum(np.diff(rows[:, 0]) > both))
 
-    A gap is wider than a multiple of the distance between the nearest ten values on either side.
+
+def common_clusters(x: Array, y: Array) -> tuple[list[Clusters], list[Clusters]]:
+    """Return clusters of x that are functions of y, and clusters of y that are functions of x.
+
+    The clusters are those of single columns and of all columns. The columns are numbers.
     """
-    values, m = np.unique(column), FEWEST
-    last = np.arange(m - 1, len(values) - m)
-    sides = values[last] - values[last - m + 1], values[last + m] - values[last + 1]
-    wide = values[last + 1] - values[last] > MIN_GAP * np.maximum(*sides)
-    return np.asarray((values[last] / 2 + values[last + 1] / 2)[wide])
+    found = []
+    for z in (x, y):
+        clusters = [Clusters(z, columns) for columns in _views(z.shape[1])]
+        found.append([own for own in clusters if own.codes.any()])
+        if not found[-1]:
+            return [], []
+    codes = [
+        np.stack([own.transform(z) for own in clusters], axis=1)
+        for clusters, z in zip(found, (x, y), strict=True)
+    ]
+    left, right = map(_merged, found, codes, map(row_codes, codes[::-1]))
+    return left, right
+
+
+def _merged(
+    clusters: list[Clusters], codes: NDArray[np.int64], others: NDArray[np.int64]
+) -> list[Clusters]:
+    """Merge clusters until ``others`` determine them, and keep clusters that divide the rows."""
+    merged = [(own, own.merge(code, others)) for own, code in zip(clusters, codes.T, strict=True)]
+    kept, known = [], np.zeros(len(codes), np.int64)
+    for own, code in sorted(merged, key=lambda pair: -len(np.unique(pair[1]))):
+        refined = row_codes(np.stack([known, code], axis=1))
+        if refined.max() > known.max():
+            kept.append(own)
+            known = refined
+    return kept
+
+
+def _views(d: int) -> list[list[int]]:
+    """Return each column alone, and all columns."""
+    every = [*range(d)]
+    return [[k] for k in every] + [every] * (d > 1)
 
 
 def have_equal_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
@@ -301,7 +365,8 @@ class ClassUnits:
 def _class_moments(column: Array, rows: list[Array]) -> tuple[Array, Array]:
     """Return the shrunken means of the classes, and the deviations from these means."""
     n, sizes = len(column), np.array([len(own) for own in rows])
-    centre, unit = column.mean(), max(column.std(), 1e-300)
+    centre = column.mean()
+    unit = max(abs(column - centre).mean(), 1e-300)  # squares of large units overflow
     z = (column - centre) / unit
     means = np.array([z[own].mean() for own in rows])
     squares = np.array([np.square(z[own]).sum() for own in rows]) - sizes * means**2

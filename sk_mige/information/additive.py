@@ -29,7 +29,8 @@ class AdditiveReference(Reference):
     A density estimate is a product of the densities of single columns or of independent components,
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
     which resolve the edges of a uniform distribution. The model uses the direction with the larger
-    in-sample mean of f. Columns that are constant in the training rows are left out.
+    in-sample mean of f. Columns that are constant in the training rows are left out. If x or y is
+    constant, f is zero.
 
     Examples
     --------
@@ -144,11 +145,13 @@ class _Density(ArrayState):
     """Density of one variable: spacings of columns or of components, times a Gaussian copula."""
 
     def __init__(self, z: Tensor) -> None:
-        mixing = independent_components(z) if z.shape[1] <= MAX_MIXED else None
+        mixing = independent_components(z) if 1 < z.shape[1] <= MAX_MIXED else None
         self.mixing = torch.eye(z.shape[1], dtype=z.dtype) if mixing is None else mixing
         self.columns = z.sort(0).values
         self.components = (z @ self.mixing).sort(0).values
-        correlations = torch.cov(gaussianize_ranks(z @ self.mixing).mT).reshape(self.mixing.shape)
+        # Functions of samples need a column, but variables that are constant have none here.
+        scores = gaussianize_ranks(z @ self.mixing) if z.shape[1] else z
+        correlations = torch.cov(scores.mT).reshape(self.mixing.shape)
         self.whiten, self.half_log_det = whitener(correlations)
 
     def log_density(self, z: Tensor) -> Tensor:
@@ -180,7 +183,7 @@ def _regression(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _with_constant(z: Tensor) -> Tensor:
-    return torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
+    return torch.cat([z, z.new_ones(len(z), 1)], dim=1)
 
 
 def _scores_and_margins(z: Tensor, ordered: Tensor) -> tuple[Tensor, Tensor]:

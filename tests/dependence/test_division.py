@@ -9,7 +9,7 @@ import pytest
 import skops.io
 
 from sk_mige import MutualInfoEstimator
-from sk_mige.dependence._shared_values import common_gaps
+from sk_mige.dependence._shared_values import common_clusters
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*rows do not resolve")
 
@@ -161,12 +161,37 @@ def test_far_clusters_have_the_entropy_of_their_index(n_clusters: int, d: int) -
     assert found.pmi(x[:1], y[k != k[0]][:1]) == -np.inf
 
 
-def test_heavy_tails_grids_and_clusters_of_one_variable_have_no_common_gaps() -> None:
+def test_heavy_tails_grids_and_clusters_of_one_variable_have_no_common_clusters() -> None:
     rng, k, u, v = draw()
     smooth = [rng.standard_cauchy(N), rng.poisson(3, N), np.round(rng.lognormal(size=N), 1)]
-    for x, y in [*zip(smooth, smooth, strict=True), (100 * k + u, v)]:
-        gaps, _ = common_gaps(np.c_[x].astype(float), np.c_[y].astype(float))
-        assert gaps[0].size == 0
+    turns = rng.uniform(0, 10, N)
+    curved = np.c_[turns * np.cos(turns), turns * np.sin(turns)]
+    tables = [*smooth, curved, rng.standard_cauchy((N, 3)), rng.random((N, 5))]
+    for x, y in [*zip(tables, tables, strict=True), (100 * k + u, v)]:
+        assert common_clusters(np.c_[x].astype(float), np.c_[y].astype(float)) == ([], [])
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1, 1e200])
+def test_clusters_that_overlap_in_each_column_have_the_entropy_of_their_index(unit: float) -> None:
+    """The clusters of y are unions of clusters of x, with unequal weights and scales."""
+    rng = np.random.default_rng(1)
+    k = rng.choice(6, size=1500, p=[0.3, 0.3, 0.15, 0.1, 0.1, 0.05])
+    left, right = 10 * rng.standard_normal((2, 6, 6))
+    u, v = rng.standard_normal((2, 1500, 6))
+    scale = rng.uniform(0.5, 2, 6)[k, None]
+    x, y = unit * (left[k] + scale * u), right[k // 2] + scale * v
+    found = of_numbers(x, y)
+    weights = np.bincount(k // 2) / 1500
+    assert contains(found, -weights @ np.log(weights))
+    np.testing.assert_allclose(found.pmi(x, y), -np.log(weights)[k // 2], atol=0.3)
+    assert found.pmi(x[:1], y[k // 2 != k[0] // 2][:1]) == -np.inf
+
+
+def test_clusters_of_one_column_are_found_beside_other_columns() -> None:
+    rng, k, u, v = draw()
+    others = rng.standard_normal((2, N, 5))
+    found = of_numbers(*(np.c_[12 * k + z, other] for z, other in zip((u, v), others, strict=True)))
+    assert contains(found, np.log(10))
 
 
 def test_exchanged_tables_have_the_same_information() -> None:

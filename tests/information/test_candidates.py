@@ -241,3 +241,15 @@ def test_a_column_that_is_constant_in_the_training_rows_carries_no_information()
     model = AdditiveReference().fit(x, y)
     alone = AdditiveReference().fit(x[:, :1], y)
     torch.testing.assert_close(model.pointwise(x, y), alone.pointwise(x[:, :1], y))
+
+
+@pytest.mark.parametrize("constant", ["x", "y", "both"])
+def test_a_variable_that_is_constant_carries_no_information(constant: str) -> None:
+    same, varying = torch.full((300, 2), 3.0).double(), draws(300, 2)
+    x, y = (same if constant in (name, "both") else varying for name in "xy")
+    model = AdditiveReference().fit(x, y)
+    torch.testing.assert_close(model.shuffled(x, y, [0, 1]), torch.zeros(2, 300).double())
+    assert model.log_density(x, y).isfinite().all()
+    scores = gaussianize_ranks(x), gaussianize_ranks(y)
+    found = choose_information(*scores, ("gaussian", "additive"), numbers=(x, y))
+    assert found.value == 0

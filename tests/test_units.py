@@ -7,7 +7,9 @@ the table.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import hypothesis.strategies as st
@@ -111,6 +113,7 @@ def axes(u: Units) -> Any:
 
 
 COPULA = MutualInfoEstimator("gaussian", random_state=0)
+RAW: dict[str, Any] = {"margins": None, "standard_error": "batch"}
 RNG_AXES = np.random.default_rng(1).exponential(size=(400, 2)) ** 2
 
 
@@ -318,13 +321,44 @@ def test_scores_beyond_float32_are_refused(name: str, unit: float) -> None:
         fitted.transform(np.zeros((1, 2), np.float32))
 
 
-@pytest.mark.parametrize("name", SCORES)
-def test_one_absurd_value_is_warned_of(name: str) -> None:
-    X = np.r_[Z, [[-9999.0, 1.0]]]
-    with pytest.warns(UserWarning, match="of the values of feature 0, such as -9999"):
-        fitted = clone(SCORES[name]).fit(X)
-    # Cross-validation, which may choose no base, does not choose a score of 0 because of it.
-    assert np.abs(fitted.transform(FRESH)).max() > (0.1 if name.endswith("CV") else 0.0)
+# Rows of Z with absurd values: one value, a code in all columns, a code in several rows.
+ABSURD = {
+    "one value": np.array([[300.0, 1.0]]),
+    "a code": np.array([[-9999.0, 1.0]]),
+    "a code in all columns": np.array([[-1e7, -1e7]]),
+    "a code in a tenth of the rows": np.c_[np.full(6, -999.0), Z[:6, 1]],
+}
+
+
+@pytest.mark.parametrize("name", [*SCORES, *OWN_UNITS])
+@pytest.mark.parametrize("rows", ABSURD.values(), ids=ABSURD)
+def test_absurd_values_do_not_change_scores_elsewhere_and_are_warned_of(
+    name: str, rows: Units
+) -> None:
+    estimator = (SCORES | OWN_UNITS)[name]
+    expected = clone(estimator).fit(Z).transform(FRESH)
+    message = re.escape(f"of the values of feature 0, such as {rows[0, 0]:g},")
+    # Without whitening, kernels do not depend on the scale of a feature.
+    with pytest.warns(UserWarning, match=message) if name in SCORES else nullcontext():
+        found = clone(estimator).fit(np.r_[Z, rows]).transform(FRESH)
+    assert np.linalg.norm(found - expected) < 0.6 * np.linalg.norm(expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*interquartile ranges from the median")
+@pytest.mark.parametrize(
+    "name", sorted(TABLE.keys() - {"gaussian_mutual_info"})
+)  # takes no samples
+def test_a_value_whose_powers_overflow_gives_finite_results_or_an_error(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "Z", np.r_[Z[:-1], [[1.7e308, 1.0]]])
+        try:
+            found = np.asarray(TABLE[name](np.ones(2)))
+        except ValueError as error:
+            message = str(error)
+        else:
+            assert np.isfinite(found).all()
+            return
+    assert {"X", "z"} & set(message.split())
 
 
 @pytest.mark.parametrize("preconditioner", ["std", "covariance"])
@@ -337,12 +371,29 @@ def test_one_absurd_value_changes_no_stein_discrepancy(preconditioner: str) -> N
     assert statistic(absurd) == pytest.approx(statistic(Z), rel=0.1)
 
 
-def test_one_absurd_value_is_warned_of_where_information_uses_covariances() -> None:
-    X = Z.copy()
-    X[0, 1] = -9999.0
-    warned = "of the values of x's column 1, such as -9999"
-    with pytest.warns(UserWarning, match=warned):
-        information.mutual_info_gradient(X, Y, DY, margins=None, standard_error="batch")
+def test_a_row_whose_distances_hide_all_others_is_refused() -> None:
+    with pytest.raises(ValueError, match="float64 does not resolve the other distances"):
+        KernelSteinTest(n_bootstrap=9).fit(np.r_[Z, [[1e20, 1.0]]], np.r_[-Z, [[0.0, 0.0]]])
+
+
+@pytest.mark.parametrize(
+    ("column", "function"),
+    [
+        ("x", lambda x: information.mutual_info_gradient(x, Y, DY, **RAW)),
+        ("y", lambda y: information.mutual_info_gradient(Z, y, DY, **RAW)),
+        ("z", lambda z: information.conditional_mutual_info_gradient(Z, Y, z, dy=DY, **RAW)),
+        ("x1", lambda x: information.total_correlation_gradient([x, Y], [None, DY], **RAW)),
+        ("source", lambda x: information.transfer_entropy_gradient(x, Y, dtarget=DY, **RAW)),
+        ("z", lambda z: information.relative_fisher_information(tensor(z))),
+    ],
+)
+def test_one_absurd_value_is_warned_of_where_information_uses_covariances(
+    column: str, function: Callable[[Units], Any]
+) -> None:
+    absurd = NOISE**3 + 5.0
+    absurd[0, 1] = -9999.0
+    with pytest.warns(UserWarning, match=f"of the values of {column}'s column 1, such as -9999"):
+        function(absurd)
 
 
 def test_copies_of_columns_of_y_change_no_gradient() -> None:

@@ -8,9 +8,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import ClassifierMixin
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
 from sk_mige.training.device import available_device, resolve_device
+from sk_mige.training.targets import as_numpy, check_weights
 
 DEFAULT_SIZES = (512, 512)  # default hidden_layer_sizes of MIGEEncoder
 # Environment variable with the address of the documentation, such as
@@ -31,6 +33,30 @@ class DocLinkMixin:
         if not type(self).__module__.startswith("sk_mige.") or not site:
             return ""
         return f"{site}/api/generated/sk_mige.{type(self).__name__}.html"
+
+
+class WeightedAccuracyMixin(ClassifierMixin):
+    """Mixin whose score is the accuracy."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predicted classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, at least 0.
+
+        Returns
+        -------
+        float
+            Weighted fraction of correct predictions.
+        """
+        y = as_numpy(y)
+        return float(super().score(X, y, check_weights(sample_weight, y)))
 
 
 def _site() -> str:

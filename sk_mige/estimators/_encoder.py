@@ -28,7 +28,6 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
-from sk_mige._arrays import readable
 from sk_mige._contexts import building, built_apart
 from sk_mige._warnings import warn_user
 from sk_mige.information.copies import other_rows
@@ -50,6 +49,7 @@ from sk_mige.training.targets import (
     TargetScaler,
     as_numpy,
     check_targets,
+    check_weights,
     encode_labels,
     numeric_targets,
     split_rows,
@@ -836,8 +836,8 @@ class MIGEEncoder(
             True targets, ignored if ``mode`` has no decoder. If X is a data set, None means the
             targets of its items.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row for the accuracy or R². The parameter must be None if ``mode`` has no
-            decoder.
+            Weight of each row for the accuracy or R², at least 0. The parameter must be None if
+            ``mode`` has no decoder.
         shuffled : bool, default=False
             Whether to compare each copy with the copy of another row, and each prediction with the
             target of another row. The result is a reference value: the score of representations or
@@ -867,7 +867,7 @@ class MIGEEncoder(
         y = check_targets(self, rows, y, self.task_)
         if shuffled:
             y = y[other_rows(len(y)).numpy()]
-        weight = readable(sample_weight, "sample_weight")
+        weight = check_weights(sample_weight, y)
         if self.task_ == "regression":
             return self._target_scaler.r2(y, self._mean_prediction(rows), weight)
         return float(accuracy_score(y, self._answers(rows), sample_weight=weight))

@@ -7,18 +7,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mige.training.monitors import neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
-from ._base import DocLinkMixin
+from ._base import DocLinkMixin, WeightedAccuracyMixin
 from ._rows import check_samples
 
 
-class WeightedKNNClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
+class WeightedKNNClassifier(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
 
     Self-supervised representations are often compared by the accuracy of this classifier [1]_. Let

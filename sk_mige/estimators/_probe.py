@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -25,12 +25,12 @@ from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import DocLinkMixin
+from ._base import DocLinkMixin, WeightedAccuracyMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
 
 
-class NonLinearProbe(DocLinkMixin, ClassifierMixin, BaseEstimator):
+class NonLinearProbe(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
     r"""Classifier with one hidden layer for comparing representations.
 
     The papers on Deep InfoMax and MIGE compare representations by this probe. The network is

@@ -159,7 +159,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     degrees_of_freedom_ : float or None
         Degrees of freedom of the base: infinite for a Gaussian, None without a base.
     mean_ : ndarray of shape (n_features,)
-        Mean μ of the samples.
+        Mean μ of the samples, without rows of absurd values.
     centers_ : ndarray of shape (n_centers, n_features)
         Centres of the kernel in input coordinates: all samples, or the landmarks. No other rows
         of the data are kept.
@@ -202,6 +202,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     only in a subspace. The subspace found by the fit does not depend on the units of the columns,
     up to rounding errors. A point outside the subspace has the score of the nearest point in the
     subspace. In a stream, the first batch determines the subspace.
+
+    A warning is given if a few values dominate the variance of a feature. Rows with values more
+    than 100 interquartile ranges from the median, such as -9999 for a missing value, do not count
+    in means and covariances. Scores of other rows then hardly change.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error. Drop or impute rows with missing values before the fit.

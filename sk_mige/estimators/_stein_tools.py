@@ -27,6 +27,10 @@ from ._score_base import BaseScoreEstimator
 from ._sliced_score import SlicedScoreMatching
 from ._ssge import SSGEScoreEstimator
 
+# Largest distance from the median of a column, in median deviations, for which float64 resolves
+# the distances of other rows.
+FARTHEST = 1e7
+
 
 class _SteinTool(DocLinkMixin, BaseEstimator):
     """Base class of estimators that use the Stein kernel of rows and their scores."""
@@ -79,6 +83,13 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
             errors=self._errors(rows),
         )
         check_finite(made.diagonal())
+        reach = (made.points - made.points.median(0).values).abs()
+        usual = reach.median(0).values
+        if bool(((reach.amax(0) > FARTHEST * usual) & (usual > 0)).any()):
+            raise ValueError(
+                f"X has values more than {FARTHEST:g} median deviations from the median of a "
+                "column, and float64 does not resolve the other distances: drop such rows"
+            )
         self.bandwidth_ = made.bandwidth
         return made
 

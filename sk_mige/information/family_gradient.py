@@ -20,6 +20,7 @@ from sk_mige.information.sample_gradient import (
     _result,
 )
 from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
+from sk_mige.score.outliers import warn_of_outliers
 
 # Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]
@@ -114,7 +115,7 @@ def conditional_mutual_info_gradient(
     >>> bool(abs(gradient - 0.5) < 3 * error)
     True
     """
-    found, several = _variables({"x": (x, dx), "y": (y, dy), "z": (z, dz)})
+    found, several = _variables({"x": (x, dx), "y": (y, dy), "z": (z, dz)}, margins)
     return _estimate(found, CONDITIONAL, several, margins, standard_error, n_batches)
 
 
@@ -180,7 +181,7 @@ def total_correlation_gradient(
             f"that does not depend on the parameters; got {m} and {len(derivatives)}"
         )
     pairs = zip(variables, derivatives, strict=True)
-    found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)})
+    found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)}, margins)
     entropies = [(1, [k]) for k in range(m)] + [(-1, list(range(m)))]
     return _estimate(found, entropies, several, margins, standard_error, n_batches)
 
@@ -247,15 +248,18 @@ def transfer_entropy_gradient(
     >>> bool(abs(gradient - 0.5) < 3 * error)
     True
     """
-    found, several = _variables({"source": (source, dsource), "target": (target, dtarget)})
+    found, several = _variables({"source": (source, dsource), "target": (target, dtarget)}, margins)
     check_lag(lag, len(found[0].rows))
     (source_past, _), (past, present) = (_windows(series, lag) for series in found)
     variables = [source_past, present, past]
     return _estimate(variables, CONDITIONAL, several, margins, standard_error, n_batches)
 
 
-def _variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[_Variable], bool]:
+def _variables(
+    named: dict[str, tuple[Any, Any]], margins: str | None
+) -> tuple[list[_Variable], bool]:
     """Validate samples and derivatives, and detect a parameter axis of the derivatives."""
+    check_choice("margins", margins, ("gaussian", None))
     found, axes = [], {}
     for name, (values, derivative) in named.items():
         rows, moved = check_rows(name, values), None
@@ -266,6 +270,8 @@ def _variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[_Variable], bool
             rows, moved = rows[:, kept], _kept_derivatives(name, rows, moved, kept)
         else:
             rows = rows[:, independent_columns(rows)]
+        if margins is None:
+            warn_of_outliers(rows, f"{name}'s column")
         found.append(_Variable(rows, moved))
     _check_lengths(list(named), found)
     _check_axes(list(named), axes)
@@ -315,7 +321,6 @@ def _estimate(
     standard_error: str,
     n_batches: int,
 ) -> MutualInfoGradient:
-    check_choice("margins", margins, ("gaussian", None))
     check_choice("standard_error", standard_error, ("batch", "jackknife"))
     n_batches = check_count("n_batches", n_batches, 2)
     n = len(variables[0].rows)

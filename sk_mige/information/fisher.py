@@ -10,6 +10,7 @@ from sk_mige.score import ScoreSettings, kernel_sums, whitening
 from sk_mige.score.folds import radial_folds
 from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
+from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.spectrum import ALPHAS, kernel_basis
 
 # The bandwidth is below the median distance, to resolve departures from a Gaussian.
@@ -67,6 +68,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
         raise ValueError(
             f"n_folds must be at most the number of samples of z, {len(z)}; got {n_folds}"
         )
+    warn_of_outliers(z, "z's column")
     z = whitening(z, 0.0)[0](z)
     centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
     expansion, _ = build_expansion(z, SETTINGS, centers=centers)

@@ -115,7 +115,13 @@ class LandmarkAccumulator:
 
     def add(self, x: Tensor) -> None:
         """Add rows, or leave the sums unchanged if an exception occurs."""
-        self.join(self.sums_of(x, self.n_samples))
+        found = self.sums_of(x, self.n_samples)
+        if not all(bool(sums.fit.quadratic.isfinite().all()) for sums in found):
+            raise ValueError(
+                "X has values so far from those of the first rows that distances exceed the range "
+                "of the floats: drop such rows"
+            )
+        self.join(found)
 
     def join(self, fold_sums: list[KernelSums]) -> None:
         """Add the kernel sums of another accumulator with the same expansion."""

@@ -16,6 +16,7 @@ from .kernels import (
     median_bandwidth,
     squared_distances,
 )
+from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .spectrum import leading_eigenpairs, spectral_filter
 from .subspace import SampleSubspace
@@ -199,7 +200,7 @@ def _whitening_and_base(
     if settings.base is None:
         return white, fit_base(None, white.mean, d)
     squares = (x - white.mean).square().sum(1)
-    variance = float(squares.mean()) / d or 1.0
+    variance = float(squares[usual_rows(x)].mean()) / d or 1.0
     return white, fit_base(settings.base, squares / variance, d, variance)
 
 

@@ -9,10 +9,11 @@ from sk_mige._warnings import warn_user
 
 from .kernels import is_readable
 
-# A feature has outliers if its standard deviation exceeds WIDE interquartile ranges (.74 for a
-# normal feature). Outliers are values more than FAR interquartile ranges from the median, and must
-# be a fraction below FEW of all values.
-WIDE, FAR, FEW = 5, 50, 0.05
+# Outliers are values more than FAR interquartile ranges from the median, which contribute most of
+# the mean square. They must be a fraction below FEW of all values, or below CODES if all are equal.
+# Rows with values beyond ABSURD are left out of means and covariances. Heavy tails rarely reach
+# that far, because estimates without rows of the tails would not be affine equivariant.
+FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
@@ -20,7 +21,7 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 
     Whitening would map the other values of the feature to nearly one value.
     """
-    outlying = _outlying(x)
+    outlying = _outlying(x, FAR)
     columns = outlying.any(0).nonzero()[:, 0]
     if len(columns):
         column = int(columns[0])
@@ -34,8 +35,18 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 
 
 def outlying_rows(x: Tensor) -> Tensor:
-    """Return a mask of the rows with at least one outlier."""
-    return _outlying(x).any(1)
+    """Return a mask of the rows with at least one absurd value.
+
+    The mask is empty if too few other rows would remain for a covariance.
+    """
+    rows = _outlying(x, ABSURD).any(1)
+    return rows & ((~rows).sum() > max(len(x) // 2, 3 * x.shape[1]))
+
+
+def usual_rows(x: Tensor) -> Tensor | slice:
+    """Return an index of the rows without absurd values, a slice if there are none."""
+    rows = outlying_rows(x)
+    return ~rows if bool(rows.any()) else slice(None)
 
 
 def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,17 +71,21 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _outlying(x: Tensor) -> Tensor:
-    """Return a mask of the outliers (n, d)."""
+def _outlying(x: Tensor, limit: float) -> Tensor:
+    """Return a mask of the outliers (n, d) beyond a number of interquartile ranges."""
     n, d = x.shape
-    if n <= d or n < 20 or x.device.type == "mps":
+    if n <= d or n < 10 or x.device.type == "mps":
         return torch.zeros_like(x, dtype=torch.bool)
     low, middle, high = quartiles(x)
     spread = torch.where(high > low, high - low, torch.inf).double()
     reach = torch.maximum(x.amax(0) - middle, middle - x.amin(0)).double()
-    if not bool((reach > FAR * spread).any()):
+    if not bool((reach > limit * spread).any()):
         return torch.zeros_like(x, dtype=torch.bool)
     away = ((x - middle).double() / spread).abs()  # in interquartile ranges
-    far = away > FAR
-    few = far.double().mean(0) < FEW
-    return far & few & (away.square().mean(0).sqrt() > WIDE)
+    far = away > limit
+    equal = x.where(far, torch.inf).amin(0) == x.where(far, -torch.inf).amax(0)
+    few = far.double().mean(0) < torch.where(equal, CODES, FEW)
+    parts = torch.stack([away.masked_fill(~far, 0), away.masked_fill(far, 0)])
+    outer, inner = torch.linalg.vector_norm(parts, dim=1)
+    outlying: Tensor = far & few & (outer > inner)
+    return outlying

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from .kernels import Kernel, median_bandwidth, resolve_kernel, squared_distances
-from .outliers import outlying_rows
 from .posterior import ScoreErrors
 from .precision import widest_dtype
 from .whitening import identity_whitening, whitening
@@ -256,11 +255,8 @@ def stein_kernel(
         raise ValueError(
             f"preconditioner must be 'std', 'covariance' or None, got {preconditioner!r}"
         )
-    usual = x[~outlying_rows(x)] if preconditioner == "covariance" else x
     white = (
-        whitening(usual, SHRINKAGE[preconditioner])[0]
-        if preconditioner
-        else identity_whitening(exact)
+        whitening(x, SHRINKAGE[preconditioner])[0] if preconditioner else identity_whitening(exact)
     )
     y = white(exact)
     if isinstance(bandwidth, str):

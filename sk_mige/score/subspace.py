@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .outliers import usual_rows
 from .precision import TensorParts
 from .spectrum import exceeds
 from .units import BLOCK_ELEMENTS, ROUNDINGS, FeatureUnits, feature_units
@@ -215,8 +216,8 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     n, d = x.shape
     if n <= d or x.device.type == "mps":
         return None
-    points = x.to(torch.float64)
-    origin = points.mean(0)
+    points = x[usual_rows(x)].to(torch.float64)
+    n, origin = len(points), points.mean(0)
     displacements = points - origin
     deviation = displacements.square().mean(0).sqrt()
     if rounding is None:

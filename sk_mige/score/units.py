@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .outliers import WIDE, quartiles
+from .outliers import quartiles
 from .precision import TensorParts, widest_dtype
 
 # A standard deviation up to ROUNDINGS times the rounding error of the largest value counts as 0.
@@ -16,6 +16,10 @@ ROUNDINGS = 4.0
 BLOCK_ELEMENTS = 2**17
 # Units whose quotients with scores neither overflow nor vanish in float32.
 MODERATE_UNITS = 1e-15, 1e15
+# Largest standardised value, whose fourth power is in the range of float64.
+FARTHEST = 1e70
+# Outliers dominate a column whose standard deviation exceeds WIDE interquartile ranges.
+WIDE = 5
 # Standard deviation of a normal variable divided by its interquartile range.
 NORMAL_SHARE = 0.7413
 
@@ -94,8 +98,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
         )
     points = x.to(widest_dtype(x))
     largest = x.abs().amax(0).to(points)
-    # A power of two is exact. The squares of numbers up to 1 neither overflow nor vanish.
-    power = torch.where(largest > 0, largest / torch.frexp(largest).mantissa, 1.0)
+    # A power of two is exact. The squares of numbers below 2 neither overflow nor vanish.
+    power = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
     points = points / power
     mean = points.mean(0)
     centred = points.sub_(mean)
@@ -103,11 +107,21 @@ def feature_units(x: Tensor) -> FeatureUnits:
     deviation = squares.mean(0).sqrt()
     rounding = ROUNDINGS * torch.finfo(x.dtype).eps * largest / power
     varies = deviation > rounding
-    low, _, high = quartiles(x)  # quartiles are faster in the dtype of x
-    spread = (high.to(points) - low.to(points)) / power
-    robust = (spread > rounding) & (deviation > WIDE * spread)
+    # Quartiles are faster in the dtype of x.
+    low, middle, high = (value.to(points) / power for value in quartiles(x))
+    spread, usual = (
+        high - low,
+        ROUNDINGS * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs()),
+    )
+    robust = (spread > usual) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
+    mean, rounding = mean.where(~robust, middle), rounding.where(~robust, usual)
+    if bool((centred.abs().amax(0) > FARTHEST * deviation).any()):
+        raise ValueError(
+            f"X has values more than {FARTHEST:g} standard deviations from the other values of a "
+            "column, and powers of distances exceed the range of float64: drop such rows"
+        )
     third_moment = squares.mul_(centred).sum(0)
     deviation = torch.where(third_moment < 0, -deviation, deviation)
-    unit = torch.where(varies, deviation, (1 / power).clamp_min(1.0))
+    unit = torch.where(varies, deviation, (1 / power).clamp_min(2.0))
     return FeatureUnits(mean * power, unit * power, rounding / unit.abs())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .outliers import usual_rows
 from .precision import TensorParts, widest_dtype
 from .units import FeatureUnits, feature_units
 
@@ -141,7 +142,7 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     """
     empty = x.new_empty((x.shape[1], 0))
     # Float32 sums would lose digits of a large mean.
-    mean = x.mean(0, dtype=widest_dtype(x)).to(x.dtype)
+    mean = x[usual_rows(x)].mean(0, dtype=widest_dtype(x)).to(x.dtype)
     return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
 
@@ -149,7 +150,10 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
     Every column is first divided by its standard deviation, so that the result does not depend on
-    units. Let S be the correlations of the columns. The shrunk covariance is :math:`\hat\Sigma =
+    units. Rows with absurd values, more than 100 interquartile ranges from the median of a column
+    whose variance they dominate, count neither in the mean nor in the covariance.
+
+    Let S be the correlations of the columns. The shrunk covariance is :math:`\hat\Sigma =
     (1-\rho) S + \rho m I` with :math:`m = \mathrm{tr} S/d`. In the units of x, shrinkage keeps
     the variances and multiplies the covariances by :math:`1 - \rho`.
 
@@ -230,14 +234,15 @@ def fit_whitening(
     """
     n, rows_dim = x.shape
     d = n_features or rows_dim
-    mean = x.mean(0)
+    usual = usual_rows(x)
+    mean = x[usual].mean(0)
     centred = x - mean
     vectors: Tensor | None = None
     if principal:
         components = centred[:, :-1]
-        spectrum = components.square().mean(0)
+        spectrum = components[usual].square().mean(0)
     else:
-        spectrum, vectors = principal_axes(centred)
+        spectrum, vectors = principal_axes(centred[usual])
         components = centred @ vectors
     scale = float(spectrum.sum()) / d  # mean variance, m
     if scale <= 0.0:  # constant rows: nothing to whiten
@@ -245,9 +250,9 @@ def fit_whitening(
     squares = components.square()
     outside = d - spectrum.numel()
     if shrinkage == "auto":
-        rho = loo_shrinkage(spectrum, squares, scale, n, outside)
+        rho = loo_shrinkage(spectrum, squares[usual], scale, len(centred[usual]), outside)
     elif shrinkage == "ledoit-wolf":
-        rho = ledoit_wolf_shrinkage(centred, spectrum, d)
+        rho = ledoit_wolf_shrinkage(centred[usual], spectrum, d)
     else:
         rho = float(shrinkage)
     radii = loo_radii(spectrum, squares, scale, n, rho)

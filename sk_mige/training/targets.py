@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
@@ -14,11 +15,18 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._array_api import _max_precision_float_dtype, get_namespace_and_device, move_to
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
 from skorch.helper import SliceDataset
 
 from sk_mige._arrays import check_labels, check_no_dates, check_numbers, readable
 from sk_mige._warnings import warn_user
+from sk_mige.score.outliers import warn_of_outliers
 
 # Largest weight of a class. Squares of gradients must neither overflow nor vanish in float32.
 LARGEST_WEIGHT = 1e9
@@ -238,6 +246,15 @@ def encode_labels(
     return found, class_indices(y, found), class_weights(weight, found, y, stream=stream)
 
 
+def check_weights(weight: Any, y: Any) -> NDArray[Any] | None:
+    """Return validated weights of the rows, which must be finite and at least 0, or None."""
+    if weight is None:
+        return None
+    rows = np.empty(_num_samples(y))
+    weight = readable(weight, "sample_weight")
+    return np.asarray(_check_sample_weight(weight, rows, ensure_non_negative=True))
+
+
 class TargetScaler:
     """Standardisation of regression targets, and the inverse transformation.
 
@@ -254,6 +271,7 @@ class TargetScaler:
         self.flat = y.ndim == 1
         self.dtype = "float32" if dtype == np.float32 else "float64"
         columns = y.reshape(len(y), -1)
+        warn_of_outliers(torch.from_numpy(columns), "y's column")
         # Division by powers of two is exact, and keeps variances of large targets finite.
         self.units = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
         self.scaler = StandardScaler().fit(columns / self.units)

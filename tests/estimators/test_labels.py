@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.base import clone
 
-from sk_mige import InformationBottleneck, NonLinearProbe
+from sk_mige import InformationBottleneck, NonLinearProbe, WeightedKNNClassifier
 
 from .conftest import small
 
 CLASSIFIERS = {
     "bottleneck": small("ib", max_epochs=1),
     "probe": NonLinearProbe(max_epochs=1, device="cpu", random_state=0),
+    "neighbours": WeightedKNNClassifier(5),
 }
 classifiers = pytest.mark.parametrize("classifier", CLASSIFIERS.values(), ids=CLASSIFIERS)
 X = np.random.default_rng(0).normal(size=(30, 4))
@@ -80,3 +83,24 @@ def test_missing_values_are_refused_alike() -> None:
     for y in (series([0.5, None, 1.5]), series([0.5, pd.NA, 1.5], "Float64")):
         with pytest.raises(ValueError, match="Input y contains N.* in 10 of 30"):
             encoder.fit(X, y)
+
+
+@pytest.mark.parametrize("name", [*CLASSIFIERS, "regression"])
+def test_weights_of_a_score_are_not_negative(name: str) -> None:
+    regression = small(InformationBottleneck(task="regression"), max_epochs=1)
+    y = np.arange(30) % 2
+    fitted = clone((CLASSIFIERS | {"regression": regression})[name]).fit(X, y)
+    for weights in (-np.ones(30), np.r_[-1.0, np.ones(29)]):
+        with pytest.raises(ValueError, match="Negative values .* `sample_weight`"):
+            fitted.score(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match="sample_weight has masked values"):
+        fitted.score(X, y, sample_weight=np.ma.masked_less(y, 1))
+    half = fitted.score(X, y, sample_weight=torch.as_tensor(y, dtype=torch.bfloat16))
+    assert half == pytest.approx(fitted.score(X, y, sample_weight=y.tolist()))
+
+
+@classifiers
+def test_labels_of_a_score_are_taken_in_half_precision(classifier: Any) -> None:
+    y = torch.arange(30) % 2
+    fitted = clone(classifier).fit(X, y)
+    assert fitted.score(X, y.bfloat16()) == fitted.score(X, y)

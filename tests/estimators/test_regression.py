@@ -84,3 +84,11 @@ def test_draws_that_are_set_after_fit_are_checked(rng: np.random.Generator) -> N
     encoder = regressor(max_epochs=1).fit(X, X[:, 0]).set_params(mode__n_prediction_samples=-5)
     with pytest.raises(ValueError, match="The 'n_prediction_samples' parameter"):
         encoder.predict(X)
+
+
+def test_one_absurd_target_is_warned_of(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 4))
+    y = X[:, :2].copy()
+    y[0, 1] = -9999.0
+    with pytest.warns(UserWarning, match="of the values of y's column 1, such as -9999"):
+        regressor(max_epochs=1).fit(X, y)

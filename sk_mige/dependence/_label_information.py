@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_mige.information.evidence import Z_90, Evidence
 from sk_mige.information.references import MixtureReference
+from sk_mige.information.screening import MAX_COLUMNS, columns_of_labels
 
 LABEL_CANDIDATES = (
     "table",
@@ -36,6 +37,8 @@ PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 N_POINTS = 3
 # Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
+# Suffix of the candidates that use the few related columns.
+FEW = " of few columns"
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -92,17 +95,26 @@ def choose_label_information(
     Returns
     -------
     LabelInformation
+
+    Notes
+    -----
+    With more than four columns, the candidates also predict the labels from the few columns that
+    have significant relations with the labels
+    (:func:`~sk_mige.information.screening.columns_of_labels`).
     """
     n = len(labels)
     counts = np.bincount(labels)
     log_prior = np.log(counts / n)
     entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
     judged, posteriors = [], []
-    for name in names:
-        fits, posterior, inside = _cross_fit(name, scores, labels, folds, log_prior, seed)
+    columns: dict[str, list[int] | None] = dict.fromkeys(names)
+    few = _few_columns(scores, labels, seed)
+    columns |= {name + FEW: few for name in names if few and name != "table"}
+    for name, own in columns.items():
+        fits, posterior, inside = _cross_fit(name, own, scores, labels, folds, log_prior, seed)
         gain = posterior[np.arange(n), labels] - log_prior[labels]
         held_out = float(gain.mean())
-        in_sample = held_out if name in MEMORISING else inside
+        in_sample = held_out if name.startswith(MEMORISING) else inside
         value = (held_out + in_sample) / 2
         row = torch.from_numpy(gain)
         judged.append(Evidence(name, value, in_sample, held_out, held_out, row, None, fits))
@@ -112,9 +124,10 @@ def choose_label_information(
     _weigh(judged, n)
     used = [e for e in judged if e.weight]
     for e in used:
-        if e.name in MEMORISING:
+        if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
-            half = _cross_fit(e.name, scores, labels, folds, log_prior, seed, halve=True)[1]
+            rest = scores, labels, folds, log_prior, seed
+            half = _cross_fit(e.name, columns[e.name], *rest, halve=True)[1]
             missing = e.held_out - float((half[np.arange(n), labels] - log_prior[labels]).mean())
             e.in_sample = e.held_out + 2 * max(0.0, missing)
             e.value = (e.in_sample + e.held_out) / 2
@@ -139,7 +152,15 @@ def _unconfirmed(e: Evidence) -> float:
     if e.name == "table":
         return math.hypot(half / 2, half**2)
     # The bias of a memorising candidate may decrease more slowly than 1 / n.
-    return 2 * half if e.name in MEMORISING else half
+    return 2 * half if e.name.startswith(MEMORISING) else half
+
+
+def _few_columns(scores: Floats, labels: Labels, seed: int) -> list[int]:
+    """Return the few columns with significant relations with the labels, if there are more."""
+    if scores.shape[1] <= MAX_COLUMNS:
+        return []
+    indicators = np.eye(labels.max() + 1)[labels]
+    return columns_of_labels(torch.from_numpy(scores), torch.from_numpy(indicators), seed)
 
 
 def _unresolved(judged: list[Evidence]) -> float:
@@ -261,12 +282,26 @@ def _with_radius(classifier: Any) -> Any:
     return make_pipeline(FunctionTransformer(_append_radius), classifier)
 
 
+def _of_columns(classifier: Any, columns: list[int]) -> Any:
+    """Let the classifier use some columns only."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    select = FunctionTransformer(_select, kw_args={"columns": columns})
+    return make_pipeline(select, classifier)
+
+
+def _select(scores: Floats, columns: list[int]) -> Floats:
+    return scores[:, columns]
+
+
 def _append_radius(scores: Floats) -> Floats:
     return np.hstack([scores, np.square(scores).sum(1, keepdims=True)])
 
 
 def _cross_fit(
     name: str,
+    columns: list[int] | None,
     scores: Floats,
     labels: Labels,
     folds: Labels,
@@ -276,8 +311,11 @@ def _cross_fit(
 ) -> tuple[list[Any], Floats, float]:
     """Return fitted classifiers, held-out log-posteriors, and the mean in-sample information.
 
-    With ``halve``, the classifiers are fitted to every other training row.
+    If columns are given, the classifiers use these columns only. With ``halve``, the classifiers
+    are fitted to every other training row.
     """
+    name = name.removesuffix(FEW)
+    width = scores.shape[1] if columns is None else len(columns)
     posterior = np.empty((len(labels), len(log_prior)))
     fits, inside = [], []
     for fold in np.unique(folds):
@@ -285,8 +323,11 @@ def _cross_fit(
         inner = np.flatnonzero(~out)[:: 2 if halve else 1]
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
-        few = name == "quadratic" and counts.min() < scores.shape[1] + 2
-        model = _fitted(_classifier("linear" if few else name, len(inner), seed), x, y, classes)
+        few = name == "quadratic" and counts.min() < width + 2
+        model = _classifier("linear" if few else name, len(inner), seed)
+        if columns is not None:
+            model = _of_columns(model, columns)
+        model = _fitted(model, x, y, classes)
         fits.append(model)
         posterior[out] = _log_posterior(model, scores[out], log_prior, len(labels))
         own = _log_posterior(model, x, log_prior, len(labels))

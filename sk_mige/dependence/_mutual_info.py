@@ -151,7 +151,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     With more than four columns, dependence on single columns and on products of two columns is
     tested. Independent components are tested in the same way. If a test is significant, the
     candidates also describe the few significant columns or components without the others
-    (:func:`~sk_mige.information.choose_information`).
+    (:func:`~sk_mige.information.choose_information`). For labels, classifiers also use the few
+    columns with significant relations with the labels.
 
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is near the mean of both results, and the

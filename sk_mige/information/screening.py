@@ -63,6 +63,39 @@ def related_columns(x: Tensor, y: Tensor, seed: int = 0) -> tuple[list[int], lis
     return (found[0], found[1]) if all(found) else None
 
 
+def columns_of_labels(x: Tensor, indicators: Tensor, seed: int = 0) -> list[int]:
+    """Return the columns with significant relations with labels.
+
+    The indicators are correlated with cosines of the ranks of x, and with products of two columns
+    of x. The limits are those of :func:`related_columns`.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, p)
+        Normal scores of x. No column is constant.
+    indicators : tensor of shape (n, n_classes)
+        One column per class, 1 for the rows of the class and 0 for other rows.
+    seed : int, default=0
+        Seed for the choice of at most 5,000 rows.
+
+    Returns
+    -------
+    list of int
+        At most four columns, those with the largest correlations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige.information.screening import columns_of_labels
+    >>> x = torch.randn(1000, 50, generator=torch.Generator().manual_seed(0)).double()
+    >>> is_positive = (x[:, 3:4] * x[:, 7:8] > 0).double()
+    >>> columns_of_labels(x, is_positive)
+    [3, 7]
+    """
+    rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MAX_ROWS]
+    return _largest(_excesses_of_targets(_standardised(x[rows]), indicators[rows])[0])
+
+
 class ColumnsReference(Reference):
     """Model of the pointwise information of a few columns of x and y.
 
@@ -175,8 +208,13 @@ def _excesses(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     n, p = x.shape
     residuals = y - x @ torch.linalg.lstsq(x, y).solution if n > 3 * p else y
     e = gaussianize_ranks(residuals)
-    targets = torch.cat([e, (e.square() - 1) / math.sqrt(2)], dim=1)
-    targets = (targets - targets.mean(0)) / targets.std(0).clamp_min(1e-6)
+    of_x, of_targets = _excesses_of_targets(x, torch.cat([e, e.square()], dim=1))
+    return of_x, torch.maximum(*of_targets.chunk(2))
+
+
+def _excesses_of_targets(x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the excesses for cosines and products of columns of x, and for targets."""
+    (n, p), targets = x.shape, _standardised(targets)
     angles = math.pi * torch.special.ndtr(x)
     waves = [
         (math.sqrt(2) * (k * angles).cos().mT @ targets / math.sqrt(n)).abs()
@@ -190,7 +228,11 @@ def _excesses(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         products = ((x * targets[:, k : k + 1]).mT @ x / scale).abs() - _limit(p**2 * used)
         of_x = torch.maximum(of_x, products.amax(0))
         of_targets[k] = torch.maximum(of_targets[k], products.max())
-    return of_x, torch.maximum(*of_targets.chunk(2))
+    return of_x, of_targets
+
+
+def _standardised(z: Tensor) -> Tensor:
+    return (z - z.mean(0)) / z.std(0).clamp_min(1e-6)
 
 
 def _limit(m: int) -> float:

@@ -334,6 +334,24 @@ def test_a_label_that_two_of_six_labels_determine_is_found() -> None:
     assert low < 0.637 < high < low + 0.15
 
 
+@pytest.mark.parametrize("kind", ["parity of bits", "shift of numbers"])
+def test_few_of_many_columns_have_their_information_with_a_label(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    if kind == "parity of bits":  # the 256 combinations of bits are too many for labels
+        x = rng.integers(2, size=(1000, 8))
+        y = x[:, 1] ^ x[:, 6] ^ (rng.random(1000) < 0.1)
+        truth = 0.368  # log 2 minus the entropy of the noise
+    else:
+        y = rng.integers(2, size=400)
+        x = rng.standard_normal((400, 50))
+        x[:, 2:4] += 1.5 * y[:, None]
+        truth = 0.363
+    found = quick("linear", "trees").fit(x, y)
+    assert found.interval_[0] < truth < found.interval_[1] < found.interval_[0] + 0.2
+    assert "few columns" in found.results_["candidate"][found.results_["weight"].argmax()]
+    assert abs(found.pmi(x, y).mean() - truth) < 0.15
+
+
 def test_a_name_for_each_row_leaves_the_information_open() -> None:
     y = np.arange(300) % 2
     found = MutualInfoEstimator(random_state=0).fit(np.arange(300).astype(str), y)

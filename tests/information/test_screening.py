@@ -9,6 +9,7 @@ import torch
 from sk_mige.information import choose_information, gaussianize_ranks
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.screening import (
+    columns_of_labels,
     detectable_information,
     least_information,
     related_columns,
@@ -57,6 +58,21 @@ def test_linear_relations_are_left_to_the_copula() -> None:
 def test_independent_columns_are_not_related(seed: int) -> None:
     x, y = np.random.default_rng(seed).standard_exponential((2, 300, 20))
     assert related_columns(*scores(x, y)) is None
+
+
+@pytest.mark.parametrize("kind", ["product", "shift", "magnitude"])
+def test_the_columns_that_determine_a_label_are_found(kind: str) -> None:
+    x, _ = draw(500, 30)
+    one, two = x[:, 4], x[:, 9]
+    label = {"product": one * two > 0, "shift": one + two > 1, "magnitude": one**2 + two**2 > 2}
+    indicators = np.eye(2)[label[kind].astype(int)]
+    assert columns_of_labels(*scores(x), torch.from_numpy(indicators)) == [4, 9]
+
+
+def test_labels_that_are_independent_of_the_columns_have_none() -> None:
+    x, noise = draw(500, 30)
+    indicators = np.eye(3)[np.digitize(noise, [-1.5, 0])]
+    assert columns_of_labels(*scores(x), torch.from_numpy(indicators)) == []
 
 
 def test_few_related_columns_of_many_have_their_information() -> None:

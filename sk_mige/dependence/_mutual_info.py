@@ -620,7 +620,7 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
         remedy = "All labels differ: drop identifiers of rows" if n_labels == n else "Merge labels"
         raise ValueError(
             f"{name} has {n_labels} distinct labels in {n} rows; at least {MIN_ROWS_PER_LABEL} "
-            f"rows per label are needed. {remedy}, or pass numbers in place of strings"
+            f"rows per label are needed. {remedy}, or pass numbers in place of strings or dates"
         )
 
 

@@ -46,6 +46,7 @@ from ._variables import (
     is_constant,
     is_discrete,
     label_key,
+    pair_codes,
     sort_key,
     stratified_folds,
 )
@@ -373,7 +374,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         )
         _check_enough(left, right)
         keys = fold_keys(x, y)
-        _, first = np.unique(keys, return_index=True)
+        _, first = np.unique(pair_codes(x, y), return_index=True)
         folds = deal_folds(torch.from_numpy(keys), self.cv, self._seed)
         self._folds = folds.numpy()
         correlation = float(_canonical_correlations(left, right).max())
@@ -622,7 +623,7 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
         remedy = "All labels differ: drop identifiers of rows" if n_labels == n else "Merge labels"
         raise ValueError(
             f"{name} has {n_labels} distinct labels in {n} rows; at least {MIN_ROWS_PER_LABEL} "
-            f"rows per label are needed. {remedy}, or pass numbers in place of strings"
+            f"rows per label are needed. {remedy}, or pass numbers in place of strings or dates"
         )
 
 

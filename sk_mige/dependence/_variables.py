@@ -21,6 +21,8 @@ from sk_mige.training.targets import as_numpy
 
 # A numeric column is discrete if its distinct values are at most 10 % of the rows and at most 50.
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
+# Rows are frequent if their number exceeds this multiple of the median number of equal rows.
+FREQUENT = 10
 
 Array = NDArray[Any]
 
@@ -282,10 +284,15 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
     """Return an integer key for each row, equal for rows that must share a fold.
 
     Equal rows share a fold, because equal rows can be copies. If there are few distinct rows, equal
-    rows have different keys.
+    rows have different keys. Frequent rows, for example the zero of amounts with a label, are no
+    copies and also have different keys.
     """
-    codes = pair_codes(x, y)
-    return np.arange(len(x)) if is_few(codes, len(x)) else codes
+    codes, places = pair_codes(x, y), np.arange(len(x))
+    if is_few(codes, len(x)):
+        return places
+    _, owner, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    is_frequent = counts > FREQUENT * np.median(counts)
+    return np.where(is_frequent[owner.ravel()], places + len(x), codes)
 
 
 def stratified_folds(

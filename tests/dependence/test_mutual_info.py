@@ -280,6 +280,17 @@ def test_groups_of_equal_rows_may_be_copies() -> None:
         quick("gaussian").fit(*means[:, group])
 
 
+@pytest.mark.parametrize("n_columns", [1, 2])
+def test_zeros_with_equal_labels_are_no_copies(n_columns: int) -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(3, size=800)
+    is_zero = rng.random(800) < np.array([0.8, 0.5, 0.2])[k]  # I(k; zero) = .128 nats
+    x = rng.lognormal(size=(800, n_columns)) * ~is_zero[:, None]
+    related, unrelated = (quick("linear", "trees").fit(x, z) for z in (k, rng.permutation(k)))
+    assert related.interval_[0] < 0.128 < related.interval_[1] < 0.2
+    assert unrelated.interval_[1] < 0.05
+
+
 def test_equal_rows_of_rounded_values_stay_in_one_fold() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 600)).round(1)

@@ -20,7 +20,7 @@ MODERATE_UNITS = 1e-15, 1e15
 NORMAL_SHARE = 0.7413
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a hash of the fields fails in torch.compile
 class FeatureUnits:
     r"""Map :math:`z = (x - \mu) / u` of every column to standardised units.
 

@@ -20,8 +20,7 @@ def readable(values: Any, name: str) -> Any:
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")
     if isinstance(values, torch.Tensor):
-        if values.layout != torch.strided:
-            raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+        check_plain_tensor(values, name)
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if isinstance(values, np.ndarray) and np.iscomplexobj(values):
@@ -30,6 +29,16 @@ def readable(values: Any, name: str) -> Any:
             "parts as columns"
         )
     return values
+
+
+def check_plain_tensor(values: torch.Tensor, name: str) -> None:
+    """Raise TypeError for sparse, nested, quantized and meta tensors."""
+    if values.is_nested or values.is_quantized or values.is_meta:
+        raise TypeError(
+            f"{name} is a nested, quantized or meta tensor: pass a dense tensor of real numbers"
+        )
+    if values.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
 
 
 def check_no_dates(values: Any, name: str) -> None:
@@ -44,13 +53,13 @@ def check_no_dates(values: Any, name: str) -> None:
         )
 
 
-def check_numbers(values: Any, name: str, error: TypeError | ValueError) -> None:
+def check_numbers(values: Any, name: str, error: Exception) -> None:
     """Raise an error that names the parameter if ``error`` is due to values other than numbers."""
     if sp.issparse(values):
         return
     try:
         np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             f"{name} must be a table of numbers: {error}. Encode strings, categories and dates as "

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 from torch.overrides import TorchFunctionMode
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Functions by which layers draw initial values, in addition to those of torch.nn.init.
 DRAWS = {"normal_", "rand", "randint", "randn", "randperm", "uniform_"}
@@ -93,3 +99,71 @@ class _OwnLayers(TorchFunctionMode):
         if self.generator is not None and ("generator" in kwargs or name in DRAWS):
             kwargs["generator"] = kwargs.get("generator") or self.generator
         return func(*args, **kwargs)
+
+
+def is_transformed() -> bool:
+    """Return whether ``torch.compile`` or a transform of ``torch.func`` is active."""
+    return torch.compiler.is_compiling() or peek_interpreter_stack() is not None
+
+
+class OneByOne(torch.autograd.Function):
+    """Base class of functions that ``torch.func.vmap`` calls for each problem of a batch."""
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        """Compute the problems of a batch one after the other."""
+        sliced = [
+            [value] * info.batch_size if dim is None else value.unbind(dim)
+            for value, dim in zip(arguments, in_dims, strict=True)
+        ]
+        results = [cls.apply(*parts) for parts in zip(*sliced, strict=True)]  # type: ignore[no-untyped-call]
+        if isinstance(results[0], Tensor):
+            return torch.stack(results), 0
+        stacked = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        return stacked, (0,) * len(stacked)
+
+
+class _Detached(OneByOne):
+    """Function of a tensor, without a gradient."""
+
+    @staticmethod
+    def forward(function: Callable[[Tensor], Any], z: Tensor) -> Any:
+        return function(z)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(*(output if isinstance(output, tuple) else (output,)))
+
+
+def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of a tensor that has no gradient and whose branches depend on values.
+
+    Such a function cannot take a batch of tensors. Inside ``torch.func.vmap``, the function is
+    therefore called for each tensor of the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mige._contexts import one_by_one
+    >>> @one_by_one
+    ... def largest(z):
+    ...     return z[0] if z[0] > z[1] else z[1]
+    >>> torch.func.vmap(largest)(torch.tensor([[1.0, 2.0], [4.0, 3.0]]))
+    tensor([2., 4.])
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.compiler.is_compiling():  # would compile again for each value
+            apart: Callable[P, R] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+            return apart(*args, **kwargs)
+        if peek_interpreter_stack() is None:
+            return function(*args, **kwargs)
+        z, *rest = args
+        if not isinstance(z, Tensor):
+            return function(*args, **kwargs)
+        call: Any = function
+        values: R = _Detached.apply(lambda z: call(z, *rest, **kwargs), z.detach())  # type: ignore[no-untyped-call]
+        return values
+
+    return wrapped

@@ -211,6 +211,9 @@ NO_NUMBERS: dict[str, Any] = {
     "ragged lists": [[1.0, 2.0], [3.0]],
     "records": np.zeros(60, dtype=[("a", float), ("b", float)]),
     "complex objects": (X + 1j).astype(object),
+    "huge integers": np.full((60, 4), 10**400, dtype=object),
+    "tensor without values": torch.empty(60, 4, device="meta"),
+    "nested tensor": torch.nested.nested_tensor([torch.ones(4)] * 60, layout=torch.jagged),
     "sparse tensor": torch.as_tensor(X).to_sparse(),
 }
 # MutualInfoEstimator takes labels, and uses ranks of dates.

@@ -85,10 +85,11 @@ def _check_distinct_in_float64(name: str, table: Array) -> None:
     """Raise ValueError if the conversion to float64 makes different integers equal."""
     for k, column in enumerate(table.T):
         integers = {v for v in column.tolist() if isinstance(v, int) and abs(v) > 2**53}
-        if len({float(v) for v in integers}) < len(integers):
+        beyond = max(map(abs, integers), default=0) >= 2**1024  # float() would raise
+        if beyond or len({float(v) for v in integers}) < len(integers):
             raise ValueError(
-                f"column {k} of {name} has integers such as {max(integers)}, which float64 does "
-                f"not distinguish: subtract the minimum, or pass strings"
+                f"column {k} of {name} has integers such as {max(integers)!s:.40}, which "
+                "float64 does not distinguish: subtract the minimum, or pass strings"
             )
 
 

@@ -16,7 +16,13 @@ from sklearn.utils._array_api import get_namespace, get_namespace_and_device, mo
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from sk_mige._arrays import check_float32_range, check_no_dates, check_numbers, readable
+from sk_mige._arrays import (
+    check_float32_range,
+    check_no_dates,
+    check_numbers,
+    check_plain_tensor,
+    readable,
+)
 from sk_mige._warnings import warn_user
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.training.items import ItemRows, is_data_set
@@ -70,7 +76,7 @@ def check_samples(
     dtype = None if keep_integers and _is_integral(X) else [xp.float64, xp.float32]
     try:
         return validate_data(estimator, X, dtype=dtype, reset=reset, ensure_min_samples=min_rows)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         check_numbers(X, "X", error)
         raise
 
@@ -266,6 +272,8 @@ def _check_two_dimensional(estimator: Any, X: Any) -> None:
             f"n_features), got the data set {type(X).__name__}. Stack its inputs: "
             "torch.stack([x.flatten() for x, *_ in dataset]); fit makes the batches"
         )
+    if isinstance(X, Tensor):
+        check_plain_tensor(X, "X")  # nested tensors have no shape
     shape = tuple(getattr(X, "shape", ()))
     if len(shape) > 2:
         raise ValueError(

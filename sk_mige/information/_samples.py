@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from sk_mige._arrays import check_plain_tensor
 from sk_mige._warnings import warn_user
 
 MIN_SAMPLES = 4
@@ -39,8 +40,7 @@ def check_tensor(name: str, z: Any) -> Tensor:
         raise TypeError(
             f"{name} must be a tensor; got {type(z).__name__}. Convert it by torch.as_tensor"
         )
-    if z.layout != torch.strided:
-        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    check_plain_tensor(z, name)
     if z.ndim != 2 or 0 in z.shape:
         raise ValueError(
             f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
@@ -168,8 +168,10 @@ def as_tensor(name: str, values: Any) -> Tensor:
         If the values are sparse, masked, ragged, complex or not numeric.
     """
     if isinstance(values, Tensor):
-        if values.layout != torch.strided:
-            raise ValueError(f"{name} must be dense; got a sparse tensor. Pass {name}.to_dense()")
+        try:
+            check_plain_tensor(values, name)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         if values.is_complex():
             raise ValueError(_COMPLEX.format(name=name))
         return values.detach().to("cpu", torch.float64, copy=True)
@@ -187,7 +189,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
         raise ValueError(_COMPLEX.format(name=name))
     try:
         return torch.from_numpy(_numbers(array))
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must contain real numbers; got {error}. Encode strings and categories as "
             "numbers"

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd import forward_ad
 
+from sk_mige._arrays import check_plain_tensor
 from sk_mige._warnings import warn_user
 from sk_mige.score.kernels import is_readable
 
@@ -24,8 +25,7 @@ def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor
         raise TypeError(
             f"{name} must be a tensor, got {type(value).__name__}: use torch.as_tensor({name})"
         )
-    if value.layout != torch.strided:
-        raise TypeError(f"{name} is a sparse tensor: pass {name}.to_dense()")
+    check_plain_tensor(value, name)
     if value.is_complex() or (floating and not value.is_floating_point()):
         raise TypeError(f"{name} must be real and floating-point, got {value.dtype}: convert it")
     tensor: Tensor = value

@@ -81,6 +81,8 @@ def channel_gradient(
     >>> bool(abs(gradient - 1) < 3 * error)
     True
     """
+    if not callable(family):
+        raise TypeError(f"family must be a function of (x, theta, noise); got {family!r:.80}")
     with torch.inference_mode(False), torch.enable_grad():
         rows = check_rows("x", x).clone()
         at = check_finite("theta", as_tensor("theta", theta))
@@ -92,7 +94,9 @@ def channel_gradient(
             generator=noise_generator(random_state),
             dtype=torch.float64,
         )
-        y, derivative = _with_derivative(lambda t: family(rows, t, noise), at, len(rows))
+        y, derivative = _with_derivative(
+            lambda t: family(rows.clone(), t, noise.clone()), at, len(rows)
+        )
         _check_noise(family, rows, at, noise)
     return mutual_info_gradient(rows, y, derivative, **options)
 
@@ -121,15 +125,15 @@ def _with_derivative(
     theta = at.clone().requires_grad_()
     try:
         y = channel(theta)
-    except RuntimeError as error:
-        if "requires grad" not in str(error):
+    except (RuntimeError, TypeError) as error:
+        if not any(cause in str(error) for cause in ("requires grad", "numpy")):
             raise
         raise ValueError(_NOT_DIFFERENTIABLE.format(f"raises {error}")) from error
-    dense = isinstance(y, Tensor) and y.layout == torch.strided
+    dense = isinstance(y, Tensor) and y.layout == torch.strided and not y.is_complex()
     if not dense or y.ndim < 1 or len(y) != n_rows:
-        got = tuple(y.shape) if dense else type(y).__name__
+        got = tuple(y.shape) if dense else getattr(y, "dtype", type(y).__name__)
         raise ValueError(
-            "family must return a dense tensor with one row for each of the "
+            "family must return a dense tensor of real numbers with one row for each of the "
             f"{n_rows} samples; got {got}"
         )
     # Other tensors, such as the weights of a network, can require gradients.

@@ -204,7 +204,8 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
 
 def shuffles(n: int) -> list[int]:
     """Return shift 0 for the true pairs, then the shifts for shuffled pairs."""
-    return [0, *torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1)).long().tolist()]
+    shifts = torch.linspace(1, n - 1, min(N_SHUFFLES, n - 1), dtype=torch.float32)
+    return [0, *shifts.long().tolist()]
 
 
 def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:

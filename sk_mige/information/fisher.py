@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sk_mige._contexts import one_by_one
 from sk_mige.information._samples import check_columns_vary, check_count, check_finite, check_tensor
 from sk_mige.information.whitened import radial_landmarks
 from sk_mige.score import ScoreSettings, kernel_sums, whitening
@@ -17,6 +18,7 @@ from sk_mige.score.spectrum import ALPHAS, kernel_basis
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
 
 
+@one_by_one
 def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int = 4) -> Tensor:
     r"""Cross-fitted Fisher information of whitened samples relative to a standard Gaussian.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sk_mige._contexts import OneByOne
 from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 from sk_mige.score.spectrum import ridge_factor
@@ -128,7 +129,7 @@ def _members(labels: Tensor, like: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(index, len(classes)).to(like)
 
 
-class _GaussianInformation(torch.autograd.Function):
+class _GaussianInformation(OneByOne):
     r"""Bound and its gradients with respect to mean and scale, in one pass.
 
     The derivatives of shape (M, d) are explicit, because autograd's many small operations would
@@ -178,6 +179,7 @@ class _GaussianInformation(torch.autograd.Function):
         _, *gradients = output
         ctx.mark_non_differentiable(*gradients)
         ctx.save_for_backward(*gradients)
+        ctx.save_for_forward(*gradients)
 
     @staticmethod
     @once_differentiable
@@ -186,14 +188,14 @@ class _GaussianInformation(torch.autograd.Function):
         return gradient * of_mean, gradient * of_scale, None, None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
-        """Compute the problems of a batch one after the other."""
-        sliced = [
-            [value] * info.batch_size if dim is None else value.unbind(dim)
-            for value, dim in zip(arguments, in_dims, strict=True)
+    def jvp(ctx: Any, mean: Tensor, scale: Tensor, *_: Any) -> tuple[Tensor, None, None]:
+        of_mean, of_scale = ctx.saved_tensors
+        parts = [
+            (slope * change).sum()
+            for slope, change in ((of_mean, mean), (of_scale, scale))
+            if change is not None
         ]
-        results = [_GaussianInformation.apply(*parts) for parts in zip(*sliced, strict=True)]  # type: ignore[no-untyped-call]
-        return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0, 0, 0)
+        return torch.stack(parts).sum(), None, None
 
 
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]:

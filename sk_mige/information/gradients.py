@@ -230,15 +230,20 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tens
 
     The score of a smooth density on the whole space has mean 0.
     """
-    with torch.no_grad():
-        scores = (score or ssge)(z.detach(), **known)
-        if not isinstance(scores, torch.Tensor) or scores.shape != z.shape:
-            got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-            raise ValueError(
-                f"score must return a tensor of the shape of z, {tuple(z.shape)}; it returned {got}"
-            )
-        scores = scores.detach()
-        return scores - scores.mean(-2, keepdim=True)
+    scores = checked_scores(score or ssge, z, **known)
+    return scores - scores.mean(-2, keepdim=True)
+
+
+@torch.no_grad()
+def checked_scores(score: ScoreFunction, z: Tensor, **known: Any) -> Tensor:
+    """Return detached scores at the samples z, or raise ValueError for another type or shape."""
+    scores: Any = score(z.detach(), **known)
+    if not isinstance(scores, torch.Tensor) or scores.shape != z.shape:
+        got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise ValueError(
+            f"score must return a tensor of the shape of z, {tuple(z.shape)}; it returned {got}"
+        )
+    return scores.detach()
 
 
 def is_ssge(score: ScoreFunction | None) -> bool:

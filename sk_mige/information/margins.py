@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sk_mige._contexts import one_by_one
 from sk_mige.information._samples import check_count, check_finite, check_tensor
 
 
+@one_by_one
 def gaussianize_margins(z: Tensor, n_knots: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Smooth increasing map T of each coordinate towards N(0, 1), with its derivative.
 
@@ -101,6 +103,7 @@ def _with_ties(x: Tensor, knots: Tensor, heights: Tensor) -> tuple[Tensor, Tenso
     return values[:, 0], derivative[:, 0]
 
 
+@one_by_one
 def gaussianize_ranks(z: Tensor) -> Tensor:
     """Normal scores of each coordinate: ranks, mapped to quantiles of N(0, 1).
 

@@ -20,8 +20,10 @@ from sk_mige.information._samples import (
     check_pair,
     warn_of_ties,
 )
+from sk_mige.information._tensors import check_scores
 from sk_mige.information.axes import independent_axes, independent_columns
 from sk_mige.information.errors import mean_and_error
+from sk_mige.information.gradients import checked_scores
 from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
 from sk_mige.information.noise import check_noise
 from sk_mige.information.prediction import Predictions, leave_one_out_predictions
@@ -186,6 +188,7 @@ def mutual_info_gradient(
     check_choice("joint", joint, ("auto", "coordinates", "distances"))
     check_choice("standard_error", standard_error, ("batch", "jackknife"))
     n_batches = check_count("n_batches", n_batches, 2)
+    check_scores(score=score)
     x_rows, y_rows = check_pair(x, y)
     check_columns_vary("y", y_rows)
     n = len(x_rows)
@@ -254,7 +257,7 @@ class _Pairs:
         if score is None:
             # Marginal and joint scores have the same bandwidth, so that their errors cancel.
             score = partial(whitened_scores, bandwidth_factor=confirmed_bandwidth(both))
-        return mapped._terms(score, score(both)), (score, None)
+        return mapped._terms(score, checked_scores(score, both)), (score, None)
 
     def _gaussianized(self) -> _Pairs:
         y, dy = _gaussianized(self.y, self.dy)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 from torch.distributions import Distribution, Independent, Normal
 
+from sk_mige._contexts import is_transformed
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import check_choice
 from sk_mige.information._tensors import (
@@ -248,16 +249,35 @@ def conditional_scores(
             "conditional must be a pair (mean, scale), a distribution, a function log_prob(z) or "
             f"None; got {type(conditional).__name__}"
         )
-    with torch.enable_grad():
-        points = points.requires_grad_(True)
-        densities = log_prob(points)
+    return _slopes(log_prob, points).detach()
+
+
+def _slopes(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Return the gradients of log-densities at the points, in every context of torch."""
+
+    def total(at: Tensor) -> Tensor:
+        densities = log_prob(at)
         if not isinstance(densities, torch.Tensor) or not densities.requires_grad:
             raise ValueError(
                 "conditional must return a tensor of log-densities that depends on z through "
                 "torch: use torch operations on z, without detach(), .item() or NumPy"
             )
-        (scores,) = torch.autograd.grad(densities.sum(), points)
-    return scores.detach()
+        return densities.sum()
+
+    if is_transformed():
+        slopes: Tensor = torch.func.grad(total)(points)
+        return slopes
+    with torch.inference_mode(False), torch.enable_grad():
+        points = points.clone().requires_grad_(True)
+        try:
+            return torch.autograd.grad(total(points), points)[0]
+        except RuntimeError as error:
+            if "Inference tensors" not in str(error):
+                raise
+            raise ValueError(
+                "conditional has tensors of torch.inference_mode(), which have no derivatives: "
+                "use torch.no_grad() instead"
+            ) from error
 
 
 def _check_draws(z: Tensor) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from sk_mige._contexts import one_by_one
 from sk_mige.information._samples import check_tensor
 from sk_mige.score import (
     KernelExpansion,
@@ -36,6 +37,7 @@ BANDWIDTH_FACTORS, MIN_RATIO, MIN_SHARE = (1.0, 0.5, 0.25, 0.125), 1.5, 0.5
 MIN_SAMPLES_TO_NARROW = 200
 
 
+@one_by_one
 def whitened_scores(
     z: Tensor, *, sq_distances: Tensor | None = None, bandwidth_factor: float = 1.0
 ) -> Tensor:
@@ -106,7 +108,8 @@ def radial_landmarks(y: Tensor, m: int) -> Tensor:
 
 def _radial_picks(y: Tensor, m: int) -> Tensor:
     order = torch.argsort(y.square().sum(1))
-    return order[torch.linspace(0, len(y) - 1, m, device=y.device).round().long()]
+    places = torch.linspace(0, len(y) - 1, m, dtype=torch.float32, device=y.device)
+    return order[places.round().long()]
 
 
 def _n_landmarks(n: int) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sk_mige.networks import evaluate
 
-from ._arguments import is_missing, last_step, real_numbers, require
+from ._arguments import as_array, is_missing, last_step, real_numbers, require
 from ._display import Axes, Display
 
 N_DRAWS = 16
@@ -211,11 +211,11 @@ class InformationPlaneDisplay(Display):
                 "information_x and information_y must have the same shape (n,), got "
                 f"{about_x.shape} and {about_y.shape}"
             )
-        if labels is not None and len(labels) != len(about_x):
-            raise ValueError(f"labels has {len(labels)} labels for {len(about_x)} points")
-        display = cls(
-            information_x=about_x, information_y=about_y, labels=labels, entropy_y=entropy_y
-        )
+        names = None if labels is None else as_array("labels", labels).ravel().tolist()
+        if names is not None and len(names) != len(about_x):
+            raise ValueError(f"labels has {len(names)} labels for {len(about_x)} points")
+        limit = None if entropy_y is None else float(real_numbers("entropy_y", entropy_y, ndim=0))
+        display = cls(information_x=about_x, information_y=about_y, labels=names, entropy_y=limit)
         return display.plot(ax, **line_kw)
 
     def plot(self, ax: Axes | None = None, **line_kw: Any) -> Self:

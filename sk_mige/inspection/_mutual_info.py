@@ -194,7 +194,7 @@ class MutualInfoDisplay(Display):
         MutualInfoDisplay
         """
         sizes = real_numbers("n_samples", n_samples)
-        if (sizes <= 0).any():
+        if (sizes < 1).any():
             raise ValueError(f"n_samples must be positive, got {sizes.tolist()}")
         values = real_numbers("mutual_info", mutual_info, finite=False)
         _check_length("mutual_info", values, sizes)
@@ -202,6 +202,10 @@ class MutualInfoDisplay(Display):
         if interval is not None:
             ends = real_numbers("interval", interval, ndim=2, finite=False)
             _check_length("interval", ends, sizes, 2)
+        if not isinstance(candidates, Mapping | None):
+            raise ValueError(
+                f"candidates must be a dict of names to values, got {candidates!s:.60}"
+            )
         others = {}
         for name, each in (candidates or {}).items():
             others[name] = real_numbers(f"candidates[{name!r}]", each, finite=False)

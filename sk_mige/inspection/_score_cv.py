@@ -182,10 +182,15 @@ class ScoreCVDisplay(Display):
         order = np.argsort(at)
         curves = _curves(losses, at.shape)
         curves = {factor: loss[order] for factor, loss in curves.items()}
-        if best is not None and (len(best) != 3 or not np.isfinite(best).all()):
-            raise ValueError(
-                f"best must be a finite bandwidth factor, value and loss, or None; got {best!r}"
-            )
+        if best is not None:
+            factor, *rest = real_numbers("best", best).tolist()
+            if len(rest) != 2:
+                raise ValueError(
+                    f"best must be a bandwidth factor, value and loss, or None; got {best!r:.80}"
+                )
+            best = factor, rest[0], rest[1]
+        if base_loss is not None:
+            base_loss = float(real_numbers("base_loss", base_loss, ndim=0, finite=False))
         display = cls(param=param, values=at[order], losses=curves, base_loss=base_loss, best=best)
         return display.plot(ax, **line_kw)
 

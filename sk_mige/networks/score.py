@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,12 +86,13 @@ class ScoreNetwork(nn.Module):
         """Return scores and, in training, the curvature along random directions."""
         if not self.training:
             return self.score(x)
-        x = x.detach().requires_grad_()
-        scores = self.score(x)
+        x = x.detach()
+        made: Any = torch.func.vjp(self.score, x)
+        scores, pull = made
         curvature = x.new_zeros(len(x))
         for _ in range(self.n_directions):
             # Rademacher directions minimise the variance among directions with unit covariance.
             v = torch.randint(0, 2, x.shape, device=x.device).to(x) * 2 - 1
-            (pulled,) = torch.autograd.grad((scores * v).sum(), x, create_graph=True)
+            (pulled,) = pull(v)
             curvature = curvature + (pulled * v).sum(1) / self.n_directions
         return SlicedScore(scores, curvature)

@@ -32,7 +32,7 @@ BEYOND = 0.5
 N_DRAWS, MIN_EFFECTIVE = 16_384, 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a hash of the fields fails in torch.compile
 class LogDensity:
     r"""Log-density :math:`\log b(y) + \phi(y)` of a score model, shifted to 0 at the mean.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .kernels import is_readable
+from .precision import full_precision
 
 # Candidate Tikhonov strengths, relative to the kernel operator's trace of 1. Infinity leaves only
 # the base.
@@ -228,6 +229,7 @@ def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
     return SpectralBasis(vectors, values.clamp_min(0).flip(0), rotation.flip(1))
 
 
+@full_precision
 def subspace_eigh(
     gram: Tensor, n_eigen: int, *, n_iter: int = 6, oversampling: int = 10
 ) -> tuple[Tensor, Tensor]:

@@ -101,7 +101,7 @@ class SteinKernel:
 
     def discrepancy(self, statistic: str = "u") -> float:
         """Return the squared discrepancy, as in :func:`kernel_stein_discrepancy`."""
-        total = self._quadratic_forms(torch.ones(len(self.points), 1))
+        total = self._quadratic_forms(self.points.new_ones(len(self.points), 1))
         return float(self._statistics(total, statistic))
 
     def bootstrap(self, n_bootstrap: int, rng: np.random.RandomState) -> tuple[float, Tensor]:

@@ -17,7 +17,7 @@ from .units import FeatureUnits, feature_units
 SHRINKAGE_GRID = (0.0, *torch.logspace(-5, 0, 16, dtype=torch.float64).tolist())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a hash of the fields fails in torch.compile
 class Whitening(TensorParts):
     r"""Affine map :math:`y = W (z - \mu)` of features z in the given ``units``, with symmetric W.
 

@@ -368,7 +368,7 @@ def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
     check_no_dates(X, "X")
     try:
         values = check_array(readable(X, "X"), allow_nd=True, ensure_min_samples=2, input_name="X")
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         check_numbers(X, "X", error)
         raise
     rows: NDArray[Any] = values.reshape(len(values), -1)

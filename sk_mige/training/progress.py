@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-import io
+import shutil
 import sys
+from contextlib import suppress
 from typing import Any
 
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 
-def writable(stream: Any) -> Any:
-    """Return a stream, or a buffer in place of None or of a closed stream.
+class Console:
+    """Stream that passes text to another stream and ignores errors of that stream.
 
-    In a program without a console, ``sys.stdout`` and ``sys.stderr`` are None.
+    In a program without a console, ``sys.stdout`` and ``sys.stderr`` are None. Other streams fail
+    later, for example because a disk is full. Training continues without progress.
     """
-    return io.StringIO() if stream is None or getattr(stream, "closed", False) else stream
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.encoding = getattr(stream, "encoding", None)  # tqdm draws blocks in Unicode
+
+    def write(self, text: str) -> None:
+        """Write the text if possible."""
+        with suppress(Exception):
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream if possible."""
+        with suppress(Exception):
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether the stream is a terminal."""
+        with suppress(Exception):
+            return bool(self.stream.isatty())
+        return False
 
 
 def print_line(text: str) -> None:
     """Print a line to standard output, and flush the stream if it has a buffer."""
-    stream = writable(sys.stdout)
-    print(text, file=stream)
-    getattr(stream, "flush", bool)()
+    print(text, file=Console(sys.stdout), flush=True)
 
 
 class TrainingProgress(Callback):
@@ -48,13 +67,14 @@ class TrainingProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        stream = writable(sys.stderr)
-        is_terminal = getattr(stream, "isatty", bool)()
+        stream = Console(sys.stderr)
+        is_terminal = stream.isatty()
         self.bar_ = tqdm(
             total=self.epochs,
             desc=self.description,
             unit="epoch",
             file=stream,
+            ncols=shutil.get_terminal_size().columns if is_terminal else None,
             # A log file keeps every refresh.
             mininterval=0.1 if is_terminal else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",

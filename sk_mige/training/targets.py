@@ -80,7 +80,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     options: dict[str, Any] = {"ensure_2d": False, "estimator": estimator, "input_name": "y"}
     try:
         values: NDArray[Any] = check_array(y, dtype=np.float64, **options)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         check_numbers(y, "y", error)
         raise
     check_consistent_length(X, values)

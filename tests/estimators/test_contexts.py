@@ -86,10 +86,21 @@ class Unbuffered:
         pass
 
 
+class FullDisk(io.StringIO):
+    """A stream whose buffer cannot be written."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    def isatty(self) -> bool:
+        raise ValueError("the console is gone")
+
+
 CLOSED = io.StringIO()
 CLOSED.close()
 STREAMS = {
     "no console": None, "a bare writer": Writer(), "unbuffered": Unbuffered(), "closed": CLOSED,
+    "bytes": io.BytesIO(), "full disk": FullDisk(), "no stream": object(),
 }  # fmt: skip
 
 

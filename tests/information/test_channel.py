@@ -101,13 +101,23 @@ def _without_graph(x, t, z):
     [
         lambda x, t, z: t.item() * x + z,
         lambda x, t, z: torch.from_numpy(t.numpy() * x.numpy()) + z,
+        lambda x, t, z: x.numpy() * t + z,
         lambda x, t, z: float(t.detach()) * x + z,
         lambda x, t, z: x + z,
         lambda x, t, z: torch.tensor(t.item(), requires_grad=True) * x + z,
         lambda x, t, z: torch.nn.Linear(1, 1, dtype=x.dtype)(x) + z,
         _without_graph,
     ],
-    ids=["item", "NumPy", "detach", "without theta", "another leaf", "a network", "no_grad"],
+    ids=[
+        "item",
+        "NumPy",
+        "NumPy of x",
+        "detach",
+        "without theta",
+        "another leaf",
+        "a network",
+        "no_grad",
+    ],
 )
 def test_a_family_that_autograd_cannot_follow_is_refused(family):
     x = np.random.default_rng(0).standard_normal((50, 1))
@@ -148,6 +158,12 @@ def test_generators_draw_the_noise(make, rng):
     [
         ({"random_state": 0.5}, ValueError, "random_state must be a nonnegative int.*got 0.5"),
         ({"random_state": "a"}, ValueError, "random_state must be .*RandomState.*got 'a'"),
+        ({"family": "gain"}, TypeError, "family must be a function of .*; got 'gain'"),
+        (
+            {"family": lambda x, t, z: (t * x + z) * 1j},
+            ValueError,
+            "tensor of real numbers.*complex128",
+        ),
         ({"n_noise": 2.0}, TypeError, "n_noise must be an int; got 2.0"),
         ({"n_noise": 0}, ValueError, "n_noise must be at least 1; got 0"),
         ({"theta": 1j}, ValueError, "theta must be real"),
@@ -167,3 +183,11 @@ def test_parameters_may_be_any_vector(make, rng):
     expected = channel_gradient(gain, np.array([1.0, 2.0]), x, **options)
     found = channel_gradient(gain, make([1.0, 2.0]), x, **options)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "family", [lambda x, t, z: x.mul_(t).add_(z), lambda x, t, z: z.add_(t * x)], ids=["x", "noise"]
+)
+def test_a_family_may_change_its_arguments(family, rng):
+    x = rng.standard_normal((50, 2))
+    assert channel_gradient(family, 2.0, x) == channel_gradient(gain, 2.0, x)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sk_mige import SSGEScoreEstimator
 from sk_mige.information import mutual_info_gradient, whitened_scores
 from sk_mige.information.whitened import confirmed_bandwidth
 from sk_mige.score import ssge
@@ -297,7 +298,7 @@ def test_values_of_y_that_repeat_are_warned_of(rng):
             "must contain real numbers; got the string 'a'",
         ),
         (lambda z: sp.csr_array(z), r"must be dense.*toarray\(\)"),
-        (lambda z: torch.tensor(z).to_sparse(), r"must be dense.*to_dense\(\)"),
+        (lambda z: torch.tensor(z).to_sparse(), r"is a sparse tensor.*to_dense\(\)"),
         (lambda z: z + 1j, "must be real; got complex numbers"),
         (lambda z: torch.tensor(z + 0j), "must be real; got complex numbers"),
         (lambda z: np.ma.masked_less(z, 0), "has masked values"),
@@ -318,6 +319,21 @@ def test_values_that_are_no_real_numbers_are_named(name, make, message):
     arguments = dict(zip(("x", "y", "dy"), GOOD, strict=True))
     with pytest.raises(ValueError, match=f"^{name} {message}"):
         mutual_info_gradient(**{**arguments, name: make(arguments[name])})
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "message"),
+    [
+        (SSGEScoreEstimator(), TypeError, "score must be a function of a batch.*got SSGEScore"),
+        (SSGEScoreEstimator, TypeError, "score must be a function of a batch.*got the class"),
+        (lambda z: z.numpy(), ValueError, "score must return a tensor.*returned ndarray"),
+        (lambda z: z[:3], ValueError, r"score must return .* the shape of z.*returned \(3, "),
+    ],
+    ids=["estimator", "class", "NumPy", "shape"],
+)
+def test_a_score_of_the_wrong_kind_is_named(score, error, message):
+    with pytest.raises(error, match=message):
+        mutual_info_gradient(*GOOD, score=score)
 
 
 def test_integer_parameters_are_integers():

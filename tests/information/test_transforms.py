@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Laplace
 
 from sk_mige.information import (
+    conditional_scores,
     entropy_surrogate,
     gaussian_mutual_info,
+    gaussianize_margins,
+    gaussianize_ranks,
     hidden_mutual_info_surrogate,
     multiview_mutual_info_surrogate,
     mutual_info_surrogate,
+    relative_fisher_information,
     stochastic_mutual_info_surrogate,
+    whitened_scores,
 )
 
 M, D, K = 40, 4, 2
@@ -28,6 +35,9 @@ SURROGATES: dict[str, Callable[[Tensor], Tensor]] = {
     "circumstance II": lambda z: hidden_mutual_info_surrogate(X * z[:, :1].cos(), z),
     "circumstance III, Gaussian": lambda z: stochastic_mutual_info_surrogate(
         z + NOISE[0], conditional=(z, torch.ones_like(z))
+    ),
+    "circumstance III, Laplace": lambda z: stochastic_mutual_info_surrogate(
+        z + NOISE[0], conditional=Laplace(z, torch.ones_like(z))
     ),
     "circumstance III, implicit": lambda z: stochastic_mutual_info_surrogate(z + NOISE),
     "views": lambda z: multiview_mutual_info_surrogate(torch.stack([z, z + 0.1 * NOISE[0]])),
@@ -49,11 +59,7 @@ def test_the_functional_gradient_is_the_gradient(surrogate: Callable[[Tensor], T
     torch.testing.assert_close(torch.func.jacrev(lambda w: surrogate(X @ w))(W), found)
 
 
-# The whitened marginal of implicit encoders chooses its regularisation from the data.
-batched = [name for name in SURROGATES if name != "circumstance III, implicit"]
-
-
-@pytest.mark.parametrize("surrogate", [SURROGATES[name] for name in batched], ids=batched)
+@surrogates
 def test_a_batch_of_weights_has_the_gradients_of_each(
     surrogate: Callable[[Tensor], Tensor],
 ) -> None:
@@ -62,8 +68,39 @@ def test_a_batch_of_weights_has_the_gradients_of_each(
     torch.testing.assert_close(found, torch.stack([gradient(surrogate, w) for w in weights]))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's forward mode
+@surrogates
+def test_the_forward_gradient_is_the_gradient(surrogate: Callable[[Tensor], Tensor]) -> None:
+    found = torch.func.jacfwd(lambda w: surrogate(X @ w))(W)
+    torch.testing.assert_close(found, gradient(surrogate))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [gaussianize_margins, gaussianize_ranks, relative_fisher_information, whitened_scores],
+)
+def test_a_batch_of_samples_has_the_values_of_each(function: Callable[[Tensor], Any]) -> None:
+    samples = torch.stack([X, X.exp()])
+    for k, z in enumerate(samples):
+        found = torch.utils._pytree.tree_map(
+            lambda t, k=k: t[k], torch.func.vmap(function)(samples)
+        )
+        torch.testing.assert_close(found, function(z))
+
+
+def test_scores_of_a_density_need_no_gradients_of_the_caller() -> None:
+    expected = conditional_scores(X, lambda z: -z.square().square().sum(-1))
+    torch.testing.assert_close(expected, -4 * X**3)
+    for context in (torch.no_grad, torch.inference_mode):
+        with context():
+            found = conditional_scores(1 * X, lambda z: -z.square().square().sum(-1))
+        torch.testing.assert_close(found, expected)
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"conditional.*torch.no_grad"):
+        conditional_scores(X, Laplace(X.cos(), X.exp()))
+
+
 # Compiling takes seconds each; most of the others are made of these.
-compiled = ["circumstance I", "log-determinant"]
+compiled = ["circumstance I", "circumstance III, implicit", "log-determinant"]
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns where it leaves parts to Python

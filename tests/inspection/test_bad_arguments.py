@@ -88,6 +88,13 @@ def test_the_smallest_data_are_drawn(name: str) -> None:
         (lambda: eigenvalues([1.0], n_eigen=2), "n_eigen == 2, must be <= 1"),
         (lambda: eigenvalues([1.0], alpha=-1.0), r"alpha == -1.0, must be >= 0"),
         (lambda: plane([], []), "information_x must be 1-dimensional and not empty"),
+        (lambda: plane([1.0], [1.0], entropy_y="a"), "entropy_y must hold real"),
+        (lambda: plane([1.0], [1.0], labels=np.array(["a", "b"])), "labels has 2 labels for 1"),
+        (lambda: value([0.5], [1.0]), "n_samples must be positive"),
+        (lambda: value([9], [1.0], candidates=[1.0]), "candidates must be a dict of names"),
+        (lambda: losses([0.1], {1.0: [1.0]}, base_loss=["a"]), "base_loss must hold real"),
+        (lambda: losses([0.1], {1.0: [1.0]}, best="abc"), "best must hold real numbers"),
+        (lambda: losses([0.1], {1.0: [1.0]}, best=NAN), "best has 1 values that are NaN"),
         (lambda: plane([1.0, 2.0], NAN), "information_y has 1 values"),
         (lambda: value([], []), "n_samples must be"),
         (lambda: value([9], ["a"]), "mutual_info must hold real numbers"),
@@ -258,3 +265,9 @@ def test_tensors_that_need_a_gradient_are_drawn() -> None:
     values = torch.tensor([1.0, 0.5], requires_grad=True)
     assert len(eigenvalues(values).eigenvalues) == 2
     assert representation(torch.tensor(Z, requires_grad=True), torch.tensor(Y)).legend_
+
+
+@pytest.mark.parametrize("like", [list, np.array, pd.Series, tuple])
+def test_points_are_named_by_any_sequence(like: Callable[[Any], Any]) -> None:
+    shown = plane([1.0, 2.0], [1.0, 2.0], labels=like(["a", "b"]), entropy_y=torch.tensor(2.5))
+    assert [text.get_text() for text in shown.texts_] == ["a", "b"]

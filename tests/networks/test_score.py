@@ -47,3 +47,15 @@ def test_curvature_is_differentiable_in_the_weights(generator):
         return out.curvature
 
     assert torch.autograd.gradcheck(curvature, weight.detach().clone().requires_grad_())
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_curvature_needs_no_gradients_of_the_caller(context, generator):
+    net = network(1, generator)
+    x = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(1)
+        expected = net(x).curvature
+        torch.random.default_generator.manual_seed(1)
+        with context():
+            torch.testing.assert_close(net(1 * x).curvature, expected.detach())

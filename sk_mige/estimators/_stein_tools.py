@@ -83,13 +83,6 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
             errors=self._errors(rows),
         )
         check_finite(made.diagonal())
-        reach = (made.points - made.points.median(0).values).abs()
-        usual = reach.median(0).values
-        if bool(((reach.amax(0) > FARTHEST * usual) & (usual > 0)).any()):
-            raise ValueError(
-                f"X has values more than {FARTHEST:g} median deviations from the median of a "
-                "column, and float64 does not resolve the other distances: drop such rows"
-            )
         self.bandwidth_ = made.bandwidth
         return made
 
@@ -250,10 +243,18 @@ class KernelSteinTest(_SteinTool):
         ValueError
             If there are no scores, or scores from both ``y`` and ``score_estimator``.
             If scores do not have the shape of X.
+            If a value of X is so large that float64 does not resolve the other distances.
         NotFittedError
             If ``score_estimator`` is an unfitted estimator.
         """
         kernel = self._fit_kernel(X, y)
+        reach = (kernel.points - kernel.points.median(0).values).abs()
+        usual = reach.median(0).values
+        if bool(((reach.amax(0) > FARTHEST * usual) & (usual > 0)).any()):
+            raise ValueError(
+                f"X has values more than {FARTHEST:g} median deviations from the median of a "
+                "column, and float64 does not resolve the other distances: drop such rows"
+            )
         rng = check_random_state(self.random_state)
         self.statistic_, replicates = kernel.bootstrap(int(self.n_bootstrap), rng)
         self._check_resolved(self.statistic_)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sk_mige._warnings import warn_user
 from sk_mige.information._samples import (
     as_tensor,
     check_count,
@@ -68,6 +69,12 @@ def channel_gradient(
     ValueError
         If theta is not a finite number or vector. If y has the wrong number of rows, or does not
         depend on theta or on the noise. Errors of :func:`mutual_info_gradient` are raised as well.
+
+    Warns
+    -----
+    UserWarning
+        If the derivatives of y are 0 at all samples. Warnings of :func:`mutual_info_gradient` are
+        given as well.
 
     Examples
     --------
@@ -144,4 +151,9 @@ def _with_derivative(
     # jvp takes two backward passes for each parameter, for any number of outputs.
     jvp = torch.autograd.functional.jvp
     columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
+    if not any(bool(column.any()) for column in columns):
+        warn_user(
+            "the derivatives of family with respect to theta are 0 at all samples, so the gradient "
+            "is 0: steps such as torch.round and torch.sign hide how y depends on theta"
+        )
     return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)

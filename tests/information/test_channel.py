@@ -125,6 +125,13 @@ def test_a_family_that_autograd_cannot_follow_is_refused(family):
         channel_gradient(family, 1.0, x)
 
 
+@pytest.mark.parametrize("step", [torch.round, torch.sign, torch.floor])
+def test_a_family_of_steps_of_its_parameter_is_warned_of(step):
+    x = np.random.default_rng(0).standard_normal((50, 1))
+    with pytest.warns(UserWarning, match="derivatives of family .* are 0 at all samples"):
+        assert channel_gradient(lambda x, t, z: step(t) * x + z, 1.2, x).gradient == 0
+
+
 @pytest.mark.parametrize(
     "family", [lambda x, t, z: t * x, lambda x, t, z: torch.sin(t * x) + 0 * z]
 )

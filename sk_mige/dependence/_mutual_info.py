@@ -49,6 +49,7 @@ from ._variables import (
     pair_codes,
     sort_key,
     stratified_folds,
+    warn_of_series,
 )
 
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
@@ -141,7 +142,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     shared values if they are clusters of X and of Y. If X and Y contain equal numbers in a part of
     the rows, the information is infinite.
 
-    Rows must be independent. For random walks and other slow series, the estimate is too large.
+    Rows must be independent. For random walks and other slow series, the estimate is too large. If
+    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning.
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
@@ -227,6 +229,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._set_value(0.0, (0.0, 0.0), [], np.zeros(len(x)))
         if self._constant:
             return self
+        warn_of_series([x, y])
         first, owner = distinct_rows(x, y, self._discrete)
         x, y = x[first], y[first]
         if len(x) < 0.5 * len(owner) and np.ptp(np.bincount(owner)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.stats import entropy
 from torch import Tensor
 
 from sk_mige._arrays import column_names, is_missing_label, readable
+from sk_mige._warnings import warn_user
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
 from sk_mige.training.targets import as_numpy
@@ -23,6 +24,9 @@ from sk_mige.training.targets import as_numpy
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # Rows are frequent if their number exceeds this multiple of the median number of equal rows.
 FREQUENT = 10
+# A column with at least FEWEST_STEPS rows is a slow series if successive ranks differ less than
+# NEAR times the difference of random ranks, and ranks three rows apart differ GROWTH times more.
+FEWEST_STEPS, NEAR, GROWTH = 200, 0.5, 1.4
 
 Array = NDArray[Any]
 
@@ -111,6 +115,31 @@ def check_same_length(tables: Mapping[str, Array]) -> None:
             f"{', '.join(lengths)} must have the same number of rows; got "
             f"{', '.join(map(str, lengths.values()))}"
         )
+
+
+def warn_of_series(variables: Sequence[Array]) -> None:
+    """Warn if at least two variables have a column that changes slowly from row to row."""
+    if sum(map(_is_slow_series, variables)) > 1:
+        warn_user(
+            "successive rows of the variables are close to each other, as in a time series. The "
+            "estimate is for independent rows and can be far too large. Pass the differences of "
+            "successive rows, or use transfer_entropy"
+        )
+
+
+def _is_slow_series(table: Array) -> bool:
+    """Return whether a column is a series with small steps that add up.
+
+    Medians of the differences make the result insensitive to the jumps of rows sorted by class.
+    """
+    n = len(table)
+    if n < FEWEST_STEPS:
+        return False
+    numbers = Columns("X", table).transform(table)
+    ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in numbers.T], axis=1)
+    near, far = (np.median(abs(ranks[k:] - ranks[:-k]), axis=0) for k in (1, 3))
+    usual = np.median(abs(ranks[np.random.default_rng(0).permutation(n)] - ranks), axis=0)
+    return bool(((near > 0) & (near < NEAR * usual) & (far > GROWTH * near)).any())
 
 
 class Columns:

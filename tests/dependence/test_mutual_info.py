@@ -19,6 +19,7 @@ from sklearn.metrics import mutual_info_score
 
 from sk_mige import MutualInfoEstimator
 from sk_mige.dependence._shared_values import have_equal_values
+from sk_mige.dependence._variables import warn_of_series
 from sk_mige.information.residuals import LinearResiduals
 
 # Small samples keep the tests fast.
@@ -734,3 +735,16 @@ def test_columns_with_a_few_nonzero_values_may_be_constant_in_a_fold(n, p, q, co
     truth = 0.5 * np.linalg.slogdet(np.cov((X @ weights).T) / 1e-4 + np.eye(q))[1]
     low, high = estimator.interval_
     assert 1.0 < low < truth < high
+
+
+def test_slow_series_are_warned_of() -> None:
+    walks = np.random.default_rng(0).standard_normal((2, 300)).cumsum(1)
+    with pytest.warns(UserWarning, match="differences of successive rows"):
+        MutualInfoEstimator(["gaussian"], random_state=0).fit(*walks)
+    MutualInfoEstimator(["gaussian"], random_state=0).fit(*np.diff(walks))
+
+
+def test_rows_sorted_by_class_are_no_series() -> None:
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.standard_normal((3, 4))[np.sort(rng.integers(3, size=300))]
+    warn_of_series([*(centres + rng.standard_normal((2, 300, 4)))])

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import pairwise_distances_argmin
-from sklearn.neighbors import kneighbors_graph
 
 from sk_mige.information.evidence import Z_90
 from sk_mige.information.residuals import rounding_error
@@ -217,6 +216,8 @@ def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
     if len(rows) <= 2 * k:
         return np.zeros(len(rows), np.int64)
     if rows.shape[1] > 1:
+        from sklearn.neighbors import kneighbors_graph  # the import takes time
+
         graph = kneighbors_graph(rows, k)
         return np.asarray(connected_components(graph, directed=False)[1])
     # The components of a single column end at gaps that are wider than k rows on both sides.

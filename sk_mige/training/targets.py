@@ -271,7 +271,7 @@ class TargetScaler:
         self.flat = y.ndim == 1
         self.dtype = "float32" if dtype == np.float32 else "float64"
         columns = y.reshape(len(y), -1)
-        warn_of_outliers(torch.from_numpy(columns), "y's column")
+        warn_of_outliers(torch.from_numpy(columns.copy()), "y's column")  # y can be read-only
         # Division by powers of two is exact, and keeps variances of large targets finite.
         self.units = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
         self.scaler = StandardScaler().fit(columns / self.units)

@@ -100,16 +100,17 @@ def choose_label_information(
     -----
     With more than four columns, the candidates also predict the labels from the few columns that
     have significant relations with the labels
-    (:func:`~sk_mige.information.screening.columns_of_labels`).
+    (:func:`~sk_mige.information.screening.columns_of_labels`). The columns of each fold are chosen
+    from its training rows, because a choice from all rows would bias the held-out information.
     """
     n = len(labels)
     counts = np.bincount(labels)
     log_prior = np.log(counts / n)
     entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
     judged, posteriors = [], []
-    columns: dict[str, list[int] | None] = dict.fromkeys(names)
-    few = _few_columns(scores, labels, seed)
-    columns |= {name + FEW: few for name in names if few and name != "table"}
+    columns: dict[str, list[list[int]] | None] = dict.fromkeys(names)
+    few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
+    columns |= {name + FEW: few for name in names if any(few) and name != "table"}
     for name, own in columns.items():
         fits, posterior, inside = _cross_fit(name, own, scores, labels, folds, log_prior, seed)
         gain = posterior[np.arange(n), labels] - log_prior[labels]
@@ -301,7 +302,7 @@ def _append_radius(scores: Floats) -> Floats:
 
 def _cross_fit(
     name: str,
-    columns: list[int] | None,
+    columns: list[list[int]] | None,
     scores: Floats,
     labels: Labels,
     folds: Labels,
@@ -311,23 +312,23 @@ def _cross_fit(
 ) -> tuple[list[Any], Floats, float]:
     """Return fitted classifiers, held-out log-posteriors, and the mean in-sample information.
 
-    If columns are given, the classifiers use these columns only. With ``halve``, the classifiers
-    are fitted to every other training row.
+    If columns are given for each fold, the classifiers use these columns only, and a fold without
+    columns has the prior. With ``halve``, the classifiers are fitted to every other training row.
     """
     name = name.removesuffix(FEW)
-    width = scores.shape[1] if columns is None else len(columns)
     posterior = np.empty((len(labels), len(log_prior)))
     fits, inside = [], []
-    for fold in np.unique(folds):
+    for k, fold in enumerate(np.unique(folds)):
+        used = range(scores.shape[1]) if columns is None else columns[k]
         out = folds == fold
         inner = np.flatnonzero(~out)[:: 2 if halve else 1]
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
-        few = name == "quadratic" and counts.min() < width + 2
+        few = name == "quadratic" and counts.min() < len(used) + 2
         model = _classifier("linear" if few else name, len(inner), seed)
         if columns is not None:
-            model = _of_columns(model, columns)
-        model = _fitted(model, x, y, classes)
+            model = _of_columns(model, columns[k])
+        model = _fitted(model, x, y, classes) if used else _Constant(np.exp(log_prior)[None])
         fits.append(model)
         posterior[out] = _log_posterior(model, scores[out], log_prior, len(labels))
         own = _log_posterior(model, x, log_prior, len(labels))

@@ -217,13 +217,16 @@ def _excesses_of_targets(x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     (n, p), targets = x.shape, _standardised(targets)
     angles = math.pi * torch.special.ndtr(x)
     waves = [
-        (math.sqrt(2) * (k * angles).cos().mT @ targets / math.sqrt(n)).abs()
+        (_standardised((k * angles).cos()).mT @ targets / math.sqrt(n)).abs()
         for k in range(1, N_COSINES + 1)
     ]
     correlations = torch.stack(waves).amax(0) - _limit(N_COSINES * p * targets.shape[1])
     of_x, of_targets = correlations.amax(1), correlations.amax(0)
     used = targets.shape[1] if targets.shape[1] * n * p**2 < MAX_PRODUCTS else 0
-    scale = torch.where(torch.eye(p, dtype=torch.bool), math.sqrt(2), 1.0) * math.sqrt(n)
+    if used:
+        squares = x.square()
+        variances = squares.mT @ squares - (x.mT @ x).square() / n
+        scale = variances.clamp_min(1e-12 * n).sqrt()
     for k in range(used):
         products = ((x * targets[:, k : k + 1]).mT @ x / scale).abs() - _limit(p**2 * used)
         of_x = torch.maximum(of_x, products.amax(0))

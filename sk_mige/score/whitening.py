@@ -255,12 +255,13 @@ def fit_whitening(
         rho = ledoit_wolf_shrinkage(centred[usual], spectrum, d)
     else:
         rho = float(shrinkage)
-    radii = loo_radii(spectrum, squares, scale, n, rho)
     shrunk = (1 - rho) * spectrum + rho * scale
     # At shrinkage 0 a direction without variance, such as that of a constant column, would get an
     # infinite gain. The samples do not vary along the direction, so any large finite gain gives the
     # same y.
     shrunk = shrunk.clamp_min(1e-14 * float(shrunk.max()))
+    radii = (squares / shrunk).sum(1)  # of rows that the covariance leaves out
+    radii[usual] = loo_radii(spectrum, squares[usual], scale, len(radii[usual]), rho)
     rest = (rho * scale) ** -0.5 if outside and rho > 0 else 0.0
     if rho == 1.0:
         vectors, shrunk = x.new_empty((rows_dim, 0)), shrunk[:0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sk_mige.dependence._label_information import choose_label_information
 from sk_mige.information import choose_information, gaussianize_ranks
 from sk_mige.information.noise import on_a_surface
 from sk_mige.information.screening import (
@@ -73,6 +74,26 @@ def test_labels_that_are_independent_of_the_columns_have_none() -> None:
     x, noise = draw(500, 30)
     indicators = np.eye(3)[np.digitize(noise, [-1.5, 0])]
     assert columns_of_labels(*scores(x), torch.from_numpy(indicators)) == []
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1])
+def test_labels_that_are_independent_of_sparse_columns_have_none(share: float) -> None:
+    """Products of sparse columns have heavy tails, and their correlations are standardised."""
+    x, noise = draw(200, 60)
+    sparse = x * (np.random.default_rng(1).random(x.shape) < share)
+    indicators = np.eye(2)[(noise > 0).astype(int)]
+    assert columns_of_labels(*scores(sparse), torch.from_numpy(indicators)) == []
+
+
+def test_held_out_rows_do_not_choose_the_columns_of_labels() -> None:
+    x, noise = draw(1000, 6)
+    labels, folds = (noise > 0).astype(int), np.arange(1000) % 5
+    held_out = folds == 0
+    x[held_out, 0] = noise[held_out]  # the only rows in which labels depend on a column
+    found = choose_label_information(x, labels, ("logistic",), folds, 0)
+    (few,) = (e for e in found.candidates if e.name == "logistic of few columns")
+    assert few.pointwise[held_out].numpy() == pytest.approx(0, abs=1e-12)
+    assert few.pointwise[~held_out].abs().min() > 0
 
 
 def test_few_related_columns_of_many_have_their_information() -> None:

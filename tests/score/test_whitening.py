@@ -162,3 +162,14 @@ def test_scores_stay_in_float32_if_the_units_are_moderate(unit, dtype):
     scores = units.scores(torch.ones(3, 2))
     assert scores.dtype == dtype
     torch.testing.assert_close(scores.double(), 1 / units.scale.expand(3, 2), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_the_radius_of_an_absurd_row_is_its_distance_from_the_other_rows(rho):
+    """The covariance does not contain the row, so a leave-one-out formula does not apply."""
+    x = correlated(200, 3)
+    x[0, 1] = 1e5
+    units = feature_units(x)
+    covariance, displacement = left_out(units(x), 0, rho)
+    radius = displacement @ torch.linalg.solve(covariance, displacement)
+    assert float(whitening(x, rho)[1][0]) == pytest.approx(float(radius), rel=0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sk_mige._contexts import one_by_one
@@ -12,7 +13,7 @@ from sk_mige.score.folds import radial_folds
 from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
 from sk_mige.score.outliers import warn_of_outliers
-from sk_mige.score.spectrum import ALPHAS, kernel_basis
+from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 
 # The bandwidth is below the median distance, to resolve departures from a Gaussian.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
@@ -76,6 +77,7 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     expansion, _ = build_expansion(z, SETTINGS, centers=centers)
     fold = radial_folds(z, n_folds)
     parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
-    losses = fold_losses(expansion, kernel_basis(expansion.gram()), parts, ALPHAS)
+    vectors = orthonormal_sections(expansion.gram())
+    losses = torch.stack([*fold_losses(expansion, vectors, parts, ALPHAS)])
     gains = 2 * (losses[:, -1:] - losses)  # the last strength is infinite: the Gaussian alone
     return gains[:, gains.sum(0).argmax()]

@@ -22,7 +22,7 @@ from sk_mige.score import (
 from sk_mige.score.folds import sample_folds
 from sk_mige.score.heldout import fold_losses
 from sk_mige.score.model import build_expansion
-from sk_mige.score.spectrum import ALPHAS, kernel_basis
+from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 
 # In whitened coordinates the base density is the standard Gaussian. Held-out folds regularise
 # the kernel expansion that corrects this base.
@@ -142,7 +142,8 @@ def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
     others = torch.ones(len(y), dtype=torch.bool)
     others[picks] = False
     expansion, sums, _ = _sums(y[others], y[picks], bandwidth_factor)
-    losses = fold_losses(expansion, kernel_basis(expansion.gram()), sums, ALPHAS)
+    vectors = orthonormal_sections(expansion.gram())
+    losses = torch.stack([*fold_losses(expansion, vectors, sums, ALPHAS)])
     return losses[:, -1] - losses[:, losses.mean(0).argmin()]
 
 

@@ -16,6 +16,7 @@ from .heldout import (
     GradientProducts,
     GradientSplit,
     KernelSums,
+    QuadraticForm,
     SectionSplit,
     WhitenedSamples,
     fold_losses,
@@ -30,9 +31,12 @@ from .precision import widest_dtype
 from .select import clear_gain, select_candidate
 from .spectrum import (
     ALPHAS,
+    CHOLESKY_RESOLUTION,
+    FLOAT32_RESOLUTION,
     SpectralBasis,
     exceeds,
     kernel_basis,
+    orthonormal_sections,
     ridge_factor,
     significant,
     spectral_basis,
@@ -54,9 +58,6 @@ FEW_ROWS = 4
 # factorisation. Eigendecompositions of all rows would take minutes.
 MAX_EIGH_ROWS = 2_000
 LANDMARKS = 800
-# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
-# for which a float64 Cholesky factorisation gives the coefficients to six digits.
-FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 # Bandwidths whose squares and inverse squares float32 represents without underflow or overflow, and
 # largest mean squared distance, in squared bandwidths, for which float32 resolves short distances.
 FLOAT32_BANDWIDTHS, FLOAT32_DISTANCES = (1e-15, 1e15), 10.0
@@ -232,15 +233,14 @@ def fit_landmarks(
     -------
     ScoreFit
     """
-    kernel = kernel_basis(expansion.gram())
+    vectors = orthonormal_sections(expansion.gram())
     total = summed(fold_sums)
     alpha = _given_alpha(settings)
     if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
         alpha = FALLBACK_ALPHA
     elif alpha is None:
-        alpha, _ = _best_alpha(fold_losses(expansion, kernel, fold_sums, ALPHAS))
-    basis = spectral_basis(kernel, total.fit.quadratic)
-    return _solve(expansion, basis, total.fit.linear, total.n_samples, settings, alpha)
+        alpha, _ = _best_alpha(torch.stack([*fold_losses(expansion, vectors, fold_sums, ALPHAS)]))
+    return _solve(expansion, vectors, total.fit, total.n_samples, settings, alpha)
 
 
 def fit_stein(x: Tensor, settings: ScoreSettings, eta: float) -> ScoreModel:
@@ -394,7 +394,7 @@ def choose_over_landmarks(
     def losses_of(kernel: Kernel) -> Iterator[Tensor]:
         ex = replace(expansion, kernel=kernel)
         sums = [kernel_sums(ex, x[part == k]) for k in range(N_FOLDS)]
-        return iter(fold_losses(ex, kernel_basis(ex.matrices_at(sq).values), sums, ALPHAS))
+        return fold_losses(ex, orthonormal_sections(ex.matrices_at(sq).values), sums, ALPHAS)
 
     return _best_kernel(settings.kernels, losses_of, x.shape[1])
 
@@ -455,13 +455,13 @@ def _losses_of_fold(ex: KernelExpansion, sq: Tensor, y_held: Tensor, kernel: Ker
         WhitenedSamples(ex.whitening, y, [ex.base], ex.projection) for y in (ex.centers, y_held)
     )
     pair = matrices, ex.matrices(held.y)
-    basis = kernel_basis(matrices.values, definite=definite)
     split: SectionSplit | GradientSplit
     if ex.curl_free:
         products = GradientSplit.products_of(rows, held)
-        steepness = ex.kernel.steepness
-        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, basis, steepness)
+        vectors, steepness = orthonormal_sections(matrices.values), ex.kernel.steepness
+        split = GradientSplit(rows, held, products, ex.bandwidth, *pair, vectors, steepness)
     else:
+        basis = kernel_basis(matrices.values, definite=definite)
         split = SectionSplit(rows, held, ex.bandwidth, *pair, basis)
     n = len(sq) * ex.operator_trace
     losses, _ = split.losses(0, tikhonov_filters(split.basis.values, n, ALPHAS))
@@ -511,7 +511,7 @@ def _fit_sections(
         pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
         coefficients = summed(t @ rows for t, rows in pairs)
     else:
-        coefficients = basis.combine(h[:, None] * summed(t @ rows for t, rows in pairs))
+        coefficients = basis.vectors @ (h[:, None] * summed(t @ rows for t, rows in pairs))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
 
 
@@ -567,22 +567,24 @@ def _fit_gradients(
     radii = y.square().sum(1)
     products = GradientProducts(y, y, radii, float(expansion.whitening.n_features))
     form = GradientForm(products, matrices, expansion.bandwidth**2)
-    basis = spectral_basis(kernel_basis(matrices.values), form.quadratic)
-    linear = form.linear(expansion.base.weight(radii)[0])
-    return _solve(expansion, basis, linear, len(y), settings, alpha)
+    vectors = orthonormal_sections(matrices.values)
+    fit = QuadraticForm(form.quadratic, form.linear(expansion.base.weight(radii)[0]))
+    return _solve(expansion, vectors, fit, len(y), settings, alpha)
 
 
 def _solve(
     expansion: KernelExpansion,
-    basis: SpectralBasis,
-    linear: Tensor,
+    vectors: Tensor,
+    form: QuadraticForm,
     n_samples: int,
     settings: ScoreSettings,
     alpha: float,
 ) -> ScoreFit:
-    """Return the fit for a spectral basis and a linear form."""
+    """Return the fit that minimises a quadratic form, with coefficients of orthonormal sections."""
+    form = form.within(vectors)
+    basis = spectral_basis(form.quadratic)
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)
-    coefficients = basis.combine(h[:, None] * basis.project(linear))
+    coefficients = vectors @ (basis.vectors @ (h[:, None] * basis.project(form.linear)))
     return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
 
 

@@ -8,13 +8,12 @@ centres of dense fits are the training samples. For dense fits, :class:`SectionS
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from .base import RadialBase
@@ -35,11 +34,13 @@ class QuadraticForm(TensorParts):
     quadratic: Tensor
     linear: Tensor
 
-    def plus(self, other: QuadraticForm, sign: int) -> QuadraticForm:
-        """Return the sum of two forms, or their difference for ``sign=-1``."""
-        return QuadraticForm(
-            self.quadratic + sign * other.quadratic, self.linear + sign * other.linear
-        )
+    def __add__(self, other: QuadraticForm) -> QuadraticForm:
+        return QuadraticForm(self.quadratic + other.quadratic, self.linear + other.linear)
+
+    def within(self, vectors: Tensor) -> QuadraticForm:
+        """Return V' A V and V' R, the form for coefficients V c with vectors V (m, r)."""
+        quadratic = vectors.mT @ (self.quadratic @ vectors)
+        return QuadraticForm(quadratic, vectors.mT @ self.linear)
 
 
 @dataclass(frozen=True)
@@ -72,20 +73,14 @@ class KernelSums(TensorParts):
         return self.fit if self.measured is None else self.measured
 
     def __add__(self, other: KernelSums) -> KernelSums:
-        return self._combine(other, 1)
-
-    def __sub__(self, other: KernelSums) -> KernelSums:
-        return self._combine(other, -1)
-
-    def _combine(self, other: KernelSums, sign: int) -> KernelSums:
         measured = None
         if self.measured is not None and other.measured is not None:
-            measured = self.measured.plus(other.measured, sign)
+            measured = self.measured + other.measured
         return KernelSums(
-            self.n_samples + sign * other.n_samples,
-            self.fit.plus(other.fit, sign),
+            self.n_samples + other.n_samples,
+            self.fit + other.fit,
             measured,
-            self.constant + sign * other.constant,
+            self.constant + other.constant,
         )
 
 
@@ -292,47 +287,6 @@ class GradientForm:
         return -(self._laplacians + pull / self.s2)[:, None]
 
 
-def held_out_losses(
-    basis: SpectralBasis,
-    linear: Tensor,
-    filters: Tensor,
-    held_out: KernelSums,
-) -> Tensor:
-    r"""Compute the mean held-out loss of every spectral filter of one fit.
-
-    For :math:`C = S\, \mathrm{diag}(h)\, S^\top R` and held-out sums :math:`(A', R', c')`,
-
-    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
-              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' .
-
-    Parameters
-    ----------
-    basis : SpectralBasis
-        Basis S that diagonalises the quadratic form of the training samples.
-    linear : Tensor of shape (m, d)
-        Linear form R of the training samples.
-    filters : Tensor of shape (F, r)
-        Filters h, one per row.
-    held_out : KernelSums
-        Sums over the held-out samples, for the same expansion.
-
-    Returns
-    -------
-    Tensor of shape (F,)
-        Loss of each filter, averaged over the held-out samples.
-    """
-    form = held_out.loss
-    slope = form.linear
-    p = basis.project(linear)
-    if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
-        c = basis.combine((filters * p[:, 0]).mT)
-        losses = 0.5 * (c * (form.quadratic @ c)).sum(0) - slope[:, 0] @ c
-    else:
-        inner = basis.project(basis.project(form.quadratic).mT)
-        losses = _quadratic_losses(filters, p, inner, basis.project(slope))
-    return (losses + held_out.constant) / held_out.n_samples
-
-
 def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor) -> Tensor:
     """Return the summed losses of filters (F, r), without the loss of the base."""
     form = (p @ p.mT).mul_(inner)
@@ -341,38 +295,46 @@ def _quadratic_losses(filters: Tensor, p: Tensor, inner: Tensor, p_held: Tensor)
 
 def fold_losses(
     expansion: KernelExpansion,
-    kernel: SpectralBasis,
+    vectors: Tensor,
     fold_sums: list[KernelSums],
     alphas: tuple[float, ...],
-) -> Tensor:
-    """Compute the held-out loss of each Tikhonov strength on each fold.
+) -> Iterator[Tensor]:
+    r"""Yield the mean held-out loss (n_alphas,) of each Tikhonov strength, one fold at a time.
+
+    Let S be the basis of the fit to the other folds, with coefficients :math:`C = S\,
+    \mathrm{diag}(h)\, S^\top R` for a filter h. For held-out sums :math:`(A', R', c')`,
+
+    .. math:: n' J = \tfrac12\, h^\top (Q \circ p p^\top) h - h^\top \langle p, p'\rangle + c',
+              \quad Q = S^\top A' S,\; p = S^\top R,\; p' = S^\top R' .
 
     Parameters
     ----------
     expansion : KernelExpansion
         Expansion for which the sums were computed.
-    kernel : SpectralBasis
-        Basis of the centres' Gram matrix.
+    vectors : Tensor of shape (m, r)
+        Coefficients from :func:`~sk_mige.score.spectrum.orthonormal_sections`.
     fold_sums : list of KernelSums
         Sums of each fold. Folds with no rows or all rows are skipped.
     alphas : tuple of float
         Tikhonov strengths.
-
-    Returns
-    -------
-    Tensor of shape (n_folds, n_alphas)
     """
-    total = summed(fold_sums)
-    losses = []
-    for held_out in fold_sums:
-        if 0 < held_out.n_samples < total.n_samples:
-            train = total - held_out
-            basis = spectral_basis(kernel, train.fit.quadratic)
-            filters = tikhonov_filters(
-                basis.values, train.n_samples * expansion.operator_trace, alphas
-            )
-            losses.append(held_out_losses(basis, train.fit.linear, filters, held_out))
-    return torch.stack(losses)
+    n_samples = sum(sums.n_samples for sums in fold_sums)
+    forms = [sums.fit.within(vectors) for sums in fold_sums]
+    for held_out, form in zip(fold_sums, forms, strict=True):
+        n_train = n_samples - held_out.n_samples
+        if 0 < n_train < n_samples:
+            train = summed(other for other in forms if other is not form)
+            basis = spectral_basis(train.quadratic)
+            filters = tikhonov_filters(basis.values, n_train * expansion.operator_trace, alphas)
+            p = basis.project(train.linear)
+            if p.shape[1] == 1:  # the coefficients of all filters are one small matrix
+                c = vectors @ (basis.vectors @ (filters * p[:, 0]).mT)
+                measured = held_out.loss
+                losses = 0.5 * (c * (measured.quadratic @ c)).sum(0) - measured.linear[:, 0] @ c
+            else:
+                inner = basis.project(basis.project(form.quadratic).mT)
+                losses = _quadratic_losses(filters, p, inner, basis.project(form.linear))
+            yield (losses + held_out.constant) / held_out.n_samples
 
 
 def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]) -> Tensor:
@@ -484,8 +446,8 @@ class GradientSplit:
     matrices, matrices_held : KernelMatrices of shape (n, n) and (n', n)
         Kernel matrices between training samples and centres, and between held-out samples and
         centres.
-    kernel : SpectralBasis
-        Basis of the Gram matrix of the training samples.
+    vectors : Tensor of shape (n, r)
+        Coefficients V with V' K V = I for the Gram matrix K of the training samples.
     steepness : float
         Largest slope of the kernel, :math:`-2 k'(0)`.
     """
@@ -496,7 +458,7 @@ class GradientSplit:
     bandwidth: float
     matrices: KernelMatrices
     matrices_held: KernelMatrices
-    kernel: SpectralBasis
+    vectors: Tensor
     steepness: float
 
     @staticmethod
@@ -521,14 +483,15 @@ class GradientSplit:
 
     @cached_property
     def basis(self) -> SpectralBasis:
-        """Basis that diagonalises the quadratic form of the fit."""
-        return spectral_basis(self.kernel, self._forms[0].quadratic)
+        """Basis that diagonalises the quadratic form of the fit, for coefficients V c."""
+        return spectral_basis(self.vectors.mT @ (self._forms[0].quadratic @ self.vectors))
 
     def losses(self, base: int, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean held-out losses, and bounds on the squared norm of the corrections."""
         train, held = self._forms
-        filtered = filters * self.basis.project(train.linear(self.train.weights[base]))[:, 0]
-        c = self.basis.combine(filtered.mT)
+        linear = self.vectors.mT @ train.linear(self.train.weights[base])
+        filtered = filters * self.basis.project(linear)[:, 0]
+        c = self.vectors @ (self.basis.vectors @ filtered.mT)
         slope = held.linear(self.held.weights[base])[:, 0]
         losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
         # The gradient in whitened coordinates is bounded, and W maps it to input coordinates.

@@ -20,15 +20,14 @@ from .folds import N_FOLDS
 from .heldout import KernelSums, kernel_sums, summed
 from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
-from .spectrum import exceeds
+from .spectrum import FLOAT32_RESOLUTION, exceeds
 from .subspace import varying_directions, varying_units
 from .units import FeatureUnits
 
 # Number of elements of a chunk's Gram matrix, 16 MiB in float64.
 CHUNK_ELEMENTS = 2**21
-# Smallest eigenvalue of the landmarks' Gram matrix, divided by the number of landmarks, and
-# smallest fixed strength, for float32 sums of chunks. Totals are always float64.
-FLOAT32_RESOLUTION, FLOAT32_ALPHA = 1e-5, 1e-3
+# Smallest fixed strength for float32 sums of chunks. Totals are always float64.
+FLOAT32_ALPHA = 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
 

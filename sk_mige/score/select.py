@@ -294,7 +294,7 @@ def _whitened_losses(
             split: SectionSplit | GradientSplit
             if curl_free and products is not None:
                 split = GradientSplit(
-                    train, held, products, sigma, within, across, basis, kernel.steepness
+                    train, held, products, sigma, within, across, basis.resolved, kernel.steepness
                 )
             else:
                 split = SectionSplit(train, held, sigma, within, across, basis)

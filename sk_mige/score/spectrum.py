@@ -19,6 +19,9 @@ ALPHAS: tuple[float, ...] = (
 )
 # Smallest usable eigenvalue of a kernel, relative to the largest, with a summed quadratic form.
 RESOLUTION = 1e-10
+# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
+# for which a float64 Cholesky factorisation gives the coefficients to six digits.
+FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 
 
 def leading_eigenpairs(
@@ -110,42 +113,28 @@ def spectral_filter(
 class SpectralBasis:
     """Basis S of coefficients that diagonalises the quadratic forms of the fit and of the penalty.
 
-    Let A be the matrix of the fit's quadratic form. Let K_ZZ be the Gram matrix of the centres,
-    which defines the penalty. Then S' A S = diag(values) and S' K_ZZ S = I.
+    Let A be the matrix of the fit's quadratic form, and P that of the penalty. Then S' A S =
+    diag(values) and S' P S = I.
 
     Attributes
     ----------
-    kernel_vectors : Tensor of shape (m, r)
-        Basis S, or the first factor of S. The factor makes the kernel's quadratic form the
-        identity.
+    vectors : Tensor of shape (m, r)
+        Basis S.
     values : Tensor of shape (r,)
         Eigenvalues of the fit's quadratic form, in descending order.
-    rotation : Tensor of shape (r, r) or None
-        Second factor of S. None means the identity. The product of the two factors is computed only
-        on request.
     """
 
-    kernel_vectors: Tensor
+    vectors: Tensor
     values: Tensor
-    rotation: Tensor | None = None
 
     @property
-    def vectors(self) -> Tensor:
-        """Basis S (m, r)."""
-        if self.rotation is None:
-            return self.kernel_vectors
-        return self.kernel_vectors @ self.rotation
+    def resolved(self) -> Tensor:
+        """Vectors (m, r) of a kernel's basis for which rounding errors of A do not dominate."""
+        return self.vectors[:, : int((self.values > RESOLUTION * self.values[0]).sum())]
 
     def project(self, linear: Tensor) -> Tensor:
         """Return S' R (r, d) for a linear form R (m, d)."""
-        inner = self.kernel_vectors.mT @ linear
-        return inner if self.rotation is None else self.rotation.mT @ inner
-
-    def combine(self, coordinates: Tensor) -> Tensor:
-        """Return coefficients S c (m, d) for coordinates c (r, d)."""
-        if self.rotation is not None:
-            coordinates = self.rotation @ coordinates
-        return self.kernel_vectors @ coordinates
+        return self.vectors.mT @ linear
 
 
 def kernel_basis(gram: Tensor, *, definite: bool = False) -> SpectralBasis:
@@ -205,28 +194,24 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return factor, failed
 
 
-def spectral_basis(kernel: SpectralBasis, quadratic: Tensor) -> SpectralBasis:
-    r"""Simultaneously diagonalise the quadratic forms of the kernel and of the fit.
+def orthonormal_sections(gram: Tensor) -> Tensor:
+    """Return coefficients V (m, r) with V' K V = I for the Gram matrix K of the centres.
 
-    The result is the eigenbasis of :math:`K_{ZZ}^{-1/2} A K_{ZZ}^{-1/2}`, for landmarks and
-    gradient fields. The product divides the rounding errors of A by the kernel's eigenvalues.
-    Directions in which rounding errors would dominate are left out.
-
-    Parameters
-    ----------
-    kernel : SpectralBasis
-        Basis returned by :func:`kernel_basis`.
-    quadratic : Tensor of shape (m, m)
-        Quadratic form A of the fit.
-
-    Returns
-    -------
-    SpectralBasis
+    Products with V divide the rounding errors of A by the kernel's eigenvalues. Directions in which
+    rounding errors would dominate are left out. Without such directions, a Cholesky factorisation
+    gives V in less time than an eigendecomposition.
     """
-    n_resolved = int((kernel.values > RESOLUTION * kernel.values[0]).sum())
-    vectors = kernel.kernel_vectors[:, :n_resolved]
-    values, rotation = torch.linalg.eigh(vectors.mT @ (quadratic @ vectors), UPLO="U")
-    return SpectralBasis(vectors, values.clamp_min(0).flip(0), rotation.flip(1))
+    if not exceeds(gram, CHOLESKY_RESOLUTION * len(gram)):
+        return kernel_basis(gram).resolved
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    inverse: Tensor = torch.linalg.solve_triangular(ridge_factor(gram, 0.0), eye, upper=False)
+    return inverse.mT
+
+
+def spectral_basis(quadratic: Tensor) -> SpectralBasis:
+    """Diagonalise the quadratic form (r, r) of a fit with orthonormal sections."""
+    values, vectors = torch.linalg.eigh(quadratic, UPLO="U")
+    return SpectralBasis(vectors.flip(1), values.clamp_min(0).flip(0))
 
 
 @full_precision

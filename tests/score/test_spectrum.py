@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sk_mige.score import rbf_kernel, squared_distances, ssge, subspace_eigh
-from sk_mige.score.spectrum import cholesky_in_place
+from sk_mige.score.spectrum import cholesky_in_place, orthonormal_sections
 
 
 @pytest.fixture
@@ -40,6 +40,20 @@ def test_errors_name_the_parameter_that_a_solver_needs(z):
         ssge(z, solver="subspace")
     with pytest.raises(ValueError, match="alpha > 0"):
         ssge(z, solver="cholesky")
+
+
+@pytest.mark.parametrize(("bandwidth", "rank"), [(0.01, 80), (1.0, None)])
+def test_sections_are_orthonormal_and_their_number_is_that_of_the_resolved_directions(
+    z, bandwidth, rank
+):
+    gram = rbf_kernel(squared_distances(z[0]), bandwidth)
+    values = torch.linalg.eigvalsh(gram)
+    assert (float(values[0]) > 80e-9) == (rank == 80)
+    vectors = orthonormal_sections(gram)
+    rank = rank or int((values > 1e-10 * values[-1]).sum())
+    assert vectors.shape == (80, rank)
+    eye = torch.eye(rank, dtype=torch.float64)
+    torch.testing.assert_close(vectors.mT @ gram @ vectors, eye, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("by_rows", [True, False])

@@ -525,6 +525,14 @@ def test_rounded_values_with_more_noise_than_steps_have_the_information_of_the_n
     assert contains(estimator, 0.5 * np.log1p(1 / 0.03**2))
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_few_rows_are_the_first_cause_of_an_infinite_interval(seed: int) -> None:
+    x, noise = np.random.default_rng(seed).standard_normal((2, 20, 3))
+    with pytest.warns(UserWarning, match="^20 rows do not resolve .* Pass more rows"):
+        estimator = MutualInfoEstimator(random_state=0).fit(x, x + noise)
+    assert estimator.interval_[1] == np.inf
+
+
 def test_pmi_of_small_noise_is_the_log_density_ratio() -> None:
     x, noise, new = np.random.default_rng(0).standard_normal((3, 2000))
     estimator = quick("gaussian").fit(x, x + 0.01 * noise)

@@ -485,6 +485,14 @@ def test_labels_that_no_linear_rule_predicts_have_their_information(kind: str) -
     assert contains(estimator, truth)
 
 
+def test_trees_of_a_single_column_see_stripes() -> None:
+    rng = np.random.default_rng(0)
+    x, flipped = rng.standard_normal(1000), rng.random(1000) < 0.1
+    estimator = quick("linear", "trees").fit(x, (np.floor(2 * x) % 2 == 1) ^ flipped)
+    low, high = estimator.interval_
+    assert 0.1 < low < np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9) < high
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.01, 0.001])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_small_noise_in_a_sum_of_columns_is_resolved(noise: float, swapped: bool) -> None:

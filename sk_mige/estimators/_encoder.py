@@ -401,8 +401,9 @@ class MIGEEncoder(
             differs from the first item in shape or dtype. After an error during training, the
             network has the weights of the last training step.
         TypeError
-            If X is sparse, a data set without a length, or a loader that makes batches, or if items
-            of a data set are neither tensors nor arrays.
+            If X is sparse, a path, a data set without a length, or a loader that makes batches, or
+            if items of a data set are neither tensors nor arrays. If a loss function does not take
+            the arguments (code, x, y).
         RuntimeError
             If ``device`` names a device that this machine lacks.
 

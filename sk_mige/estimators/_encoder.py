@@ -192,7 +192,8 @@ class MIGEEncoder(
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
         Seed for the initial weights, the batches and the noise. ``fit`` does not change the global
-        generators of torch and NumPy.
+        generators of torch and NumPy. With ``warm_start`` and ``partial_fit``, only the value at
+        the first call is used.
 
     Attributes
     ----------

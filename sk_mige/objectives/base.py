@@ -241,8 +241,22 @@ class ShorthandMixin(BaseEstimator):
         nested = {key.partition("__")[0] for key in params if "__" in key}
         for name in nested & set(self._shorthands):
             params[name] = self._shorthands[name](params.get(name, getattr(self, name)))
-        super().set_params(**params)
+        try:
+            super().set_params(**params)
+        except ValueError as error:
+            raise ValueError(f"{error}{self._remedy(params)}") from error
         return self
+
+    def _remedy(self, params: dict[str, Any]) -> str:
+        """Return which object has a nested parameter that the given object lacks, or ""."""
+        for key in params:
+            name, _, part = key.partition("__")
+            given = params.get(name) if part and name in self._shorthands else None
+            if isinstance(given, BaseEstimator) and part not in given._get_param_names():
+                for kind in type(given).__subclasses__():
+                    if part in kind._get_param_names():
+                        return f" Pass {name}={kind.__name__}() to set {part!r}."
+        return ""
 
     def explicit_params(self) -> dict[str, Any]:
         """Return all parameters, including nested ones, with shorthands replaced by objects.

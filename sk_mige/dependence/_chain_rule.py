@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -65,8 +65,8 @@ class InformationEstimate:
 
     value: float
     interval: tuple[float, float]
-    pointwise: NDArray[np.float64]
-    terms: dict[str, MutualInfoEstimator | SharedValues]
+    pointwise: NDArray[np.float64] = field(repr=False)
+    terms: dict[str, MutualInfoEstimator | SharedValues] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)

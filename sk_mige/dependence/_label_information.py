@@ -240,8 +240,8 @@ class _Ordered(ClassifierMixin, BaseEstimator):
         return np.asarray(softmax(joint + self.log_prior_, axis=1))
 
 
-def _classifier(name: str, n: int, seed: int) -> Any:
-    """Return an unfitted classifier with settings for n rows."""
+def _classifier(name: str, n: int, width: int, seed: int) -> Any:
+    """Return an unfitted classifier with settings for n rows of a number of columns."""
     # Imported here because the import is slow and only labels need these classes.
     from sklearn.discriminant_analysis import (
         LinearDiscriminantAnalysis,
@@ -269,7 +269,13 @@ def _classifier(name: str, n: int, seed: int) -> Any:
             )
         ),
         "trees": lambda: _with_radius(
-            ExtraTreesClassifier(100, max_features=None, min_samples_leaf=5, random_state=seed)
+            # Trees of a single column differ less, so that fewer trees have the same average.
+            ExtraTreesClassifier(
+                25 if width == 1 else 100,
+                max_features=None,
+                min_samples_leaf=5,
+                random_state=seed,
+            )
         ),
     }
     return makers[name]()
@@ -325,7 +331,7 @@ def _cross_fit(
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
         few = name == "quadratic" and counts.min() < len(used) + 2
-        model = _classifier("linear" if few else name, len(inner), seed)
+        model = _classifier("linear" if few else name, len(inner), len(used), seed)
         if columns is not None:
             model = _of_columns(model, columns[k])
         model = _fitted(model, x, y, classes) if used else _Constant(np.exp(log_prior)[None])

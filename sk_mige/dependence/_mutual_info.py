@@ -24,7 +24,7 @@ from sk_mige.information.choice import CANDIDATES, choose_information, coordinat
 from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.noise import on_a_surface
+from sk_mige.information.noise import FEWEST, on_a_surface
 from sk_mige.information.residuals import LinearResiduals
 from sk_mige.information.screening import least_information
 from sk_mige.training.device import resolve_device
@@ -55,11 +55,6 @@ from ._variables import (
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
-NEAR_SURFACE = (
-    "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so "
-    "Y is nearly a function of X. The mutual information is infinite or too large "
-    "for this number of rows. Add the measurement noise"
-)
 
 Array = NDArray[Any]
 
@@ -347,7 +342,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         if np.isinf(found.value):
             return self._set_infinite(len(found.pointwise))
         if np.isinf(found.interval[1]):
-            warn_user(NEAR_SURFACE)
+            _warn_of_surface(len(found.pointwise))
         return self._set_value(found.value, found.interval, divided.evidence(), found.pointwise)
 
     def _fit_continuous(self, x: Array, y: Array) -> Self:
@@ -412,7 +407,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         selected_x, selected_y = self._chosen.selected(views)
         if unresolved or on_a_surface(selected_x[first], selected_y[first], self._seed):
             interval = (interval[0], np.inf)
-            warn_user(NEAR_SURFACE)
+            _warn_of_surface(len(x))
         least = max(
             least_information(left[first], right[first]),
             value + self._information_of_residuals(*(z[first] for z in columns)),
@@ -646,3 +641,19 @@ def _average(candidates: list[Evidence]) -> NDArray[np.float64]:
     """Return the weighted mean of the candidates' held-out pointwise information."""
     terms = (e.weight * e.pointwise for e in candidates if e.weight)
     return sum(terms, start=torch.zeros(())).numpy()
+
+
+def _warn_of_surface(n: int) -> None:
+    """Warn about pairs without resolved noise. Few rows cannot show that the noise is missing."""
+    if n < FEWEST:
+        warn_user(
+            f"{n} rows do not resolve the mutual information, because a relation without noise "
+            "also suits them. Pass more rows or fewer columns. If Y is a function of X, "
+            "add the measurement noise"
+        )
+    else:
+        warn_user(
+            "the pairs (X, Y) lie near a surface of fewer dimensions than shuffled pairs, so Y is "
+            "nearly a function of X. The mutual information is infinite or too large for this "
+            "number of rows. Add the measurement noise"
+        )

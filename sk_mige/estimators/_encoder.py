@@ -192,7 +192,8 @@ class MIGEEncoder(
         Verbosity level. With 1, a progress bar is shown. With 2, a line is printed for each epoch.
     random_state : int, RandomState or None, default=None
         Seed for the initial weights, the batches and the noise. ``fit`` does not change the global
-        generators of torch and NumPy.
+        generators of torch and NumPy. With ``warm_start`` and ``partial_fit``, only the value at
+        the first call is used.
 
     Attributes
     ----------
@@ -401,8 +402,9 @@ class MIGEEncoder(
             differs from the first item in shape or dtype. After an error during training, the
             network has the weights of the last training step.
         TypeError
-            If X is sparse, a data set without a length, or a loader that makes batches, or if items
-            of a data set are neither tensors nor arrays.
+            If X is sparse, a path, a data set without a length, or a loader that makes batches, or
+            if items of a data set are neither tensors nor arrays. If a loss function does not take
+            the arguments (code, x, y).
         RuntimeError
             If ``device`` names a device that this machine lacks.
 

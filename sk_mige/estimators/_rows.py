@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from sk_mige._arrays import (
     check_no_dates,
     check_numbers,
     check_plain_tensor,
+    column_names,
     readable,
 )
 from sk_mige._warnings import warn_user
@@ -295,10 +297,19 @@ def blocks(X: Any) -> Iterator[Any]:
 
 
 def as_rows(X: Any) -> Any:
-    """Convert tensors to arrays, except under array API dispatch, and reject masked values."""
+    """Convert tensors to arrays, except under array API dispatch, and reject other objects."""
     if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
         return X
+    if isinstance(X, str | bytes | os.PathLike):
+        raise TypeError(
+            f"X is the path or string {str(X)!r:.80}: pass rows. For a folder of images, pass a "
+            "data set to MIGEEncoder, such as torchvision.datasets.ImageFolder(folder, ToTensor())"
+        )
     check_no_dates(X, "X")
+    names = column_names(X) or []
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"X has several columns with the name {repeated!r}: rename them")
     return readable(X, "X")
 
 

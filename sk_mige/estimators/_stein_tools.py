@@ -18,6 +18,7 @@ from sk_mige._arrays import readable
 from sk_mige.objectives.base import check_instance
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
 from sk_mige.score.kernels import KERNELS
+from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.posterior import ScoreErrors
 from sk_mige.score.stein import BANDWIDTHS
 
@@ -402,11 +403,19 @@ class SteinThinning(_SteinTool):
         ValueError
             If there are scores from both ``y`` and ``score_estimator``.
             If scores do not have the shape of X.
+
+        Warns
+        -----
+        UserWarning
+            If a few outliers dominate the standard deviation of a feature, which is the unit of the
+            distances unless ``preconditioner=None``.
         """
         self.score_estimator_: Any = None
         kernel = self._fit_kernel(X, y)
+        if self.preconditioner is not None:
+            warn_of_outliers(kernel.points)
         picked = kernel.thin(int(self.n_points))
-        self._n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        self._n_rows = len(kernel.points)
         self.indices_ = picked.numpy()
         self.points_ = self.select(X)
         self.discrepancy_ = kernel.take(picked).discrepancy("v") ** 0.5
@@ -433,6 +442,8 @@ class SteinThinning(_SteinTool):
         """
         check_is_fitted(self, "indices_")
         values = readable(values, "values") if isinstance(values, torch.Tensor) else values
+        if isinstance(values, memoryview) or not hasattr(values, "__getitem__"):
+            values = np.asarray(values)
         n_values = _num_samples(values)
         if self._n_rows not in (None, n_values):
             raise ValueError(

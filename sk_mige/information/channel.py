@@ -11,18 +11,25 @@ from torch import Tensor
 
 from sk_mige._warnings import warn_user
 from sk_mige.information._samples import (
+    MIN_SAMPLES,
     as_tensor,
     check_count,
     check_finite,
     check_rows,
     noise_generator,
 )
+from sk_mige.information.axes import independent_columns
 from sk_mige.information.sample_gradient import MutualInfoGradient, mutual_info_gradient
 
 _NOT_DIFFERENTIABLE = (
     "family must be differentiable by torch with respect to theta, but its result {}: use torch "
     "operations on theta, without .item(), NumPy or torch.no_grad()"
 )
+
+# Relative steps of finite differences, and rounding errors of their slopes in float32.
+STEPS, ROUNDING = (-1e-3, 1e-4, 3e-4), 1e-2
+# Largest share of samples at which derivatives may differ from finite differences.
+MAX_WRONG = 0.25
 
 
 def channel_gradient(
@@ -73,8 +80,9 @@ def channel_gradient(
     Warns
     -----
     UserWarning
-        If the derivatives of y are 0 at all samples. Warnings of :func:`mutual_info_gradient` are
-        given as well.
+        If the derivatives of y are 0 at all samples, or differ from finite differences at more than
+        a quarter of the samples. If y has more columns than the noise. Warnings of
+        :func:`mutual_info_gradient` are given as well.
 
     Examples
     --------
@@ -91,10 +99,16 @@ def channel_gradient(
     if not callable(family):
         raise TypeError(f"family must be a function of (x, theta, noise); got {family!r:.80}")
     with torch.inference_mode(False), torch.enable_grad():
-        rows = check_rows("x", x).clone()
         at = check_finite("theta", as_tensor("theta", theta))
-        if at.ndim > 1 or at.numel() == 0:
-            raise ValueError(f"theta must be a number or a vector; got shape {tuple(at.shape)}")
+        samples = as_tensor("x", x)
+        swapped = samples.shape[:1].numel() < MIN_SAMPLES <= at.numel()
+        if at.ndim > 1 or at.numel() == 0 or swapped:
+            raise ValueError(
+                "theta must be a number or a vector, and x must have one sample in each row; got "
+                f"shapes {tuple(at.shape)} and {tuple(samples.shape)}. Pass (family, theta, x) in "
+                "this order"
+            )
+        rows = check_rows("x", samples).clone()
         noise = torch.randn(
             len(rows),
             rows.shape[1] if n_noise is None else check_count("n_noise", n_noise, 1),
@@ -105,6 +119,13 @@ def channel_gradient(
             lambda t: family(rows.clone(), t, noise.clone()), at, len(rows)
         )
         _check_noise(family, rows, at, noise)
+    n_columns = len(independent_columns(check_rows("y", y)))
+    if n_columns > noise.shape[1]:
+        warn_user(
+            f"y has {n_columns} columns, but the noise has {noise.shape[1]}. If columns of y share "
+            "noise, their information is infinite and has no gradient. Pass "
+            f"n_noise={n_columns}, and use one column of noise for each column of y"
+        )
     return mutual_info_gradient(rows, y, derivative, **options)
 
 
@@ -150,10 +171,39 @@ def _with_derivative(
     directions = torch.eye(at.numel(), dtype=at.dtype).reshape(-1, *at.shape)
     # jvp takes two backward passes for each parameter, for any number of outputs.
     jvp = torch.autograd.functional.jvp
-    columns = [jvp(channel, at, v)[1] for v in directions]  # type: ignore[no-untyped-call]
+    columns = []
+    for k, v in enumerate(directions):
+        again, column = jvp(channel, at, v)  # type: ignore[no-untyped-call]
+        columns.append(column)
+        if torch.equal(again, y):  # otherwise, the family draws noise of its own
+            _check_derivative(channel, at, v, y.detach(), column, k)
     if not any(bool(column.any()) for column in columns):
         warn_user(
             "the derivatives of family with respect to theta are 0 at all samples, so the gradient "
             "is 0: steps such as torch.round and torch.sign hide how y depends on theta"
         )
     return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)
+
+
+@torch.no_grad()
+def _check_derivative(
+    channel: Callable[[Tensor], Tensor], at: Tensor, v: Tensor, y: Tensor, found: Tensor, k: int
+) -> None:
+    """Warn if the derivative of parameter k differs from finite differences in a column of y."""
+    scale = abs(float((at * v).sum())) or 1.0
+    try:
+        slopes = torch.stack([(channel(at + h * scale * v) - y) / (h * scale) for h in STEPS])
+    except Exception:  # the family may be undefined next to theta
+        return
+    # Slopes are unequal at kinks, at jumps, for fast oscillations, and next to infinities.
+    mean, error = slopes.mean(0), 3 * (slopes.amax(0) - slopes.amin(0))
+    error = error + 1e-3 * found.abs() + ROUNDING * y.abs() / scale
+    # A mean of 0 is a step whose derivative the user defines, such as a straight-through estimate.
+    wrong = ((mean - found).abs() > error) & (mean.abs() > error)
+    share = float(wrong.reshape(len(y), -1).double().mean(0).amax())
+    if share > MAX_WRONG:
+        warn_user(
+            f"the derivatives of family with respect to parameter {k} of theta differ from finite "
+            f"differences at {share:.0%} of the samples, so the gradient is wrong: use torch "
+            "operations on theta in all terms, without .item(), .detach() or NumPy"
+        )

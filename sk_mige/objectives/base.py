@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -115,6 +116,11 @@ class FunctionObjective(Objective):
     classifies : bool, default=False
         Whether the code's predictions are logits of classes.
 
+    Raises
+    ------
+    TypeError
+        If ``loss`` does not take three arguments.
+
     Examples
     --------
     >>> import torch
@@ -127,6 +133,7 @@ class FunctionObjective(Objective):
 
     def __init__(self, loss: Loss, *, has_value: bool = True, classifies: bool = False) -> None:
         super().__init__()
+        _check_arguments(loss)
         self.loss = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
         if isinstance(loss, Objective):
             has_value, classifies = loss.has_value, loss.classifies
@@ -234,8 +241,22 @@ class ShorthandMixin(BaseEstimator):
         nested = {key.partition("__")[0] for key in params if "__" in key}
         for name in nested & set(self._shorthands):
             params[name] = self._shorthands[name](params.get(name, getattr(self, name)))
-        super().set_params(**params)
+        try:
+            super().set_params(**params)
+        except ValueError as error:
+            raise ValueError(f"{error}{self._remedy(params)}") from error
         return self
+
+    def _remedy(self, params: dict[str, Any]) -> str:
+        """Return which object has a nested parameter that the given object lacks, or ""."""
+        for key in params:
+            name, _, part = key.partition("__")
+            given = params.get(name) if part and name in self._shorthands else None
+            if isinstance(given, BaseEstimator) and part not in given._get_param_names():
+                for kind in type(given).__subclasses__():
+                    if part in kind._get_param_names():
+                        return f" Pass {name}={kind.__name__}() to set {part!r}."
+        return ""
 
     def explicit_params(self) -> dict[str, Any]:
         """Return all parameters, including nested ones, with shorthands replaced by objects.
@@ -488,6 +509,22 @@ class FunctionDescription(Description):
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: part.shape for name, part in module.named_parameters()}
+
+
+def _check_arguments(loss: Loss) -> None:
+    """Raise TypeError if a loss does not take a code, x and y."""
+    try:
+        signature = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss)
+    except ValueError:  # a built-in function
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError as error:
+        raise TypeError(
+            f"mode: the loss {loss!r:.80} must take the arguments (code, x, y), but takes "
+            f"{signature}: pass a function such as "
+            "lambda code, x, y: torch.nn.functional.mse_loss(code.z, y)"
+        ) from error
 
 
 def check_instance(name: str, value: Any, expected: str) -> None:

@@ -65,6 +65,12 @@ def test_partial_correlation_gives_the_conditional_information_of_gaussians() ->
     assert contains(found, -0.5 * np.log(1 - partial**2), width=0.06)
 
 
+def test_the_repr_shows_the_value_and_the_interval_only() -> None:
+    found = conditional_mutual_info(*draw(random_covariance(3), n=50).T, estimator=QUICK)
+    expected = f"InformationEstimate(value={found.value!r}, interval={found.interval!r})"
+    assert repr(found) == expected
+
+
 def test_variables_of_several_columns_have_their_closed_form() -> None:
     table = draw(random_covariance(6))
     found = conditional_mutual_info(table[:, :2], table[:, 2:4], table[:, 4:], estimator=QUICK)

@@ -486,6 +486,14 @@ def test_labels_that_no_linear_rule_predicts_have_their_information(kind: str) -
     assert contains(estimator, truth)
 
 
+def test_trees_of_a_single_column_see_stripes() -> None:
+    rng = np.random.default_rng(0)
+    x, flipped = rng.standard_normal(1000), rng.random(1000) < 0.1
+    estimator = quick("linear", "trees").fit(x, (np.floor(2 * x) % 2 == 1) ^ flipped)
+    low, high = estimator.interval_
+    assert 0.1 < low < np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9) < high
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.01, 0.001])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_small_noise_in_a_sum_of_columns_is_resolved(noise: float, swapped: bool) -> None:
@@ -524,6 +532,14 @@ def test_rounded_values_with_more_noise_than_steps_have_the_information_of_the_n
     with pytest.warns(UserWarning, match="lie near a surface"):
         estimator = quick("gaussian").fit(x, y)
     assert contains(estimator, 0.5 * np.log1p(1 / 0.03**2))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_few_rows_are_the_first_cause_of_an_infinite_interval(seed: int) -> None:
+    x, noise = np.random.default_rng(seed).standard_normal((2, 20, 3))
+    with pytest.warns(UserWarning, match="^20 rows do not resolve .* Pass more rows"):
+        estimator = MutualInfoEstimator(random_state=0).fit(x, x + noise)
+    assert estimator.interval_[1] == np.inf
 
 
 def test_pmi_of_small_noise_is_the_log_density_ratio() -> None:

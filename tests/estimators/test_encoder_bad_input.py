@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -27,6 +29,7 @@ from sk_mige import (
     SlicedScoreMatching,
     SSGEScoreEstimator,
     SSGEScoreEstimatorCV,
+    SteinThinning,
     WeightedKNNClassifier,
 )
 from sk_mige.training import ImageAugmentation
@@ -71,6 +74,22 @@ def test_rows_without_information_are_refused(bad: np.ndarray, message: str, mod
 def test_masked_rows_are_refused(estimator: Any) -> None:
     with pytest.raises(ValueError, match="X has masked values: drop or impute"):
         estimator.fit(np.ma.masked_greater(X, 1))
+
+
+ESTIMATORS = [small(max_epochs=1), SSGEScoreEstimator(), NonLinearProbe(), SteinThinning()]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("folder", ["images", Path("images")])
+def test_a_folder_is_refused_with_the_data_set_to_make(estimator: Any, folder: Any) -> None:
+    with pytest.raises(TypeError, match=r"X is the path or string 'images'.*ImageFolder\("):
+        estimator.fit(folder, Y)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_equal_names_of_columns_are_refused_by_name(estimator: Any) -> None:
+    with pytest.raises(ValueError, match="X has several columns with the name 'b': rename"):
+        estimator.fit(pd.DataFrame(X[:, :4], columns=list("abbc")), Y)
 
 
 @pytest.mark.parametrize(

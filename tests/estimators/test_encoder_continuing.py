@@ -220,6 +220,12 @@ def test_the_objective_may_change_between_calls(X: np.ndarray, y: np.ndarray) ->
     assert "valid_loss" in encoder.history_[-1]
 
 
+def test_the_seed_of_the_first_call_is_kept(X: np.ndarray, y: np.ndarray) -> None:
+    first, second = (started("ib").partial_fit(X, y, classes=[0, 1]) for _ in range(2))
+    second.set_params(random_state=7)
+    np.testing.assert_array_equal(*(e.partial_fit(X, y).transform(X) for e in (first, second)))
+
+
 def test_a_name_and_its_object_are_the_same_objective(X: np.ndarray, y: np.ndarray) -> None:
     encoder = started("ib").fit(X, y)
     assert encoder.set_params(mode=InformationBottleneck(beta=0.1)).fit(X, y).n_iter_ == 2

@@ -208,6 +208,14 @@ def test_parameters_of_objectives_are_none_of_the_encoder(name: str) -> None:
         MIGEEncoder(**{name: 1})
 
 
+@pytest.mark.parametrize("given", [None, SSGEScoreEstimator()])
+def test_a_nested_parameter_of_a_projection_names_the_projection(given: Any) -> None:
+    encoder = MIGEEncoder(score_estimator=given)
+    remedy = r"Pass score_estimator=RandomProjectionSSGE\(\) to set 'n_components'"
+    with pytest.raises(ValueError, match=f"Invalid parameter 'n_components'.*{remedy}"):
+        encoder.set_params(score_estimator__n_components=4)
+
+
 def test_a_name_becomes_its_object_where_a_nested_parameter_is_set() -> None:
     encoder = MIGEEncoder(mode="ib").set_params(mode__beta=0.1)
     assert repr(encoder.mode) == "InformationBottleneck(beta=0.1)"

@@ -168,6 +168,35 @@ def test_selected_rows_of_a_data_frame_are_a_data_frame():
     assert list(thinning.feature_names_in_) == ["a", "b"]
 
 
+class Holder:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype=dtype)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("container", [memoryview, Holder])
+def test_rows_may_be_anything_that_numpy_reads(tool, container):
+    X = normal(30)
+    expected = TOOLS[tool](score_estimator=minus, **seed(tool)).fit(X)
+    found = TOOLS[tool](score_estimator=minus, **seed(tool)).fit(container(X))
+    np.testing.assert_array_equal(result(found), result(expected))
+    if tool == "thinning":
+        np.testing.assert_array_equal(found.points_, expected.points_)
+        np.testing.assert_array_equal(found.select(container(X)), expected.points_)
+
+
+def test_outliers_that_dominate_the_scale_are_warned_of_with_given_scores():
+    X = normal(30)
+    scores = -X
+    X[3] = 1e4
+    with pytest.warns(UserWarning, match="dominate the scale"):
+        SteinThinning(5).fit(X, scores)
+    assert len(set(SteinThinning(5, preconditioner=None).fit(X, scores).indices_)) == 5
+
+
 def test_class_labels_are_ignored():
     X = normal()
     labels = (X[:, 0] > 0).astype(int)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from sk_mige.information import channel_gradient
+from sk_mige.information.channel import _with_derivative
 
 
 def correlated(x, rho, noise):
@@ -143,8 +146,100 @@ def test_a_channel_without_noise_is_refused(family, rng):
 def test_a_column_without_noise_is_refused(rng):
     with pytest.raises(ValueError, match="y must contain noise"):
         channel_gradient(
-            lambda x, t, z: torch.cat([t * x + z, t * x], 1), 1.0, rng.standard_normal((50, 1))
+            lambda x, t, z: torch.cat([t * x + z[:, :1], t * x], 1),
+            1.0,
+            rng.standard_normal((50, 1)),
+            n_noise=2,
         )
+
+
+def sensors(x, theta, noise):
+    return torch.exp(-((x - theta) ** 2)) + 0.2 * noise
+
+
+def test_columns_that_share_noise_are_warned_of(rng):
+    x, theta = rng.standard_normal((200, 1)), [-0.5, 1.0]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        channel_gradient(sensors, theta, x)
+    first = str(caught[0].message)
+    assert first.startswith("y has 2 columns, but the noise has 1.")
+    assert "n_noise=2" in first
+    assert np.isfinite(channel_gradient(sensors, theta, x, n_noise=2).gradient).all()
+
+
+def test_redundant_columns_need_no_noise_of_their_own(rng):
+    x = rng.standard_normal((200, 1))
+    twice = channel_gradient(lambda x, t, z: (t * x + z) * x.new_tensor([1.0, 2.0]), 1.0, x)
+    np.testing.assert_allclose(twice, channel_gradient(gain, 1.0, x))
+
+
+@pytest.mark.parametrize("shape", [(30, 1), (30,)])
+def test_exchanged_theta_and_x_are_named(shape, rng):
+    x = rng.standard_normal(shape)
+    for theta in (1.0, [1.0, 2.0]):
+        with pytest.raises(ValueError, match=r"Pass \(family, theta, x\) in this order"):
+            channel_gradient(gain, x, theta)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        lambda x, t, z: t * x + t.item() * x + z,
+        lambda x, t, z: t * x + torch.from_numpy(np.sin(t.detach().numpy() * x.numpy())) + z,
+        lambda x, t, z: torch.where(x > 0, t, t.detach()) * x + z,
+        lambda x, t, z: torch.cat([t * x, t.detach() ** 2 * x * t], 1) + z,
+        lambda x, t, z: (t * x + t.item() * x + z).float(),
+    ],
+    ids=["item", "NumPy", "half of the rows", "one column", "float32"],
+)
+def test_a_family_that_autograd_follows_in_part_is_warned_of(family, rng):
+    with pytest.warns(UserWarning, match="parameter 0 of theta differ from finite differences"):
+        channel_gradient(family, 1.3, rng.standard_normal((60, 1)), n_noise=2)
+
+
+def straight_through(values):
+    return values + (torch.round(values) - values).detach()
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        lambda x, t, z: torch.relu(t * x) + z,
+        lambda x, t, z: torch.relu(t) * x + z,
+        lambda x, t, z: (t * x).abs() + z,
+        lambda x, t, z: torch.clamp(t * x, -1, 1) + z,
+        lambda x, t, z: torch.round(8 * t * x) / 8 + t * x + z,
+        lambda x, t, z: straight_through(t * x) + z,
+        lambda x, t, z: torch.sin(100 * t * x) + z,
+        lambda x, t, z: torch.sin(1e5 * t * x) + z,
+        lambda x, t, z: t.float() * x.float() + z.float(),
+        lambda x, t, z: ((1e3 + t.float() * x.float()) - 1e3) + z,
+        lambda x, t, z: torch.exp(t * x) + z,
+        lambda x, t, z: t * x + z + torch.randn_like(x),
+        lambda x, t, z: t * (x - x.mean()) / x.std() + z,
+        lambda x, t, z: t.abs().sqrt() * x + z,
+    ],
+)
+@pytest.mark.parametrize("theta", [0.0, 1e-9, 1.0, 30.0])
+def test_families_with_kinks_steps_and_rounding_pass(family, theta, rng):
+    x = rng.standard_normal((60, 1))
+    at = torch.tensor(theta, dtype=torch.float64)
+    noise = torch.from_numpy(rng.standard_normal((60, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "the derivatives of family .* are 0")
+        _with_derivative(lambda t: family(torch.from_numpy(x), t, noise), at, len(x))
+
+
+def test_a_family_may_be_undefined_next_to_theta(rng):
+    def exact(x, t, z):
+        if t != 1:
+            raise AssertionError("off the grid")
+        return t * x + z
+
+    x = rng.standard_normal((60, 1))
+    assert channel_gradient(exact, 1.0, x) == channel_gradient(gain, 1.0, x)
 
 
 def gain(x, theta, noise):

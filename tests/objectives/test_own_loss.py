@@ -288,6 +288,21 @@ def test_a_loss_of_another_shape_is_named(value: Any, X: np.ndarray) -> None:
         MIGEEncoder(**SMALL, mode=lambda code, x, y: value(code.z)).fit(X)
 
 
+@pytest.mark.parametrize("loss", [lambda code, x: code.z.mean(), nn.MSELoss(), torch.is_tensor])
+@pytest.mark.parametrize("wrap", [lambda loss: loss, InfoMax, InformationBottleneck])
+def test_a_loss_of_other_arguments_is_named(loss: Any, wrap: Any, X: np.ndarray, y: Any) -> None:
+    message = r"mode: the loss .* must take the arguments \(code, x, y\), but takes \("
+    with pytest.raises(TypeError, match=message):
+        MIGEEncoder(**SMALL, mode=wrap(loss)).fit(X, y)
+
+
+def test_more_arguments_may_have_defaults(X: np.ndarray) -> None:
+    def loss(code: Code, x: torch.Tensor, *rest: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
+        return weight * code.z.square().mean()
+
+    assert np.isfinite(MIGEEncoder(**SMALL, mode=loss).fit(X).history_[0]["train_loss"])
+
+
 def test_an_error_inside_a_loss_is_not_changed(X: np.ndarray) -> None:
     def broken(code: Code, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         raise ZeroDivisionError("mine")

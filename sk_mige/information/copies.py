@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Ridge on the covariance of standardised codes, and candidate factors of the correlations. The
-# factor with the best held-out value is used. Few samples in many dimensions need small factors.
-RIDGE = 1e-4
+from sk_mige.score.whitening import fit_whitening, principal_axes
+
+# Candidate factors of the correlations. The factor with the best held-out value is used. Few
+# samples in many dimensions need small factors.
 FACTORS = (0.999, 0.98, 0.9, 0.7, 0.4, 0.0)
+# Smallest variance of a principal component of standardised codes, relative to the largest.
+SMALLEST_VARIANCE = 1e-6
 
 
 def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -43,19 +46,22 @@ def other_rows(n: int) -> Tensor:
 def shared_information(first: Tensor, second: Tensor) -> float:
     r"""Held-out Gaussian mutual information between the codes of two copies of each sample.
 
-    Let :math:`\rho_k` be the canonical correlations and :math:`p, q` the canonical coordinates of
-    the copies' codes, each of variance 1. The value is the mean log-likelihood ratio of a dependent
-    and an independent Gaussian:
+    Let :math:`\rho_k` be the canonical correlations of training samples, and :math:`r_k` the
+    correlations of the same canonical coordinates on held-out samples. The value is the mean
+    log-likelihood ratio of a dependent and an independent Gaussian on the held-out samples. Both
+    Gaussians have the variances of the held-out coordinates:
 
-    .. math:: \frac1n \sum_{i=1}^n \sum_{k=1}^K \Big[ -\tfrac12 \log(1 - \rho_k^2)
-              - \frac{\rho_k^2 (p_{ik}^2 + q_{ik}^2) - 2 \rho_k p_{ik} q_{ik}}{2 (1 - \rho_k^2)}
-              \Big]
+    .. math:: \sum_{k=1}^K \Big[ -\tfrac12 \log(1 - \rho_k^2)
+              + \frac{\rho_k (r_k - \rho_k)}{1 - \rho_k^2} \Big]
+              \le -\tfrac12 \sum_{k=1}^K \log(1 - r_k^2)
 
-    Correlations and coordinates are estimated from every second sample and evaluated on the
-    remaining samples. The two sets of samples then exchange roles, and the two values are averaged.
-    For each half, the correlations are multiplied by the factor from 0 to .999 that gives the
-    largest value. For many samples and exchangeable Gaussian codes, the value is nearly the mutual
-    information between the codes.
+    Every second sample is a training sample. The two sets of samples then exchange roles, and the
+    two values are averaged. For each half, the correlations are multiplied by the factor from 0 to
+    .999 that gives the largest value. The sum and the difference of the copies' codes are
+    independent Gaussians, and the shrinkage of both covariances maximises their leave-one-out
+    likelihood (:func:`sk_mige.score.whitening`). Linear combinations of other columns do not
+    count. For many samples and exchangeable Gaussian codes, the value is nearly the mutual
+    information between the codes. For few samples, the value is smaller.
 
     Parameters
     ----------
@@ -77,35 +83,56 @@ def shared_information(first: Tensor, second: Tensor) -> float:
     >>> round(shared_information(x, 0.8 * x + 0.6 * noise), 1)
     0.5
     """
-    a, b = first.detach().double(), second.detach().double()
+    both = torch.cat([first, second]).detach().double()
+    centred, scale = both - both.mean(0), both.std(0)
+    varies = scale > 1e-12 * both.abs().amax(0)
+    if not bool(varies.any()):
+        return 0.0
+    codes = centred[:, varies] / scale[varies]
+    a, b = (codes @ _basis(codes)).chunk(2)
     even, odd = slice(0, None, 2), slice(1, None, 2)
     return 0.5 * (_held_out(a, b, even, odd) + _held_out(a, b, odd, even))
 
 
+def _basis(codes: Tensor) -> Tensor:
+    """Return a random orthonormal basis (K, r) of the directions in which codes vary."""
+    variances, axes = principal_axes(codes)
+    axes = axes[:, variances > SMALLEST_VARIANCE * variances[-1]]
+    # The principal axes of all rows would depend on the held-out rows.
+    mix = torch.randn(axes.shape, generator=torch.Generator().manual_seed(0), dtype=axes.dtype)
+    basis: Tensor = torch.linalg.qr(axes @ (axes.mT @ mix))[0]
+    return basis
+
+
 def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:
-    """Return the mean log-likelihood ratio of test rows for a Gaussian fitted to training rows."""
-    both = torch.cat([a[train], b[train]])
-    mean, scale = both.mean(0), both.std(0)
-    varies = scale > 1e-12 * both.abs().amax(0)
-    if not bool(varies.any()):
-        return 0.0
-    a, b = (((code - mean) / scale)[:, varies] for code in (a, b))
-    correlations, axes = _canonical(a[train], b[train])
+    """Return the mean log-likelihood ratio of test rows, with axes from training rows."""
+    mean = 0.5 * (a[train] + b[train]).mean(0)
+    correlations, axes = _canonical(a[train] - mean, b[train] - mean)
     p, q = a[test] @ axes, b[test] @ axes
-    return max(_log_ratio(p, q, factor * correlations) for factor in FACTORS)
+    middle = 0.5 * (p + q).mean(0)
+    p, q = p - middle, q - middle
+    variance = 0.5 * (p.square() + q.square()).mean(0)
+    product = (p * q).mean(0) / variance.clamp_min(torch.finfo(p.dtype).tiny)
+    return max(_log_ratio(product, factor * correlations) for factor in FACTORS)
 
 
 def _canonical(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Return canonical correlations (K,) and canonical axes (K, K) of exchangeable copies."""
-    covariance = (a.mT @ a + b.mT @ b) / (2 * len(a)) + RIDGE * torch.eye(a.shape[1]).to(a)
-    cross = (a.mT @ b + b.mT @ a) / (2 * len(a))
-    values, vectors = torch.linalg.eigh(covariance)
-    whitening = vectors / values.sqrt()
-    correlations, turns = torch.linalg.eigh(whitening.mT @ cross @ whitening)
+    both, difference = _covariance(a + b), _covariance(a - b)
+    values, vectors = torch.linalg.eigh(both + difference)
+    whitening = vectors / values.clamp_min(1e-12 * float(values[-1])).sqrt()
+    correlations, turns = torch.linalg.eigh(whitening.mT @ (both - difference) @ whitening)
     return correlations.clamp(0, 1), whitening @ turns
 
 
-def _log_ratio(p: Tensor, q: Tensor, correlations: Tensor) -> float:
+def _covariance(x: Tensor) -> Tensor:
+    """Return the covariance (K, K) of samples, with the shrinkage of the best likelihood."""
+    covariance, shrinkage = x.mT @ x / len(x), fit_whitening(x)[0].shrinkage
+    sphere = covariance.trace() / len(covariance) * torch.eye(len(covariance)).to(x)
+    return covariance.lerp(sphere, shrinkage)
+
+
+def _log_ratio(held_out: Tensor, correlations: Tensor) -> float:
+    """Return the mean log-likelihood ratio, given the correlations of the held-out coordinates."""
     rest = 1 - correlations.square()
-    quadratic = correlations.square() * (p.square() + q.square()) - 2 * correlations * p * q
-    return float((-0.5 * rest.log() - quadratic / (2 * rest)).sum(1).mean())
+    return float((-0.5 * rest.log() + correlations * (held_out - correlations) / rest).sum())

@@ -194,13 +194,20 @@ class EncoderNet(NeuralNet):
             )
         draws = max(1, ENOUGH_PAIRS // n)
         generator = torch.Generator().manual_seed(0)
-        parts = [
-            torch.stack([self.codes(incomplete_copy(x, generator)) for _ in range(2 * draws)])
-            for x in _parts(data)
-        ]
+        parts = [self._codes_of_copies(x, 2 * draws, generator) for x in _parts(data)]
         codes = torch.cat(parts, 1).reshape(draws, 2, n, -1)
         order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
         return sum(shared_information(a, b[order]) for a, b in codes) / draws
+
+    def _codes_of_copies(self, rows: Tensor, n_copies: int, generator: torch.Generator) -> Tensor:
+        """Return the codes (n_copies, n, K) of incomplete copies of n rows, in few passes."""
+        at_once = max(1, PART_VALUES // max(1, rows.numel()))
+        counts = [min(at_once, n_copies - done) for done in range(0, n_copies, at_once)]
+        codes = [
+            self.codes(torch.cat([incomplete_copy(rows, generator) for _ in range(count)]))
+            for count in counts
+        ]
+        return torch.cat(codes).reshape(n_copies, len(rows), -1)
 
     def codes_of(self, data: Dataset[Any]) -> Tensor:
         """Return the codes of a data set as a CPU tensor."""

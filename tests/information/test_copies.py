@@ -37,17 +37,56 @@ def test_constant_codes_share_nothing(code):
     assert shared_information(code, code) == 0
 
 
-def test_more_columns_than_rows_give_a_finite_positive_value():
-    assert 0 < shared_information(*noisy_copies(40, 0.9, 64)) < math.inf
+def test_more_columns_than_rows_give_a_positive_value_below_the_information():
+    assert 0 < shared_information(*noisy_copies(40, 0.9, 64)) < -32 * math.log(1 - 0.9**2)
+
+
+@pytest.mark.parametrize("width", [8, 16, 64])
+def test_few_rows_do_not_raise_the_information_of_an_untrained_map(width):
+    """With as many rows as columns, axes of tiny training variance once gave 22 nats."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4000, 3, generator=generator) @ torch.randn(3, 13, generator=generator)
+    layers = [torch.randn(*size, generator=generator) / 4 for size in ((13, 99), (99, width))]
+    a, b = ((incomplete_copy(x, generator) @ layers[0]).relu() @ layers[1] for _ in range(2))
+    truth = shared_information(a, b)
+    for n in (width // 2, width, width + 4, 2 * width):
+        parts = zip(a[: 15 * n].split(n), b[: 15 * n].split(n), strict=True)
+        values = torch.tensor([shared_information(*part) for part in parts])
+        assert values.min() >= 0
+        assert values.max() < 2 * truth
+        assert values.mean() < truth
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [40, 1000])
+def test_combinations_of_columns_add_no_information(n, dtype):
+    a, b = noisy_copies(n, 0.9, 4)
+    mix = torch.randn(4, 8, generator=torch.Generator().manual_seed(1)).to(dtype)
+    more = [torch.cat([code.to(dtype), code.to(dtype) @ mix - 30], 1) for code in (a, b)]
+    assert shared_information(*more) == pytest.approx(shared_information(a, b), rel=0.05)
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 99), scale=st.floats(1e-30, 1e30), shift=st.floats(-10, 10))
-def test_units_and_rotations_of_the_code_do_not_matter(seed, scale, shift):
-    a, b = noisy_copies(200, 0.8, 3, seed)
+def test_units_of_the_code_do_not_matter(seed, scale, shift):
+    a, b = noisy_copies(30, 0.8, 3, seed)
+    units = scale * torch.tensor([1.0, 1e3, 1e-3], dtype=torch.float64)
+    moved = [units * (code + shift) for code in (a, b)]
+    assert shared_information(*moved) == pytest.approx(shared_information(a, b), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rotations_of_many_codes_hardly_matter(seed):
+    a, b = noisy_copies(5000, 0.8, 3, seed)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)))[0]
-    moved = [scale * (code @ turn.double() + shift) for code in (a, b)]
+    moved = [code @ turn.double() for code in (a, b)]
     assert shared_information(*moved) == pytest.approx(shared_information(a, b), rel=1e-2)
+
+
+@pytest.mark.parametrize("n", [4, 5, 20])
+def test_equal_copies_give_a_finite_value(n):
+    a, _ = noisy_copies(n, 0.5, 8)
+    assert 0 < shared_information(a, a) < 8 * 3.7  # the largest correlation is .999
 
 
 def test_a_copy_keeps_half_of_the_values_and_all_means():

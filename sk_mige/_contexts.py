@@ -136,7 +136,7 @@ class _Detached(OneByOne):
 
 
 def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function of a tensor that has no gradient and whose branches depend on values.
+    """Decorate a function without a gradient whose branches depend on the values of a tensor.
 
     Such a function cannot take a batch of tensors. Inside ``torch.func.vmap``, the function is
     therefore called for each tensor of the batch.
@@ -154,7 +154,7 @@ def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling():  # would compile again for each value
+        if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
             apart: Callable[P, R] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
             return apart(*args, **kwargs)
         if peek_interpreter_stack() is None:

@@ -69,7 +69,7 @@ def feature_information(
     Scores ignore redundancy between features, so two copies of a feature have equal scores. Use
     :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
 
-    By default, each group is described by all candidates, which takes seconds per group. With
+    By default, all candidates are fitted to each group, which takes seconds per group. With
     ``estimator=MutualInfoEstimator(["linear", "quadratic", "neighbors"])``, scores with labels take
     a fraction of the time. These candidates underestimate the information if the most likely label
     alternates several times along a column.

@@ -157,7 +157,7 @@ def _unconfirmed(e: Evidence) -> float:
 
 
 def _few_columns(scores: Floats, labels: Labels, seed: int) -> list[int]:
-    """Return the few columns with significant relations with the labels, if there are more."""
+    """Return the columns with significant relations with the labels, or [] for few columns."""
     if scores.shape[1] <= MAX_COLUMNS:
         return []
     indicators = np.eye(labels.max() + 1)[labels]
@@ -241,7 +241,7 @@ class _Ordered(ClassifierMixin, BaseEstimator):
 
 
 def _classifier(name: str, n: int, width: int, seed: int) -> Any:
-    """Return an unfitted classifier with settings for n rows of a number of columns."""
+    """Return an unfitted classifier with settings for n rows and ``width`` columns."""
     # Imported here because the import is slow and only labels need these classes.
     from sklearn.discriminant_analysis import (
         LinearDiscriminantAnalysis,
@@ -269,7 +269,7 @@ def _classifier(name: str, n: int, width: int, seed: int) -> Any:
             )
         ),
         "trees": lambda: _with_radius(
-            # Trees of a single column differ less, so that fewer trees have the same average.
+            # Trees of a single column differ little, so the average of few trees is accurate.
             ExtraTreesClassifier(
                 25 if width == 1 else 100,
                 max_features=None,
@@ -290,7 +290,7 @@ def _with_radius(classifier: Any) -> Any:
 
 
 def _of_columns(classifier: Any, columns: list[int]) -> Any:
-    """Let the classifier use some columns only."""
+    """Return a pipeline that passes only the given columns to the classifier."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
@@ -318,8 +318,9 @@ def _cross_fit(
 ) -> tuple[list[Any], Floats, float]:
     """Return fitted classifiers, held-out log-posteriors, and the mean in-sample information.
 
-    If columns are given for each fold, the classifiers use these columns only, and a fold without
-    columns has the prior. With ``halve``, the classifiers are fitted to every other training row.
+    If columns are given for each fold, the classifiers use these columns only. For a fold without
+    columns, the prior is predicted. With ``halve``, the classifiers are fitted to every other
+    training row.
     """
     name = name.removesuffix(FEW)
     posterior = np.empty((len(labels), len(log_prior)))

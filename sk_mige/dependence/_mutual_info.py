@@ -644,11 +644,11 @@ def _average(candidates: list[Evidence]) -> NDArray[np.float64]:
 
 
 def _warn_of_surface(n: int) -> None:
-    """Warn about pairs without resolved noise. Few rows cannot show that the noise is missing."""
+    """Warn that a relation may have no noise. The text for few rows leaves both cases open."""
     if n < FEWEST:
         warn_user(
-            f"{n} rows do not resolve the mutual information, because a relation without noise "
-            "also suits them. Pass more rows or fewer columns. If Y is a function of X, "
+            f"{n} rows do not resolve the mutual information, because these rows also fit a "
+            "relation without noise. Pass more rows or fewer columns. If Y is a function of X, "
             "add the measurement noise"
         )
     else:

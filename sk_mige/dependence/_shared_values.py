@@ -195,7 +195,7 @@ class Clusters:
         self.codes = _components(self.rows)
 
     def transform(self, table: Array) -> NDArray[np.int64]:
-        """Return the cluster of the nearest row of the graph."""
+        """Return the cluster of each row, which is the cluster of the nearest row of the graph."""
         rows, points = self.rows, self._scaled(table)
         if len(self.columns) > 1:
             return np.asarray(self.codes[pairwise_distances_argmin(points, rows)])
@@ -224,7 +224,8 @@ def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
 
         graph = kneighbors_graph(rows, k)
         return np.asarray(connected_components(graph, directed=False)[1])
-    # The components of a single column end at gaps that are wider than k rows on both sides.
+    # Clusters of a single column end at gaps wider than the distances to the k-th next
+    # values on both sides.
     spans, ends = rows[k:, 0] - rows[:-k, 0], np.full(k, np.inf)
     both = np.maximum(np.append(ends, spans)[:-1], np.append(spans, ends)[1:])
     return np.append(0, np.cumsum(np.diff(rows[:, 0]) > both))

@@ -24,8 +24,9 @@ from sk_mige.training.targets import as_numpy
 DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 # Rows are frequent if their number exceeds this multiple of the median number of equal rows.
 FREQUENT = 10
-# A column with at least FEWEST_STEPS rows is a slow series if successive ranks differ less than
-# NEAR times the difference of random ranks, and ranks three rows apart differ GROWTH times more.
+# A column with at least FEWEST_STEPS rows is a slow series under two conditions. Successive ranks
+# differ less than NEAR times the difference of random ranks. Ranks three rows apart differ more
+# than GROWTH times the difference of successive ranks.
 FEWEST_STEPS, NEAR, GROWTH = 200, 0.5, 1.4
 
 Array = NDArray[Any]
@@ -314,8 +315,8 @@ def fold_keys(x: Array, y: Array) -> NDArray[np.int64]:
     """Return an integer key for each row, equal for rows that must share a fold.
 
     Equal rows share a fold, because equal rows can be copies. If there are few distinct rows, equal
-    rows have different keys. Frequent rows, for example the zero of amounts with a label, are no
-    copies and also have different keys.
+    rows have different keys. Frequent rows also have different keys, because frequent rows are not
+    copies. An example is an amount of zero with a frequent label.
     """
     codes, places = pair_codes(x, y), np.arange(len(x))
     if is_few(codes, len(x)):

@@ -36,7 +36,7 @@ class DocLinkMixin:
 
 
 class WeightedAccuracyMixin(ClassifierMixin):
-    """Mixin whose score is the accuracy."""
+    """Mixin for classifiers whose score is the weighted accuracy."""
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of the predicted classes.

@@ -297,7 +297,7 @@ def blocks(X: Any) -> Iterator[Any]:
 
 
 def as_rows(X: Any) -> Any:
-    """Convert tensors to arrays, except under array API dispatch, and reject other objects."""
+    """Convert tensors to arrays, except under array API dispatch, and reject unusable input."""
     if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
         return X
     if isinstance(X, str | bytes | os.PathLike):

@@ -203,9 +203,10 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     up to rounding errors. A point outside the subspace has the score of the nearest point in the
     subspace. In a stream, the first batch determines the subspace.
 
-    A warning is given if a few values dominate the variance of a feature. Rows with values more
-    than 100 interquartile ranges from the median, such as -9999 for a missing value, do not count
-    in means and covariances. Scores of other rows then hardly change.
+    A warning is given if a few values dominate the variance of a feature. An absurd value is more
+    than 100 interquartile ranges from the median, such as -9999 for a missing value. If rows with
+    absurd values are few, means and covariances are computed without these rows. The scores of
+    other rows then hardly change.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
     raise an error. Drop or impute rows with missing values before the fit.

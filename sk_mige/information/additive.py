@@ -149,7 +149,7 @@ class _Density(ArrayState):
         self.mixing = torch.eye(z.shape[1], dtype=z.dtype) if mixing is None else mixing
         self.columns = z.sort(0).values
         self.components = (z @ self.mixing).sort(0).values
-        # Functions of samples need a column, but variables that are constant have none here.
+        # If all columns of a variable are constant, z has no columns, and ranks do not exist.
         scores = gaussianize_ranks(z @ self.mixing) if z.shape[1] else z
         correlations = torch.cov(scores.mT).reshape(self.mixing.shape)
         self.whiten, self.half_log_det = whitener(correlations)

@@ -123,7 +123,7 @@ def channel_gradient(
     if n_columns > noise.shape[1]:
         warn_user(
             f"y has {n_columns} columns, but the noise has {noise.shape[1]}. If columns of y share "
-            "noise, their information is infinite and has no gradient. Pass "
+            "noise, the mutual information is infinite and has no gradient. Pass "
             f"n_noise={n_columns}, and use one column of noise for each column of y"
         )
     return mutual_info_gradient(rows, y, derivative, **options)
@@ -180,7 +180,7 @@ def _with_derivative(
     if not any(bool(column.any()) for column in columns):
         warn_user(
             "the derivatives of family with respect to theta are 0 at all samples, so the gradient "
-            "is 0: steps such as torch.round and torch.sign hide how y depends on theta"
+            "is 0: replace steps, such as torch.round and torch.sign, by smooth functions"
         )
     return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)
 
@@ -198,7 +198,8 @@ def _check_derivative(
     # Slopes are unequal at kinks, at jumps, for fast oscillations, and next to infinities.
     mean, error = slopes.mean(0), 3 * (slopes.amax(0) - slopes.amin(0))
     error = error + 1e-3 * found.abs() + ROUNDING * y.abs() / scale
-    # A mean of 0 is a step whose derivative the user defines, such as a straight-through estimate.
+    # A mean of 0 indicates a step. The user can define the derivative of a step, for example as a
+    # straight-through estimate.
     wrong = ((mean - found).abs() > error) & (mean.abs() > error)
     share = float(wrong.reshape(len(y), -1).double().mean(0).amax())
     if share > MAX_WRONG:

@@ -253,7 +253,7 @@ def conditional_scores(
 
 
 def _slopes(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
-    """Return the gradients of log-densities at the points, in every context of torch."""
+    """Return the gradients of log-densities at the points, also in transforms of torch."""
 
     def total(at: Tensor) -> Tensor:
         densities = log_prob(at)

@@ -248,7 +248,7 @@ class ShorthandMixin(BaseEstimator):
         return self
 
     def _remedy(self, params: dict[str, Any]) -> str:
-        """Return which object has a nested parameter that the given object lacks, or ""."""
+        """Return advice to pass an object that has the missing nested parameter, or ""."""
         for key in params:
             name, _, part = key.partition("__")
             given = params.get(name) if part and name in self._shorthands else None

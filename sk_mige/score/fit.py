@@ -580,7 +580,7 @@ def _solve(
     settings: ScoreSettings,
     alpha: float,
 ) -> ScoreFit:
-    """Return the fit that minimises a quadratic form, with coefficients of orthonormal sections."""
+    """Minimise a regularised quadratic form over combinations of orthonormal sections."""
     form = form.within(vectors)
     basis = spectral_basis(form.quadratic)
     h = settings.filter(basis.values, n_samples * expansion.operator_trace, alpha)

@@ -494,7 +494,7 @@ class GradientSplit:
         c = self.vectors @ (self.basis.vectors @ filtered.mT)
         slope = held.linear(self.held.weights[base])[:, 0]
         losses = 0.5 * held.energy(c) - slope @ c + self.held.constants[base]
-        # The gradient in whitened coordinates is bounded, and W maps it to input coordinates.
+        # W maps the bounded gradient in whitened coordinates to input coordinates.
         largest = self.steepness * (self.train.gain / self.bandwidth) ** 2
         bounds = filtered.square().sum(1) * largest
         return losses / len(self.held.y), bounds

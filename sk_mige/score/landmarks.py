@@ -117,8 +117,8 @@ class LandmarkAccumulator:
         found = self.sums_of(x, self.n_samples)
         if not all(bool(sums.fit.quadratic.isfinite().all()) for sums in found):
             raise ValueError(
-                "X has values so far from those of the first rows that distances exceed the range "
-                "of the floats: drop such rows"
+                "X has values so far from the first rows that sums of distances exceed the "
+                "largest floating-point number: drop such rows"
             )
         self.join(found)
 

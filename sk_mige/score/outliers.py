@@ -12,14 +12,14 @@ from .kernels import is_readable
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
 # the mean square. They must be a fraction below FEW of all values, or below CODES if all are equal.
 # Rows with values beyond ABSURD are left out of means and covariances. Heavy tails rarely reach
-# that far, because estimates without rows of the tails would not be affine equivariant.
+# ABSURD. Estimates without rows of the tails would not be affine equivariant.
 FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
     """Warn if a few outliers, such as -999 for a missing value, dominate a feature's scale.
 
-    Whitening would map the other values of the feature to nearly one value.
+    In units of such a scale, the other values of the feature are nearly equal.
     """
     outlying = _outlying(x, FAR)
     columns = outlying.any(0).nonzero()[:, 0]
@@ -37,14 +37,14 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 def outlying_rows(x: Tensor) -> Tensor:
     """Return a mask of the rows with at least one absurd value.
 
-    The mask is empty if too few other rows would remain for a covariance.
+    All values of the mask are False if too few other rows would remain for a covariance.
     """
     rows = _outlying(x, ABSURD).any(1)
     return rows & ((~rows).sum() > max(len(x) // 2, 3 * x.shape[1]))
 
 
 def usual_rows(x: Tensor) -> Tensor | slice:
-    """Return an index of the rows without absurd values, a slice if there are none."""
+    """Return a mask of the rows without absurd values, or a slice if no row has such a value."""
     rows = outlying_rows(x)
     return ~rows if bool(rows.any()) else slice(None)
 
@@ -72,7 +72,7 @@ def quartiles(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _outlying(x: Tensor, limit: float) -> Tensor:
-    """Return a mask of the outliers (n, d) beyond a number of interquartile ranges."""
+    """Return a mask of the outliers (n, d), beyond ``limit`` interquartile ranges."""
     n, d = x.shape
     if n <= d or n < 10 or x.device.type == "mps":
         return torch.zeros_like(x, dtype=torch.bool)

@@ -51,7 +51,7 @@ def widest_dtype(tensor: Tensor) -> torch.dtype:
 
 @dataclass(frozen=True)
 class TensorParts:
-    """Base class of dataclasses whose fields are tensors, such dataclasses or plain values."""
+    """Base class of dataclasses whose fields are tensors, ``TensorParts`` or plain values."""
 
     def to(self, target: torch.dtype | torch.device) -> Self:
         """Return the same object with tensors in another dtype or on another device."""

@@ -19,8 +19,9 @@ ALPHAS: tuple[float, ...] = (
 )
 # Smallest usable eigenvalue of a kernel, relative to the largest, with a summed quadratic form.
 RESOLUTION = 1e-10
-# Smallest eigenvalue of a Gram matrix, divided by n, for which float32 resolves the spectrum, and
-# for which a float64 Cholesky factorisation gives the coefficients to six digits.
+# Limits on the smallest eigenvalue of a Gram matrix, divided by n. Above the first limit, float32
+# resolves the spectrum. Above the second limit, a float64 Cholesky factorisation gives the
+# coefficients to six digits.
 FLOAT32_RESOLUTION, CHOLESKY_RESOLUTION = 1e-5, 1e-9
 
 
@@ -113,7 +114,7 @@ def spectral_filter(
 class SpectralBasis:
     """Basis S of coefficients that diagonalises the quadratic forms of the fit and of the penalty.
 
-    Let A be the matrix of the fit's quadratic form, and P that of the penalty. Then S' A S =
+    Let A be the matrix of the fit's quadratic form, and P the matrix of the penalty. Then S' A S =
     diag(values) and S' P S = I.
 
     Attributes
@@ -197,9 +198,9 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def orthonormal_sections(gram: Tensor) -> Tensor:
     """Return coefficients V (m, r) with V' K V = I for the Gram matrix K of the centres.
 
-    Products with V divide the rounding errors of A by the kernel's eigenvalues. Directions in which
-    rounding errors would dominate are left out. Without such directions, a Cholesky factorisation
-    gives V in less time than an eigendecomposition.
+    For the quadratic form A of a fit, the product V' A V divides the rounding errors of A by the
+    eigenvalues of K. Directions in which rounding errors would dominate are left out. Without such
+    directions, a Cholesky factorisation gives V in less time than an eigendecomposition.
     """
     if not exceeds(gram, CHOLESKY_RESOLUTION * len(gram)):
         return kernel_basis(gram).resolved

@@ -33,7 +33,7 @@ class FeatureUnits(TensorParts):
     Attributes
     ----------
     origin : Tensor of shape (d,)
-        Mean :math:`\mu` of each column.
+        Mean :math:`\mu` of each column, or the median if outliers dominate the column.
     scale : Tensor of shape (d,)
         Unit u of each column, negative for columns with negative skewness.
     rounding : Tensor of shape (d,)
@@ -98,7 +98,8 @@ def feature_units(x: Tensor) -> FeatureUnits:
         )
     points = x.to(widest_dtype(x))
     largest = x.abs().amax(0).to(points)
-    # A power of two is exact. The squares of numbers below 2 neither overflow nor vanish.
+    # Division by a power of two is exact. The largest quotient is between 1 and 2, so that sums of
+    # squares neither overflow nor vanish.
     power = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
     points = points / power
     mean = points.mean(0)

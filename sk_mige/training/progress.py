@@ -15,7 +15,7 @@ class Console:
     """Stream that passes text to another stream and ignores errors of that stream.
 
     In a program without a console, ``sys.stdout`` and ``sys.stderr`` are None. Other streams fail
-    later, for example because a disk is full. Training continues without progress.
+    later, for example because a disk is full. Training then continues without output.
     """
 
     def __init__(self, stream: Any) -> None:

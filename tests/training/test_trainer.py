@@ -282,7 +282,7 @@ def test_something_must_be_trained() -> None:
     frozen = EncoderNetwork(nn.Linear(2, 1), DeterministicHead(1)).requires_grad_(False)
     with pytest.raises(ValueError, match="encoder has no parameter to train"):
         Trainer(frozen, FunctionObjective(spread))
-    learning = FunctionObjective(nn.Bilinear(2, 2, 1))
+    learning = FunctionObjective(nn.MultiheadAttention(2, 1))
     assert Trainer(frozen, learning).net.initialized_
 
 

@@ -21,7 +21,7 @@ from ._chain_rule import (
     warn_if_unresolved,
 )
 from ._mutual_info import MutualInfoEstimator, checked_estimator
-from ._variables import as_table, check_same_length
+from ._variables import as_table, check_same_length, warn_of_series
 
 
 def conditional_mutual_info(
@@ -132,7 +132,8 @@ def total_correlation(
     -----
     UserWarning
         If the interval is wider than 0.3 nats and 30 % of the estimate, or if the information is
-        infinite.
+        infinite. The warning is also given if at least two variables change slowly from row to row,
+        as time series do.
 
     See Also
     --------
@@ -168,6 +169,7 @@ def total_correlation(
         )
     named = {f"x{k}": values for k, values in enumerate(variables, start=1)}
     parts = sorted(_variables(named), key=order_key)
+    warn_of_series([part.values for variable in parts for part in variable if not part.is_label])
     terms: list[Term] = []
     for k in range(1, len(parts)):
         earlier = [part for variable in parts[:k] for part in variable]

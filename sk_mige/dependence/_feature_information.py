@@ -12,7 +12,7 @@ from sk_mige._warnings import warn_user
 
 from ._chain_rule import is_wide, joint_information, parts_of, sum_of
 from ._mutual_info import MutualInfoEstimator, checked_estimator
-from ._variables import as_table, check_same_length
+from ._variables import as_table, check_same_length, warn_of_series
 
 
 def feature_information(
@@ -57,7 +57,8 @@ def feature_information(
     -----
     UserWarning
         If the information of a feature is infinite, or if its interval is wider than 0.3 nats and
-        30 % of the estimate.
+        30 % of the estimate. The warning is also given if a feature and y change slowly from row to
+        row, as time series do.
 
     See Also
     --------
@@ -92,6 +93,7 @@ def feature_information(
         raise TypeError("X is sparse; pass X.toarray()")
     features, target = as_table("X", X), as_table("y", y)
     check_same_length({"X": features, "y": target})
+    warn_of_series([features, target])
     owner = _group_numbers(groups, features.shape[1])
     estimator = checked_estimator(estimator)
     parts = parts_of("y", target)

@@ -208,6 +208,21 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         -------
         self : MutualInfoEstimator
             The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If X or Y is sparse.
+        ValueError
+            If the numbers of rows differ, there are too few rows for ``cv`` or for a label, or a
+            value is missing.
+
+        Warns
+        -----
+        UserWarning
+            If the interval is wider than 0.3 nats and 30 % of the estimate, or the information is
+            infinite or nearly infinite. The warning is also given for many copies of rows, for
+            relations that no candidate describes, and if X and Y change slowly from row to row.
         """
         x, y = _paired_tables(X, Y)
         if len(x) < max(MIN_ROWS, 2 * self.cv):

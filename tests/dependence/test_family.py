@@ -309,3 +309,9 @@ def test_other_estimators_and_unknown_candidates_are_refused() -> None:
         total_correlation(ROWS, ROWS, estimator="gaussian")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="candidates must be 'auto' or some of"):
         total_correlation(ROWS, ROWS**2, estimator=MutualInfoEstimator(["gaussian", "magic"]))
+
+
+def test_slow_series_are_warned_of() -> None:
+    walks = np.random.default_rng(0).standard_normal((3, 250)).cumsum(1)
+    with pytest.warns(UserWarning, match="as in a time series"):
+        total_correlation(*walks, estimator=GAUSSIAN)

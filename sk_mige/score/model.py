@@ -196,11 +196,11 @@ def _whitening_and_base(
     if settings.whiten:
         white, radii = fit_whitening(x, settings.shrinkage, d, principal=principal)
         return white, fit_base(settings.base, radii, d)
-    white = identity_whitening(x, d)
+    white = identity_whitening(x, d, principal)
     if settings.base is None:
         return white, fit_base(None, white.mean, d)
     squares = (x - white.mean).square().sum(1)
-    variance = float(squares[usual_rows(x)].mean()) / d or 1.0
+    variance = float(squares[usual_rows(x, principal)].mean()) / d or 1.0
     return white, fit_base(settings.base, squares / variance, d, variance)
 
 

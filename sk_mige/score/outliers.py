@@ -43,8 +43,14 @@ def outlying_rows(x: Tensor) -> Tensor:
     return rows & ((~rows).sum() > max(len(x) // 2, 3 * x.shape[1]))
 
 
-def usual_rows(x: Tensor) -> Tensor | slice:
-    """Return a mask of the rows without absurd values, or a slice if no row has such a value."""
+def usual_rows(x: Tensor, principal: bool = False) -> Tensor | slice:
+    """Return a mask of the rows without absurd values, or a slice if no row has such a value.
+
+    If the columns are principal components of few rows, all rows are usual. Principal components of
+    equal rows differ by rounding errors, and any other row would be far away.
+    """
+    if principal:
+        return slice(None)
     rows = outlying_rows(x)
     return ~rows if bool(rows.any()) else slice(None)
 

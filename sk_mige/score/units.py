@@ -100,7 +100,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
     largest = x.abs().amax(0).to(points)
     # Division by a power of two is exact. The largest quotient is between 1 and 2, so that sums of
     # squares neither overflow nor vanish.
-    power = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
+    power = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 0.5)
     points = points / power
     mean = points.mean(0)
     centred = points.sub_(mean)

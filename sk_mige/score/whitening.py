@@ -126,7 +126,9 @@ class Whitening(TensorParts):
         return float(inside) + self.rest**2 * (self.n_features - self.gains.numel())
 
 
-def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
+def identity_whitening(
+    x: Tensor, n_features: int | None = None, principal: bool = False
+) -> Whitening:
     """Return the map that only subtracts the mean: W = I.
 
     Parameters
@@ -135,6 +137,8 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
         Samples.
     n_features : int, default=None
         Dimension of the input space, if x holds coordinates in a subspace. If None, d is used.
+    principal : bool, default=False
+        Whether x holds principal components.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def identity_whitening(x: Tensor, n_features: int | None = None) -> Whitening:
     """
     empty = x.new_empty((x.shape[1], 0))
     # Float32 sums would lose digits of a large mean.
-    mean = x[usual_rows(x)].mean(0, dtype=widest_dtype(x)).to(x.dtype)
+    mean = x[usual_rows(x, principal)].mean(0, dtype=widest_dtype(x)).to(x.dtype)
     return Whitening(mean, empty, x.new_empty(0), 1.0, n_features or x.shape[1], 1.0)
 
 
@@ -235,7 +239,7 @@ def fit_whitening(
     """
     n, rows_dim = x.shape
     d = n_features or rows_dim
-    usual = usual_rows(x)
+    usual = usual_rows(x, principal)
     mean = x[usual].mean(0)
     centred = x - mean
     vectors: Tensor | None = None

@@ -169,6 +169,16 @@ def test_duplicates_constant_columns_and_few_samples_never_give_nan(X, estimator
     assert np.isfinite(estimator.divergence(X + 0.25)).all()
 
 
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(10, 10), (25, 25), (25, 30)])
+def test_a_single_row_that_differs_from_equal_rows_counts(shape, dtype, whiten):
+    X = np.zeros(shape, dtype)
+    X[0, 0] = -1
+    scores = SSGEScoreEstimator(whiten=whiten).fit(X).transform(X)
+    assert np.abs(scores).max() < 1e3
+
+
 @pytest.mark.parametrize("transform", [lambda X: X + 1e5, lambda X: 1e-6 * X, lambda X: 1e6 * X])
 @pytest.mark.parametrize("estimator", ESTIMATORS[:3])
 def test_units_and_origin_leave_the_relative_error_alone(transform, estimator):

@@ -106,14 +106,12 @@ def feature_units(x: Tensor) -> FeatureUnits:
     centred = points.sub_(mean)
     squares = centred.square()
     deviation = squares.mean(0).sqrt()
-    rounding = ROUNDINGS * torch.finfo(x.dtype).eps * largest / power
+    relative = ROUNDINGS * torch.finfo(x.dtype).eps
+    rounding = relative * largest / power
     varies = deviation > rounding
     # Quartiles are faster in the dtype of x.
     low, middle, high = (value.to(points) / power for value in quartiles(x))
-    spread, usual = (
-        high - low,
-        ROUNDINGS * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs()),
-    )
+    spread, usual = high - low, relative * torch.maximum(low.abs(), high.abs())
     robust = (spread > usual) & (deviation > WIDE * spread)
     deviation = torch.where(robust, NORMAL_SHARE * spread, deviation)
     mean, rounding = mean.where(~robust, middle), rounding.where(~robust, usual)

@@ -206,6 +206,20 @@ def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:
     if margin.tree is not None:
         counts = margin.tree.query_ball_point(z, radius, p=np.inf, return_length=True)
         return np.asarray(counts)
-    low = np.searchsorted(margin.sorted, z[:, 0] - radius, side="left")
-    high = np.searchsorted(margin.sorted, z[:, 0] + radius, side="right")
-    return np.asarray(high - low)
+    column, ordered = z[:, 0], margin.sorted
+    upper, lower = _places(ordered, column, radius), _places(-ordered[::-1], -column, radius)
+    return upper + lower - len(ordered)
+
+
+def _places(ordered: Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:
+    """Return the number of sorted values v with v - z ≤ radius, for each z.
+
+    The sum of z and the radius has a rounding error. A search for the sum would count a value at
+    the radius, or leave it out, at random. The differences of values next to the sum decide.
+    """
+    edge, last = z + radius, len(ordered) - 1
+    place = np.searchsorted(ordered, edge, side="right")
+    before, after = ordered[(place - 1).clip(0)], ordered[place.clip(0, last)]
+    edge = np.where(after - z <= radius, after, edge)
+    edge = np.where(before - z > radius, np.nextafter(before, -np.inf), edge)
+    return np.asarray(np.searchsorted(ordered, edge, side="right"))

@@ -1,0 +1,51 @@
+"""Counts of neighbours in one and in several columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from sk_mige.information import NeighbourReference, ksg_terms
+
+
+def distances(a: torch.Tensor, b: torch.Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (a[:, None] - b).abs().amax(2).numpy()
+    return found
+
+
+def rows(n: int, p: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, p, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_ksg_counts_only_rows_nearer_than_the_kth_neighbour(p: int, shift: float) -> None:
+    x, n, k = rows(200, p, 0) + shift, 200, 3
+    y = x[:, :1] + 0.1 * rows(200, 1, 1)
+    of_x, of_y = distances(x, x), distances(y, y)
+    radius = np.sort(np.maximum(of_x, of_y), axis=1)[:, [k]]
+    counts = [(own < radius).sum(1) for own in (of_x, of_y)]  # with the row itself
+    expected = digamma(k) + digamma(n) - sum(map(digamma, counts))
+    np.testing.assert_allclose(ksg_terms(x, y, k), expected)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_pointwise_information_counts_the_kth_neighbour(shift: float) -> None:
+    x, new_x = rows(200, 1, 0) + shift, rows(50, 1, 2) + shift
+    y, new_y = x + 0.1 * rows(200, 1, 1), new_x + 0.1 * rows(50, 1, 3)
+    of_x, of_y = distances(new_x, x), distances(new_y, y)
+    radius = np.sort(np.maximum(of_x, of_y), axis=1)[:, [4]]
+    counts = [(own <= radius).sum(1) for own in (of_x, of_y)]
+    expected = np.log(5 * 200 / counts[0] / counts[1])
+    np.testing.assert_allclose(NeighbourReference(5).fit(x, y).pointwise(new_x, new_y), expected)
+
+
+def test_rows_at_equal_distances_are_counted_together() -> None:
+    x = rows(300, 1, 0).round(decimals=1)
+    distance = distances(x, x)
+    found = NeighbourReference(7).fit(x, x).pointwise(x, x)
+    radius = np.sort(distance, axis=1)[:, [6]]
+    np.testing.assert_allclose(found, np.log(7 * 300) - 2 * np.log((distance <= radius).sum(1)))

@@ -130,8 +130,8 @@ class MIGETerm(InformationTerm):
     marginal : str, default="auto"
         Estimate of the entropy of z, as in
         :func:`sk_mige.information.stochastic_mutual_info_surrogate`. With "classes",
-        :func:`sk_mige.information.gaussian_mutual_info` with labels is used. The value "classes"
-        requires a Gaussian code and class indices as targets.
+        the term is the bound of I(x; z | y) in :func:`sk_mige.information.gaussian_mutual_info`.
+        The value "classes" requires a Gaussian code and class indices as targets.
     closed_form : bool, default=True
         Whether H(z | x) is computed in closed form if q(z | x) is known.
     x_scale : float, default=1.0
@@ -177,15 +177,16 @@ class MIGETerm(InformationTerm):
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z) in nats, within classes if ``marginal="classes"``."""
+        """Return an upper bound of I(x; z), or of I(x; z | y) if ``marginal="classes"``, in nats."""
         assert code.conditional is not None
-        labels = y if self.marginal == "classes" else None
-        return gaussian_mutual_info(*code.conditional, labels=labels)
+        if self.marginal == "classes":
+            return _within_classes(code.conditional, y)
+        return gaussian_mutual_info(*code.conditional)
 
     def _surrogate(self, code: Code, x: Tensor, y: Tensor | None) -> Tensor:
         if self.marginal == "classes":
             assert code.conditional is not None
-            return gaussian_mutual_info(*code.conditional, labels=y)
+            return _within_classes(code.conditional, y)
         if code.conditional is None and code.z.ndim == 2:
             return mutual_info_surrogate(
                 x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
@@ -196,6 +197,15 @@ class MIGETerm(InformationTerm):
             marginal=self.marginal,
             score=self.score,
         )
+
+
+def _within_classes(conditional: tuple[Tensor, Tensor], y: Tensor | None) -> Tensor:
+    """Return an upper bound of I(x; z | y) in nats, without the entropy H(y) of the classes."""
+    assert y is not None
+    ordered = y.sort().values
+    size = torch.searchsorted(ordered, y, right=True) - torch.searchsorted(ordered, y)
+    entropy = -(size / len(y)).log().mean()  # of the rows' classes
+    return gaussian_mutual_info(*conditional, labels=y) - entropy
 
 
 def patches(features: Tensor) -> Tensor:

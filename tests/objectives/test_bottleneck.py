@@ -145,6 +145,22 @@ def test_the_limit_uses_the_value_of_the_information(
     torch.testing.assert_close(objective.reached, expected)
 
 
+def test_the_limit_within_classes_does_not_count_the_entropy_of_the_classes(
+    generator: torch.Generator,
+) -> None:
+    # I(x; z | y) = 1.5 log(1 + 0.25) = .33 nats, and H(y) = log 10 = 2.3 nats.
+    y = torch.arange(2000) % 10
+    mean = 10 * torch.randn(10, 3, generator=generator)[y]
+    mean = mean + 0.5 * torch.randn(2000, 3, generator=generator)
+    code = Code(mean, (mean, torch.ones(2000, 3)), prediction=torch.zeros(2000, 10))
+    term = MIGETerm(ssge, marginal="classes")
+    assert float(term.upper_bound(code, y)) == pytest.approx(1.5 * math.log(1.25), abs=0.03)
+    objective = BottleneckLoss(ClassLikelihood(), term, 1e-2, max_information=1.0)
+    for _ in range(3):
+        objective(code, code.z, y)
+    assert objective.current_beta < 1e-2
+
+
 def test_an_estimate_that_is_no_bound_is_not_compared_with_the_limit(
     generator: torch.Generator,
 ) -> None:

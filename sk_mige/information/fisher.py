@@ -24,9 +24,11 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     r"""Cross-fitted Fisher information of whitened samples relative to a standard Gaussian.
 
     The Fisher information is :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2`. The samples are first
-    whitened by the sample covariance, so the result is invariant under invertible affine maps of z.
+    whitened by the sample covariance, so the result is invariant under invertible affine maps of z,
+    unless the whitening leaves out outliers.
 
-    For any score ĝ fitted to other samples, Hyvärinen's loss J gives a lower bound:
+    For any score ĝ fitted to other samples, the expectation of Hyvärinen's loss J gives a lower
+    bound:
 
     .. math:: 2 (J[-z] - J[\hat g]) = \mathbb{E}\|s - g_0\|^2 - \mathbb{E}\|s - \hat g\|^2,
               \qquad g_0(z) = -z .
@@ -34,7 +36,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     Here s is the true score. The bound is below the Fisher information by the mean squared error of
     ĝ. The score for each fold is fitted to the other folds. All folds use the same Tikhonov
     strength, for which the sum of bounds over the folds is largest. If no sum is positive, the
-    result is 0.
+    result is 0. The choice of the strength biases the result upwards. For normal samples, the mean
+    result is .14 for 200 samples in one dimension, and .005 for 1,000 samples in two dimensions.
 
     Parameters
     ----------

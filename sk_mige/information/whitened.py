@@ -47,9 +47,10 @@ def whitened_scores(
               \quad W = S^{-1/2}
 
     With n ≥ 3 d samples, whitening uses the sample covariance S without shrinkage, computed once
-    from all samples and not for each fold. The estimate is then exactly affine equivariant. The
-    Tikhonov strength is chosen by Hyvärinen's loss on three folds in the
-    whitened coordinates. At infinite strength, the estimate is the score of the Gaussian.
+    from all samples and not for each fold. The estimate is then exactly affine equivariant, unless
+    :func:`~sk_mige.score.whitening` leaves out outliers, as for Cauchy samples. The Tikhonov
+    strength is chosen by Hyvärinen's loss on three folds in the whitened coordinates. At infinite
+    strength, the estimate is the score of the Gaussian.
 
     Without shrinkage, the biases of the inverse covariances largely cancel in the difference of
     joint and marginal scores.

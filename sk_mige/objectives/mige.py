@@ -177,7 +177,7 @@ class MIGETerm(InformationTerm):
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return an upper bound of I(x; z), or of I(x; z | y) if ``marginal="classes"``, in nats."""
+        """Return an upper bound in nats of I(x; z), or of I(x; z | y) for ``"classes"``."""
         assert code.conditional is not None
         if self.marginal == "classes":
             return _within_classes(code.conditional, y)

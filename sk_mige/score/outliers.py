@@ -11,8 +11,9 @@ from .kernels import is_readable
 
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
 # the mean square. They must be a fraction below FEW of all values, or below CODES if all are equal.
-# Rows with values beyond ABSURD are left out of means and covariances. Heavy tails rarely reach
-# ABSURD. Estimates without rows of the tails would not be affine equivariant.
+# Rows with values beyond ABSURD are left out of means and covariances. Tails with infinite variance
+# often reach ABSURD, and other tails rarely. Estimates without rows of the tails are not affine
+# equivariant.
 FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
 
 

@@ -110,6 +110,14 @@ class OneByOne(torch.autograd.Function):
     """Base class of functions that ``torch.func.vmap`` calls for each problem of a batch."""
 
     @classmethod
+    def call(cls, *arguments: Any) -> Any:
+        """Apply the function, and leave the function to Python inside ``torch.compile``."""
+        if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
+            apart: Any = torch.compiler.disable(cls.apply)  # type: ignore[no-untyped-call]
+            return apart(*arguments)
+        return cls.apply(*arguments)  # type: ignore[no-untyped-call]
+
+    @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
         """Compute the problems of a batch one after the other."""
         sliced = [
@@ -157,7 +165,7 @@ def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
         if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
             apart: Callable[P, R] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
             return apart(*args, **kwargs)
-        if peek_interpreter_stack() is None:
+        if peek_interpreter_stack() is None and not torch.jit.is_tracing():
             return function(*args, **kwargs)
         z, *rest = args
         if not isinstance(z, Tensor):

@@ -123,7 +123,7 @@ def in_training() -> Iterator[None]:
 
 def warn_of_constant(name: str, rows: Tensor) -> None:
     """Warn if all rows (M, d) of a tensor on the CPU are equal."""
-    if not _WARNS.get() or not is_readable(values := rows.detach()):
+    if not is_readable(values := rows.detach()) or not _WARNS.get():
         return
     if not torch.equal(values[0], values[-1]):
         return

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from sk_mige.information._tensors import check_real_tensor
+from sk_mige.score.precision import full_precision
 
 CLIP = 5.0  # SMILE's threshold
 
@@ -156,7 +157,7 @@ class DonskerVaradhan(Bound):
         """Return value and objectives for the critic's scores (M, M), and update the average."""
         estimate, average = self._estimate(scores)
         if self.training:
-            self.log_average = average
+            self.log_average.copy_(average)
         return estimate
 
     def nats(self, scores: Tensor) -> Tensor:
@@ -168,6 +169,7 @@ class DonskerVaradhan(Bound):
         """Return the value, without updating the average."""
         return self._estimate(scores)[0].value
 
+    @full_precision
     def _estimate(self, scores: Tensor) -> tuple[BoundEstimate, Tensor]:
         """Return the estimate of a batch, and the moving average including the batch."""
         log_mean, joint = _log_mean_exp(_off_diagonal(scores)), scores.diagonal().mean()
@@ -183,6 +185,7 @@ class DonskerVaradhan(Bound):
         return BoundEstimate((joint - log_mean).detach(), objective, objective), average
 
 
+@full_precision
 def nwj(scores: Tensor) -> BoundEstimate:
     r"""MINE-f or NWJ: :math:`I \ge \mathbb{E}_p[T] - \mathbb{E}_{p \otimes p}[e^{T-1}]`.
 
@@ -212,6 +215,7 @@ def nwj(scores: Tensor) -> BoundEstimate:
     return BoundEstimate(objective.detach(), objective, objective)
 
 
+@full_precision
 def jensen_shannon(scores: Tensor) -> BoundEstimate:
     r"""Jensen-Shannon bound (JSD), the objective of Deep InfoMax.
 
@@ -246,6 +250,7 @@ def jensen_shannon(scores: Tensor) -> BoundEstimate:
     return BoundEstimate(nwj(scores + 1).value, objective, objective)
 
 
+@full_precision
 def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     r"""SMILE: Donsker-Varadhan bound with a density ratio clipped to :math:`e^{\pm\tau}`.
 
@@ -283,6 +288,7 @@ def smile(scores: Tensor, clip: float = CLIP) -> BoundEstimate:
     return BoundEstimate(_donsker_varadhan(scores, clip).detach(), objective, objective)
 
 
+@full_precision
 def infonce(scores: Tensor) -> BoundEstimate:
     r"""InfoNCE: :math:`I \ge \mathbb{E}[\log e^{T(x_i, y_i)} / \frac1M \sum_j e^{T(x_i, y_j)}]`.
 
@@ -312,6 +318,7 @@ def infonce(scores: Tensor) -> BoundEstimate:
     return BoundEstimate(objective.detach(), objective, objective)
 
 
+@full_precision
 def club(scores: Tensor) -> BoundEstimate:
     r"""CLUB upper bound on I(x; y).
 
@@ -414,11 +421,13 @@ def _log_mean_exp(values: Tensor) -> Tensor:
     return values.logsumexp(-1) - math.log(values.shape[-1])
 
 
+@full_precision
 def _donsker_varadhan(scores: Tensor, clip: float = math.inf) -> Tensor:
     """Donsker-Varadhan bound on I, with scores in the second term clipped to ±clip."""
     return scores.diagonal().mean() - _log_mean_exp(_off_diagonal(scores).clamp(-clip, clip))
 
 
+@full_precision
 def _local_infonce(scores: Tensor) -> Tensor:
     """InfoNCE bound for parts of x, with all parts of all other x as negatives.
 

@@ -164,7 +164,7 @@ class GaussianCritic(nn.Module):
         distance = precision @ y.square().mT - 2 * (precision * mean) @ y.mT
         norm = (precision * mean.square() + log_variance + math.log(2 * math.pi)).sum(-1)
         log_density: Tensor = -0.5 * (distance + norm[:, None])
-        return log_density.to(raw.dtype)
+        return log_density.to(torch.promote_types(raw.dtype, torch.float32))
 
 
 def fit_critic(

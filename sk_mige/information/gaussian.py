@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from sk_mige._contexts import OneByOne
 from sk_mige.information._tensors import check_real_tensor, expanded
 from sk_mige.score.precision import full_precision
 from sk_mige.score.spectrum import ridge_factor
+
+SECOND = (
+    "gaussian_mutual_info has first derivatives only; got a second derivative of mean or scale. "
+    "Use differences of gradients"
+)
 
 
 @full_precision
@@ -108,8 +112,7 @@ def gaussian_mutual_info(
     if not 0 < floor < 1:
         raise ValueError(f"floor must be between 0 and 1, got {floor}")
     members = mean.new_ones(len(mean), 1) if labels is None else _members(labels, mean)
-    parts = _GaussianInformation.apply(mean, scale, members, floor)  # type: ignore[no-untyped-call]
-    information: Tensor = parts[0]
+    information: Tensor = _GaussianInformation.call(mean, scale, members, floor)[0]
     if labels is None:
         return information
     share = members.mean(0)
@@ -176,26 +179,55 @@ class _GaussianInformation(OneByOne):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
+        mean, scale, *_ = inputs
         _, *gradients = output
         ctx.mark_non_differentiable(*gradients)
-        ctx.save_for_backward(*gradients)
-        ctx.save_for_forward(*gradients)
+        ctx.save_for_backward(mean, scale, *gradients)
+        ctx.save_for_forward(mean, scale, *gradients)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor, Tensor, None, None]:
-        of_mean, of_scale = ctx.saved_tensors
-        return gradient * of_mean, gradient * of_scale, None, None
+        of_mean, of_scale = _FirstDerivatives.apply(gradient, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
+        return of_mean, of_scale, None, None
 
     @staticmethod
     def jvp(ctx: Any, mean: Tensor, scale: Tensor, *_: Any) -> tuple[Tensor, None, None]:
-        of_mean, of_scale = ctx.saved_tensors
+        one = ctx.saved_tensors[0].new_ones(())
+        of_mean, of_scale = _FirstDerivatives.apply(one, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         parts = [
             (slope * change).sum()
             for slope, change in ((of_mean, mean), (of_scale, scale))
             if change is not None
         ]
         return torch.stack(parts).sum(), None, None
+
+
+class _FirstDerivatives(torch.autograd.Function):
+    """Multiples of the gradients with respect to mean and scale, without derivatives.
+
+    The gradients depend on mean and scale by NumPy. The second derivatives would be 0 without the
+    errors.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        factor: Tensor, mean: Tensor, scale: Tensor, of_mean: Tensor, of_scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return factor * of_mean, factor * of_scale
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError(SECOND)
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError(SECOND)
 
 
 def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from .precision import full_precision
 
@@ -478,7 +480,15 @@ KERNELS: dict[str, Kernel] = {
 
 
 def is_readable(values: Tensor) -> bool:
-    """Return whether NumPy can compute with the values of a tensor."""
+    """Return whether NumPy can compute with the values of a tensor.
+
+    Values that torch records, transforms or replaces must not be read. Examples are dual tensors of
+    forward-mode differentiation, and tensors inside ``torch.compile`` or ``FakeTensorMode``.
+    """
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
-    return not (torch.compiler.is_compiling() or is_functorch_wrapped_tensor(values))
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(values) is not Tensor:
+        return False
+    if is_functorch_wrapped_tensor(values) or _get_current_dispatch_mode() is not None:
+        return False
+    return forward_ad.unpack_dual(values).tangent is None  # type: ignore[no-untyped-call]

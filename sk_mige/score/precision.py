@@ -30,7 +30,7 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
         named: Any = {name: _widened(value) for name, value in kwargs.items()}
         tensors = (v for v in (*wide, *named.values()) if isinstance(v, Tensor))
         kind = next((tensor.device.type for tensor in tensors), "cpu")
-        if not torch.is_autocast_enabled(kind):
+        if kind == "meta" or not torch.is_autocast_enabled(kind):
             return function(*wide, **named)
         with torch.autocast(kind, enabled=False):
             return function(*wide, **named)

@@ -68,12 +68,16 @@ def leading_eigenpairs(
     elif eigen_threshold is None:
         return usable
     else:
-        if not isinstance(eigen_threshold, Tensor):  # NumPy scalars do not multiply tensors
-            eigen_threshold = float(eigen_threshold)
+        if not isinstance(eigen_threshold, Tensor):
+            if eigen_threshold >= 1:
+                return usable
+            eigen_threshold = float(eigen_threshold)  # NumPy scalars do not multiply tensors
         before = positive.cumsum(-1) - positive  # sum of the larger eigenvalues
         total = positive.sum(-1, keepdim=True)
         # The slack tolerates rounding errors, so threshold 0.9 keeps 6 + 3 of 6 + 3 + 1.
-        kept = (before < (eigen_threshold - 1e-12) * total) | (eigen_threshold >= 1)
+        kept = before < (eigen_threshold - 1e-12) * total
+        if isinstance(eigen_threshold, Tensor):
+            kept = kept | (eigen_threshold >= 1)
     return kept & usable
 
 

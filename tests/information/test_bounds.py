@@ -178,6 +178,40 @@ def test_mine_updates_its_average_in_training_mode_only():
     assert bound.state_dict()["log_average"] == 1
 
 
+def test_a_transform_updates_the_average_of_mine_only_if_it_is_an_argument(generator):
+    bound, scores = DonskerVaradhan(), torch.randn(5, 5, generator=generator)
+    with pytest.raises(RuntimeError, match="captured Tensor"):
+        torch.func.grad(lambda scores: bound(scores).objective)(scores)
+    assert bound.log_average.isnan()
+
+    def objective(scores, state):
+        objective = torch.func.functional_call(bound, state, (scores,)).objective
+        return objective, state
+
+    state = {"log_average": torch.tensor(0.0)}
+    _, moved = torch.func.grad(objective, has_aux=True)(scores, state)
+    bound.log_average.zero_()
+    bound(scores)
+    torch.testing.assert_close(moved["log_average"], bound.log_average)
+
+
+@pytest.mark.parametrize("name", list(BOUNDS))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_bounds_of_scores_in_half_precision_are_computed_in_float32(name, dtype, generator):
+    scores = torch.randn(64, 64, generator=generator).to(dtype)
+    parts = torch.stack([scores, -scores], dim=1)
+    for half, single in zip(
+        [make_bound(name).nats(scores), make_bound(name).local(parts), *make_bound(name)(scores)],
+        [
+            make_bound(name).nats(scores.float()),
+            make_bound(name).local(parts.float()),
+            *make_bound(name)(scores.float()),
+        ],
+        strict=True,
+    ):
+        torch.testing.assert_close(half, single)
+
+
 def test_only_club_takes_a_density_as_critic():
     assert [name for name in BOUNDS if make_bound(name).critic == "density"] == ["club"]
 

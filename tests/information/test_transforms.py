@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.distributions import Laplace
 
 from sk_mige.information import (
@@ -23,6 +25,7 @@ from sk_mige.information import (
     stochastic_mutual_info_surrogate,
     whitened_scores,
 )
+from sk_mige.score import median_bandwidth, squared_distances
 
 M, D, K = 40, 4, 2
 X = torch.randn(M, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -99,13 +102,64 @@ def test_scores_of_a_density_need_no_gradients_of_the_caller() -> None:
         conditional_scores(X, Laplace(X.cos(), X.exp()))
 
 
-# Compiling takes seconds each; most of the others are made of these.
-compiled = ["circumstance I", "circumstance III, implicit", "log-determinant"]
+@surrogates
+@pytest.mark.filterwarnings("ignore")  # torch.jit is deprecated, and warns of parts in Python
+def test_a_traced_surrogate_has_the_gradient_of_other_samples(
+    surrogate: Callable[[Tensor], Tensor],
+) -> None:
+    traced = torch.jit.trace(surrogate, X @ W, check_trace=False)
+    other = W.flip(0) * torch.tensor([3.0, 1.0])
+    torch.testing.assert_close(gradient(traced, other), gradient(surrogate, other))
+
+
+@pytest.mark.parametrize("name", ["entropy", "circumstance I", "circumstance II", "views"])
+def test_surrogates_of_ssge_have_shapes_without_values(name: str) -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        z = mode.from_tensor(X @ W).requires_grad_()
+        SURROGATES[name](z).backward()
+        assert z.grad is not None
+        assert z.grad.shape == z.shape
+    assert squared_distances(torch.empty(5, 2, device="meta")).shape == (5, 5)
+
+
+def test_the_forward_derivative_of_the_median_is_the_derivative() -> None:
+    z, direction = (X @ W).requires_grad_(), NOISE[0]
+    (slopes,) = torch.autograd.grad(median_bandwidth(squared_distances(z)), z)
+    with forward_ad.dual_level():
+        median = median_bandwidth(squared_distances(forward_ad.make_dual(z.detach(), direction)))
+        derivative = forward_ad.unpack_dual(median).tangent
+    torch.testing.assert_close(derivative, (slopes * direction).sum())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's forward mode
+@pytest.mark.parametrize(
+    "hessian",
+    [
+        torch.autograd.functional.hessian,
+        lambda f, z: torch.func.hessian(f)(z),
+        lambda f, z: torch.func.jacrev(torch.func.jacfwd(f))(z),
+        lambda f, z: torch.func.jacfwd(torch.func.jacfwd(f))(z),
+        lambda f, z: torch.func.grad(lambda z: torch.func.grad(f)(z).square().sum())(z),
+    ],
+    ids=["autograd", "forward of reverse", "reverse of forward", "forward twice", "reverse twice"],
+)
+def test_second_derivatives_of_the_log_determinant_are_refused(hessian: Any) -> None:
+    with pytest.raises(NotImplementedError, match="first derivatives only"):
+        hessian(SURROGATES["log-determinant"], X @ W)
+
+
+# Compiling takes seconds each; most of the others are made of these. Parts that NumPy computes need
+# graph breaks.
+compiled = {
+    "circumstance I": True,
+    "circumstance III, implicit": False,
+    "log-determinant": False,
+}
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns where it leaves parts to Python
-@pytest.mark.parametrize("surrogate", [SURROGATES[n] for n in compiled], ids=compiled)
-def test_a_compiled_surrogate_has_the_same_gradient(surrogate: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize(("name", "in_one_graph"), compiled.items())
+def test_a_compiled_surrogate_has_the_same_gradient(name: str, in_one_graph: bool) -> None:
     torch.compiler.reset()
-    compiled = torch.compile(surrogate, backend="eager")
-    torch.testing.assert_close(gradient(compiled), gradient(surrogate))
+    compiled = torch.compile(SURROGATES[name], backend="eager", fullgraph=in_one_graph)
+    torch.testing.assert_close(gradient(compiled), gradient(SURROGATES[name]))

@@ -165,7 +165,7 @@ def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
         if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
             apart: Callable[P, R] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
             return apart(*args, **kwargs)
-        if peek_interpreter_stack() is None and not torch.jit.is_tracing():
+        if peek_interpreter_stack() is None and torch._C._get_tracing_state() is None:
             return function(*args, **kwargs)
         z, *rest = args
         if not isinstance(z, Tensor):

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.functional import softplus
 
 from sk_mige.information._tensors import check_real_tensor
@@ -157,8 +158,19 @@ class DonskerVaradhan(Bound):
         """Return value and objectives for the critic's scores (M, M), and update the average."""
         estimate, average = self._estimate(scores)
         if self.training:
-            self.log_average.copy_(average)
+            self._update(average)
         return estimate
+
+    def _update(self, average: Tensor) -> None:
+        """Replace the moving average.
+
+        A transform of ``torch.func`` needs the buffer as an argument. ``copy_`` raises an error for
+        other buffers, and an assignment would leave an invalid tensor behind.
+        """
+        if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(average):
+            self.log_average.copy_(average)
+        else:  # with copy_, the compiled average of torch 2.13 is wrong
+            self.log_average = average
 
     def nats(self, scores: Tensor) -> Tensor:
         """Return the value with the gradient of the objective, without updating the average."""

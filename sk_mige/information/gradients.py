@@ -2,7 +2,8 @@
 
 Each surrogate is a scalar tensor. The *gradient* of a surrogate estimates the gradient of H(z) or
 of I(x; z). Gradient ascent on the surrogate therefore increases H(z) or I(x; z). The value of a
-surrogate has no meaning.
+surrogate has no meaning. Second derivatives have no meaning either, because the estimated scores
+are constants.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ def entropy_surrogate(z: Tensor, *, score: ScoreFunction | None = None) -> Tenso
 
     With centred scores, the derivative of the surrogate with respect to a translation of all z is
     0.
+
+    The second derivatives of the surrogate do not estimate those of the entropy, because the scores
+    are constants. The same holds for the surrogates of mutual information.
 
     Examples
     --------

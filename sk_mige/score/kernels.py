@@ -487,8 +487,10 @@ def is_readable(values: Tensor) -> bool:
     """
     if values.device.type != "cpu" or values.requires_grad or values.element_size() < 4:
         return False
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or type(values) is not Tensor:
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
-    if is_functorch_wrapped_tensor(values) or _get_current_dispatch_mode() is not None:
+    if type(values) is not Tensor or is_functorch_wrapped_tensor(values):
+        return False
+    if _get_current_dispatch_mode() is not None:
         return False
     return forward_ad.unpack_dual(values).tangent is None  # type: ignore[no-untyped-call]

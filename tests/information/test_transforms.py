@@ -122,6 +122,7 @@ def test_surrogates_of_ssge_have_shapes_without_values(name: str) -> None:
     assert squared_distances(torch.empty(5, 2, device="meta")).shape == (5, 5)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's forward mode
 def test_the_forward_derivative_of_the_median_is_the_derivative() -> None:
     z, direction = (X @ W).requires_grad_(), NOISE[0]
     (slopes,) = torch.autograd.grad(median_bandwidth(squared_distances(z)), z)

@@ -1,8 +1,10 @@
-"""Metrics of predicted probabilities: calibration and selective prediction.
+"""Metrics of representations, and of predicted probabilities.
 
-The functions take true labels and the probabilities that any classifier predicts. With the same
-arguments, ``sklearn.metrics.log_loss`` returns the mean negative log-likelihood.
-``sklearn.metrics.roc_auc_score`` measures how well a novelty score separates known from novel rows.
+``representation_score`` evaluates a transformer without labels. The other functions measure
+calibration and selective prediction. These functions take true labels and the probabilities that
+any classifier predicts. With the same arguments, ``sklearn.metrics.log_loss`` returns the mean
+negative log-likelihood. ``sklearn.metrics.roc_auc_score`` measures how well a novelty score
+separates known from novel rows.
 """
 
 from __future__ import annotations
@@ -11,13 +13,23 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from ._arrays import check_labels, readable
+from sk_mige.information.copies import information_of_copies
 
-__all__ = ["expected_calibration_error", "risk_coverage_curve", "top_predictions"]
+from ._arrays import check_labels, check_numbers, readable
+
+__all__ = [
+    "expected_calibration_error",
+    "representation_score",
+    "risk_coverage_curve",
+    "top_predictions",
+]
 
 # Largest deviation of a sum of probabilities from 1. Rounding to bfloat16 changes each probability,
 # and therefore the sum, by a fraction of at most 2⁻⁸.
@@ -245,3 +257,132 @@ def risk_coverage_curve(
     error = np.bincount(group, weights=~correct) / counts  # mean of rows of equal confidence
     covered = np.arange(1, len(correct) + 1)
     return covered / len(correct), np.repeat(error, counts).cumsum() / covered
+
+
+def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: bool = False) -> float:
+    r"""Return the information in the representations of a fitted transformer, in nats.
+
+    The score needs no labels. In two incomplete copies of each row, the column mean replaces each
+    value with probability ½. The score is the mutual information between the representations of the
+    two copies, under a Gaussian model. Higher is better. The function is a scorer of scikit-learn:
+    ``GridSearchCV(transformer, grid, scoring=representation_score).fit(X)`` needs no labels.
+
+    Compare scores on the same rows, and for the same number of components. Scores of different
+    kinds of transformers are less reliable than scores of one kind with different parameters. For
+    InfoMax and the default ``output``, ``MIGEEncoder.score(X)`` is the same score up to noise.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Fitted transformer of dense rows, such as ``PCA``, ``MIGEEncoder``, a pipeline that ends in
+        a transformer, or a search over transformers. Only ``transform`` is used.
+    X : array-like or data frame of shape (n_samples, n_features) or (n_samples, ...)
+        Finite input of ``transform``, usually held out, with at least four rows. At least two
+        columns must vary.
+    y : None
+        Ignored. Scorers have this parameter.
+    shuffled : bool, default=False
+        Whether to compare each copy with the copy of another row. The result is a reference value:
+        the score of representations without information about the row.
+
+    Returns
+    -------
+    float
+        Mutual information in nats, at least 0. Constant representations have the score 0.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no ``transform``, or if X or the representations are sparse.
+    ValueError
+        If X has fewer than four rows, fewer than two columns that vary, or values that are not
+        finite numbers. The error is also raised for representations that are not finite or have
+        another number of rows.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Notes
+    -----
+    A value is in both copies with probability ¼. The score therefore measures both the preserved
+    values and the preserved relations between columns. For independent columns, each canonical
+    correlation between the representations of the copies is at most ½, for every transformer. For
+    many held-out rows, the score of K components is then at most
+    :math:`\tfrac{K}{2} \log \tfrac43`, or 0.144 nats for each component. A higher score shows that
+    columns are related.
+
+    A direction in which standardised columns have the variance λ has the correlation λ / (1 + λ)
+    between the copies. The variance is λ = 1 for independent columns. Among linear transformers
+    with K components, PCA of standardised columns therefore has the highest score for many rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.random_projection import GaussianRandomProjection
+    >>> from sk_mige.metrics import representation_score
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> pca = PCA(16).fit(X[:1000])
+    >>> projection = GaussianRandomProjection(16, random_state=0).fit(X[:1000])
+    >>> bool(representation_score(pca, X[1000:]) > representation_score(projection, X[1000:]))
+    True
+    """
+    if not hasattr(estimator, "transform"):
+        raise TypeError(
+            f"estimator must be a fitted transformer, got {type(estimator).__name__}, which has no "
+            "transform: for a pipeline that ends in a predictor, pass pipeline[:-1]; for a search, "
+            "set refit=True"
+        )
+    check_is_fitted(estimator)
+    rows = _numbers(X)
+
+    def encode(copies: Tensor) -> Tensor:
+        values = copies.numpy().reshape(-1, *rows.shape[1:])
+        return torch.tensor(_representations(estimator.transform(_like(values, X)), len(values)))
+
+    copied = torch.tensor(rows.reshape(len(rows), -1))
+    return information_of_copies(encode, [copied], len(rows), shuffled=shuffled)
+
+
+def _numbers(X: Any) -> NDArray[Any]:
+    """Return X as a dense array of at least two dimensions, in which two columns vary."""
+    X = readable(X, "X")
+    try:
+        rows: NDArray[Any] = check_array(
+            X, dtype=[np.float64, np.float32], ensure_2d=False, allow_nd=True, input_name="X"
+        )
+    except (TypeError, ValueError) as error:
+        check_numbers(X, "X", error)
+        raise
+    if rows.ndim < 2:
+        raise ValueError(
+            f"X must have the shape (n_samples, n_features), got {rows.shape}: pass one row for "
+            "each sample"
+        )
+    varying = int((rows.max(0) > rows.min(0)).sum())
+    if varying < 2:
+        raise ValueError(
+            f"X has {varying} columns that vary, but the score compares the information in "
+            "different columns: pass rows with at least two columns that vary"
+        )
+    return rows
+
+
+def _like(values: NDArray[Any], X: Any) -> Any:
+    """Return values as a data frame if X is a data frame of pandas or polars."""
+    if not hasattr(X, "columns"):
+        return values
+    return type(X)(values, **{"columns" if hasattr(X, "iloc") else "schema": X.columns})
+
+
+def _representations(Z: Any, n: int) -> NDArray[np.float64]:
+    """Return the output of transform as a finite array of n rows."""
+    name = "the output of transform"
+    values: NDArray[np.float64] = check_array(
+        readable(Z, name), dtype=np.float64, ensure_min_samples=0, input_name=name
+    )
+    if len(values) != n:
+        raise ValueError(
+            f"{name} has {len(values)} rows for {n} rows of X: pass a transformer that returns one "
+            "row for each row of X"
+        )
+    return values

@@ -23,7 +23,7 @@ PACKAGES = {
     "sk_mige.score": "Scores of tensors",
     "sk_mige.information": "Gradients of information",
     "sk_mige.inspection": "Plots",
-    "sk_mige.metrics": "Metrics of predictions",
+    "sk_mige.metrics": "Metrics",
     "sk_mige.datasets": "Data",
     "sk_mige.objectives": "Objectives",
     "sk_mige.networks": "Networks",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,86 @@ from sk_mige.score.whitening import fit_whitening, principal_axes
 FACTORS = (0.999, 0.98, 0.9, 0.7, 0.4, 0.0)
 # Smallest variance of a principal component of standardised codes, relative to the largest.
 SMALLEST_VARIANCE = 1e-6
+# Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
+# up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
+FEWEST_PAIRS = 4
+ENOUGH_PAIRS = 1000
+# Largest number of values that are read or encoded at once.
+PART_VALUES = 2**21
+
+
+def information_of_copies(
+    encode: Callable[[Tensor], Tensor],
+    parts: Iterable[Tensor],
+    n: int,
+    *,
+    shuffled: bool = False,
+) -> float:
+    """Return the mutual information between the codes of two incomplete copies of each row.
+
+    The copies are the same in each call. For at most 500 rows, the value is the mean over several
+    pairs of copies of each row. A value is in both copies with probability ¼. A linear code of
+    standardised columns has the correlation λ / (1 + λ) between the copies, where λ is the variance
+    of the code. The variance is λ = 1 for orthonormal weights and independent columns.
+
+    For independent columns, all canonical correlations are at most ½, also of nonlinear codes.
+    Independent columns have independent pairs of copies. The maximal correlation of independent
+    pairs is the largest maximal correlation of a pair (Witsenhausen 1975), and each pair has ½. The
+    information of many rows is therefore at most ½ log(4/3) = 0.144 nats for each code.
+
+    Parameters
+    ----------
+    encode : callable
+        Function that maps rows (m, d) to codes (m, K) on the CPU.
+    parts : iterable of tensors of shape (m, d)
+        Consecutive parts of the rows. The missing values of a copy are the column means of the
+        part.
+    n : int
+        Number of rows in all parts, at least 4.
+    shuffled : bool, default=False
+        Whether to compare each copy with a copy of another row.
+
+    Returns
+    -------
+    float
+        Information in nats, at least 0.
+
+    Examples
+    --------
+    The first half of the columns repeats the second half:
+
+    >>> import torch
+    >>> from sk_mige.information.copies import information_of_copies
+    >>> x = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
+    >>> round(information_of_copies(lambda rows: rows, [x], len(x)), 1)
+    0.6
+    >>> round(information_of_copies(lambda rows: rows, [x], len(x), shuffled=True), 1)
+    0.0
+    """
+    if n < FEWEST_PAIRS:
+        raise ValueError(
+            f"at least {FEWEST_PAIRS} rows are needed to compare incomplete copies of rows, "
+            f"got {n}: pass more rows, or a larger validation_fraction"
+        )
+    draws = max(1, ENOUGH_PAIRS // n)
+    generator = torch.Generator().manual_seed(0)
+    encoded = [_codes_of_copies(encode, rows, 2 * draws, generator) for rows in parts]
+    codes = torch.cat(encoded, 1).reshape(draws, 2, n, -1)
+    order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
+    return sum(shared_information(a, b[order]) for a, b in codes) / draws
+
+
+def _codes_of_copies(
+    encode: Callable[[Tensor], Tensor], rows: Tensor, n_copies: int, generator: torch.Generator
+) -> Tensor:
+    """Return the codes (n_copies, n, K) of incomplete copies of n rows, in few passes."""
+    at_once = max(1, PART_VALUES // max(1, rows.numel()))
+    counts = [min(at_once, n_copies - done) for done in range(0, n_copies, at_once)]
+    codes = [
+        encode(torch.cat([incomplete_copy(rows, generator) for _ in range(count)]))
+        for count in counts
+    ]
+    return torch.cat(codes).reshape(n_copies, len(rows), -1)
 
 
 def incomplete_copy(rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,19 +16,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sk_mige.information._tensors import in_training
-from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
+from sk_mige.information.copies import FEWEST_PAIRS, PART_VALUES, information_of_copies
 from sk_mige.networks import Code, evaluate
 from sk_mige.objectives import Objective
 
 from .data import BatchLoader, EqualBatchSampler
 from .device import moved
-
-# Smallest number of rows whose copies can be compared. Small sets of rows are copied several times,
-# up to about ENOUGH_PAIRS pairs, to reduce the noise of the random copies.
-FEWEST_PAIRS = 4
-ENOUGH_PAIRS = 1000
-# Largest number of values that are read at once.
-PART_VALUES = 2**21
 
 WITHOUT_GRAPH = (
     "the loss of a batch does not depend on the weights of the network through torch: use torch "
@@ -182,32 +175,10 @@ class EncoderNet(NeuralNet):
     def information_of_copies(self, data: Dataset[Any], *, shuffled: bool = False) -> float:
         """Return the mutual information between the codes of two incomplete copies of each row.
 
-        The copies are the same for each call and each network. If the data set has at most 500
-        rows, the result is the mean over several pairs of copies. With ``shuffled=True``, each copy
-        is compared with a copy of another row.
+        With ``shuffled=True``, each copy is compared with a copy of another row.
         """
         n = len(data)  # type: ignore[arg-type]
-        if n < FEWEST_PAIRS:
-            raise ValueError(
-                f"at least {FEWEST_PAIRS} rows are needed to compare incomplete copies of rows, "
-                f"got {n}: pass more rows, or a larger validation_fraction"
-            )
-        draws = max(1, ENOUGH_PAIRS // n)
-        generator = torch.Generator().manual_seed(0)
-        parts = [self._codes_of_copies(x, 2 * draws, generator) for x in _parts(data)]
-        codes = torch.cat(parts, 1).reshape(draws, 2, n, -1)
-        order = other_rows(n) if shuffled else torch.arange(n, device="cpu")
-        return sum(shared_information(a, b[order]) for a, b in codes) / draws
-
-    def _codes_of_copies(self, rows: Tensor, n_copies: int, generator: torch.Generator) -> Tensor:
-        """Return the codes (n_copies, n, K) of incomplete copies of n rows, in few passes."""
-        at_once = max(1, PART_VALUES // max(1, rows.numel()))
-        counts = [min(at_once, n_copies - done) for done in range(0, n_copies, at_once)]
-        codes = [
-            self.codes(torch.cat([incomplete_copy(rows, generator) for _ in range(count)]))
-            for count in counts
-        ]
-        return torch.cat(codes).reshape(n_copies, len(rows), -1)
+        return information_of_copies(self.codes, _parts(data), n, shuffled=shuffled)
 
     def codes_of(self, data: Dataset[Any]) -> Tensor:
         """Return the codes of a data set as a CPU tensor."""

@@ -7,7 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from sk_mige.information.copies import incomplete_copy, other_rows, shared_information
+from sk_mige.information.copies import (
+    incomplete_copy,
+    information_of_copies,
+    other_rows,
+    shared_information,
+)
 
 
 def noisy_copies(n, correlation, width=1, seed=0):
@@ -102,3 +107,38 @@ def test_other_rows_are_all_rows_and_never_the_same_row(n):
     other = other_rows(n)
     assert sorted(other.tolist()) == list(range(n))
     assert not bool((other == torch.arange(n)).any())
+
+
+def information(variances: list[float]) -> float:
+    """Information of linear codes whose directions have these variances, 1 if independent."""
+    correlations = [v / (1 + v) for v in variances]
+    return -0.5 * sum(math.log(1 - rho**2) for rho in correlations)
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_codes_of_independent_columns_have_the_correlation_of_common_values(n_parts):
+    x = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(5)) * 10 + 3
+    found = information_of_copies(lambda rows: rows, x.chunk(n_parts), len(x))
+    assert found == pytest.approx(8 * 0.5 * math.log(4 / 3), rel=0.05)
+    assert information([1.0] * 8) == pytest.approx(8 * 0.5 * math.log(4 / 3))
+
+
+@pytest.mark.parametrize(
+    "encode", [torch.relu, torch.sin, torch.sign, lambda x: x[:, :8] * x[:, 8:]]
+)
+def test_no_code_of_independent_columns_has_more_than_the_information_of_common_values(encode):
+    x = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(5))
+    width = encode(x[:1]).shape[1]
+    found = information_of_copies(encode, [x], len(x))
+    assert 0 < found < 1.03 * width * 0.5 * math.log(4 / 3)
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.9])
+def test_variances_of_linear_codes_determine_the_information_of_copies(correlation):
+    x, y = torch.randn(2, 20_000, 3, generator=torch.Generator().manual_seed(5))
+    both = torch.cat([x, correlation * x + math.sqrt(1 - correlation**2) * y], 1)
+    found = information_of_copies(lambda rows: rows, [both], len(both))
+    assert found == pytest.approx(
+        information([1 + correlation] * 3 + [1 - correlation] * 3), rel=0.05
+    )
+    assert information_of_copies(lambda rows: rows, [both], len(both), shuffled=True) < 0.01

@@ -123,6 +123,13 @@ def test_codes_of_independent_columns_have_the_correlation_of_common_values(n_pa
     assert information([1.0] * 8) == pytest.approx(8 * 0.5 * math.log(4 / 3))
 
 
+@pytest.mark.parametrize("seed", [0, 1, 42, 1234])
+def test_the_missing_values_are_independent_of_rows_from_common_seeds(seed):
+    x = torch.randn(5000, 16, generator=torch.Generator().manual_seed(seed))
+    found = information_of_copies(lambda rows: rows, [x], len(x))
+    assert found == pytest.approx(16 * 0.5 * math.log(4 / 3), rel=0.05)
+
+
 @pytest.mark.parametrize(
     "encode", [torch.relu, torch.sin, torch.sign, lambda x: x[:, :8] * x[:, 8:]]
 )

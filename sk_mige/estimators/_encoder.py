@@ -56,7 +56,7 @@ from sk_mige.training.targets import (
 )
 
 from ._base import DocLinkMixin, as_sizes, expect_unchanged, set_task
-from ._inputs import check_out, check_queries, check_training_inputs
+from ._inputs import check_inputs, check_out, check_queries, check_training_inputs
 from ._rows import by_blocks, is_dask, like_input, namespace_of, own_targets, reference, to_rows
 from ._ssge import RandomProjectionSSGE, SSGEScoreEstimator, as_score_estimator
 from ._stored import from_numpy, to_numpy
@@ -616,12 +616,21 @@ class MIGEEncoder(
         try:
             with seeded(seed + net.rank, self._device):
                 self._trainer.run(
-                    data, epochs=epochs, callbacks=callbacks, held_out=held_out, settings=settings
+                    data,
+                    epochs=epochs,
+                    callbacks=callbacks,
+                    held_out=held_out,
+                    settings=settings,
+                    read=self._read_rows,
                 )
         finally:
             self.history_ = self.history_ + self._trainer.records(known)
             self.n_iter_ = len(self.history_)
             self.__dict__.update(net.criterion_.fitted_attributes())
+
+    def _read_rows(self, X: Any) -> Any:
+        """Validate further inputs of a fitted encoder, and return them as rows (n, d)."""
+        return to_rows(check_inputs(self, X, reset=False, shape=self._architecture.input_shape)[0])
 
     def _largest_batch(self) -> int:
         """Return the largest number of rows in a joint batch of all processes."""

@@ -13,13 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, validate_params
-from torch.utils.data import DataLoader
 
-from sk_mige._arrays import check_float32_range, check_no_dates, check_numbers, readable
+from sk_mige._arrays import readable
 
 from .data import ArrayDataset
 from .device import seeded
-from .items import ItemRows, is_data_set
+from .items import ItemRows
 from .schedules import Shown
 from .targets import check_targets, class_indices, find_classes, split_rows
 
@@ -46,7 +45,7 @@ class Monitor(Shown):
         """Check the parameters, and read the rows and their targets."""
         try:
             self._check_parameters(net)
-            self._read(X[[0]][0].shape[1])
+            self._read(net)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{type(self).__name__}: {error}") from error
 
@@ -63,15 +62,16 @@ class Monitor(Shown):
                 f"two callbacks record name={self.name!r}: pass another name to one of them"
             )
 
-    def _read(self, width: int) -> None:
-        """Read the rows, and raise if they differ from the training rows in width."""
-        self.data_ = ArrayDataset(_as_rows(self.X))
-        got = self.data_[[0]][0].shape[1]
-        if got != width:
+    def _read(self, net: Any) -> None:
+        """Read the rows, and raise if they differ from the training rows in form."""
+        try:
+            rows = net.read_rows(self.X)
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"X has {got} values in a row, but the encoder is trained on rows of {width}: "
-                "pass X after the steps that precede the encoder in a pipeline"
-            )
+                f"{str(error).strip()}. Pass rows in the form of the training rows, in a pipeline "
+                "after the steps before the encoder"
+            ) from error
+        self.data_ = ArrayDataset(rows)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compute and record the number once in ``every`` epochs."""
@@ -110,9 +110,9 @@ class OnlineProbe(Monitor):
     Raises
     ------
     ValueError
-        If ``every`` or ``name`` is invalid, or if X and the training rows differ in width. The
-        error is also raised if labels are missing, are not classes, or belong to a class with a
-        single row.
+        If ``every`` or ``name`` is invalid, or if X differs from the training rows in width,
+        shape, or names of columns. The error is also raised if labels are missing, are not classes,
+        or belong to a class with a single row.
 
     See Also
     --------
@@ -143,9 +143,9 @@ class OnlineProbe(Monitor):
         self.every = every
         self.name = name
 
-    def _read(self, width: int) -> None:
+    def _read(self, net: Any) -> None:
         """Read the rows and their labels, and split them."""
-        super()._read(width)
+        super()._read(net)
         rows = self.data_.X
         y = rows.targets() if self.y is None and isinstance(rows, ItemRows) else self.y
         y = check_targets(self, rows, y, "classification")
@@ -350,27 +350,3 @@ def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
     largest = np.abs(rows).max(axis=1, keepdims=True)
     units: NDArray[Any] = normalize(rows / np.where(largest > 0, largest, 1))
     return units
-
-
-def _as_rows(X: Any) -> NDArray[Any] | ItemRows:
-    """Return an array or a data set as rows (n, d), and raise for fewer than two rows."""
-    if is_data_set(X):
-        dataset = X.dataset if isinstance(X, DataLoader) else X
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise ValueError(
-                f"X is a {type(dataset).__name__} without a length, whose items cannot be read by "
-                "index: pass a data set with __len__ and __getitem__"
-            )
-        items = ItemRows(dataset)
-        if len(items) < 2:
-            raise ValueError("X is a data set of one item: pass at least two items")
-        return items
-    check_no_dates(X, "X")
-    try:
-        values = check_array(readable(X, "X"), allow_nd=True, ensure_min_samples=2, input_name="X")
-    except (OverflowError, TypeError, ValueError) as error:
-        check_numbers(X, "X", error)
-        raise
-    rows: NDArray[Any] = values.reshape(len(values), -1)
-    check_float32_range(max(abs(float(rows.max())), abs(float(rows.min()))))
-    return rows

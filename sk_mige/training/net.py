@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -61,6 +61,8 @@ class EncoderNet(NeuralNet):
     ----------
     run_settings : mapping of str to str
         Settings that identify the run, for callbacks that store the run.
+    read_rows : callable
+        Function that validates inputs X and returns rows (n, d), for callbacks that evaluate codes.
     epochs_before : int
         Number of finished epochs that the history lacks, such as epochs before the model was
         loaded.
@@ -80,6 +82,7 @@ class EncoderNet(NeuralNet):
     """
 
     run_settings: Mapping[str, str] = MappingProxyType({})
+    read_rows: Callable[[Any], Any] = staticmethod(np.asarray)
     epochs_before: int = 0
     run_start: int = 0
     _copies_loss: Tensor

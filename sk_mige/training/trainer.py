@@ -182,6 +182,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         held_out: Dataset[Any] | None = None,
         settings: dict[str, str] | None = None,
+        read: Callable[[Any], Any] = np.asarray,
     ) -> list[dict[str, Any]]:
         """Train for a number of epochs, and return one record for each epoch.
 
@@ -204,6 +205,9 @@ class Trainer:
             :meth:`sk_mige.MIGEEncoder.score` of the held-out rows.
         settings : dict of str to str, default=None
             Settings that identify the run, for :class:`Checkpoint`.
+        read : callable, default=numpy.asarray
+            Function that validates inputs X and returns rows (n, d), for callbacks that evaluate
+            codes, such as :class:`EffectiveRank`.
 
         Returns
         -------
@@ -221,7 +225,7 @@ class Trainer:
         extra = list(callbacks)
         if self.verbose == 1 and net.rank == 0:
             extra.append(TrainingProgress(int(epochs), self.name))
-        net.run_settings = settings or {}
+        net.run_settings, net.read_rows = settings or {}, read
         net.run_start = net.finished_epochs
         net.train_split = None if held_out is None else predefined_split(held_out)
         try:
@@ -242,6 +246,7 @@ class Trainer:
             ) from error
         finally:
             net.train_split = None
+            del net.read_rows  # the function can hold the estimator
             net.module_.eval()
         return self.records(known)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -104,7 +105,7 @@ class Endless(IterableDataset[Any]):
         (OnlineProbe(X, Y[:9]), r"numbers of samples: \[300, 9\]"),
         (OnlineProbe(X, X[:, 20]), "continuous"),
         (OnlineProbe(X, 0 * Y), "OnlineProbe: classification needs at least two classes"),
-        (EffectiveRank(X[:, :5]), "X has 5 values in a row.*rows of 64"),
+        (EffectiveRank(X[:, :5]), "X has 5 features, but .* 64 .*after the steps before the enc"),
         (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
         (EffectiveRank(np.ma.masked_less(X, 0.1)), "EffectiveRank: X has masked values"),
         (OnlineProbe(X, np.ma.masked_less(Y, 1)), "OnlineProbe: y has masked values"),
@@ -117,7 +118,7 @@ class Endless(IterableDataset[Any]):
         (OnlineProbe(X[:60], np.arange(60) % 30), "smaller part has 18 rows for 30 classes"),
         (EffectiveRank(X * 1e50), "EffectiveRank: X has values up to 1.0e[+]50"),
         (EffectiveRank(X[:1]), "EffectiveRank: .* minimum of 2"),
-        (EffectiveRank(csr_array(X)), "EffectiveRank: Sparse data was passed for X"),
+        (EffectiveRank(csr_array(X)), "EffectiveRank: MIGEEncoder takes dense input"),
         (EffectiveRank(np.full((60, 8), "a")), "EffectiveRank: X must be a table of numbers"),
         (EffectiveRank(X.astype("M8[s]")), "EffectiveRank: X holds dates or durations"),
         (EffectiveRank(Endless()), "EffectiveRank: X is a Endless without a length"),
@@ -131,6 +132,21 @@ class Endless(IterableDataset[Any]):
 def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small(monitor).fit(X)
+
+
+@pytest.mark.parametrize("monitor", [OnlineProbe, OnlineKNN, EffectiveRank])
+def test_columns_in_another_order_are_refused_as_in_transform(monitor: Any) -> None:
+    table = pd.DataFrame(X).add_prefix("pixel")
+    labels = {} if monitor is EffectiveRank else {"y": Y}
+    assert small(monitor(table, **labels), max_epochs=1).fit(table).n_iter_ == 1
+    with pytest.raises(ValueError, match=f"{monitor.__name__}: The feature names should match"):
+        small(monitor(table.iloc[:, ::-1], **labels)).fit(table)
+
+
+def test_images_with_axes_in_another_order_are_refused_as_in_transform() -> None:
+    images = X.reshape(-1, 4, 4, 4)[:, :, :, :2]
+    with pytest.raises(ValueError, match=r"shape \(4, 2, 4\), but input_shape is \(4, 4, 2\)"):
+        small(EffectiveRank(images.swapaxes(2, 3))).fit(images)
 
 
 def test_two_callbacks_of_one_name_are_refused() -> None:

@@ -526,7 +526,7 @@ class MIGEEncoder(
             return indices, len(self.classes_)
         if reset:
             self._target_scaler = TargetScaler(y, dtype)
-        values = self._target_scaler.transform(y)
+        values = self._target_scaler.training_values(y)
         return values, values.shape[1]
 
     def _start(self, input_shape: tuple[int, ...] | None, n_targets: int) -> None:

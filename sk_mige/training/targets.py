@@ -258,6 +258,9 @@ def check_weights(weight: Any, y: Any) -> NDArray[Any] | None:
 class TargetScaler:
     """Standardisation of regression targets, and the inverse transformation.
 
+    A target that has been constant in training is predicted without an error. The variance of such
+    a target in ``scaler`` is 0.
+
     Parameters
     ----------
     y : ndarray of shape (n,) or (n, t)
@@ -274,7 +277,18 @@ class TargetScaler:
         warn_of_outliers(torch.from_numpy(columns.copy()), "y's column")  # y can be read-only
         # Division by powers of two is exact, and keeps variances of large targets finite.
         self.units = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
-        self.scaler = StandardScaler().fit(columns / self.units)
+        units = columns / self.units
+        self.scaler = StandardScaler().fit(units)
+        # The mean of equal numbers can differ from the numbers by rounding.
+        self.scaler.mean_ = np.clip(self.scaler.mean_, units.min(axis=0), units.max(axis=0))
+        self.scaler.var_ = np.zeros_like(self.scaler.scale_)
+
+    def training_values(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return scaled training targets (n, t), and note which targets vary."""
+        values = self.transform(y)
+        varies = values.min(axis=0) < values.max(axis=0)
+        self.scaler.var_ = np.where(varies, self.scaler.scale_**2, self.scaler.var_)
+        return values
 
     def transform(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return scaled targets (n, t)."""
@@ -290,12 +304,17 @@ class TargetScaler:
         """Return R² of standardised predictions (n, t), without overflow for any targets."""
         truth = self.transform(y)
         unit = np.maximum(np.abs(truth).max(axis=0), 1)  # squares of the ratio are finite
-        return float(r2_score(truth / unit, values / unit, sample_weight=weight))
+        return float(r2_score(truth / unit, self._exact(values) / unit, sample_weight=weight))
 
     def inverse(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Convert scaled values (n, t) to the units of the targets, in float64."""
-        restored: NDArray[np.float64] = self.units * self.scaler.inverse_transform(values)
+        scaled = self.scaler.inverse_transform(self._exact(values))
+        restored: NDArray[np.float64] = self.units * scaled
         return restored[:, 0] if self.flat else restored
+
+    def _exact(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Replace the predictions of constant targets by 0, the scaled constant."""
+        return np.where(self.scaler.var_ > 0, values, 0.0)
 
     def like_targets(self, values: NDArray[np.float64], X: Any) -> Any:
         """Convert values to the dtype of the targets, and to the namespace and device of X."""

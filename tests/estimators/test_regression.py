@@ -92,3 +92,22 @@ def test_one_absurd_target_is_warned_of(rng: np.random.Generator) -> None:
     y[0, 1] = -9999.0
     with pytest.warns(UserWarning, match="of the values of y's column 1, such as -9999"):
         regressor(max_epochs=1).fit(X, y)
+
+
+@pytest.mark.parametrize("value", [1e6, 1 / 3, 0.0, 1e300])
+def test_constant_targets_are_predicted_exactly(value: float, rng: np.random.Generator) -> None:
+    X = rng.normal(size=(100, 3))
+    y = np.full((100, 1), value)
+    both = np.c_[X[:, :1], y]
+    model = regressor().fit(X, both)
+    np.testing.assert_array_equal(model.predict(X)[:, 1], y[:, 0])
+    first = r2_score(X[:, 0], model.predict(X)[:, 0])
+    assert model.score(X, both) == pytest.approx((first + 1) / 2)
+
+
+def test_targets_that_vary_only_in_later_calls_are_learned(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(100, 3))
+    warm = regressor(warm_start=True).fit(X, np.ones(100))
+    stream = regressor().partial_fit(X, np.ones(100))
+    for encoder in (warm.fit(X, X[:, 0]), stream.partial_fit(X, X[:, 0])):
+        assert len(np.unique(encoder.predict(X))) == 100

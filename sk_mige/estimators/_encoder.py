@@ -422,10 +422,16 @@ class MIGEEncoder(
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        X, targets = self._prepare(X, y, reset=not (self.warm_start and hasattr(self, "net_")))
+        reset = not (self.warm_start and hasattr(self, "net_"))
+        X, targets = self._prepare(X, y, reset=reset)
         schedule = make_schedule(self.lr_schedule, int(self.max_epochs), self.callbacks)
         callbacks = [EpochTasks(self, context), *schedule]
         self._train(X, targets, int(self.max_epochs), callbacks, self.validation_fraction)
+        if reset and self.n_iter_ > int(self.max_epochs):
+            raise ValueError(
+                f"callbacks: the checkpoint holds {self.n_iter_} epochs, more than "
+                f"max_epochs={self.max_epochs}: increase max_epochs, or delete the file"
+            )
         rows = to_rows(X)
         with self._trainer.threads():
             if self._architecture.n_targets:

@@ -41,7 +41,8 @@ class Checkpoint(Callback):
     call ``fit`` again with the same parameters and data. The new ``fit`` continues after the last
     finished epoch. On the same machine, the result equals the result of an uninterrupted run if no
     callback has a state. If the file contains a finished run, ``fit`` restores the finished run
-    without training. With a larger ``max_epochs``, training continues from the finished run.
+    without training. With a larger ``max_epochs``, training continues from the finished run. With
+    a smaller ``max_epochs``, ``fit`` raises an error.
 
     Parameters
     ----------

@@ -208,6 +208,14 @@ def test_a_finished_run_can_be_made_longer_and_restored_on_another_device(
     assert MIGEEncoder(**longer, callbacks=[Checkpoint(path)]).fit(X).n_iter_ == 6
 
 
+def test_a_finished_run_cannot_be_made_shorter(X: np.ndarray, tmp_path: Path) -> None:
+    callbacks = [Checkpoint(tmp_path / "run.pt")]
+    encoder = MIGEEncoder(**SMALL, callbacks=callbacks, warm_start=True).fit(X)
+    assert encoder.set_params(max_epochs=1).fit(X).n_iter_ == 5  # warm_start adds an epoch
+    with pytest.raises(ValueError, match="checkpoint holds 5 epochs, more than max_epochs=3"):
+        MIGEEncoder(**{**SMALL, "max_epochs": 3}, callbacks=callbacks).fit(X)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])
 def test_a_damaged_file_is_named(X: np.ndarray, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.pt"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Set
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,14 @@ def column_names(values: Any) -> list[str] | None:
 
 
 def readable(values: Any, name: str) -> Any:
-    """Convert a tensor to an array. Masked, sparse and complex values raise an error."""
+    """Convert a tensor to an array. Masked, sparse and complex values raise an error.
+
+    Mappings, sets and iterators also raise an error, because NumPy makes them a single object.
+    """
+    if isinstance(values, Mapping | Set | Iterator) and not sp.issparse(values):
+        raise TypeError(
+            f"{name} is a {type(values).__name__}: pass an array, a data frame or a list"
+        )
     if np.ma.is_masked(values):
         raise ValueError(f"{name} has masked values: drop or impute those rows")
     if isinstance(values, torch.Tensor):
@@ -43,20 +52,32 @@ def check_plain_tensor(values: torch.Tensor, name: str) -> None:
 
 def check_no_dates(values: Any, name: str) -> None:
     """Raise ValueError for dates and durations, whose numbers depend on the unit of time."""
-    # The first row of a data frame has the common dtype of the columns.
     is_frame = hasattr(values, "columns")
-    dtype = np.asarray(values[:1]).dtype if is_frame else getattr(values, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+    dtypes = values.dtypes if is_frame else [getattr(values, "dtype", None)]
+    found = {str(dtype) for dtype in dtypes if _is_temporal(dtype)}
+    if is_frame and not found:
+        cells = np.asarray(values[:1], dtype=object).flat
+        found = {type(cell).__name__ for cell in cells if isinstance(cell, date | timedelta)}
+    if found:
         raise ValueError(
-            f"{name} holds dates or durations, {dtype}: pass numbers, such as the days since the "
-            "first date"
+            f"{name} holds dates or durations, {', '.join(sorted(found))}: pass numbers, such as "
+            "the days since the first date"
         )
+
+
+def _is_temporal(dtype: Any) -> bool:
+    """Return whether a dtype of NumPy, pandas or polars holds dates or durations."""
+    return getattr(dtype, "kind", None) in ("m", "M") or (
+        hasattr(dtype, "is_temporal") and dtype.is_temporal()
+    )
 
 
 def check_numbers(values: Any, name: str, error: Exception) -> None:
     """Raise an error that names the parameter if ``error`` is due to values other than numbers."""
-    if sp.issparse(values):
+    if sp.issparse(values) or "contains NaN" in str(error):  # pandas' NA is no float
         return
+    if "inhomogeneous" in str(error):
+        raise ValueError(f"{name} must have rows of equal length: {error}") from error
     try:
         np.asarray(values, dtype=np.float64)
     except (OverflowError, TypeError, ValueError):

@@ -125,7 +125,7 @@ def _labels(values: ArrayLike, name: str) -> NDArray[Any]:
     if len(shape) != 1 and shape[1:] != (1,):
         raise ValueError(
             f"{name} must be a sequence of labels, one for each row, got the shape {shape}: pass "
-            f"{name}.argmax(axis=1) for indicators of the classes, and a list for a set"
+            f"{name}.argmax(axis=1) for indicators of the classes"
         )
     check_labels(values, name)
     labels: NDArray[Any] = column_or_1d(values, input_name=name)

@@ -132,7 +132,7 @@ def test_rounded_probabilities_can_be_measured() -> None:
         (Y, np.log(PROBA), None, r"got \[-.* in row 0: pass the result of predict_proba"),
         (Y, PROBA + 0j, None, "Complex data not supported: y_proba holds"),
         (PROBA, PROBA, None, "y_true must be a sequence of labels"),
-        (Y, PROBA, {0, 1, 2}, "labels must be a sequence of labels"),
+        (Y, PROBA, {0, 1, 2}, "labels is a set: pass an array"),
         (Y, None, None, "y_proba contains NaN"),
         ([], np.ones((0, 3)), None, r"must have the shape \(n, n_classes\), got \(0, 3\)"),
     ],
@@ -140,7 +140,7 @@ def test_rounded_probabilities_can_be_measured() -> None:
 def test_arguments_that_cannot_be_measured_are_refused(
     metric: Any, y: Any, proba: Any, labels: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         metric(y, proba, labels=labels)
 
 

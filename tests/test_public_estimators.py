@@ -18,6 +18,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import skops.io
 import torch
@@ -206,6 +207,7 @@ NO_NUMBERS: dict[str, Any] = {
     "dates": np.arange(240).astype("datetime64[D]").reshape(60, 4),
     "frame of dates": pd.DataFrame({"a": pd.date_range("2020", periods=60)}),
     "dates and numbers": pd.DataFrame({"a": X[:, 0], "b": pd.date_range("2020", periods=60)}),
+    "polars": pl.DataFrame({"a": X[:, 0], "b": pd.date_range("2020", periods=60).to_numpy()}),
     "durations": np.arange(240).astype("timedelta64[D]").reshape(60, 4),
     "mappings": [{"a": 1.0}, {"a": 2.0}],
     "ragged lists": [[1.0, 2.0], [3.0]],
@@ -217,7 +219,9 @@ NO_NUMBERS: dict[str, Any] = {
     "sparse tensor": torch.as_tensor(X).to_sparse(),
 }
 # MutualInfoEstimator takes labels, and uses ranks of dates.
-LABELS = ("strings", "categories", "dates", "frame of dates", "dates and numbers", "durations")
+LABELS = (
+    "strings", "categories", "dates", "frame of dates", "dates and numbers", "polars", "durations",
+)  # fmt: skip
 
 
 REFUSED = [
@@ -232,6 +236,27 @@ REFUSED = [
 def test_a_table_without_numbers_is_named_and_refused(name: str, kind: str) -> None:
     with pytest.raises((TypeError, ValueError), match=r"\bX\b"):
         fit(name, NO_NUMBERS[kind])
+
+
+MISSING = {
+    "pandas' NA": pd.DataFrame(X).astype("Float64").mask(X > 2),
+    "missing integers": pd.DataFrame(X).round().astype("Int64").mask(X > 2),
+    "None": pd.DataFrame(X).astype(object).where(X < 2, None),
+}
+
+
+@examples
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_values_of_a_frame_are_named_as_missing(name: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=r"^(Input )?X contains NaN"):
+        fit(name, MISSING[kind])
+
+
+@examples
+@pytest.mark.parametrize("make", [iter, enumerate, set, dict], ids=lambda make: make.__name__)
+def test_a_container_that_is_no_table_is_named(name: str, make: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"^X is a .*: pass an array"):
+        fit(name, make([(0.0, 1.0), (1.0, 2.0)]))
 
 
 @examples

@@ -142,7 +142,15 @@ class Architecture:
             return MLPEncoder(self.n_features, n_outputs, self.hidden_layer_sizes)
         if self.encoder == "conv":
             return ConvEncoder(_image_shape(shape), n_outputs)
-        made = self.encoder(self.n_features if shape is None else shape, n_outputs)
+        size = self.n_features if shape is None else shape
+        try:
+            made = self.encoder(size, n_outputs)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"encoder, called with ({size}, {n_outputs}), raised {type(error).__name__}: "
+                f"{error}. Pass a torch.nn.Module, or a function of (n_features or input_shape, "
+                "n_outputs)"
+            ) from error
         if not isinstance(made, nn.Module):
             raise TypeError(
                 "encoder, called with (n_features or input_shape, n_outputs), must return a "

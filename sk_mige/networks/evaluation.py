@@ -165,6 +165,11 @@ class Representation(nn.Module):
     """
 
     def __init__(self, network: EncoderNetwork) -> None:
+        if not isinstance(network, nn.Module):
+            raise TypeError(
+                f"network must be a trained network, got {type(network).__name__}: pass module_ "
+                "of a fitted MIGEEncoder"
+            )
         super().__init__()
         self.network = copy.deepcopy(network).cpu().requires_grad_(False)
         self.eval()

@@ -243,6 +243,11 @@ def _as_input(value: Any, index: int) -> Tensor:
         # The input is copied, because the data set may reuse the memory. torch supports only the
         # native byte order.
         value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
+    if isinstance(value, tuple | list) and any(isinstance(v, Tensor | np.ndarray) for v in value):
+        raise TypeError(
+            f"the input of item {index} of X is a {type(value).__name__} of {len(value)} inputs: "
+            "return one input, and set InfoMax(augmentation=..., n_views=...) for several views"
+        )
     if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
         raise TypeError(
             f"the input of item {index} of X is a {type(value).__name__}, but must be a dense "

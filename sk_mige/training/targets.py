@@ -220,7 +220,10 @@ def class_weights(
     try:
         weights = compute_class_weight(weight, classes=classes, y=y)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"class_weight={weight!r:.80} is invalid: {error}") from error
+        known = classes.tolist()
+        unknown = [key for key in weight if key not in known] if isinstance(weight, dict) else []
+        reason = f"{unknown} are not among the classes of y, {known!s:.80}" if unknown else error
+        raise ValueError(f"class_weight={weight!r:.80} is invalid: {reason}") from error
     valid = (weights > 1 / LARGEST_WEIGHT) & (weights < LARGEST_WEIGHT)
     if not valid.all():
         raise ValueError(

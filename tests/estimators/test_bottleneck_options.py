@@ -257,6 +257,7 @@ X, Y = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 2
             ({"class_weight": {0: weight, 1: 1.0}}, "class_weight.*(positive numbers|invalid)")
             for weight in (0.0, -1.0, np.nan, np.inf, 1e300, 1e-300, "a")
         ),
+        ({"class_weight": {0: 1.0, "1": 2.0}}, r"\['1'\] are not among the classes of y, \[0, 1\]"),
         ({"task": "auto"}, r"'task' parameter of InformationBottleneck.*'auto' instead"),
         ({"max_information": 0.0}, r"'max_information' parameter"),
         ({"beta": -1.0}, r"'beta' parameter"),

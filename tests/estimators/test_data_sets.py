@@ -380,6 +380,7 @@ REFUSED = {
     "numbers": (Items(lambda i: float(i)), "item 0 of X is a float"),
     "no dimension": (Items(lambda i: torch.tensor(i)), r"has the shape \(\)"),
     "pictures": (Items(lambda i: Image.new("L", (8, 8))), "is a Image.*ToTensor"),
+    "two views": (Items(lambda i: ((IMAGES[i], IMAGES[i]), 0)), "tuple of 2 inputs.*n_views"),
     "strings": (Items(lambda i: np.array(["a"])), "dense tensor or array of real numbers"),
     "keys": (Items(lambda i: {"a": IMAGES[i], "b": IMAGES[i]}), r"\['a', 'b'\].*one input"),
     "constant": (Items(lambda i: IMAGES[0]), "X is constant"),

@@ -216,6 +216,17 @@ def test_factories_must_make_modules() -> None:
         small(encoder=lambda d, k: "module").fit(X)
 
 
+def test_a_network_class_of_other_arguments_is_named() -> None:
+    class Fixed(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(8, 3)
+
+    with pytest.raises(TypeError, match=r"encoder, called with \(8, 3\), raised TypeError: .*init"):
+        small(encoder=Fixed).fit(X)
+    with pytest.raises(TypeError, match=r"\(\(1, 2, 4\), 3\), raised .*Pass a torch.nn.Module, or"):
+        small(encoder=nn.Linear, input_shape=(1, 2, 4)).fit(X)
+
+
 def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(RuntimeError, match="use device='auto' or device='cpu'"):

@@ -85,6 +85,14 @@ def test_monitoring_a_key_that_is_not_recorded_before_is_named(
         small(callbacks=callbacks).fit(X[:, :4])
 
 
+def test_a_misspelt_key_is_answered_with_the_recorded_keys(X: np.ndarray) -> None:
+    callbacks = [EffectiveRank(X), EarlyStopping(monitor="val_loss")]
+    with pytest.raises(
+        ValueError, match=r"'val_loss'.*one of \[.*'train_loss', .*'valid_loss', 'e"
+    ):
+        small(callbacks=callbacks, validation_fraction=0.2).fit(X)
+
+
 def raise_nonsense(net: Any, X: Any, y: Any) -> float:
     raise KeyError("nonsense")
 

@@ -49,6 +49,11 @@ def test_exported_programs_compute_representations_of_any_number_of_rows(
     assert not network.train().training
 
 
+def test_an_encoder_in_place_of_its_network_is_refused(encoder: MIGEEncoder) -> None:
+    with pytest.raises(TypeError, match="got MIGEEncoder: pass module_ of a fitted MIGEEncoder"):
+        Representation(encoder)
+
+
 def test_compiled_networks_compute_the_same(encoder: MIGEEncoder, X: np.ndarray) -> None:
     # A network can break tracing and partitioning; the default backend adds a compiler only.
     compiled = torch.compile(Representation(encoder.module_), backend="aot_eager")

@@ -128,10 +128,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     row. Exchanging X and Y does not change the estimate. The folds depend on the row order and on
     ``random_state``, so permuted rows give a slightly different estimate.
 
-    Columns of strings or categories are labels. Numeric columns are labels if they have at most 50
-    distinct combinations, and at most one combination per ten rows. Convert numeric labels with
-    more classes to strings. If a table has labels and numbers, the chain rule gives separate terms
-    for labels and for numbers. For numbers, columns are standardised within each class.
+    Columns of strings or categories are labels. Dates and durations are numbers. Numeric columns
+    are labels if they have at most 50 distinct combinations, and at most one combination per ten
+    rows. Convert numeric labels with more classes to strings. If a table has labels and numbers,
+    the chain rule gives separate terms for labels and for numbers. For numbers, columns are
+    standardised within each class.
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
@@ -140,7 +141,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     the rows, the information is infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
-    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning.
+    X and Y have at least 200 rows and change slowly from row to row, ``fit`` issues a warning. Two
+    slow labels cause no warning, because rows can be sorted by several labels.
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
@@ -647,7 +649,7 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
         remedy = "All labels differ: drop identifiers of rows" if n_labels == n else "Merge labels"
         raise ValueError(
             f"{name} has {n_labels} distinct labels in {n} rows; at least {MIN_ROWS_PER_LABEL} "
-            f"rows per label are needed. {remedy}, or pass numbers in place of strings or dates"
+            f"rows per label are needed. {remedy}, or pass numbers in place of strings"
         )
 
 

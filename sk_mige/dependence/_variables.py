@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,8 @@ DISTINCT_SHARE, MAX_CLASSES = 0.1, 50
 FREQUENT = 10
 # A column with at least FEWEST_STEPS rows is a slow series under two conditions. Successive ranks
 # differ less than NEAR times the difference of random ranks. Ranks three rows apart differ more
-# than GROWTH times the difference of successive ranks.
+# than GROWTH times the difference of successive ranks. For labels, the fraction of different labels
+# replaces the difference of ranks.
 FEWEST_STEPS, NEAR, GROWTH = 200, 0.5, 1.4
 
 Array = NDArray[Any]
@@ -48,6 +50,8 @@ def as_table(name: str, values: Any) -> Array:
         )
     table = table.reshape(len(table), -1)
     _check_entries(name, table)
+    if table.dtype.kind == "O":
+        table = _dates_as_numbers(table)
     if table.dtype.kind in "iuO":
         _check_distinct_in_float64(name, table)
     return table
@@ -60,6 +64,24 @@ def _as_array(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must have rows of equal length: {error}") from error
     array: Array = readable(table, name)
     return array
+
+
+def _dates_as_numbers(table: Array) -> Array:
+    """Return a table of objects with dates and durations in seconds."""
+    kinds = (dt.date, dt.timedelta)
+    dated = [all(isinstance(value, kinds) for value in column) for column in table.T]
+    if any(dated):
+        table = table.copy()
+        table[:, dated] = np.vectorize(_seconds, otypes=[object])(table[:, dated])
+    return table
+
+
+def _seconds(value: dt.date | dt.timedelta) -> float:
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _check_entries(name: str, table: Array) -> None:
@@ -119,8 +141,12 @@ def check_same_length(tables: Mapping[str, Array]) -> None:
 
 
 def warn_of_series(variables: Sequence[Array]) -> None:
-    """Warn if at least two variables have a column that changes slowly from row to row."""
-    if sum(map(_is_slow_series, variables)) > 1:
+    """Warn if at least two variables have a column that changes slowly from row to row.
+
+    One of the columns must be numeric, because rows sorted by several labels are no series.
+    """
+    slow = [_is_slow_series(table) for table in variables]
+    if any(slow) and sum(s or _is_slow_label(v) for s, v in zip(slow, variables, strict=True)) > 1:
         warn_user(
             "successive rows of the variables are close to each other, as in a time series. The "
             "estimate is for independent rows and can be far too large. Pass the differences of "
@@ -141,6 +167,21 @@ def _is_slow_series(table: Array) -> bool:
     near, far = (np.median(abs(ranks[k:] - ranks[:-k]), axis=0) for k in (1, 3))
     usual = np.median(abs(ranks[np.random.default_rng(0).permutation(n)] - ranks), axis=0)
     return bool(((near > 0) & (near < NEAR * usual) & (far > GROWTH * near)).any())
+
+
+def _is_slow_label(table: Array) -> bool:
+    """Return whether a column has long runs of equal values, and returns to earlier values.
+
+    In rows sorted by a label, each value has a single run.
+    """
+    if len(table) < FEWEST_STEPS:
+        return False
+    numbers = Columns("X", table).transform(table)
+    near, far = ((numbers[k:] != numbers[:-k]).mean(axis=0) for k in (1, 3))
+    usual = (np.random.default_rng(0).permutation(numbers) != numbers).mean(axis=0)
+    n_values = np.array([len(np.unique(column)) for column in numbers.T])
+    returns = near * len(table) > 2 * n_values
+    return bool((returns & (near < NEAR * usual) & (far > GROWTH * near)).any())
 
 
 class Columns:

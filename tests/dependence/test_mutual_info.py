@@ -760,6 +760,28 @@ def test_slow_series_are_warned_of() -> None:
     MutualInfoEstimator(["gaussian"], random_state=0).fit(*np.diff(walks))
 
 
+def autoregressive(a: float, seed: int) -> np.ndarray:
+    series = np.random.default_rng(seed).standard_normal((2000, 1))
+    for k in range(1, len(series)):
+        series[k] += a * series[k - 1]
+    return series
+
+
+def test_a_slow_label_and_a_slow_number_are_warned_of() -> None:
+    label = np.where(autoregressive(0.98, 0) > 0, "up", "down")
+    with pytest.warns(UserWarning, match="differences of successive rows"):
+        warn_of_series([label, autoregressive(0.98, 1)])
+
+
+def test_labels_of_sorted_rows_are_no_slow_series() -> None:
+    slow, steps = autoregressive(0.98, 1), np.random.default_rng(0).standard_normal((2000, 1))
+    by_number = np.sort(steps, axis=0)
+    warn_of_series([np.repeat(["a", "b"], 1000)[:, None], slow])
+    warn_of_series([np.repeat([["a", "b"]] * 10, 100)[:, None], steps])
+    warn_of_series([by_number, by_number + 0.5 * steps > 0])
+    warn_of_series([np.sign(steps), slow])
+
+
 def test_rows_sorted_by_class_are_no_series() -> None:
     rng = np.random.default_rng(0)
     centres = 3 * rng.standard_normal((3, 4))[np.sort(rng.integers(3, size=300))]
@@ -775,3 +797,34 @@ def test_permutation_tests_of_independent_rows_seldom_have_small_p_values() -> N
         estimator = MutualInfoEstimator(["linear"], random_state=0).fit(x, labels)
         p_values.append(estimator.permutation_test(19))
     assert sum(p <= 0.1 for p in p_values) <= 7
+
+
+def dates(n: int) -> tuple:
+    """Return days in random order, and a number that increases with the day."""
+    rng = np.random.default_rng(0)
+    days = rng.permutation(n)
+    return pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D")), days, rng
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda days: days.dt.date,
+        lambda days: days.dt.tz_localize("Europe/Berlin"),
+        lambda days: (days - days[0]).astype(object),
+        lambda days: pd.DataFrame({"day": days, "constant": 1.5}),
+    ],
+)
+def test_dates_and_durations_of_every_type_are_numbers(convert) -> None:
+    days, numbers, rng = dates(300)
+    y = numbers / 100 + rng.standard_normal(300)
+    expected = quick().fit(numbers, y).mutual_info_
+    assert quick().fit(convert(days), y).mutual_info_ == pytest.approx(expected, abs=0.01)
+
+
+def test_a_table_of_dates_and_labels_has_numbers_and_labels() -> None:
+    days, numbers, rng = dates(300)
+    table = pd.DataFrame({"day": days, "group": rng.choice(["a", "b"], 300)})
+    found = quick("gaussian", "linear").fit(table, numbers / 100 + rng.standard_normal(300))
+    truth = quick().fit(numbers, numbers / 100 + rng.standard_normal(300)).mutual_info_
+    assert abs(found.mutual_info_ - truth) < 0.1

@@ -33,10 +33,13 @@ from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, joined
 
 from ._base import expect_unchanged
-from ._rows import check_samples, check_varies, is_dask, scores_like, to_tensor
+from ._rows import check_density, check_samples, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
+# A first batch of fewer than FEWEST_LANDMARKS rows is too small for a stream of more than
+# ROWS_PER_LANDMARK times as many rows.
+FEWEST_LANDMARKS, ROWS_PER_LANDMARK = 100, 10
 
 
 class SSGEScoreEstimator(BaseScoreEstimator):
@@ -75,6 +78,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     alpha : float or "auto", default="auto"
         Tikhonov regularisation strength, relative to the trace of the kernel operator.
 
+        - With 0 and no spectral cutoff, the fit is not regularised. Rounding errors then dominate.
         - With a spectral cutoff, "auto" means 0. Without a cutoff, "auto" chooses the strength by
           Hyvärinen's loss [2]_ on three held-out folds. With fewer than 12 samples, "auto" means
           0.1.
@@ -340,7 +344,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         """Set the fitted attributes, and return the validated samples and the fit."""
         self._accumulator = None
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X, "they have no density and no score")
+        check_density(X)
         n, d = X.shape
         n_centers = self._n_centers(n)
         self._warn_of_landmarks(n, n_centers)
@@ -398,6 +402,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         ValueError
             If X is invalid, or if a parameter was changed that the first call fixed. The sums of
             earlier calls remain unchanged.
+
+        Warns
+        -----
+        UserWarning
+            If most of at least 20 rows are far from the rows of the first call. If the first call
+            had fewer than 100 rows, and the stream has more than ten times as many.
         """
         self._absorb(X)
         return self._solve_stream()
@@ -417,7 +427,23 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         self
             The fitted estimator. If an exception or Ctrl-C ends the stream, the estimator is fitted
             to the batches read so far before the exception is raised.
+
+        Raises
+        ------
+        ValueError
+            If ``batches`` is empty or a single array, or if a batch is invalid.
+
+        Warns
+        -----
+        UserWarning
+            If the first batch is not representative, as in :meth:`partial_fit`.
         """
+        if getattr(batches, "ndim", 3) < 3:
+            raise ValueError(
+                "batches must be an iterable of arrays of shape (n_samples, n_features), but is a "
+                f"single array of shape {tuple(getattr(batches, 'shape', ()))}: call fit, or pass "
+                "a list of batches"
+            )
         self._accumulator = None
         arrived = False
         try:
@@ -517,15 +543,37 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         first = self._accumulator is None
         X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
         if first:
-            check_varies(X, "they have no density and no score")
+            check_density(X)
             wanted = self._given_landmarks() or AUTO_LANDMARKS
             rng = check_random_state(self.random_state)
             accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
             self._fixed = self._fixed_parameters()
         else:
             accumulator = self._accumulator_or_raise()
-        accumulator.add(to_tensor(X, self._compute_device()))
+        rows = to_tensor(X, self._compute_device())
+        before = accumulator.n_samples
+        accumulator.add(rows)
         self._accumulator = accumulator
+        if not first:
+            self._check_first_batch(accumulator, rows, before)
+
+    def _check_first_batch(self, accumulator: LandmarkAccumulator, x: Tensor, before: int) -> None:
+        """Warn if the first batch was too small, or if further rows are far from its rows."""
+        n_landmarks = len(accumulator.expansion.centers)
+        wanted = min(self._given_landmarks() or AUTO_LANDMARKS, FEWEST_LANDMARKS)
+        many = ROWS_PER_LANDMARK * n_landmarks
+        if n_landmarks < wanted and before <= many < accumulator.n_samples:
+            warn_user(
+                f"the stream has {accumulator.n_samples} rows, but only {n_landmarks} landmarks, "
+                "the rows of the first batch. The first batch also determines whitening, base and "
+                "bandwidth. Pass a larger first batch"
+            )
+        elif accumulator.excludes(x):
+            warn_user(
+                f"most of the {len(x)} rows are far from the rows of the first batch, which "
+                "determines landmarks, whitening, base and bandwidth. Shuffle the rows of the "
+                "stream, or pass a larger first batch"
+            )
 
     def _solve_stream(self) -> Self:
         accumulator = self._accumulator_or_raise()
@@ -555,7 +603,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             if last > first
         ]
         sample = check_samples(self, np.concatenate(dask.compute(*parts)), reset=True, min_rows=2)
-        check_varies(sample, "they have no density and no score")
+        check_density(sample)
         accumulator = self._new_accumulator(sample, n_centers, rng)
         tasks = [
             dask.delayed(_block_sums)(accumulator, block, int(offset))
@@ -634,7 +682,7 @@ def _block_sums(accumulator: LandmarkAccumulator, block: Any, offset: int) -> li
             "impute them"
         )
     x = to_tensor(block, accumulator.expansion.centers.device)
-    return accumulator.sums_of(x, offset)
+    return accumulator.sums_of(x)
 
 
 class RandomProjectionSSGE(SSGEScoreEstimator):

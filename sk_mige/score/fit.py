@@ -239,7 +239,9 @@ def fit_landmarks(
     if alpha is None and total.n_samples < MIN_SAMPLES_TO_CHOOSE:
         alpha = FALLBACK_ALPHA
     elif alpha is None:
-        alpha, _ = _best_alpha(torch.stack([*fold_losses(expansion, vectors, fold_sums, ALPHAS)]))
+        losses = [*fold_losses(expansion, vectors, fold_sums, ALPHAS)]
+        # Copies of a single row are all in one fold.
+        alpha = _best_alpha(torch.stack(losses))[0] if losses else FALLBACK_ALPHA
     return _solve(expansion, vectors, total.fit, total.n_samples, settings, alpha)
 
 

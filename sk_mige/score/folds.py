@@ -8,6 +8,8 @@ from torch import Tensor
 N_FOLDS = 3
 # Rows per fold in each stratum of neighbouring radii. Rows of a stratum are assigned at random.
 STRATUM = 16
+# Odd multipliers of a hash, from splitmix64 and as signed integers.
+ODD, MIX = -0x61C8864680B583EB, (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
 
 
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
@@ -73,6 +75,38 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     fold = torch.empty_like(owner)
     fold[first] = radial_folds(x[first], n_folds)
     return fold[owner]
+
+
+def hashed_folds(rows: Tensor, n_folds: int = N_FOLDS) -> Tensor:
+    """Assign rows to folds by a hash of their values, so that equal rows are in the same fold.
+
+    The fold of a row does not depend on other rows. Rows of a stream or of several machines can
+    therefore be assigned separately.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+        Samples.
+    n_folds : int, default=3
+        Number of folds.
+
+    Returns
+    -------
+    Tensor of int of shape (n,)
+        Fold number of each row.
+    """
+    # The sum with 0 turns -0 into 0.
+    bits = (rows.to(torch.float64) + 0.0).contiguous().view(torch.int64)
+    columns = torch.arange(1, bits.shape[1] + 1, device=bits.device) * ODD
+    hashed = _mixed(_mixed(bits + columns).sum(1))
+    return (hashed >> 8) % n_folds
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    """Return integers in which every bit depends on all bits of the input (splitmix64)."""
+    for shift, factor in zip((30, 27), MIX, strict=True):
+        bits = (bits ^ (bits >> shift)) * factor
+    return bits ^ (bits >> 31)
 
 
 def _first_equal(rows: Tensor) -> Tensor:

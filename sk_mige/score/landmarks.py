@@ -16,7 +16,7 @@ from .fit import (
     float32_resolves,
     lift_expansion,
 )
-from .folds import N_FOLDS
+from .folds import N_FOLDS, hashed_folds
 from .heldout import KernelSums, kernel_sums, summed
 from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
@@ -30,6 +30,9 @@ CHUNK_ELEMENTS = 2**21
 FLOAT32_ALPHA = 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
+# A batch of at least FEWEST rows is outside if the median distance from the mean exceeds the
+# quantile OUTER of the landmarks' distances.
+FEWEST, OUTER = 20, 0.99
 
 
 def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
@@ -95,8 +98,17 @@ class LandmarkAccumulator:
         """Number of rows summed so far."""
         return sum(sums.n_samples for sums in self.fold_sums)
 
-    def sums_of(self, x: Tensor, offset: int = 0) -> list[KernelSums]:
-        """Return the sums of each fold. Row i belongs to fold ``offset`` + i, modulo 3."""
+    def excludes(self, x: Tensor) -> bool:
+        """Return whether most rows are farther from the mean than nearly all landmarks."""
+        if len(x) < FEWEST:
+            return False
+        points = x.to(self.expansion.whitening.mean)
+        points = points if self.units is None else self.units(points)
+        radii = self.expansion.whitening(points).square().sum(1)
+        return bool(radii.median() > self.expansion.centers.square().sum(1).quantile(OUTER))
+
+    def sums_of(self, x: Tensor) -> list[KernelSums]:
+        """Return the sums of each fold. Equal rows, such as copies, belong to the same fold."""
         ex, mean = self.expansion, self.expansion.whitening.mean
         if self.single:  # rows are centred in float64, which loses no digits of a far-away mean
             ex = ex.to(torch.float32)
@@ -104,17 +116,18 @@ class LandmarkAccumulator:
         rows = max(N_FOLDS, CHUNK_ELEMENTS // max(len(ex.centers), x.shape[1]))
         folds: list[KernelSums] = []
         for start in range(0, len(x), rows):
+            fold = hashed_folds(x[start : start + rows])
             part = x[start : start + rows].to(mean)
             part = part if self.units is None else self.units(part)
             part = (part - mean).float() if self.single else part
-            rows_of = [part[(k - offset - start) % N_FOLDS :: N_FOLDS] for k in range(N_FOLDS)]
+            rows_of = [part[fold == k] for k in range(N_FOLDS)]
             sums = [kernel_sums(ex, own).to(torch.float64) for own in rows_of]
             folds = joined(folds, sums) if folds else sums
         return folds
 
     def add(self, x: Tensor) -> None:
         """Add rows, or leave the sums unchanged if an exception occurs."""
-        found = self.sums_of(x, self.n_samples)
+        found = self.sums_of(x)
         if not all(bool(sums.fit.quadratic.isfinite().all()) for sums in found):
             raise ValueError(
                 "X has values so far from the first rows that sums of distances exceed the "

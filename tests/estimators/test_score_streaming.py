@@ -332,3 +332,61 @@ def test_landmarks_work_behind_a_projection(X):
     other = RandomProjectionSSGE(3, n_landmarks=40, random_state=1).partial_fit(X)
     with pytest.raises(ValueError, match="cannot merge"):
         parts.merge(other)
+
+
+def metropolis(n, seed=0):
+    """Return states of a Metropolis chain of N(0, I) with many rejected, repeated states."""
+    rng, x, rows = np.random.default_rng(seed), np.zeros(6), []
+    for step, u in zip(rng.normal(size=(n, 6)), rng.random(n), strict=True):
+        if np.log(u) < (x @ x - (x + step) @ (x + step)) / 2:
+            x = x + step
+        rows.append(x)
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_repeated_rows_of_a_chain_do_not_spoil_a_fit_with_landmarks(shuffled):
+    chain = metropolis(3000)
+    assert len(np.unique(chain, axis=0)) < 1000
+    rows = np.random.default_rng(0).permutation(chain) if shuffled else chain
+    scores = SSGEScoreEstimator(n_landmarks=500, random_state=0).fit(rows).transform(chain)
+    assert np.sum((scores + chain) ** 2) < 0.1 * np.sum(chain**2)
+
+
+def test_a_stream_of_copies_of_two_rows_can_be_fitted():
+    rows = np.repeat([[0.0, 1.0], [1.0, 0.0]], 10, axis=0)
+    estimator = SSGEScoreEstimator(n_landmarks=2, random_state=0).fit_batches([rows, rows])
+    assert np.isfinite(estimator.transform(rows)).all()
+
+
+def test_a_stream_sorted_by_a_column_is_warned_of(X):
+    batches = np.array_split(X[np.argsort(X[:, 0])], 8)
+    with pytest.warns(UserWarning, match="far from the rows of the first batch.*Shuffle"):
+        landmark_estimator().fit_batches(batches)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(100.0, 1.0), (0.0, 1000.0)])
+def test_a_stream_whose_rows_move_away_is_warned_of(X, shift, scale):
+    estimator = landmark_estimator().partial_fit(X[:300])
+    with pytest.warns(UserWarning, match="far from the rows of the first batch"):
+        estimator.partial_fit(scale * X[300:] + shift)
+
+
+@pytest.mark.parametrize("n_first", [2, 10, 50])
+def test_a_first_batch_that_is_too_small_is_warned_of_once(X, n_first):
+    estimator = SSGEScoreEstimator(random_state=0).partial_fit(X[:n_first])
+    with pytest.warns(UserWarning, match=f"only {n_first} landmarks, the rows of the first batch"):
+        estimator.partial_fit(X[n_first:])
+    estimator.partial_fit(X[:15])
+
+
+def test_heavy_tails_and_small_later_batches_are_not_warned_of():
+    rows = np.random.default_rng(0).standard_t(2, size=(2000, 3))
+    estimator = SSGEScoreEstimator(n_landmarks=100, random_state=0).partial_fit(rows[:400])
+    for batch in np.array_split(rows[400:], 25):
+        estimator.partial_fit(batch)
+
+
+def test_an_array_is_no_stream_of_batches(X):
+    with pytest.raises(ValueError, match=r"single array of shape \(900, 6\): call fit"):
+        landmark_estimator().fit_batches(X)

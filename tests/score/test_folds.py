@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from sk_mige.datasets import make_gaussian
 from sk_mige.score import ScoreSettings, fit_dense
-from sk_mige.score.folds import radial_folds, sample_folds
+from sk_mige.score.folds import hashed_folds, radial_folds, sample_folds
 from sk_mige.score.subspace import sample_subspace
 
 
@@ -49,3 +50,19 @@ def test_copies_do_not_change_the_accuracy_of_the_chosen_strength():
     for rows in (x, x.repeat(2, 1), bootstrap):
         error = fit_dense(rows, ScoreSettings()).model.score(fresh) - truth
         assert error.square().sum() < 0.06 * truth.square().sum()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [gaussian(3000, 2), torch.arange(3000)[:, None], 1e-19 * torch.arange(3000)[:, None]],
+)
+def test_hashed_folds_have_similar_sizes(rows):
+    assert torch.bincount(hashed_folds(rows), minlength=3).min() > 900
+
+
+def test_the_hashed_fold_of_a_row_depends_on_its_values_alone():
+    x = gaussian(90, 2)
+    assert torch.equal(hashed_folds(torch.cat([x[50:], x]))[40:], hashed_folds(x))
+    assert torch.equal(hashed_folds(x.float()), hashed_folds(x.float().double()))
+    assert torch.equal(hashed_folds(0 * x), hashed_folds(-0 * x))
+    assert not torch.equal(hashed_folds(x.flip(1)), hashed_folds(x))

@@ -36,6 +36,9 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
+# Number of rows in which rounded and normalised rows are found.
+FIRST_ROWS = 1_000
+
 # Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
 
@@ -90,6 +93,36 @@ def check_varies(X: Any, consequence: str) -> None:
             f"X is constant: its {X.shape[0]} rows are all the same, so {consequence}; pass rows "
             "that differ in at least one feature"
         )
+
+
+def check_density(X: Any) -> None:
+    """Raise ValueError if all rows are equal, and warn of other rows that have no density."""
+    check_varies(X, "they have no density and no score")
+    rows = np.asarray(move_to(X[:FIRST_ROWS, :], xp=np, device="cpu"))
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(abs(rows).max(axis=0)))
+    # In float64, directions of rounding errors are found by the fit, and cause no error.
+    if rows.dtype == np.float32 and narrow.any():
+        k = int(np.argmax(narrow))
+        warn_user(
+            f"column {k} of X is between {low[k]:.9g} and {high[k]:.9g}, where float32 has fewer "
+            f"than {FEWEST_STEPS} different numbers. Rounded values have no density, and estimated "
+            "scores are not valid. Subtract the mean before the conversion to float32"
+        )
+    elif _is_spherical(rows.astype(np.float64)):
+        warn_user(
+            "the rows of X have equal norms, so they lie on a sphere and have no density. "
+            "Estimated scores are not valid. Pass coordinates on the sphere, such as angles, or "
+            "rows that are not normalised"
+        )
+
+
+def _is_spherical(rows: NDArray[np.float64]) -> bool:
+    """Return whether the rows have equal norms, although they are more than columns."""
+    n, d = rows.shape
+    rows = rows / abs(rows).max()
+    norms = np.linalg.norm(rows, axis=1)
+    return d > 1 and n > d + 1 and np.ptp(norms) < 1e-5 * np.ptp(rows, axis=0).max()
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:

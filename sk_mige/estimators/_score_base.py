@@ -47,6 +47,9 @@ MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
 # Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
+# Noise is too large for noisy rows if it exceeds NOISIER times their standard deviation. For few
+# rows, three standard errors of the standard deviation are added.
+NOISIER = 1.25
 
 
 class BaseScoreEstimator(
@@ -268,6 +271,12 @@ class BaseScoreEstimator(
         ValueError
             If ``noise`` is negative or not finite, or has the wrong shape.
 
+        Warns
+        -----
+        UserWarning
+            If ``noise`` exceeds the standard deviation of a feature in the rows of the fit. Rows
+            with this noise vary at least as much as the noise.
+
         References
         ----------
         B. Efron, "Tweedie's Formula and Selection Bias", JASA 106, 2011.
@@ -291,6 +300,7 @@ class BaseScoreEstimator(
                 f"noise must be a standard deviation >= 0, or one for each of the {X.shape[1]} "
                 f"features of X, got {noise!r}"
             )
+        self._check_noise(given)
         scores = self._by_chunks(ScoreModel.score, X, X.shape)
         sigma = torch.tensor(given, dtype=torch.float64)
         # Multiply by sigma twice, because the square of a large sigma may overflow.
@@ -298,6 +308,19 @@ class BaseScoreEstimator(
         moved += to_tensor(X, moved.device)
         check_finite(moved)
         return like_input(moved, X)
+
+    def _check_noise(self, noise: NDArray[Any]) -> None:
+        """Warn if the rows of the fit vary too little to contain the noise."""
+        spread = self.centers_.std(axis=0)
+        most = (NOISIER + 3 / (2 * len(self.centers_)) ** 0.5) * spread
+        if (noise > most).any():
+            k = int(np.argmax(noise > most))
+            warn_user(
+                f"noise={np.broadcast_to(noise, most.shape)[k]:g} is larger than the standard "
+                f"deviation {spread[k]:.3g} of feature {k} in the rows of the fit, so these rows "
+                "cannot contain the noise. Fit the estimator to noisy rows, and pass the standard "
+                "deviation of the noise, not the variance"
+            )
 
     def jacobian_vector_product(self, X: Any, V: Any) -> Any:
         r"""Compute products :math:`J_{\hat g}(x)\, v` with the Jacobian of the estimated score.

@@ -13,12 +13,14 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige._contexts import building, built_apart, isolated
+from sk_mige._warnings import warn_user
 from sk_mige.networks import ScoreNetwork
 from sk_mige.objectives import FunctionObjective, sliced_score_matching_loss
 from sk_mige.score import Whitening, whitening
@@ -34,7 +36,7 @@ from sk_mige.training.device import (
 from sk_mige.training.net import EncoderNet
 
 from ._base import DocLinkMixin, as_sizes
-from ._rows import check_finite, check_samples, check_varies, row_chunks, scores_like, to_tensor
+from ._rows import check_density, check_finite, check_samples, row_chunks, scores_like, to_tensor
 from ._score_base import representative_rows
 from ._stored import from_numpy, to_numpy, to_stored, to_tensors
 
@@ -162,13 +164,14 @@ class SlicedScoreMatching(
         -----
         ConvergenceWarning
             If the loss became infinite or NaN. Training stops, and the last weights with a finite
-            loss are kept.
+            loss are kept. Also if the loss of the last epoch is positive, and the estimate is
+            therefore less accurate than a score of zero.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.
         """
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X, "they have no density and no score")
+        check_density(X)
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
         x = to_tensor(X, torch.device("cpu"))
@@ -183,6 +186,13 @@ class SlicedScoreMatching(
                 trainer = self._make_trainer(device)
             self.history_ = trainer.run(ArrayDataset(white), epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
+        last = self.history_[-1]["train_loss"] if self.history_ else 0.0
+        if last > 0:
+            warn_user(
+                f"the loss of the last epoch is {last:.3g}, and a score of zero has the loss 0. "
+                f"The training has diverged with lr={self.lr:g}: pass a smaller lr",
+                ConvergenceWarning,
+            )
         self._n_features_out = self.n_features_in_
         return self
 

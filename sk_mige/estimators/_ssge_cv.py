@@ -32,7 +32,7 @@ from sk_mige.score.select import (
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 
-from ._rows import check_samples, check_varies, to_tensor
+from ._rows import check_density, check_samples, to_tensor
 from ._score_base import BaseScoreEstimator
 from ._ssge import SSGEScoreEstimator
 
@@ -262,7 +262,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         """
         grid = _checked_grid(self)
         X = check_samples(self, X, reset=True, min_rows=2)
-        check_varies(X, "they have no density and no score")
+        check_density(X)
         n = X.shape[0]
         self._check_landmarks(n)
         rng = check_random_state(self.random_state)

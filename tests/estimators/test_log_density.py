@@ -271,3 +271,16 @@ def test_scores_of_noisy_rows_denoise_better_than_scores_of_clean_rows():
 def test_impossible_noise_is_refused(noise):
     with pytest.raises(ValueError, match="noise must be a standard deviation >= 0"):
         SSGEScoreEstimator().fit(gaussian(50)[0]).denoise(gaussian(50)[0], noise)
+
+
+@pytest.mark.parametrize(("noise", "feature"), [(10.0, 0), ([0.1, 5.0], 1)])
+def test_noise_larger_than_the_rows_of_the_fit_is_warned_of(noise, feature):
+    estimator = SSGEScoreEstimator().fit(np.random.default_rng(0).normal(size=(200, 2)))
+    with pytest.warns(UserWarning, match=f"deviation .* of feature {feature} .* not the variance"):
+        estimator.denoise(np.zeros((1, 2)), noise)
+
+
+def test_rows_of_pure_noise_are_denoised_without_a_warning():
+    for n in (20, 1000):
+        noise = np.random.default_rng(0).normal(size=(n, 3))
+        assert np.mean(SSGEScoreEstimator().fit(noise).denoise(noise, 1.0) ** 2) < 0.5

@@ -15,7 +15,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
+from sk_mige import (
+    RandomProjectionSSGE,
+    SlicedScoreMatching,
+    SSGEScoreEstimator,
+    SSGEScoreEstimatorCV,
+    SteinScoreEstimator,
+)
 from sk_mige.score import ssge
 
 BOTH = [SSGEScoreEstimator, RandomProjectionSSGE]
@@ -266,3 +272,37 @@ def test_many_zeros_and_heavy_tails_are_not_taken_for_outliers(rng):
     X = np.c_[rng.standard_t(3, size=2000), rng.lognormal(size=2000)]
     X = np.c_[X, np.where(rng.uniform(size=2000) < 0.7, 0.0, rng.uniform(50, 255, size=2000))]
     SSGEScoreEstimator(n_landmarks=20, random_state=0).fit(X)
+
+
+ALL = [
+    SSGEScoreEstimator(), RandomProjectionSSGE(random_state=0), SteinScoreEstimator(),
+    SSGEScoreEstimatorCV(cv=2, bandwidth_factors=(1.0,), curl_free=(False,), kernels=("rbf",)),
+    SlicedScoreMatching(max_epochs=1, random_state=0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_rows_on_a_sphere_are_warned_of(X, estimator):
+    with pytest.warns(UserWarning, match="equal norms.*no density.*such as angles"):
+        estimator.fit(1e-19 * X / np.linalg.norm(X, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_float32_rows_far_from_zero_are_warned_of(X, estimator):
+    with pytest.warns(UserWarning, match="column 1 of X .* where float32 has fewer than 16"):
+        estimator.fit((X + np.array([0.0, 1e7, 0.0])).astype(np.float32))
+
+
+def test_float32_rows_of_equal_norm_up_to_rounding_are_rows_on_a_sphere(X):
+    rows = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    with pytest.warns(UserWarning, match="equal norms"):
+        SSGEScoreEstimator().partial_fit(rows)
+
+
+@pytest.mark.parametrize("rows", [
+    np.random.default_rng(0).normal(size=(40, 2)) + 1e7,
+    np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.float32(1e4),
+    np.eye(3)[:2],
+])  # fmt: skip
+def test_rows_far_from_zero_are_no_rows_on_a_sphere(rows):
+    SSGEScoreEstimator().fit(rows)

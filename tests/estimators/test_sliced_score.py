@@ -58,3 +58,9 @@ def test_verbose_shows_a_bar_or_lines(
     assert "SlicedScoreMatching: 3.0/3 epochs" in capfd.readouterr().err
     SlicedScoreMatching(**SMALL, verbose=2).fit(X)
     assert "train_loss" in capfd.readouterr().out
+
+
+def test_a_learning_rate_that_makes_the_scores_worse_than_zero_is_warned_of() -> None:
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    with pytest.warns(ConvergenceWarning, match="diverged with lr=10: pass a smaller lr"):
+        SlicedScoreMatching(max_epochs=3, lr=10.0, random_state=0).fit(X)

@@ -68,7 +68,10 @@ def feature_information(
     Notes
     -----
     Scores ignore redundancy between features, so two copies of a feature have equal scores. Use
-    :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector.
+    :func:`functools.partial` to set ``groups`` and ``estimator`` inside a selector. Selectors of
+    scikit-learn accept only numbers in X. Encode strings in X by
+    :class:`~sklearn.preprocessing.OrdinalEncoder`, whose numbers are labels for at most 50
+    categories.
 
     By default, all candidates are fitted to each group, which takes seconds per group. With
     ``estimator=MutualInfoEstimator(["linear", "quadratic", "neighbors"])``, scores with labels take

@@ -13,8 +13,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
+from torch import Tensor
 
 from sk_mige._arrays import readable
+from sk_mige._warnings import warn_user
 from sk_mige.objectives.base import check_instance
 from sk_mige.score import Kernel, SteinKernel, stein_kernel
 from sk_mige.score.kernels import KERNELS
@@ -31,6 +33,8 @@ from ._ssge import SSGEScoreEstimator
 # Largest distance from the median of a column, in median deviations, for which float64 resolves
 # the distances of other rows.
 FARTHEST = 1e7
+# Fraction of copied rows above which a test warns. Samples of a density are never equal.
+COPIED = 0.01
 
 
 class _SteinTool(DocLinkMixin, BaseEstimator):
@@ -247,8 +251,15 @@ class KernelSteinTest(_SteinTool):
             If a value of X is so large that float64 does not resolve the other distances.
         NotFittedError
             If ``score_estimator`` is an unfitted estimator.
+
+        Warns
+        -----
+        UserWarning
+            If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
+            centres of ``score_estimator``. The p-value is then not valid.
         """
         kernel = self._fit_kernel(X, y)
+        self._check_independent(to_tensor(check_samples(self, X, reset=False), torch.device("cpu")))
         reach = (kernel.points - kernel.points.median(0).values).abs()
         usual = reach.median(0).values
         if bool(((reach.amax(0) > FARTHEST * usual) & (usual > 0)).any()):
@@ -263,6 +274,26 @@ class KernelSteinTest(_SteinTool):
         exceeding = int((self.replicates_ >= self.statistic_).sum())
         self.p_value_ = (1 + exceeding) / (1 + len(self.replicates_))
         return self
+
+    def _check_independent(self, rows: Tensor) -> None:
+        """Warn about rows that are copies, or rows to which the score estimator was fitted."""
+        distinct = rows.unique(dim=0)
+        if len(distinct) < (1 - COPIED) * len(rows):
+            warn_user(
+                f"{len(rows) - len(distinct)} of the {len(rows)} rows are copies of other rows, as "
+                "in a Metropolis chain. The test needs independent rows of a density: keep only "
+                "every k-th row of a chain"
+            )
+        centers = getattr(self.score_estimator, "centers_", None)
+        if centers is not None:
+            # Centres have rounding errors of float64.
+            known, size = torch.from_numpy(centers), distinct.abs().amax(0).double()
+            seen = [(z / size).float().unique(dim=0) for z in (distinct, known)]
+            if len(torch.cat(seen).unique(dim=0)) < sum(map(len, seen)) - COPIED * len(distinct):
+                warn_user(
+                    "score_estimator was fitted to some of the rows, so the p-value is too large: "
+                    "fit the estimator to other rows"
+                )
 
     def _score_source(self, X: Any) -> Any:
         if self.score_estimator is None:

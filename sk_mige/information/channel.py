@@ -14,7 +14,6 @@ from sk_mige.information._samples import (
     MIN_SAMPLES,
     as_tensor,
     check_count,
-    check_finite,
     check_rows,
     noise_generator,
 )
@@ -99,7 +98,9 @@ def channel_gradient(
     if not callable(family):
         raise TypeError(f"family must be a function of (x, theta, noise); got {family!r:.80}")
     with torch.inference_mode(False), torch.enable_grad():
-        at = check_finite("theta", as_tensor("theta", theta))
+        at = as_tensor("theta", theta)
+        if not bool(at.isfinite().all()):
+            raise ValueError(f"theta contains NaN or infinity; got {at.tolist()!s:.80}")
         samples = as_tensor("x", x)
         swapped = samples.shape[:1].numel() < MIN_SAMPLES <= at.numel()
         if at.ndim > 1 or at.numel() == 0 or swapped:

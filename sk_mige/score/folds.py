@@ -8,8 +8,10 @@ from torch import Tensor
 N_FOLDS = 3
 # Rows per fold in each stratum of neighbouring radii. Rows of a stratum are assigned at random.
 STRATUM = 16
-# Odd multipliers of a hash, from splitmix64 and as signed integers.
-ODD, MIX = -0x61C8864680B583EB, (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
+# Odd multipliers of the hash splitmix64, as signed integers.
+MIX = (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
+# Resolution and largest value of hashed radii.
+RESOLUTION, LARGEST = 1e-7, 1e11
 
 
 def radial_folds(x: Tensor, n_folds: int = N_FOLDS) -> Tensor:
@@ -77,16 +79,16 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     return fold[owner]
 
 
-def hashed_folds(rows: Tensor, n_folds: int = N_FOLDS) -> Tensor:
-    """Assign rows to folds by a hash of their values, so that equal rows are in the same fold.
+def hashed_folds(radii: Tensor, n_folds: int = N_FOLDS) -> Tensor:
+    """Assign rows to folds by a hash of their radius, so that equal rows are in the same fold.
 
     The fold of a row does not depend on other rows. Rows of a stream or of several machines can
     therefore be assigned separately.
 
     Parameters
     ----------
-    rows : Tensor of shape (n, d)
-        Samples.
+    radii : Tensor of shape (n,)
+        Distances from the mean, without unit, so that folds do not depend on the units of the rows.
     n_folds : int, default=3
         Number of folds.
 
@@ -95,18 +97,11 @@ def hashed_folds(rows: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     Tensor of int of shape (n,)
         Fold number of each row.
     """
-    # The sum with 0 turns -0 into 0.
-    bits = (rows.to(torch.float64) + 0.0).contiguous().view(torch.int64)
-    columns = torch.arange(1, bits.shape[1] + 1, device=bits.device) * ODD
-    hashed = _mixed(_mixed(bits + columns).sum(1))
-    return (hashed >> 8) % n_folds
-
-
-def _mixed(bits: Tensor) -> Tensor:
-    """Return integers in which every bit depends on all bits of the input (splitmix64)."""
-    for shift, factor in zip((30, 27), MIX, strict=True):
+    # Radii of equal rows may have different rounding errors.
+    bits = (radii.clamp_max(LARGEST) / RESOLUTION).round().to(torch.int64)
+    for shift, factor in zip((30, 27), MIX, strict=True):  # as in splitmix64
         bits = (bits ^ (bits >> shift)) * factor
-    return bits ^ (bits >> 31)
+    return (bits ^ (bits >> 31)) % n_folds
 
 
 def _first_equal(rows: Tensor) -> Tensor:

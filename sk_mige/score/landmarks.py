@@ -102,10 +102,18 @@ class LandmarkAccumulator:
         """Return whether most rows are farther from the mean than nearly all landmarks."""
         if len(x) < FEWEST:
             return False
+        radii = self._radii(self._in_units(x))
+        return bool(radii.median() > self.expansion.centers.square().sum(1).sqrt().quantile(OUTER))
+
+    def _in_units(self, x: Tensor) -> Tensor:
+        """Return rows in float64 and in the units of the sums."""
         points = x.to(self.expansion.whitening.mean)
-        points = points if self.units is None else self.units(points)
-        radii = self.expansion.whitening(points).square().sum(1)
-        return bool(radii.median() > self.expansion.centers.square().sum(1).quantile(OUTER))
+        return points if self.units is None else self.units(points)
+
+    def _radii(self, points: Tensor) -> Tensor:
+        """Return distances (n,) from the mean in whitened coordinates."""
+        radii: Tensor = self.expansion.whitening(points).square().sum(1).sqrt()
+        return radii
 
     def sums_of(self, x: Tensor) -> list[KernelSums]:
         """Return the sums of each fold. Equal rows, such as copies, belong to the same fold."""
@@ -116,9 +124,8 @@ class LandmarkAccumulator:
         rows = max(N_FOLDS, CHUNK_ELEMENTS // max(len(ex.centers), x.shape[1]))
         folds: list[KernelSums] = []
         for start in range(0, len(x), rows):
-            fold = hashed_folds(x[start : start + rows])
-            part = x[start : start + rows].to(mean)
-            part = part if self.units is None else self.units(part)
+            part = self._in_units(x[start : start + rows])
+            fold = hashed_folds(self._radii(part) / self.expansion.bandwidth)
             part = (part - mean).float() if self.single else part
             rows_of = [part[fold == k] for k in range(N_FOLDS)]
             sums = [kernel_sums(ex, own).to(torch.float64) for own in rows_of]

@@ -82,6 +82,19 @@ def test_the_p_value_counts_replicates_above_the_statistic():
     assert test.p_value_ == (1 + exceeding) / 50
 
 
+def test_repeated_rows_of_a_chain_are_warned_of():
+    with pytest.warns(UserWarning, match="50 of the 250 rows are copies.*every k-th row"):
+        KernelSteinTest(minus, n_bootstrap=9).fit(np.concatenate([normal(), normal()[:50]]))
+
+
+def test_a_test_on_the_rows_of_the_fit_is_warned_of():
+    estimator = SSGEScoreEstimator().fit(normal())
+    with pytest.warns(UserWarning, match="was fitted to some of the rows.*to other rows"):
+        KernelSteinTest(estimator, n_bootstrap=9).fit(
+            np.concatenate([normal()[:100], -normal()[:100]])
+        )
+
+
 def test_equal_seeds_give_equal_p_values():
     first, second = (KernelSteinTest(minus, random_state=1).fit(normal()) for _ in range(2))
     assert first.p_value_ == second.p_value_

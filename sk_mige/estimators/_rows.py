@@ -122,7 +122,7 @@ def _is_spherical(rows: NDArray[np.float64]) -> bool:
     n, d = rows.shape
     rows = rows / abs(rows).max()
     norms = np.linalg.norm(rows, axis=1)
-    return d > 1 and n > d + 1 and np.ptp(norms) < 1e-5 * np.ptp(rows, axis=0).max()
+    return bool(d > 1 and n > d + 1 and np.ptp(norms) < 1e-5 * np.ptp(rows, axis=0).max())
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:

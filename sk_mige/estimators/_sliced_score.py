@@ -164,8 +164,8 @@ class SlicedScoreMatching(
         -----
         ConvergenceWarning
             If the loss became infinite or NaN. Training stops, and the last weights with a finite
-            loss are kept. Also if the loss of the last epoch is positive, and the estimate is
-            therefore less accurate than a score of zero.
+            loss are kept. Also if the loss of the last epoch is higher than the loss before the
+            training and higher than the loss 0 of a score of zero.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.
@@ -187,9 +187,11 @@ class SlicedScoreMatching(
             self.history_ = trainer.run(ArrayDataset(white), epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
         last = self.history_[-1]["train_loss"] if self.history_ else 0.0
-        if last > 0:
+        # The loss of a score of zero is 0. Outliers increase the loss before the training.
+        before = float(white.double().square().sum(1).mean()) / 2 - white.shape[1]
+        if last > max(before, 0.0):
             warn_user(
-                f"the loss of the last epoch is {last:.3g}, and a score of zero has the loss 0. "
+                f"the loss of the last epoch is {last:.3g}, but {before:.3g} before the training. "
                 f"The training has diverged with lr={self.lr:g}: pass a smaller lr",
                 ConvergenceWarning,
             )

@@ -308,6 +308,13 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         ValueError
             If X has fewer than two distinct rows, fewer rows than landmarks, or values that are
             not finite.
+
+        Warns
+        -----
+        UserWarning
+            If the rows have no density, because their norms are equal or float32 has fewer than 16
+            numbers in the range of a column. If a few outliers dominate the scale of a feature. If
+            landmarks are used because there are many rows.
         """
         if is_dask(X):
             return self._fit_dask(X)

@@ -277,7 +277,7 @@ class KernelSteinTest(_SteinTool):
 
     def _check_independent(self, rows: Tensor) -> None:
         """Warn about rows that are copies, or rows to which the score estimator was fitted."""
-        distinct = rows.unique(dim=0)
+        distinct = torch.unique(rows, dim=0)
         if len(distinct) < (1 - COPIED) * len(rows):
             warn_user(
                 f"{len(rows) - len(distinct)} of the {len(rows)} rows are copies of other rows, as "
@@ -288,8 +288,10 @@ class KernelSteinTest(_SteinTool):
         if centers is not None:
             # Centres have rounding errors of float64.
             known, size = torch.from_numpy(centers), distinct.abs().amax(0).double()
-            seen = [(z / size).float().unique(dim=0) for z in (distinct, known)]
-            if len(torch.cat(seen).unique(dim=0)) < sum(map(len, seen)) - COPIED * len(distinct):
+            seen = [torch.unique((z / size).float(), dim=0) for z in (distinct, known)]
+            if len(torch.unique(torch.cat(seen), dim=0)) < sum(map(len, seen)) - COPIED * len(
+                distinct
+            ):
                 warn_user(
                     "score_estimator was fitted to some of the rows, so the p-value is too large: "
                     "fit the estimator to other rows"

@@ -483,38 +483,29 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
 
 
 def _fit_sections(
-    expansion: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
+    ex: KernelExpansion, matrices: KernelMatrices, settings: ScoreSettings, alpha: float
 ) -> ScoreFit:
     r"""Fit a kernel expansion centred at the samples, without ``curl_free``.
 
     For n ≤ d, an operator of shape (n, n) is formed first. Only one product of size n² d remains.
     Without base and whitening, the scores equal those of :func:`sk_mige.score.ssge`.
     """
-    y, n, gram = expansion.centers, len(expansion.centers), matrices.values
-    if expansion.base.dof is None:
-        weight = gram.new_zeros(n)
-    else:
-        weight = expansion.base.weight(y.square().sum(1))[0].to(gram)
-    yw, projected = expansion.whitening.linear(y), None
-    if expansion.projection is not None:
-        projected = expansion.kernel_coordinates(y) @ expansion.projection
-        projected = expansion.whitening.linear(projected)
+    gram, (n, d), s2 = matrices.values, ex.centers.shape, ex.bandwidth**2
+    samples = WhitenedSamples(ex.whitening, ex.centers, [ex.base], ex.projection)
     if alpha > 0 and not settings.truncates:
         factor = _cholesky(gram)
         if factor is not None:
-            coefficients = _ridge_coefficients(
-                expansion, matrices, factor, alpha, weight, yw, projected
-            )
-            return ScoreFit(ScoreModel(expansion, coefficients), alpha, n)
+            coefficients = _ridge_coefficients(matrices, factor, s2, n * alpha, samples)
+            return ScoreFit(ScoreModel(ex, coefficients), alpha, n)
     basis = kernel_basis(gram)
     h = settings.filter(basis.values, n, alpha)
-    pairs = section_moments(basis, matrices, expansion.bandwidth**2, weight, yw, projected)
-    if y.shape[1] >= n:
+    pairs = section_moments(basis, matrices, s2, samples)
+    if d >= n:
         pairs = [((basis.vectors @ (h[:, None] * t)).to(rows.dtype), rows) for t, rows in pairs]
         coefficients = summed(t @ rows for t, rows in pairs)
     else:
         coefficients = basis.vectors @ (h[:, None] * summed(t @ rows for t, rows in pairs))
-    return _report(ScoreModel(expansion, coefficients), alpha, basis, h)
+    return _report(ScoreModel(ex, coefficients), alpha, basis, h)
 
 
 def _cholesky(gram: Tensor) -> Tensor | None:
@@ -529,13 +520,7 @@ def _cholesky(gram: Tensor) -> Tensor | None:
 
 
 def _ridge_coefficients(
-    expansion: KernelExpansion,
-    matrices: KernelMatrices,
-    factor: Tensor,
-    alpha: float,
-    weight: Tensor,
-    yw: Tensor,
-    projected: Tensor | None,
+    matrices: KernelMatrices, factor: Tensor, s2: float, ridge: float, samples: WhitenedSamples
 ) -> Tensor:
     r"""Return :math:`C = K^{-1} (K + n \alpha I)^{-1} R` from a factor of K.
 
@@ -547,9 +532,8 @@ def _ridge_coefficients(
     .. math:: (K + \mu I)^{-1} K Z = Z - \mu\, (K + \mu I)^{-1} Z .
     """
     gram, slopes, _ = matrices
-    s2, ridge = expansion.bandwidth**2, len(gram) * alpha
     outer = ridge_factor(gram, ridge)
-    z, w = yw if projected is None else projected, weight[:, None]
+    yw, z, w = samples.yw, samples.projected, samples.weights[0][:, None].to(gram)
     if not matrices.shared:
         total = slopes.sum(1, keepdim=True)
         moved = slopes @ z.to(gram) - total * z

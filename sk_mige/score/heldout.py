@@ -108,8 +108,8 @@ class WhitenedSamples:
     ----------
     y, yw : Tensor of shape (n, d)
         Whitened coordinates y, and the products W y.
-    projected : Tensor of shape (n, d) or None
-        Products :math:`W P^\top P y`, or None without a projection.
+    projected : Tensor of shape (n, d)
+        Products :math:`W P^\top P y`, which are ``yw`` without a projection.
     radii, squares : Tensor of shape (n,)
         Squared norms of ``y`` and of ``yw``.
     weights : list of Tensors of shape (n,)
@@ -133,7 +133,7 @@ class WhitenedSamples:
     ) -> None:
         self.y, self.yw, self.trace = y, white.linear(y), white.precision_trace
         self.n_features, self.gain = white.n_features, white.largest_gain
-        self.projected = None
+        self.projected = self.yw
         if projection is not None:
             self.projected = white.linear(y @ projection.mT @ projection)
         self.radii, self.squares = y.square().sum(1), self.yw.square().sum(1)
@@ -343,21 +343,19 @@ def tikhonov_filters(values: Tensor, n_samples: float, alphas: tuple[float, ...]
 
 
 def section_moments(
-    basis: SpectralBasis,
-    matrices: KernelMatrices,
-    s2: float,
-    weight: Tensor,
-    yw: Tensor,
-    projected: Tensor | None = None,
+    basis: SpectralBasis, matrices: KernelMatrices, s2: float, samples: WhitenedSamples
 ) -> list[tuple[Tensor, Tensor]]:
     """Return pairs (T, Y) whose products T Y sum to S' R, for the basis S and the linear form R.
 
     Without a projection there is one pair, from :func:`sk_mige.score.ssge.stein_moments`.
     """
-    if projected is None:
-        return [(stein_moments(basis.vectors, basis.values, matrices, s2, weight), yw)]
-    base = basis.vectors.mT * (basis.values[:, None] * weight)
-    return [(stein_moments(basis.vectors, basis.values, matrices, s2), projected), (base, yw)]
+    vectors, values = basis.vectors, basis.values
+    weight = samples.weights[0].to(values)
+    if samples.projected is samples.yw:
+        return [(stein_moments(vectors, values, matrices, s2, weight), samples.yw)]
+    kernel_part = stein_moments(vectors, values, matrices, s2)
+    base_part = vectors.mT * (values[:, None] * weight)
+    return [(kernel_part, samples.projected), (base_part, samples.yw)]
 
 
 @dataclass(frozen=True)
@@ -400,10 +398,7 @@ class SectionSplit:
     def _kernel_parts(self) -> tuple[Tensor, Tensor]:
         """Parts of p and p' that do not depend on the base, times σ²."""
         (_, slopes, _), (_, slopes_held, _) = self.matrices, self.matrices_held
-        train, held = (
-            part.yw if part.projected is None else part.projected
-            for part in (self.train, self.held)
-        )
+        train, held = self.train.projected, self.held.projected
         # For the RBF, S' D = diag(values) S' and D' S = K' S.
         project = self.basis.project
         if self.matrices.shared:

@@ -319,48 +319,40 @@ class ScoreModel(TensorParts):
         Here D are the slopes of the kernel. The two vectors in the inner product are divided by the
         units of the features.
         """
-        z, inner = self.coordinates(x)
+        points = self.coordinates(x)
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
-        y = white(inner)
+        y = white(points[1])
         yw = white.linear(y)
         weight, slope = ex.base.weight(y.square().sum(1))
-        measured, trace = self._lengths(z, inner, yw), self._trace()
+        measured, trace = self._lengths(yw, points), self._trace()
         divergence = -(weight * trace + 2 * slope * measured.square().sum(1))
         _, slopes, curvatures = ex.matrices(y)
         if not ex.curl_free:
-            moved, centers = yw, white.linear(ex.centers)
-            if ex.projection is not None:
-                moved, centers = (
-                    white.linear(ex.kernel_coordinates(p) @ ex.projection) for p in (y, ex.centers)
-                )
-            moved, centers = self._lengths(z, inner, moved), self._lengths_inside(centers)
-            pushed = self._lengths_inside(self.coefficients)
+            moved = yw if ex.projection is None else white.linear(ex.directions(y))
+            centers = white.linear(ex.directions(ex.centers))
+            moved, centers = self._lengths(moved, points), self._lengths(centers)
+            pushed = self._lengths(self.coefficients)
             products = ((slopes @ pushed) * moved).sum(1) - slopes @ (centers * pushed).sum(1)
             return divergence - products / s2
         alpha = self.coefficients[:, 0]
-        distances = squared_distances(measured, self._lengths_inside(white.linear(ex.centers)))
+        distances = squared_distances(measured, self._lengths(white.linear(ex.centers)))
         laplacian = (curvatures * distances) @ alpha / s2**2
         return divergence + laplacian - slopes @ alpha * trace / s2
 
-    def _lengths(self, z: Tensor, inner: Tensor, vectors: Tensor) -> Tensor:
-        """Map vectors at points so that inner products equal those in input coordinates.
+    def _lengths(self, vectors: Tensor, points: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Map vectors so that inner products equal those in input coordinates.
 
-        Without units, the map is the identity, because coordinates of a span are isometric.
+        The vectors are at ``points``, given by :meth:`coordinates`. Without points, the vectors
+        lie in the span of the samples. Without units, the map is the identity, because coordinates
+        of a span are isometric.
         """
         if self.units is None:
             return vectors
-        return self._in_input(
-            vectors if self.subspace is None else self.subspace.lift(z, inner, vectors)
-        )
-
-    def _lengths_inside(self, vectors: Tensor) -> Tensor:
-        """Map vectors that lie in the span of the samples, as :meth:`_lengths` does."""
-        if self.units is None:
-            return vectors
-        return self._in_input(
-            vectors if self.subspace is None else self.subspace.lift_inside(vectors)
-        )
+        if self.subspace is not None:
+            inside = self.subspace.lift_inside
+            vectors = self.subspace.lift(*points, vectors) if points else inside(vectors)
+        return self._in_input(vectors)
 
     def _trace(self) -> float:
         """Return the trace of the squared whitening matrix in input coordinates."""

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 
@@ -35,8 +36,26 @@ class DocLinkMixin:
         return f"{site}/api/generated/sk_mige.{type(self).__name__}.html"
 
 
-class WeightedAccuracyMixin(ClassifierMixin):
-    """Mixin for classifiers whose score is the weighted accuracy."""
+class ProbabilisticClassifierMixin(ClassifierMixin):
+    """Mixin for classifiers with ``predict_proba``, whose score is the weighted accuracy."""
+
+    classes_: NDArray[Any]
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        most_probable: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[most_probable])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of the predicted classes.

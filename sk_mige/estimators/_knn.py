@@ -14,11 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mige.training.monitors import neighbour_votes, unit_rows
 from sk_mige.training.targets import as_numpy, check_targets, class_indices, find_classes
 
-from ._base import DocLinkMixin, WeightedAccuracyMixin
+from ._base import DocLinkMixin, ProbabilisticClassifierMixin
 from ._rows import check_samples
 
 
-class WeightedKNNClassifier(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
+class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
     r"""Nearest-neighbour classifier with cosine similarities, for comparing representations.
 
     Self-supervised representations are often compared by the accuracy of this classifier [1]_. Let
@@ -132,19 +132,3 @@ class WeightedKNNClassifier(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
             temperature=self.temperature,
         )
         return votes
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the class with the most votes for each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_[labels])

@@ -25,12 +25,12 @@ from sk_mige.training.device import device_of_stored, resolve_device, seeded
 from sk_mige.training.targets import check_targets, class_indices, find_classes
 from sk_mige.training.threads import threads_for
 
-from ._base import DocLinkMixin, WeightedAccuracyMixin
+from ._base import DocLinkMixin, ProbabilisticClassifierMixin
 from ._rows import check_float32_resolution, check_rows, to_rows
 from ._stored import from_numpy, to_numpy
 
 
-class NonLinearProbe(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
+class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
     r"""Classifier with one hidden layer for comparing representations.
 
     The papers on Deep InfoMax and MIGE compare representations by this probe. The network is
@@ -217,22 +217,6 @@ class NonLinearProbe(DocLinkMixin, WeightedAccuracyMixin, BaseEstimator):
 
         with threads_for(self.module_, nn.Identity(), self.batch_size):
             return evaluate(self.module_, probabilities, rows)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        labels: NDArray[Any] = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_[labels])
 
     def _schedule(self) -> LRScheduler:
         falls = sorted({-(-int(self.max_epochs) * third // 3) for third in (1, 2)})

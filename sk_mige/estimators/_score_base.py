@@ -31,6 +31,7 @@ from sk_mige.training.device import available_device, resolve_device
 from ._base import DocLinkMixin
 from ._rows import (
     by_blocks,
+    check_density,
     check_finite,
     check_samples,
     check_spread,
@@ -52,9 +53,31 @@ REPRESENTATIVE_ROWS = 10_000
 NOISIER = 1.25
 
 
-class BaseScoreEstimator(
+class ScoreTransformer(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
+    """Base class of estimators whose ``transform`` returns scores."""
+
+    n_features_in_: int
+
+    def _check_training(self, X: Any) -> Any:
+        """Validate the samples of a fit."""
+        X = check_samples(self, X, reset=True, min_rows=2)
+        check_density(X)
+        return X
+
+    def _check_query(self, X: Any) -> Any:
+        """Validate points at which a fitted estimator is evaluated."""
+        check_is_fitted(self)
+        return check_samples(self, X, reset=False)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class BaseScoreEstimator(ScoreTransformer):
     """Base class of estimators with a fitted :class:`~sk_mige.score.ScoreModel`.
 
     Subclasses implement ``_settings``.
@@ -64,7 +87,6 @@ class BaseScoreEstimator(
     landmark_selection: str
     device: str | torch.device
     random_state: Any
-    n_features_in_: int
     _model: ScoreModel
     _spectrum: NDArray[Any] | None = None
     _density: LogDensity | None = None
@@ -451,10 +473,6 @@ class BaseScoreEstimator(
             self._spectrum = spectrum_of(self._model.expansion).cpu().numpy()
         return self._spectrum
 
-    def _check_query(self, X: Any) -> Any:
-        check_is_fitted(self)
-        return check_samples(self, X, reset=False)
-
     def _place(self) -> tuple[torch.device, torch.dtype]:
         """Move the model to the requested device, and return the device and the model's dtype."""
         device = available_device(self.device)
@@ -609,11 +627,6 @@ class BaseScoreEstimator(
         super().__setstate__({**defaults, **state})
         for name in {"_model", "_accumulator"} & state.keys():
             setattr(self, name, to_tensors(state[name], available_device(self.device)))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
 
 def representative_rows(

@@ -7,16 +7,10 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sk_mige._contexts import building, built_apart, isolated
@@ -35,18 +29,13 @@ from sk_mige.training.device import (
 )
 from sk_mige.training.net import EncoderNet
 
-from ._base import DocLinkMixin, as_sizes
-from ._rows import check_density, check_finite, check_samples, row_chunks, scores_like, to_tensor
-from ._score_base import representative_rows
+from ._base import as_sizes
+from ._rows import check_finite, row_chunks, scores_like, to_tensor
+from ._score_base import ScoreTransformer, representative_rows
 from ._stored import from_numpy, to_numpy, to_stored, to_tensors
 
 
-class SlicedScoreMatching(
-    DocLinkMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class SlicedScoreMatching(ScoreTransformer):
     r"""Score estimator with a network trained by sliced score matching.
 
     .. math:: J = \mathbb E_{x, v}\big[\tfrac12 \|s(x)\|^2 + v^\top J_s(x)\, v\big],
@@ -121,7 +110,6 @@ class SlicedScoreMatching(
 
     net_: EncoderNet
     _whitening: Whitening
-    n_features_in_: int
 
     def __init__(
         self,
@@ -170,8 +158,7 @@ class SlicedScoreMatching(
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.
         """
-        X = check_samples(self, X, reset=True, min_rows=2)
-        check_density(X)
+        X = self._check_training(X)
         rng = check_random_state(self.random_state)
         device = resolve_device(self.device)
         x = to_tensor(X, torch.device("cpu"))
@@ -226,8 +213,7 @@ class SlicedScoreMatching(
         ndarray of shape (n_samples, n_features)
             Scores in input coordinates, in float32 if X is float32, else in float64.
         """
-        check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
+        X = self._check_query(X)
         network, device = self._network()
         with isolated(device), torch.no_grad():
             parts = [self._scores(network, x) for _, x in row_chunks(X, self._width, device)]
@@ -250,8 +236,7 @@ class SlicedScoreMatching(
             Negative loss. Higher is better. Values are comparable with those of
             :meth:`SSGEScoreEstimator.score`.
         """
-        check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
+        X = self._check_query(X)
         network, device = self._network()
         white = self._whitening.to(device)
         assert white.units is not None
@@ -304,8 +289,3 @@ class SlicedScoreMatching(
             with built_apart(self._seed):
                 self._make_trainer(device_of_stored(self.device))
                 from_numpy(self.net_.module_, weights)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -33,7 +33,7 @@ from sk_mige.score.kernels import KERNELS, Kernel, resolve_kernel
 from sk_mige.score.landmarks import LandmarkAccumulator, joined
 
 from ._base import expect_unchanged
-from ._rows import check_density, check_samples, is_dask, scores_like, to_tensor
+from ._rows import check_samples, is_dask, scores_like, to_tensor
 from ._score_base import AUTO_LANDMARKS, BaseScoreEstimator, representative_rows
 
 AUTO_COMPONENTS = 512  # number used in the paper for images of 27,648 values
@@ -350,8 +350,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     def _fit(self, X: Any) -> tuple[Any, ScoreFit]:
         """Set the fitted attributes, and return the validated samples and the fit."""
         self._accumulator = None
-        X = check_samples(self, X, reset=True, min_rows=2)
-        check_density(X)
+        X = self._check_training(X)
         n, d = X.shape
         n_centers = self._n_centers(n)
         self._warn_of_landmarks(n, n_centers)
@@ -517,12 +516,22 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         return self
 
     def _accumulator_or_raise(self) -> LandmarkAccumulator:
+        """Return the sums, or raise if there are none or if a fixed parameter has changed."""
         if self._accumulator is None:
             raise ValueError(
                 f"this {type(self).__name__} keeps no sums: call partial_fit or fit_batches, "
                 "because fit to an array stores no sums"
             )
-        self._expect_same_stream()
+        now = self._fixed_parameters()
+        # Files of earlier versions lack newer parameters, which then have default values.
+        defaults = type(self)().get_params(deep=False)
+        expect_unchanged(
+            {**defaults, **(now if self._fixed is None else self._fixed)},
+            now,
+            "the first batch of the stream fixed the landmarks, the whitening, the base and the "
+            "bandwidth; set the parameter back, or start a new stream with fit_batches or a clone "
+            "of this estimator",
+        )
         return self._accumulator
 
     def _fixed_parameters(self) -> dict[str, Any]:
@@ -531,31 +540,17 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         given = self.get_params(deep=False)
         return {name: value for name, value in given.items() if name not in solved_anew}
 
-    def _expect_same_stream(self) -> None:
-        """Raise ValueError if a parameter that the first batch fixed has changed."""
-        now = self._fixed_parameters()
-        # Files of earlier versions lack newer parameters, which then have default values.
-        defaults = type(self)().get_params(deep=False)
-        before = {**defaults, **(now if self._fixed is None else self._fixed)}
-        expect_unchanged(
-            before,
-            now,
-            "the first batch of the stream fixed the landmarks, the whitening, the base and the "
-            "bandwidth; set the parameter back, or start a new stream with fit_batches or a clone "
-            "of this estimator",
-        )
-
     def _absorb(self, X: Any) -> None:
         """Add a batch to the accumulator, which the first batch creates."""
         first = self._accumulator is None
-        X = check_samples(self, X, reset=first, min_rows=2 if first else 1)
         if first:
-            check_density(X)
+            X = self._check_training(X)
             wanted = self._given_landmarks() or AUTO_LANDMARKS
             rng = check_random_state(self.random_state)
             accumulator = self._new_accumulator(X, min(wanted, X.shape[0]), rng)
             self._fixed = self._fixed_parameters()
         else:
+            X = check_samples(self, X, reset=False)
             accumulator = self._accumulator_or_raise()
         rows = to_tensor(X, self._compute_device())
         before = accumulator.n_samples
@@ -596,25 +591,17 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 "the chunks of X are of unknown size: call X.compute_chunk_sizes() first"
             )
         X = X.rechunk({1: X.shape[1]})
-        blocks = X.to_delayed().ravel()
-        offsets = np.cumsum([0, *map(int, X.chunks[0][:-1])])
         self._check_landmarks(X.shape[0])
         rng = check_random_state(self.random_state)
         n_centers = min(self._given_landmarks() or AUTO_LANDMARKS, X.shape[0])
         # Chunks may be sorted, so rows are drawn from all chunks, as in a fit to an array.
         wanted = representative_rows(X.shape[0], X.shape[1], n_centers, rng)
-        ends = np.searchsorted(wanted, [*offsets, X.shape[0]])
-        parts = [
-            block[wanted[first:last] - offset]
-            for block, offset, first, last in zip(blocks, offsets, ends, ends[1:], strict=False)
-            if last > first
-        ]
-        sample = check_samples(self, np.concatenate(dask.compute(*parts)), reset=True, min_rows=2)
-        check_density(sample)
+        sample = self._check_training(X[wanted].compute())
         accumulator = self._new_accumulator(sample, n_centers, rng)
+        offsets = np.cumsum([0, *X.chunks[0][:-1]])
         tasks = [
             dask.delayed(_block_sums)(accumulator, block, int(offset))
-            for block, offset in zip(blocks, offsets, strict=True)
+            for block, offset in zip(X.to_delayed().ravel(), offsets, strict=True)
         ]
         while len(tasks) > 1:  # add in pairs, on the workers
             tasks = [dask.delayed(joined)(*tasks[i : i + 2]) for i in range(0, len(tasks), 2)]

@@ -32,7 +32,7 @@ from sk_mige.score.select import (
 from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 
-from ._rows import check_density, check_samples, to_tensor
+from ._rows import to_tensor
 from ._score_base import BaseScoreEstimator
 from ._ssge import SSGEScoreEstimator
 
@@ -261,8 +261,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             If a part of the grid is invalid, if a fold has too few rows, or if X is invalid.
         """
         grid = _checked_grid(self)
-        X = check_samples(self, X, reset=True, min_rows=2)
-        check_density(X)
+        X = self._check_training(X)
         n = X.shape[0]
         self._check_landmarks(n)
         rng = check_random_state(self.random_state)

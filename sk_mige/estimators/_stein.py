@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sk_mige.score import Kernel, ScoreSettings, fit_stein
 from sk_mige.score.kernels import KERNELS, resolve_kernel
 
-from ._rows import check_density, check_samples, to_tensor
+from ._rows import to_tensor
 from ._score_base import BaseScoreEstimator
 
 
@@ -121,8 +121,7 @@ class SteinScoreEstimator(BaseScoreEstimator):
         self
             The fitted estimator.
         """
-        X = check_samples(self, X, reset=True, min_rows=2)
-        check_density(X)
+        X = self._check_training(X)
         x = to_tensor(X, self._compute_device())
         self._check_scales(x)
         self._keep_model(fit_stein(x, self._settings(), float(self.eta)), X.shape[0])

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import _is_fitted, _num_samples, check_is_fitted
 from torch import Tensor
 
 from sk_mige._arrays import readable
@@ -103,7 +103,12 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
     def _scores(self, X: Any, rows: Any, y: Any) -> Any:
         """Return given scores y, or the scores of ``score_estimator`` at the rows."""
         if np.ndim(y) < 2:
-            self._check_no_scores(rows, y)
+            is_float = np.asarray(y).dtype.kind == "f"
+            if self.score_estimator is None and rows.shape[1] == 1 and is_float:
+                raise ValueError(
+                    f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the "
+                    f"shape {tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
+                )
             source = self._score_source(X)
             check_instance("score_estimator", source, "a function or an instance")
             is_estimator = isinstance(source, BaseEstimator)
@@ -114,15 +119,6 @@ class _SteinTool(DocLinkMixin, BaseEstimator):
                 "score_estimator=None, or y=None"
             )
         return y
-
-    def _check_no_scores(self, rows: Any, y: Any) -> None:
-        """Raise ValueError if one-dimensional y may be scores of a single feature."""
-        is_float = np.asarray(y).dtype.kind == "f"
-        if self.score_estimator is None and rows.shape[1] == 1 and is_float:
-            raise ValueError(
-                f"y has the shape {np.shape(y)}, but scores of X with n_features = 1 have the "
-                f"shape {tuple(rows.shape)}; pass scores.reshape(-1, 1), or y=None"
-            )
 
 
 class KernelSteinTest(_SteinTool):
@@ -499,11 +495,3 @@ class SteinThinning(_SteinTool):
         if source is self.score_estimator or not isinstance(source, BaseScoreEstimator):
             return None
         return source._score_errors(rows)
-
-
-def _is_fitted(estimator: BaseEstimator) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True

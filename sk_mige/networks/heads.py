@@ -290,25 +290,21 @@ class ImplicitHead(Head):
 
     def forward(self, h: Tensor) -> Code:
         """Return draws of z in training, and the average over draws in evaluation mode."""
-        if not self.training:
-            return Code(self._mean(h))
-        shape = (self.n_draws, h.shape[0], self.n_components)
-        draws = self.draws(h, torch.randn(shape, dtype=h.dtype, device=h.device))
-        return Code(draws[0] if self.n_draws == 1 else draws)
+        if self.training:
+            shape = (self.n_draws, h.shape[0], self.n_components)
+            draws = self.draws(h, torch.randn(shape, dtype=h.dtype, device=h.device))
+            return Code(draws[0] if self.n_draws == 1 else draws)
+        mean, threshold = self._split(h)
+        units = torch.zeros_like(threshold)
+        for shift in self.inject(self.noise):  # a loop, because one batch would take much memory
+            units = units + relu(threshold + shift)
+        return Code(mean + self.spread(units / len(self.noise)))
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z for standard normal noise (S, M, K) or (S, 1, K)."""
         mean, threshold = self._split(h)
         draws: Tensor = mean + self.spread(relu(threshold + self.inject(noise)))
         return draws
-
-    def _mean(self, h: Tensor) -> Tensor:
-        mean, threshold = self._split(h)
-        units = torch.zeros_like(threshold)
-        for shift in self.inject(self.noise):  # a loop, because one batch would take much memory
-            units = units + relu(threshold + shift)
-        averages: Tensor = mean + self.spread(units / len(self.noise))
-        return averages
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         return h[..., : self.n_components], h[..., self.n_components :]

@@ -252,9 +252,7 @@ class Critic(Information):
             shape = problem.feature_shape[:1] if mode.local else problem.feature_shape
             # Embeddings have 512 units, as in the code of Deep InfoMax. The concatenated critic
             # has two hidden layers, as in the paper.
-            sizes: dict[str, Any] = {"n_embedding": 512}
-            if self.critic == "concatenated":
-                sizes = {"hidden": (512, 512)}
+            sizes: dict[str, Any] = {"n_embedding": 512, "hidden": (512, 512)}
             between = self._between(prod(shape), problem, normalize=False, **sizes)
             return FeatureCriticInfoMax(between, local=mode.local)
         if mode.n_views > 1:
@@ -272,10 +270,7 @@ class Critic(Information):
     def _between(
         self, n_features: int, problem: Problem, *, normalize: bool = True, **sizes: Any
     ) -> CriticBound:
-        if not isinstance(self.critic, str):
-            sizes = {}
-        elif self.critic == "concatenated":
-            sizes = {name: size for name, size in sizes.items() if name == "hidden"}
+        taken = ("hidden",) if self.critic == "concatenated" else ("n_embedding", "shared")
         return CriticBound(
             self.bound,
             n_features,
@@ -283,7 +278,7 @@ class Critic(Information):
             self.critic,
             normalize=normalize,
             mixed_precision=problem.mixed_precision,
-            **sizes,
+            **{name: sizes[name] for name in taken if name in sizes},
         )
 
 
@@ -403,10 +398,6 @@ class InformationDescription(Description):
     def estimator(self) -> Information:
         """Estimator object for the parameter ``information``."""
         return as_information(self.information)
-
-    def learned_parts(self) -> LearnedParts:
-        """Return the learned parts of the estimator."""
-        return LearnedParts(self.estimator)
 
     def takes_targets(self) -> bool:
         """Return whether the information is a custom function."""

@@ -173,7 +173,21 @@ class MIGETerm(InformationTerm):
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
         """Return a surrogate of I(x; z), and None because the term has no learned parts."""
-        return self._surrogate(code, x, y), None
+        if self.marginal == "classes":
+            assert code.conditional is not None
+            return _within_classes(code.conditional, y), None
+        if code.conditional is None and code.z.ndim == 2:
+            surrogate = mutual_info_surrogate(
+                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
+            )
+            return surrogate, None
+        surrogate = stochastic_mutual_info_surrogate(
+            code.z,
+            conditional=code.conditional if self.closed_form else None,
+            marginal=self.marginal,
+            score=self.score,
+        )
+        return surrogate, None
 
     @torch.no_grad()
     def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
@@ -182,21 +196,6 @@ class MIGETerm(InformationTerm):
         if self.marginal == "classes":
             return _within_classes(code.conditional, y)
         return gaussian_mutual_info(*code.conditional)
-
-    def _surrogate(self, code: Code, x: Tensor, y: Tensor | None) -> Tensor:
-        if self.marginal == "classes":
-            assert code.conditional is not None
-            return _within_classes(code.conditional, y)
-        if code.conditional is None and code.z.ndim == 2:
-            return mutual_info_surrogate(
-                x, code.z, score=self.score, x_scale=self.x_scale, projection=self.projection
-            )
-        return stochastic_mutual_info_surrogate(
-            code.z,
-            conditional=code.conditional if self.closed_form else None,
-            marginal=self.marginal,
-            score=self.score,
-        )
 
 
 def _within_classes(conditional: tuple[Tensor, Tensor], y: Tensor | None) -> Tensor:

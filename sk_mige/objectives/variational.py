@@ -51,17 +51,15 @@ class VariationalTerm(InformationTerm):
 
     def forward(self, code: Code, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, None]:
         """Return the mean divergence over rows in nats, and None because r has no separate loss."""
-        return self._divergence(code), None
-
-    @torch.no_grad()
-    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
-        """Return the mean divergence over rows in nats, without a gradient."""
-        return self._divergence(code)
-
-    def _divergence(self, code: Code) -> Tensor:
         assert code.conditional is not None
         mean, scale = code.conditional
         if self.center is not None and self.rho is not None:
             width = softplus(self.rho) + 1e-4
             mean, scale = (mean - self.center) / width, scale / width
-        return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean()
+        return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1).mean(), None
+
+    @torch.no_grad()
+    def upper_bound(self, code: Code, y: Tensor | None = None) -> Tensor:
+        """Return the mean divergence over rows in nats, without a gradient."""
+        divergence, _ = self.forward(code, code.z)
+        return divergence

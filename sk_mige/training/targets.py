@@ -40,16 +40,6 @@ def as_numpy(y: Any, name: str = "y") -> Any:
     return move_to(y, xp=np, device="cpu") if hasattr(y, "__array_namespace__") else y
 
 
-def _check_one_label_each(y: Any) -> None:
-    """Raise ValueError if the labels have several columns."""
-    shape = np.asarray(y).shape
-    if len(shape) == 2 and shape[1] > 1:
-        raise ValueError(
-            f"y has the shape {shape}, but classification takes one label for each row: pass "
-            "y.argmax(axis=1) if the columns of y are indicators of the classes"
-        )
-
-
 def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     """Return validated targets: labels (n,), or float64 values (n,) or (n, t)."""
     if y is None:
@@ -60,22 +50,7 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     y = as_numpy(y)
     check_labels(y, "y")
     if task == "classification":
-        _check_one_label_each(y)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(X, y)
-        if y.dtype.kind == "f":  # infinity is not a class label
-            assert_all_finite(y, input_name="y")
-        with np.errstate(invalid="ignore"):  # scikit-learn converts large floats to integers
-            kind = type_of_target(y, input_name="y")
-        if kind.startswith("continuous"):
-            instead = "bin the values"
-            if hasattr(estimator, "mode"):
-                instead += ", or set mode=InformationBottleneck(task='regression')"
-            raise ValueError(
-                "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
-            )
-        check_classification_targets(y)
-        return np.asarray(y)
+        return _check_class_labels(estimator, X, y)
     check_no_dates(y, "y")
     options: dict[str, Any] = {"ensure_2d": False, "estimator": estimator, "input_name": "y"}
     try:
@@ -87,6 +62,31 @@ def check_targets(estimator: Any, X: Any, y: Any, task: str) -> NDArray[Any]:
     if values.ndim > 2:
         raise ValueError(f"y must have shape (n,) or (n, n_targets), got {values.shape}")
     return values
+
+
+def _check_class_labels(estimator: Any, X: Any, y: Any) -> NDArray[Any]:
+    """Return validated labels (n,)."""
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y has the shape {shape}, but classification takes one label for each row: pass "
+            "y.argmax(axis=1) if the columns of y are indicators of the classes"
+        )
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    if y.dtype.kind == "f":  # infinity is not a class label
+        assert_all_finite(y, input_name="y")
+    with np.errstate(invalid="ignore"):  # scikit-learn converts large floats to integers
+        kind = type_of_target(y, input_name="y")
+    if kind.startswith("continuous"):
+        instead = "bin the values"
+        if hasattr(estimator, "mode"):
+            instead += ", or set mode=InformationBottleneck(task='regression')"
+        raise ValueError(
+            "Unknown label type: continuous. y holds real numbers, not class labels: " + instead
+        )
+    check_classification_targets(y)
+    return np.asarray(y)
 
 
 def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:

@@ -124,11 +124,10 @@ class WeightedKNNClassifier(DocLinkMixin, ProbabilisticClassifierMixin, BaseEsti
             Fractions of votes. Each row sums to 1.
         """
         check_is_fitted(self)
-        votes: NDArray[np.float64] = neighbour_votes(
+        return neighbour_votes(
             self._rows,
             self._labels,
             as_numpy(check_samples(self, X, reset=False)),
             n_neighbors=self.n_neighbors,
             temperature=self.temperature,
         )
-        return votes

@@ -213,7 +213,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
         rows = to_rows(check_rows(self, X, reset=False, min_rows=1))
 
         def probabilities(x: Tensor) -> Tensor:
-            return self.module_(x).double().softmax(1)  # type: ignore[no-any-return]
+            return self.module_(x).double().softmax(1)
 
         with threads_for(self.module_, nn.Identity(), self.batch_size):
             return evaluate(self.module_, probabilities, rows)

@@ -77,8 +77,7 @@ class ConditionedHead(Head):
     def forward(self, h: Tensor) -> Code:
         """Return the code at the next β if β varies in training, else at the fixed β."""
         if not (self.training and self.varies):
-            code: Code = self.head(self._modulated(h, self._fixed()))
-            return code
+            return self.head(self._modulated(h, self._fixed()))
         t = 2 * self.position - 1
         self.position.add_(GOLDEN_STEP).remainder_(1)
         code = self.head(self._modulated(h, t))

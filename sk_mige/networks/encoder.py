@@ -128,8 +128,7 @@ class EncoderNetwork(nn.Module):
     def _encoded(self, inputs: Tensor) -> Tensor:
         """Return the encoder's output in training, in bfloat16 with ``mixed_precision``."""
         if not self.mixed_precision:
-            output: Tensor = self.encoder(inputs)
-            return output
+            return self.encoder(inputs)
         # Inside another autocast context, the cache would outlive the training step.
         with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             output = self.encoder(inputs)
@@ -144,8 +143,7 @@ class EncoderNetwork(nn.Module):
         assert self.decoder is not None
         if noise is None:
             return torch.unsqueeze(self.decoder(self(x).z), 0)
-        outputs: Tensor = self.decoder(self.draws(x, noise[:, None]))
-        return outputs
+        return self.decoder(self.draws(x, noise[:, None]))
 
     def draws(self, x: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z for rows x, from noise (S, M, K) or (S, 1, K)."""

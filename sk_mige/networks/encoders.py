@@ -69,8 +69,7 @@ class MLPEncoder(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (M, n_outputs) for rows (M, ...) of n_features values each."""
-        output: Tensor = super().forward(torch.flatten(x, 1))  # type: ignore[no-untyped-call]
-        return output
+        return super().forward(torch.flatten(x, 1))  # type: ignore[no-untyped-call]
 
 
 class ConvEncoder(nn.Sequential):

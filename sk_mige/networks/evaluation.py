@@ -91,7 +91,7 @@ def output_function(
     the same.
     """
     if output is None:
-        return lambda x: torch.as_tensor(network(x).z)
+        return lambda x: network(x).z
     if output != "sample":
         network.check_layer("output", output)
         return lambda x: network.layer(x, output)
@@ -180,5 +180,4 @@ class Representation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32 representations (M, K) of the rows x (M, n_features)."""
-        z: Tensor = self.network(x).z
-        return z
+        return self.network(x).z

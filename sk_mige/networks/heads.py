@@ -85,7 +85,7 @@ class Head(nn.Module):
     def build(cls, n_components: int, n_draws: int) -> Head:
         """Return a head with ``n_draws`` draws of z for each input in training."""
         make: Any = cls  # subclasses take these arguments
-        return make(n_components, n_draws) if cls.stochastic else make(n_components)  # type: ignore[no-any-return]
+        return make(n_components, n_draws) if cls.stochastic else make(n_components)
 
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z from standard normal noise (S, M, K) or (S, 1, K).
@@ -94,8 +94,7 @@ class Head(nn.Module):
         """
         if self.stochastic:
             raise NotImplementedError(f"{type(self).__name__} is stochastic and must define draws")
-        z: Tensor = self(h).z
-        return z[None]
+        return self(h).z[None]
 
 
 class DeterministicHead(Head):
@@ -303,8 +302,7 @@ class ImplicitHead(Head):
     def draws(self, h: Tensor, noise: Tensor) -> Tensor:
         """Return draws (S, M, K) of z for standard normal noise (S, M, K) or (S, 1, K)."""
         mean, threshold = self._split(h)
-        draws: Tensor = mean + self.spread(relu(threshold + self.inject(noise)))
-        return draws
+        return mean + self.spread(relu(threshold + self.inject(noise)))
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor]:
         return h[..., : self.n_components], h[..., self.n_components :]

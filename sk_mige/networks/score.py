@@ -79,8 +79,7 @@ class ScoreNetwork(nn.Module):
 
     def score(self, x: Tensor) -> Tensor:
         """Return scores (n, d) at points (n, d)."""
-        correction: Tensor = self.body(x)
-        return correction - x
+        return self.body(x) - x
 
     def forward(self, x: Tensor) -> Tensor | SlicedScore:
         """Return scores and, in training, the curvature along random directions."""

@@ -62,8 +62,7 @@ class Objective(nn.Module):
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of held-out rows, by default computed as in training."""
-        loss: Tensor = self(code, x, y)
-        return loss
+        return self(code, x, y)
 
     def continue_from(self, previous: Objective) -> None:
         """Reuse the learned parts of ``previous``, because the optimizer holds their parameters.

@@ -129,8 +129,7 @@ class BottleneckLoss(Objective):
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the negative log-likelihood, without the surrogate of the information."""
         assert code.prediction is not None
-        loss: Tensor = self.likelihood(code.prediction, y)
-        return loss
+        return self.likelihood(code.prediction, y)
 
     def continue_from(self, previous: Objective) -> None:
         """Reuse the learned parts, and the dual variable if both objectives have a limit c."""

@@ -147,8 +147,7 @@ class CriticBound(nn.Module):
         return self.scores(x, z, fixed)
 
     def _critic_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        loss: Tensor = -self.bound(self.scores(x.detach(), z.detach())).critic_objective
-        return loss
+        return -self.bound(self.scores(x.detach(), z.detach())).critic_objective
 
 
 class CriticInfoMax(Objective):

@@ -58,8 +58,7 @@ class PriorMatched(Objective):
         """Return the sum of objective, adversary loss and weighted prior-matching loss."""
         z = code.z.flatten(0, -2)  # rows of all views
         adversary, encoder = self.matching(z.sigmoid())
-        loss: Tensor = self.objective(code, x, y) + adversary + self.weight * encoder
-        return loss
+        return self.objective(code, x, y) + adversary + self.weight * encoder
 
     def held_out(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of the objective, without the losses of prior matching."""

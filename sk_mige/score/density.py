@@ -233,7 +233,4 @@ def _projected(potential: KernelExpansion, points: Tensor, correction: Tensor) -
     quadratic = torch.linalg.solve_triangular(root, half.mT, upper=False)
     quadratic.diagonal().add_(RIDGE * trace)
     inner = torch.linalg.solve_triangular(root, linear, upper=False)
-    alpha: Tensor = torch.linalg.solve_triangular(
-        root.mT, torch.linalg.solve(quadratic, inner), upper=True
-    )
-    return alpha
+    return torch.linalg.solve_triangular(root.mT, torch.linalg.solve(quadratic, inner), upper=True)

@@ -86,8 +86,7 @@ class KernelSums(TensorParts):
 
 def summed(parts: Iterable[T]) -> T:
     """Return the sum of tensors, or of the sums over disjoint sets of samples."""
-    total: T = reduce(add, parts)
-    return total
+    return reduce(add, parts)
 
 
 class WhitenedSamples:

@@ -65,8 +65,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 def neighbour_squares(x: Tensor) -> Tensor:
     """Return squared distances of at most 1,000 rows of x (n, d) to the nearest unequal row."""
     sq = squared_distances(x[:: math.ceil(len(x) / NEIGHBOURS)], x)
-    nearest: Tensor = sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
-    return nearest
+    return sq.masked_fill(sq <= 1e-9 * sq.max(), math.inf).amin(1)
 
 
 def median_bandwidth(sq: Tensor) -> Tensor:

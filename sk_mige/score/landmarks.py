@@ -45,8 +45,7 @@ def ridge_leverages(y: Tensor, n_landmarks: int, kernel: Kernel) -> Tensor:
     values, vectors = torch.linalg.eigh(kernel(sq / median_bandwidth(sq) ** 2))
     values = values.clamp_min(0)
     ridge = values[max(0, len(values) - n_landmarks)].clamp_min(1e-12)
-    leverages: Tensor = vectors.square() @ (values / (values + ridge))
-    return leverages.clamp_min(1e-12)
+    return (vectors.square() @ (values / (values + ridge))).clamp_min(1e-12)
 
 
 @dataclass

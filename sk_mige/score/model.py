@@ -367,8 +367,7 @@ class ScoreModel(TensorParts):
         r"""Return directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d)."""
         if self.subspace is not None:
             jvp = torch.autograd.functional.jvp
-            derivative: Tensor = jvp(self.score, x, v)[1]  # type: ignore[no-untyped-call]
-            return derivative
+            return jvp(self.score, x, v)[1]  # type: ignore[no-untyped-call]
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
         y = white(x if self.units is None else self.units(x))

@@ -94,5 +94,4 @@ def _outlying(x: Tensor, limit: float) -> Tensor:
     few = far.double().mean(0) < torch.where(equal, CODES, FEW)
     parts = torch.stack([away.masked_fill(~far, 0), away.masked_fill(far, 0)])
     outer, inner = torch.linalg.vector_norm(parts, dim=1)
-    outlying: Tensor = far & few & (outer > inner)
-    return outlying
+    return far & few & (outer > inner)

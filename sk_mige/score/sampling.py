@@ -62,8 +62,7 @@ def confined_score(model: ScoreModel) -> Callable[[Tensor], Tensor]:
             return model.score(at).to(x)
         share = ((end - model.radii(at)) / width).clamp(0, 1)[:, None]
         mixed = share * model.score(at) + (1 - share) * alone.score(at)
-        result: Tensor = mixed.to(x)
-        return result
+        return mixed.to(x)
 
     return score
 

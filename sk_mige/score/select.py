@@ -249,8 +249,7 @@ def _plausible(losses: Tensor, bounds: Tensor, finite: Tensor) -> Tensor:
 
 
 def _standard_error(values: Tensor) -> Tensor:
-    error: Tensor = values.std(0) / len(values) ** 0.5
-    return error
+    return values.std(0) / len(values) ** 0.5
 
 
 def _split_losses(

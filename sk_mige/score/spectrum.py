@@ -182,8 +182,7 @@ def ridge_factor(gram: Tensor, ridge: float) -> Tensor:
     """Return the Cholesky factor of a Gram matrix with a ridge."""
     shifted = gram.clone()
     shifted.diagonal().add_(ridge)
-    factor: Tensor = torch.linalg.cholesky(shifted.mT, out=shifted.mT)  # faster than a new tensor
-    return factor
+    return torch.linalg.cholesky(shifted.mT, out=shifted.mT)  # faster than a new tensor
 
 
 def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,7 +192,7 @@ def cholesky_in_place(matrix: Tensor) -> tuple[Tensor, Tensor]:
     raised, so the CPU does not wait for the device.
     """
     if not is_readable(matrix):
-        return torch.linalg.cholesky_ex(matrix)  # type: ignore[no-any-return]
+        return torch.linalg.cholesky_ex(matrix)
     factor, failed = matrix.mT, matrix.new_empty(matrix.shape[:-2], dtype=torch.int32)
     torch.linalg.cholesky_ex(factor, out=(factor, failed))
     return factor, failed
@@ -209,8 +208,7 @@ def orthonormal_sections(gram: Tensor) -> Tensor:
     if not exceeds(gram, CHOLESKY_RESOLUTION * len(gram)):
         return kernel_basis(gram).resolved
     eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    inverse: Tensor = torch.linalg.solve_triangular(ridge_factor(gram, 0.0), eye, upper=False)
-    return inverse.mT
+    return torch.linalg.solve_triangular(ridge_factor(gram, 0.0), eye, upper=False).mT
 
 
 def spectral_basis(quadratic: Tensor) -> SpectralBasis:

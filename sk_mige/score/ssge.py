@@ -178,8 +178,7 @@ def ssge(
     j = max(1, int(kept.sum(-1).max())) if is_readable(values) else kept.shape[-1]
     u = vectors[..., :j]
     moments = stein_moments(u, values[..., :j], matrices, s2) @ centred
-    scores: Tensor = (u @ (h[..., :j, None] * moments)).to(z.dtype)
-    return scores
+    return (u @ (h[..., :j, None] * moments)).to(z.dtype)
 
 
 def stein_moments(

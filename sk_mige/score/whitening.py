@@ -367,5 +367,4 @@ def loo_shrinkage(spectrum: Tensor, squares: Tensor, scale: float, n: int, outsi
     singular = (values.amin(1) <= 1e-13 * values.amax(1)) | (remaining.amin(1) <= 1e-8)
     if outside > 0:
         singular |= sphere[:, 0] <= 0
-    best: float = SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]
-    return best
+    return SHRINKAGE_GRID[int(losses.masked_fill(singular, math.inf).argmin())]

@@ -91,8 +91,7 @@ def input_alignment(
     alignment = inverse_root @ rotation * scale.clamp_min(float(smallest))
     # The sign of an eigenvector is arbitrary: make the largest entry of each column positive.
     signs = alignment.gather(0, alignment.abs().argmax(0, keepdim=True)).sign()
-    aligned: torch.Tensor = (alignment * signs).float()
-    return aligned
+    return (alignment * signs).float()
 
 
 def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generator) -> None:

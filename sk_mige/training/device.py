@@ -118,8 +118,7 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
     index: int | None = device.index  # torch's annotation omits None
     if index is None:
         return nullcontext()
-    chosen: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
-    return chosen
+    return torch.get_device_module(device).device(device)
 
 
 def moved(tensor: Tensor, device: str | torch.device) -> Tensor:

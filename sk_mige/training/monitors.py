@@ -165,8 +165,7 @@ class OnlineProbe(Monitor):
         from sklearn.linear_model import LogisticRegression  # the import takes time
 
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(z, y)
-        predicted: NDArray[Any] = model.predict(queries)
-        return predicted
+        return model.predict(queries)
 
 
 class OnlineKNN(OnlineProbe):
@@ -210,8 +209,7 @@ class OnlineKNN(OnlineProbe):
 
     def labels(self, z: NDArray[Any], y: NDArray[Any], queries: NDArray[Any]) -> NDArray[Any]:
         """Return the class with the most votes for each query."""
-        found: NDArray[Any] = neighbour_votes(z, y, queries).argmax(1)
-        return found
+        return neighbour_votes(z, y, queries).argmax(1)
 
 
 class EffectiveRank(Monitor):
@@ -340,13 +338,11 @@ def neighbour_votes(
     weights = np.exp((squares[:, :1] - squares) / (2 * temperature))
     votes = np.zeros((len(queries), int(labels.max()) + 1))
     np.add.at(votes, (np.arange(len(queries))[:, None], labels[indices]), weights)
-    fractions: NDArray[np.float64] = votes / weights.sum(1, keepdims=True)
-    return fractions
+    return votes / weights.sum(1, keepdims=True)
 
 
 def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
     """Divide rows of any magnitude by their norms, and return rows of zeros unchanged."""
     rows = check_array(readable(rows, "X"), dtype=[np.float64, np.float32], input_name="X")
     largest = np.abs(rows).max(axis=1, keepdims=True)
-    units: NDArray[Any] = normalize(rows / np.where(largest > 0, largest, 1))
-    return units
+    return normalize(rows / np.where(largest > 0, largest, 1))

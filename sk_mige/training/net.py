@@ -130,7 +130,7 @@ class EncoderNet(NeuralNet):
     ) -> Tensor:
         """Return the training loss of a batch."""
         with in_training():
-            return self.criterion_(y_pred, X, y_true)  # type: ignore[no-any-return]
+            return self.criterion_(y_pred, X, y_true)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Run the forward and backward pass of a batch, and raise for a non-finite loss."""

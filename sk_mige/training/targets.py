@@ -300,8 +300,7 @@ class TargetScaler:
             raise ValueError(
                 f"y has {columns.shape[1]} targets, but fit saw {self.scaler.n_features_in_}"
             )
-        scaled: NDArray[Any] = self.scaler.transform(columns / self.units)
-        return scaled
+        return self.scaler.transform(columns / self.units)
 
     def r2(self, y: NDArray[Any], values: NDArray[np.float64], weight: Any = None) -> float:
         """Return R² of standardised predictions (n, t), without overflow for any targets."""

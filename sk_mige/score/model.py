@@ -367,7 +367,8 @@ class ScoreModel(TensorParts):
         r"""Return directional derivatives :math:`J_{\hat g}(x)\, v`, shape (n, d)."""
         if self.subspace is not None:
             jvp = torch.autograd.functional.jvp
-            return jvp(self.score, x, v)[1]  # type: ignore[no-untyped-call]
+            with torch.inference_mode(False):  # in inference mode, the derivative would be 0
+                return jvp(self.score, x.clone(), v.clone())[1]  # type: ignore[no-untyped-call]
         ex = self.expansion
         white, s2 = ex.whitening, ex.bandwidth**2
         y = white(x if self.units is None else self.units(x))

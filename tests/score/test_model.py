@@ -25,6 +25,14 @@ def test_jacobian_vector_products_are_those_of_the_jacobian(fitted, generator):
     torch.testing.assert_close(fit.model.jvp(points, v), expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_jacobian_vector_products_are_the_same_without_gradients(fitted, context):
+    fit, points = fitted
+    with context():
+        found = fit.model.jvp(points.clone(), points.clone())
+    torch.testing.assert_close(found, fit.model.jvp(points, points))
+
+
 def test_a_curl_free_score_has_a_symmetric_jacobian(fitted):
     fit, points = fitted
     jacobian = jacobians(fit.model, points)

@@ -637,10 +637,14 @@ def representative_rows(
     The number of rows is at most the largest of 10,000, four times the number of features, and the
     number of landmarks.
     """
-    wanted = max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks)
-    if n_samples <= wanted:
+    return drawn_rows(n_samples, max(REPRESENTATIVE_ROWS, 4 * n_features, n_landmarks), rng)
+
+
+def drawn_rows(n_samples: int, n_drawn: int, rng: np.random.RandomState) -> NDArray[Any]:
+    """Draw ascending indices of rows. All rows are returned if there are at most ``n_drawn``."""
+    if n_samples <= n_drawn:
         return np.arange(n_samples)
-    return np.sort(rng.choice(n_samples, wanted, replace=False))
+    return np.sort(rng.choice(n_samples, n_drawn, replace=False))
 
 
 def choose_landmarks(

@@ -33,7 +33,7 @@ from sk_mige.score.spectrum import ALPHAS
 from sk_mige.score.subspace import fitting_coordinates
 
 from ._rows import to_tensor
-from ._score_base import BaseScoreEstimator
+from ._score_base import BaseScoreEstimator, drawn_rows
 from ._ssge import SSGEScoreEstimator
 
 # Up to this number of rows, all candidates are compared on all rows. With more rows, COMPARED_ROWS
@@ -54,6 +54,18 @@ PARAMETERS = (
     "eigen_threshold",
     "alpha",
 )
+
+# Valid values of the parameters that are sequences.
+VALID_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bandwidth_factors": (lambda v: 0 < v < math.inf, "positive"),
+    "eigen_thresholds": (lambda v: 0 < v <= 1, "in (0, 1]"),
+    "alphas": (lambda v: v >= 0, "0 or more"),
+    "shrinkages": (
+        lambda v: v in ("auto", "ledoit-wolf") if isinstance(v, str) else 0 <= v <= 1,
+        "in [0, 1], 'auto' or 'ledoit-wolf'",
+    ),
+    "bases": (lambda v: v in ("student", "gaussian", None), "'student', 'gaussian' or None"),
+}
 
 Splits = list[tuple[Tensor, Tensor]]
 
@@ -265,9 +277,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         n = X.shape[0]
         self._check_landmarks(n)
         rng = check_random_state(self.random_state)
-        rows = np.arange(n)
-        if n > MAX_COMPARED_ROWS:
-            rows = np.sort(rng.choice(rows, COMPARED_ROWS, replace=False))
+        rows = drawn_rows(n, COMPARED_ROWS if n > MAX_COMPARED_ROWS else n, rng)
         device = self._compute_device()
         x = to_tensor(X[rows], device)
         indices, splits = self._compare(x, grid, rows, n)
@@ -278,9 +288,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         else:
             trials = {k: self._chosen_again(self._candidates[k]) for k in indices}
         if len(rows) < n:
-            rows = np.arange(n)
-            if n > MAX_VALIDATION_ROWS:
-                rows = np.sort(rng.choice(rows, MAX_VALIDATION_ROWS, replace=False))
+            rows = drawn_rows(n, MAX_VALIDATION_ROWS, rng)
             x = to_tensor(X[rows], device)
             splits = self._splits(x, x, rows, n)[:1]
         n_centers = self._choose(x, trials, splits, n, rng)
@@ -414,21 +422,11 @@ def _checked_grid(estimator: SSGEScoreEstimatorCV) -> CandidateGrid:
             raise ValueError(f"{name} is empty: pass at least one value")
     if not grid.eigen_thresholds and not grid.alphas:
         raise ValueError("eigen_thresholds and alphas are empty: pass values for at least one")
-    _check_values("bandwidth_factors", factors, lambda v: 0 < v < math.inf, "positive")
-    _check_values("eigen_thresholds", grid.eigen_thresholds, lambda v: 0 < v <= 1, "in (0, 1]")
-    _check_values("alphas", grid.alphas, lambda v: v >= 0, "0 or more")
-    _check_values(
-        "shrinkages",
-        grid.shrinkages,
-        lambda v: v in ("auto", "ledoit-wolf") if isinstance(v, str) else 0 <= v <= 1,
-        "in [0, 1], 'auto' or 'ledoit-wolf'",
-    )
-    _check_values(
-        "bases",
-        grid.bases,
-        lambda v: v in ("student", "gaussian", None),
-        "'student', 'gaussian' or None",
-    )
+    given_values = {**vars(grid), "bandwidth_factors": factors}
+    for name, (is_valid, wanted) in VALID_VALUES.items():
+        bad = [value for value in given_values[name] if not is_valid(value)]
+        if bad:
+            raise ValueError(f"{name} must be {wanted}, got {bad}")
     return grid
 
 
@@ -453,14 +451,6 @@ def _numbers(name: str, values: Any) -> tuple[float, ...]:
         return tuple(map(float, values))
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be numbers, got {values!r}") from None
-
-
-def _check_values(
-    name: str, values: Sequence[Any], valid: Callable[[Any], bool], wanted: str
-) -> None:
-    bad = [value for value in values if not valid(value)]
-    if bad:
-        raise ValueError(f"{name} must be {wanted}, got {bad}")
 
 
 def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:

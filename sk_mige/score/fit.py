@@ -45,7 +45,6 @@ from .subspace import (
     VaryingSubspace,
     fold_coordinates,
     sample_subspace,
-    varying_directions,
     varying_units,
 )
 
@@ -132,9 +131,7 @@ def fit_dense(x: Tensor, settings: ScoreSettings, *, projection: Tensor | None =
     >>> model.score(torch.tensor([[4.0, 0.0]]).double()).round(decimals=1)  # the truth is -x / 4
     tensor([[-1., 0.]], dtype=torch.float64)
     """
-    if not settings.whiten:
-        return fit_in_units(x, settings, projection, varying_directions(x), x)
-    units, points, varying = varying_units(x)
+    units, points, varying = varying_units(x, settings.whiten)
     fit = fit_in_units(points, settings, projection, varying, x)
     return replace(fit, model=replace(fit.model, units=units))
 

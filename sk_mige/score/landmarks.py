@@ -21,7 +21,7 @@ from .heldout import KernelSums, kernel_sums, summed
 from .kernels import Kernel, median_bandwidth, squared_distances
 from .model import KernelExpansion, ScoreSettings, build_expansion
 from .spectrum import FLOAT32_RESOLUTION, exceeds
-from .subspace import varying_directions, varying_units
+from .subspace import varying_units
 from .units import FeatureUnits
 
 # Number of elements of a chunk's Gram matrix, 16 MiB in float64.
@@ -74,11 +74,7 @@ class LandmarkAccumulator:
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Create an accumulator, with whitening, base and bandwidth estimated from x."""
-        precision, units, points = x.dtype, None, x
-        if settings.whiten:
-            units, points, varying = varying_units(x)
-        else:
-            varying = varying_directions(x)
+        precision, (units, points, varying) = x.dtype, varying_units(x, settings.whiten)
         x, restricted = points.to(torch.float64), projection
         if varying is not None:
             x, restricted = varying.coordinates(x), varying.restrict(projection)

@@ -241,12 +241,17 @@ def varying_directions(x: Tensor, rounding: Tensor | None = None) -> VaryingSubs
     return VaryingSubspace(origin, axes)
 
 
-def varying_units(x: Tensor) -> tuple[FeatureUnits, Tensor, VaryingSubspace | None]:
+def varying_units(
+    x: Tensor, whiten: bool = True
+) -> tuple[FeatureUnits | None, Tensor, VaryingSubspace | None]:
     """Return units of the columns, the samples in the units, and the varying subspace.
 
     For n ≤ d, products of size n² d take most of the time, so the samples keep the dtype of x.
-    Otherwise, the samples have the widest dtype.
+    Otherwise, the samples have the widest dtype. Without ``whiten``, the samples stay in input
+    units, and the returned units are None.
     """
+    if not whiten:
+        return None, x, varying_directions(x)
     units = feature_units(x)
     n, d = x.shape
     if n > d:

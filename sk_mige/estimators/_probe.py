@@ -183,7 +183,7 @@ class NonLinearProbe(DocLinkMixin, ProbabilisticClassifierMixin, BaseEstimator):
                 self.module_ = _network(*self._sizes).to(device)
             trainer = Trainer(
                 self.module_,
-                FunctionObjective(_log_loss, classifies=True),
+                FunctionObjective(lambda logits, x, y: cross_entropy(logits, y), classifies=True),
                 lr=self.lr,
                 batch_size=self.batch_size,
                 device=device,
@@ -250,7 +250,3 @@ def _network(n_features: int, hidden_size: int, n_classes: int, dropout: float) 
         nn.Dropout(dropout),
         nn.Linear(hidden_size, n_classes),
     ).float()  # for every default dtype of torch
-
-
-def _log_loss(code: Any, x: Tensor, y: Tensor) -> Tensor:
-    return cross_entropy(code, y)  # the code is the logits

@@ -580,12 +580,10 @@ class BaseScoreEstimator(ScoreTransformer):
         landmarks = torch.from_numpy(picked).to(x.device)
         return LandmarkAccumulator.from_rows(x, landmarks, self._settings(), projection)
 
-    def _fit_landmarks(
-        self, X: Any, n_centers: int, rng: Any, device: torch.device
-    ) -> LandmarkAccumulator:
+    def _fit_landmarks(self, X: Any, n_centers: int, rng: Any) -> LandmarkAccumulator:
         """Choose landmarks among the rows of X, and sum the terms of the loss over the rows."""
         accumulator = self._new_accumulator(X, n_centers, rng)
-        for _, part in row_chunks(X, n_centers, device):
+        for _, part in row_chunks(X, n_centers, self._compute_device()):
             accumulator.add(part)
         return accumulator
 

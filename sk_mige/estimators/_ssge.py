@@ -355,13 +355,12 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         n_centers = self._n_centers(n)
         self._warn_of_landmarks(n, n_centers)
         rng = check_random_state(self.random_state)
-        device = self._compute_device()
         if n_centers is None:
-            x = to_tensor(X, device)
+            x = to_tensor(X, self._compute_device())
             self._check_scales(x)
             fit = fit_dense(x, self._settings(), projection=self._projection(d, x, rng))
         else:
-            fit = self._fit_landmarks(X, n_centers, rng, device).solve(self._settings())
+            fit = self._fit_landmarks(X, n_centers, rng).solve(self._settings())
         self._keep(fit, n)
         return X, fit
 

@@ -292,7 +292,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
             x = to_tensor(X[rows], device)
             splits = self._splits(x, x, rows, n)[:1]
         n_centers = self._choose(x, trials, splits, n, rng)
-        return self._keep(self._fit_best(X, n_centers, rng, device), n)
+        return self._keep(self._fit_best(X, n_centers, rng), n)
 
     def _settings(self) -> ScoreSettings:
         """Return the settings of the best candidate, or default settings before a fit."""
@@ -355,8 +355,7 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         scores = []
         for train, held in splits:
             # A copy of the generator draws the same landmarks in every trial.
-            rows = x[train].cpu().numpy()
-            model = self._fit_best(rows, n_centers, deepcopy(rng), x.device).model
+            model = self._fit_best(x[train].cpu().numpy(), n_centers, deepcopy(rng)).model
             points = x[held].to(model.coefficients.dtype)
             assert model.units is not None
             standard = replace(model, units=None).hyvarinen_loss(model.units(points))
@@ -364,11 +363,11 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
         first, second = np.mean(scores, axis=0)
         return float(first), float(second)
 
-    def _fit_best(self, X: Any, n_centers: int | None, rng: Any, device: torch.device) -> ScoreFit:
+    def _fit_best(self, X: Any, n_centers: int | None, rng: Any) -> ScoreFit:
         """Fit the best candidate to rows."""
         if n_centers is None:
-            return fit_dense(to_tensor(X, device), self._best)
-        return self._fit_landmarks(X, min(n_centers, len(X)), rng, device).solve(self._best)
+            return fit_dense(to_tensor(X, self._compute_device()), self._best)
+        return self._fit_landmarks(X, min(n_centers, len(X)), rng).solve(self._best)
 
     def _keep(self, fit: Any, n_samples: int) -> Self:
         super()._keep(fit, n_samples)

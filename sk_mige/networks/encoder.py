@@ -87,9 +87,7 @@ class EncoderNetwork(nn.Module):
     def forward(self, x: Tensor) -> Code:
         """Return the code of the rows x (M, n_features)."""
         inputs = self.shaped(x)
-        code: Code = (
-            self._training_code(inputs) if self.training else self.head(self.encoder(inputs))
-        )
+        code = self._training_code(inputs) if self.training else self.head(self.encoder(inputs))
         if self.decoder is not None:
             code = code._replace(prediction=self.decoder(code.z))
         return code

@@ -110,8 +110,7 @@ class BottleneckLoss(Objective):
 
     def forward(self, code: Code, x: Tensor, y: Tensor) -> Tensor:
         """Return the loss of a batch, with a surrogate of the information."""
-        assert code.prediction is not None
-        loss: Tensor = self.likelihood(code.prediction, y)
+        loss = self.held_out(code, x, y)
         # The dual variable stays a tensor, because conversion to a float would wait for a GPU.
         adjusted = code.beta if self.log_beta is None else self.log_beta.exp()
         beta = self.ramp * (self.beta if adjusted is None else adjusted)

@@ -87,9 +87,7 @@ class CriticBound(nn.Module):
     ) -> None:
         super().__init__()
         self.bound = make_bound(bound)
-        self.normalize: nn.Module = (
-            nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
-        )
+        self.normalize = nn.BatchNorm1d(n_features, affine=False) if normalize else nn.Identity()
         if self.bound.critic == "density":
             self.critic: nn.Module = GaussianCritic(n_features, n_components)
         elif isinstance(critic, str):
@@ -105,10 +103,7 @@ class CriticBound(nn.Module):
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
         ):
-            if parameters is None:
-                scores: Tensor = self.critic(x, z)
-            else:
-                scores = torch.func.functional_call(self.critic, parameters, (x, z))
+            scores = torch.func.functional_call(self.critic, parameters or {}, (x, z))
         if scores.shape != (len(x), len(z)):
             raise ValueError(
                 f"critic must return the scores of all pairs, a tensor of shape ({len(x)}, "

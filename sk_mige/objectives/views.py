@@ -33,7 +33,8 @@ def loss_of_views(loss: Loss) -> Loss:
     @functools.wraps(loss)
     def checked(self: Any, z: Tensor) -> Tensor:
         got = (z.dtype, tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
-        if not _are_views(z):
+        is_batch = isinstance(z, Tensor) and z.ndim == 3 and z.is_floating_point()
+        if not is_batch or z.shape[0] < 2 or z.numel() == 0:
             raise ValueError(
                 "z must be a floating-point tensor of shape (S, M, K), with at least two views, "
                 f"got {got}"
@@ -312,12 +313,6 @@ VIEWS: dict[str, Callable[[], Information]] = {
     "sigreg": SIGReg,
     "vicreg": VICReg,
 }
-
-
-def _are_views(z: Any) -> bool:
-    if not isinstance(z, Tensor) or z.ndim != 3 or not z.is_floating_point():
-        return False
-    return z.shape[0] > 1 and z.numel() > 0
 
 
 def _off_diagonal(matrices: Tensor) -> Tensor:

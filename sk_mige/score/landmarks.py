@@ -74,15 +74,16 @@ class LandmarkAccumulator:
         cls, x: Tensor, picked: Tensor, settings: ScoreSettings, projection: Tensor | None
     ) -> LandmarkAccumulator:
         """Create an accumulator, with whitening, base and bandwidth estimated from x."""
-        precision, (units, points, varying) = x.dtype, varying_units(x, settings.whiten)
-        x, restricted = points.to(torch.float64), projection
+        units, points, varying = varying_units(x, settings.whiten)
+        exact, restricted = points.to(torch.float64), projection
         if varying is not None:
-            x, restricted = varying.coordinates(x), varying.restrict(projection)
-        settings = _with_kernel(x, settings, restricted)
-        expansion, sq = build_expansion(x, settings, centers=x[picked], projection=restricted)
+            exact, restricted = varying.coordinates(exact), varying.restrict(projection)
+        settings = _with_kernel(exact, settings, restricted)
+        landmarks = exact[picked]
+        expansion, sq = build_expansion(exact, settings, centers=landmarks, projection=restricted)
         if varying is not None:
             expansion = lift_expansion(varying, expansion, projection)
-        single = precision == torch.float32 and _suits_float32(settings)
+        single = x.dtype == torch.float32 and _suits_float32(settings)
         single = single and float32_resolves(expansion.bandwidth, sq)
         gram = expansion.matrices_at(sq).values
         single = single and exceeds(gram, FLOAT32_RESOLUTION * len(picked))

@@ -100,8 +100,7 @@ class ItemRows:
         """Return rows (m, d) in the dtype of the inputs."""
         inputs = [self._like_first(int(index)) for index in indices]
         # In a worker process, default_collate stacks in shared memory, so that nothing is copied.
-        stacked: Tensor = default_collate(inputs)
-        return stacked.reshape(len(inputs), self.shape[1])
+        return default_collate(inputs).reshape(len(inputs), self.shape[1])
 
     def targets(self) -> NDArray[Any] | None:
         """Return the targets of all items, or None if the items have no targets.

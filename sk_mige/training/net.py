@@ -144,18 +144,14 @@ class EncoderNet(NeuralNet):
         # Reading the loss waits until a GPU has finished all earlier work. The backward pass starts
         # first, because non-finite gradients have no effect before the optimizer's step.
         self._backward(loss)
-        self._check_gradients()
+        weights = [weight for weight in self.module_.parameters() if weight.requires_grad]
+        if weights and all(weight.grad is None for weight in weights):
+            raise ValueError(WITHOUT_GRAPH)
         value = float(joint)
         if not math.isfinite(value):
             raise NonFiniteLossError(len(self.history), len(self.history[-1, "batches"]))
         self._keep_weights()
         return {"loss": torch.tensor(value, dtype=torch.float64), "y_pred": self._answer(code)}
-
-    def _check_gradients(self) -> None:
-        """Raise ValueError if the network has weights to train, but none has a gradient."""
-        weights = [weight for weight in self.module_.parameters() if weight.requires_grad]
-        if weights and all(weight.grad is None for weight in weights):
-            raise ValueError(WITHOUT_GRAPH)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

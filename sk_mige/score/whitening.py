@@ -79,9 +79,15 @@ class Whitening(TensorParts):
 
     def inverse_linear(self, y: Tensor) -> Tensor:
         """Multiply by the inverse of W, or by its pseudo-inverse in a subspace."""
-        rest = 1 / self.rest if self.rest else 0.0
-        gains = (self.gains + self.rest).reciprocal() - rest
-        return replace(self, gains=gains, rest=rest).linear(y)
+        if self.gains.numel() == 0:
+            return y / self.rest
+        if self.vectors is None:
+            return y / (self.gains + self.rest)
+        inside = y @ self.vectors
+        x = (inside / (self.gains + self.rest)) @ self.vectors.mT
+        if self.rest != 0.0:
+            x = x + (y - inside @ self.vectors.mT) / self.rest
+        return x
 
     def trace_in(self, units: Tensor, basis: Tensor | None = None) -> float:
         r"""Return the trace of :math:`D^{-1} W^2 D^{-1}`, with D the diagonal matrix of units.

@@ -11,7 +11,6 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from torch import Tensor
 
 from sk_mige._contexts import building, built_apart, isolated
 from sk_mige._warnings import warn_user
@@ -215,8 +214,12 @@ class SlicedScoreMatching(ScoreTransformer):
         """
         X = self._check_query(X)
         network, device = self._network()
+        white = self._whitening.to(device)
         with isolated(device), torch.no_grad():
-            parts = [self._scores(network, x) for _, x in row_chunks(X, self._width, device)]
+            parts = [
+                white.scores(network.score(white(x).to(torch.float32)).to(white.mean.dtype))
+                for _, x in row_chunks(X, self._width, device)
+            ]
         return scores_like(torch.cat(parts), X)
 
     def score(self, X: Any, y: None = None) -> float:
@@ -260,12 +263,6 @@ class SlicedScoreMatching(ScoreTransformer):
         device = available_device(self.device)
         network: ScoreNetwork = self.net_.module_.to(device).eval()
         return network, device
-
-    def _scores(self, network: ScoreNetwork, x: Tensor) -> Tensor:
-        """Return scores in input coordinates, computed by the network in float32."""
-        white = self._whitening.to(x.device)
-        y = white(x).to(torch.float32)
-        return white.scores(network.score(y).to(white.mean.dtype))
 
     @property
     def _width(self) -> int:

@@ -499,8 +499,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
                 "with partial_fit, deep-copy it to the workers, call forget() and partial_fit on "
                 "each copy, and merge each copy into the first estimator"
             )
-        if theirs.fold_sums:
-            mine.join(theirs.fold_sums)
+        mine.join(theirs.fold_sums)
         return self._solve_stream()
 
     def forget(self) -> Self:

@@ -125,7 +125,7 @@ class LandmarkAccumulator:
             part = (part - mean).float() if self.single else part
             rows_of = [part[fold == k] for k in range(N_FOLDS)]
             sums = [kernel_sums(ex, own).to(torch.float64) for own in rows_of]
-            folds = joined(folds, sums) if folds else sums
+            folds = joined(folds, sums)
         return folds
 
     def add(self, x: Tensor) -> None:
@@ -140,7 +140,7 @@ class LandmarkAccumulator:
 
     def join(self, fold_sums: list[KernelSums]) -> None:
         """Add the kernel sums of another accumulator with the same expansion."""
-        self.fold_sums = joined(self.fold_sums, fold_sums) if self.fold_sums else fold_sums
+        self.fold_sums = joined(self.fold_sums, fold_sums)
 
     def solve(self, settings: ScoreSettings) -> ScoreFit:
         """Fit a model to all rows added so far."""
@@ -166,8 +166,8 @@ class LandmarkAccumulator:
 
 
 def joined(*parts: list[KernelSums]) -> list[KernelSums]:
-    """Return the kernel sums of each fold over all parts."""
-    return [summed(sums) for sums in zip(*parts, strict=True)]
+    """Return the kernel sums of each fold over all parts, some of which may be empty."""
+    return [summed(sums) for sums in zip(*filter(None, parts), strict=True)]
 
 
 def _with_kernel(x: Tensor, settings: ScoreSettings, projection: Tensor | None) -> ScoreSettings:

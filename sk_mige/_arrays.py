@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
 
 
 def column_names(values: Any) -> list[str] | None:
@@ -110,11 +109,8 @@ def check_labels(labels: Any, name: str) -> None:
             f"Input {name} contains {shown} in {len(missing)} of {labels.size} places: drop the "
             "rows that lack a target, or give missing labels a separate class"
         )
-    if not plain:
-        _check_one_order(labels, name)
-
-
-def _check_one_order(labels: NDArray[Any], name: str) -> None:
+    if plain:
+        return
     kinds = sorted({type(label).__name__ for label in labels})
     try:
         np.unique(labels[:0] if len(kinds) == 1 else labels)

@@ -241,8 +241,24 @@ class Kernel:
         return self.matrices(squared_distances(x, centers), s2)
 
 
+class _JointKernel(Kernel):
+    """Base class of kernels that compute the profile and its derivatives together, in matrices."""
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Return the profile k(u), elementwise."""
+        return self.matrices(u, 1.0).values
+
+    def first(self, u: Tensor) -> Tensor:
+        """Return the first derivative k'(u), elementwise."""
+        return -0.5 * self.matrices(u, 1.0).slopes
+
+    def second(self, u: Tensor) -> Tensor:
+        """Return the second derivative k''(u), elementwise."""
+        return 0.25 * self.matrices(u, 1.0).curvatures
+
+
 @dataclass(frozen=True)
-class RBF(Kernel):
+class RBF(_JointKernel):
     r"""Gaussian kernel :math:`k(u) = e^{-u/2}` of the published SSGE.
 
     Examples
@@ -252,18 +268,6 @@ class RBF(Kernel):
     >>> RBF()(torch.tensor([0.0, 2.0]))
     tensor([1.0000, 0.3679])
     """
-
-    def __call__(self, u: Tensor) -> Tensor:
-        """Return the profile k(u), elementwise."""
-        return (u * -0.5).exp_()
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        return -0.5 * self(u)
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        return 0.25 * self(u)
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
         """Return one tensor that serves as values and as derivatives."""
@@ -330,7 +334,7 @@ class InverseMultiquadric(Kernel):
 
 
 @dataclass(frozen=True)
-class Matern(Kernel):
+class Matern(_JointKernel):
     r"""Matérn kernel of smoothness ν = 3/2 or 5/2, with :math:`a = \sqrt{2 \nu u}`.
 
     .. math:: k_{3/2}(u) = (1 + a)\, e^{-a}, \qquad
@@ -358,18 +362,6 @@ class Matern(Kernel):
     def __post_init__(self) -> None:
         if self.nu not in (1.5, 2.5):
             raise ValueError(f"nu must be 1.5 or 2.5, got {self.nu!r}")
-
-    def __call__(self, u: Tensor) -> Tensor:
-        """Return the profile k(u), elementwise."""
-        return self.matrices(u, 1.0).values
-
-    def first(self, u: Tensor) -> Tensor:
-        """Return the first derivative k'(u), elementwise."""
-        return -0.5 * self.matrices(u, 1.0).slopes
-
-    def second(self, u: Tensor) -> Tensor:
-        """Return the second derivative k''(u), elementwise."""
-        return 0.25 * self.matrices(u, 1.0).curvatures
 
     def matrices(self, sq: Tensor, s2: Tensor | float) -> KernelMatrices:
         """Return values and derivatives, computed from one square root and one exponential."""

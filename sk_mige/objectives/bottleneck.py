@@ -15,7 +15,7 @@ from sk_mige._warnings import warn_user
 from sk_mige.networks import HEADS, Code
 
 from .base import Information, InformationTerm, Objective, Problem
-from .information import INFORMATIONS, MIGE, InformationDescription, LearnedParts
+from .information import INFORMATIONS, MIGE, InformationDescription
 from .likelihoods import ClassLikelihood, GaussianLikelihood
 
 # Default number of draws of z for each x, without a closed form of q(z | x).
@@ -378,7 +378,7 @@ class InformationBottleneck(InformationDescription):
             "head": self.head,
             "n_draws": self.resolved_draws(),
             "task": self.task,
-            "information": LearnedParts(self.estimator),
+            "information": self.learned_parts(),
             "beta (range)": self.betas(),
         }
 

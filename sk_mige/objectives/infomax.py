@@ -14,7 +14,7 @@ from sk_mige.information import PriorMatching
 from sk_mige.networks import Code
 
 from .base import Information, Objective, Problem, check_instance
-from .information import INFORMATIONS, InformationDescription, LearnedParts
+from .information import INFORMATIONS, InformationDescription
 
 
 class PriorMatched(Objective):
@@ -204,7 +204,7 @@ class InfoMax(InformationDescription):
         """Return the settings of training inputs and codes, and the learned parts."""
         names = ("corruption", "augmentation", "n_views", "layer", "local", "output_scale")
         settings = {name: getattr(self, name) for name in names}
-        return {**settings, "information": LearnedParts(self.estimator)}
+        return {**settings, "information": self.learned_parts()}
 
     def architecture(self) -> dict[str, Any]:
         """Return the head and the settings of the training inputs."""

@@ -10,7 +10,7 @@ N_FOLDS = 3
 STRATUM = 16
 # Odd multipliers of the hash splitmix64, as signed integers.
 MIX = (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)
-# Resolution and largest value of hashed radii.
+# Resolution and largest value of hashed numbers.
 RESOLUTION, LARGEST = 1e-7, 1e11
 
 
@@ -79,16 +79,17 @@ def sample_folds(x: Tensor, n_folds: int = N_FOLDS, rows: Tensor | None = None) 
     return fold[owner]
 
 
-def hashed_folds(radii: Tensor, n_folds: int = N_FOLDS) -> Tensor:
-    """Assign rows to folds by a hash of their radius, so that equal rows are in the same fold.
+def hashed_folds(keys: Tensor, n_folds: int = N_FOLDS) -> Tensor:
+    """Assign rows to folds by a hash of a number, so that equal rows are in the same fold.
 
     The fold of a row does not depend on other rows. Rows of a stream or of several machines can
     therefore be assigned separately.
 
     Parameters
     ----------
-    radii : Tensor of shape (n,)
-        Distances from the mean, without unit, so that folds do not depend on the units of the rows.
+    keys : Tensor of shape (n,)
+        Numbers without unit, such as distances in bandwidths, so that folds do not depend on the
+        units of the rows.
     n_folds : int, default=3
         Number of folds.
 
@@ -97,8 +98,8 @@ def hashed_folds(radii: Tensor, n_folds: int = N_FOLDS) -> Tensor:
     Tensor of int of shape (n,)
         Fold number of each row.
     """
-    # Radii of equal rows may have different rounding errors.
-    bits = (radii.clamp_max(LARGEST) / RESOLUTION).round().to(torch.int64)
+    # Keys of equal rows may have different rounding errors.
+    bits = (keys.clamp_max(LARGEST) / RESOLUTION).round().to(torch.int64)
     for shift, factor in zip((30, 27), MIX, strict=True):  # as in splitmix64
         bits = (bits ^ (bits >> shift)) * factor
     return (bits ^ (bits >> 31)) % n_folds

@@ -111,6 +111,16 @@ class LandmarkAccumulator:
         radii: Tensor = self.expansion.whitening(points).square().sum(1).sqrt()
         return radii
 
+    def _keys(self, points: Tensor) -> Tensor:
+        """Return numbers (n,) without unit that are equal for equal rows.
+
+        The distance from a landmark is added to the radius, because rows on a sphere have equal
+        radii.
+        """
+        ex = self.expansion
+        distances = (ex.whitening(points) - ex.centers[0]).square().sum(1).sqrt()
+        return (self._radii(points) + distances) / ex.bandwidth
+
     def sums_of(self, x: Tensor) -> list[KernelSums]:
         """Return the sums of each fold. Equal rows, such as copies, belong to the same fold."""
         ex, mean = self.expansion, self.expansion.whitening.mean
@@ -121,7 +131,7 @@ class LandmarkAccumulator:
         folds: list[KernelSums] = []
         for start in range(0, len(x), rows):
             part = self._in_units(x[start : start + rows])
-            fold = hashed_folds(self._radii(part) / self.expansion.bandwidth)
+            fold = hashed_folds(self._keys(part))
             part = (part - mean).float() if self.single else part
             rows_of = [part[fold == k] for k in range(N_FOLDS)]
             sums = [kernel_sums(ex, own).to(torch.float64) for own in rows_of]

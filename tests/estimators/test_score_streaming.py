@@ -7,10 +7,11 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from sk_mige import RandomProjectionSSGE, SSGEScoreEstimator
 from sk_mige.estimators import _rows, _score_base
-from sk_mige.score import landmarks
+from sk_mige.score import ScoreSettings, landmarks
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +352,13 @@ def test_repeated_rows_of_a_chain_do_not_spoil_a_fit_with_landmarks(shuffled):
     rows = np.random.default_rng(0).permutation(chain) if shuffled else chain
     scores = SSGEScoreEstimator(n_landmarks=500, random_state=0).fit(rows).transform(chain)
     assert np.sum((scores + chain) ** 2) < 0.1 * np.sum(chain**2)
+
+
+def test_folds_of_rows_with_equal_norms_have_similar_sizes(X):
+    rows = torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True))
+    settings = ScoreSettings(whiten=False)
+    accumulator = landmarks.LandmarkAccumulator.from_rows(rows, torch.arange(40), settings, None)
+    assert min(sums.n_samples for sums in accumulator.sums_of(rows)) > len(rows) / 4
 
 
 def test_a_stream_of_copies_of_two_rows_can_be_fitted():

@@ -57,7 +57,7 @@ def test_hashed_folds_have_similar_sizes(radii):
     assert torch.bincount(hashed_folds(radii), minlength=3).min() > 900
 
 
-def test_the_hashed_fold_of_a_row_depends_on_its_radius_alone():
+def test_the_hashed_fold_of_a_row_depends_on_its_key_alone():
     radii = gaussian(90, 2).norm(dim=1)
     assert torch.equal(hashed_folds(torch.cat([radii[50:], radii]))[40:], hashed_folds(radii))
     assert torch.equal(hashed_folds(radii * (1 + 1e-15)), hashed_folds(radii))

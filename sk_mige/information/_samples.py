@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sized
 from numbers import Integral
 from typing import Any
 
@@ -76,14 +77,14 @@ def check_rows(name: str, values: ArrayLike | Tensor) -> Tensor:
     return rows
 
 
-def check_pair(x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
-    """Return x and y as tensors of equal length."""
-    x_rows, y_rows = check_rows("x", x), check_rows("y", y)
-    if len(x_rows) != len(y_rows):
+def check_same_length(tables: Mapping[str, Sized]) -> None:
+    """Raise ValueError if the tables differ in the number of rows."""
+    lengths = {name: len(table) for name, table in tables.items()}
+    if len(set(lengths.values())) > 1:
         raise ValueError(
-            f"x and y must have the same number of samples; got {len(x_rows)} and {len(y_rows)}"
+            f"{', '.join(lengths)} must have the same number of rows; got "
+            f"{', '.join(map(str, lengths.values()))}"
         )
-    return x_rows, y_rows
 
 
 def check_columns_vary(name: str, z: Tensor) -> None:

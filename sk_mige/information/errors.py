@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_choice, check_count
 
 # Decrease of a bias of order 1 / sqrt(n) from n / 2 to n samples, relative to the bias at n.
 HALVING = math.sqrt(2) - 1
@@ -48,76 +49,31 @@ def mean_and_error(
     -------
     tuple of two tensors of shape (p,) and the settings
     """
+    check_choice("standard_error", method, ("batch", "jackknife"))
+    n_batches = min(check_count("n_batches", n_batches, 2), n)
+    batches = torch.arange(n).tensor_split(n_batches)
+
+    def estimates(parts: Iterable[Tensor], settings: Any) -> Tensor:
+        return torch.stack([terms(rows, settings)[0].mean(0) for rows in parts])
+
     found, used = terms(torch.arange(n), start)
-    batches = torch.arange(n).tensor_split(min(n_batches, n))
+    value = found.mean(0)
     if method == "batch":
-        return found.mean(0), _batch_error(found, batches), used
-    error = _full_error(
-        found,
-        batches,
-        again=lambda rows: terms(rows, used)[0].mean(0),
-        anew=lambda rows: terms(rows, start)[0].mean(0),
-    )
-    return found.mean(0), error, used
-
-
-def _batch_error(terms: Tensor, batches: Sequence[Tensor]) -> Tensor:
-    """Return the standard error of the mean of terms (n, p), by batch means."""
-    means = torch.stack([terms[rows].mean(0) for rows in batches])
-    return means.std(0) / math.sqrt(len(batches))
-
-
-def _full_error(
-    terms: Tensor,
-    batches: Sequence[Tensor],
-    again: Callable[[Tensor], Tensor],
-    anew: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """Combine the jackknife and resolution errors, and warn of a large resolution error.
-
-    Parameters
-    ----------
-    terms : tensor of shape (n, p)
-        Terms of all rows, whose mean is the estimate.
-    batches : sequence of tensors
-        Indices of disjoint batches of rows.
-    again : callable
-        Function that repeats the estimate for given row indices, with the same settings.
-    anew : callable
-        Function that repeats the estimate for given row indices, with settings chosen from the
-        rows.
-
-    Returns
-    -------
-    tensor of shape (p,)
-    """
-    value = terms.mean(0)
-    sampling = _jackknife_error(again, batches)
-    resolution = _resolution_error(anew, value, batches)
-    usual = torch.maximum(sampling, terms.std(0) / math.sqrt(len(terms)))
+        means = torch.stack([found[rows].mean(0) for rows in batches])
+        return value, means.std(0) / math.sqrt(n_batches), used
+    others = (torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(n_batches))
+    without = estimates(others, used)
+    sampling = ((n_batches - 1) * (without - without.mean(0)).square().mean(0)).sqrt()
+    halves = [torch.cat(batches[k::2]) for k in (0, 1)]
+    if min(map(len, halves)) < FEWEST:
+        return value, sampling, used
+    resolution = (value - estimates(halves, start).mean(0)).abs() / HALVING
+    usual = torch.maximum(sampling, found.std(0) / math.sqrt(n))
     large = (resolution > LARGE_SHARE * value.abs()) & (resolution > LARGE_ERRORS * usual)
     if bool(large.any()):
         warn_user(
-            f"{len(terms)} samples do not resolve the gradient: half of the samples "
+            f"{n} samples do not resolve the gradient: half of the samples "
             "give a different estimate. The standard error includes the difference. Pass more "
             "samples, or project x and y to fewer coordinates"
         )
-    return torch.hypot(sampling, resolution)
-
-
-def _jackknife_error(estimate: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Tensor:
-    """Return the jackknife standard error of leave-one-batch-out estimates."""
-    without = [torch.cat([*batches[:k], *batches[k + 1 :]]) for k in range(len(batches))]
-    values = torch.stack([estimate(rows) for rows in without])
-    return ((len(batches) - 1) * (values - values.mean(0)).square().mean(0)).sqrt()
-
-
-def _resolution_error(
-    estimate: Callable[[Tensor], Tensor], value: Tensor, batches: Sequence[Tensor]
-) -> Tensor:
-    """Return the bias, extrapolated from the mean estimate of two halves of the batches."""
-    halves = [torch.cat(list(batches[k::2])) for k in (0, 1)]
-    if min(map(len, halves)) < FEWEST:
-        return torch.zeros_like(value)
-    mean = torch.stack([estimate(rows) for rows in halves]).mean(0)
-    return (value - mean).abs() / HALVING
+    return value, torch.hypot(sampling, resolution), used

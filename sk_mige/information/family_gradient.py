@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sk_mige.information._samples import check_choice, check_count, check_derivative, check_rows
+from sk_mige.information._samples import check_choice
 from sk_mige.information.axes import independent_columns
+from sk_mige.information.entropies import Entropies, Variable, gradient_terms, read_variables
 from sk_mige.information.errors import mean_and_error
 from sk_mige.information.lags import check_lag, past_and_present
-from sk_mige.information.sample_gradient import (
-    MutualInfoGradient,
-    _gaussianized,
-    _kept_derivatives,
-    _result,
-)
-from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
+from sk_mige.information.sample_gradient import MutualInfoGradient, as_result
+from sk_mige.score import ScoreFunction
 from sk_mige.score.outliers import warn_of_outliers
 
-# Terms of a sum of entropies: signs, and indices of the variables.
-Entropies = list[tuple[int, list[int]]]
 # I(x; y | z) = H(x, z) + H(y, z) - H(z) - H(x, y, z)
 CONDITIONAL: Entropies = [(1, [0, 2]), (1, [1, 2]), (-1, [2]), (-1, [0, 1, 2])]
-
-
-class _Variable(NamedTuple):
-    """Samples (n, d) of a variable, and derivatives (n, d, p), or None without dependence on θ."""
-
-    rows: Tensor
-    moved: Tensor | None
-
-    def at(self, rows: Tensor) -> _Variable:
-        return _Variable(self.rows[rows], None if self.moved is None else self.moved[rows])
-
-    def gaussianized(self) -> _Variable:
-        still = self.rows.new_zeros(*self.rows.shape, 1)
-        rows, moved = _gaussianized(self.rows, still if self.moved is None else self.moved)
-        return _Variable(rows, None if self.moved is None else moved)
 
 
 def conditional_mutual_info_gradient(
@@ -257,80 +236,43 @@ def transfer_entropy_gradient(
 
 def _variables(
     named: dict[str, tuple[Any, Any]], margins: str | None
-) -> tuple[list[_Variable], bool]:
-    """Validate samples and derivatives, and detect a parameter axis of the derivatives."""
+) -> tuple[list[Variable], bool]:
+    """Validate variables, leave out dependent columns, and detect a parameter axis."""
     check_choice("margins", margins, ("gaussian", None))
-    found, axes = [], {}
-    for name, (values, derivative) in named.items():
-        rows, moved = check_rows(name, values), None
-        if derivative is not None:
-            moved, several = check_derivative(f"d{name}", derivative, values, rows)
-            axes[f"d{name}"] = (moved.shape[2], several)
-            kept = independent_columns(rows)
-            rows, moved = rows[:, kept], _kept_derivatives(name, rows, moved, kept)
-        else:
-            rows = rows[:, independent_columns(rows)]
-        if margins is None:
-            warn_of_outliers(rows, f"{name}'s column")
-        found.append(_Variable(rows, moved))
-    _check_lengths(list(named), found)
-    _check_axes(list(named), axes)
-    return found, any(several for _, several in axes.values())
+    found, several = read_variables(named)
+    found = [variable.columns(independent_columns(variable.rows)) for variable in found]
+    for variable in found if margins is None else ():
+        warn_of_outliers(variable.rows, f"{variable.name}'s column")
+    return found, several
 
 
-def _check_lengths(names: list[str], found: list[_Variable]) -> None:
-    lengths = [len(variable.rows) for variable in found]
-    if len(set(lengths)) > 1:
-        raise ValueError(
-            f"{', '.join(names)} must have the same number of samples; got "
-            f"{', '.join(map(str, lengths))}"
-        )
-
-
-def _check_axes(names: list[str], axes: dict[str, tuple[int, bool]]) -> None:
-    if not axes:
-        raise ValueError(
-            f"at least one derivative must be given, of {', '.join(names)}; got None for each"
-        )
-    if len(set(axes.values())) > 1:
-        raise ValueError(
-            f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
-            f"{', '.join(str(p) for p, _ in axes.values())} parameters, or a parameter axis in "
-            "some derivatives only"
-        )
-
-
-def _windows(series: _Variable, lag: int) -> tuple[_Variable, _Variable]:
+def _windows(series: Variable, lag: int) -> tuple[Variable, Variable]:
     """Return past and present values of a series, and of its derivatives."""
-    past, present = past_and_present(series.rows.numpy(), lag)
-    moved_past, moved = None, None
-    if series.moved is not None:
-        pair = past_and_present(series.moved.numpy(), lag)
-        moved_past, moved = (torch.from_numpy(part) for part in pair)
-    return (
-        _Variable(torch.from_numpy(past), moved_past),
-        _Variable(torch.from_numpy(present), moved),
+    rows, moved = (
+        map(torch.from_numpy, past_and_present(part.numpy(), lag)) for part in series[1:]
     )
+    past, present = (
+        series._replace(rows=own, moved=slope) for own, slope in zip(rows, moved, strict=True)
+    )
+    return past, present
 
 
 def _estimate(
-    variables: list[_Variable],
+    variables: list[Variable],
     entropies: Entropies,
     several: bool,
     margins: str | None,
     standard_error: str,
     n_batches: int,
 ) -> MutualInfoGradient:
-    check_choice("standard_error", standard_error, ("batch", "jackknife"))
-    n_batches = check_count("n_batches", n_batches, 2)
-    n = len(variables[0].rows)
     _check_joint(torch.cat([variable.rows for variable in variables], dim=1))
 
-    def terms(rows: Tensor, bandwidth_factor: float | None) -> tuple[Tensor, float]:
-        return _terms([v.at(rows) for v in variables], entropies, margins, bandwidth_factor)
+    def terms(rows: Tensor, score: ScoreFunction | None) -> tuple[Tensor, ScoreFunction]:
+        return gradient_terms([v.at(rows) for v in variables], entropies, margins, score)
 
+    n = len(variables[0].rows)
     gradient, error, _ = mean_and_error(terms, None, n, standard_error, n_batches)
-    return MutualInfoGradient(_result(gradient, several), _result(error, several))
+    return as_result(gradient, error, several)
 
 
 def _check_joint(joint: Tensor) -> None:
@@ -347,28 +289,3 @@ def _check_joint(joint: Tensor) -> None:
             "the variables x, y, ... share a linear combination of columns without noise, and "
             "their information is infinite; remove the combination from one variable"
         )
-
-
-def _terms(
-    variables: list[_Variable],
-    entropies: Entropies,
-    margins: str | None,
-    bandwidth_factor: float | None,
-) -> tuple[Tensor, float]:
-    """Return the per-sample gradient terms (n, p), and the bandwidth factor of the scores."""
-    if margins == "gaussian":
-        variables = [variable.gaussianized() for variable in variables]
-    if bandwidth_factor is None:
-        bandwidth_factor = confirmed_bandwidth(torch.cat([v.rows for v in variables], dim=1))
-    terms: list[Tensor] = []
-    for sign, members in entropies:
-        if all(variables[k].moved is None for k in members):
-            continue
-        joint = torch.cat([variables[k].rows for k in members], dim=1)
-        scores = whitened_scores(joint, bandwidth_factor=bandwidth_factor)
-        widths = [variables[k].rows.shape[1] for k in members]
-        for k, score in zip(members, torch.split(scores, widths, dim=1), strict=True):
-            moved = variables[k].moved
-            if moved is not None:
-                terms.append(-sign * torch.einsum("nd,ndp->np", score, moved))
-    return torch.stack(terms).sum(0), bandwidth_factor

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sk_mige._warnings import warn_user
-from sk_mige.information._samples import (
-    check_choice,
-    check_columns_vary,
-    check_count,
-    check_derivative,
-    check_pair,
-    warn_of_ties,
-)
+from sk_mige.information._samples import check_choice, check_columns_vary, warn_of_ties
 from sk_mige.information._tensors import check_scores
-from sk_mige.information.axes import independent_axes, independent_columns
+from sk_mige.information.axes import independent_columns
+from sk_mige.information.entropies import Entropies, Variable, gradient_terms, read_variables
 from sk_mige.information.errors import mean_and_error
-from sk_mige.information.gradients import checked_scores
-from sk_mige.information.margins import gaussianize_margins, gaussianize_ranks
+from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.noise import check_noise
 from sk_mige.information.prediction import Predictions, leave_one_out_predictions
-from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 from sk_mige.score import ScoreFunction
 from sk_mige.score.outliers import warn_of_outliers
 from sk_mige.score.units import feature_units
 
-# Largest inconsistency of derivatives with linear relations of columns, due to rounding.
-COPIES = 1e-6
 # Relative standard error of the fraction of the signal that predictions miss.
 UNSEEN = 0.3
+# I(x; y) = H(x) + H(y) - H(x, y)
+MUTUAL: Entropies = [(1, [0]), (1, [1]), (-1, [0, 1])]
 
 # A score function, and predictions that replace x. None means a choice from the rows.
 _Settings = tuple[ScoreFunction | None, Predictions | None]
@@ -186,92 +175,55 @@ def mutual_info_gradient(
     """
     check_choice("margins", margins, ("gaussian", None))
     check_choice("joint", joint, ("auto", "coordinates", "distances"))
-    check_choice("standard_error", standard_error, ("batch", "jackknife"))
-    n_batches = check_count("n_batches", n_batches, 2)
     check_scores(score=score)
-    x_rows, y_rows = check_pair(x, y)
-    check_columns_vary("y", y_rows)
-    n = len(x_rows)
-    dy_rows, several = check_derivative("dy", dy, y, y_rows)
-    dx_rows = None
-    if dx is not None:
-        dx_rows, several_x = check_derivative("dx", dx, x, x_rows)
-        _check_both_derivatives(dx_rows, dy_rows, several_x == several, joint)
+    (of_x, of_y), several = read_variables({"x": (x, dx), "y": (y, dy)})
+    check_columns_vary("y", of_y.rows)
+    if dx is not None and joint == "distances":
+        raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
+    n = len(of_x.rows)
     # Redundant columns add no information, and whitening would amplify their rounding errors.
-    kept_x, kept_y = independent_columns(x_rows), independent_columns(y_rows)
+    kept_x, kept_y = independent_columns(of_x.rows), independent_columns(of_y.rows)
     few = 3 * (len(kept_x) + len(kept_y)) <= n
     if joint == "auto":
         joint = "coordinates" if few or dx is not None else "distances"
     if joint == "coordinates":
-        if dx_rows is not None:
-            dx_rows = _kept_derivatives("x", x_rows, dx_rows, kept_x)
-        dy_rows = _kept_derivatives("y", y_rows, dy_rows, kept_y)
-        x_rows, y_rows = x_rows[:, kept_x], y_rows[:, kept_y]
+        of_x, of_y = of_x.columns(kept_x), of_y.columns(kept_y)
         if margins is None and score is None:
-            warn_of_outliers(x_rows, "x's column")
-            warn_of_outliers(y_rows, "y's column")
-    if joint == "distances":
-        y_rows, dy_rows = _leading_components(y_rows, dy_rows)
+            warn_of_outliers(of_x.rows, "x's column")
+            warn_of_outliers(of_y.rows, "y's column")
+    else:
+        of_y = _leading_components(of_y)
     if few:
-        check_noise(x_rows, y_rows)
-    warn_of_ties("y", y_rows)
-    pairs = _Pairs(x_rows, y_rows, dx_rows, dy_rows, margins, joint)
+        check_noise(of_x.rows, of_y.rows)
+    warn_of_ties("y", of_y.rows)
 
     def terms(rows: Tensor, settings: _Settings) -> tuple[Tensor, _Settings]:
         score, seen = settings
-        return pairs[rows].terms(score, seen and seen._replace(columns=seen.columns[rows]))
+        own_x, own_y = of_x.at(rows), of_y.at(rows)
+        if joint == "coordinates":
+            found, score = gradient_terms([own_x, own_y], MUTUAL, margins, score)
+            return found, (score, None)
+        if seen is None:
+            seen = leave_one_out_predictions(own_x.rows, gaussianize_ranks(own_y.rows))
+        else:
+            seen = seen._replace(columns=seen.columns[rows])
+        still = seen.columns.new_empty(*seen.columns.shape, 0)
+        predicted = own_x._replace(rows=seen.columns, moved=still)
+        found, score = gradient_terms([predicted, own_y], MUTUAL, margins, score)
+        return found / seen.share, (score, seen)
 
     gradient, error, (_, seen) = mean_and_error(terms, (score, None), n, standard_error, n_batches)
     if seen is not None:
         error = torch.hypot(error, gradient * UNSEEN * (1 - seen.share))
-        _warn_if_unseen(seen, x_rows)
-    return MutualInfoGradient(_result(gradient, several), _result(error, several))
+        _warn_if_unseen(seen, of_x.rows)
+    return as_result(gradient, error, several)
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Paired samples with derivatives, and settings of the score estimates."""
-
-    x: Tensor
-    y: Tensor
-    dx: Tensor | None
-    dy: Tensor
-    margins: str | None
-    joint: str
-
-    def __getitem__(self, rows: Tensor) -> _Pairs:
-        dx = None if self.dx is None else self.dx[rows]
-        return replace(self, x=self.x[rows], y=self.y[rows], dx=dx, dy=self.dy[rows])
-
-    def terms(
-        self, score: ScoreFunction | None, seen: Predictions | None
-    ) -> tuple[Tensor, _Settings]:
-        """Return the terms (n, p) of the gradient, and the settings that were used."""
-        if self.joint == "distances":
-            seen = seen or leave_one_out_predictions(self.x, gaussianize_ranks(self.y))
-            predicted = replace(self, x=seen.columns, joint="coordinates")
-            found, (score, _) = predicted.terms(score, None)
-            return found / seen.share, (score, seen)
-        mapped = self if self.margins is None else self._gaussianized()
-        both = torch.cat([mapped.x, mapped.y], dim=1)
-        if score is None:
-            # Marginal and joint scores have the same bandwidth, so that their errors cancel.
-            score = partial(whitened_scores, bandwidth_factor=confirmed_bandwidth(both))
-        return mapped._terms(score, checked_scores(score, both)), (score, None)
-
-    def _gaussianized(self) -> _Pairs:
-        y, dy = _gaussianized(self.y, self.dy)
-        dx = self.y.new_zeros(*self.x.shape, 1) if self.dx is None else self.dx
-        x, dx = _gaussianized(self.x, dx)
-        return replace(self, x=x, y=y, dy=dy, dx=None if self.dx is None else dx)
-
-    def _terms(self, score: ScoreFunction, joint_scores: Tensor) -> Tensor:
-        d = self.x.shape[1]
-        terms = -torch.einsum("nd,ndp->np", score(self.y) - joint_scores[:, d:], self.dy)
-        if self.dx is not None:
-            difference = score(self.x) - joint_scores[:, :d]
-            terms = terms - torch.einsum("nd,ndp->np", difference, self.dx)
-        return terms
+def as_result(gradient: Tensor, error: Tensor, several: bool) -> MutualInfoGradient:
+    """Return gradient and standard error as arrays (p,), or as floats without a parameter axis."""
+    if several:
+        return MutualInfoGradient(gradient.numpy(), error.numpy())
+    return MutualInfoGradient(float(gradient[0]), float(error[0]))
 
 
 def _warn_if_unseen(seen: Predictions, x: Tensor) -> None:
@@ -282,12 +234,13 @@ def _warn_if_unseen(seen: Predictions, x: Tensor) -> None:
         )
 
 
-def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+def _leading_components(of_y: Variable) -> Variable:
     """Return the leading principal components that the samples resolve, and their derivatives."""
+    _, y, dy = of_y
     n, q = y.shape
     k = max(1, n // 6)
     if q < n // 3 or q <= k:
-        return y, dy
+        return of_y
     warn_user(
         f"y has {q} columns, too many for {n} samples. The result is the gradient of the "
         f"information in {k} principal components of y. Pass more samples, or project y and dy to "
@@ -297,58 +250,4 @@ def _leading_components(y: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
     rows = units(y)
     axes = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:k].mT
     axes = axes / units.scale[:, None]
-    return y @ axes, torch.einsum("nqp,qk->nkp", dy, axes)
-
-
-def _check_both_derivatives(dx: Tensor, dy: Tensor, same_axes: bool, joint: str) -> None:
-    """Raise ValueError if dx and dy differ in their parameters, or if joint="distances"."""
-    if dx.shape[2] != dy.shape[2] or not same_axes:
-        raise ValueError(
-            "dx and dy must be derivatives with respect to the same parameters; got "
-            f"{dx.shape[2]} and {dy.shape[2]} parameters, or a parameter axis in only one"
-        )
-    if joint == "distances":
-        raise ValueError("dx needs joint='coordinates': 'distances' has no score of x")
-
-
-def _kept_derivatives(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> Tensor:
-    """Return derivatives of the kept columns, and warn if derivatives of other columns disagree."""
-    if len(kept) < z.shape[1]:
-        _check_copies(name, z, dz, kept)
-    return dz[:, kept]
-
-
-def _check_copies(name: str, z: Tensor, dz: Tensor, kept: list[int]) -> None:
-    r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
-
-    Let :math:`z_R = z_K B + c` for all parameters near θ. The derivatives satisfy :math:`\partial
-    z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
-    """
-    units = feature_units(z)
-    z, dz = units(z), dz / units.scale[:, None]
-    rest = [k for k in range(z.shape[1]) if k not in kept]
-    design = torch.cat([z[:, kept], torch.ones_like(z[:, :1])], dim=1)
-    weights = torch.linalg.lstsq(design, z[:, rest]).solution[:-1]
-    moved = dz[:, rest] - torch.einsum("nkp,kr->nrp", dz[:, kept], weights)
-    moved = moved.flatten(1)
-    left = moved - design @ torch.linalg.lstsq(design, moved).solution
-    if left.norm() > COPIES * dz.norm():
-        warn_user(
-            f"columns {rest} of {name} are linear combinations of other columns, but their "
-            f"derivatives d{name} are not. The information may be discontinuous in the parameters. "
-            "The result is the gradient of the other columns alone. Check the derivatives"
-        )
-
-
-def _gaussianized(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
-    """Return samples with nearly Gaussian margins, on independent axes if any, and derivatives."""
-    axes = independent_axes(z)
-    if axes is not None:
-        z = z @ axes
-        dz = torch.einsum("ndp,de->nep", dz, axes)
-    z, slope = gaussianize_margins(z)
-    return z, slope[..., None] * dz
-
-
-def _result(values: Tensor, several: bool) -> float | NDArray[np.float64]:
-    return values.numpy() if several else float(values[0])
+    return of_y._replace(rows=y @ axes, moved=torch.einsum("nqp,qk->nkp", dy, axes))

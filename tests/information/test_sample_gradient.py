@@ -187,7 +187,7 @@ GOOD = channel(0.5, 20, 2)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": GOOD[1][:-1]}, "same number of samples; got 20 and 19"),
+        ({"y": GOOD[1][:-1]}, "x, y must have the same number of rows; got 20, 19"),
         ({"x": GOOD[0][:3], "y": GOOD[1][:3]}, "3 samples; at least 4"),
         ({"x": GOOD[0][:0], "y": GOOD[1][:0]}, "x has 0 samples; at least 4"),
         ({"x": np.ones((20, 2))}, "x is constant"),

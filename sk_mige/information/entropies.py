@@ -1,0 +1,124 @@
+"""Gradients of sums of entropies, from samples and their derivatives."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_derivative, check_rows, check_same_length
+from sk_mige.information.axes import independent_axes
+from sk_mige.information.gradients import checked_scores
+from sk_mige.information.margins import gaussianize_margins
+from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
+from sk_mige.score import ScoreFunction
+from sk_mige.score.units import feature_units
+
+# Largest inconsistency of derivatives with linear relations of columns, due to rounding.
+COPIES = 1e-6
+# Terms of a sum of entropies: signs, and indices of the variables.
+Entropies = list[tuple[int, list[int]]]
+
+
+class Variable(NamedTuple):
+    """Samples (n, d) of a variable, and derivatives (n, d, p), with p = 0 for a fixed variable."""
+
+    name: str
+    rows: Tensor
+    moved: Tensor
+
+    def at(self, rows: Tensor) -> Variable:
+        """Return the given rows."""
+        return self._replace(rows=self.rows[rows], moved=self.moved[rows])
+
+    def columns(self, kept: list[int]) -> Variable:
+        """Return the kept columns, and warn if derivatives of other columns disagree."""
+        if len(kept) < self.rows.shape[1] and self.moved.shape[2]:
+            _check_copies(self, kept)
+        return self._replace(rows=self.rows[:, kept], moved=self.moved[:, kept])
+
+    def gaussianized(self) -> Variable:
+        """Return nearly Gaussian margins, on independent axes if any."""
+        rows, moved = self.rows, self.moved
+        axes = independent_axes(rows)
+        if axes is not None:
+            rows, moved = rows @ axes, torch.einsum("ndp,de->nep", moved, axes)
+        rows, slope = gaussianize_margins(rows)
+        return self._replace(rows=rows, moved=slope[..., None] * moved)
+
+
+def read_variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[Variable], bool]:
+    """Validate samples and derivatives, and detect a parameter axis of the derivatives."""
+    samples = {name: check_rows(name, values) for name, (values, _) in named.items()}
+    check_same_length(samples)
+    found, axes = [], {}
+    for name, (values, derivative) in named.items():
+        rows = samples[name]
+        moved = rows.new_empty(*rows.shape, 0)
+        if derivative is not None:
+            moved, several = check_derivative(f"d{name}", derivative, values, rows)
+            axes[f"d{name}"] = (moved.shape[2], several)
+        found.append(Variable(name, rows, moved))
+    if not axes:
+        raise ValueError(
+            f"at least one derivative must be given, of {', '.join(named)}; got None for each"
+        )
+    if len(set(axes.values())) > 1:
+        raise ValueError(
+            f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
+            f"{', '.join(str(p) for p, _ in axes.values())} parameters, or a parameter axis in "
+            "some derivatives only"
+        )
+    return found, any(several for _, several in axes.values())
+
+
+def gradient_terms(
+    variables: list[Variable],
+    entropies: Entropies,
+    margins: str | None,
+    score: ScoreFunction | None,
+) -> tuple[Tensor, ScoreFunction]:
+    """Return the per-sample gradient terms (n, p), and the score function that was used."""
+    if margins == "gaussian":
+        variables = [variable.gaussianized() for variable in variables]
+    if score is None:
+        # All scores have the same bandwidth, so that their errors cancel.
+        bandwidth = confirmed_bandwidth(torch.cat([v.rows for v in variables], dim=1))
+        score = partial(whitened_scores, bandwidth_factor=bandwidth)
+    terms: list[Tensor] = []
+    for sign, members in entropies:
+        used = [variables[k] for k in members]
+        if not any(v.moved.shape[2] for v in used):
+            continue
+        scores = checked_scores(score, torch.cat([v.rows for v in used], dim=1))
+        parts = torch.split(scores, [v.rows.shape[1] for v in used], dim=1)
+        for v, own in zip(used, parts, strict=True):
+            if v.moved.shape[2]:
+                terms.append(-sign * torch.einsum("nd,ndp->np", own, v.moved))
+    return torch.stack(terms).sum(0), score
+
+
+def _check_copies(variable: Variable, kept: list[int]) -> None:
+    r"""Warn if columns are linear combinations of kept columns but their derivatives are not.
+
+    Let :math:`z_R = z_K B + c` for all parameters near θ. The derivatives satisfy :math:`\partial
+    z_R = \partial z_K\, B + z_K\, \partial B + \partial c`.
+    """
+    name, z, dz = variable
+    units = feature_units(z)
+    z, dz = units(z), dz / units.scale[:, None]
+    rest = [k for k in range(z.shape[1]) if k not in kept]
+    design = torch.cat([z[:, kept], torch.ones_like(z[:, :1])], dim=1)
+    weights = torch.linalg.lstsq(design, z[:, rest]).solution[:-1]
+    moved = dz[:, rest] - torch.einsum("nkp,kr->nrp", dz[:, kept], weights)
+    moved = moved.flatten(1)
+    left = moved - design @ torch.linalg.lstsq(design, moved).solution
+    if left.norm() > COPIES * dz.norm():
+        warn_user(
+            f"columns {rest} of {name} are linear combinations of other columns, but their "
+            f"derivatives d{name} are not. The information may be discontinuous in the parameters. "
+            "The result is the gradient of the other columns alone. Check the derivatives"
+        )

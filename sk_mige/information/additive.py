@@ -74,29 +74,15 @@ class AdditiveReference(Reference):
                 self.of_x_, self.weights_, self.noise_ = of_x, weights, density
         return self
 
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Rows of x.
-        y : tensor of shape (n, q)
-            Rows of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        return self.shuffled(x, y, (0,))[0]
-
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
-        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
-        alone = self.x_.log_density(x) if self.of_x_ else self.y_.log_density(y)
+        if self.of_x_:
+            alone = self.x_.log_density(x[:, self.varying_x_])
+        else:
+            alone = self.y_.log_density(y[:, self.varying_y_])
         found = []
         for shift in shifts:
-            noise = self._residuals(x, y.roll(shift, 0))[1]
+            noise = self.residuals(x, y.roll(shift, 0))[1]
             marginal = alone if self.of_x_ else alone.roll(shift)
             found.append(self.noise_.log_density(noise) - marginal)
         return torch.stack(found)
@@ -116,9 +102,7 @@ class AdditiveReference(Reference):
         tuple of two tensors
             Either x and the residuals of y, or y and the residuals of x.
         """
-        return self._residuals(x[:, self.varying_x_], y[:, self.varying_y_])
-
-    def _residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = x[:, self.varying_x_], y[:, self.varying_y_]
         cause, effect = (y, x) if self.of_x_ else (x, y)
         return cause, effect - _with_constant(cause) @ self.weights_
 

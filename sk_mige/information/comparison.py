@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from sk_mige.information.neighbours import NeighbourReference, ksg_terms
 from sk_mige.information.references import (
     GaussianReference,
     MixtureReference,
+    Reference,
     StudentReference,
 )
 
@@ -86,7 +88,8 @@ class Comparison:
                 # The components have a larger density than the columns.
                 judged = judge_references(views, candidates, folds, seed, "components")
             else:
-                judged = _better(judged, starts)
+                others = {e.name: e for e in starts}
+                judged = [max(e, others.get(e.name, e), key=lambda e: e.evidence) for e in judged]
         self.judged = judged
         # Copulas for the networks to correct, by the networks' inputs.
         self.starts = {"columns": _best_copula(of_columns)}
@@ -181,12 +184,6 @@ def _best_copula(judged: list[Evidence]) -> Evidence | None:
     return max(copulas, key=lambda e: e.evidence, default=None)
 
 
-def _better(judged: list[Evidence], others: list[Evidence]) -> list[Evidence]:
-    """Replace candidates by candidates of the same name with higher evidence."""
-    found = {e.name: e for e in others}
-    return [max(e, found.get(e.name, e), key=lambda e: e.evidence) for e in judged]
-
-
 def judge_references(
     views: dict[str, Pair],
     candidates: Sequence[str],
@@ -197,25 +194,17 @@ def judge_references(
     """Cross-validate all candidates except the network."""
     x, y = views[inputs]
     d = x.shape[1] + y.shape[1]
-    judged = [_independence(x)]
-    if "gaussian" in candidates:
-        judged.append(cross_fit("gaussian", lambda _: GaussianReference(), x, y, folds))
-    if "student" in candidates:
-        judged.append(
-            cross_fit(
-                "student", lambda first: StudentReference(first and first.degrees_), x, y, folds
-            )
-        )
-    if "mixture" in candidates and d <= MAX_MIXTURE_DIMENSIONS:
-        judged.append(
-            cross_fit(
-                "mixture",
-                lambda first: MixtureReference(first and len(first.means_), seed),
-                x,
-                y,
-                folds,
-            )
-        )
+    zeros = torch.zeros(len(x), dtype=x.dtype)
+    judged = [Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros)]
+    # The first fold selects the degrees of freedom and the number of components.
+    makers: dict[str, Callable[[Any], Reference]] = {
+        "gaussian": lambda _: GaussianReference(),
+        "student": lambda first: StudentReference(first and first.degrees_),
+        "mixture": lambda first: MixtureReference(first and len(first.means_), seed),
+    }
+    for name, make in makers.items():
+        if name in candidates and (name != "mixture" or d <= MAX_MIXTURE_DIMENSIONS):
+            judged.append(cross_fit(name, make, x, y, folds))
     if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
         judged.append(_judge_neighbours(x, y, judged, folds))
     for e in judged:
@@ -257,7 +246,7 @@ def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tenso
     fits = {}
     for k in SMOOTH_NEIGHBORS:
         if k <= len(x) // 4:
-            model = NeighbourReference(k).fit(x[~out], y[~out])
+            model = fit_without(NeighbourReference(k), x, y, out)
             fits[k] = held_out_information(model, x[out], y[out]), model
     # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
     best = max(fits, key=lambda k: float(fits[k][0].mean()) + 0.5 / k)
@@ -283,12 +272,6 @@ def _rejected(name: str, own: Tensor, n: int, inputs: str) -> Evidence:
     """Return a candidate that is not cross-validated, with the information of one fold."""
     value, unknown = float(own.mean()), torch.zeros(n, dtype=own.dtype)
     return Evidence(name, value, math.nan, value, -math.inf, unknown, inputs=inputs)
-
-
-def _independence(x: Tensor) -> Evidence:
-    """Return the candidate for independence, with zero information."""
-    zeros = torch.zeros(len(x), dtype=x.dtype)
-    return Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, None, [])
 
 
 def ksg(x: Tensor, y: Tensor) -> float:

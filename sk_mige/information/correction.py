@@ -128,22 +128,6 @@ class CorrectedReference(Reference):
                 optimizer.step()
                 schedule.step()
 
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the corrected pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        return self.shuffled(x, y, [0])[0]
-
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the corrected pointwise information for each cyclic shift of the rows of y.
 
@@ -161,7 +145,8 @@ class CorrectedReference(Reference):
         tensor of shape (n_shifts, n)
         """
         reference = self.reference.shuffled(*self._of_reference(x, y), shifts)
-        return self._total(reference, self._corrections(x, y, shifts))
+        total = reference + self.scale_ * self._corrections(x, y, shifts)
+        return total.clamp_max(self.ceiling_) - self.constant_
 
     def calibrate(
         self, x: Tensor, y: Tensor, shifts: Sequence[int], evidence: Callable[[Tensor], float]
@@ -230,10 +215,6 @@ class CorrectedReference(Reference):
     def _of_reference(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns that the reference uses."""
         return x[:, : len(self.reference.whiten_x_)], y[:, : len(self.reference.whiten_y_)]
-
-    def _total(self, reference: Tensor, correction: Tensor) -> Tensor:
-        total = reference + self.scale_ * correction
-        return total.clamp_max(self.ceiling_) - self.constant_
 
     def _corrections(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the networks' correction for each cyclic shift of the rows of y, (n_shifts, n)."""

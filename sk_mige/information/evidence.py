@@ -134,27 +134,27 @@ def cross_fit(
     -------
     Evidence
     """
-    models: list[Reference] = []
+    models = [] if first is None else [first]
     pointwise = torch.empty(len(x), dtype=x.dtype)
-    densities: list[tuple[Tensor, Tensor]] = []
+    log_density: Tensor | None = torch.empty_like(pointwise)
     inside, outside = [], []
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
-        fit_here = first is None or models
-        model = fit_without(make(models[0] if models else None), x, y, out) if fit_here else first
-        assert model is not None
-        models.append(model)
+        if fold == len(models):
+            models.append(fit_without(make(models[0] if models else None), x, y, out))
+        model = models[fold]
         pointwise[out] = held_out_information(model, x[out], y[out])
         outside.append(float(pointwise[out].mean()))
         if not model.memorises:
             inside.append(float(held_out_information(model, x[~out], y[~out]).mean()))
         density = model.log_density(x[out], y[out])
-        if density is not None:
-            densities.append((out, density))
+        if density is None or log_density is None:
+            log_density = None
+        else:
+            log_density[out] = density
     held_out = sum(outside) / len(outside)
     in_sample = sum(inside) / len(inside) if inside else held_out
     evidence, value = float(pointwise.mean()), (in_sample + held_out) / 2
-    log_density = _gather(densities, pointwise) if densities else None
     return Evidence(name, value, in_sample, held_out, evidence, pointwise, log_density, models)
 
 
@@ -178,7 +178,8 @@ def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Referenc
     """
     model.fit(x[~out], y[~out])
     if isinstance(model, CorrectedReference):
-        _calibrate(model, x[out], y[out])
+        shifts = shuffles(int(out.sum()))
+        model.calibrate(x[out], y[out], shifts, lambda f: float(_normalised(f, False).mean()))
     return model
 
 
@@ -221,15 +222,3 @@ def _normalised(shuffled: Tensor, is_density: bool) -> Tensor:
         # Shuffled rows miss the pairs with large values, so a normaliser below 1 is ignored.
         log_mean = log_mean.clamp_min(0)
     return own - log_mean
-
-
-def _calibrate(model: CorrectedReference, x: Tensor, y: Tensor) -> None:
-    model.calibrate(x, y, shuffles(len(x)), lambda found: float(_normalised(found, False).mean()))
-
-
-def _gather(parts: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-    """Assemble the values of all rows from pairs of a mask and the masked values."""
-    values = torch.empty_like(like)
-    for rows, own in parts:
-        values[rows] = own
-    return values

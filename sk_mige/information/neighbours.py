@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -138,6 +139,10 @@ class NeighbourReference(Reference):
         ]
         terms = math.log(k) + math.log(n) - sum(np.log(np.maximum(count, 1)) for count in counts)
         return torch.from_numpy(np.asarray(terms))
+
+    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
+        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
+        return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
     def _build(self) -> None:
         left, right = self.x_.numpy(), self.y_.numpy()

@@ -31,7 +31,7 @@ def check_noise(x: Tensor, y: Tensor) -> None:
         Samples of y without redundant columns.
     """
     scores = gaussianize_ranks(x), gaussianize_ranks(y)
-    if LinearResiduals(x, y).is_exact or (not any(map(_redundant, scores)) and _collinear(*scores)):
+    if LinearResiduals(x, y).is_exact or _share_columns(*scores):
         raise ValueError(
             "y must contain noise: a linear combination of columns of y, or of their normal "
             "scores, is a linear combination of x. The mutual information is infinite and has no "
@@ -72,11 +72,7 @@ def on_a_surface(x: Tensor, y: Tensor, seed: int = 0) -> bool:
     return joint < product - max(MISSING_DIMENSION, NOISE * product / math.sqrt(n))
 
 
-def _collinear(x: Tensor, y: Tensor) -> bool:
-    """Return whether x and y have an exact linear relation, up to rounding."""
-    return _redundant(torch.cat([x, y], dim=1))
-
-
-def _redundant(z: Tensor) -> bool:
-    """Return whether a column is a linear combination of other columns, up to rounding."""
-    return varying_units(z)[2] is not None
+def _share_columns(x: Tensor, y: Tensor) -> bool:
+    """Return whether x and y have an exact linear relation, but neither x nor y has one alone."""
+    alone, other, both = (varying_units(z)[2] for z in (x, y, torch.cat([x, y], dim=1)))
+    return alone is None and other is None and both is not None

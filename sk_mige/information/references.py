@@ -48,17 +48,29 @@ class Reference(ArrayState, ABC):
     def fit(self, x: Tensor, y: Tensor) -> Self:
         """Fit the model to rows x (n, p) and y (n, q)."""
 
-    @abstractmethod
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of the rows, (n,)."""
+        """Return the pointwise information of rows.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, p)
+            Rows of x.
+        y : tensor of shape (n, q)
+            Rows of y.
+
+        Returns
+        -------
+        tensor of shape (n,)
+        """
+        return self.shuffled(x, y, [0])[0]
 
     def log_density(self, x: Tensor, y: Tensor) -> Tensor | None:
         """Return log r(x, y) of the rows, (n,), or None if the model is not a density."""
         return None
 
+    @abstractmethod
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
-        return torch.stack([self.pointwise(x, y.roll(shift, 0)) for shift in shifts])
 
 
 class DensityReference(Reference):
@@ -77,22 +89,6 @@ class DensityReference(Reference):
         tensor of shape (n, d)
         """
         return z
-
-    def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the pointwise information of rows.
-
-        Parameters
-        ----------
-        x : tensor of shape (n, p)
-            Normal scores of x.
-        y : tensor of shape (n, q)
-            Normal scores of y.
-
-        Returns
-        -------
-        tensor of shape (n,)
-        """
-        return self.shuffled(x, y, [0])[0]
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
         """Return the pointwise information for each cyclic shift of the rows of y.

@@ -43,11 +43,10 @@ def interval_of(found: Comparison, value: float) -> tuple[float, float]:
         Lower and upper end in nats, at least 0.
     """
     judged, views, seed = found.judged, found.views, found.seed
-    error = _standard_error(judged, value, views)
+    error, missing = _standard_error(judged, value, views), 0.0
     if found.large:
         error = math.hypot(error, _growth(judged, value, views, seed))
-    missing = 0.0
-    if not found.large:
+    else:
         missing = _unresolved_by_rows(judged, views, seed) + _unresolved_by_network(found)
         missing += sum(2 * e.weight * undescribed(e, found) for e in judged if e.weight)
     value = max(value, 0.0)
@@ -81,7 +80,7 @@ def _growth(judged: list[Evidence], value: float, views: dict[str, Pair], seed: 
     used = [e for e in judged if e.weight]
     inputs = judged[0].inputs
     halves = _of_halves([e.name for e in used], views, seed, inputs)
-    total = sum(e.weight * statistics.mean(halves.get(e.name, [e.value])) for e in used)
+    total = sum(e.weight * halves.get(e.name, e.value) for e in used)
     return (value - total) / (math.sqrt(2) - 1) / Z_90
 
 
@@ -96,8 +95,7 @@ def _unresolved_by_rows(judged: list[Evidence], views: dict[str, Pair], seed: in
     if not used:
         return 0.0
     halves = _of_halves([e.name for e in used], views, seed)
-    gains = {name: statistics.mean(values) for name, values in halves.items()}
-    more = sum(e.weight * max(0.0, e.value - gains.get(e.name, e.value)) for e in used)
+    more = sum(e.weight * max(0.0, e.value - halves.get(e.name, e.value)) for e in used)
     return more / (math.sqrt(2) - 1)
 
 
@@ -180,8 +178,8 @@ def _cosines(z: Tensor) -> Tensor:
 
 def _of_halves(
     names: Sequence[str], views: dict[str, Pair], seed: int, inputs: str = "columns"
-) -> dict[str, list[float]]:
-    """Return the estimates from each half of the rows."""
+) -> dict[str, float]:
+    """Return the mean of the estimates from each half of the rows."""
     half = len(views[inputs][0]) // 2
     folds = deal_folds(torch.arange(half), 3, seed)
     values: dict[str, list[float]] = {}
@@ -191,7 +189,7 @@ def _of_halves(
         own[inputs] = gaussianize_ranks(left), gaussianize_ranks(right)
         for e in judge_references(own, names, folds, seed, inputs):
             values.setdefault(e.name, []).append(e.value)
-    return values
+    return {name: statistics.mean(own) for name, own in values.items()}
 
 
 def _standard_error(judged: list[Evidence], value: float, views: dict[str, Pair]) -> float:

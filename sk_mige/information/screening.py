@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from sk_mige.information.additive import AdditiveReference
 from sk_mige.information.margins import gaussianize_ranks
-from sk_mige.information.references import Reference
+from sk_mige.information.references import ArrayState, Reference
 
 # Numbers of rows and of columns of a variable, and of products of columns, that are used.
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
@@ -96,7 +94,7 @@ def columns_of_labels(x: Tensor, indicators: Tensor, seed: int = 0) -> list[int]
     return _largest(_excesses_of_targets(_standardised(x[rows]), indicators[rows])[0])
 
 
-class ColumnsReference(Reference):
+class ColumnsReference(ArrayState):
     """Model of the pointwise information of a few columns of x and y.
 
     Parameters
@@ -111,20 +109,10 @@ class ColumnsReference(Reference):
 
     def __init__(self, model: Reference, of_x: list[int], of_y: list[int]) -> None:
         self.model, self.of_x, self.of_y = model, of_x, of_y
-        self.memorises = model.memorises
-
-    def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Fit the model to the columns of rows x (n, p) and y (n, q)."""
-        self.model.fit(x[:, self.of_x], y[:, self.of_y])
-        return self
 
     def pointwise(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the pointwise information of the rows, (n,)."""
         return self.model.pointwise(x[:, self.of_x], y[:, self.of_y])
-
-    def shuffled(self, x: Tensor, y: Tensor, shifts: Sequence[int]) -> Tensor:
-        """Return the pointwise information for each cyclic shift of y's rows, (n_shifts, n)."""
-        return self.model.shuffled(x[:, self.of_x], y[:, self.of_y], shifts)
 
     def residuals(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the regressors and the residuals of a model with a regression."""

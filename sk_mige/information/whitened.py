@@ -12,7 +12,6 @@ from sk_mige.information._samples import check_tensor
 from sk_mige.score import (
     KernelExpansion,
     KernelSums,
-    ScoreModel,
     ScoreSettings,
     Whitening,
     fit_landmarks,
@@ -89,7 +88,9 @@ def whitened_scores(
     points = check_tensor("z", z).detach().cpu().double()
     white = _whitening(points)
     y = white(points)
-    scores = white.scores(_fit(y, bandwidth_factor).score(y))
+    centers = radial_landmarks(y, _n_landmarks(len(y)))
+    correction = fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
+    scores = white.scores(correction.score(y))
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
     if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
         raise ValueError(
@@ -152,12 +153,6 @@ def _whitening(z: Tensor) -> Whitening:
     """Return the whitening by the sample covariance, or with shrinkage for few samples."""
     n, d = z.shape
     return whitening(z, 0.0 if n >= 3 * d else "auto")[0]
-
-
-def _fit(y: Tensor, bandwidth_factor: float) -> ScoreModel:
-    """Fit the kernel correction, with landmarks among the whitened samples."""
-    centers = radial_landmarks(y, _n_landmarks(len(y)))
-    return fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
 
 
 def _sums(

@@ -39,6 +39,16 @@ def readable(values: Any, name: str) -> Any:
     return values
 
 
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Convert array-like values to an array, and raise an error for values without a table."""
+    values = readable(values, name)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must have rows of equal length: {error}") from error
+    return np.asarray(readable(array, name))  # lists can hold complex numbers
+
+
 def check_plain_tensor(values: torch.Tensor, name: str) -> None:
     """Raise TypeError for sparse, nested, quantized and meta tensors."""
     if values.is_nested or values.is_quantized or values.is_meta:

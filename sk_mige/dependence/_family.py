@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sk_mige.information._samples import check_same_length
 from sk_mige.information.lags import check_lag, past_and_present
 
 from ._chain_rule import (
@@ -21,7 +22,7 @@ from ._chain_rule import (
     warn_if_unresolved,
 )
 from ._mutual_info import MutualInfoEstimator, checked_estimator
-from ._variables import as_table, check_same_length, warn_of_series
+from ._variables import as_table, warn_of_series
 
 
 def conditional_mutual_info(

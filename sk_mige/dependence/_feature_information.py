@@ -9,10 +9,11 @@ from torch import Tensor
 
 from sk_mige._arrays import check_labels, readable
 from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_same_length
 
 from ._chain_rule import is_wide, joint_information, parts_of, sum_of
 from ._mutual_info import MutualInfoEstimator, checked_estimator
-from ._variables import as_table, check_same_length, warn_of_series
+from ._variables import as_table, warn_of_series
 
 
 def feature_information(

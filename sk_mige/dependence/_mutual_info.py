@@ -19,7 +19,7 @@ from torch import Tensor
 from sk_mige._arrays import column_names
 from sk_mige._warnings import warn_user
 from sk_mige.estimators._base import DocLinkMixin
-from sk_mige.information._samples import check_count
+from sk_mige.information._samples import check_count, check_same_length
 from sk_mige.information.choice import CANDIDATES, choose_information, coordinates
 from sk_mige.information.comparison import MAX_MIXTURE_DIMENSIONS
 from sk_mige.information.evidence import LARGE, Z_90, Evidence, deal_folds
@@ -616,8 +616,7 @@ def checked_estimator(estimator: MutualInfoEstimator | None) -> MutualInfoEstima
 def _paired_tables(X: ArrayLike | Tensor, Y: ArrayLike | Tensor) -> tuple[Array, Array]:
     """Return X and Y as tables with the same number of rows."""
     x, y = as_table("X", X), as_table("Y", Y)
-    if len(x) != len(y):
-        raise ValueError(f"X and Y must have the same number of rows; got {len(x)} and {len(y)}")
+    check_same_length({"X": x, "Y": y})
     return x, y
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from scipy.stats import entropy
 from torch import Tensor
 
-from sk_mige._arrays import column_names, is_missing_label, readable
+from sk_mige._arrays import as_array, column_names, is_missing_label
 from sk_mige._warnings import warn_user
 from sk_mige.information.axes import independent_columns
 from sk_mige.information.components import independent_components
@@ -38,7 +38,7 @@ def as_table(name: str, values: Any) -> Array:
     """Validate a variable and return an array (n, d)."""
     if issparse(values):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    table = _as_array(name, as_numpy(values, name))
+    table = as_array(as_numpy(values, name), name)
     if table.size == 0:
         raise ValueError(f"{name} has no values; got shape {table.shape}")
     if table.ndim == 0:
@@ -55,15 +55,6 @@ def as_table(name: str, values: Any) -> Array:
     if table.dtype.kind in "iuO":
         _check_distinct_in_float64(name, table)
     return table
-
-
-def _as_array(name: str, values: Any) -> Array:
-    try:
-        table = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must have rows of equal length: {error}") from error
-    array: Array = readable(table, name)
-    return array
 
 
 def _dates_as_numbers(table: Array) -> Array:
@@ -127,16 +118,6 @@ def check_names(name: str, values: Any, known: list[str] | None) -> None:
         raise ValueError(
             f"{name} has the columns {names!s:.80}, but fit received {known!s:.80}; pass the same "
             "columns in the same order"
-        )
-
-
-def check_same_length(tables: Mapping[str, Array]) -> None:
-    """Raise ValueError if the tables differ in the number of rows."""
-    lengths = {name: len(table) for name, table in tables.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"{', '.join(lengths)} must have the same number of rows; got "
-            f"{', '.join(map(str, lengths.values()))}"
         )
 
 

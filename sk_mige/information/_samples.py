@@ -13,11 +13,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sk_mige._arrays import check_plain_tensor
+from sk_mige._arrays import as_array, check_plain_tensor
 from sk_mige._warnings import warn_user
 
 MIN_SAMPLES = 4
-_COMPLEX = "{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
 
 
 def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
@@ -47,7 +46,9 @@ def check_tensor(name: str, z: Any) -> Tensor:
             f"{name} must have shape (n, d) with at least one row and column; got {tuple(z.shape)}"
         )
     if z.is_complex():
-        raise ValueError(_COMPLEX.format(name=name))
+        raise ValueError(
+            f"{name} must be real; got complex numbers. Pass real and imaginary parts as columns"
+        )
     return z
 
 
@@ -168,26 +169,14 @@ def as_tensor(name: str, values: Any) -> Tensor:
     ValueError
         If the values are sparse, masked, ragged, complex or not numeric.
     """
-    if isinstance(values, Tensor):
-        try:
-            check_plain_tensor(values, name)
-        except TypeError as error:
-            raise ValueError(str(error)) from None
-        if values.is_complex():
-            raise ValueError(_COMPLEX.format(name=name))
-        return values.detach().to("cpu", torch.float64, copy=True)
     if sp.issparse(values):
         raise ValueError(
             f"{name} must be dense; got a sparse {values.format} container. Pass {name}.toarray()"
         )
-    if np.ma.is_masked(values):
-        raise ValueError(f"{name} has masked values; remove or impute those samples")
     try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must have rows of equal length: {error}") from error
-    if array.dtype.kind == "c":
-        raise ValueError(_COMPLEX.format(name=name))
+        array = as_array(values, name)
+    except TypeError as error:  # a sparse tensor
+        raise ValueError(str(error)) from None
     try:
         return torch.from_numpy(_numbers(array))
     except (OverflowError, TypeError, ValueError) as error:
@@ -207,5 +196,5 @@ def _numbers(array: NDArray[Any]) -> NDArray[np.float64]:
         strings = [value for value in array.flat if isinstance(value, str | bytes)]
         if strings:
             raise TypeError(f"the string {strings[0]!r}")
-    # Complex Python numbers and None raise TypeError.
+    # Complex Python numbers raise TypeError.
     return np.array(array, dtype=np.float64)

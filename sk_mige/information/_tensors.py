@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 
 from sk_mige._arrays import check_plain_tensor
 from sk_mige._warnings import warn_user
+from sk_mige.information._samples import check_same_length
 from sk_mige.score.kernels import is_readable
 
 _WARNS = ContextVar("warnings of constant, few or swapped samples", default=True)
@@ -43,15 +44,6 @@ def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:
     return samples if samples.ndim == 2 else samples.reshape(samples.shape[0], -1)
 
 
-def check_equal_rows(name: str, rows: int, other: str, other_rows: int) -> None:
-    """Raise ValueError unless the two tensors have the same number of rows."""
-    if rows != other_rows:
-        raise ValueError(
-            f"{name} and {other} must have one row for each sample, got {rows} rows of {name} and "
-            f"{other_rows} of {other}"
-        )
-
-
 def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tensor:
     """Return a matrix, and raise ValueError unless the matrix has the given shape."""
     matrix = check_real_tensor(name, value)
@@ -77,14 +69,12 @@ def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
 
 def check_codes(**codes: Any) -> list[Tensor]:
     """Return samples as rows (M, d), and warn if they are constant or have no graph."""
-    rows = [check_samples(name, value) for name, value in codes.items()]
-    names = list(codes)
-    for name, part in zip(names[1:], rows[1:], strict=True):
-        check_equal_rows(names[0], len(rows[0]), name, len(part))
-    warn_of_missing_graph(names, rows)
-    for name, part in zip(names, rows, strict=True):
+    rows = {name: check_samples(name, value) for name, value in codes.items()}
+    check_same_length(rows)
+    warn_of_missing_graph(rows)
+    for name, part in rows.items():
         warn_of_constant(name, part)
-    return rows
+    return list(rows.values())
 
 
 def check_scores(**scores: Any) -> None:
@@ -99,15 +89,14 @@ def check_scores(**scores: Any) -> None:
             )
 
 
-def warn_of_missing_graph(names: Sequence[str], tensors: Sequence[Tensor]) -> None:
+def warn_of_missing_graph(tensors: Mapping[str, Tensor]) -> None:
     """Warn if autograd records gradients, but no tensor requires a gradient."""
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return
-    if not any(map(_is_differentiated, tensors)):
-        which = " and ".join(names)
+    if not any(map(_is_differentiated, tensors.values())):
         warn_user(
-            f"{which} has no graph, so the surrogate has no gradient: pass the output of the "
-            "encoder, without detach()"
+            f"{' and '.join(tensors)} has no graph, so the surrogate has no gradient: pass the "
+            "output of the encoder, without detach()"
         )
 
 

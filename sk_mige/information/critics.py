@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from sk_mige.information._tensors import check_real_tensor
+
 if TYPE_CHECKING:
     from sk_mige.information.bounds import BoundEstimate
 
@@ -75,7 +77,10 @@ class SeparableCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        f, g = self.embed_x(_flat("x", x)), self.embed_y(_flat("y", y))
+        f, g = (
+            self.embed_x(_flat("x", x)),
+            self.embed_y(_flat("y", y)),
+        )
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
         scores: Tensor = f @ g.mT
@@ -211,11 +216,7 @@ def fit_critic(
 
 def _flat(name: str, samples: Tensor) -> Tensor:
     """Return samples as rows (M, d)."""
-    if not isinstance(samples, Tensor):
-        raise TypeError(
-            f"{name} must be a tensor; got {type(samples).__name__}. Convert it by torch.as_tensor"
-        )
-    return samples.flatten(1)
+    return check_real_tensor(name, samples).flatten(1)
 
 
 def relu_network(n_in: int, hidden: Sequence[int], n_out: int) -> nn.Sequential:

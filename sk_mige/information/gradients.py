@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sk_mige.information._samples import check_same_length
 from sk_mige.information._tensors import (
     check_codes,
-    check_equal_rows,
     check_matrix,
     check_real_tensor,
     check_samples,
@@ -282,7 +282,7 @@ def scale_ratio(median_x: Tensor, median_z: Tensor) -> Tensor:
 def _input_distances(x: Tensor, like: Tensor, projection: Tensor | None) -> Tensor:
     """Return squared distances (M, M) of the flattened inputs, with the dtype and device of z."""
     rows = check_samples("x", x, floating=False)
-    check_equal_rows("x", len(rows), "z", len(like))
+    check_same_length({"x": rows, "z": like})
     warn_of_constant("x", rows)
     rows = rows.detach().to(like)
     if projection is not None:

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mige._arrays import is_missing_label, readable
-
-
-def as_array(name: str, values: Any) -> NDArray[Any]:
-    """Return array-like values, such as a tensor on any device, as a NumPy array."""
-    return np.asarray(readable(values, name))
+from sk_mige._arrays import as_array, is_missing_label
 
 
 def real_numbers(
@@ -24,7 +19,7 @@ def real_numbers(
 ) -> NDArray[np.float64]:
     """Return values as float64, after checks of type, shape and size."""
     try:
-        array = as_array(name, values)
+        array = as_array(values, name)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"dtype {array.dtype}")
         array = array.astype(np.float64)

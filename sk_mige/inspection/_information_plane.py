@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
+from sk_mige._arrays import as_array
 from sk_mige.networks import evaluate
 
-from ._arguments import as_array, is_missing, last_step, real_numbers, require
+from ._arguments import is_missing, last_step, real_numbers, require
 from ._display import Axes, Display
 
 N_DRAWS = 16
@@ -211,7 +212,7 @@ class InformationPlaneDisplay(Display):
                 "information_x and information_y must have the same shape (n,), got "
                 f"{about_x.shape} and {about_y.shape}"
             )
-        names = None if labels is None else as_array("labels", labels).ravel().tolist()
+        names = None if labels is None else as_array(labels, "labels").ravel().tolist()
         if names is not None and len(names) != len(about_x):
             raise ValueError(f"labels has {len(names)} labels for {len(about_x)} points")
         limit = None if entropy_y is None else float(real_numbers("entropy_y", entropy_y, ndim=0))

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from sk_mige._arrays import as_array
 from sk_mige.information import MutualInfoGradient
 
-from ._arguments import as_array, real_numbers
+from ._arguments import real_numbers
 from ._display import Axes, Display
 
 
@@ -224,7 +225,7 @@ class MutualInfoGradientDisplay(Display):
 
 
 def _scalar(result: Any) -> float:
-    value = as_array("the result of function", result)
+    value = as_array(result, "the result of function")
     if value.size != 1 or value.dtype.kind not in "biuf":
         raise TypeError(
             "function must return a MutualInfoGradient or a number for each θ, got "

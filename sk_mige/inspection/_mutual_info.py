@@ -13,9 +13,10 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mige._arrays import as_array
 from sk_mige.dependence import MutualInfoEstimator
 
-from ._arguments import as_array, real_numbers
+from ._arguments import real_numbers
 from ._display import Axes, Display
 
 # Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
@@ -140,7 +141,7 @@ class MutualInfoDisplay(Display):
             check_is_fitted(estimator)
             fitted = [estimator]
         else:
-            x, y = as_array("X", X), as_array("Y", Y)
+            x, y = as_array(X, "X"), as_array(Y, "Y")
             fitted = _fit_subsets(estimator, x, y, sizes, random_state)
         last = fitted[-1].results_
         return cls.from_predictions(

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_curve
 
+from sk_mige._arrays import as_array
 from sk_mige.metrics import expected_calibration_error, risk_coverage_curve, top_predictions
 
-from ._arguments import as_array, find_part, real_numbers
+from ._arguments import find_part, real_numbers
 from ._display import Axes, Display
 
 # Kinds of plots with the labels of their axes.
@@ -114,15 +115,15 @@ class PredictionTrustDisplay(Display):
         PredictionTrustDisplay
         """
         model = find_part(estimator, "predict_proba", "a fitted classifier with predict_proba")
-        proba = as_array("predict_proba", model.predict_proba(X))
+        proba = as_array(model.predict_proba(X), "predict_proba")
         novelty = {}
         if X_novel is not None and hasattr(model, "score_samples"):
             known, novel = (
-                -as_array("score_samples", model.score_samples(rows)) for rows in (X, X_novel)
+                -as_array(model.score_samples(rows), "score_samples") for rows in (X, X_novel)
             )
             novelty["-score_samples"] = known, novel
         if X_novel is not None:
-            largest = as_array("predict_proba", model.predict_proba(X_novel)).max(1)
+            largest = as_array(model.predict_proba(X_novel), "predict_proba").max(1)
             novelty["-largest probability"] = -proba.max(1), -largest
         return cls.from_predictions(y, proba, labels=model.classes_, novelty=novelty, **plot_kw)
 

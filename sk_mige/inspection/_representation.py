@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from sk_mige._arrays import column_names
+from sk_mige._arrays import as_array, column_names
 
-from ._arguments import as_array, column_indices, find_transformer, is_missing
+from ._arguments import column_indices, find_transformer, is_missing
 from ._display import Axes, Display
 
 # Largest number of classes whose colours can be distinguished.
@@ -149,13 +149,13 @@ class RepresentationDisplay(Display):
         -------
         RepresentationDisplay
         """
-        codes = check_array(as_array("Z", Z), input_name="Z")
+        codes = check_array(as_array(Z, "Z"), input_name="Z")
         pair = column_indices("components", components, codes.shape[1], column_names(Z))
         labels: Any = y
         if np.ma.is_masked(labels):  # masked labels are missing
             labels = np.where(labels.mask, None, labels.data)
         if labels is not None:
-            labels = column_or_1d(as_array("y", labels), input_name="y")
+            labels = column_or_1d(as_array(labels, "y"), input_name="y")
         check_consistent_length(codes, labels)
         display = cls(representation=codes, labels=labels, components=pair)
         return display.plot(ax, **scatter_kw)

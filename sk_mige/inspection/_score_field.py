@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_scalar
 
-from sk_mige._arrays import column_names
+from sk_mige._arrays import as_array, column_names
 
-from ._arguments import as_array, column_indices, last_step, real_numbers
+from ._arguments import column_indices, last_step, real_numbers
 from ._display import Axes, Display
 
 # Largest number of arrows, if samples have more than two features. More arrows would overlap.
@@ -225,14 +225,14 @@ class ScoreFieldDisplay(Display):
 
 
 def _check_samples(X: Any) -> NDArray[Any]:
-    samples: NDArray[Any] = check_array(as_array("X", X), input_name="X")
+    samples: NDArray[Any] = check_array(as_array(X, "X"), input_name="X")
     if samples.shape[1] < 2:
         raise ValueError("X must have at least two features to draw a score field, got one")
     return samples
 
 
 def _check_points(points: Any, X: Any, samples: NDArray[Any]) -> NDArray[Any]:
-    starts: NDArray[Any] = check_array(as_array("points", points), input_name="points")
+    starts: NDArray[Any] = check_array(as_array(points, "points"), input_name="points")
     names, known = column_names(points), column_names(X)
     if starts.shape[1] != samples.shape[1] or (names and known and names != known):
         raise ValueError(

@@ -671,7 +671,7 @@ def test_a_wide_interval_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (np.zeros((20, 2)), np.zeros(19), "same number of rows; got 20 and 19"),
+        (np.zeros((20, 2)), np.zeros(19), "same number of rows; got 20, 19"),
         (np.arange(9.0), np.arange(9.0), "at least 10 are needed"),
         (np.full(20, np.nan), np.arange(20.0), "X contains NaN"),
         (np.arange(20.0), np.array([None] * 20), "Y contains NaN, None"),

@@ -388,7 +388,7 @@ def test_arrays_are_no_tensors():
     with pytest.raises(TypeError, match="scores must be a tensor, got ndarray"):
         make_bound("infonce")(x)
     for critic in (SeparableCritic, ConcatenatedCritic, GaussianCritic):
-        with pytest.raises(TypeError, match="x must be a tensor; got ndarray"):
+        with pytest.raises(TypeError, match="x must be a tensor, got ndarray"):
             critic(2, 2)(x, x)
 
 

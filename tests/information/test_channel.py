@@ -268,7 +268,7 @@ def test_generators_draw_the_noise(make, rng):
         ),
         ({"n_noise": 2.0}, TypeError, "n_noise must be an int; got 2.0"),
         ({"n_noise": 0}, ValueError, "n_noise must be at least 1; got 0"),
-        ({"theta": 1j}, ValueError, "theta must be real"),
+        ({"theta": 1j}, ValueError, "theta holds complex numbers"),
         ({"theta": None}, ValueError, "theta must contain real numbers; got None"),
         ({"theta": np.nan}, ValueError, "theta contains NaN"),
     ],

@@ -299,8 +299,8 @@ def test_values_of_y_that_repeat_are_warned_of(rng):
         ),
         (lambda z: sp.csr_array(z), r"must be dense.*toarray\(\)"),
         (lambda z: torch.tensor(z).to_sparse(), r"is a sparse tensor.*to_dense\(\)"),
-        (lambda z: z + 1j, "must be real; got complex numbers"),
-        (lambda z: torch.tensor(z + 0j), "must be real; got complex numbers"),
+        (lambda z: z + 1j, "holds complex numbers"),
+        (lambda z: torch.tensor(z + 0j), "holds complex numbers"),
         (lambda z: np.ma.masked_less(z, 0), "has masked values"),
         (lambda z: [[1.0], [2.0, 3.0]], "must have rows of equal length"),
     ],
@@ -317,7 +317,7 @@ def test_values_of_y_that_repeat_are_warned_of(rng):
 )
 def test_values_that_are_no_real_numbers_are_named(name, make, message):
     arguments = dict(zip(("x", "y", "dy"), GOOD, strict=True))
-    with pytest.raises(ValueError, match=f"^{name} {message}"):
+    with pytest.raises(ValueError, match=rf"\b{name} {message}"):
         mutual_info_gradient(**{**arguments, name: make(arguments[name])})
 
 

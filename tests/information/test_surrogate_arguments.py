@@ -125,10 +125,10 @@ UNUSABLE: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a number": (lambda: entropy_surrogate(code()[0, 0]), ValueError, r"z must .*got shape \(\)"),
     "no columns": (lambda: entropy_surrogate(code()[:, :0]), ValueError, r"z must .*\(32, 0\)"),
     "31 rows of x": (
-        lambda: mutual_info_surrogate(X[1:], code()), ValueError, "31 rows of x and 32 of z"
+        lambda: mutual_info_surrogate(X[1:], code()), ValueError, "x, z must .* got 31, 32"
     ),
     "31 rows of h": (
-        lambda: hidden_mutual_info_surrogate(X[1:], code()), ValueError, "32 of z|31 rows of h"
+        lambda: hidden_mutual_info_surrogate(X[1:], code()), ValueError, "h, z must .* got 31, 32"
     ),
     "31 distances": (
         lambda: mutual_info_surrogate(None, code(), sq_distances_x=squared_distances(X[1:])),

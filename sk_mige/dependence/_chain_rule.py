@@ -20,7 +20,7 @@ from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
 from ._shared_values import ClassUnits, SharedValues
-from ._variables import Columns, as_table, central_ranks, discrete_columns, is_discrete
+from ._variables import Columns, central_ranks, discrete_columns, is_discrete
 
 if TYPE_CHECKING:
     from ._mutual_info import MutualInfoEstimator
@@ -132,9 +132,8 @@ class FittedTerm:
         return found
 
 
-def parts_of(name: str, values: Any) -> tuple[Part, ...]:
-    """Validate a variable and split the columns into labels and numbers."""
-    table = as_table(name, values)
+def parts_of(name: str, table: Array) -> tuple[Part, ...]:
+    """Split the columns of a validated table into labels and numbers."""
     discrete = discrete_columns(table)
     suffixes = (" labels", " numbers") if discrete.any() and not discrete.all() else ("", "")
     parts = []
@@ -154,20 +153,13 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
     Variables of labels are sorted before variables of numbers. Monotone maps of columns do not
     change the sort key.
     """
-    columns = [(part.is_label, column) for part in variable for column in part.values.T]
-    first_rows = [_place(column, is_label) for is_label, column in columns]
-    return any(not is_label for is_label, _ in columns), len(columns), *np.ravel(first_rows)
-
-
-def _place(column: Array, is_label: bool) -> NDArray[np.int64]:
-    """Return a sort value for each of the first eight rows of a column.
-
-    For numbers, the value is the rank distance from the median. For labels, the value is 1 if the
-    label equals the label of the first row, and 0 otherwise.
-    """
-    if is_label:
-        return np.asarray(column[:8] == column[0], dtype=np.int64)
-    return central_ranks(column)
+    # For labels, the "rank" tells whether the label equals the label of the first row.
+    ranks = [
+        column[:8] == column[0] if part.is_label else central_ranks(column)
+        for part in variable
+        for column in part.values.T
+    ]
+    return any(not part.is_label for part in variable), len(ranks), *np.ravel(ranks)
 
 
 def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[Term]:
@@ -335,18 +327,15 @@ def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> Mutu
 
 
 def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
+    """Fit a clone without warnings, because the caller warns about the sum of all terms."""
+    fitted = _with_candidates(estimator, x, y)
     try:
-        return _fit_quietly(estimator, x, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            fitted.fit(x, y)
     except ValueError as error:
         raise ValueError(f"{name}, as I(X; Y), cannot be estimated: {error}") from error
-
-
-def _fit_quietly(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
-    """Fit a clone without warnings, because the caller warns about the sum of all terms."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        fitted: MutualInfoEstimator = _with_candidates(estimator, x, y).fit(x, y)
-        return fitted
+    return fitted
 
 
 def _standard_error(pointwise: NDArray[np.float64], is_series: bool) -> float:

@@ -65,7 +65,7 @@ class DividedPair:
         ]
         self.clusters = common_clusters(*numbers)
         pair = self._with_relations(x, y)
-        _, first, counts = np.unique(pair_codes(x, y), return_index=True, return_counts=True)
+        first, counts = np.unique(pair_codes(x, y), return_counts=True)
         if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
             functions = shared_columns(*(z[first] for z in pair))  # copies are no evidence
         else:
@@ -189,12 +189,10 @@ class DividedPair:
 
 def _order(side: tuple[Part, ...]) -> tuple[Any, ...]:
     """Return a sort key of the parts of X or of Y."""
-    numbers = [p if p.is_label else _as_numbers(p) for p in side]
-    return order_key(numbers)
-
-
-def _as_numbers(part: Part) -> Part:
-    return replace(part, values=Columns(part.name, part.values).transform(part.values))
+    tables = [
+        p.values if p.is_label else Columns(p.name, p.values).transform(p.values) for p in side
+    ]
+    return order_key([replace(p, values=z) for p, z in zip(side, tables, strict=True)])
 
 
 def _places(column: NDArray[np.float64], atoms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -253,7 +253,7 @@ def transfer_entropy(
     source_past, _ = past_and_present(tables["source"], lag)
     target_past, future = past_and_present(tables["target"], lag)
     named = {"target": future, "source's past": source_past, "target's past": target_past}
-    present, earlier, past = _variables(named)
+    present, earlier, past = (parts_of(name, table) for name, table in named.items())
     return _conditional(present, earlier, past, checked_estimator(estimator), is_series=True)
 
 
@@ -279,7 +279,7 @@ def _conditional(
 
 
 def _variables(named: dict[str, Any]) -> list[tuple[Part, ...]]:
-    """Validate variables, and check that their numbers of rows are equal."""
-    parts = [parts_of(name, values) for name, values in named.items()]
-    check_same_length({p[0].name: p[0].values for p in parts})
-    return parts
+    """Validate variables, and split their columns into labels and numbers."""
+    tables = {name: as_table(name, values) for name, values in named.items()}
+    check_same_length(tables)
+    return [parts_of(name, table) for name, table in tables.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -93,8 +92,6 @@ def feature_information(
     >>> SelectKBest(pairs, k=2).fit(X, y).get_support(indices=True)
     array([2, 3])
     """
-    if sp.issparse(X):
-        raise TypeError("X is sparse; pass X.toarray()")
     features, target = as_table("X", X), as_table("y", y)
     check_same_length({"X": features, "y": target})
     warn_of_series([features, target])

@@ -240,9 +240,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._widths = (x.shape[1], y.shape[1])
         self._constant = is_constant(x) or is_constant(y)
         self._discrete = (is_discrete(x), is_discrete(y))
-        self._set_value(0.0, (0.0, 0.0), [], np.zeros(len(x)))
         if self._constant:
-            return self
+            return self._set_value(0.0, (0.0, 0.0), [], np.zeros(len(x)))
         warn_of_series([x, y])
         first, owner = distinct_rows(x, y, self._discrete)
         x, y = x[first], y[first]
@@ -256,10 +255,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 f"X and Y have {len(x)} distinct rows; at least {2 * self.cv} are needed with "
                 f"cv={self.cv}"
             )
-        self._divided = None if all(self._discrete) else DividedPair(x, y)
-        if self._divided is not None and not self._divided.applies(x, y):
-            self._divided = None
-        if self._divided is not None:
+        divided = None if all(self._discrete) else DividedPair(x, y)
+        self._divided = divided if divided and divided.applies(x, y) else None
+        if self._divided:
             self._fit_divided(self._divided, x, y)
         elif any(self._discrete):
             self._fit_labels(x, y)
@@ -285,12 +283,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         """
         check_is_fitted(self)
         x, y = _paired_tables(X, Y)
-        for name, values, known in (
-            ("X", X, self._column_names[0]),
-            ("Y", Y, self._column_names[1]),
-        ):
-            check_names(name, values, known)
-        for name, rows, width in (("X", x, self._widths[0]), ("Y", y, self._widths[1])):
+        known = zip("XY", (X, Y), (x, y), self._column_names, self._widths, strict=True)
+        for name, values, rows, names, width in known:
+            check_names(name, values, names)
             if rows.shape[1] != width:
                 raise ValueError(f"{name} has {rows.shape[1]} columns, but fit received {width}")
         if self._constant:
@@ -379,9 +374,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self._columns = [Columns(name, z) for name, z in (("X", x), ("Y", y))]
         for c in self._columns:
             for k, known in enumerate(c.categories):
-                _check_repeated(
-                    f"column {k} of {c.name}", 0 if known is None else len(known), len(x)
-                )
+                n_labels = 0 if known is None else len(known)
+                _check_repeated(f"column {k} of {c.name}", n_labels, len(x))
         numbers = [c.indicators(z) for c, z in zip(self._columns, (x, y), strict=True)]
         # Sort the two variables, so that exchanging X and Y gives the same estimate.
         first_key, second_key = (sort_key(z) for z in numbers)
@@ -400,7 +394,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         )
         _check_enough(left, right)
         keys = fold_keys(x, y)
-        _, first = np.unique(pair_codes(x, y), return_index=True)
+        first = np.unique(pair_codes(x, y))
         folds = deal_folds(torch.from_numpy(keys), self.cv, self._seed)
         self._folds = folds.numpy()
         correlation = float(_canonical_correlations(left, right).max())
@@ -448,7 +442,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
                 "have similar Y, but no candidate describes the relation. Y may oscillate with X, "
                 "or successive rows may depend on each other. Pass more rows"
             )
-        value, interval = self._with_ties(value, interval, numbers, (left, right))
+        hidden = self._hidden_by_ties(value, numbers, (left, right))
+        value, interval = value + hidden, (interval[0], interval[1] + 2 * hidden)
         own = _average(self._chosen.candidates)
         if self._residuals.is_strong:
             interval = _shifted(value, interval, difference, self._residuals.excess)
@@ -479,14 +474,10 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         columns, difference = self._residuals.transform(*map(torch.from_numpy, numbers))
         return [numbers[0], columns.numpy()], difference.numpy()
 
-    def _with_ties(
-        self,
-        value: float,
-        interval: tuple[float, float],
-        numbers: list[NDArray[np.float64]],
-        scores: tuple[Tensor, Tensor],
-    ) -> tuple[float, tuple[float, float]]:
-        """Add half of the information that the random order of ties hides.
+    def _hidden_by_ties(
+        self, value: float, numbers: list[Array], scores: tuple[Tensor, Tensor]
+    ) -> float:
+        """Return half of the information that the random order of ties hides.
 
         The hidden information is at most the increase in Gaussian information if ties have equal
         scores. The entropy of the rows is an upper bound on the total information.
@@ -494,9 +485,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
         lost = _gaussian_information(*equal) - _gaussian_information(*scores)
         most = min(entropy_of_rows(z) for z in numbers)
-        hidden = max(0.0, min(lost, most - value)) / 2
-        low, high = interval
-        return value + hidden, (low, high + 2 * hidden)
+        return max(0.0, min(lost, most - value)) / 2
 
     def _kept(self, *numbers: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """Return the columns without linearly dependent columns."""
@@ -588,14 +577,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         self.mutual_info_ = float(value)
         self.interval_ = (float(interval[0]), float(interval[1]))
         self.pointwise_ = np.asarray(pointwise)
-        self.results_ = {
-            "candidate": np.array([e.name for e in candidates]),
-            "value": np.array([e.value for e in candidates], dtype=float),
-            "in_sample": np.array([e.in_sample for e in candidates], dtype=float),
-            "held_out": np.array([e.held_out for e in candidates], dtype=float),
-            "evidence": np.array([e.evidence for e in candidates], dtype=float),
-            "weight": np.array([e.weight for e in candidates], dtype=float),
-        }
+        self.results_ = {"candidate": np.array([e.name for e in candidates])}
+        for key in ("value", "in_sample", "held_out", "evidence", "weight"):
+            self.results_[key] = np.array([getattr(e, key) for e in candidates], dtype=float)
         if np.isfinite(self.interval_[1]) and is_wide(value, self.interval_):
             warn_user(
                 f"{len(pointwise)} rows do not resolve the mutual information: the 90 % interval "

@@ -373,10 +373,7 @@ def distinct_rows(
     identity = np.arange(len(x))
     if all(discrete):
         return identity, identity
-    _, first, owner, counts = np.unique(
-        pair_codes(x, y), return_index=True, return_inverse=True, return_counts=True
-    )
-    owner = owner.ravel()
+    first, owner, counts = np.unique(pair_codes(x, y), return_inverse=True, return_counts=True)
     if counts.max() - 1 > max(10, 0.5 * (len(x) - len(first))):
         return identity, identity
     numbers = [
@@ -386,10 +383,7 @@ def distinct_rows(
     ]
     if all(len(np.unique(codes)) < len(first) for codes in numbers):
         return identity, identity
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[owner]
+    return first, owner.ravel()
 
 
 def _is_integer(z: Array) -> bool:
@@ -397,10 +391,9 @@ def _is_integer(z: Array) -> bool:
 
 
 def pair_codes(x: Array, y: Array) -> NDArray[np.int64]:
-    """Return one integer per distinct pair of rows of x and y, symmetric in x and y."""
+    """Return the index of the first equal pair of rows for each row of x and y."""
     pairs = np.stack([row_codes(z) for z in (x, y)], axis=1)
     _, first, owner = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-    # The index of a pair's first row does not depend on the values.
     return first[owner.ravel()]
 
 

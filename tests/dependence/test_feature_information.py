@@ -104,7 +104,7 @@ def test_unresolved_and_infinite_information_is_warned_of() -> None:
         (np.zeros((20, 3)), {"groups": [0, None, 1]}, "groups contains None in 1 of 3 places"),
         (np.zeros((20, 3)), {"groups": [0, np.nan, 1]}, "groups contains NaN in 1 of 3 places"),
         (np.full((20, 3), np.nan), {}, "X contains NaN"),
-        (sp.csr_array((20, 3)), {}, "X is sparse; pass X.toarray()"),
+        (sp.csr_array((20, 3)), {}, "X is a sparse matrix; pass X.toarray()"),
     ],
 )
 def test_bad_input_is_named(X, options: dict, message: str) -> None:

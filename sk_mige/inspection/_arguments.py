@@ -37,6 +37,12 @@ def real_numbers(
     return array
 
 
+def check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], other: str) -> None:
+    """Raise ValueError unless values have the shape that belongs to another argument."""
+    if values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, but {shape} is needed for {other}")
+
+
 def is_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Return a mask of the missing labels: None, NaN, infinity, NaT and pandas.NA."""
     missing = [is_missing_label(label) or label in (np.inf, -np.inf) for label in labels]

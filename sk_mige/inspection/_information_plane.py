@@ -15,7 +15,7 @@ from torch import Tensor
 from sk_mige._arrays import as_array
 from sk_mige.networks import evaluate
 
-from ._arguments import is_missing, last_step, real_numbers, require
+from ._arguments import check_shape, is_missing, last_step, real_numbers, require
 from ._display import Axes, Display
 
 N_DRAWS = 16
@@ -207,11 +207,7 @@ class InformationPlaneDisplay(Display):
         """
         about_x = real_numbers("information_x", information_x)
         about_y = real_numbers("information_y", information_y)
-        if about_x.shape != about_y.shape:
-            raise ValueError(
-                "information_x and information_y must have the same shape (n,), got "
-                f"{about_x.shape} and {about_y.shape}"
-            )
+        check_shape("information_y", about_y, about_x.shape, "information_x")
         names = None if labels is None else as_array(labels, "labels").ravel().tolist()
         if names is not None and len(names) != len(about_x):
             raise ValueError(f"labels has {len(names)} labels for {len(about_x)} points")

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sk_mige._arrays import as_array
 from sk_mige.information import MutualInfoGradient
 
-from ._arguments import real_numbers
+from ._arguments import check_shape, real_numbers
 from ._display import Axes, Display
 
 
@@ -189,8 +189,8 @@ class MutualInfoGradientDisplay(Display):
                 errors = values.std(0, ddof=1) / np.sqrt(len(values))
             values = values.mean(0)
         for name, array in (("gradient", values), ("standard_error", errors), ("truth", exact)):
-            if array is not None and array.shape != at.shape:
-                raise ValueError(f"{name} has shape {array.shape}, but theta has shape {at.shape}")
+            if array is not None:
+                check_shape(name, array, at.shape, "theta")
         display = cls(theta=at, gradient=values, standard_error=errors, truth=exact)
         return display.plot(ax, **line_kw)
 

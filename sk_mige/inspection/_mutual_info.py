@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mige._arrays import as_array
 from sk_mige.dependence import MutualInfoEstimator
 
-from ._arguments import real_numbers
+from ._arguments import check_shape, real_numbers
 from ._display import Axes, Display
 
 # Smallest number of rows in the default sizes, and smallest number for each column of X and Y.
@@ -198,11 +198,11 @@ class MutualInfoDisplay(Display):
         if (sizes < 1).any():
             raise ValueError(f"n_samples must be positive, got {sizes.tolist()}")
         values = real_numbers("mutual_info", mutual_info, finite=False)
-        _check_length("mutual_info", values, sizes)
+        check_shape("mutual_info", values, sizes.shape, "n_samples")
         ends = None
         if interval is not None:
             ends = real_numbers("interval", interval, ndim=2, finite=False)
-            _check_length("interval", ends, sizes, 2)
+            check_shape("interval", ends, (len(sizes), 2), "n_samples")
         if not isinstance(candidates, Mapping | None):
             raise ValueError(
                 f"candidates must be a dict of names to values, got {candidates!s:.60}"
@@ -210,7 +210,7 @@ class MutualInfoDisplay(Display):
         others = {}
         for name, each in (candidates or {}).items():
             others[name] = real_numbers(f"candidates[{name!r}]", each, finite=False)
-            _check_length(f"candidates[{name!r}]", others[name], sizes)
+            check_shape(f"candidates[{name!r}]", others[name], sizes.shape, "n_samples")
         if not np.isfinite(values).any():
             raise ValueError(
                 f"mutual_info has no finite value to draw, got {values.tolist()}: Y is a function "
@@ -273,15 +273,6 @@ class MutualInfoDisplay(Display):
         unbounded = ~np.isfinite(self.interval[:, 1])
         high = np.where(unbounded, 0.1 * np.nanmax(np.abs(values)), high)
         return {"yerr": np.nan_to_num([low, high], posinf=0.0), "lolims": unbounded}
-
-
-def _check_length(name: str, values: NDArray[Any], sizes: NDArray[Any], *width: int) -> None:
-    wanted = (len(sizes), *width)
-    if values.shape != wanted:
-        raise ValueError(
-            f"{name} has shape {values.shape}, but {wanted} is needed for {len(sizes)} numbers of "
-            "rows"
-        )
 
 
 def _fit_subsets(

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arguments import find_part, real_numbers, searched_parameters
+from ._arguments import check_shape, find_part, real_numbers, searched_parameters
 from ._display import Axes, Display
 
 AXES = {
@@ -254,10 +254,7 @@ def _curves(losses: Any, shape: tuple[int, ...]) -> dict[float, NDArray[Any]]:
     for factor, loss in curves.items():
         if not isinstance(factor, Real):
             raise ValueError(f"losses must have bandwidth factors as keys, got {factor!r}")
-        if loss.shape != shape:
-            raise ValueError(
-                f"losses[{factor:g}] has shape {loss.shape}, but values has shape {shape}"
-            )
+        check_shape(f"losses[{factor:g}]", loss, shape, "values")
     if not any(np.isfinite(loss).any() for loss in curves.values()):
         raise ValueError("losses has no finite loss: all candidates failed")
     return {float(factor): loss for factor, loss in curves.items()}

@@ -15,8 +15,7 @@ from sk_mige.information.evidence import (
     LARGE,
     Evidence,
     cross_fit,
-    fit_without,
-    held_out_information,
+    fitted_information,
 )
 from sk_mige.information.neighbours import NeighbourReference, ksg_terms
 from sk_mige.information.references import (
@@ -119,8 +118,7 @@ class Comparison:
         for inputs in self.starts:
             x, y = self.views[inputs]
             model = self._network(0, inputs)
-            fit_without(model, x, y, out)
-            fits.append((held_out_information(model, x[out], y[out]), model, inputs))
+            fits.append((fitted_information(model, x, y, out), model, inputs))
         own, model, self.inputs = max(fits, key=lambda fit: float(fit[0].mean()))
         gain, required = _gain(own, self.judged, out)
         # Without copula candidates, the network need not improve a copula.
@@ -164,8 +162,7 @@ class Comparison:
         kept = out | (torch.arange(len(out)) % 2 == 0)
         x, y = self.views[self.inputs]
         model = self._network(0, self.inputs)
-        fit_without(model, x[kept], y[kept], out[kept])
-        of_half = held_out_information(model, x[out], y[out])
+        of_half = fitted_information(model, x[kept], y[kept], out[kept])
         return float((self.first_information - of_half).mean())
 
     def _network(self, fold: int, inputs: str) -> CorrectedReference:
@@ -218,8 +215,8 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     """Fit a regression without the first fold, and cross-validate it if the evidence increases."""
     x, y = views["numbers"]
     out = folds == folds.min()
-    model = fit_without(AdditiveReference(), x, y, out)
-    own = held_out_information(model, x[out], y[out])
+    model = AdditiveReference()
+    own = fitted_information(model, x, y, out)
     gain, required = _gain(own, judged, out)
     if gain < required:
         return _rejected("additive", own, len(x), "numbers")
@@ -246,8 +243,8 @@ def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tenso
     fits = {}
     for k in SMOOTH_NEIGHBORS:
         if k <= len(x) // 4:
-            model = fit_without(NeighbourReference(k), x, y, out)
-            fits[k] = held_out_information(model, x[out], y[out]), model
+            model = NeighbourReference(k)
+            fits[k] = fitted_information(model, x, y, out), model
     # A neighbour count k has relative variance 1 / k, which lowers the bound by 1 / (2 k).
     best = max(fits, key=lambda k: float(fits[k][0].mean()) + 0.5 / k)
     own, model = fits[best]
@@ -292,9 +289,7 @@ def weigh(judged: list[Evidence], n: int) -> None:
             difference = best.log_density - e.log_density
         error = max(TOLERANCE, float(difference.std()) / math.sqrt(n))
         e.weight = math.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2)
-    total = sum(e.weight for e in judged)
-    for e in judged:
-        e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
-    total = sum(e.weight for e in judged)
-    for e in judged:
-        e.weight /= total
+    for _ in range(2):
+        total = sum(e.weight for e in judged)
+        for e in judged:
+            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0

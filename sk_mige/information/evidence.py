@@ -140,10 +140,12 @@ def cross_fit(
     inside, outside = [], []
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
-        if fold == len(models):
-            models.append(fit_without(make(models[0] if models else None), x, y, out))
+        if fold < len(models):
+            pointwise[out] = held_out_information(models[fold], x[out], y[out])
+        else:
+            models.append(make(models[0] if models else None))
+            pointwise[out] = fitted_information(models[fold], x, y, out)
         model = models[fold]
-        pointwise[out] = held_out_information(model, x[out], y[out])
         outside.append(float(pointwise[out].mean()))
         if not model.memorises:
             inside.append(float(held_out_information(model, x[~out], y[~out]).mean()))
@@ -158,8 +160,10 @@ def cross_fit(
     return Evidence(name, value, in_sample, held_out, evidence, pointwise, log_density, models)
 
 
-def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Reference:
-    """Fit a model to the training rows, and calibrate a network on the held-out rows.
+def fitted_information(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
+    """Fit a model to the training rows, and return the information of the held-out rows.
+
+    The held-out rows also calibrate a network.
 
     Parameters
     ----------
@@ -174,13 +178,13 @@ def fit_without(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Referenc
 
     Returns
     -------
-    Reference
+    tensor of shape (n_held_out,)
     """
     model.fit(x[~out], y[~out])
     if isinstance(model, CorrectedReference):
         shifts = shuffles(int(out.sum()))
         model.calibrate(x[out], y[out], shifts, lambda f: float(_normalised(f, False).mean()))
-    return model
+    return held_out_information(model, x[out], y[out])
 
 
 def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sk_mige._contexts import one_by_one
 from sk_mige.information._samples import check_columns_vary, check_count, check_finite, check_tensor
-from sk_mige.information.whitened import radial_landmarks
-from sk_mige.score import ScoreSettings, kernel_sums, whitening
+from sk_mige.information.whitened import fold_gains, radial_landmarks
+from sk_mige.score import ScoreSettings, whitening
 from sk_mige.score.folds import radial_folds
-from sk_mige.score.heldout import fold_losses
-from sk_mige.score.model import build_expansion
 from sk_mige.score.outliers import warn_of_outliers
-from sk_mige.score.spectrum import ALPHAS, orthonormal_sections
 
 # The bandwidth is below the median distance, to resolve departures from a Gaussian.
 SETTINGS = ScoreSettings(whiten=False, base="gaussian", bandwidth_factor=0.6)
@@ -77,10 +73,5 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     warn_of_outliers(z, "z's column")
     z = whitening(z, 0.0)[0](z)
     centers = radial_landmarks(z, min(n_landmarks, len(z) // 2))
-    expansion, _ = build_expansion(z, SETTINGS, centers=centers)
-    fold = radial_folds(z, n_folds)
-    parts = [kernel_sums(expansion, z[fold == k]) for k in range(n_folds)]
-    vectors = orthonormal_sections(expansion.gram())
-    losses = torch.stack([*fold_losses(expansion, vectors, parts, ALPHAS)])
-    gains = 2 * (losses[:, -1:] - losses)  # the last strength is infinite: the Gaussian alone
+    gains = 2 * fold_gains(z, SETTINGS, centers, radial_folds(z, n_folds))
     return gains[:, gains.sum(0).argmax()]

@@ -89,7 +89,8 @@ def whitened_scores(
     white = _whitening(points)
     y = white(points)
     centers = radial_landmarks(y, _n_landmarks(len(y)))
-    correction = fit_landmarks(*_sums(y, centers, bandwidth_factor)).model
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
+    correction = fit_landmarks(*_fold_sums(y, settings, centers, sample_folds(y)), settings).model
     scores = white.scores(correction.score(y))
     scores = scores.to(z.dtype) if z.is_floating_point() else scores
     if bool(points.isfinite().all()) and not bool(scores.isfinite().all()):
@@ -143,10 +144,18 @@ def _gains(y: Tensor, bandwidth_factor: float) -> Tensor:
     picks = _radial_picks(y, min(_n_landmarks(len(y)), len(y) // 2))
     others = torch.ones(len(y), dtype=torch.bool)
     others[picks] = False
-    expansion, sums, _ = _sums(y[others], y[picks], bandwidth_factor)
+    rows = y[others]
+    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
+    gains = fold_gains(rows, settings, y[picks], sample_folds(rows))
+    return gains[:, gains.mean(0).argmax()]
+
+
+def fold_gains(y: Tensor, settings: ScoreSettings, centers: Tensor, fold: Tensor) -> Tensor:
+    """Return the decrease of each fold's loss from the Gaussian, for each Tikhonov strength."""
+    expansion, sums = _fold_sums(y, settings, centers, fold)
     vectors = orthonormal_sections(expansion.gram())
     losses = torch.stack([*fold_losses(expansion, vectors, sums, ALPHAS)])
-    return losses[:, -1] - losses[:, losses.mean(0).argmin()]
+    return losses[:, -1:] - losses  # the last strength is infinite: the Gaussian alone
 
 
 def _whitening(z: Tensor) -> Whitening:
@@ -155,15 +164,13 @@ def _whitening(z: Tensor) -> Whitening:
     return whitening(z, 0.0 if n >= 3 * d else "auto")[0]
 
 
-def _sums(
-    y: Tensor, centers: Tensor, bandwidth_factor: float
-) -> tuple[KernelExpansion, list[KernelSums], ScoreSettings]:
-    """Return the expansion with the given centres, the sums of each fold, and the settings."""
-    settings = replace(SETTINGS, bandwidth_factor=bandwidth_factor)
+def _fold_sums(
+    y: Tensor, settings: ScoreSettings, centers: Tensor, fold: Tensor
+) -> tuple[KernelExpansion, list[KernelSums]]:
+    """Return the expansion with the given centres, and the sums of each fold."""
     expansion, _ = build_expansion(y, settings, centers=centers)
-    fold = sample_folds(y)
     sums: list[KernelSums] = []
     for k in range(int(fold.max()) + 1):
         parts = [kernel_sums(expansion, rows) for rows in torch.split(y[fold == k], CHUNK)]
         sums.append(sum(parts[1:], start=parts[0]))
-    return expansion, sums, settings
+    return expansion, sums

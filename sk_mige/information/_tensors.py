@@ -57,14 +57,12 @@ def check_matrix(name: str, value: Any, rows: int | None, columns: int) -> Tenso
 def expanded(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
     """Return the tensor expanded to a shape, and raise ValueError if expansion is impossible."""
     part = check_real_tensor(name, value)
-    if part.ndim > len(shape) or any(
-        size not in (1, wanted)
-        for size, wanted in zip(reversed(part.shape), reversed(shape), strict=False)
-    ):
+    try:
+        return part.expand(shape)
+    except RuntimeError as error:
         raise ValueError(
             f"{name} must be broadcastable to shape {shape}; got shape {tuple(part.shape)}"
-        )
-    return part.expand(shape)
+        ) from error
 
 
 def check_codes(**codes: Any) -> list[Tensor]:

@@ -425,7 +425,7 @@ class MixtureReference(DensityReference):
         for k in COMPONENTS:
             if n < 5 * k * d:  # at least five rows per component and dimension
                 break
-            held_out = float(self._fit(z[:m], k)._log_mixture(z[m:n]).mean())
+            held_out = float(self._fit(z[:m], k).log_density(x[m:n], y[m:n]).mean())
             if held_out < best and k > COMPONENTS[1]:
                 break
             if held_out > best:
@@ -446,7 +446,7 @@ class MixtureReference(DensityReference):
         -------
         tensor of shape (n,)
         """
-        return self._log_mixture(torch.cat([x, y], dim=1))
+        return torch.logsumexp(self._terms(torch.cat([x, y], dim=1), slice(None)), dim=0)
 
     def _fit(self, z: Tensor, k: int) -> Self:
         """Run expectation maximisation from distant initial centres."""
@@ -509,9 +509,6 @@ class MixtureReference(DensityReference):
             for z, part in ((x, slice(0, p)), (y, slice(p, None)))
         )
         return left, right
-
-    def _log_mixture(self, z: Tensor) -> Tensor:
-        return torch.logsumexp(self._terms(z, slice(None)), dim=0)
 
 
 def pair_sums(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor) -> Tensor:

@@ -147,8 +147,9 @@ def stochastic_mutual_info_surrogate(
     check_scores(score=score, conditional_score=conditional_score)
     _check_draws(z)
     gaussian = _gaussian(conditional, z)
+    rows = z if z.ndim == 2 else marginal_rows(z)
     if marginal == "auto":
-        many = (len(z) if z.ndim == 2 else len(marginal_rows(z))) >= 3 * z.shape[-1]
+        many = len(rows) >= 3 * z.shape[-1]
         marginal = "gaussian" if gaussian is not None else "whitened" if many else "stein"
     if marginal in ("gaussian", "mixture", "leave-one-out") and gaussian is None:
         raise ValueError(
@@ -169,11 +170,9 @@ def stochastic_mutual_info_surrogate(
     given_x = conditional_scores(
         z, conditional, score=conditional_score or score, rescale=marginal != "score"
     )
-    if z.ndim == 2:
-        of_z = marginal_scores(z, marginal, score=score, gaussian=gaussian)
-        return -mean_inner_product(of_z - given_x, z)
-    rows = marginal_rows(z)
     of_z = marginal_scores(rows, marginal, score=score, gaussian=gaussian)
+    if z.ndim == 2:
+        return -mean_inner_product(of_z - given_x, z)
     return mean_inner_product(given_x, z) - mean_inner_product(of_z, rows)
 
 
@@ -302,6 +301,7 @@ def _gaussian(conditional: Conditional | None, z: Tensor) -> tuple[Tensor, Tenso
             f"conditional must be a pair (mean, scale); got a tuple of length {len(conditional)}"
         )
     shape = tuple(z.shape[-2:])
-    parts = dict(zip(("conditional's mean", "conditional's scale"), conditional, strict=True))
-    mean, scale = (expanded(name, part, shape) for name, part in parts.items())
-    return mean, scale
+    mean, scale = conditional
+    return expanded("conditional's mean", mean, shape), expanded(
+        "conditional's scale", scale, shape
+    )

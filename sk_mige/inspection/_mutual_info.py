@@ -287,7 +287,7 @@ def _fit_subsets(
     n = len(X)
     order = np.random.default_rng(random_state).permutation(n)
     fitted = []
-    for size in _default_sizes(X, Y) if sizes is None else _checked_sizes(sizes, n):
+    for size in _sizes(X, Y, sizes):
         rows = np.sort(order[:size])
         with warnings.catch_warnings():
             if size < n:
@@ -296,14 +296,13 @@ def _fit_subsets(
     return fitted
 
 
-def _default_sizes(X: NDArray[Any], Y: NDArray[Any]) -> list[int]:
+def _sizes(X: NDArray[Any], Y: NDArray[Any], sizes: Sequence[int] | None) -> list[int]:
+    """Return the checked or default numbers of rows, in ascending order."""
     n = len(X)
-    columns = sum(z[:1].size for z in (X, Y))
-    fewest = max(FEWEST_ROWS, ROWS_PER_COLUMN * columns)
-    return [size for size in (n // 8, n // 4, n // 2) if size >= fewest] + [n]
-
-
-def _checked_sizes(sizes: Sequence[int], n: int) -> list[int]:
+    if sizes is None:
+        columns = sum(z[:1].size for z in (X, Y))
+        fewest = max(FEWEST_ROWS, ROWS_PER_COLUMN * columns)
+        return [size for size in (n // 8, n // 4, n // 2) if size >= fewest] + [n]
     found = real_numbers("sizes", sizes)
     if (found != np.round(found)).any() or found.min() < 2 or found.max() > n:
         raise ValueError(f"sizes must be integers from 2 to {n} rows, got {list(sizes)}")

@@ -140,18 +140,14 @@ class Comparison:
         """Fit the network without each other fold, if the network was better in the first fold."""
         if self.network is None:
             return
-        remaining = iter(range(1, int(self.folds.max()) + 1))
-        x, y = self.views[self.inputs]
-        found = cross_fit(
+        self.judged[-1] = cross_fit(
             "network",
-            lambda _: self._network(next(remaining), self.inputs),
-            x,
-            y,
+            lambda fold, _: self._network(fold, self.inputs),
+            self.views,
+            self.inputs,
             self.folds,
-            self.network,
+            first=self.network,
         )
-        found.inputs = self.inputs
-        self.judged[-1] = found
 
     def network_growth(self) -> float:
         """Return the increase of the network's information from half to all training rows.
@@ -192,20 +188,18 @@ def judge_references(
     x, y = views[inputs]
     d = x.shape[1] + y.shape[1]
     zeros = torch.zeros(len(x), dtype=x.dtype)
-    judged = [Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros)]
+    judged = [Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros, inputs=inputs)]
     # The first fold selects the degrees of freedom and the number of components.
-    makers: dict[str, Callable[[Any], Reference]] = {
-        "gaussian": lambda _: GaussianReference(),
-        "student": lambda first: StudentReference(first and first.degrees_),
-        "mixture": lambda first: MixtureReference(first and len(first.means_), seed),
+    makers: dict[str, Callable[[int, Any], Reference]] = {
+        "gaussian": lambda *_: GaussianReference(),
+        "student": lambda _, first: StudentReference(first and first.degrees_),
+        "mixture": lambda _, first: MixtureReference(first and len(first.means_), seed),
     }
     for name, make in makers.items():
         if name in candidates and (name != "mixture" or d <= MAX_MIXTURE_DIMENSIONS):
-            judged.append(cross_fit(name, make, x, y, folds))
+            judged.append(cross_fit(name, make, views, inputs, folds))
     if "neighbors" in candidates and d <= MAX_NEIGHBOR_DIMENSIONS and len(x) >= 20:
-        judged.append(_judge_neighbours(x, y, judged, folds))
-    for e in judged:
-        e.inputs = inputs
+        judged.append(_judge_neighbours(views, inputs, judged, folds))
     if "additive" in candidates and "numbers" in views:
         judged.append(_judge_additive(views, judged, folds))
     return judged
@@ -220,8 +214,7 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     gain, required = _gain(own, judged, out)
     if gain < required:
         return _rejected("additive", own, len(x), "numbers")
-    found = cross_fit("additive", lambda _: AdditiveReference(), x, y, folds, model)
-    found.inputs = "numbers"
+    found = cross_fit("additive", lambda *_: AdditiveReference(), views, "numbers", folds, model)
     raw = sum(
         float(model.pointwise(x[folds == k], y[folds == k]).sum())
         for k, model in enumerate(found.models)
@@ -234,11 +227,14 @@ def _judge_additive(views: dict[str, Pair], judged: list[Evidence], folds: Tenso
     return found
 
 
-def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tensor) -> Evidence:
+def _judge_neighbours(
+    views: dict[str, Pair], inputs: str, judged: list[Evidence], folds: Tensor
+) -> Evidence:
     """Fit neighbours without the first fold, and cross-validate unless the evidence is low.
 
     The first fold selects the number of neighbours.
     """
+    x, y = views[inputs]
     out = folds == folds.min()
     fits = {}
     for k in SMOOTH_NEIGHBORS:
@@ -250,8 +246,8 @@ def _judge_neighbours(x: Tensor, y: Tensor, judged: list[Evidence], folds: Tenso
     own, model = fits[best]
     gain, required = _gain(own + 0.5 / best, judged, out)
     if gain < -required:
-        return _rejected("neighbors", own, len(x), "columns")
-    found = cross_fit("neighbors", lambda _: NeighbourReference(best), x, y, folds, model)
+        return _rejected("neighbors", own, len(x), inputs)
+    found = cross_fit("neighbors", lambda *_: NeighbourReference(best), views, inputs, folds, model)
     found.evidence += 0.5 / best
     found.value = ksg(x, y)
     return found

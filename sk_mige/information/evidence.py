@@ -106,9 +106,9 @@ def deal_folds(keys: Tensor, n_folds: int, seed: int) -> Tensor:
 
 def cross_fit(
     name: str,
-    make: Callable[[Any], Reference],
-    x: Tensor,
-    y: Tensor,
+    make: Callable[[int, Any], Reference],
+    views: dict[str, tuple[Tensor, Tensor]],
+    inputs: str,
     folds: Tensor,
     first: Reference | None = None,
 ) -> Evidence:
@@ -119,12 +119,12 @@ def cross_fit(
     name : str
         Name of the candidate.
     make : callable
-        Function that returns an unfitted model. The argument is None for the first fold, and the
-        fitted model of the first fold for later folds.
-    x : tensor of shape (n, p)
-        Normal scores of x.
-    y : tensor of shape (n, q)
-        Normal scores of y.
+        Function that returns an unfitted model. The arguments are the fold, and the fitted model of
+        the first fold. For the first fold, the second argument is None.
+    views : dict of pairs of tensors
+        Coordinates of x and y.
+    inputs : str
+        Name of the coordinates that the candidate uses.
     folds : tensor of shape (n,)
         Fold of each row.
     first : Reference, default=None
@@ -134,6 +134,7 @@ def cross_fit(
     -------
     Evidence
     """
+    x, y = views[inputs]
     models = [] if first is None else [first]
     pointwise = torch.empty(len(x), dtype=x.dtype)
     log_density: Tensor | None = torch.empty_like(pointwise)
@@ -143,7 +144,7 @@ def cross_fit(
         if fold < len(models):
             pointwise[out] = held_out_information(models[fold], x[out], y[out])
         else:
-            models.append(make(models[0] if models else None))
+            models.append(make(fold, models[0] if models else None))
             pointwise[out] = fitted_information(models[fold], x, y, out)
         model = models[fold]
         outside.append(float(pointwise[out].mean()))
@@ -157,7 +158,9 @@ def cross_fit(
     held_out = sum(outside) / len(outside)
     in_sample = sum(inside) / len(inside) if inside else held_out
     evidence, value = float(pointwise.mean()), (in_sample + held_out) / 2
-    return Evidence(name, value, in_sample, held_out, evidence, pointwise, log_density, models)
+    return Evidence(
+        name, value, in_sample, held_out, evidence, pointwise, log_density, models, inputs=inputs
+    )
 
 
 def fitted_information(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> Tensor:

@@ -132,9 +132,8 @@ def independent_columns(z: Tensor) -> list[int]:
     _, rest, varying = varying_units(z)
     if varying is None:
         return list(range(z.shape[1]))
-    rest = rest * (
-        varying.axes.square().sum(1) > 0
-    )  # without columns that are constant up to rounding
+    # Leave out columns that are constant up to rounding.
+    rest = rest * (varying.axes.square().sum(1) > 0)
     kept: list[int] = []
     for _ in range(varying.axes.shape[1]):  # Gram-Schmidt: the first long remainder
         lengths = rest.norm(dim=0)

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,8 @@ from sk_mige._warnings import warn_user
 from sk_mige.information.choice import CANDIDATES
 
 from ._label_information import LABEL_CANDIDATES
-from ._shared_values import ClassUnits, SharedValues
+from ._shared_values import ClassUnits
 from ._variables import Columns, central_ranks, discrete_columns, is_discrete
-
-if TYPE_CHECKING:
-    from ._mutual_info import MutualInfoEstimator
 
 Z_90 = float(ndtri(0.95))
 # An interval is wide if its width exceeds .3 nats and 30 % of the value.
@@ -36,6 +33,33 @@ MAX_SEPARATE, MIN_SEPARATE, TOLERANCE = 12, 20, 0.01
 FAST = ("gaussian", "student", "mixture", "linear", "quadratic")
 
 Array = NDArray[Any]
+
+
+class FittedInformation(Protocol):
+    """Fitted value of the information between two tables."""
+
+    mutual_info_: float
+    interval_: tuple[float, float]
+    pointwise_: NDArray[np.float64]
+
+    def pmi(self, X: Any, Y: Any) -> NDArray[np.float64]:
+        """Return the pointwise information of new rows."""
+
+    def permutation_test(self, n_permutations: int) -> float:
+        """Return the p-value of a test of independence."""
+
+
+class Estimator(FittedInformation, Protocol):
+    """Estimator that fits the terms of a sum, such as :class:`MutualInfoEstimator`."""
+
+    candidates: Any
+    random_state: Any
+
+    def fit(self, X: Any, Y: Any) -> Self:
+        """Fit the rows of two tables."""
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +90,7 @@ class InformationEstimate:
     value: float
     interval: tuple[float, float]
     pointwise: NDArray[np.float64] = field(repr=False)
-    terms: dict[str, MutualInfoEstimator | SharedValues] = field(repr=False)
+    terms: dict[str, FittedInformation] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +131,7 @@ class FittedTerm:
     name: str
     # Names of the parts of left, right and given.
     sides: list[list[str]]
-    estimator: MutualInfoEstimator | SharedValues
+    estimator: FittedInformation
     rows: Array
     weight: float
     # Class of the rows, or None if the estimator has the rows of all classes.
@@ -181,7 +205,7 @@ def joint_information(left: Sequence[Part], right: Sequence[Part]) -> Iterator[T
 def sum_of(
     added: Sequence[Term],
     subtracted: Sequence[Term],
-    estimator: MutualInfoEstimator,
+    estimator: Estimator,
     *,
     is_series: bool = False,
 ) -> InformationEstimate:
@@ -197,7 +221,7 @@ def sum_of(
 
 
 def fit_terms(
-    added: Sequence[Term], subtracted: Sequence[Term], estimator: MutualInfoEstimator
+    added: Sequence[Term], subtracted: Sequence[Term], estimator: Estimator
 ) -> list[FittedTerm]:
     """Fit the terms of a sum, except terms that are both added and subtracted."""
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
@@ -241,7 +265,7 @@ def combine(fits: Sequence[FittedTerm], n: int, *, is_series: bool = False) -> I
     return InformationEstimate(value, interval, pointwise, terms)
 
 
-def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[FittedTerm]:
+def _fit_term(term: Term, sign: int, estimator: Estimator) -> list[FittedTerm]:
     """Fit one term, either separately in each class or to columns standardised within classes."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
     name, every = "-" * (sign < 0) + str(term), np.arange(len(left))
@@ -279,7 +303,7 @@ def _fit_term(term: Term, sign: int, estimator: MutualInfoEstimator) -> list[Fit
     return apart if gain > TOLERANCE + change.std() / len(change) ** 0.5 else [pooled]
 
 
-def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
+def _fast(estimator: Estimator) -> Estimator:
     """Return a copy with only the fast candidates, or the estimator if no candidate is fast."""
     asked = FAST if estimator.candidates == "auto" else tuple(estimator.candidates)
     fast = [name for name in FAST if name in asked]
@@ -287,7 +311,7 @@ def _fast(estimator: MutualInfoEstimator) -> MutualInfoEstimator:
 
 
 def _fit_classes(
-    name: str, term: Term, sign: int, labels: Array, least: int, estimator: MutualInfoEstimator
+    name: str, term: Term, sign: int, labels: Array, least: int, estimator: Estimator
 ) -> list[FittedTerm]:
     """Fit the estimator in each large class, weighted by its fraction of the rows."""
     left, right = (np.hstack([part.values for part in side]) for side in term[:2])
@@ -309,12 +333,12 @@ def row_labels(table: Array) -> Array:
     return np.array([", ".join(map(str, row)) for row in table.tolist()])
 
 
-def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
+def _with_candidates(estimator: Estimator, x: Array, y: Array) -> Estimator:
     """Return a copy with the candidates that suit x and y, or with "auto" if none is suitable.
 
     For two labels, the copy always has "auto".
     """
-    fitting: MutualInfoEstimator = clone(estimator)
+    fitting: Estimator = clone(estimator)
     asked = estimator.candidates
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["auto"] or not set(names) <= {*CANDIDATES, *LABEL_CANDIDATES}:
@@ -326,7 +350,7 @@ def _with_candidates(estimator: MutualInfoEstimator, x: Array, y: Array) -> Mutu
     return fitting
 
 
-def _fit(name: str, estimator: MutualInfoEstimator, x: Array, y: Array) -> MutualInfoEstimator:
+def _fit(name: str, estimator: Estimator, x: Array, y: Array) -> Estimator:
     """Fit a clone without warnings, because the caller warns about the sum of all terms."""
     fitted = _with_candidates(estimator, x, y)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from sk_mige.information.residuals import LinearResiduals
 from ._chain_rule import (
     MAX_RARE,
     MIN_CLASS,
+    Estimator,
     FittedTerm,
     InformationEstimate,
     Part,
@@ -34,9 +35,6 @@ from ._shared_values import (
     shared_columns,
 )
 from ._variables import Columns, discrete_columns, pair_codes
-
-if TYPE_CHECKING:
-    from ._mutual_info import MutualInfoEstimator
 
 Array = NDArray[Any]
 NAMES = ("X", "X labels", "X numbers"), ("Y", "Y labels", "Y numbers")
@@ -89,7 +87,7 @@ class DividedPair:
         rare = [own[own < MIN_CLASS].sum() for own in sizes]
         return bool(rare) and max(rare) <= MAX_RARE * len(x)
 
-    def fit(self, x: Array, y: Array, estimator: MutualInfoEstimator) -> InformationEstimate:
+    def fit(self, x: Array, y: Array, estimator: Estimator) -> InformationEstimate:
         """Fit the terms and return their sum."""
         tables = self._tables(x, y)
         parts = {

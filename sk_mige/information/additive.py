@@ -11,12 +11,14 @@ from torch import Tensor
 from sk_mige.information.components import independent_components
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import ArrayState, Reference, log_normal, whitener
-from sk_mige.information.residuals import log_margins, places_among
+from sk_mige.information.residuals import log_margins, outlying_distance, places_among
 
 # Largest number of columns for independent components, whose computation is slow.
 MAX_MIXED = 10
 # Regression weights below this multiple of their standard error are set to zero.
 MIN_SIGNIFICANCE = 3.0
+# Largest number of reweighted regressions, and change of the shares at which they end.
+MAX_STEPS, MIN_CHANGE = 50, 1e-3
 
 
 class AdditiveReference(Reference):
@@ -28,7 +30,8 @@ class AdditiveReference(Reference):
 
     A density estimate is a product of the densities of single columns or of independent components,
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
-    which resolve the edges of a uniform distribution. The model uses the direction with the larger
+    which resolve the edges of a uniform distribution. Rows with outlying residuals have a smaller
+    share in the regression, as in Huber's regression. The model uses the direction with the larger
     in-sample mean of f. Columns that are constant in the training rows are left out. If x or y is
     constant, f is zero.
 
@@ -152,6 +155,24 @@ class _Density(ArrayState):
 
 
 def _regression(x: Tensor, y: Tensor) -> Tensor:
+    """Return least-squares weights, with smaller shares of rows that have outlying residuals.
+
+    The sum of Huber's losses of the residuals is minimal.
+    """
+    weights = _least_squares(x, y)
+    for k, column in enumerate(y.mT):
+        before = torch.ones_like(column)
+        for _ in range(MAX_STEPS):
+            residuals = column - x @ weights[:, k]
+            shares = (outlying_distance(residuals) / residuals.abs()).clamp_max(1)
+            if float((shares - before).abs().max()) < MIN_CHANGE:
+                break
+            before, root = shares, shares.sqrt()[:, None]
+            weights[:, k] = _least_squares(root * x, root * column[:, None])[:, 0]
+    return weights
+
+
+def _least_squares(x: Tensor, y: Tensor) -> Tensor:
     """Return least-squares weights, refitted after insignificant weights are set to 0."""
     gram, moments = x.mT @ x, x.mT @ y
     inverse = torch.linalg.pinv(gram, hermitian=True)

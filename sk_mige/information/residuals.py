@@ -14,6 +14,8 @@ from sk_mige.score.units import feature_units
 STRONG = 0.01
 # Residuals up to this multiple of the rounding errors of the terms count as rounding errors.
 ROUNDINGS = 16.0
+# Values farther from the median than this multiple of the median distance are outlying.
+OUTLYING = 20.0
 # Gaps between clusters matter if they change an entropy by more nats.
 GAP = 0.05
 
@@ -223,7 +225,8 @@ def log_margins(
     """Return the sum of the log-densities of the columns, from spacings of sorted columns.
 
     Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
-    inverse square of the distance.
+    inverse square of the distance. Outlying values are spaced on a logarithmic scale, because a
+    window of spacings at the end of a heavy tail has no uniform density.
 
     Parameters
     ----------
@@ -247,9 +250,27 @@ def log_margins(
     for column, known, place in zip(
         z.mT.contiguous(), ordered.mT.contiguous(), places, strict=True
     ):
+        limit = outlying_distance(known - known[n // 2])
+        (column, slope), (known, _) = (_shortened(v, known[n // 2], limit) for v in (column, known))
         low, high = (place - m).clamp(0, n - 1), (place + m).clamp(0, n - 1)
         width = (known[high] - known[low]).clamp_min(1e-300)
         density = (high - low) / (n * width)
         outside = (column - column.clamp(known[0], known[-1])).abs()
-        total += density.log() - 2 * torch.log1p(n * density * outside)
+        total += density.log() - 2 * torch.log1p(n * density * outside) + slope
     return total
+
+
+def outlying_distance(differences: Tensor) -> Tensor:
+    """Return the smallest distance of outlying values, infinite if half of the values are equal."""
+    middle = differences.abs().median()
+    limit: Tensor = torch.where(middle > 0, OUTLYING * middle, torch.inf)
+    return limit
+
+
+def _shortened(z: Tensor, centre: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace distances above the limit by their logarithms, and return the log-slope."""
+    distance = (z - centre).abs()
+    log_ratio = torch.log(distance.clamp_min(limit) / limit)
+    far = distance > limit
+    short = centre + (z - centre).sign() * limit * (1 + log_ratio)
+    return torch.where(far, short, z), torch.where(far, -log_ratio, 0.0)

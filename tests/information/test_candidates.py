@@ -21,6 +21,7 @@ from sk_mige.information import (
 )
 from sk_mige.information.components import independent_components
 from sk_mige.information.directions import related_directions
+from sk_mige.information.residuals import log_margins
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -200,6 +201,23 @@ def test_uniform_noise_has_the_information_of_its_edges(d: int, width: float) ->
     found = choose_information(*scores, ("gaussian", "additive"), numbers=(x, y))
     assert abs(found.value - truth) < 0.06
     assert found.interval[0] < truth < found.interval[1]
+
+
+@pytest.mark.parametrize(("kind", "truth"), [("levy", 2 * math.log(2)), ("cauchy", math.log(2))])
+def test_sums_of_heavy_tailed_variables_have_their_closed_form(kind: str, truth: float) -> None:
+    a, b = draws(2, 6, 2000, 1), draws(2, 6, 2000, 1, seed=1)
+    x, noise = 1 / a.square() if kind == "levy" else a / b
+    pairs = [(own, own + e) for own, e in zip(x, noise, strict=True)]
+    values = [float(AdditiveReference().fit(*p).pointwise(*p).mean()) for p in pairs]
+    np.testing.assert_allclose(values, truth, atol=0.12)
+
+
+def test_spacings_describe_the_density_of_a_heavy_tail() -> None:
+    known, z = draws(2, 2000, 1) / draws(2, 2000, 1, seed=1)
+    truth = -torch.log(math.pi * (1 + z[:, 0].square()))
+    tail = z[:, 0].abs() > 10
+    errors = (log_margins(z, known.sort(0).values) - truth)[tail]
+    assert abs(float(errors.mean())) < 0.3
 
 
 def test_an_additive_relation_may_have_either_direction() -> None:

@@ -138,6 +138,8 @@ class FittedTerm:
     label: str | None = None
     # Units of left and right within the classes of the condition.
     units: tuple[ClassUnits, ClassUnits] | None = None
+    # Information in nats by which the value may be too large.
+    excess: float = 0.0
 
     def pmi(self, tables: dict[str, Array]) -> NDArray[np.float64]:
         """Return the pointwise information of new rows, 0 for the rows of other classes."""
@@ -300,7 +302,20 @@ def _fit_term(term: Term, sign: int, estimator: Estimator) -> list[FittedTerm]:
     together = np.zeros(len(labels))
     together[rows] = joint.pointwise_
     change = np.concatenate([f.estimator.pointwise_ - together[f.rows] for f in apart])
-    return apart if gain > TOLERANCE + change.std() / len(change) ** 0.5 else [pooled]
+    required = TOLERANCE + change.std() / len(change) ** 0.5
+    if -gain > required and _leftover(labels[rows], [z[rows] for z in pair], estimator) > TOLERANCE:
+        pooled.excess = -gain
+    return apart if gain > required else [pooled]
+
+
+def _leftover(labels: Array, pair: list[Array], estimator: MutualInfoEstimator) -> float:
+    """Return a lower bound on the information about the class that both tables still contain.
+
+    Classes of different shapes are known from the standardised columns. Columns that share the
+    class have more information in all rows together than within the classes.
+    """
+    label = np.asarray(labels)[:, None]
+    return min(_fit_quietly(_fast(estimator), label, z).interval_[0] for z in pair)
 
 
 def _fast(estimator: Estimator) -> Estimator:
@@ -385,6 +400,7 @@ def _resolution(fit: FittedTerm) -> tuple[float, float]:
     down, up = (
         weight * math.sqrt(max(0.0, side**2 - sampling**2)) for side in (value - low, high - value)
     )
+    down += fit.excess
     return (down, up) if fit.weight > 0 else (up, down)
 
 

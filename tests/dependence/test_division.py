@@ -61,6 +61,17 @@ def test_the_dependence_of_numbers_may_differ_between_classes() -> None:
     assert contains(found, np.log(10) - np.log(0.6))
 
 
+def test_shapes_of_classes_extend_the_interval_to_the_entropy_of_the_class() -> None:
+    rng = np.random.default_rng(0)
+    k = rng.integers(2, size=1000)
+    signs, noise = rng.choice([-1.0, 1.0], (2, 1000)), rng.standard_normal((2, 1000))
+    # Given the class, x and y are independent, but their shapes are those of the class.
+    x, y = np.where(k, signs + 0.1 * noise, noise**3)
+    found = MutualInfoEstimator(["gaussian", "mixture"], random_state=0)
+    low, high = found.fit(np.column_stack([k, x]), np.column_stack([k, y])).interval_
+    assert low < np.log(2) < high
+
+
 def test_several_shared_columns_have_their_joint_entropy() -> None:
     rng, _, u, v = draw()
     k = rng.integers(5, size=(N, 3))

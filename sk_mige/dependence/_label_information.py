@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_mige.information.evidence import Z_90, Evidence
+from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import MixtureReference
 from sk_mige.information.screening import MAX_COLUMNS, columns_of_labels
 
@@ -29,10 +31,16 @@ LABEL_CANDIDATES = (
 )
 # Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
+# Candidates whose probabilities are used as fitted, because the fit includes a calibration.
+AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
 TOLERANCE, MIN_WEIGHT = 0.005, 0.05
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of
+# the class frequencies in a mixture.
+STEEPNESS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0, 16.0)
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 # Points in the interval of an ordered label.
 N_POINTS = 3
 # Candidates that can miss information with few rows per parameter.
@@ -54,7 +62,7 @@ class LabelInformation:
     folds: Labels
     log_prior: Floats
     labels: Labels
-    # Held-out log-posteriors (n, n_classes) of all candidates.
+    # Held-out log-posteriors (n, n_classes) of all candidates, without calibration.
     log_posteriors: list[Floats]
 
     def statistic(self, order: NDArray[Any]) -> float:
@@ -102,8 +110,11 @@ def choose_label_information(
     have significant relations with the labels
     (:func:`~sk_mige.information.screening.columns_of_labels`). The columns of each fold are chosen
     from its training rows, because a choice from all rows would bias the held-out information.
+
+    Probabilities of a classifier are calibrated with two parameters, which maximise the likelihood
+    of the other folds. The gain from half of the rows to all rows extends the interval.
     """
-    n = len(labels)
+    n, rows = len(labels), np.arange(len(labels))
     counts = np.bincount(labels)
     log_prior = np.log(counts / n)
     entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
@@ -112,38 +123,45 @@ def choose_label_information(
     few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
     columns |= {name + FEW: few for name in names if any(few) and name != "table"}
     for name, own in columns.items():
-        fits, posterior, inside = _cross_fit(name, own, scores, labels, folds, log_prior, seed)
-        gain = posterior[np.arange(n), labels] - log_prior[labels]
+        rest = scores, labels, folds, log_prior, seed
+        fits, posterior, inside, as_fitted = _cross_fit(name, own, *rest)
+        gain = posterior[rows, labels] - log_prior[labels]
         held_out = float(gain.mean())
         in_sample = held_out if name.startswith(MEMORISING) else inside
         value = (held_out + in_sample) / 2
         row = torch.from_numpy(gain)
         judged.append(Evidence(name, value, in_sample, held_out, held_out, row, None, fits))
-        posteriors.append(posterior)
+        posteriors.append(as_fitted)
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
     _weigh(judged, n)
     used = [e for e in judged if e.weight]
+    limits = 0.0
     for e in used:
+        if not e.models or e.name.startswith(AS_FITTED):
+            continue
+        half = _cross_fit(e.name, columns[e.name], *rest, halve=True)[1]
+        missing = max(0.0, e.held_out - float((half[rows, labels] - log_prior[labels]).mean()))
         if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
-            rest = scores, labels, folds, log_prior, seed
-            half = _cross_fit(e.name, columns[e.name], *rest, halve=True)[1]
-            missing = e.held_out - float((half[np.arange(n), labels] - log_prior[labels]).mean())
-            e.in_sample = e.held_out + 2 * max(0.0, missing)
+            e.in_sample = e.held_out + 2 * missing
             e.value = (e.in_sample + e.held_out) / 2
+        # Errors of boundaries between classes give a bias of order 1 / sqrt(n).
+        limit = e.held_out + missing / (math.sqrt(2) - 1)
+        limits += e.weight * max(0.0, limit - e.value)
     value = sum(e.weight * e.value for e in used)
-    variance = sum(
-        e.weight * (float(e.pointwise.var()) / n + _unconfirmed(e) ** 2 + (e.value - value) ** 2)
-        for e in used
-    )
+    sampling = sum(e.weight * (float(e.pointwise.var()) / n + (e.value - value) ** 2) for e in used)
+    variance = sampling + sum(e.weight * _unconfirmed(e) ** 2 for e in used)
+    # The expectation of the held-out information is a lower bound.
+    least = sum(e.weight * e.held_out for e in used) - Z_90 * math.sqrt(sampling)
     # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
-    error = Z_90 * float(np.sqrt(variance))
+    error = Z_90 * math.sqrt(variance)
+    upper = math.hypot(error, limits)
     largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
-    high = min(max(value + error + smoothed, _unresolved(judged)), largest)
-    interval = (max(0.0, value - error), high)
+    high = min(max(value + upper + smoothed, _unresolved(judged)), largest)
+    interval = (max(0.0, value - error, min(least, value)), high)
     return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
 
 
@@ -315,20 +333,27 @@ def _cross_fit(
     log_prior: Floats,
     seed: int,
     halve: bool = False,
-) -> tuple[list[Any], Floats, float]:
-    """Return fitted classifiers, held-out log-posteriors, and the mean in-sample information.
+) -> tuple[list[Any], Floats, float, Floats]:
+    """Return classifiers, log-posteriors, in-sample information, and posteriors as fitted.
+
+    The log-posteriors of held-out rows are calibrated. Those without calibration are also returned,
+    because permuted labels would need another calibration. The in-sample information is NaN for
+    memorising candidates and with ``halve``.
 
     If columns are given for each fold, the classifiers use these columns only. For a fold without
     columns, the prior is predicted. With ``halve``, the classifiers are fitted to every other
-    training row.
+    training row, with the ranks among these rows.
     """
     name = name.removesuffix(FEW)
-    posterior = np.empty((len(labels), len(log_prior)))
-    fits, inside = [], []
+    original, probability = scores, np.zeros((len(labels), len(log_prior)))
+    fits: list[Any] = []
+    training, inside = [], []
     for k, fold in enumerate(np.unique(folds)):
         used = range(scores.shape[1]) if columns is None else columns[k]
         out = folds == fold
         inner = np.flatnonzero(~out)[:: 2 if halve else 1]
+        if halve:  # ranks among fewer rows have larger errors
+            scores = _scores_among(original, original[inner])
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
         few = name == "quadratic" and counts.min() < len(used) + 2
@@ -337,12 +362,73 @@ def _cross_fit(
             model = _of_columns(model, columns[k])
         model = _fitted(model, x, y, classes) if used else _Constant(np.exp(log_prior)[None])
         fits.append(model)
-        posterior[out] = _log_posterior(model, scores[out], log_prior, len(labels))
+        training.append(inner)
+        probability[out] = _probability(model, scores[out], len(log_prior))
+    as_fitted = _smoothed(probability, log_prior, len(labels))
+    if name not in AS_FITTED:
+        chosen = _calibrations(probability, labels, folds, log_prior)
+        for k, fold in enumerate(np.unique(folds)):
+            out, fits[k] = folds == fold, _Calibrated(fits[k], log_prior, chosen[k])
+            probability[out] = _calibrated(probability[out], log_prior, *chosen[k])
+    needs_no_in_sample = halve or name in MEMORISING
+    for model, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
+        x, y = scores[inner], labels[inner]
         own = _log_posterior(model, x, log_prior, len(labels))
         if isinstance(model, _Table):
             own[:, model.classes_] = np.log(model.frequencies(x).clip(1e-300))
         inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
-    return fits, posterior, float(np.mean(inside))
+    posterior = _smoothed(probability, log_prior, len(labels))
+    return fits, posterior, float(np.mean(inside)) if inside else math.nan, as_fitted
+
+
+def _scores_among(scores: Floats, known: Floats) -> Floats:
+    """Return normal scores of ranks among the known rows, with linear interpolation."""
+    own, found = gaussianize_ranks(torch.from_numpy(known)).numpy(), np.empty_like(scores)
+    for k, column in enumerate(scores.T):
+        values, first = np.unique(known[:, k], return_index=True)
+        found[:, k] = np.interp(column, values, own[first, k])
+    return found
+
+
+def _calibrations(
+    probability: Floats, labels: Labels, folds: Labels, log_prior: Floats
+) -> list[tuple[float, float]]:
+    """Return, for each fold, the calibration with the largest likelihood of the other folds."""
+    n, prior = len(labels), np.exp(log_prior)[labels]
+    grid, likelihoods = list(product(STEEPNESS, SHARES)), []
+    for steepness in STEEPNESS:
+        own = _calibrated(probability, log_prior, steepness, 0.0)[np.arange(n), labels]
+        for share in SHARES:
+            rest = (1 - _smoothing(n)) * (1 - share)
+            likelihoods.append(np.log(rest * own + (1 - rest) * prior))
+    found = np.array(likelihoods)
+    return [grid[found[:, folds != fold].sum(1).argmax()] for fold in np.unique(folds)]
+
+
+def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share: float) -> Floats:
+    """Multiply log-ratios to the class frequencies by a factor, and mix with the frequencies.
+
+    Classifiers with a penalty, or with a wrong model of the classes, are too flat or too steep.
+    Wrong labels occur in all regions, so the probability of a class does not reach 1.
+    """
+    if steepness != 1:
+        ratio = np.log(probability.clip(1e-300)) - log_prior
+        probability = softmax(log_prior + steepness * ratio, axis=1)
+    return np.asarray((1 - share) * probability + share * np.exp(log_prior))
+
+
+class _Calibrated:
+    """Classifier with calibrated probabilities."""
+
+    def __init__(self, model: Any, log_prior: Floats, calibration: tuple[float, float]) -> None:
+        self.model, self.log_prior = model, log_prior
+        self.steepness, self.share = calibration
+        self.classes_ = np.arange(len(log_prior))
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Return the calibrated class probabilities of rows (n, d)."""
+        probability = _probability(self.model, x, len(self.classes_))
+        return _calibrated(probability, self.log_prior, self.steepness, self.share)
 
 
 def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
@@ -367,11 +453,21 @@ class _Constant:
 
 
 def _log_posterior(model: Any, scores: Floats, log_prior: Floats, n: int) -> Floats:
-    """Return log-probabilities of the classes, after mixing with a small fraction of the prior."""
-    probability = np.zeros((len(scores), len(log_prior)))
+    """Return smoothed log-probabilities of the classes."""
+    return _smoothed(_probability(model, scores, len(log_prior)), log_prior, n)
+
+
+def _probability(model: Any, scores: Floats, n_classes: int) -> Floats:
+    """Return the class probabilities, 0 for classes that were not in the training rows."""
+    probability = np.zeros((len(scores), n_classes))
     probability[:, model.classes_] = model.predict_proba(scores)
+    return probability
+
+
+def _smoothed(probability: Floats, log_prior: Floats, n: int) -> Floats:
+    """Return log-probabilities after mixing with a small fraction of the prior."""
     share = _smoothing(n)
-    return np.log((1 - share) * probability + share * np.exp(log_prior))
+    return np.asarray(np.log((1 - share) * probability + share * np.exp(log_prior)))
 
 
 def _smoothing(n: int) -> float:

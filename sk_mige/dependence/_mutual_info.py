@@ -70,7 +70,7 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ``results_`` holds the scores of all candidates.
 
     If X or Y holds labels, the estimate is the entropy of the labels minus the conditional entropy.
-    Cross-validation then compares the log-loss of classifiers.
+    Cross-validation then compares the log-loss of calibrated classifiers.
 
     Parameters
     ----------

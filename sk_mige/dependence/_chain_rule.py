@@ -308,14 +308,14 @@ def _fit_term(term: Term, sign: int, estimator: Estimator) -> list[FittedTerm]:
     return apart if gain > required else [pooled]
 
 
-def _leftover(labels: Array, pair: list[Array], estimator: MutualInfoEstimator) -> float:
+def _leftover(labels: Array, pair: list[Array], estimator: Estimator) -> float:
     """Return a lower bound on the information about the class that both tables still contain.
 
     Classes of different shapes are known from the standardised columns. Columns that share the
     class have more information in all rows together than within the classes.
     """
     label = np.asarray(labels)[:, None]
-    return min(_fit_quietly(_fast(estimator), label, z).interval_[0] for z in pair)
+    return min(_fit("I(class; columns)", _fast(estimator), label, z).interval_[0] for z in pair)
 
 
 def _fast(estimator: Estimator) -> Estimator:

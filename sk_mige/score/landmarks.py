@@ -98,7 +98,7 @@ class LandmarkAccumulator:
         """Return whether most rows are farther from the mean than nearly all landmarks."""
         if len(x) < FEWEST:
             return False
-        radii = self._radii(self._in_units(x))
+        radii = self.expansion.whitening(self._in_units(x)).square().sum(1).sqrt()
         return bool(radii.median() > self.expansion.centers.square().sum(1).sqrt().quantile(OUTER))
 
     def _in_units(self, x: Tensor) -> Tensor:
@@ -106,20 +106,14 @@ class LandmarkAccumulator:
         points = x.to(self.expansion.whitening.mean)
         return points if self.units is None else self.units(points)
 
-    def _radii(self, points: Tensor) -> Tensor:
-        """Return distances (n,) from the mean in whitened coordinates."""
-        radii: Tensor = self.expansion.whitening(points).square().sum(1).sqrt()
-        return radii
-
     def _keys(self, points: Tensor) -> Tensor:
-        """Return numbers (n,) without unit that are equal for equal rows.
+        """Return distances (n,) from a landmark in bandwidths, which are equal for equal rows.
 
-        The distance from a landmark is added to the radius, because rows on a sphere have equal
-        radii.
+        Distances from the mean would be equal for all rows on a sphere.
         """
         ex = self.expansion
-        distances = (ex.whitening(points) - ex.centers[0]).square().sum(1).sqrt()
-        return (self._radii(points) + distances) / ex.bandwidth
+        distances: Tensor = (ex.whitening(points) - ex.centers[0]).square().sum(1).sqrt()
+        return distances / ex.bandwidth
 
     def sums_of(self, x: Tensor) -> list[KernelSums]:
         """Return the sums of each fold. Equal rows, such as copies, belong to the same fold."""

@@ -1,7 +1,7 @@
 """Time of an epoch with an information bottleneck, relative to the plain network.
 
-The network is that of the paper for MNIST, with layers of 784, 1024, 1024 and 256 units and batches
-of 100. The information is estimated by MIGE, a variational bound or MINE, in float32 and with
+The network is that of the paper for MNIST, with layers of 784, 1024, 1024 and 256 units. A batch
+has 100 rows. The information is estimated by MIGE, a variational bound or MINE, in float32 and with
 bfloat16 products. All methods run alternately in one process, so other processes affect all methods
 equally. Times are processor times of one thread. Milliseconds are medians, and ratios are quotients
 of the shortest times.

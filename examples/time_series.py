@@ -19,10 +19,10 @@ compared with standard classifiers of time series, with few labels and with all 
 # Data
 # ----
 #
-# Three data sets of the UCR archive are used. The series are outlines of the leaves of six tree
-# species, hand movements with or without a gun, and the electricity demand of a day in summer or
-# winter. For each split, encoders are trained on half of the series without labels. One fifth of
-# the series is used to choose an encoder, and the rest for tests.
+# Three data sets of the UCR archive are used. *Leaves* are outlines of the leaves of six tree
+# species. *Movements* are hand movements with or without a gun. *Electricity* is the electricity
+# demand of a day in summer or winter. For each split, encoders are trained on half of the series
+# without labels. One fifth of the series is used to choose an encoder, and the rest for tests.
 
 import sys
 from pathlib import Path

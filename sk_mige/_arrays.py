@@ -41,7 +41,7 @@ def readable(values: Any, name: str) -> Any:
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
-    """Convert array-like values to an array, and raise an error for values without a table."""
+    """Convert array-like values to an array. Rows of different lengths raise an error."""
     values = readable(values, name)
     try:
         array = np.asarray(values)
@@ -84,7 +84,7 @@ def _is_temporal(dtype: Any) -> bool:
 
 def check_numbers(values: Any, name: str, error: Exception) -> None:
     """Raise an error that names the parameter if ``error`` is due to values other than numbers."""
-    if sp.issparse(values) or "contains NaN" in str(error):  # pandas' NA is no float
+    if sp.issparse(values) or "contains NaN" in str(error):  # pandas' NA is not a float
         return
     if "inhomogeneous" in str(error):
         raise ValueError(f"{name} must have rows of equal length: {error}") from error

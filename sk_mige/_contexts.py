@@ -111,8 +111,8 @@ class OneByOne(torch.autograd.Function):
 
     @classmethod
     def call(cls, *arguments: Any) -> Any:
-        """Apply the function, and leave the function to Python inside ``torch.compile``."""
-        if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
+        """Apply the function, which ``torch.compile`` does not compile."""
+        if torch.compiler.is_compiling():  # otherwise, each new value causes a compilation
             apart: Any = torch.compiler.disable(cls.apply)  # type: ignore[no-untyped-call]
             return apart(*arguments)
         return cls.apply(*arguments)  # type: ignore[no-untyped-call]
@@ -162,7 +162,7 @@ def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling():  # otherwise, each value needs a compilation
+        if torch.compiler.is_compiling():  # otherwise, each new value causes a compilation
             apart: Callable[P, R] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
             return apart(*args, **kwargs)
         if peek_interpreter_stack() is None and torch._C._get_tracing_state() is None:

@@ -329,7 +329,7 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
     if not hasattr(estimator, "transform"):
         raise TypeError(
             f"estimator must be a fitted transformer, got {type(estimator).__name__}, which has no "
-            "transform: for a pipeline that ends in a predictor, pass pipeline[:-1]; for a search, "
+            "transform. For a pipeline that ends in a predictor, pass pipeline[:-1]. For a search, "
             "set refit=True"
         )
     check_is_fitted(estimator)

@@ -52,7 +52,7 @@ def check_labels(
     if n_rows and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(
             f"{path} has labels from {labels.min()} to {labels.max()}, but there are {n_classes} "
-            "classes, counted from 0: the file is damaged or not in the official binary format."
+            "classes, counted from 0. The file is damaged or not in the official binary format."
         )
     return labels
 

@@ -179,7 +179,7 @@ def order_key(variable: Sequence[Part]) -> tuple[Any, ...]:
     Variables of labels are sorted before variables of numbers. Monotone maps of columns do not
     change the sort key.
     """
-    # For labels, the "rank" tells whether the label equals the label of the first row.
+    # For labels, equality with the label of the first row replaces the rank.
     ranks = [
         column[:8] == column[0] if part.is_label else central_ranks(column)
         for part in variable
@@ -309,10 +309,11 @@ def _fit_term(term: Term, sign: int, estimator: Estimator) -> list[FittedTerm]:
 
 
 def _leftover(labels: Array, pair: list[Array], estimator: Estimator) -> float:
-    """Return a lower bound on the information about the class that both tables still contain.
+    """Return a lower bound on the information about the class in each of two standardised tables.
 
-    Classes of different shapes are known from the standardised columns. Columns that share the
-    class have more information in all rows together than within the classes.
+    After standardisation, columns still depend on the class if the classes differ in shape. If both
+    tables depend on the class, the mutual information of all rows can exceed the average mutual
+    information within the classes.
     """
     label = np.asarray(labels)[:, None]
     return min(_fit("I(class; columns)", _fast(estimator), label, z).interval_[0] for z in pair)

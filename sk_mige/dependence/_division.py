@@ -49,7 +49,8 @@ class DividedPair:
 
     If X and Y share no repeated values, the chain rule divides the columns into labels and numbers.
     A frequent value of a column of numbers, for example the zero of amounts, is also a label.
-    Clusters of numbers that are far apart are repeated values if they are clusters of X and of Y.
+    Numbers can form clusters that are far apart. If clusters of X and clusters of Y contain the
+    same rows, perhaps after merging, the index of the merged cluster is a repeated value.
     """
 
     def __init__(self, x: Array, y: Array) -> None:
@@ -65,7 +66,7 @@ class DividedPair:
         pair = self._with_relations(x, y)
         first, counts = np.unique(pair_codes(x, y), return_counts=True)
         if x.shape[1] + y.shape[1] > 2 or (counts.min() > 1 and np.ptp(counts) == 0):
-            functions = shared_columns(*(z[first] for z in pair))  # copies are no evidence
+            functions = shared_columns(*(z[first] for z in pair))  # copies are not evidence
         else:
             functions = shared_columns(*pair)
         self.shared = [list(own) for own in functions]

@@ -31,7 +31,7 @@ LABEL_CANDIDATES = (
 )
 # Candidates that memorise training rows, so that the in-sample log-loss is no bound.
 MEMORISING = ("neighbors", "boosting", "trees")
-# Candidates whose probabilities are used as fitted, because the fit includes a calibration.
+# Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
 TOLERANCE, MIN_WEIGHT = 0.005, 0.05
@@ -111,8 +111,10 @@ def choose_label_information(
     (:func:`~sk_mige.information.screening.columns_of_labels`). The columns of each fold are chosen
     from its training rows, because a choice from all rows would bias the held-out information.
 
-    Probabilities of a classifier are calibrated with two parameters, which maximise the likelihood
-    of the other folds. The gain from half of the rows to all rows extends the interval.
+    The predicted probabilities are calibrated, except for "table" and "ordered". In each fold, the
+    two parameters of the calibration maximise the likelihood of the other folds. For the calibrated
+    classifiers, the gain from half of the training rows to all training rows raises the upper end
+    of the interval.
     """
     n, rows = len(labels), np.arange(len(labels))
     counts = np.bincount(labels)
@@ -334,15 +336,15 @@ def _cross_fit(
     seed: int,
     halve: bool = False,
 ) -> tuple[list[Any], Floats, float, Floats]:
-    """Return classifiers, log-posteriors, in-sample information, and posteriors as fitted.
+    """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.
 
-    The log-posteriors of held-out rows are calibrated. Those without calibration are also returned,
-    because permuted labels would need another calibration. The in-sample information is NaN for
-    memorising candidates and with ``halve``.
+    The log-posteriors are those of held-out rows. The uncalibrated log-posteriors are for permuted
+    labels, which would need another calibration. The in-sample information is NaN for memorising
+    candidates and with ``halve``.
 
     If columns are given for each fold, the classifiers use these columns only. For a fold without
     columns, the prior is predicted. With ``halve``, the classifiers are fitted to every other
-    training row, with the ranks among these rows.
+    training row, and the normal scores are computed from the ranks among these rows.
     """
     name = name.removesuffix(FEW)
     original, probability = scores, np.zeros((len(labels), len(log_prior)))
@@ -408,8 +410,8 @@ def _calibrations(
 def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share: float) -> Floats:
     """Multiply log-ratios to the class frequencies by a factor, and mix with the frequencies.
 
-    Classifiers with a penalty, or with a wrong model of the classes, are too flat or too steep.
-    Wrong labels occur in all regions, so the probability of a class does not reach 1.
+    If a classifier has a penalty or a wrong model of the classes, its log-ratios are too small or
+    too large. If wrong labels occur in all regions, the probability of a class does not reach 1.
     """
     if steepness != 1:
         ratio = np.log(probability.clip(1e-300)) - log_prior

@@ -55,7 +55,8 @@ from ._variables import (
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 4
 # A larger canonical correlation means a linear relation without noise.
 COLLINEAR = 1 - 1e-9
-# Ratio of the standard deviations of cross-validated and permuted statistics of independent rows.
+# Largest ratio of the standard deviation of the permutation test's statistic to the standard
+# deviation over permutations, for independent X and Y.
 INFLATION = math.sqrt(2)
 
 Array = NDArray[Any]
@@ -70,7 +71,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     ``results_`` holds the scores of all candidates.
 
     If X or Y holds labels, the estimate is the entropy of the labels minus the conditional entropy.
-    Cross-validation then compares the log-loss of calibrated classifiers.
+    Cross-validation then compares the log-loss of classifiers. The predicted probabilities are
+    calibrated, except for the candidates "table" and "ordered".
 
     Parameters
     ----------
@@ -136,8 +138,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Let k be repeated values that X and Y share, for example an integer column of both tables. Then
     :math:`I(X; Y) = H(k) + I(X; Y | k)`. Shared values may have different codes in X and Y. A
-    frequent value of a numeric column, such as 0, is also a label. Clusters that are far apart are
-    shared values if they are clusters of X and of Y. If X and Y contain equal numbers in a part of
+    frequent value of a numeric column, such as 0, is also a label. Numbers can form clusters that
+    are far apart. If clusters of X and clusters of Y contain the same rows, perhaps after merging,
+    the index of the merged cluster is a shared value. If X and Y contain equal numbers in a part of
     the rows, the information is infinite.
 
     Rows must be independent. For random walks and other slow series, the estimate is too large. If
@@ -146,8 +149,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     Rows that are neighbours in a column give a lower bound on the information. If the bound exceeds
     the estimate, for example for a fast oscillation, the upper end of the interval is infinite.
-    Averages of products of a function of X and a function of Y are compared with those that the
-    candidates predict. If the differences are significant, the upper end increases
+    Averages of products of a function of X and a function of Y are compared with the averages that
+    the candidates predict. If the differences are significant, the upper end increases
     (:func:`~sk_mige.information.resolution.undescribed`).
 
     With more than four columns, dependence on single columns and on products of two columns is
@@ -316,11 +319,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         candidates, with equal weights. For numbers, the network is left out if another candidate
         was fitted. Rows of Y are permuted within each fold. The models are not refitted.
 
-        Two rows of different folds contribute twice to the statistic, because each of the two rows
-        is a training row of the model that evaluates the other row. For independent X and Y, the
-        variance of the statistic is therefore, to first order, at most twice the variance over
-        permutations. The differences of the permuted statistics from their mean are multiplied by
-        √2 to account for the larger variance.
+        Each row is a training row of the models that evaluate the rows of other folds. A pair of
+        rows of different folds therefore contributes twice to the statistic. For independent X and
+        Y, the variance of the statistic is, to first order, at most twice the variance over
+        permutations. The differences of the permuted statistics from the mean permuted statistic
+        are multiplied by √2 to account for the larger variance.
 
         Parameters
         ----------
@@ -461,9 +464,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
 
     def _set_infinite(self, n: int) -> Self:
         warn_user(
-            "a linear combination of Y, or of Y's normal scores, is a linear function of X "
-            "without noise, or X and Y share values that hardly ever repeat. The mutual "
-            "information is infinite. Add the measurement noise, or remove the shared columns"
+            "the mutual information is infinite. Either X and Y, or their normal scores, have a "
+            "linear relation without noise, or X and Y share values that rarely repeat. Add the measurement noise, or remove the shared columns"
         )
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 
@@ -477,9 +479,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def _hidden_by_ties(
         self, value: float, numbers: list[Array], scores: tuple[Tensor, Tensor]
     ) -> float:
-        """Return half of the information that the random order of ties hides.
+        """Return half of the largest information that the random order of ties can hide.
 
-        The hidden information is at most the increase in Gaussian information if ties have equal
+        The largest hidden information is the increase in Gaussian information if ties have equal
         scores. The entropy of the rows is an upper bound on the total information.
         """
         equal = [m.transform(z, None) for m, z in zip(self._margins, numbers, strict=True)]
@@ -623,7 +625,7 @@ def _check_enough(x: Tensor, y: Tensor) -> None:
     if n < 3 * d:
         raise ValueError(
             f"X and Y have {n} rows and {d} columns together, but at least 3 rows per column "
-            "are needed; project X or Y to fewer columns, or collect more rows"
+            "are needed. Project X or Y to fewer columns, or collect more rows"
         )
 
 

@@ -124,7 +124,7 @@ def check_names(name: str, values: Any, known: list[str] | None) -> None:
 def warn_of_series(variables: Sequence[Array]) -> None:
     """Warn if at least two variables have a column that changes slowly from row to row.
 
-    One of the columns must be numeric, because rows sorted by several labels are no series.
+    One of the columns must be numeric, because rows sorted by several labels are not a series.
     """
     slow = [_is_slow_series(table) for table in variables]
     if any(slow) and sum(s or _is_slow_label(v) for s, v in zip(slow, variables, strict=True)) > 1:

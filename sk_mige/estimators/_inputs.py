@@ -123,15 +123,15 @@ def _data_set(X: Any) -> tuple[Any, Mapping[str, Any]]:
         options = {name: getattr(X, name) for name in LOADER_OPTIONS}
     if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized):
         raise TypeError(
-            f"X is a {type(dataset).__name__} without a length, but batches are drawn by index: "
-            "pass a data set with __len__ and __getitem__, or call partial_fit with an array for "
+            f"X is a {type(dataset).__name__} without a length, but batches are drawn by index. "
+            "Pass a data set with __len__ and __getitem__, or call partial_fit with an array for "
             "each part of the stream"
         )
     if isinstance(X, DataLoader) and not _is_item_wise(X):
         raise TypeError(
             "X is a DataLoader that sets the batches, the order or a collate_fn, but the encoder "
-            "makes batches from batch_size and random_state: pass X.dataset, or for worker "
-            f"processes DataLoader(X.dataset, batch_size=None, num_workers={X.num_workers})"
+            "makes batches from batch_size and random_state. Pass X.dataset. For worker processes, "
+            f"pass DataLoader(X.dataset, batch_size=None, num_workers={X.num_workers})"
         )
     return dataset, options
 
@@ -165,7 +165,7 @@ def _common_shape(
     # Dimensions of size 1 do not change the order of the values.
     if [n for n in found if n != 1] != [n for n in shape if n != 1]:
         raise ValueError(
-            f"the inputs of X have the shape {found}, but input_shape is {tuple(shape)}: pass "
+            f"the inputs of X have the shape {found}, but input_shape is {tuple(shape)}. Pass "
             "inputs of this shape, or call fit with input_shape=None to use the shape of X"
         )
     return shape

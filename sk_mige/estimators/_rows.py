@@ -36,7 +36,7 @@ CHUNK_ELEMENTS = 2**21
 # Largest absolute decimal exponent of a power of a distance. The limit of float64 is 308.
 LARGEST_POWER = 290
 
-# Number of rows in which rounded and normalised rows are found.
+# Number of leading rows that are checked for rounding and for equal norms.
 FIRST_ROWS = 1_000
 
 # Number of rows in a block, when constant rows are searched block by block.
@@ -96,12 +96,12 @@ def check_varies(X: Any, consequence: str) -> None:
 
 
 def check_density(X: Any) -> None:
-    """Raise ValueError if all rows are equal, and warn of other rows that have no density."""
+    """Raise ValueError if all rows are equal, and warn about other rows without a density."""
     check_varies(X, "they have no density and no score")
     rows = np.asarray(move_to(X[:FIRST_ROWS, :], xp=np, device="cpu"))
     low, high = rows.min(axis=0), rows.max(axis=0)
     narrow = (low < high) & (high - low < FEWEST_STEPS * np.spacing(abs(rows).max(axis=0)))
-    # In float64, directions of rounding errors are found by the fit, and cause no error.
+    # In float64, the fit leaves out directions along which rows vary by rounding errors alone.
     if rows.dtype == np.float32 and narrow.any():
         k = int(np.argmax(narrow))
         warn_user(
@@ -118,7 +118,7 @@ def check_density(X: Any) -> None:
 
 
 def _is_spherical(rows: NDArray[np.float64]) -> bool:
-    """Return whether the rows have equal norms, although they are more than columns."""
+    """Return whether n > d + 1 rows (n, d) have equal norms."""
     n, d = rows.shape
     rows = rows / abs(rows).max()
     norms = np.linalg.norm(rows, axis=1)
@@ -236,8 +236,8 @@ def check_finite(values: Tensor) -> None:
     """Raise if results exceed the range of float64."""
     if not bool(values.isfinite().all()):
         raise ValueError(
-            "the result for X exceeds the range of float64: the values of X are too large, too "
-            "small, or too far from those of the fit; divide each column of X by its standard "
+            "the result for X exceeds the range of float64. The values of X are too large, too "
+            "small, or too far from the values in the fit. Divide each column of X by its standard "
             "deviation"
         )
 
@@ -249,7 +249,7 @@ def check_spread(x: Tensor, power: int) -> None:
     if not -limit < math.log10(spread or math.inf) < limit:
         raise ValueError(
             f"the values of X differ by up to {spread:.1e}, and powers of their distances exceed "
-            "the range of float64: divide X by a constant, or use whiten=True"
+            "the range of float64. Divide X by a constant, or use whiten=True"
         )
 
 

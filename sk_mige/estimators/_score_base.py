@@ -48,7 +48,7 @@ MAX_DENSE_ROWS = 5_000
 AUTO_LANDMARKS = 1_000
 # Number of rows from which whitening and base are estimated, and landmarks are chosen.
 REPRESENTATIVE_ROWS = 10_000
-# Noise is too large for noisy rows if it exceeds NOISIER times their standard deviation. For few
+# A warning is given if the noise exceeds NOISIER times the standard deviation of the rows. For few
 # rows, three standard errors of the standard deviation are added.
 NOISIER = 1.25
 

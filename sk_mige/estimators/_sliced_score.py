@@ -151,8 +151,8 @@ class SlicedScoreMatching(ScoreTransformer):
         -----
         ConvergenceWarning
             If the loss became infinite or NaN. Training stops, and the last weights with a finite
-            loss are kept. Also if the loss of the last epoch is higher than the loss before the
-            training and higher than the loss 0 of a score of zero.
+            loss are kept. The warning is also given if the loss of the last epoch is positive and
+            higher than the loss before the training.
         UserWarning
             If a few outliers dominate the scale of a feature, or if Ctrl-C ended the training.
             After Ctrl-C, the estimator keeps the current weights.
@@ -173,7 +173,7 @@ class SlicedScoreMatching(ScoreTransformer):
             self.history_ = trainer.run(ArrayDataset(white), epochs=self.max_epochs)
         self.n_iter_ = len(self.history_)
         last = self.history_[-1]["train_loss"] if self.history_ else 0.0
-        # The loss of a score of zero is 0. Outliers increase the loss before the training.
+        # A score of zero has the loss 0. Outliers increase the loss before the training.
         before = float(white.double().square().sum(1).mean()) / 2 - white.shape[1]
         if last > max(before, 0.0):
             warn_user(

@@ -446,7 +446,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if getattr(batches, "ndim", 3) < 3:
             raise ValueError(
                 "batches must be an iterable of arrays of shape (n_samples, n_features), but is a "
-                f"single array of shape {tuple(getattr(batches, 'shape', ()))}: call fit, or pass "
+                f"single array of shape {tuple(getattr(batches, 'shape', ()))}. Call fit, or pass "
                 "a list of batches"
             )
         self._accumulator = None
@@ -527,7 +527,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
             {**defaults, **(now if self._fixed is None else self._fixed)},
             now,
             "the first batch of the stream fixed the landmarks, the whitening, the base and the "
-            "bandwidth; set the parameter back, or start a new stream with fit_batches or a clone "
+            "bandwidth. Set the parameter back, or start a new stream with fit_batches or a clone "
             "of this estimator",
         )
         return self._accumulator
@@ -655,8 +655,8 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         if unused:
             warn_user(
                 f"score_estimator has {', '.join(f'{k}={v!r}' for k, v in unused.items())}, which "
-                "training does not use: the score of a batch depends only on n_eigen, "
-                "eigen_threshold, alpha, bandwidth and kernel; leave other parameters at defaults"
+                "training does not use. The score of a batch depends only on n_eigen, "
+                "eigen_threshold, alpha, bandwidth and kernel. Leave other parameters at defaults"
             )
 
 
@@ -847,7 +847,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         elif int(self.n_components) >= n_rows:
             warn_user(
                 f"the projection to n_components={self.n_components} dimensions costs more than "
-                f"the exact distances of batches of {n_rows} rows: use fewer components, for "
+                f"the exact distances of batches of {n_rows} rows. Use fewer components, for "
                 f"example {max(1, n_rows // 4)}, or n_components='auto', which projects only if "
                 "a projection saves time"
             )

@@ -17,7 +17,7 @@ from sk_mige.information.residuals import log_margins, outlying_distance, places
 MAX_MIXED = 10
 # Regression weights below this multiple of their standard error are set to zero.
 MIN_SIGNIFICANCE = 3.0
-# Largest number of reweighted regressions, and change of the shares at which they end.
+# Largest number of reweighted regressions, and change of the row weights below which they end.
 MAX_STEPS, MIN_CHANGE = 50, 1e-3
 
 
@@ -31,7 +31,7 @@ class AdditiveReference(Reference):
     A density estimate is a product of the densities of single columns or of independent components,
     times a Gaussian copula. The densities of single columns come from spacings of sorted values,
     which resolve the edges of a uniform distribution. Rows with outlying residuals have a smaller
-    share in the regression, as in Huber's regression. The model uses the direction with the larger
+    weight in the regression, as in Huber's regression. The model uses the direction with the larger
     in-sample mean of f. Columns that are constant in the training rows are left out. If x or y is
     constant, f is zero.
 
@@ -155,9 +155,9 @@ class _Density(ArrayState):
 
 
 def _regression(x: Tensor, y: Tensor) -> Tensor:
-    """Return least-squares weights, with smaller shares of rows that have outlying residuals.
+    """Return regression coefficients, with a smaller weight for rows with outlying residuals.
 
-    The sum of Huber's losses of the residuals is minimal.
+    The row weights are those of iteratively reweighted least squares for Huber's loss.
     """
     weights = _least_squares(x, y)
     for k, column in enumerate(y.mT):
@@ -173,7 +173,7 @@ def _regression(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _least_squares(x: Tensor, y: Tensor) -> Tensor:
-    """Return least-squares weights, refitted after insignificant weights are set to 0."""
+    """Return least-squares coefficients, refitted after insignificant ones are set to 0."""
     gram, moments = x.mT @ x, x.mT @ y
     inverse = torch.linalg.pinv(gram, hermitian=True)
     weights: Tensor = inverse @ moments

@@ -118,8 +118,8 @@ class Bound(nn.Module):
 class DonskerVaradhan(Bound):
     r"""MINE: :math:`I \ge \mathbb{E}_p[T] - \log \mathbb{E}_{p \otimes p}[e^T]`.
 
-    The gradient of the logarithm of a batch mean is biased. As in [1]_, an exponential moving
-    average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
+    The gradient of the logarithm of a batch mean is a biased estimate. As in [1]_, an exponential
+    moving average of :math:`\mathbb{E}[e^T]` over batches therefore replaces the batch mean in the
     gradient. The moving average is a buffer and part of ``state_dict``. Only ``forward`` in
     training mode updates the average.
 
@@ -164,8 +164,9 @@ class DonskerVaradhan(Bound):
     def _update(self, average: Tensor) -> None:
         """Replace the moving average.
 
-        A transform of ``torch.func`` needs the buffer as an argument. ``copy_`` raises an error for
-        other buffers, and an assignment would leave an invalid tensor behind.
+        A function that ``torch.func`` transforms needs the buffer as an argument. ``copy_`` raises
+        an error for other buffers. An assignment would store a tensor that is invalid after the
+        transform.
         """
         if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(average):
             self.log_average.copy_(average)

@@ -181,7 +181,7 @@ def _with_derivative(
     if not any(bool(column.any()) for column in columns):
         warn_user(
             "the derivatives of family with respect to theta are 0 at all samples, so the gradient "
-            "is 0: replace steps, such as torch.round and torch.sign, by smooth functions"
+            "is 0. Replace steps, such as torch.round and torch.sign, by smooth functions"
         )
     return y.detach(), columns[0] if at.ndim == 0 else torch.stack(columns, -1)
 
@@ -206,6 +206,6 @@ def _check_derivative(
     if share > MAX_WRONG:
         warn_user(
             f"the derivatives of family with respect to parameter {k} of theta differ from finite "
-            f"differences at {share:.0%} of the samples, so the gradient is wrong: use torch "
+            f"differences at {share:.0%} of the samples, so the gradient is wrong. Use torch "
             "operations on theta in all terms, without .item(), .detach() or NumPy"
         )

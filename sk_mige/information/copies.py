@@ -39,10 +39,11 @@ def information_of_copies(
     standardised columns has the correlation λ / (1 + λ) between the copies, where λ is the variance
     of the code. The variance is λ = 1 for orthonormal weights and independent columns.
 
-    For independent columns, all canonical correlations are at most ½, also of nonlinear codes.
-    Independent columns have independent pairs of copies. The maximal correlation of independent
-    pairs is the largest maximal correlation of a pair (Witsenhausen 1975), and each pair has ½. The
-    information of many rows is therefore at most ½ log(4/3) = 0.144 nats for each code.
+    For independent columns, all canonical correlations are at most ½, also for nonlinear codes. The
+    two copies of a column have the maximal correlation ½, and pairs of copies of different columns
+    are independent. The maximal correlation of independent pairs is the largest maximal correlation
+    of a single pair (Witsenhausen 1975). The information of many rows is therefore at most ½
+    log(4/3) = 0.144 nats for each code.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from sk_mige.information.whitened import confirmed_bandwidth, whitened_scores
 from sk_mige.score import ScoreFunction
 from sk_mige.score.units import feature_units
 
-# Largest inconsistency of derivatives with linear relations of columns, due to rounding.
+# Largest relative violation of linear relations by derivatives that rounding can cause.
 COPIES = 1e-6
 # Terms of a sum of entropies: signs, and indices of the variables.
 Entropies = list[tuple[int, list[int]]]

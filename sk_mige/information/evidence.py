@@ -173,9 +173,9 @@ def fitted_information(model: Reference, x: Tensor, y: Tensor, out: Tensor) -> T
     model : Reference
         Unfitted model.
     x : tensor of shape (n, p)
-        Normal scores of x.
+        Coordinates of x that the model uses.
     y : tensor of shape (n, q)
-        Normal scores of y.
+        Coordinates of y that the model uses.
     out : tensor of shape (n,)
         Mask of the held-out rows.
 
@@ -198,9 +198,9 @@ def held_out_information(model: Reference, x: Tensor, y: Tensor) -> Tensor:
     model : Reference
         Fitted model.
     x : tensor of shape (n, p)
-        Normal scores of x.
+        Coordinates of x that the model uses.
     y : tensor of shape (n, q)
-        Normal scores of y.
+        Coordinates of y that the model uses.
 
     Returns
     -------

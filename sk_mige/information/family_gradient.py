@@ -156,8 +156,9 @@ def total_correlation_gradient(
     m = len(variables)
     if m < 2 or len(derivatives) != m:
         raise ValueError(
-            "there must be at least 2 variables and as many derivatives, with None for a variable "
-            f"that does not depend on the parameters; got {m} and {len(derivatives)}"
+            f"there must be at least 2 variables and as many derivatives; got {m} and "
+            f"{len(derivatives)}. Pass None as the derivative of a variable that does not depend "
+            "on the parameters"
         )
     pairs = zip(variables, derivatives, strict=True)
     found, several = _variables({f"x{k}": pair for k, pair in enumerate(pairs, start=1)}, margins)

@@ -203,10 +203,10 @@ class _GaussianInformation(OneByOne):
 
 
 class _FirstDerivatives(torch.autograd.Function):
-    """Multiples of the gradients with respect to mean and scale, without derivatives.
+    """Multiples of the gradients with respect to mean and scale, without second derivatives.
 
-    The gradients depend on mean and scale by NumPy. The second derivatives would be 0 without the
-    errors.
+    NumPy computes the gradients, so autograd has no record of how the gradients depend on mean and
+    scale. Without the errors, second derivatives would be 0.
     """
 
     generate_vmap_rule = True
@@ -236,11 +236,11 @@ def _log_det(gram: Tensor, n: int, d: int, floor: float) -> tuple[float, Tensor]
     Only the n largest eigenvalues of G are used, because centring removes the other directions. If
     G has fewer than n rows, the remaining eigenvalues are 0. The gradient is a polynomial in
     :math:`A = (G + w)^{-1}`, so no eigenvectors are needed. Computing eigenvectors would take most
-    of the time. If w solves u = 1, the estimate is stationary in w, and its gradient is A.
-    Otherwise the estimate depends on G through w and through :math:`s_j = \frac1n \operatorname{tr}
-    A^j`, with u = s₁. Since w u is the floor, the gradient of w is :math:`\frac{w}{n (u - w s_2)}
-    A^2`. Let b, c and e be the derivatives of the term added to :math:`\log\det(G + w) + n(1 - w)`
-    with respect to u, s₂ and w. The gradient is then
+    of the time. Let :math:`s_j = \frac1n \operatorname{tr} A^j` and u = s₁. If w solves u = 1, the
+    estimate is stationary in w, and the gradient is A. Otherwise the estimate depends on G through
+    w and the :math:`s_j`. Since w u is the floor, the gradient of w is
+    :math:`\frac{w}{n (u - w s_2)} A^2`. Let b, c and e be the derivatives of the term added to
+    :math:`\log\det(G + w) + n(1 - w)` with respect to u, s₂ and w. The gradient is then
 
     .. math:: A - \frac1n \Big(b - \frac{w\, (n (u - 1) + e - b s_2 - 2 c s_3)}{u - w s_2}
               \Big) A^2 - \frac{2c}{n} A^3 .

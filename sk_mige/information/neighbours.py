@@ -219,8 +219,8 @@ def _within(margin: _Margin, z: Rows, radius: Rows) -> NDArray[np.int64]:
 def _places(ordered: Rows, z: Rows, radius: Rows) -> NDArray[np.int64]:
     """Return the number of sorted values v with v - z ≤ radius, for each z.
 
-    The sum of z and the radius has a rounding error. A search for the sum would count a value at
-    the radius, or leave it out, at random. The differences of values next to the sum decide.
+    The sum of z and the radius has a rounding error. If v - z equals the radius, a search for the
+    sum may or may not count v. The values next to the sum are therefore compared by v - z.
     """
     edge, last = z + radius, len(ordered) - 1
     place = np.searchsorted(ordered, edge, side="right")

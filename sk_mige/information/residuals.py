@@ -226,7 +226,7 @@ def log_margins(
 
     Outside the range of the sorted values, the density has a mass of 1 / n and decays like the
     inverse square of the distance. Outlying values are spaced on a logarithmic scale, because a
-    window of spacings at the end of a heavy tail has no uniform density.
+    the density is not uniform within a window of spacings at the end of a heavy tail.
 
     Parameters
     ----------

@@ -213,6 +213,6 @@ def _naming_shapes(inputs: Tensor, changed: Sequence[Tensor]) -> Iterator[None]:
             raise
         raise ValueError(
             f"augmentation changed the shape {tuple(inputs.shape)} of the inputs to "
-            f"{', '.join(map(str, shapes))}, which the encoder does not accept ({error}): keep the "
+            f"{', '.join(map(str, shapes))}, which the encoder does not accept ({error}). Keep the "
             "shape, or use an encoder for images of any size"
         ) from error

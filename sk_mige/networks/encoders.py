@@ -130,7 +130,7 @@ class ConvEncoder(nn.Sequential):
         if min(height, width) < smallest:
             raise ValueError(
                 f"input_shape: images of {height} x {width} pixels are too small for "
-                f"{len(channels)} convolutions that each halve the image; at least {smallest} x "
+                f"{len(channels)} convolutions that each halve the image. At least {smallest} x "
                 f"{smallest} pixels are needed. Use fewer channels, or encoder='mlp'"
             )
         convolutions: list[nn.Module] = []

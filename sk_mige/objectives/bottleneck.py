@@ -408,7 +408,7 @@ class InformationBottleneck(InformationDescription):
         if self.uses_score() and self.estimates_conditional() and n_components > draws:
             warn_user(
                 f"n_components={n_components} exceeds the {draws} draws of z for each row, so the "
-                "estimated scores of q(z | x) are too small: use fewer components or a larger "
+                "estimated scores of q(z | x) are too small. Use fewer components or a larger "
                 "n_draws"
             )
 

@@ -237,8 +237,8 @@ class InfoMax(InformationDescription):
         elif self.n_views > 1 and batch_size < needed:
             warn_user(
                 f"n_views={self.n_views} in batches of {batch_size} rows gives too few differences "
-                f"between views to estimate the noise in n_components={n_components} dimensions: "
-                f"use batches of {needed} rows or more, or fewer components"
+                f"between views to estimate the noise in n_components={n_components} dimensions. "
+                f"Use batches of {needed} rows or more, or fewer components"
             )
 
     def input_replaced_by(self) -> str | None:

@@ -173,9 +173,8 @@ class LogDensity:
         if not effective >= MIN_EFFECTIVE:
             raise ValueError(
                 f"normalize=True: {len(y)} draws from the base have an effective number of "
-                f"{effective:.0f}, and at least {MIN_EFFECTIVE} are needed, because the density is "
-                "too different from its elliptical base; use fewer features of X, or "
-                "normalize=False"
+                f"{effective:.0f}, and at least {MIN_EFFECTIVE} are needed. The density is too "
+                "different from the elliptical base. Use fewer features of X, or normalize=False"
             )
         mean_weight = float(weights.logsumexp(0)) - math.log(len(y))
         units = self.model.units
@@ -187,14 +186,14 @@ class LogDensity:
         white = self.model.expansion.whitening
         if self.model.expansion.base.dof is None:
             raise ValueError(
-                "normalize=True needs an estimate with a base, because without a base the "
-                "log-density is constant far from X and has no finite integral; fit an estimator "
-                "with base='student', or use normalize=False"
+                "normalize=True needs an estimate with a base. Without a base, the log-density is "
+                "constant far from X, so the density has no finite integral. Fit an estimator with "
+                "base='student', or use normalize=False"
             )
         if self.model.subspace is None and len(white.mean) != white.n_features:
             raise ValueError(
                 f"normalize=True needs rows of X that vary in all directions, but X varies along "
-                f"{white.n_features} of {len(white.mean)} directions; drop constant and redundant "
+                f"{white.n_features} of {len(white.mean)} directions. Drop constant and redundant "
                 "columns, or use normalize=False"
             )
 

@@ -242,7 +242,7 @@ class Kernel:
 
 
 class _JointKernel(Kernel):
-    """Base class of kernels that compute the profile and its derivatives together, in matrices."""
+    """Base class of kernels whose ``matrices`` computes the profile and derivatives together."""
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return the profile k(u), elementwise."""

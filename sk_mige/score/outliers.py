@@ -11,9 +11,9 @@ from .kernels import is_readable
 
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
 # the mean square. They must be a fraction below FEW of all values, or below CODES if all are equal.
-# Rows with values beyond ABSURD are left out of means and covariances. Tails with infinite variance
-# often reach ABSURD, and other tails rarely. Estimates without rows of the tails are not affine
-# equivariant.
+# Rows with values beyond ABSURD are left out of means and covariances. Such values are frequent for
+# densities with infinite variance, and rare for other densities. Estimates that leave out rows are
+# not affine equivariant.
 FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
 
 
@@ -31,7 +31,7 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
         warn_user(
             f"{len(outliers) / len(x):.2%} of the values of {name} {column}, such as "
             f"{value:g}, are more than {FAR} interquartile ranges from the median and dominate "
-            "the scale: drop such rows, impute missing values, or transform the column"
+            "the scale. Drop such rows, impute missing values, or transform the column"
         )
 
 

@@ -229,7 +229,8 @@ def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
         remedy = _shorter(adjusted) if has_base else "fewer n_steps, or an estimator with a base"
         warn_user(
             f"{share:.0%} of the chains of sample have left the data for regions of much lower "
-            f"density, and the estimated score does not return the chains to the data; use {remedy}"
+            "density. The estimated score does not return the chains to the data. Use "
+            f"{remedy}"
         )
     return share <= MANY
 
@@ -283,7 +284,7 @@ def _check_long(n_steps: int, step_size: float, rate: float) -> None:
     if duration < 1:
         wanted = float(f"{1.05 / (step_size * rate):.2g}")
         warn_user(
-            "the chains of sample are too short to be independent of their starting points: "
+            "the chains of sample are too short to be independent of their starting points. "
             f"n_steps={n_steps} is too small for step_size={step_size:g} and an acceptance rate of "
-            f"{rate:.2g}; use n_steps={wanted:.0f} or more, or a larger step_size"
+            f"{rate:.2g}. Use n_steps={wanted:.0f} or more, or a larger step_size"
         )

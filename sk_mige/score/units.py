@@ -118,7 +118,7 @@ def feature_units(x: Tensor) -> FeatureUnits:
     if bool((centred.abs().amax(0) > FARTHEST * deviation).any()):
         raise ValueError(
             f"X has values more than {FARTHEST:g} standard deviations from the other values of a "
-            "column, and powers of distances exceed the range of float64: drop such rows"
+            "column, and powers of distances exceed the range of float64. Drop such rows"
         )
     third_moment = squares.mul_(centred).sum(0)
     deviation = torch.where(third_moment < 0, -deviation, deviation)

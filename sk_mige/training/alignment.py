@@ -121,7 +121,7 @@ def align_to_input(network: EncoderNetwork, rows: Any, generator: torch.Generato
     if torch.equal(head.alignment, identity):
         warn_user(
             "the representation has collapsed to one value for all rows, probably because features "
-            "have a standard deviation far below their mean: put a StandardScaler before the "
+            "have a standard deviation far below their mean. Put a StandardScaler before the "
             "encoder, or use a smaller lr",
             ConvergenceWarning,
         )

@@ -176,7 +176,7 @@ class Checkpoint(Callback):
         if (key := _difference(wanted, found)) is not None:
             raise ValueError(
                 f"{self.path} is a checkpoint of another {what}: {key!r} has the shape "
-                f"{found.get(key)} in the file and {wanted.get(key)} in this run: set the "
+                f"{found.get(key)} in the file and {wanted.get(key)} in this run. Set the "
                 "parameters of the first run, or use another path"
             )
 

@@ -91,7 +91,7 @@ class ItemRows:
             position = int((~rows.isfinite().all(1)).nonzero()[0])
             raise ValueError(
                 f"item {indices[position]} of X contains NaN, infinity, or a value too large for "
-                "dtype('float32') of the networks: drop the item, or correct its values in the "
+                "dtype('float32') of the networks. Drop the item, or correct its values in the "
                 "data set"
             )
         return rows
@@ -155,7 +155,7 @@ class ItemRows:
         if found != first:
             raise ValueError(
                 f"item {index} of X has the shape {found[0]} and dtype {found[1]}, but item 0 has "
-                f"the shape {first[0]} and dtype {first[1]}: convert all items to one shape and "
+                f"the shape {first[0]} and dtype {first[1]}. Convert all items to one shape and "
                 "dtype, for images with a transform such as torchvision's Resize"
             )
         return value
@@ -220,7 +220,7 @@ def _split(item: Any, index: int) -> tuple[Any, Any]:
         return item[0], item[1]
     raise ValueError(
         f"item {index} of X has {len(item)} parts, but an item is an input or a pair (input, "
-        "target): return one tensor or a pair from the data set"
+        "target). Return one tensor or a pair from the data set"
     )
 
 
@@ -230,8 +230,8 @@ def _split_mapping(item: Mapping[str, Any], index: int) -> tuple[Any, Any]:
     if len(inputs) != 1 or len(targets) > 1:
         raise ValueError(
             f"item {index} of X has the entries {list(item)}, but needs exactly one input with "
-            f"dimensions and at most one target, named {', '.join(TARGET_KEYS)}: keep or rename "
-            "the columns; a data set of Hugging Face gives tensors after with_format('torch')"
+            f"dimensions and at most one target, named {', '.join(TARGET_KEYS)}. Keep or rename "
+            "the columns. A data set of Hugging Face gives tensors after with_format('torch')"
         )
     return item[inputs[0]], item[targets[0]] if targets else None
 
@@ -244,19 +244,19 @@ def _as_input(value: Any, index: int) -> Tensor:
         value = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
     if isinstance(value, tuple | list) and any(isinstance(v, Tensor | np.ndarray) for v in value):
         raise TypeError(
-            f"the input of item {index} of X is a {type(value).__name__} of {len(value)} inputs: "
-            "return one input, and set InfoMax(augmentation=..., n_views=...) for several views"
+            f"the input of item {index} of X is a {type(value).__name__} of {len(value)} inputs. "
+            "Return one input, and set InfoMax(augmentation=..., n_views=...) for several views"
         )
     if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
         raise TypeError(
             f"the input of item {index} of X is a {type(value).__name__}, but must be a dense "
-            "tensor or array of real numbers: add a transform such as torchvision's ToTensor to "
-            "the data set; a data set of Hugging Face gives tensors after with_format('torch')"
+            "tensor or array of real numbers. Add a transform such as torchvision's ToTensor to "
+            "the data set. A data set of Hugging Face gives tensors after with_format('torch')"
         )
     if value.ndim == 0 or value.numel() == 0:
         raise ValueError(
             f"the input of item {index} of X has the shape {tuple(value.shape)}, but needs at "
-            "least one dimension and one value: return a tensor or array from the data set"
+            "least one dimension and one value. Return a tensor or array from the data set"
         )
     return value.detach()
 

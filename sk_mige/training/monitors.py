@@ -54,7 +54,7 @@ class Monitor(Shown):
             raise ValueError(f"every must be a whole number of epochs, got {self.every!r}")
         if not isinstance(self.name, str) or not RECORD.fullmatch(self.name):
             raise ValueError(
-                f"name must be a text that is no other key of a history, got {self.name!r}"
+                f"name must be a string other than the keys of a history, got {self.name!r}"
             )
         names = [other.name for _, other in net.callbacks_ if isinstance(other, Monitor)]
         if names.count(self.name) > 1:
@@ -63,13 +63,13 @@ class Monitor(Shown):
             )
 
     def _read(self, net: Any) -> None:
-        """Read the rows, and raise if they differ from the training rows in form."""
+        """Read the rows, and raise an error unless the encoder accepts the rows."""
         try:
             rows = net.read_rows(self.X)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{str(error).strip()}. Pass rows in the form of the training rows, in a pipeline "
-                "after the steps before the encoder"
+                f"{str(error).strip()}. Pass rows like those that fit of the encoder receives. In "
+                "a pipeline, transform the rows by the steps before the encoder"
             ) from error
         self.data_ = ArrayDataset(rows)
 

@@ -24,7 +24,7 @@ from .data import BatchLoader, EqualBatchSampler
 from .device import moved
 
 WITHOUT_GRAPH = (
-    "the loss of a batch does not depend on the weights of the network through torch: use torch "
+    "the loss of a batch does not depend on the weights of the network through torch. Use torch "
     "operations in a custom loss or encoder, without detach(), .item(), NumPy or torch.no_grad()"
 )
 

@@ -97,14 +97,14 @@ def numeric_targets(y: Any, n_rows: int) -> NDArray[Any]:
     shape = values.shape
     if values.dtype.kind not in "biuf" or shape[:1] != (n_rows,) or 0 in shape:
         raise ValueError(
-            f"y must hold numbers, one or several for each of the {n_rows} rows of X, if mode is a "
-            f"loss function; got shape {shape} and dtype {values.dtype}: encode labels by "
+            f"y must hold at least one number for each of the {n_rows} rows of X, if mode is a loss "
+            f"function; got shape {shape} and dtype {values.dtype}. Encode labels by "
             "sklearn.preprocessing.LabelEncoder"
         )
     if values.dtype.kind == "f" and not (abs(values) <= np.finfo(np.float32).max).all():
         raise ValueError(
-            "y contains NaN, infinity, or a value too large for dtype('float32') of the networks: "
-            "drop the rows that lack a target, and divide large targets by a constant"
+            "y contains NaN, infinity, or a value too large for dtype('float32') of the networks. "
+            "Drop the rows that lack a target, and divide large targets by a constant"
         )
     return values if values.dtype.kind == "f" else values.astype(np.int64)
 
@@ -200,9 +200,9 @@ def warn_of_many_classes(y: NDArray[Any]) -> None:
     n_classes = len(np.unique(y))
     if y.dtype.kind in "iuf" and n_classes > 20 and len(y) < 5 * n_classes:
         warn_user(
-            f"y has {n_classes} distinct whole numbers in {len(y)} rows, and each is a class: for "
-            "regression set mode=InformationBottleneck(task='regression'); for classification pass "
-            "strings as labels to avoid this warning"
+            f"y has {n_classes} distinct whole numbers in {len(y)} rows, and each is a class. For "
+            "regression, set mode=InformationBottleneck(task='regression'). For classification, "
+            "pass strings as labels to avoid this warning"
         )
 
 
@@ -261,8 +261,8 @@ def check_weights(weight: Any, y: Any) -> NDArray[Any] | None:
 class TargetScaler:
     """Standardisation of regression targets, and the inverse transformation.
 
-    A target that has been constant in training is predicted without an error. The variance of such
-    a target in ``scaler`` is 0.
+    A target that is constant in the training rows has the variance 0 in ``scaler``. The prediction
+    of such a target is the constant.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ class TargetScaler:
         self.scaler.var_ = np.zeros_like(self.scaler.scale_)
 
     def training_values(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return scaled training targets (n, t), and note which targets vary."""
+        """Return scaled training targets (n, t), and store which targets vary."""
         values = self.transform(y)
         varies = values.min(axis=0) < values.max(axis=0)
         self.scaler.var_ = np.where(varies, self.scaler.scale_**2, self.scaler.var_)

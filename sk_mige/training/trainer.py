@@ -243,8 +243,9 @@ class Trainer:
             internal = ("batches", "_batch_count", "_best")
             keys = [key for key in net.history[-1] if not key.endswith(internal)]
             raise ValueError(
-                f"callbacks: a callback monitors {missing[1]!r}, which is not recorded before: "
-                f"monitor one of {keys}, or move the callback that records it to the front"
+                f"callbacks: a callback monitors {missing[1]!r}, which no earlier callback "
+                f"records: monitor one of {keys}, or move the callback that records "
+                f"{missing[1]!r} to the front"
             ) from error
         finally:
             net.train_split = None

@@ -124,8 +124,8 @@ class Endless(IterableDataset[Any]):
         (EffectiveRank(Endless()), "EffectiveRank: X is a Endless without a length"),
         (EffectiveRank(X, every=1.5), "every must be a whole number of epochs, got 1.5"),
         (EffectiveRank(X, every=None), "every must be a whole number of epochs, got None"),
-        (EffectiveRank(X, name="train_loss"), "no other key of a history, got 'train_loss'"),
-        (EffectiveRank(X, name="rank_best"), "no other key of a history, got 'rank_best'"),
+        (EffectiveRank(X, name="train_loss"), "other than the keys of a history, got 'train_loss'"),
+        (EffectiveRank(X, name="rank_best"), "other than the keys of a history, got 'rank_best'"),
         (EffectiveRank(X, name=3), "name must be a text"),
     ],
 )

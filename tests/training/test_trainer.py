@@ -195,7 +195,7 @@ def test_monitoring_held_out_rows_stops_early() -> None:
 
 def test_other_missing_records_are_not_blamed_on_held_out_rows() -> None:
     stopping = EarlyStopping("nonsense", sink=lambda text: None)
-    with pytest.raises(ValueError, match="'nonsense', which is not recorded before"):
+    with pytest.raises(ValueError, match="'nonsense', which no earlier callback records"):
         trainer_of(callbacks=[stopping]).run(ROWS, epochs=2)
 
 

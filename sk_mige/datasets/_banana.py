@@ -25,7 +25,7 @@ class BananaScore(ExactScore):
         Curvature :math:`c`. With ``curvature=0``, the density is a Gaussian. Negative values bend
         the density downwards.
     noise : float, default=0.5
-        Standard deviation :math:`s` across the parabola.
+        Standard deviation :math:`s` of :math:`x_2`, given :math:`x_1`.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def make_banana(
         Curvature :math:`c`. With ``curvature=0``, the density is a Gaussian. Negative values bend
         the density downwards.
     noise : float, default=0.5
-        Standard deviation :math:`s` across the parabola.
+        Standard deviation :math:`s` of :math:`x_2`, given :math:`x_1`.
     random_state : int, RandomState instance or None, default=None
         Seed or generator for the samples.
 

@@ -465,7 +465,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     def _set_infinite(self, n: int) -> Self:
         warn_user(
             "the mutual information is infinite. Either X and Y, or their normal scores, have a "
-            "linear relation without noise, or X and Y share values that rarely repeat. Add the measurement noise, or remove the shared columns"
+            "linear relation without noise, or X and Y share values that rarely repeat. Add "
+            "the measurement noise, or remove the shared columns"
         )
         return self._set_value(np.inf, (np.inf, np.inf), [], np.full(n, np.inf))
 

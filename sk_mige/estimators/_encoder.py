@@ -119,7 +119,7 @@ class MIGEEncoder(
         estimates scores uses this cut-off by default.
 
         The parameter must be None if a method other than MIGE estimates the information. The
-        default bottleneck estimates no scores, so a score estimator has no effect and causes a
+        default bottleneck does not estimate scores, so a score estimator has no effect and causes a
         warning.
     encoder : {"mlp", "conv"}, torch.nn.Module or callable, default="mlp"
         Network that maps rows to the inputs of the head. The head computes z. A module is copied to
@@ -415,10 +415,10 @@ class MIGEEncoder(
             last finite loss. The warning is also given if the representation is the same for all
             rows, or if the information exceeds ``max_information``.
         UserWarning
-            If columns vary by less than the resolution of float32, or if outliers dominate the
-            standard deviation of a column. The warning is also given if the squares of values
-            overflow in float32, or if values are too small for the batch norms of a bottleneck. For
-            a data set, these checks read the first 256 items.
+            If the range of a column is less than 16 spacings of float32 numbers, or if outliers
+            dominate the standard deviation of a column. The warning is also given if the squares of
+            values overflow in float32, or if values are too small for the batch norms of a
+            bottleneck. For a data set, these checks read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)

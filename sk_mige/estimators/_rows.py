@@ -105,9 +105,9 @@ def check_density(X: Any) -> None:
     if rows.dtype == np.float32 and narrow.any():
         k = int(np.argmax(narrow))
         warn_user(
-            f"column {k} of X is between {low[k]:.9g} and {high[k]:.9g}, where float32 has fewer "
-            f"than {FEWEST_STEPS} different numbers. Rounded values have no density, and estimated "
-            "scores are not valid. Subtract the mean before the conversion to float32"
+            f"column {k} of X is between {low[k]:.9g} and {high[k]:.9g}, a range of less than "
+            f"{FEWEST_STEPS} spacings of float32 numbers. Rounded values have no density, and "
+            "estimated scores are not valid. Subtract the mean before the conversion to float32"
         )
     elif _is_spherical(rows.astype(np.float64)):
         warn_user(
@@ -154,8 +154,8 @@ def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:
             f"the rows of X are all equal in dtype('float32') of the networks: {example}; {advice}"
         )
     warn_user(
-        f"{len(columns)} of the columns of X, {shown}, vary by less than the resolution of "
-        f"dtype('float32') of the networks: {example}; {advice}"
+        f"{len(columns)} of the columns of X, {shown}, vary by less than {FEWEST_STEPS} "
+        f"spacings of numbers in dtype('float32') of the networks: {example}; {advice}"
     )
 
 

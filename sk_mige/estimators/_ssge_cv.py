@@ -183,12 +183,13 @@ class SSGEScoreEstimatorCV(BaseScoreEstimator):
     fitted with landmarks to the training rows of each split, and compared again.
 
     With more rows, up to four finalists are selected on 1,024 of the rows. The finalists are the
-    best candidate and the best for each value of ``curl_free``. The default settings of
-    :class:`SSGEScoreEstimator` are also a finalist if they are in the grid. Each finalist is fitted
-    to the training rows of the first split, as in the final fit. At most 50,000 rows are split into
-    training and held-out rows. The finalist with the lowest loss on the held-out rows is fitted to
-    all rows. The comparison of finalists takes one fit for each finalist. If landmarks are needed,
-    there is a further fit with 2,000 landmarks, and sometimes one with 4,000.
+    best candidate and, for each value of ``curl_free``, the best candidate of finite strength. The
+    default settings of :class:`SSGEScoreEstimator` are also a finalist if they are in the grid.
+    Each finalist is fitted to the training rows of the first split, as in the final fit. At most
+    50,000 rows are split into training and held-out rows. The finalist with the lowest loss on the
+    held-out rows is fitted to all rows. The comparison of finalists takes one fit for each
+    finalist. If landmarks are needed, there is a further fit with 2,000 landmarks, and sometimes
+    one with 4,000.
 
     References
     ----------
@@ -456,7 +457,8 @@ def _dealt_splits(x: Tensor, rows: Tensor, n_folds: int) -> Splits:
     """Split rows with coordinates x into folds, with equal rows in the same fold."""
     if n_folds > len(x) // 2:
         raise ValueError(
-            f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {len(x)}; lower cv"
+            f"cv={n_folds} folds need at least {2 * n_folds} samples, X has {len(x)}; use a "
+            "smaller cv"
         )
     fold = sample_folds(x, n_folds, rows)
     return [((fold != k).nonzero()[:, 0], (fold == k).nonzero()[:, 0]) for k in range(n_folds)]
@@ -485,9 +487,9 @@ def _given_splits(cv: Any, numbers: NDArray[Any], n_samples: int, device: torch.
         train, test = (torch.from_numpy(part[part >= 0]).to(device) for part in found)
         if len(train) < 2 or len(test) < 1:
             raise ValueError(
-                f"cv: split {number} has {len(train)} training rows and {len(test)} test rows "
-                f"among the {len(numbers)} rows that are compared; at least 2 and 1 are needed. "
-                "Use fewer splits or larger test sets"
+                f"cv: split {number} must have at least 2 training rows and 1 test row among the "
+                f"{len(numbers)} compared rows, got {len(train)} and {len(test)}. Use fewer splits "
+                "or larger test sets"
             )
         splits.append((train, test))
     return splits

@@ -125,7 +125,7 @@ def check_derivative(
     if not bool(torch.isfinite(derivative).all()):
         raise ValueError(
             f"{name} contains NaN or infinity. The parameters may be at the edge of their range, "
-            f"where {name[1:]} is not differentiable; move them inside"
+            f"where {name[1:]} is not differentiable; use parameters inside the range"
         )
     return derivative.reshape(*rows.shape, -1), several
 

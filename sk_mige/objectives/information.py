@@ -67,8 +67,8 @@ class MIGE(Information):
     """Estimator of the gradient of mutual information from estimated scores.
 
     MIGE trains no critic. In InfoMax, the ``score_estimator`` of ``MIGEEncoder`` estimates the
-    scores of each batch. By default, a bottleneck with a Gaussian head estimates no scores. The
-    entropy of z given x, and an upper bound of the entropy of z, have closed forms. MIGE is the
+    scores of each batch. By default, a bottleneck with a Gaussian head does not estimate scores.
+    The entropy of z given x, and an upper bound of the entropy of z, have closed forms. MIGE is the
     default estimator of information. Use :class:`Critic` if distances between rows are not
     meaningful.
 
@@ -413,6 +413,6 @@ class InformationDescription(Description):
 
     def unused_score(self) -> str | None:
         """Return the reason why ``score_estimator`` is unused, or None if it is used."""
-        return (
-            None if self.uses_score() else f"information={self.information!r} estimates no scores"
-        )
+        if self.uses_score():
+            return None
+        return f"information={self.information!r} does not estimate scores"

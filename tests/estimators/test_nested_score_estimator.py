@@ -115,12 +115,15 @@ def variance(code: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("mode", "reason"),
     [
-        (InfoMax("jsd"), "information='jsd' estimates no scores"),
-        (InfoMax(Critic("infonce")), r"information=Critic\(\) estimates no scores"),
-        (InfoMax(variance), "information=<function variance.*> estimates no scores"),
-        (InfoMax("sigreg", n_views=2), "information='sigreg' estimates no scores"),
-        (InformationBottleneck("club"), "information='club' estimates no scores"),
-        (InformationBottleneck(Variational()), r"information=Variational\(\) estimates no scores"),
+        (InfoMax("jsd"), "information='jsd' does not estimate scores"),
+        (InfoMax(Critic("infonce")), r"information=Critic\(\) does not estimate scores"),
+        (InfoMax(variance), "information=<function variance.*> does not estimate scores"),
+        (InfoMax("sigreg", n_views=2), "information='sigreg' does not estimate scores"),
+        (InformationBottleneck("club"), "information='club' does not estimate scores"),
+        (
+            InformationBottleneck(Variational()),
+            r"information=Variational\(\) does not estimate scores",
+        ),
         (variance, "mode is a loss function"),
     ],
     ids=["jsd", "infonce", "own information", "views", "club", "variational", "own loss"],

@@ -159,7 +159,7 @@ def test_layers_bottlenecks_and_score_estimators_are_refused(objective: ViewInfo
     with pytest.raises(ValueError, match="cannot be minimised by .*: use it in InfoMax"):
         InformationBottleneck(objective).check()
     encoder = MIGEEncoder(2, mode=InfoMax(objective, n_views=2))
-    with pytest.raises(ValueError, match="estimates no scores"):
+    with pytest.raises(ValueError, match="does not estimate scores"):
         encoder.set_params(score_estimator=SSGEScoreEstimator()).fit(X)
 
 

@@ -220,7 +220,7 @@ def test_units_change_a_normalised_density_by_their_product():
     ("X", "options", "message"),
     [
         (gaussian(60)[0], {"base": None}, "needs an estimate with a base.*base='student'"),
-        (np.c_[gaussian(60)[0], np.ones(60)], {}, "X varies along 2 of 3 directions; drop"),
+        (np.c_[gaussian(60)[0], np.ones(60)], {}, "X varies along 2 of 3 directions. Drop"),
     ],
 )
 def test_densities_without_an_integral_are_not_normalised(X, options, message):

@@ -93,7 +93,7 @@ def test_an_automatic_projection_is_left_out_where_exact_distances_cost_less() -
 
 
 def test_more_components_than_rows_of_a_batch_cause_a_warning() -> None:
-    message = "n_components=8 .* batches of 8 rows: use fewer components, for example 2,"
+    message = "n_components=8 .* batches of 8 rows. Use fewer components, for example 2,"
     with pytest.warns(UserWarning, match=message):
         fitted = encoder(RandomProjectionSSGE(8), batch_size=8).fit(X)
     assert projection(fitted).shape == (8, 12)

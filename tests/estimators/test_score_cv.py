@@ -103,7 +103,7 @@ def test_a_split_without_compared_rows_is_refused(monkeypatch):
     monkeypatch.setattr("sk_mige.estimators._ssge_cv.COMPARED_ROWS", 20)
     X, _ = make_banana(100, random_state=0)
     one = [(np.arange(99), np.array([99])), (np.arange(1, 100), np.array([0]))]
-    with pytest.raises(ValueError, match="cv: split 0 has 20 training rows and 0 test rows"):
+    with pytest.raises(ValueError, match="cv: split 0 must have .*, got 20 and 0"):
         SSGEScoreEstimatorCV(**SMALL, cv=one, random_state=0).fit(X)
 
 

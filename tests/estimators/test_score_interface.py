@@ -289,7 +289,7 @@ def test_rows_on_a_sphere_are_warned_of(X, estimator):
 
 @pytest.mark.parametrize("estimator", ALL)
 def test_float32_rows_far_from_zero_are_warned_of(X, estimator):
-    with pytest.warns(UserWarning, match="column 1 of X .* where float32 has fewer than 16"):
+    with pytest.warns(UserWarning, match="column 1 of X .* less than 16 spacings"):
         estimator.fit((X + np.array([0.0, 1e7, 0.0])).astype(np.float32))
 
 

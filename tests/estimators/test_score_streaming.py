@@ -396,5 +396,5 @@ def test_heavy_tails_and_small_later_batches_are_not_warned_of():
 
 
 def test_an_array_is_no_stream_of_batches(X):
-    with pytest.raises(ValueError, match=r"single array of shape \(900, 6\): call fit"):
+    with pytest.raises(ValueError, match=r"single array of shape \(900, 6\)\. Call fit"):
         landmark_estimator().fit_batches(X)

@@ -126,7 +126,7 @@ class Endless(IterableDataset[Any]):
         (EffectiveRank(X, every=None), "every must be a whole number of epochs, got None"),
         (EffectiveRank(X, name="train_loss"), "other than the keys of a history, got 'train_loss'"),
         (EffectiveRank(X, name="rank_best"), "other than the keys of a history, got 'rank_best'"),
-        (EffectiveRank(X, name=3), "name must be a text"),
+        (EffectiveRank(X, name=3), "name must be a string"),
     ],
 )
 def test_rows_and_labels_that_do_not_fit_are_named(monitor: Any, message: str) -> None:

@@ -658,11 +658,11 @@ def _average(candidates: list[Evidence]) -> NDArray[np.float64]:
 
 
 def _warn_of_surface(n: int) -> None:
-    """Warn that a relation may have no noise. The text for few rows leaves both cases open."""
+    """Warn that a relation may have no noise, or that few rows do not resolve the noise."""
     if n < FEWEST:
         warn_user(
-            f"{n} rows do not resolve the mutual information, because these rows also fit a "
-            "relation without noise. Pass more rows or fewer columns. If Y is a function of X, "
+            f"{n} rows do not resolve the mutual information, because the rows are consistent with "
+            "a relation without noise. Pass more rows or fewer columns. If Y is a function of X, "
             "add the measurement noise"
         )
     else:

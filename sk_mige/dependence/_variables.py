@@ -193,8 +193,8 @@ class Columns:
     def _numbers(self, column: Array) -> NDArray[np.float64]:
         if column.dtype.kind in "USO" and _categories(column) is not None:
             raise ValueError(
-                f"{self.name} has labels such as {column[0]!s:.40} in a column of numbers in the "
-                "data passed to fit; pass numbers"
+                f"{self.name} has labels such as {column[0]!s:.40} in a column that held numbers "
+                "in fit; pass numbers"
             )
         return column.astype(np.float64)
 

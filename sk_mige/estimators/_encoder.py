@@ -823,7 +823,7 @@ class MIGEEncoder(
         if (marginal := self._marginal) is None:
             raise NotFittedError(
                 "score_samples needs z of all training rows, which partial_fit and "
-                "at_beta do not have: call fit(X, y), with warm_start=True to keep the weights"
+                "at_beta do not compute: call fit(X, y), with warm_start=True to keep the weights"
             )
 
         def log_density(x: Tensor) -> Tensor:

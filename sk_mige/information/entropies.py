@@ -68,7 +68,7 @@ def read_variables(named: dict[str, tuple[Any, Any]]) -> tuple[list[Variable], b
         )
     if len(set(axes.values())) > 1:
         raise ValueError(
-            f"{', '.join(axes)} must be derivatives with respect to the same parameters; got "
+            f"{', '.join(axes)} must be derivatives with respect to the same parameters. Got "
             f"{', '.join(str(p) for p, _ in axes.values())} parameters, or a parameter axis in "
             "some derivatives only"
         )

@@ -404,13 +404,13 @@ def _best_kernel(
     """Choose kernel and strength by held-out losses, with a preference for the first kernel.
 
     Another kernel replaces the first kernel only if its loss is lower by two standard errors. The
-    other kernels are not tried if the first kernel does not improve on the base alone. They are not
-    tried in one dimension either, because the losses of rough kernels vary too much.
+    other kernels are not tried if the first kernel does not improve on the base alone. In one
+    dimension, only the first kernel is tried, because the losses of rough kernels vary too much.
 
-    Two bounds on the mean over three folds permit an early end.
+    Two bounds on the mean over three folds make some of the fits unnecessary.
 
-    * Mean plus standard error is at least the second largest of three numbers. If no strength
-      improves on the base alone in two of the folds, the base alone is chosen.
+    * The mean plus the standard error is at least the second largest of three numbers. If no
+      strength improves on the base alone in two of the folds, the base alone is chosen.
     * If a gain is at most 0 in one fold, the mean gain is at most two standard errors. The
       comparison with another kernel ends if no strength has a gain in every fold so far.
     """

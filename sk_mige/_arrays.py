@@ -20,7 +20,7 @@ def column_names(values: Any) -> list[str] | None:
 def readable(values: Any, name: str) -> Any:
     """Convert a tensor to an array. Masked, sparse and complex values raise an error.
 
-    Mappings, sets and iterators also raise an error, because NumPy makes them a single object.
+    Mappings, sets and iterators also raise an error, because NumPy stores each as a single object.
     """
     if isinstance(values, Mapping | Set | Iterator) and not sp.issparse(values):
         raise TypeError(

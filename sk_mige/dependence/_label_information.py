@@ -29,7 +29,7 @@ LABEL_CANDIDATES = (
     "trees",
     "ordered",
 )
-# Candidates that memorise training rows, so that the in-sample log-loss is no bound.
+# Candidates that memorise training rows, so that the in-sample log-loss is not a bound.
 MEMORISING = ("neighbors", "boosting", "trees")
 # Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
@@ -338,9 +338,9 @@ def _cross_fit(
 ) -> tuple[list[Any], Floats, float, Floats]:
     """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.
 
-    The log-posteriors are those of held-out rows. The uncalibrated log-posteriors are for permuted
-    labels, which would need another calibration. The in-sample information is NaN for memorising
-    candidates and with ``halve``.
+    The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
+    permuted labels, which would need another calibration. The in-sample information is NaN for
+    memorising candidates and with ``halve``.
 
     If columns are given for each fold, the classifiers use these columns only. For a fold without
     columns, the prior is predicted. With ``halve``, the classifiers are fitted to every other

@@ -234,7 +234,7 @@ def _components(rows: NDArray[np.float64]) -> NDArray[np.int64]:
 def common_clusters(x: Array, y: Array) -> tuple[list[Clusters], list[Clusters]]:
     """Return clusters of x that are functions of y, and clusters of y that are functions of x.
 
-    The clusters are those of single columns and of all columns. The columns are numbers.
+    Clusters are found in each single column, and in all columns together. The columns are numbers.
     """
     found = []
     for z in (x, y):

@@ -153,9 +153,9 @@ def choose_information(
     The in-sample mean of the pointwise information is biased upwards, and the held-out mean is
     biased downwards. The two biases have the same size to first order in 1 / n, where n is the
     number of training rows of a fold. For a parametric family that contains the true density, each
-    bias is m / (2 n) nats. Here m is the number of parameters minus those of the marginal densities
-    of x and y, for example p q for a Gaussian copula. The estimate of a candidate other than
-    "neighbors" is therefore the average of both means. The width of the interval includes the
+    bias is m / (2 n) nats. Here m is the number of parameters minus the number for the marginal
+    densities of x and y, for example p q for a Gaussian copula. The estimate of a candidate other
+    than "neighbors" is therefore the average of both means. The width of the interval includes the
     sampling error, the difference between in-sample and held-out means, and the spread of the
     candidates.
 

@@ -15,8 +15,8 @@ from sk_mige.information.references import ArrayState, Reference
 MAX_ROWS, MAX_COLUMNS, MAX_PRODUCTS = 5000, 4, 1e10
 # Frequencies of the cosines of the ranks.
 N_COSINES = 12
-# Correlations are significant if they exceed the largest of m independent ones by this many
-# standard errors.
+# Correlations are significant if they exceed the largest of m correlations of independent columns
+# by this many standard errors.
 MARGIN = 2.0
 
 

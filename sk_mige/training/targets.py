@@ -114,7 +114,7 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
         raise ValueError(
-            f"y contains classes that fit did not see: {unseen.tolist()}; the known classes are "
+            f"y contains classes that fit did not receive: {unseen.tolist()}; the known classes are "
             f"{classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...)"
         )
     return np.searchsorted(classes, y).astype(np.int64)
@@ -298,7 +298,7 @@ class TargetScaler:
         columns = y.reshape(len(y), -1)
         if columns.shape[1] != self.scaler.n_features_in_:
             raise ValueError(
-                f"y has {columns.shape[1]} targets, but fit saw {self.scaler.n_features_in_}"
+                f"y has {columns.shape[1]} targets, but fit received {self.scaler.n_features_in_}"
             )
         return self.scaler.transform(columns / self.units)
 

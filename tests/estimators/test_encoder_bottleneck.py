@@ -191,7 +191,7 @@ def test_partial_fit_takes_all_classes_in_the_first_call(
 def test_unseen_classes_are_named() -> None:
     X = np.random.default_rng(0).normal(size=(30, 2))
     encoder = small("ib").partial_fit(X, np.arange(30) % 2, classes=[0, 1])
-    with pytest.raises(ValueError, match=r"classes that fit did not see: \[7\]"):
+    with pytest.raises(ValueError, match=r"classes that fit did not receive: \[7\]"):
         encoder.partial_fit(X, np.full(30, 7))
     with pytest.raises(ValueError, match="not the same as on last call"):
         encoder.partial_fit(X, np.arange(30) % 2, classes=[0, 1, 2])
@@ -207,7 +207,7 @@ def test_partial_fit_of_values_keeps_their_number_and_scale() -> None:
     encoder.partial_fit(X, 5 * y)
     assert encoder.net_.criterion_.likelihood is likelihood
     assert encoder.predict(X).shape == (60, 2)
-    with pytest.raises(ValueError, match="y has 1 targets, but fit saw 2"):
+    with pytest.raises(ValueError, match="y has 1 targets, but fit received 2"):
         encoder.partial_fit(X, y[:, 0])
 
 

@@ -778,7 +778,7 @@ class RandomProjectionSSGE(SSGEScoreEstimator):
         "projection": [StrOptions({"gaussian", "sparse"})],
     }
     _parameter_constraints.pop("curl_free")
-    curl_free = False  # the correction is no gradient in the original coordinates
+    curl_free = False  # the correction is not a gradient in input coordinates
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ STRONG = 0.01
 ROUNDINGS = 16.0
 # Values farther from the median than this multiple of the median distance are outlying.
 OUTLYING = 20.0
-# Gaps between clusters matter if they change an entropy by more nats.
+# Gaps between clusters are used if the change of an entropy exceeds this number of nats.
 GAP = 0.05
 
 

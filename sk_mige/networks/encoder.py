@@ -127,7 +127,7 @@ class EncoderNetwork(nn.Module):
         """Return the encoder's output in training, in bfloat16 with ``mixed_precision``."""
         if not self.mixed_precision:
             return self.encoder(inputs)
-        # Inside another autocast context, the cache would outlive the training step.
+        # Inside another autocast context, the cache would remain after the training step.
         with torch.autocast(inputs.device.type, torch.bfloat16, cache_enabled=False):
             output = self.encoder(inputs)
         # Scores, likelihoods and noise need more than the three digits of bfloat16.

@@ -99,7 +99,7 @@ class CriticBound(nn.Module):
 
     def scores(self, x: Tensor, z: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
         """Return the critic's scores of all pairs (x, z), optionally for given parameters."""
-        # Inside another autocast context, the cache would outlive the training step.
+        # Inside another autocast context, the cache would remain after the training step.
         with torch.autocast(
             z.device.type, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False
         ):

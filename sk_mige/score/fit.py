@@ -474,7 +474,7 @@ def _best_alpha(losses: Tensor) -> tuple[float, Tensor]:
     bound.
     """
     bounds = -torch.arange(len(ALPHAS), device=losses.device).expand(len(losses), -1)
-    # With only three folds, the kernel part must gain over the base alone, the last column.
+    # With only three folds, a gain over the base alone, the last column, must be significant.
     best = select_candidate(losses, bounds.to(losses), losses[:, -1:])
     return ALPHAS[best], losses[:, best]
 

@@ -10,10 +10,10 @@ from sk_mige._warnings import warn_user
 from .kernels import is_readable
 
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
-# the mean square. They must be a fraction below FEW of all values, or below CODES if all are equal.
-# Rows with values beyond ABSURD are left out of means and covariances. Such values are frequent for
-# densities with infinite variance, and rare for other densities. Estimates that leave out rows are
-# not affine equivariant.
+# the mean square. Outliers must be a fraction below FEW of all values, or below CODES if all are
+# equal. Rows with values beyond ABSURD are left out of means and covariances. Such values are
+# frequent for densities with infinite variance, and rare for other densities. Estimates that leave
+# out rows are not affine equivariant.
 FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
 
 

@@ -225,7 +225,7 @@ def _shorter(adjusted: bool) -> str:
 def _check_confined(share: float, adjusted: bool, has_base: bool) -> bool:
     """Warn and return False if many chains have left the data."""
     if share > MANY:
-        # Without a base, the score is zero far from the data, whatever the step size.
+        # Without a base, the score is zero far from the data, for every step size.
         remedy = _shorter(adjusted) if has_base else "fewer n_steps, or an estimator with a base"
         warn_user(
             f"{share:.0%} of the chains of sample have left the data for regions of much lower "

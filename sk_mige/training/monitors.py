@@ -68,8 +68,8 @@ class Monitor(Shown):
             rows = net.read_rows(self.X)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{str(error).strip()}. Pass rows like those that fit of the encoder receives. In "
-                "a pipeline, transform the rows by the steps before the encoder"
+                f"{str(error).strip().rstrip('.')}. Pass rows like the rows that the encoder "
+                "receives in fit. In a pipeline, transform the rows by the steps before the encoder"
             ) from error
         self.data_ = ArrayDataset(rows)
 

@@ -75,7 +75,7 @@ class TrainingProgress(Callback):
             unit="epoch",
             file=stream,
             ncols=shutil.get_terminal_size().columns if is_terminal else None,
-            # A log file keeps every refresh.
+            # A log file stores the text of every refresh, so refreshes are rare.
             mininterval=0.1 if is_terminal else 5,
             bar_format="{desc}: {n:.1f}/{total} epochs |{bar}| {elapsed} < {remaining}{postfix}",
         )

@@ -114,8 +114,8 @@ def class_indices(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     unseen = np.setdiff1d(y, classes)
     if unseen.size:
         raise ValueError(
-            f"y contains classes that fit did not receive: {unseen.tolist()}; the known classes are "
-            f"{classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...)"
+            f"y contains classes that fit did not receive: {unseen.tolist()}; the known classes "
+            f"are {classes.tolist()}. Pass all classes to the first partial_fit(..., classes=...)"
         )
     return np.searchsorted(classes, y).astype(np.int64)
 

@@ -246,7 +246,7 @@ def test_labels_in_place_of_numbers_are_named_by_pmi() -> None:
         np.full((3, 1), "nan"),
         np.full((3, 1), "b", dtype=object),
     ):
-        with pytest.raises(ValueError, match="X has labels such as .* in a column that held numbers"):
+        with pytest.raises(ValueError, match="X has labels such as .* that held numbers"):
             found.pmi(labels, y[:3])
 
 

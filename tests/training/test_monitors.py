@@ -105,7 +105,10 @@ class Endless(IterableDataset[Any]):
         (OnlineProbe(X, Y[:9]), r"numbers of samples: \[300, 9\]"),
         (OnlineProbe(X, X[:, 20]), "continuous"),
         (OnlineProbe(X, 0 * Y), "OnlineProbe: classification needs at least two classes"),
-        (EffectiveRank(X[:, :5]), "X has 5 features, but .* 64 .*after the steps before the enc"),
+        (
+            EffectiveRank(X[:, :5]),
+            "X has 5 features, but .* 64 .*input\\. Pass .* steps before the enc",
+        ),
         (EffectiveRank(np.full((9, 64), np.nan)), "NaN"),
         (EffectiveRank(np.ma.masked_less(X, 0.1)), "EffectiveRank: X has masked values"),
         (OnlineProbe(X, np.ma.masked_less(Y, 1)), "OnlineProbe: y has masked values"),

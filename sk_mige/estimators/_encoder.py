@@ -843,9 +843,9 @@ class MIGEEncoder(
         several pairs of copies of each row, about 1000 pairs in all. Higher is better. The scores
         of different encoders are comparable on the same X. For independent columns and many rows,
         the score is at most 0.144 nats for each component, because the copies have values in
-        common. Searches without y maximise this score.
-        The score is computed from z for every value of ``output``.
-        :func:`~sk_mige.metrics.representation_score` is the score of other transformers.
+        common. Searches without y maximise this score. The score is computed from z for every value
+        of ``output``. :func:`~sk_mige.metrics.representation_score` is the score of other
+        transformers.
 
         For a bottleneck, the score is the accuracy for classification and R² for regression.
 

@@ -36,8 +36,8 @@ def information_of_copies(
 
     The copies are the same in each call. For at most 500 rows, the value is the mean over several
     pairs of copies of each row. A value is in both copies with probability ¼. A linear code of
-    standardised columns has the correlation λ / (1 + λ) between the copies, where λ is the variance
-    of the code. The variance is λ = 1 for orthonormal weights and independent columns.
+    standardised columns, with weights of unit norm, has the correlation λ / (1 + λ) between the
+    copies. Here λ is the variance of the code, which is 1 for independent columns.
 
     For independent columns, all canonical correlations are at most ½, also for nonlinear codes. The
     two copies of a column have the maximal correlation ½, and pairs of copies of different columns

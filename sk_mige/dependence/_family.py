@@ -210,8 +210,8 @@ def transfer_entropy(
     Raises
     ------
     ValueError
-        If the lengths differ, a value is missing, ``lag`` is not a positive int or leaves too few
-        times, or a class has too few rows.
+        If the lengths differ, a value is missing, or a class has too few rows. If ``lag`` is not a
+        positive int, or leaves too few times.
 
     Warns
     -----

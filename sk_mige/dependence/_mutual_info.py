@@ -119,11 +119,11 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     -----
     Continuous columns are replaced by their ranks. Units and increasing transforms of a column
     therefore do not change the estimate, with three exceptions. First, copulas and the network may
-    use ranks of independent components if the components describe the columns of X or Y better than
-    a Gaussian copula. Second, the candidate "additive" uses the columns, but only if the gain over
-    ranks is significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains
-    more than 99 % of the variance of a linear combination of Y, the residual may replace the
-    combination. Ranks do not resolve noise below 1 % of the variance
+    use ranks of independent components, if the components describe X or Y better than a Gaussian
+    copula. Second, the candidate "additive" uses the columns, but only if the gain over ranks is
+    significant (:class:`~sk_mige.information.AdditiveReference`). Third, if X explains more than 99
+    % of the variance of a linear combination of Y, the residual may replace the combination. Ranks
+    do not resolve noise below 1 % of the variance
     (:class:`~sk_mige.information.residuals.LinearResiduals`).
 
     Copies of a row are counted once if the numbers of X or of Y, not all integers, identify the
@@ -228,8 +228,8 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
         -----
         UserWarning
             If the interval is wider than 0.3 nats and 30 % of the estimate, or the information is
-            infinite or nearly infinite. The warning is also given for many copies of rows, for
-            relations that no candidate describes, and if X and Y change slowly from row to row.
+            infinite or nearly infinite. The warning is also given for many copies of rows, and
+            for relations that no candidate describes. If X and Y change slowly from row to row.
         """
         x, y = _paired_tables(X, Y)
         if len(x) < max(MIN_ROWS, 2 * self.cv):

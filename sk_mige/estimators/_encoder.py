@@ -402,8 +402,8 @@ class MIGEEncoder(
             differs from the first item in shape or dtype. After an error during training, the
             network has the weights of the last training step.
         TypeError
-            If X is sparse, a path, a data set without a length, or a loader that makes batches, or
-            if items of a data set are neither tensors nor arrays. If a loss function does not take
+            If X is sparse, a path, a data set without a length, or a loader that makes batches. If
+            items of a data set are neither tensors nor arrays. If a loss function does not take
             the arguments (code, x, y).
         RuntimeError
             If ``device`` names a device that this machine lacks.
@@ -416,9 +416,9 @@ class MIGEEncoder(
             rows, or if the information exceeds ``max_information``.
         UserWarning
             If the range of a column is less than 16 spacings of float32 numbers, or if outliers
-            dominate the standard deviation of a column. The warning is also given if the squares of
-            values overflow in float32, or if values are too small for the batch norms of a
-            bottleneck. For a data set, these checks read the first 256 items.
+            dominate the standard deviation of a column. If the squares of values overflow in
+            float32, or if values are too small for the batch norms of a bottleneck. For a data set,
+            these checks read the first 256 items.
         """
         context = self._init_callback_context(max_subtasks=int(self.max_epochs))
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)

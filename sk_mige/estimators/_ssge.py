@@ -312,9 +312,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If the rows have no density, because all norms are equal, or because the range of a
-            float32 column is less than 16 spacings of float32 numbers. If a few outliers dominate
-            the scale of a feature. If landmarks are used because there are many rows.
+            If the rows have no density, because all norms are equal. If the range of a float32
+            column is less than 16 spacings of float32 numbers. If a few outliers dominate the scale
+            of a feature. If landmarks are used because there are many rows.
         """
         if is_dask(X):
             return self._fit_dask(X)

@@ -20,8 +20,8 @@ def relative_fisher_information(z: Tensor, n_landmarks: int = 300, n_folds: int 
     r"""Cross-fitted Fisher information of whitened samples relative to a standard Gaussian.
 
     The Fisher information is :math:`\mathbb{E}\|\nabla\log p(z) + z\|^2`. The samples are first
-    whitened by the sample covariance, so the result is invariant under invertible affine maps of z,
-    unless the whitening leaves out outliers.
+    whitened by the sample covariance. The result is therefore invariant under invertible affine
+    maps of z, unless the whitening leaves out outliers.
 
     For any score ĝ fitted to other samples, the expectation of Hyvärinen's loss J gives a lower
     bound:

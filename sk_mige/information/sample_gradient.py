@@ -115,9 +115,9 @@ def mutual_info_gradient(
     Raises
     ------
     ValueError
-        If shapes disagree, a value is not a finite real number, there are fewer than 4 samples, or
-        x or a column of y is constant. With at least 3 samples per column, if columns of x and y,
-        or their normal scores, have an exact linear relation. The information is then infinite.
+        If shapes disagree, a value is not a finite real number, or there are fewer than 4 samples.
+        If x or a column of y is constant. With at least 3 samples per column, if columns of x and
+        y, or their normal scores, have an exact linear relation. The information is then infinite.
 
     Warns
     -----

@@ -130,11 +130,11 @@ def detectable_information(n: int, p: int, q: int) -> float:
 def least_information(x: Tensor, y: Tensor) -> float:
     r"""Lower bound on I(x; y) from rows that are neighbours in a column.
 
-    Let e be the residual of a linear regression of a column of y on x, with the fraction :math:`1 -
-    R^2` of the variance of the column. For rows sorted by a column of x, let c be the correlation
-    between normal scores of e in successive rows. For independent rows, c estimates at most the
-    variance of the conditional mean of the scores given x. For a given variance, the Gaussian has
-    the largest entropy, so
+    Let e be the residual of a linear regression of a column of y on x. The residual has the
+    fraction :math:`1 - R^2` of the variance of the column. For rows sorted by a column of x, let c
+    be the correlation between normal scores of e in successive rows. For independent rows, c
+    estimates at most the variance of the conditional mean of the scores given x. For a given
+    variance, the Gaussian has the largest entropy, so
 
     .. math:: I(x; y) \ge h(y) - h(e) + I(x; e)
               \ge -\tfrac{1}{2} \log(1 - R^2) - \tfrac{1}{2} \log(1 - c) .

@@ -410,8 +410,8 @@ def _calibrations(
 def _calibrated(probability: Floats, log_prior: Floats, steepness: float, share: float) -> Floats:
     """Multiply log-ratios to the class frequencies by a factor, and mix with the frequencies.
 
-    If a classifier has a penalty or a wrong model of the classes, its log-ratios are too small or
-    too large. If wrong labels occur in all regions, the probability of a class does not reach 1.
+    If a classifier has a penalty or a wrong model of the classes, its log-ratios can be too small
+    or too large. If wrong labels occur in all regions, the probability of a class does not reach 1.
     """
     if steepness != 1:
         ratio = np.log(probability.clip(1e-300)) - log_prior

@@ -205,8 +205,8 @@ class _GaussianInformation(OneByOne):
 class _FirstDerivatives(torch.autograd.Function):
     """Multiples of the gradients with respect to mean and scale, without second derivatives.
 
-    NumPy computes the gradients, so autograd has no record of how the gradients depend on mean and
-    scale. Without the errors, second derivatives would be 0.
+    NumPy computes a part of the gradients, so autograd has no record of their dependence on mean
+    and scale. Without the errors, second derivatives would be 0.
     """
 
     generate_vmap_rule = True

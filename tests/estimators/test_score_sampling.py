@@ -132,9 +132,9 @@ def test_chains_that_mostly_stay_at_their_start_cause_a_warning_with_the_accepta
 @pytest.mark.parametrize("adjusted", [False, True])
 def test_chains_that_are_too_short_cause_a_warning_with_a_number_of_steps(adjusted):
     estimator = SSGEScoreEstimator().fit(gaussian())
-    with pytest.warns(UserWarning, match="n_steps=10 .*use n_steps=[0-9]+ or more") as caught:
+    with pytest.warns(UserWarning, match="n_steps=10 .*Use n_steps=[0-9]+ or more") as caught:
         estimator.sample(50, n_steps=10, step_size=1e-3, adjusted=adjusted, random_state=0)
-    wanted = int(re.search(r"use n_steps=(\d+)", str(caught[0].message))[1])
+    wanted = int(re.search(r"Use n_steps=(\d+)", str(caught[0].message))[1])
     estimator.sample(50, n_steps=wanted, step_size=1e-3, adjusted=adjusted, random_state=0)
 
 
@@ -166,7 +166,7 @@ def test_numbers_out_of_range_are_refused_by_name(options):
 
 
 def test_chains_that_left_the_data_are_not_advised_to_use_an_active_base():
-    with pytest.warns(UserWarning, match="left the data.*use a smaller step_size$"):
+    with pytest.warns(UserWarning, match="left the data.*Use a smaller step_size$"):
         langevin(
             torch.zeros_like,
             torch.from_numpy(gaussian()),

@@ -289,8 +289,8 @@ class TargetScaler:
     def training_values(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return scaled training targets (n, t), and store which targets vary."""
         values = self.transform(y)
-        varies = values.min(axis=0) < values.max(axis=0)
-        self.scaler.var_ = np.where(varies, self.scaler.scale_**2, self.scaler.var_)
+        # A target that has been constant is 0. A batch can contain another constant.
+        self.scaler.var_ = np.where(values.any(axis=0), self.scaler.scale_**2, self.scaler.var_)
         return values
 
     def transform(self, y: NDArray[Any]) -> NDArray[Any]:

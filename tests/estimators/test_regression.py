@@ -111,3 +111,9 @@ def test_targets_that_vary_only_in_later_calls_are_learned(rng: np.random.Genera
     stream = regressor().partial_fit(X, np.ones(100))
     for encoder in (warm.fit(X, X[:, 0]), stream.partial_fit(X, X[:, 0])):
         assert len(np.unique(encoder.predict(X))) == 100
+
+
+def test_batches_with_different_constant_targets_are_learned(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(100, 3))
+    stream = regressor().partial_fit(X, np.ones(100)).partial_fit(X, np.full(100, 5.0))
+    assert len(np.unique(stream.predict(X))) == 100

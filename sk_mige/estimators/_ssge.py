@@ -411,8 +411,9 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         Warns
         -----
         UserWarning
-            If most of at least 20 rows are far from the rows of the first call. If the first call
-            had fewer than 100 rows, and the stream has more than ten times as many.
+            If most of at least 20 rows are far from the rows of the first call, with at least 20
+            landmarks. If the first call had fewer than 100 rows, and the stream has more than ten
+            times as many.
         """
         self._absorb(X)
         return self._solve_stream()

@@ -30,8 +30,8 @@ CHUNK_ELEMENTS = 2**21
 FLOAT32_ALPHA = 1e-3
 # Rows and landmarks on which kernels are compared.
 COMPARED_ROWS, COMPARED_LANDMARKS = 2_000, 300
-# A batch of at least FEWEST rows is outside if the median distance from the mean exceeds the
-# quantile OUTER of the landmarks' distances.
+# With at least FEWEST rows and landmarks, a batch is outside if the median distance from the mean
+# exceeds the quantile OUTER of the landmarks' distances.
 FEWEST, OUTER = 20, 0.99
 
 
@@ -95,11 +95,17 @@ class LandmarkAccumulator:
         return sum(sums.n_samples for sums in self.fold_sums)
 
     def excludes(self, x: Tensor) -> bool:
-        """Return whether most rows are farther from the mean than nearly all landmarks."""
-        if len(x) < FEWEST:
+        """Return whether most rows are farther from the mean than nearly all landmarks.
+
+        The coordinates are not whitened. Whitening with few rows would increase the distances of
+        all other rows.
+        """
+        if min(len(x), len(self.expansion.centers)) < FEWEST:
             return False
-        radii = self.expansion.whitening(self._in_units(x)).square().sum(1).sqrt()
-        return bool(radii.median() > self.expansion.centers.square().sum(1).sqrt().quantile(OUTER))
+        white = self.expansion.whitening
+        landmarks, rows = white.inverse_linear(self.expansion.centers), self._in_units(x)
+        most = torch.linalg.vector_norm(landmarks, dim=1).quantile(OUTER)
+        return bool(torch.linalg.vector_norm(rows - white.mean, dim=1).median() > most)
 
     def _in_units(self, x: Tensor) -> Tensor:
         """Return rows in float64 and in the units of the sums."""

@@ -388,11 +388,29 @@ def test_a_first_batch_that_is_too_small_is_warned_of_once(X, n_first):
     estimator.partial_fit(X[:15])
 
 
+def test_distances_from_very_few_landmarks_are_not_warned_of():
+    for batches in np.random.default_rng(0).normal(size=(20, 2, 100, 2)):
+        SSGEScoreEstimator(n_landmarks=4, random_state=0).fit_batches(list(batches))
+
+
+def test_a_stream_with_more_columns_than_landmarks_is_warned_of_if_rows_move_away():
+    rows = np.random.default_rng(0).normal(size=(300, 60))
+    estimator = landmark_estimator().partial_fit(rows)
+    with pytest.warns(UserWarning, match="far from the rows of the first batch"):
+        estimator.partial_fit(rows + 1.0)
+
+
 def test_heavy_tails_and_small_later_batches_are_not_warned_of():
     rows = np.random.default_rng(0).standard_t(2, size=(2000, 3))
     estimator = SSGEScoreEstimator(n_landmarks=100, random_state=0).partial_fit(rows[:400])
     for batch in np.array_split(rows[400:], 25):
         estimator.partial_fit(batch)
+
+
+@pytest.mark.parametrize(("n", "d"), [(100, 32), (100, 64), (256, 128)])
+def test_a_first_batch_with_few_rows_per_column_is_not_warned_of(n, d):
+    batches = np.random.default_rng(0).normal(size=(3, n, d))
+    SSGEScoreEstimator(random_state=0).fit_batches(list(batches))
 
 
 def test_an_array_is_no_stream_of_batches(X):

@@ -63,7 +63,8 @@ def check_plain_tensor(values: torch.Tensor, name: str) -> None:
 def check_no_dates(values: Any, name: str) -> None:
     """Raise ValueError for dates and durations, whose numbers depend on the unit of time."""
     is_frame = hasattr(values, "columns")
-    dtypes = values.dtypes if is_frame else [getattr(values, "dtype", None)]
+    # Tables of pyarrow have no dtypes.
+    dtypes = getattr(values, "dtypes", ()) if is_frame else [getattr(values, "dtype", None)]
     found = {str(dtype) for dtype in dtypes if _is_temporal(dtype)}
     if is_frame and not found:
         cells = np.asarray(values[:1], dtype=object).flat

@@ -109,7 +109,7 @@ def check_density(X: Any) -> None:
             f"{FEWEST_STEPS} spacings of float32 numbers. Rounded values have no density, and "
             "estimated scores are not valid. Subtract the mean before the conversion to float32"
         )
-    elif _is_spherical(rows.astype(np.float64)):
+    elif _is_spherical(rows):
         warn_user(
             "the rows of X have equal norms, so they lie on a sphere and have no density. "
             "Estimated scores are not valid. Pass coordinates on the sphere, such as angles, or "
@@ -117,12 +117,18 @@ def check_density(X: Any) -> None:
         )
 
 
-def _is_spherical(rows: NDArray[np.float64]) -> bool:
+def _is_spherical(rows: NDArray[Any]) -> bool:
     """Return whether n > d + 1 rows (n, d) have equal norms."""
-    n, d = rows.shape
-    rows = rows / abs(rows).max()
-    norms = np.linalg.norm(rows, axis=1)
-    return bool(d > 1 and n > d + 1 and np.ptp(norms) < 1e-5 * np.ptp(rows, axis=0).max())
+    if len(rows) < rows.shape[1] + 2:
+        return False
+    # Large constants would hide the differences of the norms.
+    rows = rows[:, np.ptp(rows, axis=0) > 0].astype(np.float64)
+    if rows.shape[1] < 2:
+        return False
+    rows /= abs(rows).max()
+    # If columns have large means, the norms differ less than the columns, and the squares do not.
+    squares = np.square(rows).sum(axis=1)
+    return bool(np.ptp(squares) < 1e-5 * np.square(np.ptp(rows, axis=0).max()))
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:

@@ -118,6 +118,12 @@ def test_output_in_data_frames(X, Estimator, container):
     np.testing.assert_allclose(scores.to_numpy(), plain)
 
 
+def test_arrow_tables_are_read_as_arrays(X):
+    table = pytest.importorskip("pyarrow").table({"a": X[:, 0], "b": X[:, 1]})
+    scores = SSGEScoreEstimator().fit(table).transform(table)
+    np.testing.assert_array_equal(scores, SSGEScoreEstimator().fit_transform(X[:, :2]))
+
+
 def test_tensors_give_tensors_or_the_numbers_of_arrays():
     """A separate process is needed, because SciPy reads SCIPY_ARRAY_API when it is imported."""
     program = """
@@ -303,6 +309,12 @@ def test_float32_rows_of_equal_norm_up_to_rounding_are_rows_on_a_sphere(X):
     np.random.default_rng(0).normal(size=(40, 2)) + 1e7,
     np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32) + np.float32(1e4),
     np.eye(3)[:2],
+    np.c_[np.full(40, 1e12), np.random.default_rng(0).normal(size=(40, 2))],
+    np.c_[np.full(40, 1e5), np.random.default_rng(0).normal(size=(40, 2)).round(2) + 1e5],
 ])  # fmt: skip
 def test_rows_far_from_zero_are_no_rows_on_a_sphere(rows):
     SSGEScoreEstimator().fit(rows)
+
+
+def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):
+    SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))

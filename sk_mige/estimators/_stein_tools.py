@@ -252,7 +252,8 @@ class KernelSteinTest(_SteinTool):
         -----
         UserWarning
             If more than 1 % of the rows are copies of other rows, as in a Metropolis chain, or are
-            centres of ``score_estimator``. The p-value is then not valid.
+            centres of ``score_estimator``. The p-value is then not valid, unless the copies are due
+            to rounding to at most a tenth of the standard deviation.
         """
         kernel = self._fit_kernel(X, y)
         self._check_independent(to_tensor(check_samples(self, X, reset=False), torch.device("cpu")))
@@ -278,7 +279,7 @@ class KernelSteinTest(_SteinTool):
             warn_user(
                 f"{len(rows) - len(distinct)} of the {len(rows)} rows are copies of other rows, as "
                 "in a Metropolis chain. The test needs independent rows of a density: keep only "
-                "every k-th row of a chain"
+                "every k-th row of a chain. Copies due to fine rounding have little effect"
             )
         centers = getattr(self.score_estimator, "centers_", None)
         if centers is not None:

@@ -43,6 +43,8 @@ STEEPNESS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0, 16.0)
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 # Points in the interval of an ordered label.
 N_POINTS = 3
+# With fewer rows per column, the upper end of the interval is the entropy of the labels.
+MIN_ROWS_PER_COLUMN = 3
 # Candidates that can miss information with few rows per parameter.
 PARAMETRIC = ("table", "linear", "logistic")
 # Suffix of the candidates that use the few related columns.
@@ -113,8 +115,12 @@ def choose_label_information(
 
     The predicted probabilities are calibrated, except for "table" and "ordered". In each fold, the
     two parameters of the calibration maximise the likelihood of the other folds. For the calibrated
-    classifiers, the gain from half of the training rows to all training rows raises the upper end
-    of the interval.
+    classifiers, the gain from each half of the training rows to all training rows raises the upper
+    end of the interval.
+
+    With fewer than three rows per column, classifiers miss an unknown part of the information. The
+    upper end of the interval is then the entropy of the labels plus its error. The rule does not
+    apply if "table" is a candidate.
     """
     n, rows = len(labels), np.arange(len(labels))
     counts = np.bincount(labels)
@@ -142,8 +148,9 @@ def choose_label_information(
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
             continue
-        half = _cross_fit(e.name, columns[e.name], *rest, halve=True)[1]
-        missing = max(0.0, e.held_out - float((half[rows, labels] - log_prior[labels]).mean()))
+        halves = [_cross_fit(e.name, columns[e.name], *rest, half=k)[1] for k in range(2)]
+        of_half = np.mean([half[rows, labels] - log_prior[labels] for half in halves])
+        missing = max(0.0, e.held_out - float(of_half))
         if e.name.startswith(MEMORISING):
             # For a bias of order 1 / n, the gain from n / 2 to n rows equals the bias at n.
             e.in_sample = e.held_out + 2 * missing
@@ -159,10 +166,11 @@ def choose_label_information(
     # The entropy of the labels bounds the information.
     value = min(max(value, 0.0), entropy)
     error = Z_90 * math.sqrt(variance)
-    upper = math.hypot(error, limits)
     largest = entropy + Z_90 * float(log_prior[labels].std()) / n**0.5
     smoothed = -math.log1p(-_smoothing(n))  # the information that the smoothing hides
-    high = min(max(value + upper + smoothed, _unresolved(judged)), largest)
+    high = min(max(value + error + limits + smoothed, _unresolved(judged)), largest)
+    if n < MIN_ROWS_PER_COLUMN * scores.shape[1] and "table" not in names:
+        high = largest
     interval = (max(0.0, value - error, min(least, value)), high)
     return LabelInformation(value, interval, judged, folds, log_prior, labels, posteriors)
 
@@ -185,14 +193,14 @@ def _few_columns(scores: Floats, labels: Labels, seed: int) -> list[int]:
 
 
 def _unresolved(judged: list[Evidence]) -> float:
-    """Return the largest upper end of the parametric intervals, or 0 if independence has weight 0.
+    """Return the largest upper end of the parametric intervals, or 0 if all columns are used.
 
-    With few rows per parameter, classifiers overfit, and independence can have the best evidence
-    although the information is positive.
+    With few rows per parameter, classifiers of all columns overfit. Independence or few columns can
+    then have the best evidence although the other columns have information.
     """
-    independent, *others = judged
-    ends = [e.value + Z_90 * _unconfirmed(e) for e in others if e.name in PARAMETRIC]
-    return max(ends, default=0.0) if independent.weight else 0.0
+    ends = [e.value + Z_90 * _unconfirmed(e) for e in judged if e.name in PARAMETRIC]
+    leaves_out = any(e.weight and (not e.models or e.name.endswith(FEW)) for e in judged)
+    return max(ends, default=0.0) if leaves_out else 0.0
 
 
 class _Table(ClassifierMixin, BaseEstimator):
@@ -334,17 +342,18 @@ def _cross_fit(
     folds: Labels,
     log_prior: Floats,
     seed: int,
-    halve: bool = False,
+    half: int | None = None,
 ) -> tuple[list[Any], Floats, float, Floats]:
     """Return classifiers, log-posteriors, in-sample information, and uncalibrated log-posteriors.
 
     The log-posteriors are computed for held-out rows. The uncalibrated log-posteriors are for
     permuted labels, which would need another calibration. The in-sample information is NaN for
-    memorising candidates and with ``halve``.
+    memorising candidates and with ``half``.
 
     If columns are given for each fold, the classifiers use these columns only. For a fold without
-    columns, the prior is predicted. With ``halve``, the classifiers are fitted to every other
-    training row, and the normal scores are computed from the ranks among these rows.
+    columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are fitted to every other
+    training row, from the first or the second row. The normal scores are computed from the ranks
+    among these rows.
     """
     name = name.removesuffix(FEW)
     original, probability = scores, np.zeros((len(labels), len(log_prior)))
@@ -353,8 +362,10 @@ def _cross_fit(
     for k, fold in enumerate(np.unique(folds)):
         used = range(scores.shape[1]) if columns is None else columns[k]
         out = folds == fold
-        inner = np.flatnonzero(~out)[:: 2 if halve else 1]
-        if halve:  # ranks among fewer rows have larger errors
+        inner = np.flatnonzero(~out)
+        if half is not None:
+            inner = inner[half::2]
+            # Ranks among fewer rows have larger errors.
             scores = _scores_among(original, original[inner])
         x, y = scores[inner], labels[inner]
         classes, counts = np.unique(y, return_counts=True)
@@ -372,7 +383,7 @@ def _cross_fit(
         for k, fold in enumerate(np.unique(folds)):
             out, fits[k] = folds == fold, _Calibrated(fits[k], log_prior, chosen[k])
             probability[out] = _calibrated(probability[out], log_prior, *chosen[k])
-    needs_no_in_sample = halve or name in MEMORISING
+    needs_no_in_sample = half is not None or name in MEMORISING
     for model, inner in () if needs_no_in_sample else zip(fits, training, strict=True):
         x, y = scores[inner], labels[inner]
         own = _log_posterior(model, x, log_prior, len(labels))

@@ -159,6 +159,9 @@ class MutualInfoEstimator(DocLinkMixin, BaseEstimator):
     (:func:`~sk_mige.information.choose_information`). For labels, classifiers also use the few
     columns with significant relations with the labels.
 
+    For labels with fewer than three rows per column, the upper end of the interval is about the
+    entropy of the labels. Classifiers then miss an unknown part of the information.
+
     Random ranks of tied values hide a part of the information. Equal ranks of tied values
     exaggerate the information. The estimate with ties is near the mean of both results, and the
     interval contains both.

@@ -500,6 +500,33 @@ def test_labels_of_a_rule_of_many_columns_have_their_information(kind: str, flip
     assert abs(estimator.mutual_info_ - truth) < 0.1
 
 
+@pytest.mark.parametrize("seed", [1, 5, 7])
+def test_the_interval_contains_the_information_of_a_noisy_rule(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((1000, 20))
+    label = (x @ rng.standard_normal(20) > 0) ^ (rng.random(1000) < 0.1)
+    # Errors of the boundary hide about .06 nats.
+    assert contains(quick("linear", "logistic").fit(x, label), np.log(2) - entropy([0.1, 0.9]))
+
+
+def test_few_rows_per_column_leave_the_information_of_a_label_open() -> None:
+    x = np.random.default_rng(0).standard_normal((150, 300))
+    label = x[:, :30].sum(1) > 0
+    with pytest.warns(UserWarning, match="do not resolve"):
+        estimator = quick("linear").fit(x, label)
+    assert contains(estimator, np.log(2))
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_the_choice_of_few_columns_leaves_the_information_of_the_others_open(seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal((300, 90))
+    label = 1.5 * x[:, 0] + x[:, 1:61].sum(1) / np.sqrt(60) > 0
+    with pytest.warns(UserWarning, match="do not resolve"):
+        estimator = quick("linear").fit(x, label)
+    assert estimator.results_["weight"][-1] > 0.5  # linear of few columns
+    assert contains(estimator, np.log(2))
+
+
 def test_labels_independent_of_many_columns_have_no_information() -> None:
     rng = np.random.default_rng(0)
     x, label = rng.standard_normal((600, 20)), rng.integers(3, size=600)

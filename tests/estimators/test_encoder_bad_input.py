@@ -165,7 +165,7 @@ def test_sparse_rows_are_refused_with_the_transformer_to_put_before(container: A
         ({"input_shape": (3, 3)}, r"input_shape=\(3, 3\) holds 9 values, but X has 8 features"),
         (
             {"encoder": "conv", "input_shape": (2, 2, 2)},
-            r"2 x 2 pixels are too small.*at least 8 x 8",
+            r"2 x 2 pixels are too small.*At least 8 x 8",
         ),
         (
             {"encoder": nn.Linear(8, 4)},

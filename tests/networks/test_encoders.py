@@ -64,7 +64,7 @@ def test_convolutions_halve_the_image_until_few_pixels_are_left(
 
 
 def test_too_small_an_image_is_named_with_what_would_do() -> None:
-    with pytest.raises(ValueError, match=r"7 x 28 pixels are too small.*at least 8 x 8"):
+    with pytest.raises(ValueError, match=r"7 x 28 pixels are too small.*At least 8 x 8"):
         ConvEncoder((1, 7, 28), 64)
 
 

@@ -8,8 +8,9 @@ principal components and UMAP.
 # The data are a part of scanpy, which is not a dependency of the documentation. To run the script:
 #
 #     pip install scanpy==1.11.5
-#     OMP_NUM_THREADS=1 python examples/single_cells.py
+#     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python examples/single_cells.py
 #
+# Without ``NUMBA_NUM_THREADS``, UMAP sets the number of threads of PyTorch to the number of cores.
 # The script writes docs/results/single_cells.json and docs/images/single_cells.png. Finished
 # measurements are stored, and the next call continues an interrupted run.
 
@@ -155,12 +156,13 @@ draw_differences("single_cells", drawn, ("dataset", "feature"), "points more tha
 #    :metric: accuracy, %
 #    :features: across
 #
-# In two dimensions, the encoder with the highest ``score`` is more accurate than PCA with the
-# linear probe and with nearest neighbours. The mean differences are about three points, and the
-# intervals begin at about 0. With 50 labels, PCA and the encoders do not differ significantly.
+# In two dimensions, the encoder with the highest ``score`` has a higher mean accuracy than PCA with
+# the linear probe and with nearest neighbours. The mean differences are about two points, and the
+# intervals contain 0. With 50 labels, PCA and the trained encoders do not differ significantly.
 #
-# In ten dimensions, PCA has a higher mean accuracy than every encoder, so use PCA. Most intervals
-# contain 0. Ten principal components are also better than all genes for nearest neighbours.
+# In ten dimensions, PCA has a higher mean accuracy than every encoder, so use PCA. The intervals of
+# the trained encoders contain 0. Ten principal components are also better than
+# all genes for nearest neighbours.
 #
 # The next table lists the information between the representation and the cell type, the effective
 # rank and ``score``. Information and ``score`` are in nats. The order of the encoders by ``score``

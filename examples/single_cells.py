@@ -161,8 +161,8 @@ draw_differences("single_cells", drawn, ("dataset", "feature"), "points more tha
 # intervals contain 0. With 50 labels, PCA and the trained encoders do not differ significantly.
 #
 # In ten dimensions, PCA has a higher mean accuracy than every encoder, so use PCA. The intervals of
-# the trained encoders contain 0. Ten principal components are also better than
-# all genes for nearest neighbours.
+# the trained encoders contain 0. Ten principal components are also better than all genes for
+# nearest neighbours.
 #
 # The next table lists the information between the representation and the cell type, the effective
 # rank and ``score``. Information and ``score`` are in nats. The order of the encoders by ``score``

@@ -39,6 +39,10 @@ LARGEST_POWER = 290
 # Number of leading rows that are checked for rounding and for equal norms.
 FIRST_ROWS = 1_000
 
+# Smallest number of distinct rows of equal norm that count as rows on a sphere. A few rows can have
+# equal norms by chance, for example rows of small integers.
+FEWEST_ON_SPHERE = 20
+
 # Number of rows in a block, when constant rows are searched block by block.
 BLOCK_ROWS = 256
 
@@ -118,8 +122,9 @@ def check_density(X: Any) -> None:
 
 
 def _is_spherical(rows: NDArray[Any]) -> bool:
-    """Return whether n > d + 1 rows (n, d) have equal norms."""
-    if len(rows) < rows.shape[1] + 2:
+    """Return whether rows (n, d) have equal norms, and at least 20 and d + 2 rows are distinct."""
+    fewest = max(FEWEST_ON_SPHERE, rows.shape[1] + 2)
+    if len(rows) < fewest:
         return False
     # Large constants would hide the differences of the norms.
     rows = rows[:, np.ptp(rows, axis=0) > 0].astype(np.float64)
@@ -128,7 +133,9 @@ def _is_spherical(rows: NDArray[Any]) -> bool:
     rows /= abs(rows).max()
     # If columns have large means, the norms differ less than the columns, and the squares do not.
     squares = np.square(rows).sum(axis=1)
-    return bool(np.ptp(squares) < 1e-5 * np.square(np.ptp(rows, axis=0).max()))
+    if np.ptp(squares) > 1e-5 * np.square(np.ptp(rows, axis=0).max()):
+        return False
+    return len(np.unique(rows, axis=0)) >= fewest
 
 
 def check_float32_resolution(X: Any, *, with_targets: bool = True) -> None:

@@ -316,5 +316,10 @@ def test_rows_far_from_zero_are_no_rows_on_a_sphere(rows):
     SSGEScoreEstimator().fit(rows)
 
 
+@pytest.mark.parametrize("points", [[[-1, -1], [1, 1]], [[-1, -1], [-1, 1], [1, -1], [1, 1]]])
+def test_copies_of_a_few_points_of_equal_norm_are_no_rows_on_a_sphere(points):
+    SSGEScoreEstimator().fit(np.repeat(points, 20, axis=0))
+
+
 def test_rows_after_many_rows_of_zeros_are_fitted_without_a_warning(X):
     SSGEScoreEstimator(n_landmarks=20).fit(np.concatenate([np.zeros((1000, 3)), X]))

@@ -282,7 +282,7 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
     y : None
         Ignored. Scorers have this parameter.
     shuffled : bool, default=False
-        Whether to compare each copy with the copy of another row. The result is a reference value:
+        If True, each copy is compared with a copy of another row. The result is a reference value:
         the score of representations without information about the row.
 
     Returns

@@ -55,7 +55,7 @@ def information_of_copies(
     n : int
         Number of rows in all parts, at least 4.
     shuffled : bool, default=False
-        Whether to compare each copy with a copy of another row.
+        If True, each copy is compared with a copy of another row.
 
     Returns
     -------

@@ -72,7 +72,7 @@ for ax, (name, (first, second, truth)) in zip(axes, pairs.items(), strict=True):
 plt.show()
 
 # %%
-# With all rows, the interval of each pair contains the true value. With more rows, the intervals
-# become narrower. For the oscillating pair, 250 rows do not resolve the oscillation, and the
-# interval is wide. The Gaussian copula and the t-copula estimate about 0 for the oscillating pair,
-# and have no weight in the average.
+# With more rows, the intervals become narrower. About one of ten intervals misses the true value.
+# For the oscillating pair, 250 rows do not resolve the oscillation, and the interval is wide. The
+# Gaussian copula and the t-copula estimate about 0 for the oscillating pair, and have no weight in
+# the average.

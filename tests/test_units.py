@@ -322,7 +322,7 @@ def test_scores_beyond_float32_are_refused(name: str, unit: float) -> None:
 
 
 # Rows of Z with absurd values: one value, a code in all columns, a code in several rows.
-ABSURD = {
+EXTREME = {
     "one value": np.array([[300.0, 1.0]]),
     "a code": np.array([[-9999.0, 1.0]]),
     "a code in all columns": np.array([[-1e7, -1e7]]),
@@ -331,7 +331,7 @@ ABSURD = {
 
 
 @pytest.mark.parametrize("name", [*SCORES, *OWN_UNITS])
-@pytest.mark.parametrize("rows", ABSURD.values(), ids=ABSURD)
+@pytest.mark.parametrize("rows", EXTREME.values(), ids=EXTREME)
 def test_absurd_values_do_not_change_scores_elsewhere_and_are_warned_of(
     name: str, rows: Units
 ) -> None:

@@ -238,18 +238,17 @@ class MIGEEncoder(
     ``fit`` were float32, and float64 otherwise.
 
     On a CPU, a small network is trained and evaluated in one thread. A small network has only
-    linear layers and batch norms, no concatenated critic, and needs at most 2·10⁹ floating-point
-    operations for a training step. With W weights, a training step needs 6 · W · ``batch_size``
-    operations. In batches of 256 rows, the default encoder is small for up to 1,900 features. With
+    linear layers and batch norms, no concatenated critic, and at most 2·10⁹ floating-point
+    operations in a training step. With W weights, these are 6 · W · ``batch_size`` operations. With
     the same seed, the results of a small network do not depend on threads, cores or ``n_jobs`` of a
-    search. Larger networks and convolutions use all threads of torch. The results of larger
-    networks depend on the number of threads, because training amplifies rounding errors.
+    search. Larger networks and convolutions use all threads of torch, and their results depend on
+    the number of threads.
 
     Interrupting ``fit`` with Ctrl-C leaves a usable encoder.
 
-    Pickles hold the weights as NumPy arrays and load on machines without a GPU. After loading,
-    ``partial_fit`` continues with a new optimizer. The package skops cannot store an encoder if
-    ``encoder`` is a module. Pass a function or ``functools.partial`` that returns the module.
+    Pickles load on machines without a GPU. After loading, ``partial_fit`` continues with a new
+    optimizer. The package skops cannot store an encoder if ``encoder`` is a module. Pass a function
+    that returns the module.
 
     References
     ----------

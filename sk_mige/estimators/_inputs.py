@@ -95,7 +95,7 @@ def check_out(out: Any, shape: tuple[int, int]) -> None:
             f"np.lib.format.open_memmap('z.npy', mode='w+', dtype='float32', shape={shape})"
         )
     if out.shape != shape:
-        raise ValueError(f"out has the shape {out.shape}, but the result has the shape {shape}")
+        raise ValueError(f"out must have the shape {shape} of the result, got {out.shape}")
 
 
 def _flattened(X: Any) -> tuple[Any, tuple[int, ...]]:

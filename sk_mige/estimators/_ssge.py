@@ -110,7 +110,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
         approaches zero far from all samples.
     curl_free : bool, default=False
         Whether to expand the log-density instead of the score, so that the estimate is a gradient.
-        In few dimensions, True often needs fewer samples for the same accuracy.
+        In few dimensions, a curl-free estimate can be more accurate.
     n_landmarks : int, "auto" or None, default="auto"
         Number of landmarks, the samples that serve as centres of the kernel. With a number, the
         time is linear in the number of rows, and the memory does not depend on the number of rows.
@@ -163,7 +163,7 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     degrees_of_freedom_ : float or None
         Degrees of freedom of the base: infinite for a Gaussian, None without a base.
     mean_ : ndarray of shape (n_features,)
-        Mean μ of the samples, without rows of absurd values.
+        Mean μ of the samples, without rows of extreme values.
     centers_ : ndarray of shape (n_centers, n_features)
         Centres of the kernel in input coordinates: all samples, or the landmarks. No other rows
         of the data are kept.
@@ -186,16 +186,14 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     A dense fit to n samples of d features costs O(n² d + n³). A fit with m landmarks costs O(n m (m
     + d) + m³). No array of shape (n, n, d) is formed.
 
-    *Separate modes.* If a density has distant modes, the median distance is about that between the
-    modes. The RBF is then too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for
-    such samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth. With landmarks, the
-    kernel is chosen on at most 2,000 rows.
+    *Separate modes.* With distant modes, the median distance is about that between the modes, and
+    the RBF is too wide for each mode. ``kernel="auto"`` can choose a Matérn kernel for such
+    samples. :class:`SSGEScoreEstimatorCV` also chooses the bandwidth.
 
     *Differences of scores*, such as the gradient of mutual information, need ``shrinkage=0.0`` and
-    ``base="gaussian"`` for all scores. Shrinkage can improve a single score, but makes the
-    difference between a joint score and a marginal score too small. Without shrinkage, the biases
-    of the two inverse covariances largely cancel. See the guide to scores for an example.
-    :func:`sk_mige.information.whitened_scores` has these settings.
+    ``base="gaussian"`` for all scores, as in :func:`sk_mige.information.whitened_scores`. Shrinkage
+    makes the difference between a joint score and a marginal score too small. See the guide to
+    scores for an example.
 
     *The number of landmarks* often has a larger effect than any other setting. Doubling the number
     of landmarks makes a fit two to eight times slower. Increase the number as long as :meth:`score`
@@ -203,17 +201,15 @@ class SSGEScoreEstimator(BaseScoreEstimator):
     larger numbers.
 
     If a column is constant or a linear combination of other columns, the samples have a density
-    only in a subspace. The subspace found by the fit does not depend on the units of the columns,
-    up to rounding errors. A point outside the subspace has the score of the nearest point in the
-    subspace. In a stream, the first batch determines the subspace.
+    only in a subspace, which the fit finds. A point outside the subspace has the score of the
+    nearest point in the subspace. In a stream, the first batch determines the subspace.
 
-    A warning is given if a few values dominate the variance of a feature. An absurd value is more
+    A warning is given if a few values dominate the variance of a feature. An extreme value is more
     than 100 interquartile ranges from the median, such as -9999 for a missing value. If rows with
-    absurd values are few, means and covariances are computed without these rows. The scores of
-    other rows then hardly change.
+    extreme values are few, means and covariances are computed without these rows.
 
     Leave out columns of classes or counts, because discrete values have no density. Missing values
-    raise an error. Drop or impute rows with missing values before the fit.
+    raise an error.
 
     References
     ----------

@@ -11,10 +11,10 @@ from .kernels import is_readable
 
 # Outliers are values more than FAR interquartile ranges from the median, which contribute most of
 # the mean square. Outliers must be a fraction below FEW of all values, or below CODES if all are
-# equal. Rows with values beyond ABSURD are left out of means and covariances. Such values are
+# equal. Rows with values beyond EXTREME are left out of means and covariances. Such values are
 # frequent for densities with infinite variance, and rare for other densities. Estimates that leave
 # out rows are not affine equivariant.
-FAR, ABSURD, FEW, CODES = 20, 100, 0.05, 0.25
+FAR, EXTREME, FEW, CODES = 20, 100, 0.05, 0.25
 
 
 def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
@@ -36,16 +36,16 @@ def warn_of_outliers(x: Tensor, name: str = "feature") -> None:
 
 
 def outlying_rows(x: Tensor) -> Tensor:
-    """Return a mask of the rows with at least one absurd value.
+    """Return a mask of the rows with at least one extreme value.
 
     All values of the mask are False if too few other rows would remain for a covariance.
     """
-    rows = _outlying(x, ABSURD).any(1)
+    rows = _outlying(x, EXTREME).any(1)
     return rows & ((~rows).sum() > max(len(x) // 2, 3 * x.shape[1]))
 
 
 def usual_rows(x: Tensor, principal: bool = False) -> Tensor | slice:
-    """Return a mask of the rows without absurd values, or a slice if no row has such a value.
+    """Return a mask of the rows without extreme values, or a slice if no row has such a value.
 
     If the columns are principal components of few rows, all rows are usual. Principal components of
     equal rows differ by rounding errors, and any other row would be far away.

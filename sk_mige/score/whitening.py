@@ -154,8 +154,8 @@ def whitening(x: Tensor, shrinkage: float | str = "auto") -> tuple[Whitening, Te
     r"""Fit a whitening and compute leave-one-out squared Mahalanobis distances.
 
     Every column is first divided by its standard deviation, so that the result does not depend on
-    units. If outliers dominate a column, the interquartile range determines the divisor. An absurd
-    value is more than 100 interquartile ranges from the median of a column. If a few absurd values
+    units. If outliers dominate a column, the interquartile range determines the divisor. An extreme
+    value is more than 100 interquartile ranges from the median of a column. If a few extreme values
     dominate the variance of a column, the mean and the covariance are computed without their rows.
 
     Let S be the correlations of the columns. The shrunk covariance is :math:`\hat\Sigma =

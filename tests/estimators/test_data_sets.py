@@ -308,7 +308,7 @@ def test_results_can_be_written_to_a_memory_map(data: Any, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        (np.empty((95, 3)), r"out has the shape \(95, 3\).*\(96, 3\)"),
+        (np.empty((95, 3)), r"out must have the shape \(96, 3\).*\(95, 3\)"),
         (np.empty((96, 3), dtype=int), "writable NumPy array or memory map of floats.*int64"),
         (torch.empty(96, 3), "got Tensor: pass np.lib.format.open_memmap"),
         (np.broadcast_to(np.float32(0), (96, 3)), "writable"),

@@ -269,7 +269,8 @@ def representation_score(estimator: Any, X: Any, y: Any = None, *, shuffled: boo
 
     Compare scores on the same rows, and for the same number of components. Scores of different
     kinds of transformers are less reliable than scores of one kind with different parameters. For
-    InfoMax and the default ``output``, ``MIGEEncoder.score(X)`` is the same score up to noise.
+    InfoMax and the default ``output``, ``MIGEEncoder.score(X)`` is the same score up to rounding
+    errors.
 
     Parameters
     ----------

@@ -171,7 +171,6 @@ def one_by_one(function: Callable[P, R]) -> Callable[P, R]:
         if not isinstance(z, Tensor):
             return function(*args, **kwargs)
         call: Any = function
-        values: R = _Detached.apply(lambda z: call(z, *rest, **kwargs), z.detach())  # type: ignore[no-untyped-call]
-        return values
+        return _Detached.apply(lambda z: call(z, *rest, **kwargs), z.detach())  # type: ignore[no-untyped-call]
 
     return wrapped

@@ -128,8 +128,7 @@ def _labels(values: ArrayLike, name: str) -> NDArray[Any]:
             f"{name}.argmax(axis=1) for indicators of the classes"
         )
     check_labels(values, name)
-    labels: NDArray[Any] = column_or_1d(values, input_name=name)
-    return labels
+    return column_or_1d(values, input_name=name)
 
 
 @validate_params(

@@ -644,8 +644,7 @@ def _check_repeated(name: str, n_labels: int, n: int) -> None:
 
 def _canonical_correlations(x: Tensor, y: Tensor) -> Tensor:
     left, right = (torch.linalg.qr(z - z.mean(0))[0] for z in (x, y))
-    found: Tensor = torch.linalg.svdvals(left.mT @ right)
-    return found
+    return torch.linalg.svdvals(left.mT @ right)
 
 
 def _gaussian_information(x: Tensor, y: Tensor) -> float:

@@ -29,8 +29,7 @@ def check_real_tensor(name: str, value: Any, *, floating: bool = True) -> Tensor
     check_plain_tensor(value, name)
     if value.is_complex() or (floating and not value.is_floating_point()):
         raise TypeError(f"{name} must be real and floating-point, got {value.dtype}: convert it")
-    tensor: Tensor = value
-    return tensor
+    return value
 
 
 def check_samples(name: str, value: Any, *, floating: bool = True) -> Tensor:

@@ -85,8 +85,7 @@ class Bound(nn.Module):
 
     def __call__(self, scores: Tensor) -> BoundEstimate:
         """Return value and objectives for the critic's scores (M, M)."""
-        estimate: BoundEstimate = super().__call__(scores)
-        return estimate
+        return super().__call__(scores)
 
     def forward(self, scores: Tensor) -> BoundEstimate:
         """Return value and objectives for the critic's scores (M, M)."""

@@ -166,5 +166,4 @@ def _entropies(z: Tensor) -> Tensor:
     ordered = z.sort(dim=0).values
     spacings = ordered[2 * m :] - ordered[: -2 * m]
     # Spacings are at least 1e-12, because ties have no density.
-    entropies: Tensor = (spacings.clamp_min(1e-12) * n / (2 * m)).log().mean(0)
-    return entropies
+    return (spacings.clamp_min(1e-12) * n / (2 * m)).log().mean(0)

@@ -186,8 +186,7 @@ def _basis(codes: Tensor) -> Tensor:
     axes = axes[:, variances > SMALLEST_VARIANCE * variances[-1]]
     # The principal axes of all rows would depend on the held-out rows.
     mix = torch.randn(axes.shape, generator=torch.Generator().manual_seed(0), dtype=axes.dtype)
-    basis: Tensor = torch.linalg.qr(axes @ (axes.mT @ mix))[0]
-    return basis
+    return torch.linalg.qr(axes @ (axes.mT @ mix))[0]
 
 
 def _held_out(a: Tensor, b: Tensor, train: slice, test: slice) -> float:

@@ -316,5 +316,4 @@ class _Side(nn.Module):
         return torch.cat([z, (radius - self.d) / math.sqrt(2 * self.d), bumps, gated], dim=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features: Tensor = self.linear(inputs) + self.hidden(inputs)
-        return features
+        return self.linear(inputs) + self.hidden(inputs)

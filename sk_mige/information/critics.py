@@ -83,8 +83,7 @@ class SeparableCritic(nn.Module):
         )
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
-        scores: Tensor = f @ g.mT
-        return scores
+        return f @ g.mT
 
 
 class ConcatenatedCritic(nn.Module):
@@ -121,8 +120,7 @@ class ConcatenatedCritic(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
         pairs = self.first_x(_flat("x", x))[:, None] + self.first_y(_flat("y", y))[None]
-        scores: Tensor = self.rest(pairs.relu()).squeeze(-1)
-        return scores
+        return self.rest(pairs.relu()).squeeze(-1)
 
 
 class GaussianCritic(nn.Module):

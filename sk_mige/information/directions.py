@@ -83,5 +83,4 @@ def _span(coefficients: Tensor) -> Tensor:
     """Return the leading directions of the coefficients (2 d, k) of z and of ρz."""
     both = torch.cat(coefficients.chunk(2), dim=1)
     directions, weights, _ = torch.linalg.svd(both, full_matrices=False)
-    kept: Tensor = directions[:, weights > MIN_WEIGHT * weights[0]]
-    return kept
+    return directions[:, weights > MIN_WEIGHT * weights[0]]

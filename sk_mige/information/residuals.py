@@ -132,8 +132,7 @@ class LinearResiduals(ArrayState):
 
 def _deviation(z: Tensor) -> Tensor:
     """Return the median absolute deviation of each column."""
-    deviation: Tensor = (z - z.median(0).values).abs().median(0).values
-    return deviation
+    return (z - z.median(0).values).abs().median(0).values
 
 
 def _steps(z: Tensor) -> Tensor:
@@ -162,8 +161,7 @@ def _noise_of_scores(x: Tensor, a: Tensor) -> Tensor:
     left, right = (gaussianize_ranks(z) for z in (x, a))
     left = left[:, independent_columns(left)]
     residuals = right - left @ torch.linalg.lstsq(left, right).solution
-    share: Tensor = residuals.square().mean(0) / right.square().mean(0)
-    return share
+    return residuals.square().mean(0) / right.square().mean(0)
 
 
 def _copula_entropy(z: Tensor) -> tuple[float, float]:
@@ -263,8 +261,7 @@ def log_margins(
 def outlying_distance(differences: Tensor) -> Tensor:
     """Return the smallest distance of outlying values, infinite if half of the values are equal."""
     middle = differences.abs().median()
-    limit: Tensor = torch.where(middle > 0, OUTLYING * middle, torch.inf)
-    return limit
+    return torch.where(middle > 0, OUTLYING * middle, torch.inf)
 
 
 def _shortened(z: Tensor, centre: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:

@@ -264,8 +264,7 @@ def _slopes(log_prob: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
         return densities.sum()
 
     if is_transformed():
-        slopes: Tensor = torch.func.grad(total)(points)
-        return slopes
+        return torch.func.grad(total)(points)
     with torch.inference_mode(False), torch.enable_grad():
         points = points.clone().requires_grad_(True)
         try:

@@ -262,5 +262,4 @@ def _arrow_starts(samples: NDArray[Any], resolution: int) -> NDArray[Any]:
     axes = [np.arange(a, b + cell / 2, cell) for a, b in zip(low, high, strict=True)]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     distances, _ = NearestNeighbors(n_neighbors=1).fit(samples).kneighbors(grid)
-    starts: NDArray[Any] = grid[distances[:, 0] < cell]
-    return starts
+    return grid[distances[:, 0] < cell]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from sk_mige.information._tensors import check_real_tensor
-
-if TYPE_CHECKING:
-    from sk_mige.information.bounds import BoundEstimate
+from sk_mige.information.bounds import BoundEstimate
 
 
 class SeparableCritic(nn.Module):
@@ -77,10 +74,7 @@ class SeparableCritic(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the matrix (M, N) of T(x_i, y_j)."""
-        f, g = (
-            self.embed_x(_flat("x", x)),
-            self.embed_y(_flat("y", y)),
-        )
+        f, g = self.embed_x(_flat("x", x)), self.embed_y(_flat("y", y))
         if self.temperature is not None:
             f, g = normalize(f, dim=1) / self.temperature, normalize(g, dim=1)
         return f @ g.mT

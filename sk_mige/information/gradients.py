@@ -9,9 +9,10 @@ are constants.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from sk_mige.information._samples import check_same_length
 from sk_mige.information._tensors import (
@@ -23,13 +24,8 @@ from sk_mige.information._tensors import (
     warn_of_constant,
     warn_of_few_rows,
 )
-from sk_mige.score import median_bandwidth, squared_distances, ssge
+from sk_mige.score import ScoreFunction, median_bandwidth, squared_distances, ssge
 from sk_mige.score.precision import full_precision
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sk_mige.score import ScoreFunction
 
 
 @full_precision
@@ -242,8 +238,8 @@ def centred_scores(score: ScoreFunction | None, z: Tensor, **known: Any) -> Tens
 def checked_scores(score: ScoreFunction, z: Tensor, **known: Any) -> Tensor:
     """Return detached scores at the samples z, or raise ValueError for another type or shape."""
     scores: Any = score(z.detach(), **known)
-    if not isinstance(scores, torch.Tensor) or scores.shape != z.shape:
-        got = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+    if not isinstance(scores, Tensor) or scores.shape != z.shape:
+        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(
             f"score must return a tensor of the shape of z, {tuple(z.shape)}; it returned {got}"
         )

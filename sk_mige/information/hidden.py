@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
 from sk_mige.information._tensors import check_codes, check_real_tensor, check_scores
 from sk_mige.information.gradients import (
@@ -14,13 +13,8 @@ from sk_mige.information.gradients import (
     scale_ratio,
     ssge_scores,
 )
-from sk_mige.score import median_bandwidth, squared_distances
+from sk_mige.score import ScoreFunction, median_bandwidth, squared_distances
 from sk_mige.score.precision import full_precision
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sk_mige.score import ScoreFunction
 
 
 @full_precision

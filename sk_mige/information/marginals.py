@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from sk_mige.information.gradients import centred_scores
 from sk_mige.information.whitened import whitened_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sk_mige.score import ScoreFunction
+from sk_mige.score import ScoreFunction
 
 # Number of rows of z for the marginal score. More rows would take longer.
 MAX_ROWS = 512

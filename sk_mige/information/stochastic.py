@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import torch
+from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from sk_mige._contexts import is_transformed
@@ -21,13 +22,9 @@ from sk_mige.information._tensors import (
 from sk_mige.information.gaussian import gaussian_mutual_info
 from sk_mige.information.gradients import centred_scores, mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores, stein_rescaled
+from sk_mige.score import ScoreFunction
 from sk_mige.score.kernels import is_readable
 from sk_mige.score.precision import full_precision
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sk_mige.score import ScoreFunction
 
 Conditional: TypeAlias = "tuple[Tensor, Tensor] | Distribution | Callable[[Tensor], Tensor]"
 Marginal: TypeAlias = Literal[

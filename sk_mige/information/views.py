@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
 from sk_mige.information._tensors import (
     check_codes,
@@ -14,12 +13,8 @@ from sk_mige.information._tensors import (
 )
 from sk_mige.information.gradients import mean_inner_product
 from sk_mige.information.marginals import marginal_rows, marginal_scores
+from sk_mige.score import ScoreFunction
 from sk_mige.score.precision import full_precision
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sk_mige.score import ScoreFunction
 
 
 @full_precision

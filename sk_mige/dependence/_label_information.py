@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from sk_mige.information.comparison import weigh
 from sk_mige.information.evidence import Z_90, Evidence
 from sk_mige.information.margins import gaussianize_ranks
 from sk_mige.information.references import MixtureReference
@@ -34,7 +35,7 @@ MEMORISING = ("neighbors", "boosting", "trees")
 # Candidates whose probabilities are not calibrated after the fit.
 AS_FITTED = ("table", "ordered")
 # Differences in evidence below .005 nats are treated as noise.
-TOLERANCE, MIN_WEIGHT = 0.005, 0.05
+TOLERANCE = 0.005
 # Pseudocounts for tables of counts.
 PSEUDOCOUNTS = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Calibrations of probabilities: factors of the log-ratios to the class frequencies, and weights of
@@ -52,6 +53,8 @@ FEW = " of few columns"
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+# Columns that a classifier uses in each fold, or None for all columns.
+FoldColumns = list[list[int] | None]
 
 
 @dataclass
@@ -127,12 +130,12 @@ def choose_label_information(
     log_prior = np.log(counts / n)
     entropy = -float((counts / n) @ log_prior) + (len(counts) - 1) / (2 * n)
     judged, posteriors = [], []
-    columns: dict[str, list[list[int]] | None] = dict.fromkeys(names)
     few = [_few_columns(scores[folds != k], labels[folds != k], seed) for k in np.unique(folds)]
-    columns |= {name + FEW: few for name in names if any(few) and name != "table"}
+    columns: dict[str, FoldColumns] = dict.fromkeys(names, [None] * len(few))
+    columns |= {name + FEW: [*few] for name in names if any(few) and name != "table"}
+    data = scores, labels, folds, log_prior, seed
     for name, own in columns.items():
-        rest = scores, labels, folds, log_prior, seed
-        fits, posterior, inside, as_fitted = _cross_fit(name, own, *rest)
+        fits, posterior, inside, as_fitted = _cross_fit(name, own, *data)
         gain = posterior[rows, labels] - log_prior[labels]
         held_out = float(gain.mean())
         in_sample = held_out if name.startswith(MEMORISING) else inside
@@ -142,13 +145,13 @@ def choose_label_information(
         posteriors.append(as_fitted)
     zeros = torch.zeros(n, dtype=torch.float64)
     judged.insert(0, Evidence("independent", 0.0, 0.0, 0.0, 0.0, zeros))
-    _weigh(judged, n)
+    weigh(judged, TOLERANCE)
     used = [e for e in judged if e.weight]
     limits = 0.0
     for e in used:
         if not e.models or e.name.startswith(AS_FITTED):
             continue
-        halves = [_cross_fit(e.name, columns[e.name], *rest, half=k)[1] for k in range(2)]
+        halves = [_cross_fit(e.name, columns[e.name], *data, half=k)[1] for k in range(2)]
         of_half = np.mean([half[rows, labels] - log_prior[labels] for half in halves])
         missing = max(0.0, e.held_out - float(of_half))
         if e.name.startswith(MEMORISING):
@@ -336,7 +339,7 @@ def _append_radius(scores: Floats) -> Floats:
 
 def _cross_fit(
     name: str,
-    columns: list[list[int]] | None,
+    columns: FoldColumns,
     scores: Floats,
     labels: Labels,
     folds: Labels,
@@ -350,33 +353,24 @@ def _cross_fit(
     permuted labels, which would need another calibration. The in-sample information is NaN for
     memorising candidates and with ``half``.
 
-    If columns are given for each fold, the classifiers use these columns only. For a fold without
-    columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are fitted to every other
-    training row, from the first or the second row. The normal scores are computed from the ranks
-    among these rows.
+    In a fold without columns, the prior is predicted. With ``half`` 0 or 1, the classifiers are
+    fitted to every other training row, from the first or the second row. The normal scores are
+    computed from the ranks among these rows.
     """
     name = name.removesuffix(FEW)
     original, probability = scores, np.zeros((len(labels), len(log_prior)))
     fits: list[Any] = []
     training, inside = [], []
-    for k, fold in enumerate(np.unique(folds)):
-        used = range(scores.shape[1]) if columns is None else columns[k]
+    for fold, used in zip(np.unique(folds), columns, strict=True):
         out = folds == fold
         inner = np.flatnonzero(~out)
         if half is not None:
             inner = inner[half::2]
             # Ranks among fewer rows have larger errors.
             scores = _scores_among(original, original[inner])
-        x, y = scores[inner], labels[inner]
-        classes, counts = np.unique(y, return_counts=True)
-        few = name == "quadratic" and counts.min() < len(used) + 2
-        model = _classifier("linear" if few else name, len(inner), len(used), seed)
-        if columns is not None:
-            model = _of_columns(model, columns[k])
-        model = _fitted(model, x, y, classes) if used else _Constant(np.exp(log_prior)[None])
-        fits.append(model)
+        fits.append(_fitted(name, used, scores[inner], labels[inner], log_prior, seed))
         training.append(inner)
-        probability[out] = _probability(model, scores[out], len(log_prior))
+        probability[out] = _probability(fits[-1], scores[out], len(log_prior))
     as_fitted = _smoothed(probability, log_prior, len(labels))
     if name not in AS_FITTED:
         chosen = _calibrations(probability, labels, folds, log_prior)
@@ -392,6 +386,22 @@ def _cross_fit(
         inside.append(float((own[np.arange(len(y)), y] - log_prior[y]).mean()))
     posterior = _smoothed(probability, log_prior, len(labels))
     return fits, posterior, float(np.mean(inside)) if inside else math.nan, as_fitted
+
+
+def _fitted(
+    name: str, columns: list[int] | None, x: Floats, y: Labels, log_prior: Floats, seed: int
+) -> Any:
+    """Return a fitted classifier of the given columns, or of all columns for None.
+
+    Without columns or with a single class, the probabilities are constant.
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    width = x.shape[1] if columns is None else len(columns)
+    if not width or len(classes) < 2:
+        return _Constant(np.eye(len(log_prior))[classes] if width else np.exp(log_prior)[None])
+    few = name == "quadratic" and counts.min() < width + 2
+    model = _classifier("linear" if few else name, len(y), width, seed)
+    return (model if columns is None else _of_columns(model, columns)).fit(x, y)
 
 
 def _scores_among(scores: Floats, known: Floats) -> Floats:
@@ -444,15 +454,6 @@ class _Calibrated:
         return _calibrated(probability, self.log_prior, self.steepness, self.share)
 
 
-def _fitted(model: Any, scores: Floats, labels: Labels, classes: Labels) -> Any:
-    """Return a fitted classifier, or a constant classifier if there is a single class."""
-    if len(classes) < 2:
-        constant = np.zeros((1, int(classes.max()) + 1))
-        constant[0, classes[0]] = 1
-        return _Constant(constant)
-    return model.fit(scores, labels)
-
-
 class _Constant:
     """Classifier with constant class probabilities."""
 
@@ -486,15 +487,3 @@ def _smoothed(probability: Floats, log_prior: Floats, n: int) -> Floats:
 def _smoothing(n: int) -> float:
     """Return the weight of the prior in predicted probabilities."""
     return min(0.01, 5 / n)
-
-
-def _weigh(judged: list[Evidence], n: int) -> None:
-    """Set the weights from differences in evidence, divided by their standard errors."""
-    best = max(judged, key=lambda e: e.evidence)
-    for e in judged:
-        error = max(TOLERANCE, float((best.pointwise - e.pointwise).std()) / n**0.5)
-        e.weight = float(np.exp(-0.5 * ((best.evidence - e.evidence) / error) ** 2))
-    for _ in range(2):
-        total = sum(e.weight for e in judged)
-        for e in judged:
-            e.weight = e.weight / total if e.weight > MIN_WEIGHT * total else 0.0
